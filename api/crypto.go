@@ -1,0 +1,116 @@
+package api
+
+// In all requests here a key may be named by id, alias or ARN. An encryption context is
+// a set of pairs that must be the same when decrypting. DryRun asks whether the request
+// would succeed: the answer is then a Problem, with the code "DryRun" if it would.
+
+// EncryptRequest asks to encrypt with the primary version of a symmetric key.
+type EncryptRequest struct {
+	Key       string            `json:"key"`
+	Plaintext SecretBytes       `json:"plaintext"` // 1 to 6,144 bytes
+	Context   map[string]string `json:"context,omitempty"`
+	DryRun    bool              `json:"dryRun,omitempty"`
+}
+
+// Encrypted is what an encryption answers.
+type Encrypted struct {
+	Key        string `json:"key"`     // id
+	Version    string `json:"version"` // id of the version that encrypted
+	Ciphertext []byte `json:"ciphertext"`
+}
+
+// DecryptRequest asks to decrypt what was encrypted with a symmetric key. The
+// ciphertext names its key.
+type DecryptRequest struct {
+	Ciphertext []byte            `json:"ciphertext"`
+	Context    map[string]string `json:"context,omitempty"`
+	DryRun     bool              `json:"dryRun,omitempty"`
+}
+
+// Decrypted is what a decryption answers.
+type Decrypted struct {
+	Key       string      `json:"key"`     // id
+	Version   string      `json:"version"` // id of the version that decrypted
+	Plaintext SecretBytes `json:"plaintext"`
+}
+
+// ReEncryptRequest asks to decrypt with one key and encrypt with another, without the
+// plaintext leaving the server. The Source members other than SourceContext are for
+// ciphertexts of asymmetric keys, which do not name their key.
+type ReEncryptRequest struct {
+	Ciphertext         []byte            `json:"ciphertext"`
+	SourceContext      map[string]string `json:"sourceContext,omitempty"`
+	SourceKey          string            `json:"sourceKey,omitempty"`
+	SourceVersion      string            `json:"sourceVersion,omitempty"`
+	SourceAlgorithm    string            `json:"sourceAlgorithm,omitempty"`
+	DestinationKey     string            `json:"destinationKey"` // symmetric
+	DestinationContext map[string]string `json:"destinationContext,omitempty"`
+	DryRun             bool              `json:"dryRun,omitempty"`
+}
+
+// DataKeyRequest asks for a new random key, encrypted with a symmetric key.
+type DataKeyRequest struct {
+	Key     string            `json:"key"`
+	Size    int               `json:"size,omitempty"` // bytes, 1 to 1,024; 0 means 32
+	Context map[string]string `json:"context,omitempty"`
+	DryRun  bool              `json:"dryRun,omitempty"`
+}
+
+// A DataKey is a new random key in the clear and encrypted.
+type DataKey struct {
+	Key        string      `json:"key"`     // id
+	Version    string      `json:"version"` // id of the version that encrypted
+	Ciphertext []byte      `json:"ciphertext"`
+	Plaintext  SecretBytes `json:"plaintext"`
+}
+
+// SignRequest asks for a signature of a digest.
+type SignRequest struct {
+	Key       string `json:"key"`
+	Version   string `json:"version"`   // id
+	Algorithm string `json:"algorithm"` // "RSA_PSS_SHA_256", "RSA_PKCS1_SHA_256", "ECDSA_SHA_256" or "SM2DSA"
+	Digest    []byte `json:"digest"`    // 32 bytes
+	DryRun    bool   `json:"dryRun,omitempty"`
+}
+
+// A Signature is what signing answers.
+type Signature struct {
+	Key       string `json:"key"`       // id
+	Version   string `json:"version"`   // id
+	Signature []byte `json:"signature"` // ECDSA and SM2: ASN.1 DER
+}
+
+// VerifyRequest asks whether a signature of a digest is valid.
+type VerifyRequest struct {
+	Key       string `json:"key"`
+	Version   string `json:"version"`
+	Algorithm string `json:"algorithm"`
+	Digest    []byte `json:"digest"` // 32 bytes
+	Signature []byte `json:"signature"`
+	DryRun    bool   `json:"dryRun,omitempty"`
+}
+
+// A Verification is what verifying answers.
+type Verification struct {
+	Key     string `json:"key"`     // id
+	Version string `json:"version"` // id
+	Valid   bool   `json:"valid"`
+}
+
+// AsymmetricEncryptRequest asks to encrypt with the public half of an asymmetric key.
+type AsymmetricEncryptRequest struct {
+	Key       string      `json:"key"`
+	Version   string      `json:"version"`
+	Algorithm string      `json:"algorithm"` // "RSAES_OAEP_SHA_256", "RSAES_OAEP_SHA_1" or "SM2PKE"
+	Plaintext SecretBytes `json:"plaintext"`
+	DryRun    bool        `json:"dryRun,omitempty"`
+}
+
+// AsymmetricDecryptRequest asks to decrypt with the private half of an asymmetric key.
+type AsymmetricDecryptRequest struct {
+	Key        string `json:"key"`
+	Version    string `json:"version"`
+	Algorithm  string `json:"algorithm"`
+	Ciphertext []byte `json:"ciphertext"`
+	DryRun     bool   `json:"dryRun,omitempty"`
+}

@@ -1,0 +1,140 @@
+package api
+
+import "time"
+
+// A Key is a KMS key without its material.
+type Key struct {
+	ID              string            `json:"id"`
+	ARN             string            `json:"arn"`
+	Spec            string            `json:"spec"`            // "Aliyun_AES_256", "EC_P256", …
+	Usage           string            `json:"usage"`           // "ENCRYPT/DECRYPT" or "SIGN/VERIFY"
+	State           string            `json:"state"`           // "Enabled", "Disabled" or "PendingDeletion"
+	Origin          string            `json:"origin"`          // "Aliyun_KMS": made here
+	ProtectionLevel string            `json:"protectionLevel"` // "SOFTWARE"
+	Description     string            `json:"description"`
+	Creator         string            `json:"creator"` // account that created it
+	CreatedAt       time.Time         `json:"createdAt"`
+	DeleteAt        time.Time         `json:"deleteAt,omitzero"` // while deletion is pending: never before
+	PrimaryVersion  string            `json:"primaryVersion"`    // encrypts and, for asymmetric keys, is the newest
+	Versions        int               `json:"versions"`          // how many there are
+	Rotation        Rotation          `json:"rotation"`
+	Protection      Protection        `json:"protection"`
+	Tags            map[string]string `json:"tags"`
+}
+
+// Rotation is how a key's automatic rotation stands.
+type Rotation struct {
+	Status          string    `json:"status"` // "Enabled", "Disabled" or "Suspended": on, but the key is not enabled
+	IntervalSeconds int64     `json:"intervalSeconds,omitempty"`
+	LastAt          time.Time `json:"lastAt"` // when the primary version was made
+	NextAt          time.Time `json:"nextAt,omitzero"`
+}
+
+// Protection is a key's deletion protection, and the body that sets it.
+type Protection struct {
+	Enabled bool   `json:"enabled"`
+	Note    string `json:"note,omitempty"` // why it is on
+}
+
+// CreateKeyRequest says what a new key is to be like. Everything may be left out.
+type CreateKeyRequest struct {
+	Spec        string            `json:"spec,omitempty"`  // default "Aliyun_AES_256"
+	Usage       string            `json:"usage,omitempty"` // default by spec: signing where the spec can sign
+	Description string            `json:"description,omitempty"`
+	Rotation    *RotationRequest  `json:"rotation,omitempty"` // default off; symmetric specs only
+	Tags        map[string]string `json:"tags,omitempty"`     // at most 20
+}
+
+// RotationRequest switches a key's automatic rotation.
+type RotationRequest struct {
+	Enabled         bool  `json:"enabled"`
+	IntervalSeconds int64 `json:"intervalSeconds,omitempty"` // 7 to 365 days; 0 keeps the one set before
+}
+
+// ListKeysRequest chooses keys. An empty list chooses all; otherwise a key matches when,
+// for each list, one of its entries does.
+type ListKeysRequest struct {
+	Limit     int      `json:"limit,omitempty"`     // keys at most, 1 to 100; 0 means 100
+	Cursor    string   `json:"cursor,omitempty"`    // Next of the page before, asked for with the same limit
+	States    []string `json:"states,omitempty"`    //
+	Specs     []string `json:"specs,omitempty"`     //
+	Usages    []string `json:"usages,omitempty"`    //
+	Aliases   []string `json:"aliases,omitempty"`   // names of aliases that point at the key
+	TagKeys   []string `json:"tagKeys,omitempty"`   //
+	TagValues []string `json:"tagValues,omitempty"` //
+}
+
+// A KeyList is one page of keys, oldest first.
+type KeyList struct {
+	Keys  []Key  `json:"keys"`
+	Total int    `json:"total"`          // keys that match, on all pages
+	Next  string `json:"next,omitempty"` // Cursor of the following page; empty on the last one
+}
+
+// DescriptionRequest sets a key's description.
+type DescriptionRequest struct {
+	Description string `json:"description"` // at most 8,192 bytes
+}
+
+// DeleteKeyRequest schedules a key's deletion.
+type DeleteKeyRequest struct {
+	Days int `json:"days"` // 7 to 366: how long it can be restored
+}
+
+// TagRequest adds tags; one that is there already gets the new value.
+type TagRequest struct {
+	Tags map[string]string `json:"tags"`
+}
+
+// UntagRequest removes tags; what is not there is passed over.
+type UntagRequest struct {
+	Keys []string `json:"keys"` // of the tags
+}
+
+// A KeyVersion is one version of a key.
+type KeyVersion struct {
+	ID        string    `json:"id"`
+	Key       string    `json:"key"`    // id
+	Number    int       `json:"number"` // 1 for the first
+	CreatedAt time.Time `json:"createdAt"`
+}
+
+// A KeyVersionList is one page of a key's versions, newest first.
+type KeyVersionList struct {
+	Versions []KeyVersion `json:"versions"`
+	Total    int          `json:"total"`
+	Next     string       `json:"next,omitempty"`
+}
+
+// A PublicKey is the public half of a version of an asymmetric key.
+type PublicKey struct {
+	Key     string `json:"key"`
+	Version string `json:"version"`
+	PEM     string `json:"pem"` // SubjectPublicKeyInfo
+}
+
+// An Alias is another name for a key.
+type Alias struct {
+	Name      string    `json:"name"` // begins with "alias/"
+	ARN       string    `json:"arn"`
+	Key       string    `json:"key"` // id
+	CreatedAt time.Time `json:"createdAt"`
+}
+
+// CreateAliasRequest names a new alias.
+type CreateAliasRequest struct {
+	Name string `json:"name"` // begins with "alias/"
+	Key  string `json:"key"`  // id, alias or ARN
+}
+
+// PointAliasRequest points an alias at another key.
+type PointAliasRequest struct {
+	Key string `json:"key"` // id, alias or ARN
+}
+
+// An AliasList is one page of aliases, by name.
+type AliasList struct {
+	Aliases []Alias `json:"aliases"`
+	Total   int     `json:"total"`
+	Next    string  `json:"next,omitempty"`
+}

@@ -1,0 +1,117 @@
+package audit
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// An export is text: for each log one header line, then its leaves, one a line. It
+// is readable for ever with nothing but a text editor and verifiable with nothing
+// but the public key.
+type exportHeader struct {
+	Format     string `json:"format"`
+	V          int    `json:"v"`
+	Log        string `json:"log"`
+	PublicKey  string `json:"publicKey"`
+	Size       int64  `json:"size"`
+	Checkpoint string `json:"checkpoint"`
+}
+
+const exportFormat = "keyward-audit-export"
+
+// errEnough ends a walk over batches when the wanted records have been seen.
+var errEnough = errors.New("enough")
+
+// Export writes one whole log, as far as its head reaches when the call begins.
+func Export(ctx context.Context, r Reader, id Identity, w io.Writer) error {
+	head, err := r.Head(ctx, id.Origin)
+	if err != nil {
+		return err
+	}
+	out := bufio.NewWriter(w)
+	if err := json.NewEncoder(out).Encode(exportHeader{
+		Format: exportFormat, V: 1, Log: id.Origin, PublicKey: id.PublicKey, Size: head.Size, Checkpoint: string(head.Checkpoint),
+	}); err != nil {
+		return fmt.Errorf("exporting audit log: %w", err)
+	}
+	err = r.Batches(ctx, id.Origin, 0, func(b Batch) error {
+		if b.First >= head.Size {
+			return errEnough
+		}
+		_, err := out.Write(b.Leaves)
+		return err
+	})
+	if err != nil && !errors.Is(err, errEnough) {
+		return fmt.Errorf("exporting audit log: %w", err)
+	}
+	if err := out.Flush(); err != nil {
+		return fmt.Errorf("exporting audit log: %w", err)
+	}
+	return nil
+}
+
+// VerifyExport verifies every log of an export. trust answers what to believe of a
+// log, given the public key that the export itself names (which proves nothing by
+// itself: whoever forged the export chose it).
+func VerifyExport(r io.Reader, trust func(log, claimedKey string) Trust) ([]Report, error) {
+	in := bufio.NewReaderSize(r, 2*maxLeaf)
+	var reports []Report
+	for {
+		line, err := exportLine(in)
+		if errors.Is(err, io.EOF) {
+			if len(reports) == 0 {
+				return nil, errors.New("verifying export: it is empty")
+			}
+			return reports, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		report, err := verifySection(in, line, trust)
+		if err != nil {
+			return nil, err
+		}
+		reports = append(reports, report)
+	}
+}
+
+func verifySection(in *bufio.Reader, header []byte, trust func(log, claimedKey string) Trust) (Report, error) {
+	var h exportHeader
+	if err := json.Unmarshal(header, &h); err != nil || h.Format != exportFormat || h.V != 1 || h.Size < 0 {
+		return Report{}, fmt.Errorf("verifying export: this is not a header of a %s, version 1: the file was cut, joined or is something else", exportFormat)
+	}
+	p, err := newProver(h.Log, trust(h.Log, h.PublicKey))
+	if err != nil {
+		return Report{}, err
+	}
+	for p.tree.size < h.Size {
+		leaf, err := exportLine(in)
+		if errors.Is(err, io.EOF) {
+			return Report{}, p.tampered("the export ends after %d of %d records", p.tree.size, h.Size)
+		}
+		if err != nil {
+			return Report{}, err
+		}
+		if _, err := p.leaf(leaf); err != nil {
+			return Report{}, err
+		}
+	}
+	return p.finish([]byte(h.Checkpoint))
+}
+
+// exportLine reads one line, without its end; a last line without an end is an error.
+func exportLine(in *bufio.Reader) ([]byte, error) {
+	line, err := in.ReadSlice('\n')
+	if err != nil {
+		if errors.Is(err, io.EOF) && len(line) == 0 {
+			return nil, io.EOF
+		}
+		return nil, fmt.Errorf("verifying export: reading a line of at most %d bytes: %w", 2*maxLeaf, err)
+	}
+	return bytes.TrimSuffix(line, []byte{'\n'}), nil
+}

@@ -1,0 +1,402 @@
+package audit
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/keyward/keyward/internal/fault"
+)
+
+const (
+	maxBatch  = 512              // records of one group commit
+	maxQueue  = 4 * maxBatch     // records waiting; beyond it callers wait to queue
+	patience  = 2 * time.Second  // how long a caller, and a transaction, may wait
+	nonceLife = 31 * time.Minute // twice the accepted clock skew and a minute
+)
+
+// A Log is one node's audit log. Its writer, [Log.Run], is the node's only writer to
+// the store: it takes whatever is queued, writes it in one transaction and releases
+// the callers when that is durable (group commit). Mutations pass through it too,
+// each in a transaction of its own. All other methods may be called concurrently.
+type Log struct {
+	store  Store
+	origin string
+	signer note.Signer
+	now    func() time.Time
+
+	queue  chan *pending
+	closed chan struct{}          // closed when Run has ended
+	head   atomic.Pointer[[]byte] // newest durable checkpoint
+	broken atomic.Pointer[error]  // why the log can never be written again by this process
+
+	// The fields below belong to the goroutine of Run.
+	tree      frontier
+	at        time.Time // of the last batch
+	unsettled bool      // the last commit's outcome is unknown
+	held      *pending  // taken from the queue, but not part of the batch in hand
+}
+
+// pending is one record on its way to the writer.
+type pending struct {
+	rec    *Record
+	change Change
+	state  atomic.Int32 // waiting, then taken by the writer or abandoned by the caller
+	done   chan error   // buffered; receives one answer once taken
+}
+
+const (
+	waiting int32 = iota
+	taken
+	abandoned
+)
+
+// Options says what a Log is made of.
+type Options struct {
+	Store      Store
+	Origin     string           // name of the log, unique to the node
+	PrivateKey string           // note signer key
+	PublicKey  string           // note verifier key
+	Remembered []byte           // newest checkpoint that this node kept outside the store, or nil
+	Now        func() time.Time // clock
+}
+
+// Open reads where the log stands and verifies that it continues what this node
+// remembers. A store that is behind, or that has another history, is refused: it was
+// rolled back or replaced. Call Run to start the writer.
+func Open(ctx context.Context, o Options) (*Log, error) {
+	signer, err := note.NewSigner(o.PrivateKey)
+	if err != nil {
+		return nil, fmt.Errorf("opening audit log: reading its key: %w", err)
+	}
+	l := &Log{
+		store: o.Store, origin: o.Origin, signer: signer, now: o.Now,
+		queue: make(chan *pending, maxQueue), closed: make(chan struct{}),
+	}
+	head, err := o.Store.Head(ctx, o.Origin)
+	if err != nil {
+		return nil, fmt.Errorf("opening audit log: %w", err)
+	}
+	hashes := storedHashes{ctx, o.Store, o.Origin}
+	if l.tree, err = loadFrontier(head.Size, hashes); err != nil {
+		return nil, err
+	}
+	if head.Size > 0 {
+		c, err := OpenCheckpoint(head.Checkpoint, o.PublicKey)
+		if err != nil {
+			return nil, fmt.Errorf("opening audit log: %w", err)
+		}
+		if c.Size != head.Size || c.Root != l.tree.root() {
+			return nil, fmt.Errorf("opening audit log: its records do not agree with its signed head; run `keyward audit verify`")
+		}
+	}
+	if len(o.Remembered) > 0 {
+		if err := continues(o.Remembered, o.PublicKey, head.Size, hashes); err != nil {
+			return nil, err
+		}
+	}
+	l.at = head.At
+	l.head.Store(&head.Checkpoint)
+	return l, nil
+}
+
+// continues proves that a log of the given size contains the remembered checkpoint.
+func continues(remembered []byte, publicKey string, size int64, hashes tlog.HashReader) error {
+	c, err := OpenCheckpoint(remembered, publicKey)
+	if err != nil {
+		return fmt.Errorf("opening audit log: the remembered checkpoint: %w", err)
+	}
+	if c.Size > size {
+		return fmt.Errorf("opening audit log: rollback suspected: this node has seen %d records, the database holds %d; restore the newest database", c.Size, size)
+	}
+	root, err := tlog.TreeHash(c.Size, hashes)
+	if err != nil {
+		return fmt.Errorf("opening audit log: %w", err)
+	}
+	if root != c.Root {
+		return fmt.Errorf("opening audit log: rollback suspected: the first %d records are not those that this node has seen", c.Size)
+	}
+	return nil
+}
+
+// Origin answers the log's name.
+func (l *Log) Origin() string { return l.origin }
+
+// Checkpoint answers the newest durable signed checkpoint; empty for an empty log.
+func (l *Log) Checkpoint() []byte { return *l.head.Load() }
+
+// Do runs one operation and sees to it that it ends in exactly one record: if fn did
+// not commit rec with a change, rec is appended with fn's outcome. When the record
+// cannot be written Do answers [fault.AuditUnavailable], and when its nonce was seen
+// before [fault.NonceUsed]; in both cases the caller must drop what fn computed.
+func (l *Log) Do(ctx context.Context, rec *Record, fn func() error) error {
+	err := fn()
+	if rec.written || fault.Is(err, fault.AuditUnavailable) {
+		return err
+	}
+	rec.Result, rec.Effects = resultOf(err), nil
+	if failed := l.submit(&pending{rec: rec}); failed != nil {
+		return failed
+	}
+	return err
+}
+
+// Append makes a record durable. It does not heed ctx's end, only the log's own
+// patience of two seconds: a caller who hangs up does not unmake what happened.
+func (l *Log) Append(_ context.Context, rec *Record) error {
+	return l.submit(&pending{rec: rec})
+}
+
+// Commit makes a change and its record durable together, or neither. An error of
+// change is answered as it is; rec is then not written.
+func (l *Log) Commit(_ context.Context, rec *Record, change Change) error {
+	rec.Result = ResultOK
+	return l.submit(&pending{rec: rec, change: change})
+}
+
+func (l *Log) submit(p *pending) error {
+	p.done = make(chan error, 1)
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	select {
+	case l.queue <- p:
+	case <-timer.C:
+		return fault.AuditUnavailable.New("the audit log is overloaded; nothing was done; try again")
+	case <-l.closed:
+		return fault.AuditUnavailable.New("the server is stopping; nothing was done; try again")
+	}
+	select {
+	case err := <-p.done:
+		return err
+	case <-timer.C:
+	case <-l.closed:
+	}
+	if p.state.CompareAndSwap(waiting, abandoned) {
+		return fault.AuditUnavailable.New("the audit log could not be written in time; nothing was done; try again")
+	}
+	return <-p.done // the writer has it; its transaction is bounded by the same patience
+}
+
+// Run is the writer. It returns when ctx ends, after writing what is queued.
+func (l *Log) Run(ctx context.Context) error {
+	defer close(l.closed)
+	for {
+		first := l.held
+		l.held = nil
+		if first == nil {
+			select {
+			case first = <-l.queue:
+			default:
+				select {
+				case first = <-l.queue:
+				case <-ctx.Done():
+					return nil
+				}
+			}
+		}
+		if first.state.CompareAndSwap(waiting, taken) {
+			l.write(l.gather(first))
+		}
+	}
+}
+
+// gather adds to a plain record whatever other plain records are queued.
+func (l *Log) gather(first *pending) []*pending {
+	batch := []*pending{first}
+	if first.change != nil {
+		return batch
+	}
+	for len(batch) < maxBatch {
+		select {
+		case p := <-l.queue:
+			if p.change != nil {
+				l.held = p
+				return batch
+			}
+			if p.state.CompareAndSwap(waiting, taken) {
+				batch = append(batch, p)
+			}
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+// write makes one batch durable and answers its callers.
+func (l *Log) write(batch []*pending) {
+	answer := func(err error) {
+		for _, p := range batch {
+			p.done <- err
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := l.settle(ctx); err != nil {
+		answer(fault.AuditUnavailable.Wrap(err, "the audit log cannot be written; nothing was done"))
+		return
+	}
+	refused := make([]bool, len(batch))
+	next := l.tree
+	var written Batch
+	err := l.store.Transact(ctx, func(tx Tx) (err error) {
+		written, err = l.stage(ctx, tx, batch, refused, &next)
+		if err != nil {
+			return err
+		}
+		return tx.Append(ctx, written)
+	})
+	var failed *changeError
+	if errors.As(err, &failed) {
+		answer(failed.cause) // rolled back: nothing happened
+		return
+	}
+	if err != nil {
+		l.unsettled = true
+		committed, settleErr := l.outcome(written)
+		if settleErr != nil || !committed {
+			answer(fault.AuditUnavailable.Wrap(errors.Join(err, settleErr), "the audit log could not be written; nothing was done; try again"))
+			return
+		}
+	}
+	// The batch is durable.
+	l.tree, l.at, l.unsettled = next, written.At, false
+	l.head.Store(&written.Checkpoint)
+	for i, p := range batch {
+		p.rec.written = true
+		if refused[i] {
+			p.done <- fault.NonceUsed.New("Specified signature nonce was used already.")
+			continue
+		}
+		p.done <- nil
+	}
+}
+
+// changeError marks an error of a Change, as opposed to one of the log.
+type changeError struct{ cause error }
+
+func (e *changeError) Error() string { return e.cause.Error() }
+
+// stage claims nonces, applies changes and builds the batch; next is advanced over it.
+// refused[i] tells which records carry a nonce that was used before: they are
+// recorded as refused and their change does not happen.
+func (l *Log) stage(ctx context.Context, tx Tx, batch []*pending, refused []bool, next *frontier) (Batch, error) {
+	if err := l.claim(ctx, tx, batch, refused); err != nil {
+		return Batch{}, err
+	}
+	now := l.now().UTC()
+	if now.Before(l.at) {
+		now = l.at
+	}
+	out := Batch{Log: l.origin, First: next.size, Count: int64(len(batch)), At: now}
+	var hashes []tlog.Hash
+	for i, p := range batch {
+		switch {
+		case refused[i]:
+			p.rec.Result, p.rec.Effects = string(fault.NonceUsed), nil
+		case p.change != nil:
+			effects, err := p.change(ctx, tx)
+			if err != nil {
+				return Batch{}, &changeError{err}
+			}
+			p.rec.Effects = effects
+		}
+		start := len(out.Leaves)
+		out.Leaves = p.rec.appendLeaf(out.Leaves, l.origin, next.size)
+		if len(out.Leaves)-start > maxLeaf {
+			return Batch{}, &changeError{fault.LimitExceeded.New("the operation touches too much for one audit record; split it")}
+		}
+		hashes = next.add(out.Leaves[start:], hashes)
+		out.Leaves = append(out.Leaves, '\n')
+	}
+	for i := range hashes {
+		out.Hashes = append(out.Hashes, hashes[i][:]...)
+	}
+	var err error
+	out.Checkpoint, err = Checkpoint{l.origin, next.size, next.root()}.sign(l.signer)
+	return out, err
+}
+
+func (l *Log) claim(ctx context.Context, tx Tx, batch []*pending, refused []bool) error {
+	var nonces [][]byte
+	var owner []int
+	for i, p := range batch {
+		if p.rec.Nonce != nil {
+			nonces = append(nonces, p.rec.Nonce)
+			owner = append(owner, i)
+		}
+	}
+	if len(nonces) == 0 {
+		return nil
+	}
+	known, err := tx.Claim(ctx, nonces, l.now().Add(nonceLife))
+	if err != nil {
+		return err
+	}
+	for i, used := range known {
+		refused[owner[i]] = used
+	}
+	return nil
+}
+
+// settle makes sure, after a commit of unknown outcome, that memory and store agree
+// again before anything else is written.
+func (l *Log) settle(ctx context.Context) error {
+	if broken := l.broken.Load(); broken != nil {
+		return *broken
+	}
+	if !l.unsettled {
+		return nil
+	}
+	head, err := l.store.Head(ctx, l.origin)
+	if err != nil {
+		return err
+	}
+	tree, err := loadFrontier(head.Size, storedHashes{ctx, l.store, l.origin})
+	if err != nil {
+		return err
+	}
+	l.tree, l.at, l.unsettled = tree, head.At, false
+	l.head.Store(&head.Checkpoint)
+	return nil
+}
+
+// outcome tells whether a batch whose commit answered an error is in the store.
+func (l *Log) outcome(b Batch) (bool, error) {
+	if b.Checkpoint == nil {
+		return false, nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	head, err := l.store.Head(ctx, l.origin)
+	if err != nil {
+		return false, err
+	}
+	if head.Size > l.tree.size && !bytes.Equal(head.Checkpoint, b.Checkpoint) {
+		err := fmt.Errorf("writing audit log %q: %w; give each node its own name", l.origin, ErrConflict)
+		l.broken.Store(&err)
+		return false, err
+	}
+	return bytes.Equal(head.Checkpoint, b.Checkpoint), nil
+}
+
+// storedHashes lets tlog read a log's hashes from its store.
+type storedHashes struct {
+	ctx   context.Context
+	store Reader
+	log   string
+}
+
+// ReadHashes implements tlog.HashReader.
+func (h storedHashes) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
+	if len(indexes) == 0 {
+		return nil, nil
+	}
+	return h.store.Hashes(h.ctx, h.log, indexes)
+}

@@ -1,0 +1,250 @@
+// Package audit keeps the log that proves itself.
+//
+// Every operation of keyward ends in exactly one [Record]. A record is durable
+// before the answer leaves the process; a mutation and its record commit in one
+// transaction; where the log cannot be written the operation is refused. The
+// records of one node form one [Log]: an RFC 6962 Merkle tree whose leaves are the
+// records' JSON lines. The head of the tree is signed with every commit (a C2SP
+// checkpoint), in the same transaction, so no durable record is ever unsigned.
+//
+// What is stored is public within the operator's team: a record never holds a
+// secret, a plaintext or free text of the caller; services put parameters into it
+// one by one ([Record.Param]). What is trusted is only the public key: [Verify]
+// recomputes everything else from the leaves and finds any edit, deletion,
+// reordering, insertion or truncation, offline.
+//
+// A Log needs a [Store]; internal/store implements it beside the domain stores, so
+// that both take part in the same transactions.
+package audit
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/fault"
+)
+
+const (
+	formatVersion = 1
+	maxLeaf       = 64 << 10 // bytes of one leaf, the limit of c2sp.org/tlog-tiles
+	maxParam      = 256      // bytes of one parameter value
+	maxAgent      = 256      // bytes of the user agent
+)
+
+// ResultOK is the Result of an operation that succeeded; any other Result is a [fault.Kind].
+const ResultOK = "OK"
+
+// A Record is what the log keeps of one operation.
+type Record struct {
+	Time      time.Time // UTC, nanoseconds
+	RequestID string
+	Account   string
+	Principal string // ARN
+	AccessKey string
+	Scheme    string // how the caller was authenticated
+	Source    string // IP address of the caller
+	UserAgent string // cut at 256 bytes
+	Action    string // as policies name it: "kms:Encrypt"
+	Resource  string // ARN
+	Version   string // key version that did the work
+	Params    []Param
+	Decision  string // what allowed or denied it: "policy/statement" or a reason
+	Result    string
+	Effects   []Effect // of a mutation: the rows it wrote, filled by the store
+	Nonce     []byte   // digest of the replay nonce; claimed with the record, nil for none
+
+	written bool
+}
+
+// A Param is one parameter that the operation's author chose to record.
+type Param struct{ Name, Value string }
+
+// An Effect is one row that a mutation wrote or removed.
+type Effect struct {
+	Table  string
+	ID     string
+	Rev    int64  // revision after the write; a removal counts as one more revision
+	Digest []byte // SHA-256 of the canonical row after the write; nil when it was removed
+}
+
+// NewRecord begins the record of one call.
+func NewRecord(c *authz.Call, action string) *Record {
+	r := &Record{
+		Time: c.Time.UTC(), RequestID: c.RequestID, Account: c.Account, AccessKey: c.AccessKey,
+		Scheme: c.Scheme, UserAgent: cut(c.UserAgent, maxAgent), Action: action, Nonce: c.Nonce,
+	}
+	if c.Account != "" {
+		r.Principal = c.ARN()
+	}
+	if c.Source.IsValid() {
+		r.Source = c.Source.String()
+	}
+	return r
+}
+
+// Param notes one parameter, cut at 256 bytes. Never pass it a secret.
+func (r *Record) Param(name, value string) {
+	if value != "" {
+		r.Params = append(r.Params, Param{name, cut(value, maxParam)})
+	}
+}
+
+// cut shortens s to at most n bytes of valid UTF-8.
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
+}
+
+// appendLeaf appends the record's leaf: one JSON object on one line, its members in
+// a fixed order, empty ones left out. The bytes are what the tree hashes.
+func (r *Record) appendLeaf(b []byte, log string, seq int64) []byte {
+	b = append(b, `{"v":`...)
+	b = strconv.AppendInt(b, formatVersion, 10)
+	b = append(b, `,"log":`...)
+	b = appendString(b, log)
+	b = append(b, `,"seq":`...)
+	b = strconv.AppendInt(b, seq, 10)
+	b = append(b, `,"time":"`...)
+	b = r.Time.UTC().AppendFormat(b, time.RFC3339Nano)
+	b = append(b, '"')
+	for _, m := range [...]struct{ name, value string }{
+		{"request", r.RequestID}, {"account", r.Account}, {"principal", r.Principal}, {"accessKey", r.AccessKey},
+		{"scheme", r.Scheme}, {"source", r.Source}, {"agent", r.UserAgent}, {"action", r.Action},
+		{"resource", r.Resource}, {"version", r.Version},
+	} {
+		if m.value != "" {
+			b = append(b, ',', '"')
+			b = append(b, m.name...)
+			b = append(b, '"', ':')
+			b = appendString(b, m.value)
+		}
+	}
+	if len(r.Params) > 0 {
+		b = append(b, `,"params":{`...)
+		for i, p := range r.Params {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = appendString(b, p.Name)
+			b = append(b, ':')
+			b = appendString(b, p.Value)
+		}
+		b = append(b, '}')
+	}
+	if r.Decision != "" {
+		b = append(b, `,"decision":`...)
+		b = appendString(b, r.Decision)
+	}
+	b = append(b, `,"result":`...)
+	b = appendString(b, r.Result)
+	b = appendEffects(b, r.Effects)
+	if len(r.Nonce) > 0 {
+		b = append(b, `,"nonce":"`...)
+		b = hex.AppendEncode(b, r.Nonce)
+		b = append(b, '"')
+	}
+	return append(b, '}')
+}
+
+func appendEffects(b []byte, effects []Effect) []byte {
+	if len(effects) == 0 {
+		return b
+	}
+	b = append(b, `,"effects":[`...)
+	for i, e := range effects {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, `{"table":`...)
+		b = appendString(b, e.Table)
+		b = append(b, `,"id":`...)
+		b = appendString(b, e.ID)
+		b = append(b, `,"rev":`...)
+		b = strconv.AppendInt(b, e.Rev, 10)
+		if e.Digest != nil {
+			b = append(b, `,"sha256":"`...)
+			b = hex.AppendEncode(b, e.Digest)
+			b = append(b, '"')
+		}
+		b = append(b, '}')
+	}
+	return append(b, ']')
+}
+
+// appendString appends s as a JSON string. Nearly every string here is plain ASCII,
+// which needs no escaping; the rest takes encoding/json's way.
+func appendString(b []byte, s string) []byte {
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c < 0x20 || c >= 0x7f || c == '"' || c == '\\' {
+			quoted, err := json.Marshal(s)
+			if err != nil { // cannot happen: a string always encodes
+				panic(err)
+			}
+			return append(b, quoted...)
+		}
+	}
+	b = append(b, '"')
+	b = append(b, s...)
+	return append(b, '"')
+}
+
+// An Entry is a record as it is read back from its leaf.
+type Entry struct {
+	V         int               `json:"v"`
+	Log       string            `json:"log"`
+	Seq       int64             `json:"seq"`
+	Time      time.Time         `json:"time"`
+	RequestID string            `json:"request,omitempty"`
+	Account   string            `json:"account,omitempty"`
+	Principal string            `json:"principal,omitempty"`
+	AccessKey string            `json:"accessKey,omitempty"`
+	Scheme    string            `json:"scheme,omitempty"`
+	Source    string            `json:"source,omitempty"`
+	UserAgent string            `json:"agent,omitempty"`
+	Action    string            `json:"action"`
+	Resource  string            `json:"resource,omitempty"`
+	Version   string            `json:"version,omitempty"`
+	Params    map[string]string `json:"params,omitempty"`
+	Decision  string            `json:"decision,omitempty"`
+	Result    string            `json:"result"`
+	Effects   []EntryEffect     `json:"effects,omitempty"`
+	Nonce     string            `json:"nonce,omitempty"`
+}
+
+// An EntryEffect is an [Effect] as it is read back, its digest in hexadecimal.
+type EntryEffect struct {
+	Table  string `json:"table"`
+	ID     string `json:"id"`
+	Rev    int64  `json:"rev"`
+	Digest string `json:"sha256,omitempty"`
+}
+
+// ParseEntry reads one leaf. Leaves of every released format version are understood.
+func ParseEntry(leaf []byte) (Entry, error) {
+	var e Entry
+	if err := json.Unmarshal(leaf, &e); err != nil {
+		return Entry{}, fmt.Errorf("reading audit record: %w", err)
+	}
+	if e.V != formatVersion {
+		return Entry{}, fmt.Errorf("reading audit record: format version %d is unknown to this release", e.V)
+	}
+	return e, nil
+}
+
+// resultOf answers the Result that records err.
+func resultOf(err error) string {
+	if err == nil {
+		return ResultOK
+	}
+	return string(fault.KindOf(err))
+}

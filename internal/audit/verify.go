@@ -1,0 +1,189 @@
+package audit
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// A Report says what a successful verification proved.
+type Report struct {
+	Log        string
+	Size       int64     // records verified
+	Root       tlog.Hash // of the tree over them
+	At         time.Time // of the last batch; zero when read from an export
+	Remembered []int64   // sizes of the remembered checkpoints that it contains
+}
+
+// Trust is what a verification believes; everything else is recomputed.
+type Trust struct {
+	PublicKey  string   // note verifier key of the log
+	Remembered [][]byte // checkpoints seen earlier; those of other logs are passed over
+}
+
+// A TamperError says where a log fails its verification.
+type TamperError struct {
+	Log   string
+	Where string
+}
+
+func (e *TamperError) Error() string {
+	return fmt.Sprintf("audit log %q was tampered with: %s", e.Log, e.Where)
+}
+
+// VerifyStore verifies one log of a store against its public key: each leaf in its
+// place, each stored hash, the signed head, and every remembered checkpoint. A
+// failure of the proof is a [*TamperError]; any other error is one of reading.
+func VerifyStore(ctx context.Context, r Reader, log string, trust Trust) (Report, error) {
+	head, err := r.Head(ctx, log)
+	if err != nil {
+		return Report{}, err
+	}
+	p, err := newProver(log, trust)
+	if err != nil {
+		return Report{}, err
+	}
+	var at time.Time
+	beyond := false
+	err = r.Batches(ctx, log, 0, func(b Batch) error {
+		if b.First >= head.Size && b.First == p.tree.size {
+			beyond = true // written since, if the store is live
+			return errEnough
+		}
+		if b.First != p.tree.size {
+			return p.tampered("records %d to %d are missing or out of order", p.tree.size, b.First-1)
+		}
+		if b.At.Before(at) {
+			return p.tampered("the batch at record %d is dated before its predecessor", b.First)
+		}
+		at = b.At
+		if err := p.batch(b); err != nil {
+			return err
+		}
+		if p.tree.size-b.First != b.Count {
+			return p.tampered("the batch at record %d holds %d records and claims %d", b.First, p.tree.size-b.First, b.Count)
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errEnough) {
+		return Report{}, err
+	}
+	if beyond {
+		now, err := r.Head(ctx, log)
+		if err != nil {
+			return Report{}, err
+		}
+		if now.Size <= head.Size {
+			return Report{}, p.tampered("it holds records beyond its head")
+		}
+	}
+	if head.Size != p.tree.size {
+		return Report{}, p.tampered("it holds %d records, its head says %d", p.tree.size, head.Size)
+	}
+	if head.Size > 0 && !head.At.Equal(at) {
+		return Report{}, p.tampered("its head and its last batch differ in time")
+	}
+	report, err := p.finish(head.Checkpoint)
+	report.At = at
+	return report, err
+}
+
+// A prover recomputes a log's tree leaf by leaf.
+type prover struct {
+	log        string
+	key        string
+	tree       frontier
+	remembered map[int64]tlog.Hash // by size, not yet reached
+	contained  []int64
+	scratch    []tlog.Hash
+}
+
+func newProver(log string, trust Trust) (*prover, error) {
+	p := &prover{log: log, key: trust.PublicKey, remembered: map[int64]tlog.Hash{}}
+	for _, signed := range trust.Remembered {
+		c, err := OpenCheckpoint(signed, trust.PublicKey)
+		if err != nil {
+			continue // another log's, or another key's: it says nothing about this log
+		}
+		if root, twice := p.remembered[c.Size]; twice && root != c.Root {
+			return nil, p.tampered("two signed checkpoints of %d records disagree", c.Size)
+		}
+		p.remembered[c.Size] = c.Root
+	}
+	return p, nil
+}
+
+func (p *prover) tampered(format string, args ...any) error {
+	return &TamperError{Log: p.log, Where: fmt.Sprintf(format, args...)}
+}
+
+// leaf adds the next leaf and answers the stored hashes that it creates.
+func (p *prover) leaf(leaf []byte) ([]tlog.Hash, error) {
+	want := append([]byte(`{"v":1,"log":`), appendString(nil, p.log)...)
+	want = append(want, `,"seq":`...)
+	want = append(strconv.AppendInt(want, p.tree.size, 10), ',')
+	if !bytes.HasPrefix(leaf, want) {
+		return nil, p.tampered("record %d is not the one that belongs there", p.tree.size)
+	}
+	p.scratch = p.tree.add(leaf, p.scratch[:0])
+	if root, ok := p.remembered[p.tree.size]; ok {
+		if root != p.tree.root() {
+			return nil, p.tampered("its first %d records are not those of a remembered checkpoint", p.tree.size)
+		}
+		p.contained = append(p.contained, p.tree.size)
+		delete(p.remembered, p.tree.size)
+	}
+	return p.scratch, nil
+}
+
+// batch adds a batch's leaves and compares the hashes stored with them.
+func (p *prover) batch(b Batch) error {
+	rest := b.Hashes
+	for leaf := range bytes.Lines(b.Leaves) {
+		seq := p.tree.size
+		if !bytes.HasSuffix(leaf, []byte{'\n'}) {
+			return p.tampered("record %d is cut off", seq)
+		}
+		hashes, err := p.leaf(leaf[:len(leaf)-1])
+		if err != nil {
+			return err
+		}
+		for _, h := range hashes {
+			if len(rest) < tlog.HashSize || !bytes.Equal(rest[:tlog.HashSize], h[:]) {
+				return p.tampered("record %d does not have the hash stored with it", seq)
+			}
+			rest = rest[tlog.HashSize:]
+		}
+	}
+	if len(rest) > 0 {
+		return p.tampered("the batch at record %d stores too many hashes", b.First)
+	}
+	return nil
+}
+
+// finish compares the recomputed tree with the signed head.
+func (p *prover) finish(head []byte) (Report, error) {
+	for size, root := range p.remembered {
+		if size == 0 && root == new(frontier).root() {
+			continue
+		}
+		return Report{}, p.tampered("it was cut: a remembered checkpoint has %d records, it holds %d", size, p.tree.size)
+	}
+	report := Report{Log: p.log, Size: p.tree.size, Root: p.tree.root(), Remembered: p.contained}
+	if p.tree.size == 0 && len(head) == 0 {
+		return report, nil
+	}
+	c, err := OpenCheckpoint(head, p.key)
+	if err != nil {
+		return Report{}, p.tampered("its head is not signed by its key: %v", err)
+	}
+	if c.Origin != p.log || c.Size != p.tree.size || c.Root != report.Root {
+		return Report{}, p.tampered("its records are not those that its head signs")
+	}
+	return report, nil
+}

@@ -1,0 +1,257 @@
+package authn
+
+import (
+	"encoding/hex"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/keyward/keyward/internal/fault"
+)
+
+// The headers of a signature.
+const (
+	headerDate    = "x-acs-date"
+	headerNonce   = "x-acs-signature-nonce"
+	headerHash    = "x-acs-content-sha256" // of the body, by the scheme's own hash even if that is SM3
+	headerToken   = "x-acs-security-token"
+	headerAction  = "x-acs-action"
+	headerVersion = "x-acs-version"
+)
+
+// readACS reads an RPC request that is signed in the Authorization header. The
+// signature covers the method, the query, the signed headers and the body.
+func readACS(r Request) (claim, error) {
+	form, err := r.form()
+	if err != nil {
+		return claim{}, err
+	}
+	a, err := readAuthorization(r)
+	if err != nil {
+		return claim{}, err
+	}
+	c, query, err := a.claim(r, "/")
+	if err != nil {
+		return claim{}, err
+	}
+	c.signed.Params = query
+	if form != "" {
+		if c.signed.Params, err = parseParams(r.RawQuery, form); err != nil {
+			return claim{}, err
+		}
+	}
+	if c.signed.Action, err = a.required(headerAction); err != nil {
+		return claim{}, err
+	}
+	if c.signed.Version, err = a.required(headerVersion); err != nil {
+		return claim{}, err
+	}
+	c.signed.Format = JSON
+	if accept := r.values("Accept"); len(accept) == 1 && strings.Contains(accept[0], "xml") {
+		c.signed.Format = XML
+	}
+	return c, c.checkSignedOnce()
+}
+
+// readREST reads a request to the native REST API. The signature covers the method,
+// the path, the query, the signed headers and the body.
+func readREST(r Request) (claim, error) {
+	if r.Method == "" || strings.ContainsFunc(r.Method, func(c rune) bool { return c < 'A' || c > 'Z' }) {
+		return claim{}, fault.MethodNotAllowed.New("the method must be in capital letters")
+	}
+	path, err := canonicalPath(r.Path)
+	if err != nil {
+		return claim{}, err
+	}
+	a, err := readAuthorization(r)
+	if err != nil {
+		return claim{}, err
+	}
+	if a.scheme != &acs3 {
+		return claim{}, fault.IncompleteSignature.New("this API takes requests signed with %s only", acs3.name)
+	}
+	c, query, err := a.claim(r, path)
+	if err != nil {
+		return claim{}, err
+	}
+	c.signed.Params = query
+	return c, c.checkSignedOnce()
+}
+
+// checkSignedOnce refuses parameters that would sign the request a second time, in the
+// other way: a reader could take the wrong one of two identities, or of two actions.
+func (c *claim) checkSignedOnce() error {
+	for _, name := range rpcParams {
+		if _, ok := c.signed.Params.Value(name); ok {
+			return fault.InvalidParameter.New("the parameter %s must not be there when the request is signed in the Authorization header", name)
+		}
+	}
+	return c.checkSizes()
+}
+
+// An authorization is the Authorization header with the headers that it signs.
+type authorization struct {
+	scheme    *scheme
+	accessKey string
+	scope     []string
+	list      string   // SignedHeaders as it came
+	names     []string // the same, one by one
+	values    []string // of the headers in names
+	signature string
+}
+
+// readAuthorization reads exactly
+//
+//	SCHEME Credential=…,SignedHeaders=a;b;c,Signature=…
+func readAuthorization(r Request) (authorization, error) {
+	given := r.values("Authorization")
+	if len(given) != 1 {
+		return authorization{}, fault.IncompleteSignature.New("the request must have one Authorization header; sign it with %s", acs3.name)
+	}
+	name, rest, _ := strings.Cut(given[0], " ")
+	a := authorization{scheme: acsSchemes[name]}
+	if a.scheme == nil {
+		return authorization{}, fault.IncompleteSignature.New("the scheme of the Authorization header is unknown; sign the request with %s", acs3.name)
+	}
+	credential, rest, ok1 := strings.Cut(rest, ",SignedHeaders=")
+	credential, ok2 := strings.CutPrefix(credential, "Credential=")
+	list, signature, ok3 := strings.Cut(rest, ",Signature=")
+	if !ok1 || !ok2 || !ok3 || credential == "" || signature == "" {
+		return authorization{}, fault.IncompleteSignature.New("the Authorization header must look like %s Credential=…,SignedHeaders=…,Signature=…", name)
+	}
+	a.accessKey, a.list, a.signature = credential, list, signature
+	if a.scheme.scoped {
+		parts := strings.Split(credential, "/")
+		if len(parts) != 5 || parts[4] != "aliyun_v4_request" {
+			return authorization{}, fault.IncompleteSignature.New("the credential must look like id/date/region/product/aliyun_v4_request")
+		}
+		a.accessKey, a.scope = parts[0], parts[1:]
+	}
+	return a, a.readHeaders(r)
+}
+
+// readHeaders collects the signed headers. A header that could mean something to the
+// server but is not signed could have been added on the way, so it is refused.
+func (a *authorization) readHeaders(r Request) error {
+	a.names = strings.Split(a.list, ";")
+	if len(a.names) > maxHeaders {
+		return fault.IncompleteSignature.New("at most %d headers may be signed", maxHeaders)
+	}
+	a.values = make([]string, len(a.names))
+	found := make([]bool, len(a.names))
+	for header, list := range r.Header {
+		i := slices.IndexFunc(a.names, func(name string) bool { return strings.EqualFold(name, header) })
+		if i < 0 {
+			if mustBeSigned(header, r.Body) {
+				return fault.IncompleteSignature.New("the header %q must be signed", header)
+			}
+			continue
+		}
+		if len(list) != 1 || found[i] {
+			return fault.InvalidParameter.New("the header %s is given twice", a.names[i])
+		}
+		a.values[i], found[i] = strings.Trim(list[0], " \t"), true
+	}
+	if i := slices.Index(a.names, "host"); i >= 0 && !found[i] {
+		a.values[i], found[i] = r.Host, true
+	}
+	for i, name := range a.names {
+		if !found[i] || strings.ToLower(name) != name {
+			return fault.MissingParameter.New("SignedHeaders must name headers of the request in lower case, each once; %q is not one", name)
+		}
+		// A line break would let two different requests have the same canonical form.
+		if strings.ContainsFunc(a.values[i], func(c rune) bool { return c < ' ' || c == 0x7f }) {
+			return fault.InvalidParameter.New("the header %s has a control character", name)
+		}
+	}
+	return nil
+}
+
+func mustBeSigned(header string, body []byte) bool {
+	const prefix = "x-acs-"
+	return len(header) >= len(prefix) && strings.EqualFold(header[:len(prefix)], prefix) ||
+		len(body) > 0 && strings.EqualFold(header, "content-type")
+}
+
+func (a *authorization) value(name string) string {
+	if i := slices.Index(a.names, name); i >= 0 {
+		return a.values[i]
+	}
+	return ""
+}
+
+func (a *authorization) required(name string) (string, error) {
+	if v := a.value(name); v != "" {
+		return v, nil
+	}
+	return "", fault.MissingParameter.New("the header %s is missing or not signed", name)
+}
+
+// claim puts together what is signed. It answers the parameters of the query, too.
+func (a *authorization) claim(r Request, path string) (claim, Params, error) {
+	for _, name := range []string{"host", headerDate, headerNonce, headerHash} {
+		if _, err := a.required(name); err != nil {
+			return claim{}, Params{}, err
+		}
+	}
+	c := claim{
+		scheme:    a.scheme,
+		accessKey: a.accessKey,
+		scope:     a.scope,
+		timestamp: a.value(headerDate),
+		nonce:     a.value(headerNonce),
+		token:     a.value(headerToken),
+		signature: a.signature,
+	}
+	if day, _, _ := strings.Cut(c.timestamp, "T"); a.scheme.scoped && a.scope[0] != strings.ReplaceAll(day, "-", "") {
+		return claim{}, Params{}, fault.IncompleteSignature.New("the credential must be for the day of %s", headerDate)
+	}
+	hash := a.scheme.sum(r.Body)
+	if a.value(headerHash) != hash {
+		return claim{}, Params{}, fault.SignatureMismatch.New("the body does not have the hash that the header %s says", headerHash)
+	}
+	query, err := parseParams(r.RawQuery)
+	if err != nil {
+		return claim{}, Params{}, err
+	}
+	canonical := make([]byte, 0, 1024+2*len(r.RawQuery))
+	canonical = append(append(canonical, r.Method...), '\n')
+	canonical = append(append(canonical, path...), '\n')
+	canonical = append(query.appendQuery(canonical, a.scheme.scoped), '\n')
+	for i, name := range a.names {
+		canonical = append(append(canonical, name...), ':')
+		canonical = append(append(canonical, a.values[i]...), '\n')
+	}
+	canonical = append(append(append(canonical, '\n'), a.list...), '\n')
+	canonical = append(canonical, hash...)
+	c.text = []byte(a.scheme.name + "\n" + a.scheme.sum(canonical))
+	return c, query, nil
+}
+
+// sum answers the hash of data in hexadecimal.
+func (s *scheme) sum(data []byte) string {
+	h := s.hash()
+	h.Write(data)
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// canonicalPath answers the path in the one spelling that signatures cover. It refuses
+// what two readers could resolve differently: empty and dot segments, and a slash that
+// is encoded.
+func canonicalPath(path string) (string, error) {
+	if path == "/" {
+		return path, nil
+	}
+	rest, ok := strings.CutPrefix(path, "/")
+	var canonical []byte
+	for segment := range strings.SplitSeq(rest, "/") {
+		decoded, err := url.PathUnescape(segment)
+		if !ok || err != nil || !utf8.ValidString(decoded) || strings.Contains(decoded, "/") ||
+			decoded == "" || decoded == "." || decoded == ".." {
+			return "", fault.InvalidParameter.New("the path must consist of /segment, each percent-encoded UTF-8, none empty, . or .., and none with a slash in it")
+		}
+		canonical = appendEscaped(append(canonical, '/'), decoded)
+	}
+	return string(canonical), nil
+}

@@ -1,0 +1,34 @@
+package authz
+
+import "strings"
+
+// A SystemPolicy is a policy that every account has and that nobody can change.
+type SystemPolicy struct {
+	Name        string
+	Description string
+	Document    string
+}
+
+// SystemPolicies answers them in the order in which people should read them. Those
+// named Aliyun… grant what the policies of the same name grant at Alibaba Cloud, as
+// far as keyward has the operations, so that users can move with their policies.
+func SystemPolicies() []SystemPolicy {
+	return []SystemPolicy{
+		{"AdministratorAccess", "everything in the account", allow("*")},
+		{"AliyunKMSFullAccess", "manages and uses every key", allow("kms:*")},
+		{"AliyunKMSReadOnlyAccess", "sees keys, aliases, tags and public keys, and uses none", allow(
+			"kms:List*", "kms:Describe*", "kms:GetPublicKey", "kms:GetKeyPolicy", "kms:GetSecretPolicy")},
+		{"AliyunKMSCryptoUserAccess", "uses every key and manages none", allow(
+			"kms:Encrypt", "kms:Decrypt", "kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext",
+			"kms:ReEncrypt*", // who may decrypt and encrypt could do the same in two steps
+			"kms:AsymmetricEncrypt", "kms:AsymmetricDecrypt", "kms:AsymmetricSign", "kms:AsymmetricVerify",
+			"kms:GetPublicKey", "kms:GenerateMac", "kms:VerifyMac")},
+		{"KeywardAuditReadAccess", "reads, proves and exports the audit log", allow(
+			"keyward:ListAuditRecords", "keyward:GetAuditCheckpoint", "keyward:ProveAuditRecord", "keyward:ExportAudit")},
+	}
+}
+
+// allow writes a policy that allows actions on every resource of the account.
+func allow(actions ...string) string {
+	return `{"Version":"1","Statement":[{"Effect":"Allow","Action":["` + strings.Join(actions, `","`) + `"],"Resource":"*"}]}`
+}

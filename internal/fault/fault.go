@@ -1,0 +1,145 @@
+// Package fault is the one error type that crosses package borders in keyward.
+//
+// The point that knows what went wrong names it with a [Kind]; each API dialect
+// has one table from Kind to its own codes. Everything that carries no Kind is
+// [Internal]: its text stays in the server's log and never reaches a caller.
+//
+// The message of a fault is written for the person who made the call. It says
+// what is wrong and what to do next, and it never contains a secret or the
+// value of a parameter that may be one.
+package fault
+
+import (
+	"errors"
+	"fmt"
+)
+
+// A Kind names what went wrong, independently of any API dialect.
+type Kind string
+
+// What the caller sent is wrong. Trying again unchanged is useless.
+const (
+	InvalidParameter     Kind = "InvalidParameter"
+	MissingParameter     Kind = "MissingParameter"
+	InvalidTagKey        Kind = "InvalidTagKey"
+	InvalidTagValue      Kind = "InvalidTagValue"
+	DuplicateTagKey      Kind = "DuplicateTagKey"
+	InvalidCiphertext    Kind = "InvalidCiphertext"
+	UnsupportedOperation Kind = "UnsupportedOperation"
+	LimitExceeded        Kind = "LimitExceeded"
+	TooLarge             Kind = "TooLarge"
+	MethodNotAllowed     Kind = "MethodNotAllowed"
+	ActionNotFound       Kind = "ActionNotFound"
+	VersionNotSupported  Kind = "VersionNotSupported"
+)
+
+// The caller could not be identified, or may not do this.
+const (
+	IncompleteSignature  Kind = "IncompleteSignature"
+	SignatureMismatch    Kind = "SignatureMismatch"
+	TimestampExpired     Kind = "TimestampExpired"
+	TimestampInvalid     Kind = "TimestampInvalid"
+	NonceUsed            Kind = "NonceUsed"
+	AccessKeyNotFound    Kind = "AccessKeyNotFound"
+	AccessKeyInactive    Kind = "AccessKeyInactive"
+	SecurityTokenInvalid Kind = "SecurityTokenInvalid"
+	NoPermission         Kind = "NoPermission"
+)
+
+// Something named by the caller does not exist. A thing that belongs to another
+// account answers exactly the same.
+const (
+	KeyNotFound        Kind = "KeyNotFound"
+	KeyVersionNotFound Kind = "KeyVersionNotFound"
+	AliasNotFound      Kind = "AliasNotFound"
+	ResourceNotFound   Kind = "ResourceNotFound"
+)
+
+// The thing exists, but not in a state that allows this.
+const (
+	KeyDisabled        Kind = "KeyDisabled"
+	KeyPendingDeletion Kind = "KeyPendingDeletion"
+	KeyPendingImport   Kind = "KeyPendingImport"
+	StateConflict      Kind = "StateConflict"
+	AliasExists        Kind = "AliasExists"
+	ResourceExists     Kind = "ResourceExists"
+	ResourceInUse      Kind = "ResourceInUse"
+	Changed            Kind = "Changed" // somebody else changed it meanwhile; read again and retry
+)
+
+// The server cannot do it now.
+const (
+	Throttled        Kind = "Throttled"
+	Sealed           Kind = "Sealed"
+	AuditUnavailable Kind = "AuditUnavailable"
+	Unavailable      Kind = "Unavailable"
+	Internal         Kind = "Internal"
+)
+
+// DryRun answers a call that asked not to be performed and that would have succeeded.
+const DryRun Kind = "DryRun"
+
+// Kinds lists every Kind, so that a test can hold each dialect's table against it.
+func Kinds() []Kind {
+	return []Kind{
+		InvalidParameter, MissingParameter, InvalidTagKey, InvalidTagValue, DuplicateTagKey, InvalidCiphertext,
+		UnsupportedOperation, LimitExceeded, TooLarge, MethodNotAllowed, ActionNotFound, VersionNotSupported,
+		IncompleteSignature, SignatureMismatch, TimestampExpired, TimestampInvalid, NonceUsed,
+		AccessKeyNotFound, AccessKeyInactive, SecurityTokenInvalid, NoPermission,
+		KeyNotFound, KeyVersionNotFound, AliasNotFound, ResourceNotFound,
+		KeyDisabled, KeyPendingDeletion, KeyPendingImport, StateConflict, AliasExists, ResourceExists, ResourceInUse, Changed,
+		Throttled, Sealed, AuditUnavailable, Unavailable, Internal, DryRun,
+	}
+}
+
+// An Error is a Kind with a message for the caller and, for the log only, its cause.
+type Error struct {
+	Kind    Kind
+	Message string // for the caller
+	Cause   error  // for the log; may be nil
+}
+
+// Error answers the full text, cause included; it is meant for logs.
+func (e *Error) Error() string {
+	if e.Cause != nil {
+		return fmt.Sprintf("%s: %s: %v", e.Kind, e.Message, e.Cause)
+	}
+	return fmt.Sprintf("%s: %s", e.Kind, e.Message)
+}
+
+// Unwrap answers the cause.
+func (e *Error) Unwrap() error { return e.Cause }
+
+// New makes a fault of this kind with a message for the caller.
+func (k Kind) New(format string, args ...any) *Error {
+	return &Error{Kind: k, Message: fmt.Sprintf(format, args...)}
+}
+
+// Wrap makes a fault of this kind with a message for the caller and a cause for the log.
+func (k Kind) Wrap(cause error, format string, args ...any) *Error {
+	return &Error{Kind: k, Message: fmt.Sprintf(format, args...), Cause: cause}
+}
+
+// KindOf answers the kind of err; an error that is no fault is Internal, nil is "".
+func KindOf(err error) Kind {
+	if err == nil {
+		return ""
+	}
+	var f *Error
+	if errors.As(err, &f) {
+		return f.Kind
+	}
+	return Internal
+}
+
+// Is tells whether err is a fault of kind k.
+func Is(err error, k Kind) bool { return err != nil && KindOf(err) == k }
+
+// Message answers what the caller may read about err.
+func Message(err error) string {
+	var f *Error
+	if errors.As(err, &f) && f.Kind != Internal {
+		return f.Message
+	}
+	return "an internal error occurred; the server's log has the details under this request id"
+}

@@ -1,0 +1,104 @@
+package iam
+
+import (
+	"context"
+
+	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/material"
+)
+
+// Founded is a new account with the access key that opens it.
+type Founded struct {
+	Account Account
+	Key     IssuedKey // of the user admin
+}
+
+// CreateAccount makes an account with its tenant key, its root user, the user admin
+// with AdministratorAccess, and the first access key of admin; all of it or nothing.
+// Only the operator may (a Service principal of no account); the record belongs to
+// the new account.
+func (s *Service) CreateAccount(ctx context.Context, call *authz.Call, name string) (Founded, error) {
+	op := s.begin(call, ActionCreateAccount)
+	return perform(ctx, op, func() (Founded, error) {
+		if err := op.requireOperator(); err != nil {
+			return Founded{}, err
+		}
+		if err := checkAccountName(name); err != nil {
+			return Founded{}, err
+		}
+		op.rec.Param("Name", name)
+		founding, secret, err := s.found(name)
+		if err != nil {
+			return Founded{}, err
+		}
+		op.rec.Account, op.rec.Resource = founding.Account.ID, rootARN(founding.Account.ID)
+		if err := explain(s.store.CreateAccount(ctx, op.rec, &founding), "account", name); err != nil {
+			op.rec.Account, op.rec.Resource = "", "" // there is no such account
+			return Founded{}, err
+		}
+		return Founded{founding.Account, IssuedKey{founding.Key, secret}}, nil
+	})
+}
+
+// found makes everything that a new account begins with, and its first secret.
+func (s *Service) found(name string) (Founding, material.Bytes, error) {
+	id, err := newAccountID()
+	if err != nil {
+		return Founding{}, material.Bytes{}, err
+	}
+	now := s.now()
+	account := Account{ID: id, Name: name, CreatedAt: now}
+	if account.TenantKey, err = s.keyring.NewTenantKey(account.binding()); err != nil {
+		return Founding{}, material.Bytes{}, err
+	}
+	tenant, err := s.keyring.Tenant(account.binding(), account.TenantKey)
+	if err != nil {
+		return Founding{}, material.Bytes{}, err
+	}
+	key := AccessKey{ID: newAccessKeyID(), Account: id, User: AdminName, Enabled: true, CreatedAt: now}
+	secret, err := renew(&key, tenant)
+	if err != nil {
+		return Founding{}, material.Bytes{}, err
+	}
+	return Founding{
+		Account: account,
+		Users: []User{
+			{Account: id, Name: RootName, Kind: authz.Root, Enabled: true, CreatedAt: now},
+			{Account: id, Name: AdminName, Kind: authz.User, Enabled: true, Policies: []string{administrator}, CreatedAt: now},
+		},
+		Key: key,
+	}, secret, nil
+}
+
+func rootARN(account string) string {
+	return authz.Principal{Account: account, Kind: authz.Root}.ARN()
+}
+
+// ListAccounts answers accounts in the order of their ids. Only the operator may.
+func (s *Service) ListAccounts(ctx context.Context, call *authz.Call, page Page) (List[Account], error) {
+	op := s.begin(call, ActionListAccounts)
+	return perform(ctx, op, func() (List[Account], error) {
+		if err := op.requireOperator(); err != nil {
+			return List[Account]{}, err
+		}
+		page, err := page.next()
+		if err != nil {
+			return List[Account]{}, err
+		}
+		accounts, err := s.store.Accounts(ctx, page)
+		return cut(accounts, page, func(a Account) string { return a.ID }), err
+	})
+}
+
+// Tenant answers what wraps and unwraps the account's material. It is cached.
+func (s *Service) Tenant(ctx context.Context, account string) (material.Wrapper, error) {
+	return s.tenants.Get(ctx, account)
+}
+
+func (s *Service) loadTenant(ctx context.Context, id string) (material.Wrapper, error) {
+	account, err := s.store.Account(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return s.keyring.Tenant(account.binding(), account.TenantKey)
+}

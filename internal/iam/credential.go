@@ -1,0 +1,119 @@
+package iam
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/material"
+)
+
+// A Credential is what a signature is verified with, and who it then stands for.
+type Credential struct {
+	Secret    material.Bytes
+	Principal authz.Principal
+	// Refusal is why a request is refused although its signature is right, or nil. Only
+	// who has proved to hold the secret may learn of it.
+	Refusal error
+}
+
+// A signer is what is kept of an access key in memory.
+type signer struct {
+	key    AccessKey
+	user   string // "account/name"
+	secret material.Bytes
+}
+
+// An actor is what is kept of a user in memory.
+type actor struct {
+	principal authz.Principal // without access key
+	enabled   bool
+}
+
+// Credential answers the credential of an access key. An id that was never issued, or
+// was deleted, is answered with fault.AccessKeyNotFound. Once warm it reads nothing
+// from the store; a change is in force for every call that begins after it.
+func (s *Service) Credential(ctx context.Context, accessKeyID string) (Credential, error) {
+	if !ValidAccessKeyID(accessKeyID) {
+		return Credential{}, unknownKey()
+	}
+	signer, err := s.secrets.Get(ctx, accessKeyID)
+	if err != nil {
+		return Credential{}, err
+	}
+	actor, err := s.users.Get(ctx, signer.user)
+	if err != nil {
+		return Credential{}, err
+	}
+	c := Credential{Secret: signer.secret, Principal: actor.principal}
+	c.Principal.AccessKey = accessKeyID
+	switch {
+	case !signer.key.Enabled:
+		c.Refusal = fault.AccessKeyInactive.New("Specified access key is disabled.")
+	case signer.key.Expired(s.clock()):
+		c.Refusal = fault.AccessKeyInactive.New("Specified access key has expired.")
+	case !actor.enabled:
+		c.Refusal = fault.AccessKeyInactive.New("The user of the specified access key is disabled.")
+	}
+	return c, nil
+}
+
+func unknownKey() error { return fault.AccessKeyNotFound.New("Specified access key is not found.") }
+
+func (s *Service) loadSigner(ctx context.Context, id string) (signer, error) {
+	key, err := s.store.AccessKey(ctx, id)
+	if fault.Is(err, fault.ResourceNotFound) {
+		return signer{}, unknownKey()
+	}
+	if err != nil {
+		return signer{}, err
+	}
+	tenant, err := s.Tenant(ctx, key.Account)
+	if err != nil {
+		return signer{}, inconsistent(err)
+	}
+	secret, err := tenant.Unwrap(key.binding(), key.Secret)
+	return signer{key, key.Account + "/" + key.User, secret}, err
+}
+
+// loadActor reads a user and compiles its policies. A policy that is missing or not
+// understood could deny something, so the user is then refused altogether.
+func (s *Service) loadActor(ctx context.Context, id string) (actor, error) {
+	account, name, _ := strings.Cut(id, "/")
+	user, err := s.store.User(ctx, account, name)
+	if err != nil {
+		return actor{}, inconsistent(err)
+	}
+	a := actor{authz.Principal{Account: account, Kind: user.Kind, Name: name}, user.Enabled}
+	for _, name := range user.Policies {
+		p, err := s.compiled(ctx, account, name)
+		if err != nil {
+			return actor{}, inconsistent(err)
+		}
+		a.principal.Policies = append(a.principal.Policies, p)
+	}
+	return a, nil
+}
+
+func (s *Service) compiled(ctx context.Context, account, name string) (*authz.Policy, error) {
+	if p, ok := s.system.compiled[name]; ok {
+		return p, nil
+	}
+	p, err := s.store.Policy(ctx, account, name)
+	if err != nil {
+		return nil, err
+	}
+	return authz.Compile(name, []byte(p.Document))
+}
+
+// inconsistent makes an error that is no caller's fault of what the rules exclude: an
+// access key without its user, a user without one of its policies.
+func inconsistent(err error) error {
+	switch fault.KindOf(err) {
+	case fault.ResourceNotFound, fault.InvalidParameter:
+		return fmt.Errorf("the database was changed behind keyward's back: %s", err)
+	}
+	return err
+}

@@ -1,0 +1,240 @@
+package iam
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/cache"
+	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/material"
+)
+
+// The operations' names in policies and in the audit log: RAM's where RAM has them.
+const (
+	ActionCreateAccount        = "keyward:CreateAccount"
+	ActionListAccounts         = "keyward:ListAccounts"
+	ActionCreateUser           = "ram:CreateUser"
+	ActionGetUser              = "ram:GetUser"
+	ActionListUsers            = "ram:ListUsers"
+	ActionUpdateUser           = "ram:UpdateUser"
+	ActionDeleteUser           = "ram:DeleteUser"
+	ActionAttachPolicy         = "ram:AttachPolicyToUser"
+	ActionDetachPolicy         = "ram:DetachPolicyFromUser"
+	ActionCreateAccessKey      = "ram:CreateAccessKey"
+	ActionListAccessKeys       = "ram:ListAccessKeys"
+	ActionUpdateAccessKey      = "ram:UpdateAccessKey"
+	ActionResetAccessKey       = "ram:ResetAccessKey"
+	ActionDeleteAccessKey      = "ram:DeleteAccessKey"
+	ActionGetAccessKeyLastUsed = "ram:GetAccessKeyLastUsed"
+	ActionCreatePolicy         = "ram:CreatePolicy"
+	ActionGetPolicy            = "ram:GetPolicy"
+	ActionListPolicies         = "ram:ListPolicies"
+	ActionUpdatePolicy         = "ram:UpdatePolicy"
+	ActionDeletePolicy         = "ram:DeletePolicy"
+)
+
+// A Keyring makes and opens tenant keys; the unsealed root of the hierarchy is one.
+// Both methods may be called concurrently and answer a Sealed fault once it is sealed.
+type Keyring interface {
+	// NewTenantKey makes a random tenant key and answers it wrapped and bound.
+	NewTenantKey(binding []byte) (wrapped []byte, err error)
+	// Tenant answers what wraps material under the tenant key that wrapped holds.
+	Tenant(binding, wrapped []byte) (material.Wrapper, error)
+}
+
+// Options says what a Service is made of. All fields are required.
+type Options struct {
+	Store   Store
+	Log     *audit.Log
+	Keyring Keyring
+	Logger  *slog.Logger
+	Now     func() time.Time // clock
+	Fresh   func() bool      // whether the change feed is up to date; see package cache
+}
+
+// A Service is the rules about accounts, users, access keys and policies. Its methods
+// may be called concurrently.
+type Service struct {
+	store   Store
+	log     *audit.Log
+	keyring Keyring
+	logger  *slog.Logger
+	clock   func() time.Time
+	system  systemPolicies
+
+	// What the warm path needs. A load of secrets reads tenants; nothing else nests.
+	tenants *cache.Cache[string, material.Wrapper] // by account id
+	users   *cache.Cache[string, actor]            // by "account/name"
+	secrets *cache.Cache[string, signer]           // by access key id
+
+	uses uses
+}
+
+// maxCached is how many accounts, users and access keys each stay in memory.
+const maxCached = 1 << 16
+
+// New makes a Service. Connect its Changed to the store's change feed, and call Run.
+func New(o Options) (*Service, error) {
+	system, err := compileSystemPolicies()
+	if err != nil {
+		return nil, err
+	}
+	s := &Service{
+		store: o.Store, log: o.Log, keyring: o.Keyring, logger: o.Logger, clock: o.Now, system: system,
+		uses: uses{latest: make(map[string]Use)},
+	}
+	s.tenants = cache.New(maxCached, o.Fresh, s.loadTenant)
+	s.users = cache.New(maxCached, o.Fresh, s.loadActor)
+	s.secrets = cache.New(maxCached, o.Fresh, s.loadSigner)
+	return s, nil
+}
+
+// now answers the time as precisely as the store keeps it.
+func (s *Service) now() time.Time { return s.clock().UTC().Truncate(time.Microsecond) }
+
+// An operation is one of the product's operations under way. Whatever becomes of it,
+// its record is written exactly once.
+type operation struct {
+	log  *audit.Log
+	call *authz.Call
+	rec  *audit.Record
+}
+
+func (s *Service) begin(call *authz.Call, action string) *operation {
+	return &operation{s.log, call, audit.NewRecord(call, action)}
+}
+
+// run does the operation and records its outcome.
+func (op *operation) run(ctx context.Context, fn func() error) error {
+	return op.log.Do(ctx, op.rec, fn)
+}
+
+// perform is run for an operation with a result, which it drops unless all went well.
+func perform[T any](ctx context.Context, op *operation, fn func() (T, error)) (T, error) {
+	var result, none T
+	err := op.run(ctx, func() (err error) {
+		result, err = fn()
+		return err
+	})
+	if err != nil {
+		return none, err
+	}
+	return result, nil
+}
+
+// authorize asks whether the call may do this operation on the resource.
+func (op *operation) authorize(resource string) error {
+	op.rec.Resource = resource
+	return op.require(op.rec.Action, resource)
+}
+
+// require asks for a permission. The record keeps what decided the operation: the
+// first permission, unless one was refused.
+func (op *operation) require(action, resource string) error {
+	d, err := op.call.Check(authz.Request{Action: action, Resource: resource})
+	if err != nil || op.rec.Decision == "" {
+		op.rec.Decision = verdict(d)
+	}
+	return err
+}
+
+// requireGrant asks for the power to decide that the user has these policies.
+func (op *operation) requireGrant(user string, policies ...string) error {
+	for _, p := range policies {
+		if err := op.require(ActionAttachPolicy, userARN(op.call.Account, user)); err != nil {
+			return err
+		}
+		if err := op.require(ActionAttachPolicy, policyARN(op.call.Account, p)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// guardRoot keeps users, whatever their policies say, from changing root and its keys.
+func (op *operation) guardRoot(user string) error {
+	if user == RootName && op.call.Kind == authz.User {
+		op.rec.Decision = "reserved to root"
+		return fault.NoPermission.New("only root itself may change root and its access keys; use an access key of root, or ask the operator of the server")
+	}
+	return nil
+}
+
+// requireOperator refuses everybody but keyward itself, acting outside any account.
+func (op *operation) requireOperator() error {
+	if op.call.Kind != authz.Service || op.call.Account != "" {
+		op.rec.Decision = "reserved to the operator"
+		return fault.NoPermission.New("only the operator of the server may do this; run: keyward operator")
+	}
+	op.rec.Decision, op.rec.Principal = string(authz.ByService), op.call.ARN()
+	return nil
+}
+
+// verdict words a decision for the record.
+func verdict(d authz.Decision) string {
+	if d.Policy != "" {
+		return d.Policy + "/" + d.Statement
+	}
+	return string(d.Reason)
+}
+
+// userARN names a user for policies and records. What is no user name is left out:
+// only who may act on all users then learns what is wrong with it.
+func userARN(account, name string) string {
+	if !validUserName(name) {
+		name = ""
+	}
+	return "acs:ram::" + account + ":user/" + name
+}
+
+// policyARN names a policy as userARN does a user.
+func policyARN(account, name string) string {
+	if !validPolicyName(name) {
+		name = ""
+	}
+	return "acs:ram::" + account + ":policy/" + name
+}
+
+// maxRounds is how often a change that lost a race is tried again. In each round
+// somebody won, so only a constant crowd on one row gets to the end of it.
+const maxRounds = 32
+
+// retry runs change, which reads rows and changes them, until it loses no race.
+func retry(change func() error) error {
+	err := change()
+	for round := 1; round < maxRounds && fault.Is(err, fault.Changed); round++ {
+		err = change()
+	}
+	return err
+}
+
+// Changed tells that a row was changed, by whichever node: what was made of it is
+// forgotten before Changed returns. id is the row's key columns joined by slashes. An
+// empty table means that anything may have changed, or that the server was sealed.
+func (s *Service) Changed(table, id string) {
+	switch table {
+	case "iam_account":
+		s.tenants.Forget(id)
+	case "iam_user":
+		s.users.Forget(id)
+	case "iam_policy":
+		s.users.Clear() // whoever has it holds it compiled
+	case "iam_access_key":
+		s.secrets.Forget(id)
+	case "":
+		s.tenants.Clear()
+		s.users.Clear()
+		s.secrets.Clear()
+	}
+}
+
+// explain replaces the store's words for a name that is taken.
+func explain(err error, what, name string) error {
+	if !fault.Is(err, fault.ResourceExists) {
+		return err
+	}
+	return fault.ResourceExists.Wrap(err, "there is a %s named %q already, if in other letter case; choose another name", what, name)
+}

@@ -1,0 +1,112 @@
+// Package job runs what must happen later, whatever crashes in between.
+//
+// A [Job] is a promise to look at something at a time: its kind says which [Handler]
+// looks, its account and subject say at what. Jobs are scheduled in the transaction
+// of the change that makes them necessary. A job says only *when to look*; what is to
+// be done the handler reads from the subject itself, so a job that is late, early,
+// doubled or stale does no harm.
+//
+// Several nodes may share a queue: a node claims due jobs with a lease; a job whose
+// node died is claimed again when the lease is over. Handlers therefore must be
+// idempotent and must fail when somebody else acted meanwhile.
+package job
+
+import (
+	"context"
+	"log/slog"
+	"time"
+)
+
+// A Job is one thing to look at.
+type Job struct {
+	Kind     string
+	Account  string
+	Subject  string
+	Due      time.Time
+	Attempts int // how often it failed so far
+}
+
+// A Store keeps jobs; there is at most one for each (kind, account, subject). Its
+// methods may be called concurrently, from several processes.
+type Store interface {
+	// Claim leases at most limit due jobs to owner until the given time. A job is
+	// never leased to two owners at once.
+	Claim(ctx context.Context, owner string, now, until time.Time, limit int) ([]Job, error)
+	// Finish removes a job, unless it was scheduled again since it was claimed.
+	Finish(ctx context.Context, owner string, j Job) error
+	// Retry schedules a job anew after a failure, unless it was scheduled again since.
+	Retry(ctx context.Context, owner string, j Job, due time.Time, reason string) error
+}
+
+// A Handler looks at a job's subject and does what is due. When it answers an error
+// the job is tried again later.
+type Handler func(ctx context.Context, j Job) error
+
+const (
+	lease    = time.Minute
+	perClaim = 16
+	idle     = time.Second // between two looks at an empty queue
+	maxDelay = 10 * time.Minute
+)
+
+// A Runner claims due jobs and hands them to their handlers.
+type Runner struct {
+	Store    Store
+	Owner    string // unique to the process
+	Handlers map[string]Handler
+	Now      func() time.Time
+	Logger   *slog.Logger
+}
+
+// Run works until ctx ends.
+func (r *Runner) Run(ctx context.Context) error {
+	for {
+		n, err := r.Step(ctx)
+		if err != nil && ctx.Err() == nil {
+			r.Logger.Warn("claiming jobs", "error", err)
+		}
+		if n == perClaim {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(idle):
+		}
+	}
+}
+
+// Step claims what is due now, handles it, and answers how many jobs it claimed.
+func (r *Runner) Step(ctx context.Context) (int, error) {
+	now := r.Now()
+	jobs, err := r.Store.Claim(ctx, r.Owner, now, now.Add(lease), perClaim)
+	if err != nil {
+		return 0, err
+	}
+	for _, j := range jobs {
+		if err := r.handle(ctx, j); err != nil && ctx.Err() == nil {
+			r.Logger.Warn("settling job", "kind", j.Kind, "subject", j.Subject, "error", err)
+		}
+	}
+	return len(jobs), nil
+}
+
+func (r *Runner) handle(ctx context.Context, j Job) error {
+	h, ok := r.Handlers[j.Kind]
+	if !ok { // a newer release scheduled it; leave it to a node that knows it
+		return r.Store.Retry(ctx, r.Owner, j, r.Now().Add(maxDelay), "no handler for this kind of job")
+	}
+	if err := h(ctx, j); err != nil {
+		r.Logger.Warn("job failed", "kind", j.Kind, "account", j.Account, "subject", j.Subject, "attempts", j.Attempts+1, "error", err)
+		return r.Store.Retry(ctx, r.Owner, j, r.Now().Add(backoff(j.Attempts)), err.Error())
+	}
+	return r.Store.Finish(ctx, r.Owner, j)
+}
+
+// backoff doubles from one second to ten minutes.
+func backoff(attempts int) time.Duration {
+	if attempts > 9 {
+		return maxDelay
+	}
+	return min(time.Second<<attempts, maxDelay)
+}

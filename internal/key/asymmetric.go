@@ -1,0 +1,171 @@
+package key
+
+import (
+	"context"
+
+	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/material"
+)
+
+// AsymmetricInput names what an asymmetric operation works with.
+type AsymmetricInput struct {
+	Key       string // id, alias or ARN
+	Version   VersionID
+	Algorithm material.Algorithm
+	DryRun    bool
+}
+
+// A Signature is what AsymmetricSign answers.
+type Signature struct {
+	Key     ID
+	Version VersionID
+	Value   []byte // ECDSA and SM2: ASN.1 DER
+}
+
+// AsymmetricSign signs a digest of 32 bytes.
+func (s *Service) AsymmetricSign(ctx context.Context, c *authz.Call, in AsymmetricInput, digest []byte) (out Signature, err error) {
+	err = s.do(ctx, c, "kms:AsymmetricSign", func(rec *audit.Record) error {
+		u, v, err := s.asymmetric(ctx, c, rec, rec.Action, in, SignVerify)
+		if err != nil {
+			return err
+		}
+		value, err := v.private.Sign(in.Algorithm, digest)
+		if err != nil {
+			return err
+		}
+		if in.DryRun {
+			return errDryRun()
+		}
+		out = Signature{Key: u.key.ID, Version: v.id, Value: value}
+		return nil
+	})
+	return kept(out, err)
+}
+
+// A Verification is what AsymmetricVerify answers.
+type Verification struct {
+	Key     ID
+	Version VersionID
+	Valid   bool
+}
+
+// AsymmetricVerify tells whether a signature of a digest is valid.
+func (s *Service) AsymmetricVerify(ctx context.Context, c *authz.Call, in AsymmetricInput, digest, signature []byte) (out Verification, err error) {
+	err = s.do(ctx, c, "kms:AsymmetricVerify", func(rec *audit.Record) error {
+		u, v, err := s.asymmetric(ctx, c, rec, rec.Action, in, SignVerify)
+		if err != nil {
+			return err
+		}
+		if len(signature) == 0 {
+			return fault.MissingParameter.New("Value is mandatory for this action.")
+		}
+		valid, err := v.public.Verify(in.Algorithm, digest, signature)
+		if err != nil {
+			return err
+		}
+		if in.DryRun {
+			return errDryRun()
+		}
+		out = Verification{Key: u.key.ID, Version: v.id, Valid: valid}
+		return nil
+	})
+	return kept(out, err)
+}
+
+// AsymmetricEncrypt encrypts with the public half of a key version.
+func (s *Service) AsymmetricEncrypt(ctx context.Context, c *authz.Call, in AsymmetricInput, plaintext material.Bytes) (out Ciphertext, err error) {
+	err = s.do(ctx, c, "kms:AsymmetricEncrypt", func(rec *audit.Record) error {
+		u, v, err := s.asymmetric(ctx, c, rec, rec.Action, in, EncryptDecrypt)
+		if err != nil {
+			return err
+		}
+		blob, err := v.public.Encrypt(in.Algorithm, plaintext.Expose())
+		if err != nil {
+			return err
+		}
+		if in.DryRun {
+			return errDryRun()
+		}
+		out = Ciphertext{Key: u.key.ID, Version: v.id, Blob: blob}
+		return nil
+	})
+	return kept(out, err)
+}
+
+// AsymmetricDecrypt decrypts with the private half of a key version.
+func (s *Service) AsymmetricDecrypt(ctx context.Context, c *authz.Call, in AsymmetricInput, ciphertext []byte) (out Plaintext, err error) {
+	err = s.do(ctx, c, "kms:AsymmetricDecrypt", func(rec *audit.Record) error {
+		out, err = s.openAsymmetric(ctx, c, rec, rec.Action, in, ciphertext)
+		return err
+	})
+	return kept(out, err)
+}
+
+func (s *Service) openAsymmetric(ctx context.Context, c *authz.Call, rec *audit.Record, action string, in AsymmetricInput, ciphertext []byte) (Plaintext, error) {
+	u, v, err := s.asymmetric(ctx, c, rec, action, in, EncryptDecrypt)
+	if err != nil {
+		return Plaintext{}, err
+	}
+	data, err := v.private.Decrypt(in.Algorithm, ciphertext)
+	if err != nil {
+		return Plaintext{}, err
+	}
+	if in.DryRun {
+		data.Zero()
+		return Plaintext{}, errDryRun()
+	}
+	return Plaintext{Key: u.key.ID, Version: v.id, Data: data}, nil
+}
+
+// A PublicKey is the public half of a key version.
+type PublicKey struct {
+	Key     ID
+	Version VersionID
+	PEM     string // SubjectPublicKeyInfo
+}
+
+// PublicKey answers the public half of a key version.
+func (s *Service) PublicKey(ctx context.Context, c *authz.Call, key string, version VersionID, dryRun bool) (out PublicKey, err error) {
+	err = s.do(ctx, c, "kms:GetPublicKey", func(rec *audit.Record) error {
+		u, v, err := s.asymmetric(ctx, c, rec, rec.Action, AsymmetricInput{Key: key, Version: version}, "")
+		if err != nil {
+			return err
+		}
+		if dryRun {
+			return errDryRun()
+		}
+		out = PublicKey{Key: u.key.ID, Version: v.id, PEM: v.public.PEM()}
+		return nil
+	})
+	return kept(out, err)
+}
+
+// asymmetric answers a version of an asymmetric key that may be used as wanted; an
+// empty usage allows both.
+func (s *Service) asymmetric(ctx context.Context, c *authz.Call, rec *audit.Record, action string, in AsymmetricInput, usage Usage) (*usable, *usableVersion, error) {
+	var attributes []authz.Attribute
+	if in.Algorithm != "" {
+		rec.Param("Algorithm", string(in.Algorithm))
+		attributes = append(attributes, authz.Attribute{Key: authz.EncryptionAlgorithm, Value: string(in.Algorithm)})
+	}
+	u, err := s.resolve(ctx, c, rec, action, in.Key, attributes...)
+	if err != nil {
+		return nil, nil, err
+	}
+	switch {
+	case u.key.Spec.Symmetric():
+		return nil, nil, fault.UnsupportedOperation.New("Unsupported operation. Key %s has the symmetric spec %s.", u.key.ID, u.key.Spec)
+	case usage != "" && u.key.Usage != usage:
+		return nil, nil, fault.UnsupportedOperation.New("Unsupported operation. Key %s was created for %s.", u.key.ID, u.key.Usage)
+	case in.Version == "":
+		return nil, nil, fault.MissingParameter.New("KeyVersionId is mandatory for this action; ListKeyVersions answers the versions of a key.")
+	}
+	if err := u.key.allow(actUse); err != nil {
+		return nil, nil, err
+	}
+	rec.Version = string(in.Version)
+	v, err := s.version(ctx, u, in.Version)
+	return u, v, err
+}

@@ -1,0 +1,249 @@
+package key
+
+import (
+	"context"
+
+	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/material"
+)
+
+// symmetricDefault is the value of kms:EncryptionAlgorithm for symmetric operations.
+const symmetricDefault = "SYMMETRIC_DEFAULT"
+
+// A Ciphertext is what an encryption answers.
+type Ciphertext struct {
+	Key     ID
+	Version VersionID
+	Blob    []byte
+}
+
+// A Plaintext is what a decryption answers.
+type Plaintext struct {
+	Key     ID
+	Version VersionID
+	Data    material.Bytes
+}
+
+// EncryptInput is what Encrypt takes.
+type EncryptInput struct {
+	Key       string // id, alias or ARN
+	Plaintext material.Bytes
+	Context   material.Context
+	DryRun    bool
+}
+
+// Encrypt encrypts up to 6,144 bytes with the key's primary version.
+func (s *Service) Encrypt(ctx context.Context, c *authz.Call, in EncryptInput) (out Ciphertext, err error) {
+	err = s.do(ctx, c, "kms:Encrypt", func(rec *audit.Record) error {
+		if n := in.Plaintext.Len(); n < 1 || n > MaxPlaintext {
+			return fault.InvalidParameter.New("The specified parameter Plaintext is not valid. It must have 1 to %d bytes before base64; encrypt larger data with a data key.", MaxPlaintext)
+		}
+		out, err = s.seal(ctx, c, rec, in)
+		return err
+	})
+	return kept(out, err)
+}
+
+// DataKeyInput is what the GenerateDataKey operations take.
+type DataKeyInput struct {
+	Key     string // id, alias or ARN
+	Size    int    // bytes, 1 to 1,024
+	Context material.Context
+	DryRun  bool
+}
+
+// A DataKey is a new random key in the clear and encrypted.
+type DataKey struct {
+	Ciphertext
+	Plaintext material.Bytes
+}
+
+// GenerateDataKey makes random bytes and answers them in the clear and encrypted.
+func (s *Service) GenerateDataKey(ctx context.Context, c *authz.Call, in DataKeyInput) (DataKey, error) {
+	return s.dataKey(ctx, c, "kms:GenerateDataKey", in)
+}
+
+// GenerateDataKeyWithoutPlaintext makes random bytes and answers them encrypted only.
+func (s *Service) GenerateDataKeyWithoutPlaintext(ctx context.Context, c *authz.Call, in DataKeyInput) (Ciphertext, error) {
+	out, err := s.dataKey(ctx, c, "kms:GenerateDataKeyWithoutPlaintext", in)
+	out.Plaintext.Zero()
+	return out.Ciphertext, err
+}
+
+func (s *Service) dataKey(ctx context.Context, c *authz.Call, action string, in DataKeyInput) (out DataKey, err error) {
+	err = s.do(ctx, c, action, func(rec *audit.Record) error {
+		if in.Size < 1 || in.Size > MaxDataKey {
+			return fault.InvalidParameter.New("The specified parameter NumberOfBytes is not valid. It must be between 1 and %d.", MaxDataKey)
+		}
+		out.Plaintext = material.Random(in.Size)
+		out.Ciphertext, err = s.seal(ctx, c, rec, EncryptInput{Key: in.Key, Plaintext: out.Plaintext, Context: in.Context, DryRun: in.DryRun})
+		return err
+	})
+	return kept(out, err)
+}
+
+// seal encrypts with a key's primary version.
+func (s *Service) seal(ctx context.Context, c *authz.Call, rec *audit.Record, in EncryptInput) (Ciphertext, error) {
+	if err := s.noteContext(rec, in.Context); err != nil {
+		return Ciphertext{}, err
+	}
+	u, err := s.resolve(ctx, c, rec, rec.Action, in.Key, cryptoAttributes(symmetricDefault, in.Context)...)
+	if err != nil {
+		return Ciphertext{}, err
+	}
+	v, err := s.symmetric(ctx, rec, u, u.key.Primary)
+	if err != nil {
+		return Ciphertext{}, err
+	}
+	if in.DryRun {
+		return Ciphertext{}, errDryRun()
+	}
+	blob, err := v.cipher.Seal(in.Plaintext.Expose(), in.Context)
+	return Ciphertext{Key: u.key.ID, Version: v.id, Blob: blob}, err
+}
+
+// DecryptInput is what Decrypt takes.
+type DecryptInput struct {
+	Ciphertext []byte
+	Context    material.Context
+	DryRun     bool
+}
+
+// Decrypt decrypts what Encrypt or GenerateDataKey answered. The ciphertext names its key.
+func (s *Service) Decrypt(ctx context.Context, c *authz.Call, in DecryptInput) (out Plaintext, err error) {
+	err = s.do(ctx, c, "kms:Decrypt", func(rec *audit.Record) error {
+		out, err = s.open(ctx, c, rec, rec.Action, in)
+		return err
+	})
+	return kept(out, err)
+}
+
+// open decrypts with the version that the ciphertext names.
+func (s *Service) open(ctx context.Context, c *authz.Call, rec *audit.Record, action string, in DecryptInput) (Plaintext, error) {
+	if len(in.Ciphertext) == 0 {
+		return Plaintext{}, fault.MissingParameter.New("CiphertextBlob is mandatory for this action.")
+	}
+	if err := s.noteContext(rec, in.Context); err != nil {
+		return Plaintext{}, err
+	}
+	h, err := material.ParseHeader(in.Ciphertext)
+	if err != nil {
+		return Plaintext{}, err
+	}
+	u, err := s.resolve(ctx, c, rec, action, string(idOf(h.Key)), cryptoAttributes(symmetricDefault, in.Context)...)
+	if err != nil {
+		return Plaintext{}, err
+	}
+	v, err := s.symmetric(ctx, rec, u, versionOf(h.Version))
+	if fault.Is(err, fault.KeyVersionNotFound) {
+		return Plaintext{}, fault.InvalidCiphertext.New("the ciphertext is not valid for this key and encryption context")
+	}
+	if err != nil {
+		return Plaintext{}, err
+	}
+	data, err := v.cipher.Open(in.Ciphertext, in.Context)
+	if err != nil {
+		return Plaintext{}, err
+	}
+	if in.DryRun {
+		data.Zero()
+		return Plaintext{}, errDryRun()
+	}
+	return Plaintext{Key: u.key.ID, Version: v.id, Data: data}, nil
+}
+
+// ReEncryptInput is what ReEncrypt takes. With SourceKey the source is an asymmetric
+// ciphertext; otherwise the ciphertext names its key.
+type ReEncryptInput struct {
+	Ciphertext         []byte
+	SourceKey          string
+	SourceVersion      VersionID
+	SourceAlgorithm    material.Algorithm
+	SourceContext      material.Context
+	Destination        string // id, alias or ARN of a symmetric key
+	DestinationContext material.Context
+	DryRun             bool
+}
+
+// ReEncrypt decrypts with one key and encrypts with another; the plaintext stays here.
+// It takes kms:ReEncryptFrom on the source and kms:ReEncryptTo on the destination.
+func (s *Service) ReEncrypt(ctx context.Context, c *authz.Call, in ReEncryptInput) (out Ciphertext, err error) {
+	err = s.do(ctx, c, "kms:ReEncryptTo", func(rec *audit.Record) error {
+		plain, err := s.reEncryptSource(ctx, c, rec, in)
+		if err != nil {
+			return err
+		}
+		defer plain.Data.Zero()
+		rec.Param("SourceKeyId", string(plain.Key))
+		rec.Param("SourceKeyVersionId", string(plain.Version))
+		out, err = s.seal(ctx, c, rec, EncryptInput{
+			Key: in.Destination, Plaintext: plain.Data, Context: in.DestinationContext, DryRun: in.DryRun,
+		})
+		return err
+	})
+	return kept(out, err)
+}
+
+func (s *Service) reEncryptSource(ctx context.Context, c *authz.Call, rec *audit.Record, in ReEncryptInput) (Plaintext, error) {
+	const action = "kms:ReEncryptFrom"
+	if in.SourceKey == "" {
+		return s.open(ctx, c, rec, action, DecryptInput{Ciphertext: in.Ciphertext, Context: in.SourceContext})
+	}
+	return s.openAsymmetric(ctx, c, rec, action, AsymmetricInput{
+		Key: in.SourceKey, Version: in.SourceVersion, Algorithm: in.SourceAlgorithm,
+	}, in.Ciphertext)
+}
+
+// symmetric answers a version of a key that may be used to encrypt and decrypt.
+func (s *Service) symmetric(ctx context.Context, rec *audit.Record, u *usable, id VersionID) (*usableVersion, error) {
+	if !u.key.Spec.Symmetric() {
+		return nil, fault.UnsupportedOperation.New("Unsupported operation. Key %s has the asymmetric spec %s; use the Asymmetric operations.", u.key.ID, u.key.Spec)
+	}
+	if err := u.key.allow(actUse); err != nil {
+		return nil, err
+	}
+	rec.Version = string(id)
+	return s.version(ctx, u, id)
+}
+
+// noteContext records a keyed digest of the encryption context.
+func (s *Service) noteContext(rec *audit.Record, of material.Context) error {
+	if len(of) == 0 {
+		return nil
+	}
+	encoded, err := of.Encode()
+	if err != nil {
+		return err
+	}
+	digest, err := s.digest(encoded)
+	if err != nil {
+		return err
+	}
+	rec.Param("EncryptionContextHMAC", digest)
+	return nil
+}
+
+func cryptoAttributes(algorithm string, of material.Context) []authz.Attribute {
+	out := []authz.Attribute{{Key: authz.EncryptionAlgorithm, Value: algorithm}}
+	for name, value := range of {
+		out = append(out, authz.Attribute{Key: authz.EncryptionContextPrefix + name, Value: value})
+	}
+	return out
+}
+
+// errDryRun answers a call that would have succeeded and asked not to be performed.
+func errDryRun() error {
+	return fault.DryRun.New("The request would have succeeded, but the DryRun parameter is set.")
+}
+
+// kept drops a result whose operation failed, in particular one whose record could
+// not be written: what is not recorded does not leave.
+func kept[T any](out T, err error) (T, error) {
+	if err != nil {
+		var none T
+		return none, err
+	}
+	return out, nil
+}

@@ -1,0 +1,187 @@
+// Package key keeps KMS keys: cryptographic keys that are used here and never leave.
+//
+// A [Key] is a container of [Version]s, each with its own material. Symmetric keys
+// encrypt with their primary version and decrypt with whichever version a ciphertext
+// names; asymmetric keys are used by naming the version. Rotation adds a version and
+// removes none. An [Alias] is a second name that can be pointed elsewhere.
+//
+// A [Service] offers the product's operations. Each takes the [authz.Call] of whoever
+// wants it, in the order authorize, validate, act and record: API dialects, the
+// command line and keyward's own jobs all come through the same methods, and each
+// call ends in exactly one audit record, durable before the method returns.
+//
+// Stored are the keys' metadata and their material wrapped under the account's tenant
+// key. Material is unwrapped only in memory, on first use. Nothing that is read from
+// the store is trusted before its binding was checked: rows carry MACs, and wrapped
+// material is bound to its account, key, version, spec, usage and origin.
+package key
+
+import (
+	"crypto/rand"
+	"encoding/base32"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/keyward/keyward/internal/material"
+)
+
+// An ID names a key: "key-" and 26 characters that spell 128 random bits.
+type ID string
+
+// A VersionID names a version of a key: a UUID.
+type VersionID string
+
+const idPrefix = "key-"
+
+var idEncoding = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
+
+// NewID makes a random key id.
+func NewID() ID {
+	b := random16()
+	return ID(idPrefix + idEncoding.EncodeToString(b[:]))
+}
+
+// bytes answers the 128 bits that a ciphertext carries for the key.
+func (id ID) bytes() (b [16]byte, ok bool) {
+	s, ok := strings.CutPrefix(string(id), idPrefix)
+	if !ok {
+		return b, false
+	}
+	raw, err := idEncoding.DecodeString(s)
+	if err != nil || len(raw) != 16 || idEncoding.EncodeToString(raw) != s {
+		return b, false
+	}
+	return [16]byte(raw), true
+}
+
+func idOf(b [16]byte) ID { return ID(idPrefix + idEncoding.EncodeToString(b[:])) }
+
+// NewVersionID makes a random version id.
+func NewVersionID() VersionID {
+	b := random16()
+	b[6] = b[6]&0x0f | 0x40 // RFC 9562, version 4
+	b[8] = b[8]&0x3f | 0x80
+	return versionOf(b)
+}
+
+func versionOf(b [16]byte) VersionID {
+	return VersionID(fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:]))
+}
+
+func (id VersionID) bytes() (b [16]byte, ok bool) {
+	raw, err := hex.DecodeString(strings.ReplaceAll(string(id), "-", ""))
+	if err != nil || len(raw) != 16 {
+		return b, false
+	}
+	return [16]byte(raw), versionOf([16]byte(raw)) == id
+}
+
+func random16() (b [16]byte) {
+	rand.Read(b[:]) // never fails: crypto/rand ends the process instead
+	return b
+}
+
+// A Usage says what a key may be used for.
+type Usage string
+
+// The usages.
+const (
+	EncryptDecrypt Usage = "ENCRYPT/DECRYPT"
+	SignVerify     Usage = "SIGN/VERIFY"
+)
+
+// Origin and protection level of every key of this release.
+const (
+	OriginKMS     = "Aliyun_KMS"
+	LevelSoftware = "SOFTWARE"
+)
+
+// A Key is a KMS key without its material.
+type Key struct {
+	Account         string
+	ID              ID
+	Spec            material.Spec
+	Usage           Usage
+	Origin          string
+	ProtectionLevel string
+	State           State
+	Description     string
+	Creator         string // account that created it
+	CreatedAt       time.Time
+	Primary         VersionID
+	Versions        int // how many there are
+	Rotation        Rotation
+	DeleteAt        time.Time // zero unless the state is PendingDeletion
+	Protected       bool      // deletion protection
+	ProtectionNote  string
+	Tags            []Tag // sorted by key
+	Rev             int64 // revision, kept by the store
+}
+
+// Rotation is a key's rotation policy.
+type Rotation struct {
+	Enabled  bool
+	Interval time.Duration // whole seconds; kept while disabled
+	Last     time.Time     // when the primary version was made
+}
+
+// A RotationStatus is how the rotation policy stands, as the API words it.
+type RotationStatus string
+
+// The rotation statuses.
+const (
+	RotationEnabled   RotationStatus = "Enabled"
+	RotationDisabled  RotationStatus = "Disabled"
+	RotationSuspended RotationStatus = "Suspended" // the policy is on, the key is not enabled
+)
+
+// RotationStatus answers how the rotation policy stands.
+func (k Key) RotationStatus() RotationStatus {
+	switch {
+	case !k.Rotation.Enabled:
+		return RotationDisabled
+	case k.State != Enabled:
+		return RotationSuspended
+	}
+	return RotationEnabled
+}
+
+// NextRotation answers when the key is due to rotate; zero if its policy is off.
+func (k Key) NextRotation() time.Time {
+	if !k.Rotation.Enabled {
+		return time.Time{}
+	}
+	return k.Rotation.Last.Add(k.Rotation.Interval)
+}
+
+// A Version is one version of a key and its material.
+type Version struct {
+	Account   string
+	Key       ID
+	ID        VersionID
+	Number    int    // 1 for the first
+	Wrapped   []byte // material under the account's tenant key
+	Public    []byte // SPKI DER; nil for symmetric keys
+	CreatedAt time.Time
+	Rev       int64
+}
+
+// binding is what the wrapped material of a version is bound to.
+func (v Version) binding(k Key) []byte {
+	return material.Binding("kms-row/v1", "kms_key_version", v.Account, string(v.Key), string(v.ID),
+		string(k.Spec), string(k.Usage), k.Origin, v.CreatedAt.UTC().Format(time.RFC3339Nano))
+}
+
+// An Alias is another name for a key, unique in its account. Its name begins with "alias/".
+type Alias struct {
+	Account   string
+	Name      string
+	Key       ID
+	CreatedAt time.Time
+	Rev       int64
+}
+
+// A Tag is a label of a key.
+type Tag struct{ Key, Value string }

@@ -1,0 +1,116 @@
+package key
+
+import (
+	"context"
+	"slices"
+
+	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/fault"
+)
+
+// Tag adds tags to one key; a tag with a known key gets the new value.
+func (s *Service) Tag(ctx context.Context, c *authz.Call, key string, tags []Tag) error {
+	return s.do(ctx, c, "kms:TagResource", func(rec *audit.Record) error {
+		return s.retag(ctx, c, rec, []string{key}, func(k *Key) (err error) {
+			k.Tags, err = mergeTags(k.Tags, tags)
+			return err
+		})
+	})
+}
+
+// TagMany adds tags to up to fifty keys, to all or to none.
+func (s *Service) TagMany(ctx context.Context, c *authz.Call, keys []string, tags []Tag) error {
+	return s.do(ctx, c, "kms:TagResources", func(rec *audit.Record) error {
+		return s.retag(ctx, c, rec, keys, func(k *Key) (err error) {
+			k.Tags, err = mergeTags(k.Tags, tags)
+			return err
+		})
+	})
+}
+
+// Untag removes tags from one key; a tag that it does not have is passed over.
+func (s *Service) Untag(ctx context.Context, c *authz.Call, key string, tagKeys []string) error {
+	return s.do(ctx, c, "kms:UntagResource", func(rec *audit.Record) error {
+		return s.retag(ctx, c, rec, []string{key}, removing(tagKeys, false))
+	})
+}
+
+// UntagMany removes tags, or all tags, from up to fifty keys, from all or from none.
+func (s *Service) UntagMany(ctx context.Context, c *authz.Call, keys, tagKeys []string, all bool) error {
+	return s.do(ctx, c, "kms:UntagResources", func(rec *audit.Record) error {
+		return s.retag(ctx, c, rec, keys, removing(tagKeys, all))
+	})
+}
+
+func removing(tagKeys []string, all bool) func(*Key) error {
+	return func(k *Key) error {
+		k.Tags = slices.DeleteFunc(k.Tags, func(t Tag) bool { return all || slices.Contains(tagKeys, t.Key) })
+		return nil
+	}
+}
+
+// retag edits the tags of several keys in one transaction.
+func (s *Service) retag(ctx context.Context, c *authz.Call, rec *audit.Record, names []string, edit func(*Key) error) error {
+	if len(names) == 0 || len(names) > MaxTagged {
+		return fault.InvalidParameter.New("The specified parameter ResourceId is not valid. Name 1 to %d keys.", MaxTagged)
+	}
+	var ids []ID
+	for _, name := range names {
+		u, err := s.resolve(ctx, c, rec, rec.Action, name)
+		if err != nil {
+			return err
+		}
+		if !slices.Contains(ids, u.key.ID) {
+			ids = append(ids, u.key.ID)
+		}
+	}
+	for try := 1; ; try++ {
+		keys := make([]*Key, len(ids))
+		for i, id := range ids {
+			k, err := s.store.Key(ctx, c.Account, id)
+			if err != nil {
+				return err
+			}
+			if err := k.allow(actEdit); err != nil {
+				return err
+			}
+			if err := edit(&k); err != nil {
+				return err
+			}
+			keys[i] = &k
+		}
+		err := s.store.UpdateKeys(ctx, rec, nil, keys...)
+		if !fault.Is(err, fault.Changed) || try == retries {
+			return err
+		}
+	}
+}
+
+// Tags answers the tags of one key.
+func (s *Service) Tags(ctx context.Context, c *authz.Call, key string) (out Key, err error) {
+	err = s.do(ctx, c, "kms:ListResourceTags", func(rec *audit.Record) error {
+		u, err := s.resolve(ctx, c, rec, rec.Action, key)
+		if err != nil {
+			return err
+		}
+		out = u.key
+		return nil
+	})
+	return kept(out, err)
+}
+
+// Tagged answers one page of the keys that match, with their tags, and how many match.
+func (s *Service) Tagged(ctx context.Context, c *authz.Call, f Filter, p Page) (out []Key, total int, err error) {
+	err = s.do(ctx, c, "kms:ListTagResources", func(rec *audit.Record) error {
+		if err := s.may(c, rec, rec.Action, s.arn(c.Account, "key/*")); err != nil {
+			return err
+		}
+		out, total, err = s.store.Keys(ctx, c.Account, f, p)
+		return err
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	return out, total, nil
+}

@@ -1,0 +1,113 @@
+package material
+
+import (
+	"github.com/keyward/keyward/internal/fault"
+)
+
+// The fixed beginning of a ciphertext: magic, format version, suite, key, key version.
+const (
+	magic0, magic1 = 0x4B, 0x43 // "KC"
+	formatVersion  = 1
+	headerSize     = 4 + 16 + 16
+)
+
+// A Header is the readable beginning of a ciphertext. It says which key version is
+// needed; it is authenticated only once [Cipher.Open] has succeeded.
+type Header struct {
+	Suite   Suite
+	Key     [16]byte
+	Version [16]byte
+}
+
+// encode writes the header as a ciphertext begins.
+func (h Header) encode() [headerSize]byte {
+	encoded := [headerSize]byte{magic0, magic1, formatVersion, byte(h.Suite)}
+	copy(encoded[4:20], h.Key[:])
+	copy(encoded[20:36], h.Version[:])
+	return encoded
+}
+
+// ParseHeader reads the header of a ciphertext. What is no ciphertext of a format
+// version and suite known here, or too short to be one, is an InvalidCiphertext
+// fault. There are no trailing bytes to refuse: all that follows is authenticated.
+func ParseHeader(ciphertext []byte) (Header, error) {
+	if len(ciphertext) < headerSize+Overhead {
+		return Header{}, errInvalidCiphertext()
+	}
+	if ciphertext[0] != magic0 || ciphertext[1] != magic1 || ciphertext[2] != formatVersion {
+		return Header{}, errInvalidCiphertext()
+	}
+	h := Header{Suite: Suite(ciphertext[3])}
+	if h.Suite != SuiteAES && h.Suite != SuiteSM4 {
+		return Header{}, errInvalidCiphertext()
+	}
+	copy(h.Key[:], ciphertext[4:20])
+	copy(h.Version[:], ciphertext[20:36])
+	return h, nil
+}
+
+// A Cipher encrypts and decrypts with one symmetric key version. It is prepared
+// once and safe for concurrent use.
+type Cipher struct {
+	header Header
+	aead   *AEAD
+}
+
+// NewCipher prepares a key of a symmetric spec; the key is copied. The ids of key
+// and version go into each ciphertext. A key of another length than the spec's is
+// an InvalidParameter fault.
+func NewCipher(spec Spec, key Bytes, id, version [16]byte) (*Cipher, error) {
+	if !spec.Symmetric() {
+		return nil, fault.UnsupportedOperation.New("a key of spec %s does not encrypt symmetrically", spec)
+	}
+	row := spec.row()
+	if key.Len() != row.bits/8 {
+		return nil, fault.InvalidParameter.New("the key has %d bytes; spec %s needs %d", key.Len(), spec, row.bits/8)
+	}
+	aead, err := NewAEAD(row.suite, key)
+	if err != nil {
+		return nil, err
+	}
+	return &Cipher{header: Header{Suite: row.suite, Key: id, Version: version}, aead: aead}, nil
+}
+
+// Seal encrypts plaintext, which may be empty. The same context is needed to open
+// the answer; it is not contained in it. The length of the answer is that of the
+// plaintext plus 128 bytes. A context that is not UTF-8 is an InvalidParameter fault.
+func (c *Cipher) Seal(plaintext []byte, ctx Context) ([]byte, error) {
+	additional, err := ctx.Encode()
+	if err != nil {
+		return nil, err
+	}
+	header := c.header.encode()
+	return c.aead.Seal(header[:], plaintext, additional)
+}
+
+// Open decrypts what Seal made. Whatever is wrong with the ciphertext, be it made
+// for another key or context, altered, cut or extended, the answer is the same
+// InvalidCiphertext fault after the same work; only a ciphertext whose readable
+// header already names something else is refused earlier.
+func (c *Cipher) Open(ciphertext []byte, ctx Context) (Bytes, error) {
+	additional, err := ctx.Encode()
+	if err != nil {
+		return Bytes{}, err
+	}
+	header, err := ParseHeader(ciphertext)
+	if err != nil {
+		return Bytes{}, err
+	}
+	if header != c.header {
+		return Bytes{}, errInvalidCiphertext()
+	}
+	plaintext, ok := c.aead.Open(headerSize, ciphertext, additional)
+	if !ok {
+		return Bytes{}, errInvalidCiphertext()
+	}
+	return plaintext, nil
+}
+
+// errInvalidCiphertext is the one answer to everything that does not decrypt.
+func errInvalidCiphertext() error {
+	return fault.InvalidCiphertext.New("the ciphertext is not valid for this key and encryption context; " +
+		"check that it is complete and that the context is the one it was encrypted with")
+}

@@ -1,0 +1,86 @@
+package material
+
+import (
+	"crypto/ecdsa"
+	"crypto/rand"
+	"errors"
+
+	"github.com/emmansun/gmsm/sm2"
+)
+
+// sm2Overhead is the point C1 (65 bytes) and the hash C3 (32 bytes) around an SM2PKE plaintext.
+const sm2Overhead = 65 + 32
+
+// sm2Order is the layout that current standards prescribe; an older one has C2 before C3.
+var (
+	sm2EncrypterOptions = sm2.NewPlainEncrypterOpts(sm2.MarshalUncompressed, sm2.C1C3C2)
+	sm2DecrypterOptions = sm2.NewPlainDecrypterOpts(sm2.C1C3C2)
+)
+
+var errSM2Form = errors.New("the ciphertext does not begin with an uncompressed point")
+
+type sm2Private struct{ key *sm2.PrivateKey }
+
+type sm2Public struct{ key *ecdsa.PublicKey }
+
+func generateSM2() (Bytes, []byte, error) {
+	key, err := sm2.GenerateKey(rand.Reader)
+	if err != nil {
+		return Bytes{}, nil, err
+	}
+	raw, err := key.ECDH() // the way to the key's numbers as bytes
+	if err != nil {
+		return Bytes{}, nil, err
+	}
+	return marshalCurve(oidSM2, NewBytes(raw.Bytes()), raw.PublicKey().Bytes())
+}
+
+func parseSM2Private(pkcs8 []byte) (privateKey, error) {
+	secret, point, err := parseCurvePrivate(oidSM2, pkcs8)
+	if err != nil {
+		return nil, err
+	}
+	defer secret.Zero()
+	key, err := sm2.NewPrivateKey(secret.Expose()) // refuses what is not in [1, n-2]
+	if err != nil {
+		return nil, errScalar
+	}
+	raw, err := key.ECDH()
+	if err != nil {
+		return nil, err
+	}
+	return sm2Private{key}, checkPoint(point, raw.PublicKey().Bytes())
+}
+
+func parseSM2Public(spki []byte) (publicKey, error) {
+	point, err := parseCurvePublic(oidSM2, spki)
+	if err != nil {
+		return nil, err
+	}
+	key, err := sm2.NewPublicKey(point) // refuses points off the curve and at infinity
+	if err != nil {
+		return nil, err
+	}
+	return sm2Public{key}, nil
+}
+
+func (k sm2Private) sign(_ Algorithm, digest []byte) ([]byte, error) {
+	return sm2.SignASN1(rand.Reader, k.key, digest, nil) // no options: sign the digest as it is
+}
+
+func (k sm2Private) decrypt(_ Algorithm, ciphertext []byte) ([]byte, error) {
+	// The library would also take compressed points and ASN.1, and so two
+	// ciphertexts for one encryption.
+	if len(ciphertext) == 0 || ciphertext[0] != uncompressedPoint {
+		return nil, errSM2Form
+	}
+	return k.key.Decrypt(rand.Reader, ciphertext, sm2DecrypterOptions)
+}
+
+func (k sm2Public) verify(_ Algorithm, digest, signature []byte) bool {
+	return sm2.VerifyASN1(k.key, digest, signature)
+}
+
+func (k sm2Public) encrypt(_ Algorithm, plaintext []byte) ([]byte, error) {
+	return sm2.Encrypt(rand.Reader, k.key, plaintext, sm2EncrypterOptions)
+}

@@ -1,0 +1,83 @@
+package seal_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/seal"
+	"github.com/keyward/keyward/internal/seal/sealtest"
+	"golang.org/x/sys/unix"
+)
+
+// protectedMappings counts the memory areas of this process that are locked, left
+// out of core dumps and wiped in children, as the kernel tells.
+func protectedMappings(t *testing.T) int {
+	t.Helper()
+	maps, err := os.ReadFile("/proc/self/smaps")
+	if err != nil {
+		t.Skip(err)
+	}
+	count := 0
+	for line := range strings.Lines(string(maps)) {
+		flags, ok := strings.CutPrefix(line, "VmFlags:")
+		if ok && strings.Contains(flags, " lo ") && strings.Contains(flags, " dd ") && strings.Contains(flags, " wf ") {
+			count++
+		}
+	}
+	return count
+}
+
+func TestMasterSecretsAreProtected(t *testing.T) {
+	before := protectedMappings(t)
+	k := sealtest.Keyring(t)
+	if warning := k.MemoryWarning(); warning != nil {
+		t.Skip(warning) // the machine forbids it, and the keyring said so
+	}
+	if got := protectedMappings(t); got != before+1 {
+		t.Errorf("%d protected areas while unsealed, %d before", got, before)
+	}
+	k.Close()
+	if got := protectedMappings(t); got != before {
+		t.Errorf("%d protected areas after Close, %d before", got, before)
+	}
+}
+
+// TestMain lets the test binary play the process that is hardened.
+func TestMain(m *testing.M) {
+	if os.Getenv("SEAL_TEST_HARDEN") == "" {
+		os.Exit(m.Run())
+	}
+	err := seal.Harden()
+	dumpable, _ := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0)
+	var limit unix.Rlimit
+	_ = unix.Getrlimit(unix.RLIMIT_CORE, &limit)
+	fmt.Printf("%v %d %d %d\n", err, dumpable, limit.Cur, limit.Max)
+}
+
+func TestHarden(t *testing.T) {
+	child := exec.Command(os.Args[0])
+	child.Env = append(os.Environ(), "SEAL_TEST_HARDEN=1")
+	output, err := child.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.TrimSpace(string(output)); got != "<nil> 0 0 0" {
+		t.Errorf("error, dumpable, core limits: %s", got)
+	}
+}
+
+func TestReadPassphraseRefusesPipes(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := seal.ReadPassphrase(path); !fault.Is(err, fault.InvalidParameter) { // and it does not hang
+		t.Error(err)
+	}
+}

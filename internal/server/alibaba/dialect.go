@@ -1,0 +1,108 @@
+// Package alibaba speaks the RPC API of Alibaba Cloud KMS, version 2016-01-20, as its
+// official SDKs, command line and Terraform provider use it.
+//
+// It is a dialect: operations.go is the table of operations, codec.go reads parameters
+// and writes answers, faults.go maps faults to the documented codes; signatures are
+// package authn's. It holds no rule of the product.
+package alibaba
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/authn"
+	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/server"
+)
+
+// Version is the only API version there is.
+const Version = "2016-01-20"
+
+// Tokens seals page tokens, so that a caller can only pass back what it was given.
+type Tokens interface {
+	SealToken(plain string) (string, error)
+	OpenToken(sealed string) (string, error)
+}
+
+// A Dialect serves the API. Its fields are set once, before it serves.
+type Dialect struct {
+	Verifier *authn.Verifier
+	Keys     *key.Service
+	Log      *audit.Log
+	Refusals *audit.Refusals
+	Limiter  *server.Limiter
+	Tokens   Tokens
+	Region   string
+	// Touch hears of each authenticated call, for the access key's last use.
+	Touch func(c *authz.Call, action string)
+}
+
+// unknownAction is what the log and the audit record call an action that is not offered.
+const unknownAction = "kms:UnknownAction"
+
+// Serve implements server.Handler.
+func (d *Dialect) Serve(w http.ResponseWriter, r *http.Request, x *server.Exchange, err error) {
+	out := answer{w: w, requestID: x.RequestID, host: r.Host, format: formatOf(r)}
+	if err != nil {
+		x.Note("-", err)
+		out.fail(err, nil, false)
+		return
+	}
+	signed, err := d.Verifier.Verify(r.Context(), authn.Request{
+		Method: r.Method, Host: r.Host, Path: r.URL.EscapedPath(), RawQuery: r.URL.RawQuery, Header: r.Header, Body: x.Body,
+	})
+	if err != nil {
+		c := x.Call(r, authz.Principal{}, "", nil)
+		err = d.Refusals.Refuse(r.Context(), c, "kms:Authenticate", server.ClaimedKey(r), err)
+		x.Note("-", err)
+		out.fail(err, nil, false)
+		return
+	}
+	out.format = signed.Format
+	c := x.Call(r, signed.Principal, signed.Scheme, signed.Nonce)
+	v := &values{params: signed.Params, read: map[string]bool{}}
+	op, known := operations[signed.Action]
+	reply, err := d.run(r.Context(), c, signed, op, v)
+	if !known {
+		signed.Action = "-"
+	}
+	x.Note(signed.Action, err)
+	if err != nil {
+		out.fail(err, op.codes, v.dryRun)
+		return
+	}
+	reply.stamp(x.RequestID)
+	out.succeed(signed.Action, reply)
+}
+
+// run performs an authenticated call. What fails before its service method is reached
+// is recorded here; the service records the rest.
+func (d *Dialect) run(ctx context.Context, c *authz.Call, signed authn.Signed, op operation, v *values) (response, error) {
+	action := op.action
+	if op.decode == nil {
+		action = unknownAction
+	}
+	d.Touch(c, action)
+	act, err := d.prepare(c, signed, op, v)
+	if err != nil {
+		return nil, d.Log.Do(ctx, audit.NewRecord(c, action), func() error { return err })
+	}
+	return act(ctx)
+}
+
+func (d *Dialect) prepare(c *authz.Call, signed authn.Signed, op operation, v *values) (act, error) {
+	if err := d.Limiter.Admit(c); err != nil {
+		return nil, err
+	}
+	if op.decode == nil {
+		return nil, fault.ActionNotFound.New("The specified action is not offered; docs/api.md lists the actions of this release.")
+	}
+	if signed.Version != Version {
+		return nil, fault.VersionNotSupported.New("The specified parameter Version is not valid. It must be %s.", Version)
+	}
+	act := op.decode(d, c, v)
+	return act, v.finish()
+}

@@ -1,0 +1,440 @@
+package alibaba
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/material"
+)
+
+// done is the answer of an operation that has nothing to say.
+func done(err error) (response, error) { return &reply{}, err }
+
+// onKey is an operation that takes a KeyId and answers nothing.
+func onKey(method func(*key.Service, context.Context, *authz.Call, string) error) func(*Dialect, *authz.Call, *values) act {
+	return func(d *Dialect, c *authz.Call, v *values) act {
+		id := v.need("KeyId")
+		return func(ctx context.Context) (response, error) { return done(method(d.Keys, ctx, c, id)) }
+	}
+}
+
+// keyMetadata is a key on the wire. Members that do not apply are left out.
+type keyMetadata struct {
+	Arn                           string
+	AutomaticRotation             string
+	CreationDate                  string
+	Creator                       string
+	DeleteDate                    string `json:",omitempty" xml:",omitempty"`
+	DeletionProtection            string `json:",omitempty" xml:",omitempty"`
+	DeletionProtectionDescription string `json:",omitempty" xml:",omitempty"`
+	Description                   string
+	KeyId                         string
+	KeySpec                       string
+	KeyState                      string
+	KeyUsage                      string
+	LastRotationDate              string
+	MaterialExpireTime            string
+	NextRotationDate              string `json:",omitempty" xml:",omitempty"`
+	Origin                        string
+	PrimaryKeyVersion             string
+	ProtectionLevel               string
+	RotationInterval              string `json:",omitempty" xml:",omitempty"`
+}
+
+func date(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("2006-01-02T15:04:05Z")
+}
+
+func (d *Dialect) metadata(k key.Key) keyMetadata {
+	m := keyMetadata{
+		Arn: d.Keys.ARN(k), AutomaticRotation: string(k.RotationStatus()), CreationDate: date(k.CreatedAt), Creator: k.Creator,
+		DeleteDate: date(k.DeleteAt), Description: k.Description, KeyId: string(k.ID), KeySpec: string(k.Spec), KeyState: string(k.State),
+		KeyUsage: string(k.Usage), LastRotationDate: date(k.Rotation.Last), Origin: k.Origin, PrimaryKeyVersion: string(k.Primary),
+		ProtectionLevel: k.ProtectionLevel, NextRotationDate: date(k.NextRotation()),
+	}
+	if k.Rotation.Enabled {
+		m.RotationInterval = fmt.Sprintf("%ds", int64(k.Rotation.Interval/time.Second))
+	}
+	return m
+}
+
+type keyReply struct {
+	reply
+	KeyMetadata keyMetadata
+}
+
+func createKey(d *Dialect, c *authz.Call, v *values) act {
+	v.unsupported("DKMSInstanceId", "KeyStorageMechanism", "Policy")
+	in := key.CreateInput{
+		Spec: material.Spec(v.text("KeySpec")), Usage: key.Usage(v.text("KeyUsage")), Origin: v.text("Origin"),
+		ProtectionLevel: v.text("ProtectionLevel"), Description: v.text("Description"), Tags: v.tags("Tags"),
+		Rotate: v.boolean("EnableAutomaticRotation"), Interval: v.interval("RotationInterval"),
+	}
+	return func(ctx context.Context) (response, error) {
+		k, err := d.Keys.Create(ctx, c, in)
+		return &keyReply{KeyMetadata: d.metadata(k)}, err
+	}
+}
+
+func describeKey(d *Dialect, c *authz.Call, v *values) act {
+	id := v.need("KeyId")
+	return func(ctx context.Context) (response, error) {
+		k, err := d.Keys.Describe(ctx, c, id)
+		m := d.metadata(k)
+		m.DeletionProtection, m.DeletionProtectionDescription = "Disabled", k.ProtectionNote
+		if k.Protected {
+			m.DeletionProtection = "Enabled"
+		}
+		return &keyReply{KeyMetadata: m}, err
+	}
+}
+
+// paged are the members of every answer that is one page of a list.
+type paged struct {
+	PageNumber int
+	PageSize   int
+	TotalCount int
+}
+
+type keyEntry struct{ KeyArn, KeyId string }
+
+func listKeys(d *Dialect, c *authz.Call, v *values) act {
+	p, filter := v.page(), v.filter()
+	return func(ctx context.Context) (response, error) {
+		keys, total, err := d.Keys.List(ctx, c, filter, p)
+		out := &struct {
+			reply
+			paged
+			Keys struct{ Key []keyEntry }
+		}{paged: paged{p.Number, p.Size, total}}
+		out.Keys.Key = []keyEntry{}
+		for _, k := range keys {
+			out.Keys.Key = append(out.Keys.Key, keyEntry{d.Keys.ARN(k), string(k.ID)})
+		}
+		return out, err
+	}
+}
+
+// filter reads the Filters of ListKeys.
+func (v *values) filter() (f key.Filter) {
+	var list []struct {
+		Key    string
+		Values []string
+	}
+	v.document("Filters", &list, `It must be a JSON list such as [{"Key":"KeyState","Values":["Enabled"]}].`)
+	if len(list) > 10 {
+		v.invalid("Filters", "It may have ten entries.")
+	}
+	for _, entry := range list {
+		if len(entry.Values) == 0 || len(entry.Values) > 100 {
+			v.invalid("Filters", "Each entry needs 1 to 100 values.")
+		}
+		switch entry.Key {
+		case "KeyState":
+			f.States = entry.Values
+		case "KeySpec":
+			f.Specs = entry.Values
+		case "KeyUsage":
+			f.Usages = entry.Values
+		case "ProtectionLevel":
+			f.ProtectionLevels = entry.Values
+		case "Creator":
+			f.Creators = entry.Values
+		case "AliasName":
+			f.Aliases = entry.Values
+		case "TagKey":
+			f.TagKeys = entry.Values
+		case "TagValue":
+			f.TagValues = entry.Values
+		case "KeyId":
+			for _, id := range entry.Values {
+				f.IDs = append(f.IDs, key.ID(id))
+			}
+		case "CreatorType": // every key of this release was made by a user
+			f.None = f.None || !slices.Contains(entry.Values, "User")
+		case "DKMSInstanceId": // and belongs to no instance
+			f.None = true
+		default:
+			v.invalid("Filters", "KeyState, KeySpec, KeyUsage, ProtectionLevel, CreatorType, DKMSInstanceId, KeyId, AliasName, Creator, TagKey and TagValue are known.")
+		}
+	}
+	return f
+}
+
+func updateKeyDescription(d *Dialect, c *authz.Call, v *values) act {
+	id, description := v.need("KeyId"), v.text("Description")
+	return func(ctx context.Context) (response, error) {
+		return done(d.Keys.UpdateDescription(ctx, c, id, description))
+	}
+}
+
+func scheduleKeyDeletion(d *Dialect, c *authz.Call, v *values) act {
+	id, days := v.need("KeyId"), v.integer("PendingWindowInDays", 0)
+	return func(ctx context.Context) (response, error) { return done(d.Keys.ScheduleDeletion(ctx, c, id, days)) }
+}
+
+// setDeletionProtection takes the key's ARN (API of SDK v3) or its id (v4).
+func setDeletionProtection(d *Dialect, c *authz.Call, v *values) act {
+	v.unsupported("KmsInstanceId")
+	id := v.text("ProtectedResourceArn")
+	if other := v.text("KeyId"); id == "" {
+		id = other
+	}
+	if id == "" {
+		v.need("ProtectedResourceArn")
+	}
+	v.need("EnableDeletionProtection")
+	on, note := v.boolean("EnableDeletionProtection"), v.text("DeletionProtectionDescription")
+	return func(ctx context.Context) (response, error) {
+		return done(d.Keys.SetDeletionProtection(ctx, c, id, on, note))
+	}
+}
+
+func pointAlias(method func(*key.Service, context.Context, *authz.Call, string, string) error) func(*Dialect, *authz.Call, *values) act {
+	return func(d *Dialect, c *authz.Call, v *values) act {
+		name, id := v.need("AliasName"), v.need("KeyId")
+		return func(ctx context.Context) (response, error) { return done(method(d.Keys, ctx, c, name, id)) }
+	}
+}
+
+func deleteAlias(d *Dialect, c *authz.Call, v *values) act {
+	name := v.need("AliasName")
+	return func(ctx context.Context) (response, error) { return done(d.Keys.DeleteAlias(ctx, c, name)) }
+}
+
+type aliasEntry struct{ AliasArn, AliasName, KeyId string }
+
+func (d *Dialect) aliasPage(aliases []key.Alias, p key.Page, total int) response {
+	out := &struct {
+		reply
+		paged
+		Aliases struct{ Alias []aliasEntry }
+	}{paged: paged{p.Number, p.Size, total}}
+	out.Aliases.Alias = []aliasEntry{}
+	for _, a := range aliases {
+		out.Aliases.Alias = append(out.Aliases.Alias, aliasEntry{d.Keys.AliasARN(a), a.Name, string(a.Key)})
+	}
+	return out
+}
+
+func listAliases(d *Dialect, c *authz.Call, v *values) act {
+	p := v.page()
+	return func(ctx context.Context) (response, error) {
+		aliases, total, err := d.Keys.ListAliases(ctx, c, p)
+		return d.aliasPage(aliases, p, total), err
+	}
+}
+
+func listAliasesByKeyID(d *Dialect, c *authz.Call, v *values) act {
+	id, p := v.need("KeyId"), v.page()
+	return func(ctx context.Context) (response, error) {
+		aliases, total, err := d.Keys.ListKeyAliases(ctx, c, id, p)
+		return d.aliasPage(aliases, p, total), err
+	}
+}
+
+func tagResource(d *Dialect, c *authz.Call, v *values) act {
+	v.unsupported("SecretName", "CertificateId")
+	v.need("Tags")
+	id, tags := v.need("KeyId"), v.tags("Tags")
+	return func(ctx context.Context) (response, error) { return done(d.Keys.Tag(ctx, c, id, tags)) }
+}
+
+// resources reads what the plural tag actions work on.
+func (v *values) resources() []string {
+	if kind := v.need("ResourceType"); kind != "" && kind != "key" {
+		v.fail(fault.UnsupportedOperation.New("This release tags resources of type key only."))
+	}
+	return v.list("ResourceId", key.MaxTagged)
+}
+
+func tagResources(d *Dialect, c *authz.Call, v *values) act {
+	ids, tags := v.resources(), v.pairs("Tag", key.MaxTags)
+	if len(ids) == 0 {
+		v.need("ResourceId.1")
+	}
+	if len(tags) == 0 {
+		v.need("Tag.1.Key")
+	}
+	return func(ctx context.Context) (response, error) { return done(d.Keys.TagMany(ctx, c, ids, tags)) }
+}
+
+func untagResource(d *Dialect, c *authz.Call, v *values) act {
+	v.unsupported("SecretName", "CertificateId")
+	var tagKeys []string
+	id := v.need("KeyId")
+	v.need("TagKeys")
+	v.document("TagKeys", &tagKeys, `It must be a JSON list such as ["team"].`)
+	return func(ctx context.Context) (response, error) { return done(d.Keys.Untag(ctx, c, id, tagKeys)) }
+}
+
+func untagResources(d *Dialect, c *authz.Call, v *values) act {
+	ids, tagKeys, all := v.resources(), v.list("TagKey", key.MaxTags), v.boolean("All")
+	if len(ids) == 0 {
+		v.need("ResourceId.1")
+	}
+	if len(tagKeys) == 0 && !all {
+		v.need("TagKey.1")
+	}
+	return func(ctx context.Context) (response, error) {
+		return done(d.Keys.UntagMany(ctx, c, ids, tagKeys, all && len(tagKeys) == 0))
+	}
+}
+
+type resourceTag struct{ ResourceId, ResourceType, TagKey, TagValue string }
+
+// taggedPerPage keeps one answer of ListTagResources within its 200 rows.
+const taggedPerPage = 200 / key.MaxTags
+
+func listTagResources(d *Dialect, c *authz.Call, v *values) act {
+	ids, tags := v.resources(), v.pairs("Tag", key.MaxTags)
+	page := key.Page{Number: 1, Size: taggedPerPage}
+	if token := v.text("NextToken"); token != "" {
+		plain, err := d.Tokens.OpenToken(token)
+		if page.Number, _ = strconv.Atoi(plain); err != nil || page.Number < 1 {
+			v.invalid("NextToken", "Pass on the one that the previous answer gave.")
+		}
+	}
+	filter := key.Filter{}
+	for _, id := range ids {
+		filter.IDs = append(filter.IDs, key.ID(id))
+	}
+	for _, t := range tags {
+		if t.Value == "" {
+			filter.TagKeys = append(filter.TagKeys, t.Key)
+		} else {
+			filter.Tags = append(filter.Tags, t)
+		}
+	}
+	return func(ctx context.Context) (response, error) {
+		keys, total, err := d.Keys.Tagged(ctx, c, filter, page)
+		if err != nil {
+			return nil, err
+		}
+		return d.tagPage(keys, page, total)
+	}
+}
+
+func (d *Dialect) tagPage(keys []key.Key, page key.Page, total int) (response, error) {
+	out := &struct {
+		reply
+		NextToken    string
+		TagResources struct{ TagResource []resourceTag }
+	}{}
+	out.TagResources.TagResource = []resourceTag{}
+	for _, k := range keys {
+		for _, t := range k.Tags {
+			out.TagResources.TagResource = append(out.TagResources.TagResource, resourceTag{string(k.ID), "key", t.Key, t.Value})
+		}
+	}
+	if page.Number*page.Size >= total {
+		return out, nil
+	}
+	var err error
+	out.NextToken, err = d.Tokens.SealToken(strconv.Itoa(page.Number + 1))
+	return out, err
+}
+
+type keyTag struct{ KeyId, TagKey, TagValue string }
+
+func listResourceTags(d *Dialect, c *authz.Call, v *values) act {
+	id := v.need("KeyId")
+	return func(ctx context.Context) (response, error) {
+		k, err := d.Keys.Tags(ctx, c, id)
+		out := &struct {
+			reply
+			Tags struct{ Tag []keyTag }
+		}{}
+		out.Tags.Tag = []keyTag{}
+		for _, t := range k.Tags {
+			out.Tags.Tag = append(out.Tags.Tag, keyTag{string(k.ID), t.Key, t.Value})
+		}
+		return out, err
+	}
+}
+
+type versionEntry struct{ CreationDate, KeyId, KeyVersionId string }
+
+func entryOf(v key.Version) versionEntry {
+	return versionEntry{date(v.CreatedAt), string(v.Key), string(v.ID)}
+}
+
+type versionReply struct {
+	reply
+	KeyVersion versionEntry
+}
+
+func createKeyVersion(d *Dialect, c *authz.Call, v *values) act {
+	id := v.need("KeyId")
+	return func(ctx context.Context) (response, error) {
+		version, err := d.Keys.CreateVersion(ctx, c, id)
+		return &versionReply{KeyVersion: entryOf(version)}, err
+	}
+}
+
+func describeKeyVersion(d *Dialect, c *authz.Call, v *values) act {
+	id, versionID := v.need("KeyId"), key.VersionID(v.need("KeyVersionId"))
+	return func(ctx context.Context) (response, error) {
+		version, err := d.Keys.DescribeVersion(ctx, c, id, versionID)
+		return &versionReply{KeyVersion: entryOf(version)}, err
+	}
+}
+
+func listKeyVersions(d *Dialect, c *authz.Call, v *values) act {
+	id, p := v.need("KeyId"), v.page()
+	return func(ctx context.Context) (response, error) {
+		versions, total, err := d.Keys.ListVersions(ctx, c, id, p)
+		out := &struct {
+			reply
+			paged
+			KeyVersions struct{ KeyVersion []versionEntry }
+		}{paged: paged{p.Number, p.Size, total}}
+		out.KeyVersions.KeyVersion = []versionEntry{}
+		for _, version := range versions {
+			out.KeyVersions.KeyVersion = append(out.KeyVersions.KeyVersion, entryOf(version))
+		}
+		return out, err
+	}
+}
+
+func updateRotationPolicy(d *Dialect, c *authz.Call, v *values) act {
+	v.need("EnableAutomaticRotation")
+	id, on, interval := v.need("KeyId"), v.boolean("EnableAutomaticRotation"), v.interval("RotationInterval")
+	return func(ctx context.Context) (response, error) {
+		return done(d.Keys.UpdateRotationPolicy(ctx, c, id, on, interval))
+	}
+}
+
+type region struct{ RegionId string }
+
+// describeRegions needs no permission: it tells nothing that the caller does not know.
+func describeRegions(d *Dialect, c *authz.Call, _ *values) act {
+	return func(ctx context.Context) (response, error) {
+		out := &struct {
+			reply
+			Regions struct{ Region []region }
+		}{}
+		out.Regions.Region = []region{{d.Region}}
+		return out, d.Log.Do(ctx, audit.NewRecord(c, "kms:DescribeRegions"), func() error { return nil })
+	}
+}
+
+func describeAccountKmsStatus(d *Dialect, c *authz.Call, _ *values) act {
+	return func(ctx context.Context) (response, error) {
+		out := &struct {
+			reply
+			AccountStatus string
+		}{AccountStatus: "Enabled"}
+		return out, d.Keys.AccountStatus(ctx, c)
+	}
+}

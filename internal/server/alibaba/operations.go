@@ -1,0 +1,213 @@
+package alibaba
+
+import (
+	"context"
+	"encoding/base64"
+
+	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/material"
+)
+
+// An act is an operation with its parameters decoded, ready to be performed.
+type act func(context.Context) (response, error)
+
+// An operation is one action of the API.
+type operation struct {
+	action string                // as policies name it
+	codes  map[fault.Kind]string // error codes that this action documents under other names
+	decode func(*Dialect, *authz.Call, *values) act
+}
+
+var (
+	plainUnsupported = map[fault.Kind]string{fault.UnsupportedOperation: "UnsupportedOperation"}
+	noSuchResource   = map[fault.Kind]string{fault.KeyNotFound: "InvalidResourceId.NotFound"}
+)
+
+// operations is the whole API of this release.
+var operations = map[string]operation{
+	"CreateKey":             {"kms:CreateKey", plainUnsupported, createKey},
+	"DescribeKey":           {"kms:DescribeKey", nil, describeKey},
+	"ListKeys":              {"kms:ListKeys", nil, listKeys},
+	"UpdateKeyDescription":  {"kms:UpdateKeyDescription", nil, updateKeyDescription},
+	"EnableKey":             {"kms:EnableKey", nil, onKey((*key.Service).Enable)},
+	"DisableKey":            {"kms:DisableKey", nil, onKey((*key.Service).Disable)},
+	"ScheduleKeyDeletion":   {"kms:ScheduleKeyDeletion", nil, scheduleKeyDeletion},
+	"CancelKeyDeletion":     {"kms:CancelKeyDeletion", nil, onKey((*key.Service).CancelDeletion)},
+	"SetDeletionProtection": {"kms:SetDeletionProtection", nil, setDeletionProtection},
+
+	"CreateAlias":          {"kms:CreateAlias", nil, pointAlias((*key.Service).CreateAlias)},
+	"UpdateAlias":          {"kms:UpdateAlias", nil, pointAlias((*key.Service).UpdateAlias)},
+	"DeleteAlias":          {"kms:DeleteAlias", nil, deleteAlias},
+	"ListAliases":          {"kms:ListAliases", nil, listAliases},
+	"ListAliasesByKeyId":   {"kms:ListAliasesByKeyId", nil, listAliasesByKeyID},
+	"TagResource":          {"kms:TagResource", nil, tagResource},
+	"TagResources":         {"kms:TagResources", noSuchResource, tagResources},
+	"UntagResource":        {"kms:UntagResource", nil, untagResource},
+	"UntagResources":       {"kms:UntagResources", noSuchResource, untagResources},
+	"ListTagResources":     {"kms:ListTagResources", nil, listTagResources},
+	"ListResourceTags":     {"kms:ListResourceTags", nil, listResourceTags},
+	"CreateKeyVersion":     {"kms:CreateKeyVersion", nil, createKeyVersion},
+	"DescribeKeyVersion":   {"kms:DescribeKeyVersion", nil, describeKeyVersion},
+	"ListKeyVersions":      {"kms:ListKeyVersions", nil, listKeyVersions},
+	"UpdateRotationPolicy": {"kms:UpdateRotationPolicy", nil, updateRotationPolicy},
+
+	"Encrypt":                         {"kms:Encrypt", nil, encrypt},
+	"Decrypt":                         {"kms:Decrypt", plainUnsupported, decrypt},
+	"ReEncrypt":                       {"kms:ReEncryptTo", nil, reEncrypt},
+	"GenerateDataKey":                 {"kms:GenerateDataKey", plainUnsupported, generateDataKey},
+	"GenerateDataKeyWithoutPlaintext": {"kms:GenerateDataKeyWithoutPlaintext", nil, generateDataKeyWithoutPlaintext},
+	"AsymmetricSign":                  {"kms:AsymmetricSign", nil, asymmetricSign},
+	"AsymmetricVerify":                {"kms:AsymmetricVerify", nil, asymmetricVerify},
+	"AsymmetricEncrypt":               {"kms:AsymmetricEncrypt", nil, asymmetricEncrypt},
+	"AsymmetricDecrypt":               {"kms:AsymmetricDecrypt", nil, asymmetricDecrypt},
+	"GetPublicKey":                    {"kms:GetPublicKey", nil, getPublicKey},
+
+	"DescribeRegions":          {"kms:DescribeRegions", nil, describeRegions},
+	"DescribeAccountKmsStatus": {"kms:DescribeAccountKmsStatus", nil, describeAccountKmsStatus},
+}
+
+func encoded(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
+
+type ciphertextReply struct {
+	reply
+	KeyId          string //nolint:revive // the wire's spelling, here and below
+	KeyVersionId   string
+	CiphertextBlob string
+}
+
+func ciphertext(c key.Ciphertext, err error) (response, error) {
+	return &ciphertextReply{KeyId: string(c.Key), KeyVersionId: string(c.Version), CiphertextBlob: encoded(c.Blob)}, err
+}
+
+type plaintextReply struct {
+	reply
+	KeyId        string
+	KeyVersionId string
+	Plaintext    string
+}
+
+func plaintext(p key.Plaintext, err error) (response, error) {
+	defer p.Data.Zero()
+	return &plaintextReply{KeyId: string(p.Key), KeyVersionId: string(p.Version), Plaintext: encoded(p.Data.Expose())}, err
+}
+
+func encrypt(d *Dialect, c *authz.Call, v *values) act {
+	in := key.EncryptInput{Key: v.need("KeyId"), Plaintext: v.secret("Plaintext"), Context: v.context("EncryptionContext"), DryRun: v.dry()}
+	return func(ctx context.Context) (response, error) {
+		defer in.Plaintext.Zero()
+		return ciphertext(d.Keys.Encrypt(ctx, c, in))
+	}
+}
+
+func decrypt(d *Dialect, c *authz.Call, v *values) act {
+	v.unsupported("Recipient")
+	in := key.DecryptInput{Ciphertext: v.binary("CiphertextBlob"), Context: v.context("EncryptionContext"), DryRun: v.dry()}
+	return func(ctx context.Context) (response, error) { return plaintext(d.Keys.Decrypt(ctx, c, in)) }
+}
+
+func reEncrypt(d *Dialect, c *authz.Call, v *values) act {
+	in := key.ReEncryptInput{
+		Ciphertext: v.binary("CiphertextBlob"), SourceKey: v.text("SourceKeyId"),
+		SourceVersion: key.VersionID(v.text("SourceKeyVersionId")), SourceAlgorithm: material.Algorithm(v.text("SourceEncryptionAlgorithm")),
+		SourceContext: v.context("SourceEncryptionContext"), Destination: v.need("DestinationKeyId"),
+		DestinationContext: v.context("DestinationEncryptionContext"), DryRun: v.dry(),
+	}
+	return func(ctx context.Context) (response, error) { return ciphertext(d.Keys.ReEncrypt(ctx, c, in)) }
+}
+
+// dataKeyInput reads what both GenerateDataKey actions take: NumberOfBytes wins over KeySpec.
+func dataKeyInput(v *values) key.DataKeyInput {
+	in := key.DataKeyInput{Key: v.need("KeyId"), Size: 32, Context: v.context("EncryptionContext"), DryRun: v.dry()}
+	switch spec := v.text("KeySpec"); spec {
+	case "", "AES_256":
+	case "AES_128":
+		in.Size = 16
+	default:
+		v.invalid("KeySpec", "It must be AES_256 or AES_128.")
+	}
+	in.Size = v.integer("NumberOfBytes", in.Size)
+	return in
+}
+
+func generateDataKey(d *Dialect, c *authz.Call, v *values) act {
+	v.unsupported("Recipient")
+	in := dataKeyInput(v)
+	return func(ctx context.Context) (response, error) {
+		out, err := d.Keys.GenerateDataKey(ctx, c, in)
+		defer out.Plaintext.Zero()
+		return &struct {
+			ciphertextReply
+			Plaintext string
+		}{ciphertextReply{KeyId: string(out.Key), KeyVersionId: string(out.Version), CiphertextBlob: encoded(out.Blob)}, encoded(out.Plaintext.Expose())}, err
+	}
+}
+
+func generateDataKeyWithoutPlaintext(d *Dialect, c *authz.Call, v *values) act {
+	in := dataKeyInput(v)
+	return func(ctx context.Context) (response, error) {
+		return ciphertext(d.Keys.GenerateDataKeyWithoutPlaintext(ctx, c, in))
+	}
+}
+
+func asymmetricInput(v *values) key.AsymmetricInput {
+	return key.AsymmetricInput{
+		Key: v.need("KeyId"), Version: key.VersionID(v.need("KeyVersionId")),
+		Algorithm: material.Algorithm(v.need("Algorithm")), DryRun: v.dry(),
+	}
+}
+
+func asymmetricSign(d *Dialect, c *authz.Call, v *values) act {
+	in, digest := asymmetricInput(v), v.binary("Digest")
+	return func(ctx context.Context) (response, error) {
+		out, err := d.Keys.AsymmetricSign(ctx, c, in, digest)
+		return &struct {
+			reply
+			KeyId        string
+			KeyVersionId string
+			Value        string
+		}{KeyId: string(out.Key), KeyVersionId: string(out.Version), Value: encoded(out.Value)}, err
+	}
+}
+
+func asymmetricVerify(d *Dialect, c *authz.Call, v *values) act {
+	in, digest, signature := asymmetricInput(v), v.binary("Digest"), v.binary("Value")
+	return func(ctx context.Context) (response, error) {
+		out, err := d.Keys.AsymmetricVerify(ctx, c, in, digest, signature)
+		return &struct {
+			reply
+			KeyId        string
+			KeyVersionId string
+			Value        bool
+		}{KeyId: string(out.Key), KeyVersionId: string(out.Version), Value: out.Valid}, err
+	}
+}
+
+func asymmetricEncrypt(d *Dialect, c *authz.Call, v *values) act {
+	in, plain := asymmetricInput(v), v.secret("Plaintext")
+	return func(ctx context.Context) (response, error) {
+		defer plain.Zero()
+		return ciphertext(d.Keys.AsymmetricEncrypt(ctx, c, in, plain))
+	}
+}
+
+func asymmetricDecrypt(d *Dialect, c *authz.Call, v *values) act {
+	in, blob := asymmetricInput(v), v.binary("CiphertextBlob")
+	return func(ctx context.Context) (response, error) {
+		return plaintext(d.Keys.AsymmetricDecrypt(ctx, c, in, blob))
+	}
+}
+
+func getPublicKey(d *Dialect, c *authz.Call, v *values) act {
+	id, version, dry := v.need("KeyId"), key.VersionID(v.need("KeyVersionId")), v.dry()
+	return func(ctx context.Context) (response, error) {
+		out, err := d.Keys.PublicKey(ctx, c, id, version, dry)
+		return &struct {
+			reply
+			KeyId        string
+			KeyVersionId string
+			PublicKey    string
+		}{KeyId: string(out.Key), KeyVersionId: string(out.Version), PublicKey: out.PEM}, err
+	}
+}

@@ -1,0 +1,196 @@
+// Package server is the HTTP edge: what every dialect of the API has in common.
+//
+// An [Edge] stands in front of each dialect. It gives the request an id, finds out
+// where it came from, enforces the limits that hold before anybody is authenticated,
+// reads the body whole, and writes one log line and one metric when it is over. A
+// dialect (a folder beside this file) turns the request into an operation: it verifies
+// the signature, decodes the parameters, calls the domain service and encodes the
+// answer or the fault. Dialects hold no rules of the product.
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/fault"
+)
+
+// The limits of requests before authentication. The URL's is large because the
+// official SDKs put every parameter into the query, also of a POST.
+const (
+	MaxURL    = 64 << 10 // bytes of the request target
+	MaxHeader = 16 << 10 // bytes of all header fields
+	MaxBody   = 64 << 10 // bytes of the body of the crypto API
+	MaxPolicy = 96 << 10 // bytes of a body that carries a policy
+
+	deadline = 20 * time.Second // of one request
+)
+
+// An Exchange is one HTTP request past the edge.
+type Exchange struct {
+	RequestID string // upper-case UUID
+	Received  time.Time
+	Source    netip.Addr
+	Secure    bool
+	Body      []byte
+
+	dialect   string
+	operation string
+	result    string
+	principal string
+}
+
+// Call makes the call of an authenticated principal.
+func (x *Exchange) Call(r *http.Request, p authz.Principal, scheme string, nonce []byte) *authz.Call {
+	if p.Account != "" {
+		x.principal = p.ARN()
+	}
+	return &authz.Call{
+		Principal: p, RequestID: x.RequestID, Time: x.Received, Source: x.Source,
+		UserAgent: r.UserAgent(), Secure: x.Secure, Scheme: scheme, Nonce: nonce,
+	}
+}
+
+// Note says, for the log line and the metrics, which operation this is and how it
+// ended. operation must be one of the dialect's own names, never the caller's text.
+func (x *Exchange) Note(operation string, err error) {
+	x.operation, x.result = operation, "OK"
+	if err != nil {
+		x.result = string(fault.KindOf(err))
+	}
+}
+
+// A Handler serves one request of a dialect. A body that is too large or that broke
+// off arrives as err, for the dialect to answer in its own form.
+type Handler func(w http.ResponseWriter, r *http.Request, x *Exchange, err error)
+
+// An Edge is the common front of the dialects.
+type Edge struct {
+	Logger  *slog.Logger
+	Metrics *Metrics
+	Now     func() time.Time
+	// TrustedProxies may say in X-Forwarded-For whom a request came from.
+	TrustedProxies []netip.Prefix
+}
+
+// Handle puts the edge in front of a dialect whose bodies have at most maxBody bytes.
+func (e *Edge) Handle(dialect string, maxBody int64, h Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		x := &Exchange{RequestID: newRequestID(), Received: e.Now(), Secure: r.TLS != nil, dialect: dialect, operation: "-", result: "-"}
+		x.Source = e.source(r)
+		w.Header().Set("x-acs-request-id", x.RequestID)
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		ctx, cancel := context.WithTimeout(r.Context(), deadline)
+		defer cancel()
+		defer e.finish(w, x)
+		err := e.read(w, r, x, maxBody)
+		h(w, r.WithContext(ctx), x, err)
+	})
+}
+
+// read takes the body in and checks what must hold before anything is looked at.
+func (e *Edge) read(w http.ResponseWriter, r *http.Request, x *Exchange, maxBody int64) error {
+	if len(r.RequestURI) > MaxURL {
+		return fault.TooLarge.New("the request URL has %d bytes; at most %d are allowed", len(r.RequestURI), MaxURL)
+	}
+	size := 0
+	for name, values := range r.Header {
+		for _, v := range values {
+			size += len(name) + len(v) + 4
+		}
+	}
+	if size > MaxHeader {
+		return fault.TooLarge.New("the request headers have %d bytes; at most %d are allowed", size, MaxHeader)
+	}
+	if r.ContentLength == 0 {
+		return nil
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	var large *http.MaxBytesError
+	if errors.As(err, &large) {
+		return fault.TooLarge.New("the request body is larger than %d bytes", maxBody)
+	}
+	if err != nil {
+		return fault.InvalidParameter.Wrap(err, "the request body could not be read")
+	}
+	x.Body = body
+	return nil
+}
+
+// finish answers a request whose handler panicked and tells log and metrics of it.
+func (e *Edge) finish(w http.ResponseWriter, x *Exchange) {
+	if p := recover(); p != nil {
+		if p == http.ErrAbortHandler { //nolint:errorlint // net/http compares it so
+			panic(p)
+		}
+		x.result = string(fault.Internal)
+		// A panic's value may hold data of the request; its type and place suffice.
+		e.Logger.Error("panic", "request", x.RequestID, "type", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+		w.WriteHeader(http.StatusInternalServerError)
+	}
+	took := e.Now().Sub(x.Received)
+	e.Metrics.observe(x, took)
+	e.Logger.Info("request", "request", x.RequestID, "dialect", x.dialect, "operation", x.operation,
+		"result", x.result, "principal", x.principal, "source", x.Source.String(), "took", took)
+}
+
+// source answers the peer's address, or what the nearest untrusted hop is said to be
+// when the peer is a trusted proxy.
+func (e *Edge) source(r *http.Request) netip.Addr {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{} // a Unix socket
+	}
+	addr := peer.Addr().Unmap()
+	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	for i := len(hops) - 1; i >= 0 && e.trusted(addr); i-- {
+		hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+		if err != nil {
+			break
+		}
+		addr = hop.Unmap()
+	}
+	return addr
+}
+
+func (e *Edge) trusted(a netip.Addr) bool {
+	for _, p := range e.TrustedProxies {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// ClaimedKey answers the access key id that a request names, which proves nothing.
+func ClaimedKey(r *http.Request) string {
+	_, rest, found := strings.Cut(r.Header.Get("Authorization"), "Credential=")
+	if !found {
+		return r.URL.Query().Get("AccessKeyId")
+	}
+	end := strings.IndexAny(rest, ",/ ")
+	if end < 0 {
+		end = len(rest)
+	}
+	return rest[:end]
+}
+
+// newRequestID makes a random UUID in upper case, as Alibaba Cloud writes request ids.
+func newRequestID() string {
+	var b [16]byte
+	rand.Read(b[:])
+	b[6] = b[6]&0x0f | 0x40
+	b[8] = b[8]&0x3f | 0x80
+	return fmt.Sprintf("%X-%X-%X-%X-%X", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}

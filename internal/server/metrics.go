@@ -1,0 +1,62 @@
+package server
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Metrics are the server's Prometheus metrics. No label holds a caller's text.
+type Metrics struct {
+	registry *prometheus.Registry
+	requests *prometheus.CounterVec
+	seconds  *prometheus.HistogramVec
+}
+
+// Gauges are values that are read when the metrics are.
+type Gauges struct {
+	Sealed       func() float64 // 1 while sealed
+	AuditSize    func() float64 // records of this node's audit log
+	TamperedRows func() float64 // rows that failed their MAC since the start
+}
+
+// NewMetrics makes the metrics of one process.
+func NewMetrics(version string, g Gauges) *Metrics {
+	m := &Metrics{
+		registry: prometheus.NewRegistry(),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "keyward_requests_total", Help: "Requests by dialect, operation and result.",
+		}, []string{"dialect", "operation", "result"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "keyward_request_duration_seconds", Help: "Time from the request's headers to its answer.",
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10},
+		}, []string{"dialect"}),
+	}
+	gauge := func(name, help string, f func() float64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, f)
+	}
+	build := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "keyward_build_info", Help: "Always 1; the label says which release this is.",
+		ConstLabels: prometheus.Labels{"version": version},
+	})
+	build.Set(1)
+	m.registry.MustRegister(m.requests, m.seconds, build,
+		gauge("keyward_sealed", "1 while the server is sealed.", g.Sealed),
+		gauge("keyward_audit_records", "Records in this node's audit log.", g.AuditSize),
+		gauge("keyward_tampered_rows", "Database rows that failed their MAC since the start. Anything but 0 is an incident.", g.TamperedRows),
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// Handler serves the metrics in Prometheus's text format.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+}
+
+func (m *Metrics) observe(x *Exchange, took time.Duration) {
+	m.requests.WithLabelValues(x.dialect, x.operation, x.result).Inc()
+	m.seconds.WithLabelValues(x.dialect).Observe(took.Seconds())
+}

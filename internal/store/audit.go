@@ -1,0 +1,161 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/keyward/keyward/internal/audit"
+)
+
+// CreateLog implements audit.Store.
+func (db *DB) CreateLog(ctx context.Context, id audit.Identity) error {
+	_, err := db.write.ExecContext(ctx,
+		`INSERT INTO audit_log (origin, public_key, sealed_key, created_at, size, at, checkpoint) VALUES ($1, $2, $3, $4, 0, 0, $5)`,
+		id.Origin, id.PublicKey, id.SealedKey, micros(id.CreatedAt), []byte{})
+	if err != nil {
+		return fmt.Errorf("creating audit log %q: %w", id.Origin, err)
+	}
+	return nil
+}
+
+// Logs implements audit.Reader.
+func (db *DB) Logs(ctx context.Context) ([]audit.Identity, error) {
+	rows, err := db.read.QueryContext(ctx, `SELECT origin, public_key, sealed_key, created_at FROM audit_log ORDER BY origin`)
+	if err != nil {
+		return nil, fmt.Errorf("reading audit logs: %w", err)
+	}
+	defer rows.Close()
+	var out []audit.Identity
+	for rows.Next() {
+		var id audit.Identity
+		var at int64
+		if err := rows.Scan(&id.Origin, &id.PublicKey, &id.SealedKey, &at); err != nil {
+			return nil, fmt.Errorf("reading audit logs: %w", err)
+		}
+		id.CreatedAt = fromMicros(at)
+		out = append(out, id)
+	}
+	return out, rows.Err()
+}
+
+// Head implements audit.Reader.
+func (db *DB) Head(ctx context.Context, log string) (audit.Head, error) {
+	var h audit.Head
+	var at int64
+	err := db.read.QueryRowContext(ctx, `SELECT size, at, checkpoint FROM audit_log WHERE origin = $1`, log).Scan(&h.Size, &at, &h.Checkpoint)
+	if errors.Is(err, sql.ErrNoRows) {
+		return audit.Head{}, nil
+	}
+	if err != nil {
+		return audit.Head{}, fmt.Errorf("reading the head of audit log %q: %w", log, err)
+	}
+	h.At = fromMicros(at)
+	return h, nil
+}
+
+const batchColumns = `SELECT log, first, count, at, leaves, hashes FROM audit_batch `
+
+func scanBatch(rows *sql.Rows) (audit.Batch, error) {
+	var b audit.Batch
+	var at int64
+	if err := rows.Scan(&b.Log, &b.First, &b.Count, &at, &b.Leaves, &b.Hashes); err != nil {
+		return audit.Batch{}, fmt.Errorf("reading audit records: %w", err)
+	}
+	b.At = fromMicros(at)
+	return b, nil
+}
+
+// Batches implements audit.Reader.
+func (db *DB) Batches(ctx context.Context, log string, first int64, yield func(audit.Batch) error) error {
+	rows, err := db.read.QueryContext(ctx, batchColumns+
+		`WHERE log = $1 AND first >= COALESCE((SELECT MAX(first) FROM audit_batch WHERE log = $1 AND first <= $2), 0) ORDER BY first`, log, first)
+	if err != nil {
+		return fmt.Errorf("reading audit records: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		b, err := scanBatch(rows)
+		if err != nil {
+			return err
+		}
+		if err := yield(b); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// Hashes implements audit.Reader. The record that created a stored hash is the last
+// leaf under it, and a batch keeps the hashes that its records created, in order.
+func (db *DB) Hashes(ctx context.Context, log string, indexes []int64) ([]tlog.Hash, error) {
+	out := make([]tlog.Hash, len(indexes))
+	for i, index := range indexes {
+		level, n := tlog.SplitStoredHashIndex(index)
+		record := (n+1)<<level - 1
+		var first int64
+		var hashes []byte
+		err := db.read.QueryRowContext(ctx,
+			`SELECT first, hashes FROM audit_batch WHERE log = $1 AND first <= $2 ORDER BY first DESC LIMIT 1`, log, record).Scan(&first, &hashes)
+		if err != nil {
+			return nil, fmt.Errorf("reading hash %d of audit log %q: %w", index, log, err)
+		}
+		at := (index - tlog.StoredHashCount(first)) * tlog.HashSize
+		if at < 0 || at+tlog.HashSize > int64(len(hashes)) {
+			return nil, fmt.Errorf("reading hash %d of audit log %q: it is missing; run `keyward audit verify`", index, log)
+		}
+		copy(out[i][:], hashes[at:])
+	}
+	return out, nil
+}
+
+// searchPage is how many batches one query of Search reads.
+const searchPage = 64
+
+// Search implements audit.Reader. It reads page by page, so that a slow reader keeps
+// no database snapshot open.
+func (db *DB) Search(ctx context.Context, from audit.Position, backwards bool, yield func(audit.Batch) (bool, error)) error {
+	order := `WHERE (at, log, first) >= ($1, $2, $3) ORDER BY at, log, first LIMIT $4`
+	if backwards {
+		order = `WHERE (at, log, first) <= ($1, $2, $3) ORDER BY at DESC, log DESC, first DESC LIMIT $4`
+	}
+	for {
+		page, err := db.searchPage(ctx, order, from)
+		if err != nil {
+			return err
+		}
+		for _, b := range page {
+			if more, err := yield(b); err != nil || !more {
+				return err
+			}
+		}
+		if len(page) < searchPage {
+			return nil
+		}
+		last := page[len(page)-1]
+		from = audit.Position{At: last.At, Log: last.Log, First: last.First + 1}
+		if backwards {
+			from.First = last.First - 1
+		}
+	}
+}
+
+func (db *DB) searchPage(ctx context.Context, order string, from audit.Position) ([]audit.Batch, error) {
+	rows, err := db.read.QueryContext(ctx, batchColumns+order, micros(from.At), from.Log, from.First, searchPage)
+	if err != nil {
+		return nil, fmt.Errorf("reading audit records: %w", err)
+	}
+	defer rows.Close()
+	var page []audit.Batch
+	for rows.Next() {
+		b, err := scanBatch(rows)
+		if err != nil {
+			return nil, err
+		}
+		page = append(page, b)
+	}
+	return page, rows.Err()
+}

@@ -1,0 +1,149 @@
+// Package store keeps everything that keyward keeps, in SQLite or PostgreSQL: all
+// the SQL of the product is here, one text for both.
+//
+// A [DB] is an open database whose content cannot be read yet: it serves what a
+// sealed server needs, the root envelopes (seal.Store) and the audit log
+// (audit.Store). A [Store] is a DB with an unsealed keyring and the audit log; it
+// implements the stores that the domain packages declare.
+//
+// Every security-relevant row is bound (row.go): it carries a revision and a MAC over
+// all its columns under a key that the database does not hold, checked whenever the
+// row is read. Every mutation goes through the audit log's writer and commits in one
+// transaction with its record; the rows it wrote stand in that record.
+//
+// Who may call: domain services, through the interfaces that they declare. Methods
+// may be called concurrently. What is trusted: nothing that is read from the database,
+// before its MAC was checked.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	_ "modernc.org/sqlite" // the "sqlite" driver
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/keyward/keyward/internal/fault"
+)
+
+// A DB is an open database with the newest schema.
+type DB struct {
+	dialect dialect
+	url     string
+	write   *sql.DB // SQLite: its one writer connection; PostgreSQL: the pool
+	read    *sql.DB
+}
+
+// A dialect is what differs between the two databases beside the DDL.
+type dialect string
+
+const (
+	sqlite   dialect = "sqlite"
+	postgres dialect = "postgres"
+)
+
+// Open opens the database at url, creates its schema or brings it up to date, and
+// answers it. url is "sqlite:PATH" (the file is created with mode 0600 if missing)
+// or "postgres://…" as pgx understands it.
+func Open(ctx context.Context, url string) (*DB, error) {
+	var db *DB
+	var err error
+	switch path, isFile := strings.CutPrefix(url, "sqlite:"); {
+	case isFile:
+		db, err = openSQLite(path)
+	case strings.HasPrefix(url, "postgres://"), strings.HasPrefix(url, "postgresql://"):
+		db, err = openPostgres(url)
+	default:
+		return nil, errors.New(`opening store: the database must be "sqlite:PATH" or "postgres://…"`)
+	}
+	if err != nil {
+		return nil, err
+	}
+	db.url = url
+	if err := db.migrate(ctx); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+// Close closes all connections.
+func (db *DB) Close() error {
+	if db.read == db.write {
+		return db.write.Close()
+	}
+	return errors.Join(db.read.Close(), db.write.Close())
+}
+
+// Ping tells whether the database answers.
+func (db *DB) Ping(ctx context.Context) error { return db.read.PingContext(ctx) }
+
+// Shared tells whether other processes may use the same database.
+func (db *DB) Shared() bool { return db.dialect == postgres }
+
+// readers is how many connections may read an SQLite database beside its writer.
+const readers = 4
+
+func openSQLite(path string) (*DB, error) {
+	if err := checkFile(path); err != nil {
+		return nil, err
+	}
+	dsn := func(more string) string {
+		return "file:" + strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(path) +
+			"?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)" +
+			"&_pragma=foreign_keys(ON)&_pragma=case_sensitive_like(ON)" + more
+	}
+	write, err := sql.Open("sqlite", dsn("&_txlock=immediate"))
+	if err != nil {
+		return nil, fmt.Errorf("opening store %q: %w", path, err)
+	}
+	write.SetMaxOpenConns(1)
+	read, err := sql.Open("sqlite", dsn("&_pragma=query_only(ON)"))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("opening store %q: %w", path, err), write.Close())
+	}
+	read.SetMaxOpenConns(readers)
+	read.SetMaxIdleConns(readers)
+	return &DB{dialect: sqlite, write: write, read: read}, nil
+}
+
+// checkFile creates the database file privately, or refuses one that others can read.
+func checkFile(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("opening store: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return fmt.Errorf("opening store: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("opening store: %s is not a regular file", path)
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return fmt.Errorf("opening store: others may read %s (mode %04o); run: chmod 600 %s", path, info.Mode().Perm(), path)
+	}
+	dir, err := os.Stat(filepath.Dir(path))
+	if err != nil {
+		return fmt.Errorf("opening store: %w", err)
+	}
+	if dir.Mode().Perm()&0o077 != 0 {
+		return fmt.Errorf("opening store: others may enter %s (mode %04o); run: chmod 700 %s", filepath.Dir(path), dir.Mode().Perm(), filepath.Dir(path))
+	}
+	return nil
+}
+
+// unavailable reports a database error to the caller without its text.
+func unavailable(err error, doing string) error {
+	if err == nil {
+		return nil
+	}
+	var f *fault.Error
+	if errors.As(err, &f) {
+		return err
+	}
+	return fault.Unavailable.Wrap(fmt.Errorf("%s: %w", doing, err), "the database cannot be read now; try again")
+}

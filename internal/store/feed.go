@@ -1,0 +1,100 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// The change feed of a shared database: each mutation notifies the channel with the
+// rows that it wrote, in its own transaction; each node listens. A node that has not
+// heard from the database for a second uses nothing that it cached.
+const (
+	feedChannel = "keyward_changes"
+	feedBeat    = 250 * time.Millisecond // silence after which the link is probed
+	feedLease   = time.Second            // how long what was cached stays usable after a sign of life
+	feedPayload = 7000                   // bytes; PostgreSQL allows 8,000
+)
+
+// announce tells other nodes what this transaction changed.
+func (t *tx) announce(ctx context.Context) error {
+	if !t.db.Shared() || len(t.effects) == 0 {
+		return nil
+	}
+	var b strings.Builder
+	for _, e := range t.effects {
+		fmt.Fprintf(&b, "%s %s\n", e.Table, e.ID)
+	}
+	payload := b.String()
+	if len(payload) > feedPayload {
+		payload = " \n" // everything
+	}
+	_, err := t.exec(ctx, `SELECT pg_notify($1, $2)`, feedChannel, payload)
+	return err
+}
+
+// follow listens to the feed until ctx ends, connecting again whenever it must.
+func (s *Store) follow(ctx context.Context) {
+	for ctx.Err() == nil {
+		err := s.listen(ctx)
+		s.freshUntil.Store(0)
+		if ctx.Err() == nil {
+			s.logger.Warn("the change feed is cut off; nothing cached is used until it is back", "error", err)
+			select {
+			case <-ctx.Done():
+			case <-time.After(feedBeat):
+			}
+		}
+	}
+}
+
+func (s *Store) listen(ctx context.Context) error {
+	dial, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	conn, err := pgx.Connect(dial, s.db.url)
+	if err != nil {
+		return fmt.Errorf("connecting: %w", err)
+	}
+	defer conn.Close(context.WithoutCancel(ctx)) //nolint:errcheck // nothing is lost with it
+	if _, err := conn.Exec(dial, "LISTEN "+feedChannel); err != nil {
+		return fmt.Errorf("listening: %w", err)
+	}
+	s.changed("", "") // whatever happened while nobody listened
+	for {
+		asked := time.Now()
+		probe, cancel := context.WithTimeout(ctx, feedLease)
+		_, err := conn.Exec(probe, "SELECT 1") // delivers what is pending, too
+		cancel()
+		if err != nil {
+			return fmt.Errorf("probing: %w", err)
+		}
+		if err := s.deliver(ctx, conn); err != nil {
+			return err
+		}
+		s.freshUntil.Store(asked.Add(feedLease).UnixNano())
+	}
+}
+
+// deliver passes on notifications until there was none for a beat.
+func (s *Store) deliver(ctx context.Context, conn *pgx.Conn) error {
+	for {
+		wait, cancel := context.WithTimeout(ctx, feedBeat)
+		n, err := conn.WaitForNotification(wait)
+		cancel()
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case wait.Err() != nil && err != nil:
+			return nil
+		case err != nil:
+			return fmt.Errorf("waiting for changes: %w", err)
+		}
+		for line := range strings.Lines(n.Payload) {
+			table, id, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+			s.changed(table, id)
+		}
+	}
+}

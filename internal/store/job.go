@@ -1,0 +1,63 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/keyward/keyward/internal/job"
+)
+
+// schedule plans jobs in the transaction of the change that needs them. A job that is
+// planned already moves to the new time and loses its lease.
+func (t *tx) schedule(ctx context.Context, jobs []job.Job) error {
+	for _, j := range jobs {
+		_, err := t.exec(ctx, `INSERT INTO job (kind, account, subject, due_at, lease_until, owner, attempts, last_error)
+			VALUES ($1, $2, $3, $4, 0, '', 0, '')
+			ON CONFLICT (kind, account, subject) DO UPDATE SET due_at = $4, lease_until = 0, owner = '', attempts = 0, last_error = ''`,
+			j.Kind, j.Account, j.Subject, micros(j.Due))
+		if err != nil {
+			return fmt.Errorf("scheduling %s: %w", j.Kind, err)
+		}
+	}
+	return nil
+}
+
+// Claim implements job.Store. The predicate stands on the outer UPDATE too: a
+// concurrent claim that waited for this one's row locks must look again.
+func (s *Store) Claim(ctx context.Context, owner string, now, until time.Time, limit int) ([]job.Job, error) {
+	rows, err := s.db.write.QueryContext(ctx, `UPDATE job SET lease_until = $1, owner = $2
+		WHERE due_at <= $3 AND lease_until <= $3 AND (kind, account, subject) IN (
+			SELECT kind, account, subject FROM job WHERE due_at <= $3 AND lease_until <= $3 ORDER BY due_at LIMIT $4)
+		RETURNING kind, account, subject, due_at, attempts`, micros(until), owner, micros(now), limit)
+	if err != nil {
+		return nil, unavailable(err, "claiming jobs")
+	}
+	defer rows.Close()
+	var out []job.Job
+	for rows.Next() {
+		var j job.Job
+		if err := rows.Scan(&j.Kind, &j.Account, &j.Subject, (*instantField)(&j.Due), &j.Attempts); err != nil {
+			return nil, unavailable(err, "claiming jobs")
+		}
+		out = append(out, j)
+	}
+	return out, unavailable(rows.Err(), "claiming jobs")
+}
+
+// Finish implements job.Store.
+func (s *Store) Finish(ctx context.Context, owner string, j job.Job) error {
+	_, err := s.db.write.ExecContext(ctx,
+		`DELETE FROM job WHERE kind = $1 AND account = $2 AND subject = $3 AND owner = $4 AND due_at = $5`,
+		j.Kind, j.Account, j.Subject, owner, micros(j.Due))
+	return unavailable(err, "finishing job")
+}
+
+// Retry implements job.Store.
+func (s *Store) Retry(ctx context.Context, owner string, j job.Job, due time.Time, reason string) error {
+	_, err := s.db.write.ExecContext(ctx,
+		`UPDATE job SET due_at = $1, lease_until = 0, owner = '', attempts = attempts + 1, last_error = $2
+		WHERE kind = $3 AND account = $4 AND subject = $5 AND owner = $6 AND due_at = $7`,
+		micros(due), reason, j.Kind, j.Account, j.Subject, owner, micros(j.Due))
+	return unavailable(err, "retrying job")
+}

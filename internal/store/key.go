@@ -1,0 +1,281 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/job"
+	"github.com/keyward/keyward/internal/key"
+)
+
+func keyRow(k *key.Key) row {
+	return row{table: "kms_key", keys: 2, rev: &k.Rev, columns: []column{
+		text("account", &k.Account),
+		text("id", &k.ID),
+		text("spec", &k.Spec),
+		text("usage", &k.Usage),
+		text("origin", &k.Origin),
+		text("protection_level", &k.ProtectionLevel),
+		text("state", &k.State),
+		text("description", &k.Description),
+		text("creator", &k.Creator),
+		instant("created_at", &k.CreatedAt),
+		text("primary_version", &k.Primary),
+		number("versions", &k.Versions),
+		flag("rotation_enabled", &k.Rotation.Enabled),
+		seconds("rotation_interval", &k.Rotation.Interval),
+		instant("rotated_at", &k.Rotation.Last),
+		instant("delete_at", &k.DeleteAt),
+		flag("deletion_protected", &k.Protected),
+		text("protection_note", &k.ProtectionNote),
+		document("tags", &k.Tags),
+	}}
+}
+
+func keyVersionRow(v *key.Version) row {
+	return row{table: "kms_key_version", keys: 3, rev: &v.Rev, columns: []column{
+		text("account", &v.Account),
+		text("key_id", &v.Key),
+		text("id", &v.ID),
+		number("number", &v.Number),
+		blob("wrapped", &v.Wrapped),
+		blob("public_key", &v.Public),
+		instant("created_at", &v.CreatedAt),
+	}}
+}
+
+func aliasRow(a *key.Alias) row {
+	return row{table: "kms_alias", keys: 2, rev: &a.Rev, columns: []column{
+		text("account", &a.Account),
+		text("name", &a.Name),
+		text("key_id", &a.Key),
+		instant("created_at", &a.CreatedAt),
+	}}
+}
+
+// CreateKey implements key.Store.
+func (s *Store) CreateKey(ctx context.Context, rec *audit.Record, k *key.Key, v *key.Version, jobs []job.Job) error {
+	return s.mutate(ctx, rec, func(ctx context.Context, t *tx) error {
+		if err := t.insert(ctx, s.keys, keyRow(k)); err != nil {
+			return err
+		}
+		if err := t.insert(ctx, s.keys, keyVersionRow(v)); err != nil {
+			return err
+		}
+		return t.schedule(ctx, jobs)
+	})
+}
+
+// UpdateKeys implements key.Store.
+func (s *Store) UpdateKeys(ctx context.Context, rec *audit.Record, jobs []job.Job, keys ...*key.Key) error {
+	return s.mutate(ctx, rec, func(ctx context.Context, t *tx) error {
+		for _, k := range keys {
+			if err := t.update(ctx, s.keys, keyRow(k)); err != nil {
+				return err
+			}
+		}
+		return t.schedule(ctx, jobs)
+	})
+}
+
+// AddVersion implements key.Store.
+func (s *Store) AddVersion(ctx context.Context, rec *audit.Record, k *key.Key, v *key.Version, jobs []job.Job) error {
+	return s.mutate(ctx, rec, func(ctx context.Context, t *tx) error {
+		if err := t.update(ctx, s.keys, keyRow(k)); err != nil {
+			return err
+		}
+		if err := t.insert(ctx, s.keys, keyVersionRow(v)); err != nil {
+			return err
+		}
+		return t.schedule(ctx, jobs)
+	})
+}
+
+// DeleteKey implements key.Store.
+func (s *Store) DeleteKey(ctx context.Context, rec *audit.Record, k *key.Key) error {
+	return s.mutate(ctx, rec, func(ctx context.Context, t *tx) error {
+		if err := t.remove(ctx, keyRow(k)); err != nil {
+			return err
+		}
+		versions, err := list(ctx, s, t.sql, keyVersionRow, `WHERE account = $1 AND key_id = $2 ORDER BY number`, k.Account, string(k.ID))
+		if err != nil {
+			return err
+		}
+		for i := range versions {
+			if err := t.remove(ctx, keyVersionRow(&versions[i])); err != nil {
+				return err
+			}
+		}
+		aliases, err := list(ctx, s, t.sql, aliasRow, `WHERE account = $1 AND key_id = $2 ORDER BY name`, k.Account, string(k.ID))
+		if err != nil {
+			return err
+		}
+		for i := range aliases {
+			if err := t.remove(ctx, aliasRow(&aliases[i])); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Key implements key.Store.
+func (s *Store) Key(ctx context.Context, account string, id key.ID) (key.Key, error) {
+	k := key.Key{Account: account, ID: id}
+	err := s.load(ctx, keyRow(&k))
+	if errors.Is(err, errNoRow) {
+		err = fault.KeyNotFound.New("The specified Key is not found.")
+	}
+	return k, err
+}
+
+// Version implements key.Store.
+func (s *Store) Version(ctx context.Context, account string, keyID key.ID, id key.VersionID) (key.Version, error) {
+	v := key.Version{Account: account, Key: keyID, ID: id}
+	err := s.load(ctx, keyVersionRow(&v))
+	if errors.Is(err, errNoRow) {
+		err = fault.KeyVersionNotFound.New("The specified key version is not found.")
+	}
+	return v, err
+}
+
+// Versions implements key.Store.
+func (s *Store) Versions(ctx context.Context, account string, keyID key.ID, p key.Page) ([]key.Version, int, error) {
+	return page(ctx, s, keyVersionRow, p, "number DESC", `account = $1 AND key_id = $2`, account, string(keyID))
+}
+
+// Keys implements key.Store.
+func (s *Store) Keys(ctx context.Context, account string, f key.Filter, p key.Page) ([]key.Key, int, error) {
+	if f.None {
+		return nil, 0, nil
+	}
+	w := newCondition(`account = $1`, account)
+	in(w, "id", f.IDs)
+	in(w, "state", f.States)
+	in(w, "spec", f.Specs)
+	in(w, "usage", f.Usages)
+	in(w, "protection_level", f.ProtectionLevels)
+	in(w, "creator", f.Creators)
+	if len(f.Aliases) > 0 {
+		w.and(`id IN (SELECT key_id FROM kms_alias WHERE account = $1 AND name IN (` + w.places(f.Aliases) + `))`)
+	}
+	// Tags are kept as JSON pairs, so a pair, a key and a value each have one spelling.
+	w.like("tags", f.TagKeys, func(key string) string { return "[" + quoted(key) + "," })
+	w.like("tags", f.TagValues, func(value string) string { return "," + quoted(value) + "]" })
+	for _, t := range f.Tags {
+		w.like("tags", []string{""}, func(string) string { return "[" + quoted(t.Key) + "," + quoted(t.Value) + "]" })
+	}
+	return page(ctx, s, keyRow, p, "created_at, id", w.String(), w.args...)
+}
+
+// CreateAlias implements key.AliasStore.
+func (s *Store) CreateAlias(ctx context.Context, rec *audit.Record, a *key.Alias) error {
+	err := s.mutate(ctx, rec, func(ctx context.Context, t *tx) error { return t.insert(ctx, s.keys, aliasRow(a)) })
+	if fault.Is(err, fault.ResourceExists) {
+		return fault.AliasExists.New("The alias %s exists already; choose another name or update it.", a.Name)
+	}
+	return err
+}
+
+// UpdateAlias implements key.AliasStore.
+func (s *Store) UpdateAlias(ctx context.Context, rec *audit.Record, a *key.Alias) error {
+	return s.mutate(ctx, rec, func(ctx context.Context, t *tx) error { return t.update(ctx, s.keys, aliasRow(a)) })
+}
+
+// DeleteAlias implements key.AliasStore.
+func (s *Store) DeleteAlias(ctx context.Context, rec *audit.Record, a *key.Alias) error {
+	return s.mutate(ctx, rec, func(ctx context.Context, t *tx) error { return t.remove(ctx, aliasRow(a)) })
+}
+
+// Alias implements key.AliasStore.
+func (s *Store) Alias(ctx context.Context, account, name string) (key.Alias, error) {
+	a := key.Alias{Account: account, Name: name}
+	err := s.load(ctx, aliasRow(&a))
+	if errors.Is(err, errNoRow) {
+		err = fault.AliasNotFound.New("The specified Alias is not found.")
+	}
+	return a, err
+}
+
+// Aliases implements key.AliasStore.
+func (s *Store) Aliases(ctx context.Context, account string, keyID key.ID, p key.Page) ([]key.Alias, int, error) {
+	w := newCondition(`account = $1`, account)
+	if keyID != "" {
+		in(w, "key_id", []key.ID{keyID})
+	}
+	return page(ctx, s, aliasRow, p, "name", w.String(), w.args...)
+}
+
+// page reads one page of the rows that match, and counts them all.
+func page[T any](ctx context.Context, s *Store, bind func(*T) row, p key.Page, order, where string, args ...any) ([]T, int, error) {
+	var total int
+	q := fmt.Sprintf(`SELECT COUNT(*) FROM %s WHERE %s`, bind(new(T)).table, where)
+	if err := s.db.read.QueryRowContext(ctx, q, args...).Scan(&total); err != nil {
+		return nil, 0, unavailable(err, "counting")
+	}
+	rest := fmt.Sprintf(`WHERE %s ORDER BY %s LIMIT $%d OFFSET $%d`, where, order, len(args)+1, len(args)+2)
+	out, err := list(ctx, s, s.db.read, bind, rest, append(args, p.Size, (p.Number-1)*p.Size)...)
+	return out, total, err
+}
+
+// A condition is a growing WHERE clause with its arguments.
+type condition struct {
+	parts []string
+	args  []any
+}
+
+func newCondition(part string, args ...any) *condition {
+	return &condition{parts: []string{part}, args: args}
+}
+
+func (w *condition) String() string { return strings.Join(w.parts, " AND ") }
+
+func (w *condition) and(part string) { w.parts = append(w.parts, part) }
+
+// places adds arguments and answers their placeholders.
+func (w *condition) places(values []string) string {
+	first := len(w.args) + 1
+	for _, v := range values {
+		w.args = append(w.args, v)
+	}
+	return places(first, len(values))
+}
+
+// in demands that the column has one of the values; no values demand nothing.
+func in[T ~string](w *condition, column string, values []T) {
+	if len(values) == 0 {
+		return
+	}
+	plain := make([]string, len(values))
+	for i, v := range values {
+		plain[i] = string(v)
+	}
+	w.and(column + ` IN (` + w.places(plain) + `)`)
+}
+
+// like demands that the column contains what spell makes of one of the values.
+func (w *condition) like(column string, values []string, spell func(string) string) {
+	if len(values) == 0 {
+		return
+	}
+	var any []string
+	for _, v := range values {
+		pattern := "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(spell(v)) + "%"
+		any = append(any, column+` LIKE `+w.places([]string{pattern})+` ESCAPE '\'`)
+	}
+	w.and("(" + strings.Join(any, " OR ") + ")")
+}
+
+// quoted spells s as the tags column does.
+func quoted(s string) string {
+	b, err := json.Marshal(s)
+	if err != nil { // cannot happen: a string always encodes
+		panic(err)
+	}
+	return string(b)
+}

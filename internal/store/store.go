@@ -1,0 +1,90 @@
+package store
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/keyward/keyward/internal/audit"
+)
+
+// A Store is a DB that can be read and changed: it has the keyring that binds rows
+// and the audit log through which every change goes.
+type Store struct {
+	db      *DB
+	log     *audit.Log
+	keys    binder
+	logger  *slog.Logger
+	changed func(table, id string) // tells the caches; table "" means everything
+
+	freshUntil atomic.Int64  // Unix nanoseconds; PostgreSQL only
+	tamper     atomic.Uint64 // rows that failed their MAC
+}
+
+// Options says what a Store is made of.
+type Options struct {
+	DB      *DB
+	Log     *audit.Log
+	Keys    binder
+	Logger  *slog.Logger
+	Changed func(table, id string) // called after each committed change, before its caller hears of it; table "" means everything
+}
+
+// New makes a Store. On a shared database its caches are cold until Run listens.
+func New(o Options) *Store {
+	return &Store{db: o.DB, log: o.Log, keys: o.Keys, logger: o.Logger, changed: o.Changed}
+}
+
+// Run follows the changes that other nodes make and drops replay nonces that have
+// expired, until ctx ends.
+func (s *Store) Run(ctx context.Context) error {
+	if s.db.Shared() {
+		go s.follow(ctx) // ends with ctx; it holds no state that must be waited for
+	}
+	tick := time.NewTicker(time.Minute)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case now := <-tick.C:
+			if _, err := s.db.write.ExecContext(ctx, `DELETE FROM nonce WHERE expires < $1`, micros(now)); err != nil && ctx.Err() == nil {
+				s.logger.Warn("dropping expired nonces", "error", err)
+			}
+		}
+	}
+}
+
+// Fresh tells whether what was cached is still true: always with SQLite, which has
+// one process; with PostgreSQL while the change feed was heard within a second.
+func (s *Store) Fresh() bool {
+	return !s.db.Shared() || time.Now().UnixNano() < s.freshUntil.Load()
+}
+
+// Tampered answers how many rows failed their MAC since the start.
+func (s *Store) Tampered() uint64 { return s.tamper.Load() }
+
+func (s *Store) tampered(r row) {
+	s.tamper.Add(1)
+	s.logger.Error("SECURITY: a database row does not have the MAC that belongs to it", "table", r.table, "row", r.id())
+}
+
+// mutate runs one change of rows and its record in one transaction and tells the
+// caches before it returns.
+func (s *Store) mutate(ctx context.Context, rec *audit.Record, fn func(context.Context, *tx) error) error {
+	err := s.log.Commit(ctx, rec, func(ctx context.Context, at audit.Tx) ([]audit.Effect, error) {
+		t := at.(*tx) // the log's store is s.db, whose transactions are these
+		if err := fn(ctx, t); err != nil {
+			return nil, unavailable(err, "changing "+rec.Action)
+		}
+		return t.effects, nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, e := range rec.Effects {
+		s.changed(e.Table, e.ID)
+	}
+	return nil
+}
