@@ -24,6 +24,7 @@ type cli struct {
 	in           io.Reader
 	out, err     io.Writer
 	getenv       func(string) string
+	outTerminal  bool                                      // out is a terminal
 	interactive  bool                                      // a person is there to answer questions
 	width        func() int                                // columns of the terminal on err; 0 if it is none
 	readPassword func(ctx context.Context) ([]byte, error) // one line from the terminal, without echo
@@ -37,6 +38,7 @@ type cli struct {
 // must be known before the commands are built: the language, and how to show an error.
 func processCLI(args []string) *cli {
 	c := &cli{in: os.Stdin, out: os.Stdout, err: os.Stderr, getenv: os.Getenv, width: stderrWidth, readPassword: readPassword}
+	c.outTerminal = term.IsTerminal(int(os.Stdout.Fd()))
 	c.interactive = term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(os.Stderr.Fd())) && !truthy(os.Getenv("CI"))
 	c.prepare(args)
 	return c
@@ -73,8 +75,12 @@ func stderrWidth() int {
 // t answers the text in the language of this run.
 func (c *cli) t(en, zh string) string { return text{en, zh}.in(c.lang) }
 
-// say writes a line for the person to standard error.
+// say writes a line for the person to standard error. A program that wants JSON finds
+// nothing but errors there.
 func (c *cli) say(en, zh string, args ...any) {
+	if c.output == "json" {
+		return
+	}
 	fmt.Fprintf(c.err, c.t(en, zh)+"\n", args...)
 }
 

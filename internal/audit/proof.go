@@ -76,7 +76,7 @@ func VerifyProof(proof []byte, publicKey string) (Entry, Checkpoint, error) {
 	}
 	extra, isExtra := strings.CutPrefix(lines[1], "extra ")
 	index, isIndex := strings.CutPrefix(lines[2], "index ")
-	leaf, err := base64.StdEncoding.DecodeString(extra)
+	leaf, err := base64.StdEncoding.Strict().DecodeString(extra)
 	if !isExtra || !isIndex || err != nil {
 		return bad("its extra or index line is malformed")
 	}
@@ -87,7 +87,7 @@ func VerifyProof(proof []byte, publicKey string) (Entry, Checkpoint, error) {
 	var path tlog.RecordProof
 	for _, line := range lines[3:] {
 		h, err := tlog.ParseHash(line)
-		if err != nil {
+		if err != nil || h.String() != line {
 			return bad("one of its hashes is malformed")
 		}
 		path = append(path, h)

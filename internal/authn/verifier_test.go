@@ -173,6 +173,7 @@ func TestRefusals(t *testing.T) {
 			return a[:i] + strings.ToUpper(a[i:])
 		}), fault.SignatureMismatch},
 		"signed name in capitals": {authorization(func(a string) string { return strings.Replace(a, "x-acs-date", "X-Acs-Date", 1) }), fault.MissingParameter},
+		"other name in capitals":  {acs(map[string]string{"X-Acs-More": "x"}), fault.MissingParameter},
 		"name signed twice":       {authorization(func(a string) string { return strings.Replace(a, "host;", "host;host;", 1) }), fault.MissingParameter},
 		"name of no header":       {authorization(func(a string) string { return strings.Replace(a, "host;", "host;range;", 1) }), fault.MissingParameter},
 		"too many names":          {authorization(func(a string) string { return strings.Replace(a, "host;", strings.Repeat("host;", 65), 1) }), fault.IncompleteSignature},

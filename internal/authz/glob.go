@@ -17,11 +17,12 @@ type glob struct {
 	tail   string   // what stands after the last star
 	star   bool     // there is a '*'
 	single bool     // there is a '?'
+	all    bool     // the pattern *, by far the most frequent
 }
 
 func compileGlob(pattern string) glob {
 	parts := strings.Split(pattern, "*")
-	g := glob{head: parts[0], single: strings.Contains(pattern, "?")}
+	g := glob{head: parts[0], single: strings.Contains(pattern, "?"), all: pattern == "*"}
 	if last := len(parts) - 1; last > 0 {
 		g.star, g.middle, g.tail = true, parts[1:last], parts[last]
 	}
@@ -36,7 +37,9 @@ func compileGlobs(patterns []string) []glob {
 	return globs
 }
 
-func (g *glob) match(name string) bool {
+func (g *glob) match(name string) bool { return g.all || g.matchParts(name) }
+
+func (g *glob) matchParts(name string) bool {
 	n, ok := len(g.head), strings.HasPrefix(name, g.head)
 	if g.single {
 		n, ok = matchPrefix(g.head, name)

@@ -346,3 +346,30 @@ func TestAgreesWithReference(t *testing.T) {
 		t.Errorf("the questions are one-sided: %v", decisions)
 	}
 }
+
+// TestWildcardsAgreeWithReference compares patterns of few letters with names of few letters.
+func TestWildcardsAgreeWithReference(t *testing.T) {
+	matches := 0
+	rapid.Check(t, func(t *rapid.T) {
+		pattern := rapid.StringMatching(`[abé*?]{1,7}`).Draw(t, "pattern")
+		p, err := authz.Compile("p", []byte(`{"Version":"1","Statement":{"Effect":"Allow","Action":"*","Resource":"*","Condition":{"StringLike":{"kms:KeySpec":"`+pattern+`"}}}}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		call := authz.Call{Principal: authz.Principal{Account: account, Kind: authz.User, Policies: []*authz.Policy{p}}}
+		for range 100 {
+			name := rapid.StringMatching(`[abé]{0,7}`).Draw(t, "name")
+			want := wildcard("", pattern, name)
+			if want {
+				matches++
+			}
+			r := authz.Request{Action: "kms:Encrypt", Resource: resources[0], Attributes: []authz.Attribute{{Key: authz.KeySpec, Value: name}}}
+			if got := call.Decide(r).Allowed; got != want {
+				t.Fatalf("%q matches %q: %v, the reference says %v", pattern, name, got, want)
+			}
+		}
+	})
+	if matches < 200 {
+		t.Errorf("only %d names matched", matches)
+	}
+}

@@ -236,14 +236,16 @@ func (op *operation) requireOwnOrGrant(user User) error {
 }
 
 // authorizeKey authorizes an operation on an access key by the user who has it. For a
-// key that the account does not have it asks for all users.
+// key that the account does not have it asks for all users. A caller who is refused
+// learns neither whether there is such a key nor whose it is.
 func (s *Service) authorizeKey(ctx context.Context, op *operation, id string) (AccessKey, error) {
 	key, missing := s.accessKey(ctx, op.call.Account, id)
 	if missing != nil && !fault.Is(missing, fault.ResourceNotFound) {
 		return AccessKey{}, missing
 	}
-	if err := op.authorize(userARN(op.call.Account, key.User)); err != nil {
-		return AccessKey{}, err
+	if op.authorize(userARN(op.call.Account, key.User)) != nil {
+		return AccessKey{}, fault.NoPermission.New("%s may not perform %s on this access key; ask an administrator of the account for a policy that allows it on the user who has the key",
+			op.call.ARN(), op.rec.Action)
 	}
 	if missing != nil {
 		return AccessKey{}, missing

@@ -136,7 +136,7 @@ func (op *operation) authorize(resource string) error {
 func (op *operation) require(action, resource string) error {
 	d, err := op.call.Check(authz.Request{Action: action, Resource: resource})
 	if err != nil || op.rec.Decision == "" {
-		op.rec.Decision = verdict(d)
+		op.rec.Decision = d.String()
 	}
 	return err
 }
@@ -171,14 +171,6 @@ func (op *operation) requireOperator() error {
 	}
 	op.rec.Decision, op.rec.Principal = string(authz.ByService), op.call.ARN()
 	return nil
-}
-
-// verdict words a decision for the record.
-func verdict(d authz.Decision) string {
-	if d.Policy != "" {
-		return d.Policy + "/" + d.Statement
-	}
-	return string(d.Reason)
 }
 
 // userARN names a user for policies and records. What is no user name is left out:

@@ -1,0 +1,46 @@
+# keyward: `make test` is all that a change must pass.
+.PHONY: all test deps build check unit interop bench fuzz kill
+
+STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+all: test
+
+# The release binary: static, reproducible.
+build:
+	CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o bin/keyward ./cmd/keyward
+
+# Everything that the tests need beside Go.
+deps:
+	./scripts/deps
+
+test: deps check unit interop
+	@echo "make test: everything passed"
+
+# What needs no execution.
+check:
+	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "gofmt would change:"; echo "$$out"; exit 1; fi
+	CGO_ENABLED=0 go build -o /dev/null ./cmd/keyward
+	go vet ./...
+	$(STATICCHECK) ./...
+	cd interop && go vet ./... && $(STATICCHECK) ./...
+
+unit:
+	./scripts/with-postgres go test -race -timeout 12m ./...
+
+# Alibaba Cloud's own clients against the real binary.
+interop:
+	cd interop && ../scripts/with-postgres go test -timeout 8m ./...
+
+# The table of docs/performance.md: ratios to a bare handler in the same run.
+bench:
+	go run ./internal/bench
+
+# Every fuzz target for FUZZTIME each (default 30s).
+FUZZTIME ?= 30s
+fuzz:
+	./scripts/fuzz $(FUZZTIME)
+
+# The kill -9 campaign with KILLS kills (a short one is in `make test`).
+KILLS ?= 500
+kill:
+	KEYWARD_KILLS=$(KILLS) ./scripts/with-postgres go test -run TestKill -timeout 0 -v ./internal/crash

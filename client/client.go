@@ -1,0 +1,234 @@
+// Package client calls keyward's native REST API and, on the server's machine, its
+// operator API. It needs nothing but the standard library.
+//
+// A [Client] has one method for each operation, which takes what stands in the request's
+// path and then the request type of package api. Every request is signed with the access
+// key, over method, path, query, body and the headers that matter, with a fresh nonce, so
+// that it cannot be changed, and not be used a second time, by whoever reads it.
+//
+// What the server refuses is answered as an [*Error], whose Code tells why. Any other
+// error means that there was no answer: a request that changes something may then have
+// been performed or not. Only GET requests are tried again by themselves.
+//
+// A Client is safe for concurrent use. It writes nothing down: secrets leave it in
+// requests only.
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/keyward/keyward/api"
+)
+
+const (
+	defaultTimeout = 30 * time.Second
+	maxAnswer      = 64 << 20 // bytes; the largest is a page of audit records
+	retries        = 2        // of a GET whose connection broke
+	pause          = 100 * time.Millisecond
+)
+
+// A Config says where the server is and who calls it.
+type Config struct {
+	Endpoint        string // "https://kms.example.com:7420", without a path
+	AccessKeyID     string
+	AccessKeySecret string
+	HTTPClient      *http.Client  // for a private CA or a proxy; nil for one of its own
+	Timeout         time.Duration // of one call with its retries; 0 means 30 s
+	// AllowPlaintext permits an http:// endpoint that is not on this machine. Whoever is
+	// on the way then reads plaintexts and new secrets.
+	AllowPlaintext bool
+}
+
+// String answers the configuration without the secret.
+func (c Config) String() string {
+	return fmt.Sprintf("{Endpoint:%s AccessKeyID:%s AccessKeySecret:[redacted]}", c.Endpoint, c.AccessKeyID)
+}
+
+// GoString answers the configuration without the secret.
+func (c Config) GoString() string { return "client.Config" + c.String() }
+
+// Format writes the configuration without the secret, for every verb.
+func (c Config) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
+
+// A Client calls the REST API as the user whose access key it has.
+type Client struct {
+	server transport
+}
+
+// New makes a Client. It does not connect.
+func New(c Config) (*Client, error) {
+	base, err := parseEndpoint(c.Endpoint, c.AllowPlaintext)
+	if err != nil {
+		return nil, fmt.Errorf("configuring client: %w", err)
+	}
+	if c.AccessKeyID == "" || c.AccessKeySecret == "" {
+		return nil, errors.New("configuring client: the access key id or its secret is empty")
+	}
+	timeout := c.Timeout
+	if timeout == 0 {
+		timeout = defaultTimeout
+	}
+	return &Client{transport{
+		http: withoutRedirects(c.HTTPClient), base: base, timeout: timeout,
+		sign: newSigner(c.AccessKeyID, c.AccessKeySecret),
+	}}, nil
+}
+
+func parseEndpoint(endpoint string, plaintext bool) (string, error) {
+	u, err := url.Parse(endpoint)
+	switch {
+	case err != nil:
+		return "", errors.New("the endpoint is no URL; it must look like https://host:port")
+	case u.Scheme != "https" && u.Scheme != "http", u.Hostname() == "", u.User != nil,
+		strings.Trim(u.Path, "/") != "", u.RawQuery != "", u.Fragment != "":
+		return "", fmt.Errorf("the endpoint %q must look like https://host:port", u.Redacted())
+	case u.Scheme == "http" && !plaintext && !loopback(u.Hostname()):
+		return "", fmt.Errorf("the endpoint %q would send secrets over the network in the clear; use https, or allow plaintext explicitly", endpoint)
+	}
+	return u.Scheme + "://" + strings.TrimSuffix(u.Host, ":"), nil
+}
+
+func loopback(host string) bool {
+	return host == "localhost" || net.ParseIP(host).IsLoopback()
+}
+
+// withoutRedirects answers a copy of c that follows none: a signature is for one place.
+func withoutRedirects(c *http.Client) *http.Client {
+	copied := http.Client{}
+	if c != nil {
+		copied = *c
+	}
+	copied.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &copied
+}
+
+// An Error is the server's refusal of a request. Nothing was changed, and no more was
+// answered than this.
+type Error struct {
+	Status    int    // of HTTP
+	Code      string // "KeyNotFound"; empty when the answer is not keyward's
+	Message   string // what is wrong and what to do next
+	RequestID string // under which the audit log and the server's log have it
+}
+
+// Error answers all of it in one line.
+func (e *Error) Error() string {
+	if e.Code == "" {
+		return e.Message
+	}
+	return fmt.Sprintf("%s (%s, request %s)", e.Message, e.Code, e.RequestID)
+}
+
+// A transport carries requests to one server.
+type transport struct {
+	http    *http.Client
+	base    string
+	timeout time.Duration
+	sign    func(r *http.Request, body []byte) // nil where whoever connects is trusted
+}
+
+// none is the answer of operations that answer nothing.
+type none struct{}
+
+// call makes one request. in is a request type of package api, or nil for none.
+func call[Out any](ctx context.Context, t transport, method, path string, in any) (Out, error) {
+	var out Out
+	ctx, cancel := context.WithTimeout(ctx, t.timeout)
+	defer cancel()
+	answer, err := t.open(ctx, method, path, in)
+	if err != nil {
+		return out, err
+	}
+	defer answer.Close()
+	if _, ok := any(out).(none); ok {
+		return out, nil
+	}
+	body, err := io.ReadAll(io.LimitReader(answer, maxAnswer))
+	if err != nil {
+		return out, fmt.Errorf("reading the server's answer: %w", err)
+	}
+	if err := json.Unmarshal(body, &out); err != nil {
+		var empty Out
+		return empty, errors.New("reading the server's answer: it is not the JSON that was expected; is the endpoint a keyward server of this release?")
+	}
+	return out, nil
+}
+
+// open sends a request and answers the body of a success.
+func (t transport) open(ctx context.Context, method, path string, in any) (io.ReadCloser, error) {
+	if strings.Contains(path, "//") || strings.HasSuffix(path, "/") {
+		return nil, errors.New("calling keyward: a name is empty")
+	}
+	target, body, err := encode(method, t.base+path, in)
+	if err != nil {
+		return nil, fmt.Errorf("calling keyward: %w", err)
+	}
+	for try := 0; ; try++ {
+		resp, err := t.send(ctx, method, target, body)
+		if err == nil {
+			return accept(resp)
+		}
+		if method != http.MethodGet || try == retries || ctx.Err() != nil || !broken(err) {
+			return nil, fmt.Errorf("calling keyward: %w", err)
+		}
+		select {
+		case <-time.After(pause << try):
+		case <-ctx.Done():
+			return nil, fmt.Errorf("calling keyward: %w", err)
+		}
+	}
+}
+
+// broken tells whether err is one of the connection, and not of what was sent over it.
+func broken(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+func (t transport) send(ctx context.Context, method, target string, body []byte) (*http.Response, error) {
+	var reader io.Reader
+	if body != nil {
+		reader = bytes.NewReader(body)
+	}
+	r, err := http.NewRequestWithContext(ctx, method, target, reader)
+	if err != nil {
+		return nil, err
+	}
+	r.Header.Set("Accept", "application/json")
+	r.Header.Set("User-Agent", "keyward-client")
+	if body != nil {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	if t.sign != nil {
+		t.sign(r, body)
+	}
+	return t.http.Do(r)
+}
+
+// accept answers the body of a success and turns everything else into an Error.
+func accept(resp *http.Response) (io.ReadCloser, error) {
+	if resp.StatusCode/100 == 2 {
+		return resp.Body, nil
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return nil, fmt.Errorf("reading the server's answer: %w", err)
+	}
+	var p api.Problem
+	if json.Unmarshal(body, &p) != nil || p.Code == "" {
+		return nil, &Error{Status: resp.StatusCode, Message: fmt.Sprintf(
+			"the server answered %q, which is not an answer of keyward; check the endpoint and what stands before it", resp.Status)}
+	}
+	return nil, &Error{Status: resp.StatusCode, Code: p.Code, Message: p.Detail, RequestID: p.RequestID}
+}

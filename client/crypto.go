@@ -1,0 +1,52 @@
+package client
+
+import (
+	"context"
+
+	"github.com/keyward/keyward/api"
+)
+
+// Encrypt encrypts with the primary version of a symmetric key.
+func (c *Client) Encrypt(ctx context.Context, in api.EncryptRequest) (api.Encrypted, error) {
+	return call[api.Encrypted](ctx, c.server, "POST", at("crypto", "encrypt"), in)
+}
+
+// Decrypt decrypts what Encrypt, ReEncrypt or GenerateDataKey answered.
+func (c *Client) Decrypt(ctx context.Context, in api.DecryptRequest) (api.Decrypted, error) {
+	return call[api.Decrypted](ctx, c.server, "POST", at("crypto", "decrypt"), in)
+}
+
+// ReEncrypt decrypts with one key and encrypts with another; the plaintext stays there.
+func (c *Client) ReEncrypt(ctx context.Context, in api.ReEncryptRequest) (api.Encrypted, error) {
+	return call[api.Encrypted](ctx, c.server, "POST", at("crypto", "reencrypt"), in)
+}
+
+// GenerateDataKey makes random bytes and answers them in the clear and encrypted.
+func (c *Client) GenerateDataKey(ctx context.Context, in api.DataKeyRequest) (api.DataKey, error) {
+	return call[api.DataKey](ctx, c.server, "POST", at("crypto", "datakey"), in)
+}
+
+// GenerateDataKeyWithoutPlaintext makes random bytes and answers them encrypted only.
+func (c *Client) GenerateDataKeyWithoutPlaintext(ctx context.Context, in api.DataKeyRequest) (api.Encrypted, error) {
+	return call[api.Encrypted](ctx, c.server, "POST", at("crypto", "datakey-without-plaintext"), in)
+}
+
+// Sign signs a digest.
+func (c *Client) Sign(ctx context.Context, in api.SignRequest) (api.Signature, error) {
+	return call[api.Signature](ctx, c.server, "POST", at("crypto", "sign"), in)
+}
+
+// Verify tells whether a signature of a digest is valid.
+func (c *Client) Verify(ctx context.Context, in api.VerifyRequest) (api.Verification, error) {
+	return call[api.Verification](ctx, c.server, "POST", at("crypto", "verify"), in)
+}
+
+// AsymmetricEncrypt encrypts with the public half of an asymmetric key.
+func (c *Client) AsymmetricEncrypt(ctx context.Context, in api.AsymmetricEncryptRequest) (api.Encrypted, error) {
+	return call[api.Encrypted](ctx, c.server, "POST", at("crypto", "asymmetric-encrypt"), in)
+}
+
+// AsymmetricDecrypt decrypts with the private half of an asymmetric key.
+func (c *Client) AsymmetricDecrypt(ctx context.Context, in api.AsymmetricDecryptRequest) (api.Decrypted, error) {
+	return call[api.Decrypted](ctx, c.server, "POST", at("crypto", "asymmetric-decrypt"), in)
+}

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net/http"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/keyward/keyward/client"
+)
+
+// connect answers a client of the server that the settings name.
+func (c *cli) connect() (*client.Client, error) {
+	s, err := c.settings()
+	if err != nil {
+		return nil, err
+	}
+	if s.keyID.value == "" || s.secret.value == "" {
+		return nil, &problem{
+			message: c.t("there is no access key to sign requests with", "没有用于签名请求的访问密钥"),
+			next: c.t(`load the file that "keyward dev" wrote (set -a; . .keyward/dev.env; set +a), or see "keyward profile show --help"`,
+				`请加载 "keyward dev" 写出的文件（set -a; . .keyward/dev.env; set +a），或查看 "keyward profile show --help"`),
+		}
+	}
+	web, err := c.httpClient(s.caCert.value)
+	if err != nil {
+		return nil, err
+	}
+	return client.New(client.Config{
+		Endpoint: s.endpoint.value, AccessKeyID: s.keyID.value, AccessKeySecret: s.secret.value, HTTPClient: web,
+	})
+}
+
+// httpClient answers what carries requests; caCert is a file of authorities to trust
+// instead of the system's, or "".
+func (c *cli) httpClient(caCert string) (*http.Client, error) {
+	if c.transport != nil {
+		return &http.Client{Transport: c.transport}, nil
+	}
+	transport := http.DefaultTransport.(*http.Transport).Clone() // it is one, unless this program replaces it
+	transport.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	if caCert != "" {
+		pem, err := os.ReadFile(caCert)
+		if err != nil {
+			return nil, fmt.Errorf("reading the certificates to trust: %w", err)
+		}
+		pool := x509.NewCertPool()
+		if !pool.AppendCertsFromPEM(pem) {
+			return nil, &problem{
+				message: fmt.Sprintf(c.t("%s has no certificate in PEM", "%s 中没有 PEM 格式的证书"), caCert),
+				next:    c.t("name the file of the authority that signed the server's certificate", "请指定签发服务器证书的 CA 证书文件"),
+			}
+		}
+		transport.TLSClientConfig.RootCAs = pool
+	}
+	return &http.Client{Transport: transport}, nil
+}
+
+// onServer builds a command that has the server do one thing and shows nothing but
+// that it was done; done names the first argument.
+func (c *cli) onServer(use string, short, done text, act func(ctx context.Context, server *client.Client, args []string) error) *cobra.Command {
+	return c.command(command{
+		use: use, short: short,
+		run: func(ctx context.Context, args []string) error {
+			server, err := c.connect()
+			if err != nil {
+				return err
+			}
+			if err := act(ctx, server, args); err != nil {
+				return err
+			}
+			c.say(done.en, done.zh, args[0])
+			return nil
+		},
+	})
+}

@@ -1,0 +1,232 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/keyward/keyward/client"
+	"github.com/keyward/keyward/internal/agefile"
+	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/fault"
+)
+
+// Exit statuses. docs/cli.md tells them to users.
+const (
+	exitOK       = 0
+	exitLocal    = 1 // the command line is wrong, or something on this machine is
+	exitServer   = 2 // the server answered with an error
+	exitTampered = 3 // an audit log does not verify
+)
+
+// A problem is an error in the user's language.
+type problem struct {
+	message string
+	cause   error  // in detail; may be nil
+	next    string // what to do next; may be ""
+}
+
+func (p *problem) Error() string {
+	if p.cause != nil {
+		return p.message + ": " + p.cause.Error()
+	}
+	return p.message
+}
+
+// Unwrap answers the cause.
+func (p *problem) Unwrap() error { return p.cause }
+
+// usage reports that a command was called wrongly.
+func (c *cli) usage(cmd *cobra.Command, en, zh string, args ...any) error {
+	return &problem{
+		message: fmt.Sprintf(c.t(en, zh), args...),
+		next:    fmt.Sprintf(c.t("run: %s --help", "请执行：%s --help"), cmd.CommandPath()),
+	}
+}
+
+// flagError puts what pflag has against a flag into the user's language. The value is
+// left out: it may be a secret in the wrong place.
+func (c *cli) flagError(cmd *cobra.Command, err error) error {
+	var unknown *pflag.NotExistError
+	var missing *pflag.ValueRequiredError
+	var invalid *pflag.InvalidValueError
+	switch {
+	case errors.As(err, &unknown):
+		if strings.Contains(unknown.GetSpecifiedName(), "secret") || strings.Contains(unknown.GetSpecifiedName(), "passphrase") {
+			return c.usage(cmd, "there is no flag --%s: secrets on a command line are seen by every user of the machine; use the environment or a file",
+				"没有选项 --%s：命令行上的密钥会被本机所有用户看到，请使用环境变量或文件", unknown.GetSpecifiedName())
+		}
+		return c.usage(cmd, "there is no flag %q", "没有选项 %q", unknown.GetSpecifiedName())
+	case errors.As(err, &missing):
+		return c.usage(cmd, "the flag --%s needs a value", "选项 --%s 需要一个值", missing.GetFlag().Name)
+	case errors.As(err, &invalid):
+		return c.usage(cmd, "the value of --%s must look like %s", "选项 --%s 的值应形如 %s", invalid.GetFlag().Name, looksLike(invalid.GetFlag().Value.Type()))
+	}
+	return c.usage(cmd, "the flags cannot be understood", "无法理解命令行选项")
+}
+
+// looksLike answers examples of a flag's type.
+func looksLike(kind string) string {
+	switch kind {
+	case "duration":
+		return "30d, 12h, 90s"
+	case "time":
+		return "2026-01-31, 2026-01-31T15:04:05Z, 30d"
+	case "int", "int64":
+		return "30"
+	case "bool":
+		return "true, false"
+	}
+	return kind
+}
+
+// A failure is an error as it is shown.
+type failure struct {
+	status    int
+	Code      string `json:"code"`
+	Message   string `json:"message"`
+	Next      string `json:"next,omitempty"`
+	RequestID string `json:"requestId,omitempty"`
+}
+
+// report shows an error and answers the exit status that belongs to it.
+func (c *cli) report(err error) int {
+	if err == nil {
+		return exitOK
+	}
+	f := c.failureOf(err)
+	if c.output == "json" {
+		encoder := json.NewEncoder(c.err)
+		encoder.SetEscapeHTML(false)
+		_ = encoder.Encode(map[string]failure{"error": f}) // there is nowhere left to report to
+		return f.status
+	}
+	fmt.Fprintf(c.err, c.t("keyward: %s\n", "keyward：%s\n"), printableLines(f.Message))
+	if f.Next != "" {
+		fmt.Fprintf(c.err, c.t("  next: %s\n", "  下一步：%s\n"), f.Next)
+	}
+	if f.RequestID != "" {
+		fmt.Fprintf(c.err, c.t("  request: %s\n", "  请求：%s\n"), printable(f.RequestID))
+	}
+	return f.status
+}
+
+// printableLines makes every line of s printable.
+func printableLines(s string) string {
+	lines := strings.Split(s, "\n")
+	for i, line := range lines {
+		lines[i] = printable(line)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// failureOf says what an error means to the person who meets it.
+func (c *cli) failureOf(err error) failure {
+	var tampered *audit.TamperError
+	var refused *agefile.RefusedError
+	var answered *client.Error
+	var local *problem
+	var known *fault.Error
+	var network net.Error
+	var file *fileError
+	switch {
+	case errors.As(err, &file):
+		f := c.failureOf(file.err)
+		if !strings.HasPrefix(f.Message, file.name) {
+			f.Message = file.name + ": " + f.Message
+		}
+		return f
+	case errors.Is(err, context.Canceled):
+		return failure{status: exitLocal, Code: "Interrupted", Message: c.t("interrupted", "已中断")}
+	case errors.As(err, &tampered):
+		return failure{status: exitTampered, Code: "Tampered",
+			Message: fmt.Sprintf(c.t("TAMPERED: audit log %q: %s", "已被篡改：审计日志 %q：%s"), tampered.Log, tampered.Where),
+			Next:    c.t("keep this copy and the checkpoints as evidence, and compare with an earlier export", "请保留该副本和检查点作为证据，并与较早的导出文件比较")}
+	case errors.As(err, &local):
+		return failure{status: exitLocal, Code: "Local", Message: local.Error(), Next: local.next}
+	case errors.As(err, &refused):
+		return c.refusal(refused)
+	case errors.As(err, &answered):
+		return c.answer(answered)
+	case errors.As(err, &known):
+		return failure{status: exitLocal, Code: string(known.Kind), Message: fault.Message(known)}
+	case errors.As(err, &network):
+		return failure{status: exitLocal, Code: "Unreachable",
+			Message: fmt.Sprintf(c.t("the server cannot be reached: %v", "无法连接服务器：%v"), err),
+			Next:    c.t(`check that it runs, and "keyward profile show" for where it is looked for`, `请确认服务器正在运行，并用 "keyward profile show" 查看连接的地址`)}
+	}
+	return c.fileFailure(err)
+}
+
+// fileFailure says what is wrong with a file, or passes the error on.
+func (c *cli) fileFailure(err error) failure {
+	f := failure{status: exitLocal, Code: "Local", Message: err.Error()}
+	var path *fs.PathError
+	switch {
+	case !errors.As(err, &path):
+	case errors.Is(err, fs.ErrNotExist):
+		f.Message = path.Path + c.t(": there is no such file", "：文件不存在")
+	case errors.Is(err, fs.ErrPermission):
+		f.Message = path.Path + c.t(": you may not access this file", "：没有访问该文件的权限")
+	}
+	for _, known := range []struct {
+		err           error
+		code          string
+		message, next text
+	}{
+		{agefile.ErrFormat, "NotEncrypted", text{"this is not an encrypted file, or its beginning is damaged", "这不是加密文件，或文件开头已损坏"},
+			text{"check that this is the file that keyward encrypt wrote", "请确认这是 keyward encrypt 生成的文件"}},
+		{agefile.ErrForeign, "ForeignFile", text{"this file was not encrypted with a key of keyward", "此文件不是用 keyward 的密钥加密的"},
+			text{"decrypt it with age and the identity that it was encrypted to", "请使用 age 和对应的私钥解密"}},
+		{agefile.ErrDamaged, "DamagedFile", text{"the file was changed or cut off after it was encrypted; discard what was written", "文件在加密之后被修改或截断；请丢弃已写出的内容"},
+			text{"fetch the file again, from a backup if need be", "请重新获取该文件，必要时从备份恢复"}},
+	} {
+		if errors.Is(err, known.err) {
+			f.Code, f.Message, f.Next = known.code, known.message.in(c.lang), known.next.in(c.lang)
+		}
+	}
+	return f
+}
+
+// refusal says why none of a file's keys opened it.
+func (c *cli) refusal(refused *agefile.RefusedError) failure {
+	f := failure{status: exitLocal, Code: "Refused", Message: c.t("no key of the file may be used:", "文件的密钥都无法使用：")}
+	for _, r := range refused.Refusals {
+		one := c.failureOf(r.Err)
+		f.Message += fmt.Sprintf("\n  %s: %s", r.KeyID, one.Message)
+		f.status = max(f.status, one.status)
+		if f.Next == "" {
+			f.Next, f.RequestID = one.Next, one.RequestID
+		}
+	}
+	if len(refused.Refusals) == 1 {
+		f.Code = c.failureOf(refused.Refusals[0].Err).Code
+	}
+	return f
+}
+
+// answer says what an error of the server means. The server's own words are English
+// and name the particulars; a Chinese reader gets the meaning before them.
+func (c *cli) answer(e *client.Error) failure {
+	f := failure{status: exitServer, Code: e.Code, Message: e.Message, RequestID: e.RequestID}
+	a, known := adviceOn(fault.Kind(e.Code))
+	switch {
+	case e.Code == "":
+		f.Code = "NotKeyward"
+		f.Message = fmt.Sprintf(c.t("the answer (HTTP %d) is not one of keyward", "收到的应答（HTTP %d）不是来自 keyward"), e.Status)
+		f.Next = c.t("check the endpoint, and what stands before the server", "请检查服务器地址及其前面的代理")
+	case known && c.lang == chinese:
+		f.Message = fmt.Sprintf("%s（%s）：%s", a.what.zh, e.Code, e.Message)
+		f.Next = a.next.zh
+	case known:
+		f.Next = a.next.en
+	}
+	return f
+}

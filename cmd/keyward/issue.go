@@ -1,0 +1,70 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/keyward/keyward/api"
+)
+
+// An issue shows a new access key, once, or writes it to a file that programs load.
+type issue struct {
+	*cli
+	out  string
+	file *os.File // open and empty while the server is asked
+}
+
+func (i *issue) flags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&i.out, "out", "", i.t("write the access key to a new `FILE` of variables (0600) and do not show it",
+		"将访问密钥写入新建的变量文件 `FILE`（0600），不在屏幕上显示"))
+}
+
+// open makes the file before there is anything to lose.
+func (i *issue) open() error {
+	if i.out == "" {
+		return nil
+	}
+	f, err := os.OpenFile(i.out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return &problem{
+			message: fmt.Sprintf(i.t("%s exists", "%s 已存在"), i.out),
+			next:    i.t("choose another name", "请使用其他名称"),
+		}
+	}
+	i.file = f
+	return err
+}
+
+// abandon removes the file when the server refused.
+func (i *issue) abandon(err error) error {
+	if i.file != nil {
+		return errors.Join(err, i.file.Close(), os.Remove(i.out))
+	}
+	return err
+}
+
+// deliver writes the access key to the file, or shows v, which holds it.
+func (i *issue) deliver(id string, secret api.SecretText, v any, fill func(*table)) error {
+	if i.file == nil {
+		if err := i.show(v, func(t *table) {
+			fill(t)
+			t.add(i.t("Access key", "访问密钥"), id)
+			t.add(i.t("Secret", "密钥值"), string(secret))
+		}); err != nil {
+			return err
+		}
+		i.say("The secret is shown this once; keep it safe.", "密钥值只显示这一次，请妥善保存。")
+		return nil
+	}
+	_, err := fmt.Fprintf(i.file, "%s=%s\n%s=%s\n", envKeyID, id, envKeySecret, string(secret))
+	if err := errors.Join(err, i.file.Sync(), i.file.Close(), syncDirectory(filepath.Dir(i.out))); err != nil {
+		return fmt.Errorf("writing the access key %s, whose secret is lost, so that it must be reset: %w", id, err)
+	}
+	i.say("the access key %s is in %s", "访问密钥 %s 已写入 %s", id, i.out)
+	return nil
+}

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/keyward/keyward/api"
+	"github.com/keyward/keyward/client"
+)
+
+func newKeyEnableCmd(c *cli) *cobra.Command {
+	return c.onServer("enable KEY", text{"Allow a key to be used", "启用密钥"}, text{"%s is enabled", "%s 已启用"},
+		func(ctx context.Context, server *client.Client, args []string) error {
+			return server.EnableKey(ctx, args[0])
+		})
+}
+
+func newKeyDisableCmd(c *cli) *cobra.Command {
+	return c.onServer("disable KEY", text{"Forbid a key to be used, from now on", "禁用密钥，立即生效"}, text{"%s is disabled", "%s 已禁用"},
+		func(ctx context.Context, server *client.Client, args []string) error {
+			return server.DisableKey(ctx, args[0])
+		})
+}
+
+func newKeyRestoreCmd(c *cli) *cobra.Command {
+	return c.onServer("restore KEY", text{"Cancel the deletion of a key", "取消删除密钥"}, text{"%s is no longer about to be deleted", "%s 已取消删除"},
+		func(ctx context.Context, server *client.Client, args []string) error {
+			return server.RestoreKey(ctx, args[0])
+		})
+}
+
+func newKeyDeleteCmd(c *cli) *cobra.Command {
+	var days int
+	cmd := c.command(command{
+		use:   "delete KEY",
+		short: text{"Schedule the deletion of a key", "计划删除密钥"},
+		long: text{
+			`Schedule the deletion of a key. From now on it cannot be used; for so many days it can be
+restored. After that, what it encrypted can never be decrypted again.`,
+			`计划删除密钥。从现在起密钥不能使用；在给定的天数内可以取消删除。
+之后，它加密的内容将永远无法解密。`,
+		},
+		run: func(ctx context.Context, args []string) error {
+			server, err := c.connect()
+			if err != nil {
+				return err
+			}
+			key, err := server.DescribeKey(ctx, args[0]) // an alias could be pointed elsewhere while the question stands
+			if err != nil {
+				return err
+			}
+			if err := c.confirm(ctx, key.ID, text{
+				"After that, nothing that this key encrypted can ever be decrypted again.",
+				"到期之后，此密钥加密的内容将永远无法解密。",
+			}); err != nil {
+				return err
+			}
+			if err := server.DeleteKey(ctx, key.ID, api.DeleteKeyRequest{Days: days}); err != nil {
+				return err
+			}
+			c.say("%s will be deleted in %d days; until then keyward key restore keeps it", "%s 将在 %d 天后删除；在此之前可用 keyward key restore 取消", key.ID, days)
+			return nil
+		},
+	})
+	cmd.Flags().IntVar(&days, "days", 30, c.t("how long it can be restored: `DAYS`, 7 to 366", "可以取消删除的天数 `DAYS`，7 至 366"))
+	return cmd
+}
+
+func newKeyProtectCmd(c *cli) *cobra.Command {
+	var off bool
+	var note string
+	cmd := c.onServer("protect KEY", text{"Protect a key from deletion", "开启密钥的删除保护"}, text{"the deletion protection of %s is set", "%s 的删除保护已设置"},
+		func(ctx context.Context, server *client.Client, args []string) error {
+			return server.ProtectKey(ctx, args[0], api.Protection{Enabled: !off, Note: note})
+		})
+	cmd.Flags().BoolVar(&off, "off", false, c.t("no longer protect it", "关闭删除保护"))
+	cmd.Flags().StringVar(&note, "note", "", c.t("`TEXT` that says why", "说明原因的 `TEXT`"))
+	return cmd
+}
+
+func newKeyDescribeCmd(c *cli) *cobra.Command {
+	return c.onServer("describe KEY TEXT", text{"Set the description of a key", "设置密钥的描述"}, text{"the description of %s is set", "%s 的描述已设置"},
+		func(ctx context.Context, server *client.Client, args []string) error {
+			return server.UpdateKeyDescription(ctx, args[0], api.DescriptionRequest{Description: args[1]})
+		})
+}
+
+func newAliasCmd(c *cli) *cobra.Command {
+	return c.command(command{use: "alias", short: text{"Manage other names for keys", "管理密钥别名"}},
+		c.onServer("create ALIAS KEY", text{"Give a key another name: alias/...", "为密钥创建别名：alias/..."}, text{"%s is created", "%s 已创建"},
+			func(ctx context.Context, server *client.Client, args []string) error {
+				return server.CreateAlias(ctx, api.CreateAliasRequest{Name: args[0], Key: args[1]})
+			}),
+		c.onServer("update ALIAS KEY", text{"Point an alias at another key", "让别名指向其他密钥"}, text{"%s is updated", "%s 已更新"},
+			func(ctx context.Context, server *client.Client, args []string) error {
+				return server.PointAlias(ctx, args[0], api.PointAliasRequest{Key: args[1]})
+			}),
+		c.onServer("delete ALIAS", text{"Delete an alias; its key stays", "删除别名，不影响密钥"}, text{"%s is deleted", "%s 已删除"},
+			func(ctx context.Context, server *client.Client, args []string) error {
+				return server.DeleteAlias(ctx, args[0])
+			}),
+		newAliasListCmd(c))
+}
+
+func newAliasListCmd(c *cli) *cobra.Command {
+	return c.command(command{
+		use:   "list [KEY]",
+		short: text{"List aliases: all, or those of a key", "列出全部别名，或某个密钥的别名"},
+		run: func(ctx context.Context, args []string) error {
+			server, err := c.connect()
+			if err != nil {
+				return err
+			}
+			all := api.AliasList{Aliases: []api.Alias{}}
+			if err := pages(func(cursor string) (string, error) {
+				ask := server.ListAliases
+				if len(args) == 1 {
+					ask = func(ctx context.Context, in api.PageRequest) (api.AliasList, error) {
+						return server.ListKeyAliases(ctx, args[0], in)
+					}
+				}
+				page, err := ask(ctx, api.PageRequest{Cursor: cursor})
+				all.Aliases, all.Total = append(all.Aliases, page.Aliases...), page.Total
+				return page.Next, err
+			}); err != nil {
+				return err
+			}
+			return c.show(all, func(t *table) {
+				t.add(c.t("ALIAS", "别名"), c.t("KEY", "密钥"), c.t("CREATED", "创建时间"))
+				for _, a := range all.Aliases {
+					t.add(a.Name, a.Key, when(a.CreatedAt))
+				}
+			})
+		},
+	})
+}
+
+func newTagCmd(c *cli) *cobra.Command {
+	add := c.onServer("add KEY TAG=VALUE...", text{"Add tags to a key", "为密钥添加标签"}, text{"the tags of %s are set", "%s 的标签已设置"},
+		func(ctx context.Context, server *client.Client, args []string) error {
+			tags, err := c.tags(args[1:])
+			if err != nil {
+				return err
+			}
+			return server.TagKey(ctx, args[0], api.TagRequest{Tags: tags})
+		})
+	remove := c.onServer("remove KEY TAG...", text{"Remove tags from a key", "移除密钥的标签"}, text{"the tags of %s are removed", "%s 的标签已移除"},
+		func(ctx context.Context, server *client.Client, args []string) error {
+			return server.UntagKey(ctx, args[0], api.UntagRequest{Keys: args[1:]})
+		})
+	list := c.command(command{
+		use:   "list KEY",
+		short: text{"List the tags of a key", "列出密钥的标签"},
+		run: func(ctx context.Context, args []string) error {
+			server, err := c.connect()
+			if err != nil {
+				return err
+			}
+			key, err := server.DescribeKey(ctx, args[0])
+			if err != nil {
+				return err
+			}
+			return c.show(api.TagRequest{Tags: key.Tags}, func(t *table) {
+				t.add(c.t("TAG", "标签"), c.t("VALUE", "值"))
+				for _, name := range slices.Sorted(maps.Keys(key.Tags)) {
+					t.add(name, key.Tags[name])
+				}
+			})
+		},
+	})
+	return c.command(command{use: "tag", short: text{"Manage the tags of keys", "管理密钥的标签"}}, add, remove, list)
+}

@@ -1,0 +1,178 @@
+// Package app puts the server together: nothing else wires.
+//
+// An [App] is the process as a value. It opens the database and listens; what needs
+// key material is an engine (engine.go) that exists only while the server is unsealed.
+// Sealing waits for the requests in flight, stops the engine and erases the keyring,
+// and from then on there is nothing left that could touch a key.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/keyward/keyward/internal/config"
+	"github.com/keyward/keyward/internal/seal"
+	"github.com/keyward/keyward/internal/server"
+	"github.com/keyward/keyward/internal/server/operator"
+	"github.com/keyward/keyward/internal/store"
+)
+
+// drain is how long a stopping server waits for requests in flight.
+const drain = 10 * time.Second
+
+// Options says what an App is made of.
+type Options struct {
+	Config  config.Config
+	Logger  *slog.Logger
+	Version string
+	Cost    seal.Cost // of the passphrase's derivation at initialisation; zero means production's
+	Now     func() time.Time
+	// Ready is called once, when the server listens and has unsealed itself if it could.
+	Ready func(ctx context.Context, a *App, address string) error
+}
+
+// An App is one keyward server.
+type App struct {
+	Options
+	db      *store.DB
+	metrics *server.Metrics
+	edge    *server.Edge
+
+	mu     sync.RWMutex // guards engine: held for reading by each request, for writing while it changes
+	engine *engine      // nil while sealed
+}
+
+// New makes an App; Run starts it.
+func New(o Options) *App {
+	a := &App{Options: o}
+	a.metrics = server.NewMetrics(o.Version, server.Gauges{
+		Sealed:       func() float64 { return a.gauge(func(*engine) float64 { return 0 }, 1) },
+		AuditSize:    func() float64 { return a.gauge((*engine).auditSize, 0) },
+		TamperedRows: func() float64 { return a.gauge(func(e *engine) float64 { return float64(e.store.Tampered()) }, 0) },
+	})
+	a.edge = &server.Edge{Logger: o.Logger, Metrics: a.metrics, Now: o.Now, TrustedProxies: o.Config.TrustedProxies}
+	return a
+}
+
+func (a *App) gauge(read func(*engine) float64, sealed float64) float64 {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	if a.engine == nil {
+		return sealed
+	}
+	return read(a.engine)
+}
+
+// Run serves until ctx ends, then drains and answers nil.
+func (a *App) Run(ctx context.Context) (err error) {
+	if err := seal.Harden(); err != nil {
+		a.Logger.Warn("hardening the process", "error", err)
+	}
+	unlock, err := lockDataDir(a.Config.DataDir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if a.db, err = store.Open(ctx, string(a.Config.Database)); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, a.Seal(context.WithoutCancel(ctx)), a.db.Close()) }()
+	if err := a.unsealAtStart(ctx); err != nil {
+		return err
+	}
+	api, err := a.listen()
+	if err != nil {
+		return err
+	}
+	socket, err := a.listenOperator()
+	if err != nil {
+		return errors.Join(err, api.Close())
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return serve(ctx, a.apiServer(), api) })
+	g.Go(func() error { return serve(ctx, a.operatorServer(), socket) })
+	g.Go(func() error {
+		a.Logger.Info("listening", "address", api.Addr().String(), "tls", a.Config.TLS.CertFile != "", "database", a.Config.Database.String())
+		if a.Ready == nil {
+			return nil
+		}
+		return a.Ready(ctx, a, api.Addr().String())
+	})
+	return g.Wait()
+}
+
+// serve serves until ctx ends and then waits for requests in flight.
+func serve(ctx context.Context, s *http.Server, l net.Listener) error {
+	stopped := make(chan error, 1)
+	stop := context.AfterFunc(ctx, func() {
+		patience, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+		defer cancel()
+		stopped <- s.Shutdown(patience)
+	})
+	err := s.Serve(l)
+	if stop() { // it ended by itself
+		return fmt.Errorf("serving: %w", err)
+	}
+	if err := <-stopped; err != nil {
+		return fmt.Errorf("draining: %w", errors.Join(err, s.Close()))
+	}
+	return nil
+}
+
+func (a *App) listen() (net.Listener, error) {
+	l, err := net.Listen("tcp", a.Config.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("listening: %w; is another keyward running, or choose another address", err)
+	}
+	return server.LimitConnections(l, a.Config.Limits.ConnectionsPerAddress), nil
+}
+
+// listenOperator opens the operator's socket, which only this process's user can enter.
+func (a *App) listenOperator() (net.Listener, error) {
+	path := a.Config.OperatorSocket
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, fmt.Errorf("opening the operator socket: %w", err)
+	}
+	// The lock on the data directory says that whoever left this socket is gone.
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("opening the operator socket: %w", err)
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("opening the operator socket: %w", err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, errors.Join(fmt.Errorf("opening the operator socket: %w", err), l.Close())
+	}
+	return l, nil
+}
+
+func (a *App) apiServer() *http.Server {
+	s := newServer(a.handler())
+	if a.Config.TLS.CertFile != "" {
+		s.TLSConfig = server.TLS(a.Config.TLS.CertFile, a.Config.TLS.KeyFile, a.Config.TLS.MinVersion, a.Logger)
+	}
+	return s
+}
+
+func (a *App) operatorServer() *http.Server {
+	return newServer(a.edge.Handle("operator", server.MaxBody, operator.New(a)))
+}
+
+func newServer(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second,
+		WriteTimeout: 30 * time.Second, IdleTimeout: 60 * time.Second, MaxHeaderBytes: server.MaxURL + server.MaxHeader,
+		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug), // what strangers do to a connection is not worth a line
+	}
+}

@@ -1,0 +1,171 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/iam"
+	"github.com/keyward/keyward/internal/material"
+	"github.com/keyward/keyward/internal/seal"
+)
+
+// unsealAtStart unseals the server if it is initialised and a passphrase is at hand.
+// A passphrase that is there but wrong stops the start; none leaves it sealed.
+func (a *App) unsealAtStart(ctx context.Context) error {
+	envelopes, err := a.db.Envelopes(ctx)
+	if err != nil {
+		return err
+	}
+	if len(envelopes) == 0 {
+		a.Logger.Warn("not initialised; run: keyward operator init")
+		return nil
+	}
+	passphrase, source, err := a.passphrase()
+	if fault.Is(err, fault.MissingParameter) {
+		a.Logger.Warn("sealed; run: keyward operator unseal")
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer passphrase.Zero()
+	if err := a.Unseal(ctx, passphrase); err != nil {
+		return err
+	}
+	a.Logger.Info("unsealed", "passphrase", source)
+	return nil
+}
+
+func (a *App) passphrase() (material.Bytes, string, error) {
+	if path := a.Config.Seal.PassphraseFile; path != "" {
+		p, err := seal.ReadPassphrase(path)
+		return p, path, err
+	}
+	return seal.PassphraseFromEnvironment()
+}
+
+// Unseal starts the engine with the keyring that the passphrase opens.
+func (a *App) Unseal(ctx context.Context, passphrase material.Bytes) error {
+	return a.enter(ctx, func() (*seal.Keyring, error) { return seal.Unseal(ctx, a.db, passphrase) })
+}
+
+// Initialize gives an empty database its root key, unseals the server and makes the
+// first account.
+func (a *App) Initialize(ctx context.Context, passphrase material.Bytes, account string) (iam.Founded, error) {
+	err := a.enter(ctx, func() (*seal.Keyring, error) {
+		return seal.Initialize(ctx, a.db, passphrase, seal.Options{Now: a.Now(), Cost: a.Cost})
+	})
+	if err != nil {
+		return iam.Founded{}, err
+	}
+	return a.CreateAccount(ctx, account)
+}
+
+// enter starts the engine if the server is sealed.
+func (a *App) enter(ctx context.Context, open func() (*seal.Keyring, error)) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.engine != nil {
+		return fault.StateConflict.New("the server is unsealed already")
+	}
+	keyring, err := open()
+	if err != nil {
+		return err
+	}
+	a.engine, err = a.startEngine(ctx, keyring)
+	return err
+}
+
+// Seal stops the engine, when the requests in flight are done, and erases the keys.
+func (a *App) Seal(ctx context.Context) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.engine == nil {
+		return nil
+	}
+	err := a.engine.log.Append(ctx, operatorRecord(a.operatorCall(), "keyward:Seal"))
+	a.engine.stop()
+	a.engine = nil
+	return err
+}
+
+// Status answers how the server stands.
+func (a *App) Status(ctx context.Context) (out Status, err error) {
+	envelopes, err := a.db.Envelopes(ctx)
+	if err != nil {
+		return Status{}, err
+	}
+	out = Status{Initialized: len(envelopes) > 0, Sealed: true, Version: a.Version, Envelopes: len(envelopes), Node: a.Config.Node}
+	err = a.with(func(e *engine) error {
+		out.Sealed, out.Checkpoint, out.PublicKey = false, e.log.Checkpoint(), e.identity.PublicKey
+		return nil
+	})
+	if fault.Is(err, fault.Sealed) {
+		err = nil
+	}
+	return out, err
+}
+
+// CreateAccount makes an account, as the operator.
+func (a *App) CreateAccount(ctx context.Context, name string) (out iam.Founded, err error) {
+	err = a.with(func(e *engine) (err error) {
+		out, err = e.iam.CreateAccount(ctx, a.operatorCall(), name)
+		return err
+	})
+	return out, err
+}
+
+// ListAccounts answers one page of the accounts.
+func (a *App) ListAccounts(ctx context.Context, page iam.Page) (out iam.List[iam.Account], err error) {
+	err = a.with(func(e *engine) (err error) {
+		out, err = e.iam.ListAccounts(ctx, a.operatorCall(), page)
+		return err
+	})
+	return out, err
+}
+
+// Logs answers the identities of all audit logs in the database.
+func (a *App) Logs(ctx context.Context) ([]audit.Identity, error) { return a.db.Logs(ctx) }
+
+// Export writes every audit log whole. It works sealed, too.
+func (a *App) Export(ctx context.Context, w io.Writer) error {
+	err := a.with(func(e *engine) error {
+		return e.log.Append(ctx, operatorRecord(a.operatorCall(), "keyward:ExportAudit"))
+	})
+	if err != nil && !fault.Is(err, fault.Sealed) {
+		return err
+	}
+	logs, err := a.db.Logs(ctx)
+	if err != nil {
+		return err
+	}
+	for _, id := range logs {
+		err = errors.Join(err, audit.Export(ctx, a.db, id, w))
+	}
+	return err
+}
+
+// with runs fn with the engine, or answers that there is none.
+func (a *App) with(fn func(*engine) error) error {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	if a.engine == nil {
+		return fault.Sealed.New("the server is sealed; run: keyward operator unseal")
+	}
+	return fn(a.engine)
+}
+
+// operatorCall is the call of whoever may open the operator's socket.
+func (a *App) operatorCall() *authz.Call {
+	return &authz.Call{Principal: authz.Principal{Kind: authz.Service, Name: "operator"}, Time: a.Now(), Scheme: "operator-socket"}
+}
+
+func operatorRecord(c *authz.Call, action string) *audit.Record {
+	r := audit.NewRecord(c, action)
+	r.Result = audit.ResultOK
+	return r
+}

@@ -1,0 +1,255 @@
+package app
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/authn"
+	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/iam"
+	"github.com/keyward/keyward/internal/job"
+	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/material"
+	"github.com/keyward/keyward/internal/seal"
+	"github.com/keyward/keyward/internal/server"
+	"github.com/keyward/keyward/internal/server/alibaba"
+	"github.com/keyward/keyward/internal/server/rest"
+	"github.com/keyward/keyward/internal/store"
+)
+
+// An engine is everything that exists only while the server is unsealed.
+type engine struct {
+	keyring  *seal.Keyring
+	identity audit.Identity
+	log      *audit.Log
+	store    *store.Store
+	iam      *iam.Service
+	keys     *key.Service
+	alibaba  *alibaba.Dialect
+	rest     server.Handler
+
+	stops []func() // ends the running parts, in order
+}
+
+// checkpointFile is where a node keeps, outside the database, the newest head of its
+// audit log: an older database is then known for what it is.
+const checkpointFile = "audit.checkpoint"
+
+// startEngine builds the engine from an unsealed keyring and starts its parts.
+func (a *App) startEngine(ctx context.Context, keyring *seal.Keyring) (_ *engine, err error) {
+	e := &engine{keyring: keyring}
+	defer func() {
+		if err != nil {
+			e.stop()
+		}
+	}()
+	if err := keyring.MemoryWarning(); err != nil {
+		a.Logger.Warn("key memory is not fully protected", "error", err)
+	}
+	if err := e.openLog(ctx, a); err != nil {
+		return nil, err
+	}
+	e.store = store.New(store.Options{DB: a.db, Log: e.log, Keys: keyring, Logger: a.Logger, Changed: e.changed})
+	e.iam, err = iam.New(iam.Options{Store: e.store, Log: e.log, Keyring: keyring, Logger: a.Logger, Now: a.Now, Fresh: e.store.Fresh})
+	if err != nil {
+		return nil, err
+	}
+	e.keys = key.New(key.Options{
+		Store: e.store, Aliases: e.store, Tenants: e.iam, Log: e.log, Region: a.Config.Region, Now: a.Now,
+		Fresh: e.store.Fresh, ContextDigest: e.contextDigest,
+	})
+	refusals := audit.NewRefusals(e.log)
+	e.dialects(a, refusals)
+	jobs := &job.Runner{Store: e.store, Owner: e.log.Origin(), Handlers: e.keys.Handlers(), Now: a.Now, Logger: a.Logger}
+
+	// Stopped in the reverse order: what writes records before the log that takes them.
+	e.run(a, "audit checkpoint", func(ctx context.Context) error { return e.keepCheckpoint(ctx, a) })
+	e.run(a, "audit log", e.log.Run)
+	e.run(a, "store", e.store.Run)
+	e.run(a, "access keys", e.iam.Run)
+	e.run(a, "refusals", refusals.Run)
+	e.run(a, "jobs", jobs.Run)
+	return e, e.log.Append(ctx, operatorRecord(a.operatorCall(), "keyward:Unseal"))
+}
+
+// run starts a part that ends when the engine stops.
+func (e *engine) run(a *App, name string, part func(context.Context) error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var done sync.WaitGroup
+	done.Go(func() {
+		if err := part(ctx); err != nil {
+			a.Logger.Error("a part of the server ended", "part", name, "error", err)
+		}
+	})
+	e.stops = append(e.stops, func() { cancel(); done.Wait() })
+}
+
+// stop ends every part, the last started first, and erases the keyring.
+func (e *engine) stop() {
+	for i := len(e.stops) - 1; i >= 0; i-- {
+		e.stops[i]()
+	}
+	e.keyring.Close()
+}
+
+// openLog opens this node's audit log, creating it and its key on the first start.
+func (e *engine) openLog(ctx context.Context, a *App) error {
+	origin := "keyward/" + a.Config.Node
+	id, found, err := a.findLog(ctx, origin)
+	if err != nil {
+		return err
+	}
+	binding := material.Binding("keyward-audit-key/v1", origin)
+	var private material.Bytes
+	if found {
+		if private, err = e.keyring.OpenBytes(seal.AuditSign, binding, id.SealedKey); err != nil {
+			return fmt.Errorf("opening the key of audit log %q: %w", origin, err)
+		}
+	} else if id, private, err = e.createLog(ctx, a, origin, binding); err != nil {
+		return err
+	}
+	defer private.Zero()
+	remembered, err := os.ReadFile(filepath.Join(a.Config.DataDir, checkpointFile))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("reading the remembered checkpoint: %w", err)
+	}
+	e.identity = id
+	e.log, err = audit.Open(ctx, audit.Options{
+		Store: a.db, Origin: origin, PrivateKey: string(private.Expose()), PublicKey: id.PublicKey, Remembered: remembered, Now: a.Now,
+	})
+	return err
+}
+
+func (a *App) findLog(ctx context.Context, origin string) (audit.Identity, bool, error) {
+	logs, err := a.db.Logs(ctx)
+	if err != nil {
+		return audit.Identity{}, false, err
+	}
+	for _, id := range logs {
+		if id.Origin == origin {
+			return id, true, nil
+		}
+	}
+	return audit.Identity{}, false, nil
+}
+
+func (e *engine) createLog(ctx context.Context, a *App, origin string, binding []byte) (audit.Identity, material.Bytes, error) {
+	private, public, err := audit.GenerateKey(origin)
+	if err != nil {
+		return audit.Identity{}, material.Bytes{}, err
+	}
+	secret := material.NewBytes([]byte(private))
+	sealed, err := e.keyring.SealBytes(seal.AuditSign, binding, secret)
+	if err != nil {
+		return audit.Identity{}, material.Bytes{}, err
+	}
+	id := audit.Identity{Origin: origin, PublicKey: public, SealedKey: sealed, CreatedAt: a.Now()}
+	return id, secret, a.db.CreateLog(ctx, id)
+}
+
+// dialects builds what turns requests into operations.
+func (e *engine) dialects(a *App, refusals *audit.Refusals) {
+	verifier := &authn.Verifier{Now: a.Now, Lookup: func(ctx context.Context, id string) (authn.Credential, error) {
+		c, err := e.iam.Credential(ctx, id)
+		return authn.Credential{Secret: c.Secret, Principal: c.Principal, Refusal: c.Refusal}, err
+	}}
+	limiter := &server.Limiter{PerKey: a.Config.Limits.CallsPerAccessKey, PerAccount: a.Config.Limits.CallsPerAccount}
+	touch := func(c *authz.Call, action string) { e.iam.Touch(c.AccessKey, c.Time, c.Source.String(), action) }
+	e.alibaba = &alibaba.Dialect{
+		Verifier: verifier, Keys: e.keys, Log: e.log, Refusals: refusals, Limiter: limiter,
+		Tokens: pageTokens{e.keyring}, Region: a.Config.Region, Touch: touch,
+	}
+	e.rest = rest.New(rest.Options{
+		Verifier: verifier, Keys: e.keys, IAM: e.iam, Log: e.log, Audit: a.db, Refusals: refusals, Limiter: limiter, Region: a.Config.Region, Touch: touch,
+	})
+}
+
+// changed passes a change of a row on to whoever caches it.
+func (e *engine) changed(table, id string) {
+	e.iam.Changed(table, id)
+	e.keys.Changed(table, id)
+}
+
+func (e *engine) contextDigest(encoded []byte) (string, error) {
+	sum, err := e.keyring.HMAC(seal.AuditHMAC, encoded)
+	if err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(sum[:16]), nil
+}
+
+func (e *engine) auditSize() float64 {
+	c, err := audit.OpenCheckpoint(e.log.Checkpoint(), e.identity.PublicKey)
+	if err != nil {
+		return 0 // nothing was written yet
+	}
+	return float64(c.Size)
+}
+
+// keepCheckpoint writes the log's head to a file whenever it has grown, once a second
+// and at the end.
+func (e *engine) keepCheckpoint(ctx context.Context, a *App) error {
+	path := filepath.Join(a.Config.DataDir, checkpointFile)
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	var kept string
+	for more := true; more; {
+		select {
+		case <-ctx.Done():
+			more = false
+		case <-tick.C:
+		}
+		if head := e.log.Checkpoint(); string(head) != kept {
+			if err := replaceFile(path, head); err != nil {
+				a.Logger.Warn("remembering the audit checkpoint", "error", err)
+				continue
+			}
+			kept = string(head)
+		}
+	}
+	return nil
+}
+
+// replaceFile puts content into a private file at once: whoever opens it finds the
+// old or the new content whole.
+func replaceFile(path string, content []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) //nolint:errcheck // after the rename it is not there
+	_, err = f.Write(content)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}
+
+// pageTokens seals page tokens with the keyring.
+type pageTokens struct{ keyring *seal.Keyring }
+
+var tokenBinding = material.Binding("keyward-page-token/v1")
+
+// SealToken implements alibaba.Tokens.
+func (t pageTokens) SealToken(plain string) (string, error) {
+	b, err := t.keyring.SealBytes(seal.Token, tokenBinding, material.NewBytes([]byte(plain)))
+	return base64.RawURLEncoding.EncodeToString(b), err
+}
+
+// OpenToken implements alibaba.Tokens.
+func (t pageTokens) OpenToken(sealed string) (string, error) {
+	b, err := base64.RawURLEncoding.DecodeString(sealed)
+	if err != nil {
+		return "", err
+	}
+	plain, err := t.keyring.OpenBytes(seal.Token, tokenBinding, b)
+	return string(plain.Expose()), err
+}

@@ -1,0 +1,53 @@
+package app
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/server"
+	"github.com/keyward/keyward/internal/server/alibaba"
+	"github.com/keyward/keyward/internal/server/rest"
+)
+
+// handler answers everything on the API's address.
+func (a *App) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/{$}", a.edge.Handle("alibaba", server.MaxBody, a.unsealed(
+		func(e *engine) server.Handler { return e.alibaba.Serve }, (&alibaba.Dialect{}).Serve)))
+	mux.Handle("/v1/", a.edge.Handle("rest", server.MaxPolicy, a.unsealed(
+		func(e *engine) server.Handler { return e.rest }, rest.Refuse)))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	mux.HandleFunc("GET /readyz", a.ready)
+	mux.Handle("GET /metrics", a.metrics.Handler())
+	return mux
+}
+
+// unsealed serves with the engine while there is one, and has refuse answer while
+// the server is sealed. A request in flight keeps the engine from being stopped.
+func (a *App) unsealed(choose func(*engine) server.Handler, refuse server.Handler) server.Handler {
+	return func(w http.ResponseWriter, r *http.Request, x *server.Exchange, err error) {
+		a.mu.RLock()
+		defer a.mu.RUnlock()
+		if a.engine == nil {
+			refuse(w, r, x, fault.Sealed.New("the server is sealed; its operator must run: keyward operator unseal"))
+			return
+		}
+		choose(a.engine)(w, r, x, err)
+	}
+}
+
+// ready tells whether the server can do its work now.
+func (a *App) ready(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+	defer cancel()
+	status, text := http.StatusOK, "ready\n"
+	if a.gauge(func(*engine) float64 { return 0 }, 1) == 1 {
+		status, text = http.StatusServiceUnavailable, "sealed\n"
+	} else if err := a.db.Ping(ctx); err != nil {
+		status, text = http.StatusServiceUnavailable, "the database does not answer\n"
+	}
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(text))
+}

@@ -1,0 +1,171 @@
+// Package config reads the server's configuration: one TOML file into one struct.
+//
+// Reading is strict: a key that the struct does not have is an error, so a misspelt
+// setting cannot be silently ignored. Every setting has a default ([Default]); the
+// zero file works. Secrets do not stand in the file: the passphrase comes from a file
+// of its own, a systemd credential or the environment, and a database password from
+// the database's own password file or, if it stands in the URL, only in a file that
+// nobody else can read.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+)
+
+// A Config is everything that an operator can set.
+type Config struct {
+	Listen         string         `toml:"listen"`          // address of the API
+	DataDir        string         `toml:"data_dir"`        // private directory for the embedded database, checkpoint, lock and socket
+	Database       Database       `toml:"database"`        // "sqlite:PATH" or "postgres://…"; default an SQLite file in DataDir
+	Node           string         `toml:"node"`            // name of this server in a cluster; default "node-1"
+	Region         string         `toml:"region"`          // of the ARNs
+	OperatorSocket string         `toml:"operator_socket"` // default DataDir/operator.sock
+	TrustedProxies []netip.Prefix `toml:"trusted_proxies"` // networks whose X-Forwarded-For is believed
+	TLS            TLS            `toml:"tls"`
+	Seal           Seal           `toml:"seal"`
+	Limits         Limits         `toml:"limits"`
+	Log            Log            `toml:"log"`
+}
+
+// TLS is how the API is encrypted. Without a certificate it is plain HTTP, which is
+// allowed on loopback addresses only.
+type TLS struct {
+	CertFile   string `toml:"cert_file"` // PEM chain; read again when the file changes
+	KeyFile    string `toml:"key_file"`
+	MinVersion string `toml:"min_version"` // "1.3" (default) or "1.2"
+}
+
+// Seal is where the server finds its passphrase when it starts. If it finds none it
+// starts sealed.
+type Seal struct {
+	PassphraseFile string `toml:"passphrase_file"` // mode 0600
+}
+
+// Limits bound what one caller may take.
+type Limits struct {
+	CallsPerAccessKey     int `toml:"calls_per_access_key"`    // a second; 0 for none
+	CallsPerAccount       int `toml:"calls_per_account"`       // a second; 0 for none
+	ConnectionsPerAddress int `toml:"connections_per_address"` // at once; 0 for none
+}
+
+// Log is how the server logs.
+type Log struct {
+	Format string `toml:"format"` // "json" (default) or "text"
+	Level  string `toml:"level"`  // "info" (default), "debug", "warn" or "error"
+}
+
+// A Database is a database URL. It may hold a password, so it formats without one.
+type Database string
+
+// String answers the URL without its password.
+func (d Database) String() string {
+	if strings.HasPrefix(string(d), "sqlite:") || d == "" {
+		return string(d)
+	}
+	u, err := url.Parse(string(d))
+	if err != nil {
+		return "[malformed]"
+	}
+	u.RawQuery = "" // may hold one too
+	return u.Redacted()
+}
+
+// GoString answers the same as String.
+func (d Database) GoString() string { return d.String() }
+
+// Default answers the configuration of an empty file.
+func Default() Config {
+	return Config{
+		Listen: "127.0.0.1:7420", DataDir: "/var/lib/keyward", Node: "node-1", Region: "cn-hangzhou",
+		TLS:    TLS{MinVersion: "1.3"},
+		Limits: Limits{CallsPerAccessKey: 500, CallsPerAccount: 2000, ConnectionsPerAddress: 256},
+		Log:    Log{Format: "json", Level: "info"},
+	}
+}
+
+// Load reads a configuration file.
+func Load(path string) (Config, error) {
+	c := Default()
+	meta, err := toml.DecodeFile(path, &c)
+	if err != nil {
+		return Config{}, fmt.Errorf("reading configuration %s: %w", path, err)
+	}
+	if unknown := meta.Undecoded(); len(unknown) > 0 {
+		return Config{}, fmt.Errorf("reading configuration %s: there is no setting %q; docs/operations.md lists them all", path, unknown[0].String())
+	}
+	if err := c.Complete(); err != nil {
+		return Config{}, fmt.Errorf("reading configuration %s: %w", path, err)
+	}
+	if u, err := url.Parse(string(c.Database)); err == nil && u.User != nil {
+		if _, has := u.User.Password(); has {
+			return c, private(path)
+		}
+	}
+	return c, nil
+}
+
+// private refuses a file with a password that others can read.
+func private(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return fmt.Errorf("reading configuration: %w", err)
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return fmt.Errorf("reading configuration %s: it holds a database password and others can read it; run: chmod 600 %s", path, path)
+	}
+	return nil
+}
+
+var (
+	nodePattern   = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{0,62}$`)
+	regionPattern = regexp.MustCompile(`^[a-z0-9-]{1,32}$`)
+)
+
+// Complete fills in what follows from other settings and refuses what cannot be.
+func (c *Config) Complete() error {
+	if c.DataDir == "" {
+		return errors.New("data_dir is empty")
+	}
+	if c.Database == "" {
+		c.Database = Database("sqlite:" + filepath.Join(c.DataDir, "keyward.db"))
+	}
+	if c.OperatorSocket == "" {
+		c.OperatorSocket = filepath.Join(c.DataDir, "operator.sock")
+	}
+	switch {
+	case !nodePattern.MatchString(c.Node):
+		return fmt.Errorf("node %q: use lower-case letters, digits, dots and hyphens", c.Node)
+	case !regionPattern.MatchString(c.Region):
+		return fmt.Errorf("region %q: use lower-case letters, digits and hyphens", c.Region)
+	case c.TLS.MinVersion != "1.3" && c.TLS.MinVersion != "1.2":
+		return fmt.Errorf(`tls.min_version %q: use "1.3" or "1.2"`, c.TLS.MinVersion)
+	case (c.TLS.CertFile == "") != (c.TLS.KeyFile == ""):
+		return errors.New("tls.cert_file and tls.key_file belong together")
+	case c.Limits.CallsPerAccessKey < 0 || c.Limits.CallsPerAccount < 0 || c.Limits.ConnectionsPerAddress < 0:
+		return errors.New("a limit is negative; 0 is none")
+	case c.Log.Format != "json" && c.Log.Format != "text":
+		return fmt.Errorf(`log.format %q: use "json" or "text"`, c.Log.Format)
+	}
+	return c.checkListen()
+}
+
+// checkListen refuses to offer the API unencrypted to a network.
+func (c *Config) checkListen() error {
+	if c.TLS.CertFile != "" {
+		return nil
+	}
+	host := c.Listen[:max(strings.LastIndexByte(c.Listen, ':'), 0)]
+	if addr, err := netip.ParseAddr(strings.Trim(host, "[]")); host == "localhost" || err == nil && addr.IsLoopback() {
+		return nil
+	}
+	return fmt.Errorf("listen %q is not a loopback address, so tls.cert_file and tls.key_file are needed", c.Listen)
+}

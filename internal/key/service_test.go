@@ -1,0 +1,380 @@
+package key_test
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/job"
+	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/material"
+	"github.com/keyward/keyward/internal/seal"
+	"github.com/keyward/keyward/internal/seal/sealtest"
+	"github.com/keyward/keyward/internal/store/storetest"
+)
+
+// A world is one node with a clock of its own.
+type world struct {
+	*key.Service
+	node storetest.Node
+	jobs *job.Runner
+
+	mu  sync.Mutex
+	now time.Time
+}
+
+func (w *world) clock() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.now
+}
+
+// pass lets time pass and the jobs that are due then run.
+func (w *world) pass(t testing.TB, d time.Duration) {
+	w.mu.Lock()
+	w.now = w.now.Add(d)
+	w.mu.Unlock()
+	for {
+		n, err := w.jobs.Step(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n == 0 {
+			return
+		}
+	}
+}
+
+// tenants gives each account a tenant key, made when it is first asked for.
+type tenants struct {
+	keyring *seal.Keyring
+	mu      sync.Mutex
+	known   map[string]material.Wrapper
+}
+
+func (s *tenants) Tenant(_ context.Context, account string) (material.Wrapper, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if w, ok := s.known[account]; ok {
+		return w, nil
+	}
+	binding := material.Binding("test", account)
+	wrapped, err := s.keyring.NewTenantKey(binding)
+	if err != nil {
+		return nil, err
+	}
+	s.known[account], err = s.keyring.Tenant(binding, wrapped)
+	return s.known[account], err
+}
+
+func open(t testing.TB, url string) *world {
+	t.Helper()
+	w := &world{now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
+	keyring := sealtest.Keyring(t)
+	w.node = storetest.Start(t, storetest.Options{
+		URL: url, Origin: "keyward/test", Keys: keyring, Now: w.clock,
+		Changed: func(table, id string) { w.Changed(table, id) },
+	})
+	w.Service = key.New(key.Options{
+		Store: w.node.Store, Aliases: w.node.Store, Tenants: &tenants{keyring: keyring, known: map[string]material.Wrapper{}},
+		Log: w.node.Log, Region: "cn-test", Now: w.clock, Fresh: func() bool { return true },
+		ContextDigest: func(b []byte) (string, error) { return hex.EncodeToString(b), nil },
+	})
+	w.jobs = &job.Runner{Store: w.node.Store, Owner: "test", Handlers: w.Handlers(), Now: w.clock, Logger: slog.New(slog.DiscardHandler)}
+	return w
+}
+
+// root is the root user of an account.
+func root(account string) *authz.Call {
+	return &authz.Call{Principal: authz.Principal{Account: account, Kind: authz.Root, Name: "root"}, Time: time.Now()}
+}
+
+const account = "1000000000000001"
+
+func want(t testing.TB, err error, kind fault.Kind) {
+	t.Helper()
+	if fault.KindOf(err) != kind {
+		t.Errorf("have %v, want %q", err, kind)
+	}
+}
+
+func must[T any](v T, err error) func(testing.TB) T {
+	return func(t testing.TB) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+func encrypt(w *world, t testing.TB, keyName, plain string, ctx material.Context) (key.Ciphertext, error) {
+	return w.Encrypt(t.Context(), root(account), key.EncryptInput{Key: keyName, Plaintext: material.NewBytes([]byte(plain)), Context: ctx})
+}
+
+func TestEncryptDecrypt(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		w := open(t, url)
+		for _, spec := range []material.Spec{material.AES256, material.AES192, material.AES128, material.SM4} {
+			k := must(w.Create(t.Context(), root(account), key.CreateInput{Spec: spec}))(t)
+			ct := must(encrypt(w, t, string(k.ID), "hello", material.Context{"a": "1", "b": "2"}))(t)
+			if strings.Contains(string(ct.Blob), "hello") {
+				t.Error("the plaintext is in the ciphertext")
+			}
+			pt := must(w.Decrypt(t.Context(), root(account), key.DecryptInput{Ciphertext: ct.Blob, Context: material.Context{"b": "2", "a": "1"}}))(t)
+			if string(pt.Data.Expose()) != "hello" || pt.Key != k.ID || pt.Version != k.Primary {
+				t.Errorf("decrypts to %q with %s/%s", pt.Data.Expose(), pt.Key, pt.Version)
+			}
+			_, err := w.Decrypt(t.Context(), root(account), key.DecryptInput{Ciphertext: ct.Blob, Context: material.Context{"a": "1"}})
+			want(t, err, fault.InvalidCiphertext)
+			_, err = w.Decrypt(t.Context(), root("2000000000000002"), key.DecryptInput{Ciphertext: ct.Blob})
+			want(t, err, fault.KeyNotFound)
+			_, err = encrypt(w, t, string(k.ID), strings.Repeat("x", key.MaxPlaintext+1), nil)
+			want(t, err, fault.InvalidParameter)
+			must(encrypt(w, t, string(k.ID), strings.Repeat("x", key.MaxPlaintext), nil))(t)
+			_, err = w.Encrypt(t.Context(), root(account), key.EncryptInput{Key: string(k.ID), Plaintext: material.NewBytes([]byte("x")), DryRun: true})
+			want(t, err, fault.DryRun)
+		}
+	})
+}
+
+func TestAsymmetricOperations(t *testing.T) {
+	w := open(t, storetest.SQLite(t))
+	c := root(account)
+	digest := make([]byte, 32)
+	for _, spec := range []material.Spec{material.RSA2048, material.P256, material.P256K, material.SM2} {
+		k := must(w.Create(t.Context(), c, key.CreateInput{Spec: spec}))(t)
+		if k.Usage != key.SignVerify {
+			t.Errorf("%s: default usage %s", spec, k.Usage)
+		}
+		for _, alg := range spec.SigningAlgorithms() {
+			in := key.AsymmetricInput{Key: string(k.ID), Version: k.Primary, Algorithm: alg}
+			s := must(w.AsymmetricSign(t.Context(), c, in, digest))(t)
+			v := must(w.AsymmetricVerify(t.Context(), c, in, digest, s.Value))(t)
+			if !v.Valid {
+				t.Errorf("%s %s: the signature does not verify", spec, alg)
+			}
+			s.Value[len(s.Value)-1] ^= 1
+			if v = must(w.AsymmetricVerify(t.Context(), c, in, digest, s.Value))(t); v.Valid {
+				t.Errorf("%s %s: a changed signature verifies", spec, alg)
+			}
+			_, err := w.AsymmetricEncrypt(t.Context(), c, in, material.NewBytes([]byte("x")))
+			want(t, err, fault.UnsupportedOperation)
+		}
+		if pem := must(w.PublicKey(t.Context(), c, string(k.ID), k.Primary, false))(t).PEM; !strings.HasPrefix(pem, "-----BEGIN PUBLIC KEY-----") {
+			t.Errorf("%s: public key %q", spec, pem)
+		}
+		if len(spec.EncryptionAlgorithms()) == 0 {
+			_, err := w.Create(t.Context(), c, key.CreateInput{Spec: spec, Usage: key.EncryptDecrypt})
+			want(t, err, fault.InvalidParameter)
+			continue
+		}
+		k = must(w.Create(t.Context(), c, key.CreateInput{Spec: spec, Usage: key.EncryptDecrypt}))(t)
+		sym := must(w.Create(t.Context(), c, key.CreateInput{}))(t)
+		for _, alg := range spec.EncryptionAlgorithms() {
+			in := key.AsymmetricInput{Key: string(k.ID), Version: k.Primary, Algorithm: alg}
+			ct := must(w.AsymmetricEncrypt(t.Context(), c, in, material.NewBytes([]byte("secret"))))(t)
+			pt := must(w.AsymmetricDecrypt(t.Context(), c, in, ct.Blob))(t)
+			if string(pt.Data.Expose()) != "secret" {
+				t.Errorf("%s %s: decrypts to %q", spec, alg, pt.Data.Expose())
+			}
+			re := must(w.ReEncrypt(t.Context(), c, key.ReEncryptInput{
+				Ciphertext: ct.Blob, SourceKey: string(k.ID), SourceVersion: k.Primary, SourceAlgorithm: alg, Destination: string(sym.ID),
+			}))(t)
+			if pt = must(w.Decrypt(t.Context(), c, key.DecryptInput{Ciphertext: re.Blob}))(t); string(pt.Data.Expose()) != "secret" {
+				t.Errorf("re-encrypted, it decrypts to %q", pt.Data.Expose())
+			}
+		}
+	}
+}
+
+func TestRotationKeepsOldCiphertexts(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		w := open(t, url)
+		c := root(account)
+		k := must(w.Create(t.Context(), c, key.CreateInput{Rotate: true, Interval: 7 * 24 * time.Hour}))(t)
+		var blobs [][]byte
+		for range 5 {
+			blobs = append(blobs, must(encrypt(w, t, string(k.ID), "hello", nil))(t).Blob)
+			w.pass(t, 7*24*time.Hour-time.Second)
+			before := must(w.Describe(t.Context(), c, string(k.ID)))(t)
+			w.pass(t, time.Second)
+			after := must(w.Describe(t.Context(), c, string(k.ID)))(t)
+			if before.Primary == after.Primary || after.Versions != before.Versions+1 {
+				t.Fatalf("after a week: version %d, was %d", after.Versions, before.Versions)
+			}
+		}
+		for i, b := range blobs {
+			pt := must(w.Decrypt(t.Context(), c, key.DecryptInput{Ciphertext: b}))(t)
+			if string(pt.Data.Expose()) != "hello" {
+				t.Errorf("ciphertext %d does not decrypt", i)
+			}
+		}
+		// While disabled the policy is suspended; what was missed happens at once afterwards.
+		if err := w.Disable(t.Context(), c, string(k.ID)); err != nil {
+			t.Fatal(err)
+		}
+		w.pass(t, 30*24*time.Hour)
+		if k = must(w.Describe(t.Context(), c, string(k.ID)))(t); k.Versions != 6 || k.RotationStatus() != key.RotationSuspended {
+			t.Errorf("disabled: %d versions, %s", k.Versions, k.RotationStatus())
+		}
+		if err := w.Enable(t.Context(), c, string(k.ID)); err != nil {
+			t.Fatal(err)
+		}
+		w.pass(t, 0)
+		if k = must(w.Describe(t.Context(), c, string(k.ID)))(t); k.Versions != 7 {
+			t.Errorf("enabled again: %d versions, want 7", k.Versions)
+		}
+	})
+}
+
+func TestDeletionKeepsItsPromise(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		w := open(t, url)
+		c := root(account)
+		k := must(w.Create(t.Context(), c, key.CreateInput{}))(t)
+		if err := w.CreateAlias(t.Context(), c, "alias/a", string(k.ID)); err != nil {
+			t.Fatal(err)
+		}
+		ct := must(encrypt(w, t, "alias/a", "hello", nil))(t)
+		for _, days := range []int{-1, 0, 6, 367} {
+			want(t, w.ScheduleDeletion(t.Context(), c, string(k.ID), days), fault.InvalidParameter)
+		}
+		if err := w.ScheduleDeletion(t.Context(), c, string(k.ID), 7); err != nil {
+			t.Fatal(err)
+		}
+		_, err := w.Decrypt(t.Context(), c, key.DecryptInput{Ciphertext: ct.Blob})
+		want(t, err, fault.KeyPendingDeletion)
+		w.pass(t, 7*24*time.Hour-time.Second)
+		if k = must(w.Describe(t.Context(), c, string(k.ID)))(t); k.State != key.PendingDeletion {
+			t.Fatalf("a second early: %s", k.State)
+		}
+		w.pass(t, time.Second)
+		_, err = w.Describe(t.Context(), c, string(k.ID))
+		want(t, err, fault.KeyNotFound)
+		_, err = w.Describe(t.Context(), c, "alias/a")
+		want(t, err, fault.AliasNotFound)
+		_, err = w.Decrypt(t.Context(), c, key.DecryptInput{Ciphertext: ct.Blob})
+		want(t, err, fault.KeyNotFound)
+		if err := w.CreateAlias(t.Context(), c, "alias/a", string(must(w.Create(t.Context(), c, key.CreateInput{}))(t).ID)); err != nil {
+			t.Errorf("the alias of a deleted key is free again: %v", err)
+		}
+	})
+}
+
+func TestRules(t *testing.T) {
+	w := open(t, storetest.SQLite(t))
+	c, ctx := root(account), t.Context()
+	k := must(w.Create(ctx, c, key.CreateInput{}))(t)
+	id := string(k.ID)
+	for _, name := range []string{"alias/", "a", "alias/acs/x", "alias/a b", "alias/ü", "alias/" + strings.Repeat("x", 250), ""} {
+		want(t, w.CreateAlias(ctx, c, name, id), fault.InvalidParameter)
+	}
+	for _, name := range []string{"alias/a", "alias/a/b_c-D9", "alias/" + strings.Repeat("x", 249)} {
+		if err := w.CreateAlias(ctx, c, name, id); err != nil {
+			t.Errorf("%q: %v", name, err)
+		}
+		want(t, w.CreateAlias(ctx, c, name, id), fault.AliasExists)
+	}
+	want(t, w.Tag(ctx, c, id, []key.Tag{{Key: "acs:x"}}), fault.InvalidTagKey)
+	want(t, w.Tag(ctx, c, id, []key.Tag{{Key: "aliyunx"}}), fault.InvalidTagKey)
+	want(t, w.Tag(ctx, c, id, []key.Tag{{Key: "a", Value: "!"}}), fault.InvalidTagValue)
+	want(t, w.Tag(ctx, c, id, []key.Tag{{Key: "a"}, {Key: "a"}}), fault.DuplicateTagKey)
+	var many []key.Tag
+	for i := range key.MaxTags {
+		many = append(many, key.Tag{Key: fmt.Sprintf("k%d", i), Value: "支付"})
+	}
+	if err := w.Tag(ctx, c, id, many); err != nil {
+		t.Error(err)
+	}
+	want(t, w.Tag(ctx, c, id, []key.Tag{{Key: "one more"}}), fault.LimitExceeded)
+	found, total, err := w.List(ctx, c, key.Filter{Tags: []key.Tag{{Key: "k1", Value: "支付"}}}, key.Page{Number: 1, Size: 10})
+	if err != nil || total != 1 || len(found) != 1 {
+		t.Errorf("found %d keys by tag, %v", total, err)
+	}
+	for _, f := range []key.Filter{{TagKeys: []string{"k"}}, {TagValues: []string{"支"}}, {TagKeys: []string{"%"}}, {TagKeys: []string{"K1"}}} {
+		if _, total, err := w.List(ctx, c, f, key.Page{Number: 1, Size: 10}); err != nil || total != 0 {
+			t.Errorf("%+v matches %d keys, %v", f, total, err)
+		}
+	}
+	want(t, w.UpdateDescription(ctx, c, id, strings.Repeat("x", key.MaxDescription+1)), fault.InvalidParameter)
+	want(t, w.UpdateRotationPolicy(ctx, c, id, true, 6*24*time.Hour), fault.InvalidParameter)
+	want(t, w.UpdateRotationPolicy(ctx, c, id, true, 366*24*time.Hour), fault.InvalidParameter)
+	_, err = w.CreateVersion(ctx, c, id)
+	want(t, err, fault.UnsupportedOperation) // younger than seven days
+	if err := w.SetDeletionProtection(ctx, c, id, true, "billing"); err != nil {
+		t.Error(err)
+	}
+	want(t, w.ScheduleDeletion(ctx, c, id, 7), fault.UnsupportedOperation)
+	rsa := must(w.Create(ctx, c, key.CreateInput{Spec: material.P256}))(t)
+	want(t, w.UpdateRotationPolicy(ctx, c, string(rsa.ID), true, 30*24*time.Hour), fault.UnsupportedOperation)
+	_, err = encrypt(w, t, string(rsa.ID), "x", nil)
+	want(t, err, fault.UnsupportedOperation)
+	for _, name := range []string{"nonsense", "acs:kms:cn-test:2000000000000002:key/" + id, "acs:kms:elsewhere:" + account + ":key/" + id, "acs:kms:"} {
+		_, err = w.Describe(ctx, c, name)
+		want(t, err, fault.KeyNotFound)
+	}
+	if got := must(w.Describe(ctx, c, w.ARN(k)))(t); got.ID != k.ID {
+		t.Errorf("by ARN: %s", got.ID)
+	}
+}
+
+// Every call, allowed, refused or wrong, leaves exactly one record with its outcome.
+func TestEveryCallIsRecordedOnce(t *testing.T) {
+	w := open(t, storetest.SQLite(t))
+	ctx := t.Context()
+	k := must(w.Create(ctx, root(account), key.CreateInput{}))(t)
+	stranger := root(account)
+	stranger.Kind, stranger.Name = authz.User, "nobody"
+	for _, call := range []struct {
+		action string
+		result string
+		do     func() error
+	}{
+		{"kms:DisableKey", "OK", func() error { return w.Disable(ctx, root(account), string(k.ID)) }},
+		{"kms:Encrypt", "KeyDisabled", func() error { _, err := encrypt(w, t, string(k.ID), "x", nil); return err }},
+		{"kms:DescribeKey", "NoPermission", func() error { _, err := w.Describe(ctx, stranger, string(k.ID)); return err }},
+		{"kms:DescribeKey", "NoPermission", func() error { _, err := w.Describe(ctx, stranger, "key-missing"); return err }},
+		{"kms:DescribeKey", "KeyNotFound", func() error { _, err := w.Describe(ctx, root(account), "key-missing"); return err }},
+		{"kms:ListKeys", "InvalidParameter", func() error { _, _, err := w.List(ctx, root(account), key.Filter{}, key.Page{}); return err }},
+	} {
+		before, _, err := audit.List(ctx, w.node.DB, audit.Query{Limit: 1000})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = call.do()
+		after, _, err := audit.List(ctx, w.node.DB, audit.Query{Limit: 1000})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(after) != len(before)+1 || after[0].Action != call.action || after[0].Result != call.result {
+			t.Errorf("%s: %d new records, the newest %s %s", call.action, len(after)-len(before), after[0].Action, after[0].Result)
+		}
+	}
+}
+
+// When the audit log cannot be written nothing changes and nothing leaves.
+func TestWithoutAuditNothingHappens(t *testing.T) {
+	w := open(t, storetest.SQLite(t))
+	ctx, c := t.Context(), root(account)
+	k := must(w.Create(ctx, c, key.CreateInput{}))(t)
+	ct := must(encrypt(w, t, string(k.ID), "x", nil))(t)
+	w.node.StopLog()
+	out, err := w.Decrypt(ctx, c, key.DecryptInput{Ciphertext: ct.Blob})
+	want(t, err, fault.AuditUnavailable)
+	if out.Data.Len() != 0 {
+		t.Error("a plaintext left without a record")
+	}
+	want(t, w.Disable(ctx, c, string(k.ID)), fault.AuditUnavailable)
+	if k, err := w.node.Store.Key(ctx, account, k.ID); err != nil || k.State != key.Enabled {
+		t.Errorf("the key changed to %s, %v", k.State, err)
+	}
+}

@@ -1,0 +1,137 @@
+package server
+
+import (
+	"crypto/tls"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"time"
+)
+
+// LimitConnections bounds the connections that one address may hold at once; those
+// beyond it are closed. A limit of 0 is none.
+func LimitConnections(l net.Listener, perAddress int) net.Listener {
+	if perAddress == 0 {
+		return l
+	}
+	return &limitedListener{Listener: l, limit: perAddress, open: map[netip.Addr]int{}}
+}
+
+type limitedListener struct {
+	net.Listener
+	limit int
+
+	mu   sync.Mutex // guards open
+	open map[netip.Addr]int
+}
+
+// Accept implements net.Listener.
+func (l *limitedListener) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		peer, err := netip.ParseAddrPort(c.RemoteAddr().String())
+		if err != nil {
+			return c, nil //nolint:nilerr // not an IP connection: nothing to count
+		}
+		addr := peer.Addr().Unmap()
+		if l.take(addr) {
+			return &limitedConn{Conn: c, release: sync.OnceFunc(func() { l.release(addr) })}, nil
+		}
+		_ = c.Close() // it was not promised anything
+	}
+}
+
+func (l *limitedListener) take(a netip.Addr) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.open[a] >= l.limit {
+		return false
+	}
+	l.open[a]++
+	return true
+}
+
+func (l *limitedListener) release(a netip.Addr) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.open[a]--; l.open[a] == 0 {
+		delete(l.open, a)
+	}
+}
+
+type limitedConn struct {
+	net.Conn
+	release func()
+}
+
+// Close implements net.Conn.
+func (c *limitedConn) Close() error {
+	c.release()
+	return c.Conn.Close()
+}
+
+// TLS answers a configuration that reads the certificate again when its file changes.
+// minVersion is "1.3" or "1.2".
+func TLS(certFile, keyFile, minVersion string, logger *slog.Logger) *tls.Config {
+	r := &certificate{certFile: certFile, keyFile: keyFile, logger: logger}
+	c := &tls.Config{MinVersion: tls.VersionTLS13, GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return r.current() }}
+	if minVersion == "1.2" {
+		c.MinVersion = tls.VersionTLS12
+	}
+	return c
+}
+
+// A certificate is a certificate that follows its files.
+type certificate struct {
+	certFile, keyFile string
+	logger            *slog.Logger
+
+	mu      sync.Mutex // guards the fields below
+	loaded  *tls.Certificate
+	changed time.Time // of the files that are loaded
+	looked  time.Time
+}
+
+// current answers the newest certificate that could be loaded; it looks at the files
+// once a second at most.
+func (c *certificate) current() (*tls.Certificate, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if now := time.Now(); c.loaded == nil || now.Sub(c.looked) >= time.Second {
+		c.looked = now
+		if err := c.reload(); err != nil {
+			if c.loaded == nil {
+				return nil, err
+			}
+			c.logger.Error("reading the TLS certificate again; the old one is served on", "error", err)
+		}
+	}
+	return c.loaded, nil
+}
+
+func (c *certificate) reload() error {
+	var newest time.Time
+	for _, name := range []string{c.certFile, c.keyFile} {
+		info, err := os.Stat(name)
+		if err != nil {
+			return err
+		}
+		if info.ModTime().After(newest) {
+			newest = info.ModTime()
+		}
+	}
+	if c.loaded != nil && newest.Equal(c.changed) {
+		return nil
+	}
+	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
+	if err != nil {
+		return err
+	}
+	c.loaded, c.changed = &pair, newest
+	return nil
+}

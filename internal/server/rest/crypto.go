@@ -1,0 +1,101 @@
+package rest
+
+import (
+	"context"
+
+	"github.com/keyward/keyward/api"
+	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/material"
+)
+
+var cryptoRoutes = []route{
+	{"POST", "/v1/crypto/encrypt", "Encrypt", "kms:Encrypt", "Encrypts with the primary version of a symmetric key.", takes((*dialect).encrypt)},
+	{"POST", "/v1/crypto/decrypt", "Decrypt", "kms:Decrypt", "Decrypts what was encrypted with a symmetric key.", takes((*dialect).decrypt)},
+	{"POST", "/v1/crypto/reencrypt", "ReEncrypt", "kms:ReEncryptTo", "Decrypts with one key and encrypts with another; the plaintext stays in the server. Needs kms:ReEncryptFrom on the source, too.", takes((*dialect).reEncrypt)},
+	{"POST", "/v1/crypto/datakey", "GenerateDataKey", "kms:GenerateDataKey", "Makes random bytes and answers them in the clear and encrypted.", takes((*dialect).dataKey)},
+	{"POST", "/v1/crypto/datakey-without-plaintext", "GenerateDataKeyWithoutPlaintext", "kms:GenerateDataKeyWithoutPlaintext", "Makes random bytes and answers them encrypted only.", takes((*dialect).dataKeyWithoutPlaintext)},
+	{"POST", "/v1/crypto/sign", "Sign", "kms:AsymmetricSign", "Signs a digest.", takes((*dialect).sign)},
+	{"POST", "/v1/crypto/verify", "Verify", "kms:AsymmetricVerify", "Tells whether a signature of a digest is valid.", takes((*dialect).verify)},
+	{"POST", "/v1/crypto/asymmetric-encrypt", "AsymmetricEncrypt", "kms:AsymmetricEncrypt", "Encrypts with the public half of an asymmetric key.", takes((*dialect).asymmetricEncrypt)},
+	{"POST", "/v1/crypto/asymmetric-decrypt", "AsymmetricDecrypt", "kms:AsymmetricDecrypt", "Decrypts with the private half of an asymmetric key.", takes((*dialect).asymmetricDecrypt)},
+}
+
+// defaultDataKey is how many bytes a data key has that was asked for without a size.
+const defaultDataKey = 32
+
+func (d *dialect) encrypt(ctx context.Context, q request, in api.EncryptRequest) (api.Encrypted, error) {
+	out, err := d.Keys.Encrypt(ctx, q.call, key.EncryptInput{
+		Key: in.Key, Plaintext: material.NewBytes(in.Plaintext), Context: in.Context, DryRun: in.DryRun,
+	})
+	return encrypted(out), err
+}
+
+func (d *dialect) decrypt(ctx context.Context, q request, in api.DecryptRequest) (api.Decrypted, error) {
+	out, err := d.Keys.Decrypt(ctx, q.call, key.DecryptInput{Ciphertext: in.Ciphertext, Context: in.Context, DryRun: in.DryRun})
+	return decrypted(out), err
+}
+
+func (d *dialect) reEncrypt(ctx context.Context, q request, in api.ReEncryptRequest) (api.Encrypted, error) {
+	out, err := d.Keys.ReEncrypt(ctx, q.call, key.ReEncryptInput{
+		Ciphertext: in.Ciphertext, SourceKey: in.SourceKey, SourceVersion: key.VersionID(in.SourceVersion),
+		SourceAlgorithm: material.Algorithm(in.SourceAlgorithm), SourceContext: in.SourceContext,
+		Destination: in.DestinationKey, DestinationContext: in.DestinationContext, DryRun: in.DryRun,
+	})
+	return encrypted(out), err
+}
+
+func (d *dialect) dataKey(ctx context.Context, q request, in api.DataKeyRequest) (api.DataKey, error) {
+	out, err := d.Keys.GenerateDataKey(ctx, q.call, dataKeyInput(in))
+	return api.DataKey{
+		Key: string(out.Key), Version: string(out.Version), Ciphertext: out.Blob, Plaintext: out.Plaintext.Expose(),
+	}, err
+}
+
+func (d *dialect) dataKeyWithoutPlaintext(ctx context.Context, q request, in api.DataKeyRequest) (api.Encrypted, error) {
+	out, err := d.Keys.GenerateDataKeyWithoutPlaintext(ctx, q.call, dataKeyInput(in))
+	return encrypted(out), err
+}
+
+func (d *dialect) sign(ctx context.Context, q request, in api.SignRequest) (api.Signature, error) {
+	out, err := d.Keys.AsymmetricSign(ctx, q.call, key.AsymmetricInput{
+		Key: in.Key, Version: key.VersionID(in.Version), Algorithm: material.Algorithm(in.Algorithm), DryRun: in.DryRun,
+	}, in.Digest)
+	return api.Signature{Key: string(out.Key), Version: string(out.Version), Signature: out.Value}, err
+}
+
+func (d *dialect) verify(ctx context.Context, q request, in api.VerifyRequest) (api.Verification, error) {
+	out, err := d.Keys.AsymmetricVerify(ctx, q.call, key.AsymmetricInput{
+		Key: in.Key, Version: key.VersionID(in.Version), Algorithm: material.Algorithm(in.Algorithm), DryRun: in.DryRun,
+	}, in.Digest, in.Signature)
+	return api.Verification{Key: string(out.Key), Version: string(out.Version), Valid: out.Valid}, err
+}
+
+func (d *dialect) asymmetricEncrypt(ctx context.Context, q request, in api.AsymmetricEncryptRequest) (api.Encrypted, error) {
+	out, err := d.Keys.AsymmetricEncrypt(ctx, q.call, key.AsymmetricInput{
+		Key: in.Key, Version: key.VersionID(in.Version), Algorithm: material.Algorithm(in.Algorithm), DryRun: in.DryRun,
+	}, material.NewBytes(in.Plaintext))
+	return encrypted(out), err
+}
+
+func (d *dialect) asymmetricDecrypt(ctx context.Context, q request, in api.AsymmetricDecryptRequest) (api.Decrypted, error) {
+	out, err := d.Keys.AsymmetricDecrypt(ctx, q.call, key.AsymmetricInput{
+		Key: in.Key, Version: key.VersionID(in.Version), Algorithm: material.Algorithm(in.Algorithm), DryRun: in.DryRun,
+	}, in.Ciphertext)
+	return decrypted(out), err
+}
+
+func dataKeyInput(in api.DataKeyRequest) key.DataKeyInput {
+	out := key.DataKeyInput{Key: in.Key, Size: in.Size, Context: in.Context, DryRun: in.DryRun}
+	if in.Size == 0 {
+		out.Size = defaultDataKey
+	}
+	return out
+}
+
+func encrypted(c key.Ciphertext) api.Encrypted {
+	return api.Encrypted{Key: string(c.Key), Version: string(c.Version), Ciphertext: c.Blob}
+}
+
+func decrypted(p key.Plaintext) api.Decrypted {
+	return api.Decrypted{Key: string(p.Key), Version: string(p.Version), Plaintext: p.Data.Expose()}
+}

@@ -1,0 +1,120 @@
+// Package rest speaks keyward's native REST API, whose types are in package api and
+// whose description for people is docs/api.md.
+//
+// It is a dialect over the domain services and holds no rule of the product. One table
+// (route.go and the file of each group of operations) says for each operation its method
+// and path, its name in metrics, the action that policies know it by, and what it takes
+// and answers; routing, OpenAPI, docs and tests all come from it. Package wire has the
+// codec and the statuses of faults, package authn the signature.
+//
+// A request goes: find the route; verify the signature; admit it by rate; decode it;
+// call the service. Exactly one audit record tells of every request that proved who it
+// is from: the service's, or one made here for what did not get as far as the service.
+// A request that did not is recorded as a refusal, but one that is not signed at all and
+// leads nowhere leaves no trace.
+package rest
+
+import (
+	"net/http"
+
+	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/authn"
+	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/iam"
+	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/server"
+	"github.com/keyward/keyward/internal/server/wire"
+)
+
+// MaxBody is the largest body that any operation takes, in bytes. Those that do not
+// carry a policy take at most [server.MaxBody].
+const MaxBody = server.MaxPolicy
+
+// Options says what the API is served from. All fields are required.
+type Options struct {
+	Verifier *authn.Verifier
+	Keys     *key.Service
+	IAM      *iam.Service
+	Log      *audit.Log
+	Audit    audit.Reader
+	Refusals *audit.Refusals
+	Limiter  *server.Limiter
+	Region   string // of the server's resources
+	// Touch hears of each authenticated call, for the access key's last use.
+	Touch func(c *authz.Call, action string)
+}
+
+// A dialect serves the API.
+type dialect struct{ Options }
+
+// New makes the API's handler, for an edge that reads bodies of up to [MaxBody].
+func New(o Options) server.Handler { return (&dialect{o}).serve }
+
+// Refuse answers every request with the fault err, for a server that cannot serve.
+func Refuse(w http.ResponseWriter, _ *http.Request, x *server.Exchange, err error) {
+	x.Note("-", err)
+	wire.Fail(w, x.RequestID, err)
+}
+
+func (d *dialect) serve(w http.ResponseWriter, r *http.Request, x *server.Exchange, err error) {
+	m := find(r.Method, r.URL.EscapedPath())
+	var out any
+	if err == nil {
+		out, err = d.run(r, x, m)
+	}
+	x.Note(m.name, err)
+	if err == nil {
+		wire.Succeed(w, out)
+		return
+	}
+	if m.allow != "" {
+		w.Header().Set("Allow", m.allow)
+	}
+	wire.Fail(w, x.RequestID, err)
+}
+
+// run authenticates a request and performs it.
+func (d *dialect) run(r *http.Request, x *server.Exchange, m match) (any, error) {
+	if m.missing != nil && r.Header.Get("Authorization") == "" {
+		return nil, m.missing
+	}
+	ctx := r.Context()
+	signed, err := d.Verifier.VerifyREST(ctx, authn.Request{
+		Method: r.Method, Host: r.Host, Path: r.URL.EscapedPath(), RawQuery: r.URL.RawQuery, Header: r.Header, Body: x.Body,
+	})
+	if err != nil {
+		c := x.Call(r, authz.Principal{}, "", nil)
+		return nil, conceal(d.Refusals.Refuse(ctx, c, "keyward:Authenticate", server.ClaimedKey(r), err))
+	}
+	c := x.Call(r, signed.Principal, signed.Scheme, signed.Nonce)
+	d.Touch(c, m.action)
+	q := request{call: c, vars: m.vars, method: r.Method, params: signed.Params, header: r.Header, body: x.Body}
+	act, err := d.prepare(q, m)
+	if err != nil {
+		return nil, d.Log.Do(ctx, audit.NewRecord(c, m.action), func() error { return err })
+	}
+	return act(ctx)
+}
+
+// prepare does all that comes before the service.
+func (d *dialect) prepare(q request, m match) (act, error) {
+	if err := d.Limiter.Admit(q.call); err != nil {
+		return nil, err
+	}
+	if m.missing != nil {
+		return nil, m.missing
+	}
+	if !m.large && len(q.body) > server.MaxBody {
+		return nil, fault.TooLarge.New("the request body is larger than %d bytes", server.MaxBody)
+	}
+	return m.prepare(d, q)
+}
+
+// conceal makes a wrong secret and an access key that does not exist look the same.
+func conceal(err error) error {
+	if !fault.Is(err, fault.AccessKeyNotFound) && !fault.Is(err, fault.SignatureMismatch) {
+		return err
+	}
+	return fault.SignatureMismatch.Wrap(err, "the signature does not match the request, or there is no such access key; check the access key's id and secret, and that no proxy changes the request on its way")
+}

@@ -1,0 +1,244 @@
+package rest_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/keyward/keyward/api"
+	"github.com/keyward/keyward/client"
+	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/authn"
+	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/iam"
+	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/seal/sealtest"
+	"github.com/keyward/keyward/internal/server"
+	"github.com/keyward/keyward/internal/server/rest"
+	"github.com/keyward/keyward/internal/store/storetest"
+)
+
+const (
+	origin = "keyward.test/node"
+	region = "cn-hangzhou"
+)
+
+// A world is the API over real services, on a real database and with a real audit log.
+type world struct {
+	url     string
+	node    storetest.Node
+	iam     *iam.Service
+	keys    *key.Service
+	limiter *server.Limiter
+	later   atomic.Int64 // nanoseconds by which the services' clock is ahead of the signatures'
+
+	mu  sync.Mutex // guards log
+	log bytes.Buffer
+}
+
+// A login is somebody who may sign.
+type login struct {
+	account, user, id, secret string
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{limiter: &server.Limiter{}}
+	keyring := sealtest.Keyring(t)
+	w.node = storetest.Start(t, storetest.Options{
+		URL: storetest.SQLite(t), Origin: origin, Keys: keyring, Now: w.now,
+		Changed: func(table, id string) { w.iam.Changed(table, id); w.keys.Changed(table, id) },
+	})
+	always := func() bool { return true }
+	logger := slog.New(slog.NewJSONHandler(w, nil))
+	w.iam = must(iam.New(iam.Options{
+		Store: w.node.Store, Log: w.node.Log, Keyring: keyring, Logger: logger, Now: w.now, Fresh: always,
+	}))(t)
+	w.keys = key.New(key.Options{
+		Store: w.node.Store, Aliases: w.node.Store, Tenants: w.iam, Log: w.node.Log, Region: region, Now: w.now, Fresh: always,
+		ContextDigest: func([]byte) (string, error) { return "digest", nil },
+	})
+	handler := rest.New(rest.Options{
+		Verifier: &authn.Verifier{Now: time.Now, Lookup: func(ctx context.Context, id string) (authn.Credential, error) {
+			c, err := w.iam.Credential(ctx, id)
+			return authn.Credential{Secret: c.Secret, Principal: c.Principal, Refusal: c.Refusal}, err
+		}},
+		Keys: w.keys, IAM: w.iam, Log: w.node.Log, Audit: w.node.DB, Refusals: audit.NewRefusals(w.node.Log),
+		Limiter: w.limiter, Region: region,
+		Touch: func(c *authz.Call, action string) { w.iam.Touch(c.AccessKey, c.Time, c.Source, action) },
+	})
+	none := func() float64 { return 0 }
+	edge := &server.Edge{
+		Logger: logger, Now: w.now,
+		Metrics: server.NewMetrics("test", server.Gauges{Sealed: none, AuditSize: none, TamperedRows: none}),
+	}
+	s := httptest.NewServer(edge.Handle("rest", rest.MaxBody, handler))
+	t.Cleanup(s.Close)
+	w.url = s.URL
+	return w
+}
+
+func (w *world) now() time.Time { return time.Now().Add(time.Duration(w.later.Load())) }
+
+// Write takes what the server logs.
+func (w *world) Write(b []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.log.Write(b)
+}
+
+func (w *world) logged() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.log.String()
+}
+
+// must answers a value that had to come without an error.
+func must[T any](v T, err error) func(testing.TB) T {
+	return func(t testing.TB) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+// account makes an account and answers its first user, who may do everything.
+func (w *world) account(t *testing.T, name string) login {
+	t.Helper()
+	operator := &authz.Call{Principal: authz.Principal{Kind: authz.Service, Name: "operator"}, Time: w.now()}
+	f := must(w.iam.CreateAccount(t.Context(), operator, name))(t)
+	return login{f.Account.ID, f.Key.AccessKey.User, f.Key.AccessKey.ID, string(f.Key.Secret.Expose())}
+}
+
+// user makes a user without policies.
+func (w *world) user(t *testing.T, by login, name string) login {
+	t.Helper()
+	c := w.client(t, by)
+	must(c.CreateUser(t.Context(), api.CreateUserRequest{Name: name}))(t)
+	k := must(c.CreateAccessKey(t.Context(), name, api.CreateAccessKeyRequest{}))(t)
+	return login{by.account, name, k.AccessKey.ID, string(k.Secret)}
+}
+
+func (w *world) client(t testing.TB, as login) *client.Client {
+	t.Helper()
+	return must(client.New(client.Config{Endpoint: w.url, AccessKeyID: as.id, AccessKeySecret: as.secret}))(t)
+}
+
+// records answers all audit records, oldest first.
+func (w *world) records(t testing.TB) []audit.Entry {
+	t.Helper()
+	var all []audit.Entry
+	err := w.node.DB.Batches(t.Context(), origin, 0, func(b audit.Batch) error {
+		for leaf := range strings.Lines(string(b.Leaves)) {
+			all = append(all, must(audit.ParseEntry([]byte(leaf)))(t))
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// records of what happens while do runs.
+func (w *world) during(t testing.TB, do func()) []audit.Entry {
+	t.Helper()
+	before := len(w.records(t))
+	do()
+	return w.records(t)[before:]
+}
+
+// codeOf answers the code of the server's refusal, "" for none.
+func codeOf(t testing.TB, err error) string {
+	t.Helper()
+	var e *client.Error
+	if err == nil {
+		return ""
+	}
+	if !errors.As(err, &e) {
+		t.Fatalf("%v is no answer of the server", err)
+	}
+	return e.Code
+}
+
+// A raw is a request as no well-behaved client would send it.
+type raw struct {
+	method, target, contentType string
+	body                        []byte
+}
+
+// sign makes an HTTP request that is signed by whoever, whatever it says.
+func (w *world) sign(t testing.TB, as login, q raw) *http.Request {
+	t.Helper()
+	r := must(http.NewRequestWithContext(t.Context(), q.method, w.url+q.target, bytes.NewReader(q.body)))(t)
+	sum := func(b []byte) string { h := sha256.Sum256(b); return hex.EncodeToString(h[:]) }
+	r.Header.Set("X-Acs-Date", time.Now().UTC().Format("2006-01-02T15:04:05Z"))
+	r.Header.Set("X-Acs-Signature-Nonce", rand.Text())
+	r.Header.Set("X-Acs-Content-Sha256", sum(q.body))
+	names := []string{"host", "x-acs-content-sha256", "x-acs-date", "x-acs-signature-nonce"}
+	if q.contentType != "" {
+		r.Header.Set("Content-Type", q.contentType)
+		names = append([]string{"content-type"}, names...)
+	}
+	pairs := strings.Split(r.URL.RawQuery, "&")
+	slices.Sort(pairs)
+	text := r.Method + "\n" + r.URL.EscapedPath() + "\n" + strings.Join(pairs, "&") + "\n"
+	for _, name := range names {
+		value := r.Header.Get(name)
+		if name == "host" {
+			value = r.URL.Host
+		}
+		text += name + ":" + value + "\n"
+	}
+	text += "\n" + strings.Join(names, ";") + "\n" + sum(q.body)
+	mac := hmac.New(sha256.New, []byte(as.secret))
+	mac.Write([]byte("ACS3-HMAC-SHA256\n" + sum([]byte(text))))
+	r.Header.Set("Authorization", "ACS3-HMAC-SHA256 Credential="+as.id+",SignedHeaders="+strings.Join(names, ";")+
+		",Signature="+hex.EncodeToString(mac.Sum(nil)))
+	return r
+}
+
+// do sends a request and answers the problem, which is zero for a success.
+func do(t testing.TB, r *http.Request) (*http.Response, api.Problem) {
+	t.Helper()
+	resp := must(http.DefaultClient.Do(r))(t)
+	defer resp.Body.Close()
+	body := must(io.ReadAll(resp.Body))(t)
+	if resp.StatusCode/100 == 2 {
+		return resp, api.Problem{}
+	}
+	var p api.Problem
+	if err := json.Unmarshal(body, &p); err != nil || resp.Header.Get("Content-Type") != api.ProblemType {
+		t.Fatalf("%s %s: answered %d with %s, which is no problem", r.Method, r.URL, resp.StatusCode, body)
+	}
+	if p.Status != resp.StatusCode || p.Code == "" || p.Detail == "" || p.RequestID == "" || p.Title != http.StatusText(p.Status) {
+		t.Errorf("%s %s: the problem is incomplete: %+v", r.Method, r.URL, p)
+	}
+	return resp, p
+}
+
+// pathOf fills a route's pattern.
+func pathOf(pattern string) string {
+	for _, name := range []string{"key", "version", "alias", "user", "policy", "id"} {
+		pattern = strings.ReplaceAll(pattern, "{"+name+"}", url.PathEscape("some-"+name))
+	}
+	return pattern
+}

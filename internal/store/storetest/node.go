@@ -1,0 +1,85 @@
+// Package storetest holds the contracts of the stores as test suites that every
+// database must pass, and starts stores for the tests of other packages.
+package storetest
+
+import (
+	"context"
+	"crypto/rand"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/seal"
+	"github.com/keyward/keyward/internal/store"
+)
+
+// Options says how a test wants its node.
+type Options struct {
+	URL     string // as store.Open takes it
+	Origin  string // name of the audit log; each node of one database needs its own
+	Keys    *seal.Keyring
+	Now     func() time.Time
+	Changed func(table, id string)
+}
+
+// A Node is one keyward process as far as its store is concerned.
+type Node struct {
+	DB      *store.DB
+	Log     *audit.Log
+	Store   *store.Store
+	StopLog func() // ends the log's writer, as stopping the process does
+}
+
+// SQLite answers the URL of a database of the test's own.
+func SQLite(t testing.TB) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "private")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return "sqlite:" + filepath.Join(dir, "keyward.db")
+}
+
+// Start opens a node with a new audit log and stops it when the test ends.
+func Start(t testing.TB, o Options) Node {
+	t.Helper()
+	db, err := store.Open(t.Context(), o.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	private, public, err := note.GenerateKey(rand.Reader, o.Origin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := audit.Identity{Origin: o.Origin, PublicKey: public, SealedKey: []byte("not needed here"), CreatedAt: o.Now()}
+	if err := db.CreateLog(t.Context(), id); err != nil {
+		t.Fatal(err)
+	}
+	log, err := audit.Open(t.Context(), audit.Options{Store: db, Origin: o.Origin, PrivateKey: private, PublicKey: public, Now: o.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- log.Run(ctx) }()
+	stop := sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(stop)
+	s := store.New(store.Options{DB: db, Log: log, Keys: o.Keys, Logger: slog.New(slog.DiscardHandler), Changed: o.Changed})
+	return Node{db, log, s, stop}
+}
