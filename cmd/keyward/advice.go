@@ -51,7 +51,7 @@ var advices = map[fault.Kind]advice{
 	fault.Changed:            {text{"somebody else changed it meanwhile", "期间已被他人修改"}, text{"look at it again, then repeat the command", "请重新查看，再重新执行命令"}},
 
 	fault.Throttled:        {text{"there are too many requests", "请求过于频繁"}, text{"wait a moment and repeat the command", "请稍候再重新执行命令"}},
-	fault.Sealed:           {text{"the server is sealed", "服务器处于封印状态"}, text{`its operator runs "keyward operator unseal"`, `请运维人员执行 "keyward operator unseal"`}},
+	fault.Sealed:           {text{"the server is sealed", "服务器处于封存状态"}, text{`its operator runs "keyward operator unseal"`, `请运维人员执行 "keyward operator unseal"`}},
 	fault.AuditUnavailable: {text{"the audit log cannot be written, so that nothing may be done", "审计日志无法写入，因此拒绝一切操作"}, text{"tell the server's operator; its disk or database needs attention", "请通知服务器运维人员检查磁盘或数据库"}},
 	fault.Unavailable:      {text{"the server cannot do this now", "服务器暂时无法执行"}, text{"wait a moment and repeat the command", "请稍候再重新执行命令"}},
 	fault.Internal:         {text{"the server failed", "服务器内部错误"}, text{"tell the server's operator the request id; the log has the details", "请将请求 ID 告知服务器运维人员，日志中有详情"}},

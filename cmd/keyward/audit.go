@@ -17,7 +17,8 @@ import (
 
 func newAuditCmd(c *cli) *cobra.Command {
 	return c.command(command{use: "audit", short: text{"Ask what happened, and prove it", "查询发生过的操作，并加以证明"}},
-		newAuditListCmd(c), newAuditTailCmd(c), newAuditVerifyCmd(c), newAuditProveCmd(c), newAuditExportCmd(c))
+		newAuditListCmd(c), newAuditTailCmd(c), newAuditVerifyCmd(c), newAuditProveCmd(c), newAuditExportCmd(c),
+		newAuditPublicKeyCmd(c), newAuditCheckpointCmd(c))
 }
 
 // actionList is recorded when records are listed, and so whenever tail looks.
@@ -153,6 +154,9 @@ func (t *tail) begin(ctx context.Context, lines int) error {
 	for _, r := range last.Records {
 		t.note(r)
 	}
+	if t.newest.IsZero() {
+		t.newest = time.Now()
+	}
 	if lines > 0 {
 		return t.print(last.Records)
 	}
@@ -161,29 +165,25 @@ func (t *tail) begin(ctx context.Context, lines int) error {
 
 // follow looks again and again for new records, until ctx ends.
 func (t *tail) follow(ctx context.Context, interval time.Duration) error {
-	first := true
-	for {
+	start := t.newest // what is older and was not among the last is not news
+	for first := true; ; first = false {
 		in := t.in
-		in.Oldest = true
-		if !t.newest.IsZero() {
-			in.From = t.newest.Add(-overlap)
-		}
-		page, err := listRecords(ctx, t.server, in, 0)
+		in.Oldest, in.From = true, t.newest.Add(-overlap)
+		found, err := listRecords(ctx, t.server, in, 0)
 		if ctx.Err() != nil {
 			return nil // Ctrl-C is how this ends
 		}
 		if err != nil {
 			return err
 		}
-		fresh := slices.DeleteFunc(page.Records, func(r api.AuditRecord) bool {
+		news := slices.DeleteFunc(found.Records, func(r api.AuditRecord) bool {
 			_, known := t.seen[recordID{r.Log, r.Seq}]
 			t.note(r)
-			return known || first && !r.Time.After(t.newest) || r.Action == actionList && t.in.Action == ""
+			return known || first && !r.Time.After(start) || r.Action == actionList && t.in.Action == ""
 		})
-		if err := t.print(fresh); err != nil {
+		if err := t.print(news); err != nil {
 			return err
 		}
-		first = false
 		t.forget()
 		select {
 		case <-ctx.Done():

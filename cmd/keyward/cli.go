@@ -97,7 +97,7 @@ type command struct {
 // command builds a command.
 func (c *cli) command(d command, children ...*cobra.Command) *cobra.Command {
 	cmd := &cobra.Command{Use: d.use, Short: d.short.in(c.lang), Long: d.long.in(c.lang), Example: d.example}
-	cmd.DisableFlagsInUseLine = d.run == nil
+	cmd.SuggestionsMinimumDistance = 2
 	cmd.Args = func(cmd *cobra.Command, args []string) error { return c.checkArgs(cmd, d, args) }
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if d.run == nil {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -26,6 +27,7 @@ Start with "keyward dev", which runs the whole product from one directory.`,
 从 "keyward dev" 开始：它在一个目录里运行完整的产品。`,
 		},
 	},
+		newDevCmd(c), newServerCmd(c),
 		newEncryptCmd(c), newDecryptCmd(c), newKeyCmd(c),
 		newUserCmd(c), newAccessKeyCmd(c), newPolicyCmd(c), newWhoamiCmd(c),
 		newAuditCmd(c), newOperatorCmd(c),
@@ -69,20 +71,45 @@ func (c *cli) help(cmd *cobra.Command) {
 	if about == "" {
 		about = cmd.Short
 	}
-	fmt.Fprintf(w, "%s\n\n%s\n  %s\n", about, c.t("Usage:", "用法："), cmd.UseLine())
+	fmt.Fprintf(w, "%s\n\n%s\n  %s\n", about, c.t("Usage:", "用法："), c.useLine(cmd))
 	if children := available(cmd); len(children) > 0 {
-		fmt.Fprintf(w, "  %s %s\n\n%s\n", cmd.CommandPath(), c.t("COMMAND", "命令"), c.t("Commands:", "命令："))
+		fmt.Fprintf(w, "\n%s\n", c.t("Commands:", "命令："))
 		rows := table{indent: "  "}
 		for _, child := range children {
 			rows.add(child.Name(), child.Short)
 		}
-		rows.write(w)
+		_ = rows.write(w) // help that nobody can read needs no error
 	}
 	if cmd.Example != "" {
 		fmt.Fprintf(w, "\n%s\n%s\n", c.t("Examples:", "示例："), cmd.Example)
 	}
-	c.flagHelp(w, c.t("Flags:", "选项："), cmd.LocalNonPersistentFlags())
+	c.flagHelp(w, c.t("Flags:", "选项："), ownFlags(cmd))
 	c.flagHelp(w, c.t("Flags of every command:", "所有命令通用的选项："), cmd.Root().PersistentFlags())
+}
+
+// useLine answers how a command is called.
+func (c *cli) useLine(cmd *cobra.Command) string {
+	name, arguments, _ := strings.Cut(cmd.Use, " ")
+	if parent := cmd.Parent(); parent != nil {
+		name = parent.CommandPath() + " " + name
+	}
+	if len(available(cmd)) > 0 {
+		return name + " " + c.t("COMMAND", "命令")
+	}
+	return strings.TrimSpace(name + " " + c.t("[FLAGS]", "[选项]") + " " + arguments)
+}
+
+// ownFlags answers the flags of a command that not every command has.
+func ownFlags(cmd *cobra.Command) *pflag.FlagSet {
+	own := pflag.NewFlagSet("", pflag.ContinueOnError)
+	add := func(f *pflag.Flag) {
+		if cmd.Root().PersistentFlags().Lookup(f.Name) == nil {
+			own.AddFlag(f)
+		}
+	}
+	cmd.LocalFlags().VisitAll(add)
+	cmd.InheritedFlags().VisitAll(add)
+	return own
 }
 
 // available answers the subcommands that people are told of.
@@ -120,7 +147,7 @@ func (c *cli) flagHelp(w io.Writer, title string, flags *pflag.FlagSet) {
 	})
 	if len(rows.rows) > 0 {
 		fmt.Fprintf(w, "\n%s\n", title)
-		rows.write(w)
+		_ = rows.write(w) // help that nobody can read needs no error
 	}
 }
 
@@ -147,23 +174,29 @@ type build struct {
 	Platform string `json:"platform"`
 }
 
+// thisBuild answers what this binary is.
+func thisBuild() build {
+	b := build{Version: "(devel)", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		b.Version = info.Main.Version
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				b.Revision = s.Value
+			}
+		}
+	}
+	return b
+}
+
 func newVersionCmd(c *cli) *cobra.Command {
 	return c.command(command{
 		use:   "version",
 		short: text{"Show the version of this program", "显示本程序的版本"},
 		run: func(context.Context, []string) error {
-			b := build{Version: "(devel)", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
-			if info, ok := debug.ReadBuildInfo(); ok {
-				b.Version = info.Main.Version
-				for _, s := range info.Settings {
-					if s.Key == "vcs.revision" {
-						b.Revision = s.Value
-					}
-				}
-			}
+			b := thisBuild()
 			return c.show(b, func(t *table) {
 				t.add(c.t("Version", "版本"), b.Version)
-				t.add(c.t("Revision", "修订"), b.Revision)
+				t.add(c.t("Revision", "修订"), orDash(b.Revision))
 				t.add("Go", b.Go)
 				t.add(c.t("Platform", "平台"), b.Platform)
 			})

@@ -48,7 +48,9 @@ type App struct {
 	metrics *server.Metrics
 	edge    *server.Edge
 
-	mu     sync.RWMutex // guards engine: held for reading by each request, for writing while it changes
+	changing sync.Mutex // held while the server is unsealed or sealed
+
+	mu     sync.RWMutex // guards engine: held for reading by each request
 	engine *engine      // nil while sealed
 }
 
@@ -166,7 +168,7 @@ func (a *App) apiServer() *http.Server {
 }
 
 func (a *App) operatorServer() *http.Server {
-	return newServer(a.edge.Handle("operator", server.MaxBody, operator.New(a)))
+	return newServer(a.edge.Handle("operator", server.MaxBody, operator.New(a, a.db)))
 }
 
 func newServer(h http.Handler) *http.Server {

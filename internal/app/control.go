@@ -11,6 +11,7 @@ import (
 	"github.com/keyward/keyward/internal/iam"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/seal"
+	"github.com/keyward/keyward/internal/server/operator"
 )
 
 // unsealAtStart unseals the server if it is initialised and a passphrase is at hand.
@@ -65,41 +66,51 @@ func (a *App) Initialize(ctx context.Context, passphrase material.Bytes, account
 	return a.CreateAccount(ctx, account)
 }
 
-// enter starts the engine if the server is sealed.
+// enter starts the engine if the server is sealed. Requests are served on meanwhile, as
+// sealed: a passphrase takes a second to derive.
 func (a *App) enter(ctx context.Context, open func() (*seal.Keyring, error)) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.engine != nil {
+	a.changing.Lock()
+	defer a.changing.Unlock()
+	if err := a.with(func(*engine) error { return nil }); !fault.Is(err, fault.Sealed) {
 		return fault.StateConflict.New("the server is unsealed already")
 	}
 	keyring, err := open()
 	if err != nil {
 		return err
 	}
-	a.engine, err = a.startEngine(ctx, keyring)
-	return err
+	e, err := a.startEngine(ctx, keyring)
+	if err != nil {
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.engine = e
+	return nil
 }
 
 // Seal stops the engine, when the requests in flight are done, and erases the keys.
 func (a *App) Seal(ctx context.Context) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.engine == nil {
+	a.changing.Lock()
+	defer a.changing.Unlock()
+	a.mu.Lock() // waits for the requests in flight
+	e := a.engine
+	a.engine = nil
+	a.mu.Unlock()
+	if e == nil {
 		return nil
 	}
-	err := a.engine.log.Append(ctx, operatorRecord(a.operatorCall(), "keyward:Seal"))
-	a.engine.stop()
-	a.engine = nil
+	err := e.log.Append(ctx, operatorRecord(a.operatorCall(), "keyward:Seal"))
+	e.stop()
 	return err
 }
 
 // Status answers how the server stands.
-func (a *App) Status(ctx context.Context) (out Status, err error) {
+func (a *App) Status(ctx context.Context) (out operator.Status, err error) {
 	envelopes, err := a.db.Envelopes(ctx)
 	if err != nil {
-		return Status{}, err
+		return operator.Status{}, err
 	}
-	out = Status{Initialized: len(envelopes) > 0, Sealed: true, Version: a.Version, Envelopes: len(envelopes), Node: a.Config.Node}
+	out = operator.Status{Initialized: len(envelopes) > 0, Sealed: true, Version: a.Version, Envelopes: len(envelopes), Node: a.Config.Node}
 	err = a.with(func(e *engine) error {
 		out.Sealed, out.Checkpoint, out.PublicKey = false, e.log.Checkpoint(), e.identity.PublicKey
 		return nil
@@ -128,8 +139,22 @@ func (a *App) ListAccounts(ctx context.Context, page iam.Page) (out iam.List[iam
 	return out, err
 }
 
-// Logs answers the identities of all audit logs in the database.
-func (a *App) Logs(ctx context.Context) ([]audit.Identity, error) { return a.db.Logs(ctx) }
+// Prove answers a proof that a log holds a record. It works sealed, too.
+func (a *App) Prove(ctx context.Context, log string, seq int64) ([]byte, error) {
+	if err := a.note(ctx, "keyward:ProveAuditRecord"); err != nil {
+		return nil, err
+	}
+	return audit.Prove(ctx, a.db, log, seq)
+}
+
+// note records what the operator reads; while the server is sealed nothing can be recorded.
+func (a *App) note(ctx context.Context, action string) error {
+	err := a.with(func(e *engine) error { return e.log.Append(ctx, operatorRecord(a.operatorCall(), action)) })
+	if fault.Is(err, fault.Sealed) {
+		return nil
+	}
+	return err
+}
 
 // Export writes every audit log whole. It works sealed, too.
 func (a *App) Export(ctx context.Context, w io.Writer) error {

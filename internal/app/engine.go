@@ -162,7 +162,7 @@ func (e *engine) dialects(a *App, refusals *audit.Refusals) {
 		return authn.Credential{Secret: c.Secret, Principal: c.Principal, Refusal: c.Refusal}, err
 	}}
 	limiter := &server.Limiter{PerKey: a.Config.Limits.CallsPerAccessKey, PerAccount: a.Config.Limits.CallsPerAccount}
-	touch := func(c *authz.Call, action string) { e.iam.Touch(c.AccessKey, c.Time, c.Source.String(), action) }
+	touch := func(c *authz.Call, action string) { e.iam.Touch(c.AccessKey, c.Time, c.Source, action) }
 	e.alibaba = &alibaba.Dialect{
 		Verifier: verifier, Keys: e.keys, Log: e.log, Refusals: refusals, Limiter: limiter,
 		Tokens: pageTokens{e.keyring}, Region: a.Config.Region, Touch: touch,

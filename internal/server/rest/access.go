@@ -6,6 +6,7 @@ import (
 
 	"github.com/keyward/keyward/api"
 	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/iam"
 )
 
@@ -79,7 +80,11 @@ func (d *dialect) getAccessKey(ctx context.Context, q request, _ none) (api.Acce
 
 func (d *dialect) updateAccessKey(ctx context.Context, q request, in api.UpdateAccessKeyRequest) (api.AccessKey, error) {
 	change := iam.AccessKeyChange{Enabled: in.Enabled, Remark: in.Remark, ExpiresAt: in.ExpiresAt}
-	if in.NeverExpires {
+	switch {
+	case in.NeverExpires && in.ExpiresAt != nil:
+		return api.AccessKey{}, d.refuse(ctx, q.call, iam.ActionUpdateAccessKey,
+			fault.InvalidParameter.New("the request sets an expiry and removes it; send one of expiresAt and neverExpires"))
+	case in.NeverExpires:
 		change.ExpiresAt = &time.Time{}
 	}
 	k, err := d.IAM.UpdateAccessKey(ctx, q.call, q.vars["id"], change)

@@ -15,6 +15,7 @@
 package rest
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/keyward/keyward/internal/audit"
@@ -92,9 +93,14 @@ func (d *dialect) run(r *http.Request, x *server.Exchange, m match) (any, error)
 	q := request{call: c, vars: m.vars, method: r.Method, params: signed.Params, header: r.Header, body: x.Body}
 	act, err := d.prepare(q, m)
 	if err != nil {
-		return nil, d.Log.Do(ctx, audit.NewRecord(c, m.action), func() error { return err })
+		return nil, d.refuse(ctx, c, m.action, err)
 	}
 	return act(ctx)
+}
+
+// refuse records what ended before a service could record it, and answers err.
+func (d *dialect) refuse(ctx context.Context, c *authz.Call, action string, err error) error {
+	return d.Log.Do(ctx, audit.NewRecord(c, action), func() error { return err })
 }
 
 // prepare does all that comes before the service.

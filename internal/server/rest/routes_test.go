@@ -121,7 +121,9 @@ func (s *scene) keySteps() []step {
 	const noKey = "KeyNotFound"
 	return []step{
 		{"WhoAmI", func(ctx context.Context, c *client.Client) error { return drop(c.WhoAmI(ctx)) }, ""},
-		{"CreateKey", func(ctx context.Context, c *client.Client) error { return drop(c.CreateKey(ctx, api.CreateKeyRequest{})) }, ""},
+		{"CreateKey", func(ctx context.Context, c *client.Client) error {
+			return drop(c.CreateKey(ctx, api.CreateKeyRequest{}))
+		}, ""},
 		{"ListKeys", func(ctx context.Context, c *client.Client) error { return drop(c.ListKeys(ctx, api.ListKeysRequest{})) }, ""},
 		{"DescribeKey", func(ctx context.Context, c *client.Client) error { return drop(c.DescribeKey(ctx, s.symmetric.ARN)) }, noKey},
 		{"UpdateKeyDescription", func(ctx context.Context, c *client.Client) error {
@@ -208,7 +210,9 @@ func (s *scene) accessSteps() []step {
 		{"CreateUser", func(ctx context.Context, c *client.Client) error {
 			return drop(c.CreateUser(ctx, api.CreateUserRequest{Name: "dave", Remark: "new"}))
 		}, ""},
-		{"ListUsers", func(ctx context.Context, c *client.Client) error { return drop(c.ListUsers(ctx, api.PageRequest{Limit: 1})) }, ""},
+		{"ListUsers", func(ctx context.Context, c *client.Client) error {
+			return drop(c.ListUsers(ctx, api.PageRequest{Limit: 1}))
+		}, ""},
 		{"GetUser", func(ctx context.Context, c *client.Client) error { return drop(c.GetUser(ctx, "bob")) }, missing},
 		{"UpdateUser", func(ctx context.Context, c *client.Client) error {
 			return drop(c.UpdateUser(ctx, "bob", api.UpdateUserRequest{Remark: &remark, Enabled: &no}))

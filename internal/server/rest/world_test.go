@@ -57,7 +57,7 @@ type login struct {
 	account, user, id, secret string
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{limiter: &server.Limiter{}}
 	keyring := sealtest.Keyring(t)
@@ -121,7 +121,7 @@ func must[T any](v T, err error) func(testing.TB) T {
 }
 
 // account makes an account and answers its first user, who may do everything.
-func (w *world) account(t *testing.T, name string) login {
+func (w *world) account(t testing.TB, name string) login {
 	t.Helper()
 	operator := &authz.Call{Principal: authz.Principal{Kind: authz.Service, Name: "operator"}, Time: w.now()}
 	f := must(w.iam.CreateAccount(t.Context(), operator, name))(t)
@@ -242,3 +242,5 @@ func pathOf(pattern string) string {
 	}
 	return pattern
 }
+
+func testLogger(t testing.TB) *slog.Logger { return slog.New(slog.NewTextHandler(t.Output(), nil)) }

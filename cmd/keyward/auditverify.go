@@ -1,0 +1,259 @@
+package main
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/keyward/keyward/internal/audit"
+)
+
+func newAuditVerifyCmd(c *cli) *cobra.Command {
+	var file string
+	var keys, checkpoints []string
+	source := &logSource{cli: c}
+	var cmd *cobra.Command
+	cmd = c.command(command{
+		use:   "verify",
+		short: text{"Verify the audit logs, offline if need be", "验证审计日志，可离线进行"},
+		long: text{
+			`Verify every audit log: recompute its Merkle tree from the records, and compare it with the
+head that the log's key signed and with every checkpoint remembered from earlier. Finds any
+edit, deletion, reordering, insertion or truncation; the exit status is then 3.
+
+What is verified is an export (--export), a database (--data-dir, --database) or, without
+any of these, what the running server sends through the operator's socket.
+
+Give the log's public key (--public-key), kept at a place that the server's administrators
+cannot change. Without it the log's own claim is believed, and somebody who can replace
+the whole log with another can replace the key, too. A truncation to an earlier signed
+head shows only in a checkpoint that was kept (--checkpoint).`,
+			`验证每个审计日志：根据记录重新计算 Merkle 树，与日志密钥签名的日志头以及以前保存的检查点比较。
+任何修改、删除、重排、插入或截断都会被发现，此时退出状态为 3。
+
+验证对象可以是导出文件（--export）、数据库（--data-dir、--database），
+都不给出时，是运行中的服务器通过运维套接字发送的内容。
+
+请给出日志的公钥（--public-key），并将其保存在服务器管理员无法修改的地方。
+不给出时将采信日志自称的公钥，而能够整体替换日志的人也能替换公钥。
+截断到较早的签名日志头，只有与保存的检查点（--checkpoint）比较才能发现。`,
+		},
+		example: "  keyward audit verify --export audit.jsonl --public-key audit.pub --checkpoint yesterday.checkpoint",
+		run: func(ctx context.Context, _ []string) error {
+			v := &verification{cli: c}
+			if err := v.load(keys, checkpoints); err != nil {
+				return err
+			}
+			reports, err := v.run(ctx, cmd, source, file)
+			if err != nil {
+				return err
+			}
+			return v.show(reports)
+		},
+	})
+	source.flags(cmd)
+	f := cmd.Flags()
+	f.StringVar(&file, "export", "", c.t("verify the export in `FILE`; - for standard input", "验证 `FILE` 中的导出；- 表示标准输入"))
+	f.StringArrayVar(&keys, "public-key", nil, c.t("`KEY` of a log, or a file with it; may be repeated", "日志的公钥 `KEY`，或含有公钥的文件；可重复"))
+	f.StringArrayVar(&checkpoints, "checkpoint", nil, c.t("`FILE` with a checkpoint remembered from earlier; may be repeated", "含有以前保存的检查点的 `FILE`；可重复"))
+	return cmd
+}
+
+// A verification is what the person trusts, and what the logs claim.
+type verification struct {
+	*cli
+	keys       map[string]string // public keys that the person gave, by log
+	remembered []remembered
+	claimed    map[string]string // public keys that logs claim, by log
+}
+
+// A remembered checkpoint is one that the person kept.
+type remembered struct {
+	file, log string
+	signed    []byte
+}
+
+func (v *verification) load(keys, checkpoints []string) (err error) {
+	v.claimed = map[string]string{}
+	if v.keys, err = publicKeys(keys); err != nil {
+		return err
+	}
+	for _, name := range checkpoints {
+		signed, err := readEvidence(name)
+		if err != nil {
+			return err
+		}
+		log, _, _ := strings.Cut(string(signed), "\n")
+		v.remembered = append(v.remembered, remembered{name, log, signed})
+	}
+	return nil
+}
+
+// run verifies what is there and then that nothing that should be there is missing.
+func (v *verification) run(ctx context.Context, cmd *cobra.Command, source *logSource, file string) ([]audit.Report, error) {
+	reports, err := v.verify(ctx, cmd, source, file)
+	if err != nil {
+		return nil, err
+	}
+	for log := range v.keys {
+		if _, found := v.claimed[log]; !found {
+			return nil, &audit.TamperError{Log: log, Where: v.t("it is missing, though its public key was given", "给出了它的公钥，但日志不存在")}
+		}
+	}
+	for _, r := range v.remembered {
+		if _, found := v.claimed[r.log]; !found {
+			return nil, &audit.TamperError{Log: r.log, Where: v.t("it is missing, though there is a checkpoint of it: ", "存在它的检查点，但日志不存在：") + r.file}
+		}
+	}
+	return reports, nil
+}
+
+func (v *verification) verify(ctx context.Context, cmd *cobra.Command, source *logSource, file string) ([]audit.Report, error) {
+	switch {
+	case file != "" && (source.direct() || source.socket != ""), source.dataDir != "" && source.database != "", source.direct() && source.socket != "":
+		return nil, v.usage(cmd, "name one thing to verify", "只能指定一个验证对象")
+	case file == "-":
+		return v.verifyExport(ctx, v.in)
+	case file != "":
+		f, err := os.Open(file)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = f.Close() }() // it was only read
+		info, err := f.Stat()
+		if err != nil {
+			return nil, err
+		}
+		p := v.progress(f, file, info.Size())
+		defer p.finish()
+		return v.verifyExport(ctx, p)
+	case source.direct():
+		return v.verifyStore(ctx, cmd, source)
+	}
+	pr, pw := io.Pipe()
+	defer func() { _ = pr.Close() }() // so that the other side ends when this one found enough
+	go func() { pw.CloseWithError(source.export(ctx, cmd, pw)) }()
+	return v.verifyExport(ctx, pr)
+}
+
+func (v *verification) verifyExport(ctx context.Context, r io.Reader) ([]audit.Report, error) {
+	var refused error
+	reports, err := audit.VerifyExport(interruptible(ctx, r), func(log, claimed string) audit.Trust {
+		trust, err := v.trust(log, claimed)
+		refused = errors.Join(refused, err)
+		return trust
+	})
+	if refused != nil {
+		return nil, refused // it explains what comes of it
+	}
+	return reports, err
+}
+
+func (v *verification) verifyStore(ctx context.Context, cmd *cobra.Command, source *logSource) (reports []audit.Report, err error) {
+	db, err := source.open(ctx, cmd)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	logs, err := db.Logs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range logs {
+		trust, err := v.trust(id.Origin, id.PublicKey)
+		if err != nil {
+			return nil, err
+		}
+		report, err := audit.VerifyStore(ctx, db, id.Origin, trust)
+		if err != nil {
+			return nil, err
+		}
+		reports = append(reports, report)
+	}
+	return reports, nil
+}
+
+// trust answers what to believe of a log. Every checkpoint of it that the person kept
+// must be signed by its key; package audit would pass over one that is not.
+func (v *verification) trust(log, claimed string) (audit.Trust, error) {
+	v.claimed[log] = claimed
+	trust := audit.Trust{PublicKey: claimed}
+	key, given := v.keys[log]
+	if given {
+		trust.PublicKey = key
+	}
+	for _, r := range v.remembered {
+		if r.log != log {
+			continue
+		}
+		if _, err := audit.OpenCheckpoint(r.signed, trust.PublicKey); err != nil && given {
+			return trust, &problem{message: fmt.Sprintf(v.t("the checkpoint %s is not signed by the given key", "检查点 %s 不是由给出的密钥签名的"), r.file), cause: err}
+		} else if err != nil {
+			return trust, &audit.TamperError{Log: log, Where: v.t("it claims a public key that did not sign the checkpoint ", "它自称的公钥没有签名检查点 ") + r.file}
+		}
+		trust.Remembered = append(trust.Remembered, r.signed)
+	}
+	return trust, nil
+}
+
+// A proven log is a report as it is shown.
+type proven struct {
+	Log         string    `json:"log"`
+	Records     int64     `json:"records"`
+	Root        string    `json:"root"`
+	At          time.Time `json:"at,omitzero"`
+	Checkpoints []int64   `json:"checkpoints"` // sizes of the remembered ones that it contains
+	PublicKey   string    `json:"publicKey"`
+	KeyGiven    bool      `json:"keyGiven"` // the person gave the key; otherwise the log claimed it
+}
+
+func (v *verification) show(reports []audit.Report) error {
+	all := []proven{}
+	claimed := false
+	for _, r := range reports {
+		p := proven{Log: r.Log, Records: r.Size, Root: base64.StdEncoding.EncodeToString(r.Root[:]), At: r.At, Checkpoints: r.Remembered}
+		p.PublicKey, p.KeyGiven = v.keys[r.Log]
+		if !p.KeyGiven {
+			p.PublicKey, claimed = v.claimed[r.Log], true
+		}
+		all = append(all, p)
+	}
+	if err := v.cli.show(all, func(t *table) {
+		for _, p := range all {
+			t.add(v.t("Log", "日志"), p.Log)
+			t.add(v.t("Proven", "已证明"), fmt.Sprintf(v.t("%d records, complete and in order", "%d 条记录，完整且有序"), p.Records))
+			t.add(v.t("Root", "根哈希"), p.Root)
+			if !p.At.IsZero() {
+				t.add(v.t("Newest", "最新"), when(p.At))
+			}
+			t.add(v.t("Checkpoints", "检查点"), orDash(strings.Join(numbers(p.Checkpoints), ", ")))
+			t.add(v.t("Public key", "公钥"), p.PublicKey)
+		}
+	}); err != nil {
+		return err
+	}
+	if len(all) == 0 {
+		v.say("there is no audit log yet", "还没有审计日志")
+	}
+	if claimed {
+		v.say("note: the public key is the log's own claim; give --public-key to prove who signed",
+			"注意：公钥是日志自称的；请给出 --public-key 以证明签名者")
+	}
+	return nil
+}
+
+func numbers(values []int64) []string {
+	out := make([]string, len(values))
+	for i, n := range values {
+		out[i] = strconv.FormatInt(n, 10)
+	}
+	return out
+}

@@ -1,0 +1,284 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/keyward/keyward/api"
+	"github.com/keyward/keyward/client"
+	"github.com/keyward/keyward/internal/config"
+	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/material"
+	"github.com/keyward/keyward/internal/seal"
+)
+
+// devDataDir is where "keyward dev" keeps everything if it is not told otherwise.
+const devDataDir = ".keyward"
+
+// operator answers a client of the operator's socket, which is at socket, or in
+// dataDir, or in the data directory that is found.
+func (c *cli) operator(socket, dataDir string) (*client.OperatorClient, error) {
+	if socket == "" {
+		if dataDir == "" {
+			dataDir = config.Default().DataDir
+			if _, err := os.Stat(devDataDir); err == nil {
+				dataDir = devDataDir
+			}
+		}
+		socket = filepath.Join(dataDir, "operator.sock")
+	}
+	if _, err := os.Stat(socket); errors.Is(err, fs.ErrNotExist) {
+		return nil, &problem{
+			message: fmt.Sprintf(c.t("there is no operator socket %s", "运维套接字 %s 不存在"), socket),
+			next:    c.t("start the server on this machine, or name its directory with --data-dir or its socket with --socket", "请在本机启动服务器，或用 --data-dir 指定其目录，或用 --socket 指定其套接字"),
+		}
+	}
+	return client.Operator(socket), nil
+}
+
+// An operation is one call through the operator's socket.
+type operation struct {
+	*cli
+	socket, dataDir, passphraseFile string
+}
+
+func (o *operation) connect() (*client.OperatorClient, error) { return o.operator(o.socket, o.dataDir) }
+
+func newOperatorCmd(c *cli) *cobra.Command {
+	o := &operation{cli: c}
+	cmd := c.command(command{
+		use:   "operator",
+		short: text{"Operate the server on this machine", "运维本机上的服务器"},
+		long: text{
+			"Operate the server on this machine, through a socket that only the server's user may open.",
+			"通过只有服务器用户可以打开的套接字，运维本机上的服务器。",
+		},
+	}, newOperatorInitCmd(o), newOperatorUnsealCmd(o), newOperatorSealCmd(o), newOperatorStatusCmd(o), newOperatorAccountCmd(o))
+	f := cmd.PersistentFlags()
+	f.StringVar(&o.socket, "socket", "", c.t("`PATH` of the operator's socket; default operator.sock in the data directory", "运维套接字的路径 `PATH`；默认为数据目录中的 operator.sock"))
+	f.StringVar(&o.dataDir, "data-dir", "", c.t("data directory `DIR` of the server; default .keyward if it is here, otherwise /var/lib/keyward", "服务器的数据目录 `DIR`；默认为当前目录的 .keyward（如存在），否则为 /var/lib/keyward"))
+	return cmd
+}
+
+func (o *operation) passphraseFlag(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&o.passphraseFile, "passphrase-file", "", o.t("read the passphrase from `FILE` (0600); otherwise the systemd credential keyward-passphrase, KEYWARD_PASSPHRASE or the terminal",
+		"从 `FILE`（0600）读取口令；否则取自 systemd 凭据 keyward-passphrase、KEYWARD_PASSPHRASE 或终端"))
+}
+
+// passphrase finds the passphrase: in the file that is named, where systemd or the
+// environment has it, or with the person; a new one is asked for twice.
+func (o *operation) passphrase(ctx context.Context, isNew bool) (material.Bytes, error) {
+	if o.passphraseFile != "" {
+		return seal.ReadPassphrase(o.passphraseFile)
+	}
+	p, _, err := seal.PassphraseFromEnvironment()
+	if !fault.Is(err, fault.MissingParameter) {
+		return p, err
+	}
+	if !o.interactive || o.noInput {
+		return material.Bytes{}, &problem{
+			message: o.t("there is no passphrase and nobody can be asked", "没有口令，当前也无法提问"),
+			next:    o.t("name a file with --passphrase-file", "请用 --passphrase-file 指定文件"),
+		}
+	}
+	first, err := o.askPassphrase(ctx, text{"Passphrase: ", "口令："})
+	if err != nil || !isNew {
+		return material.NewBytes(first), err
+	}
+	second, err := o.askPassphrase(ctx, text{"Once more: ", "再输入一次："})
+	defer clear(second)
+	if err == nil && !bytes.Equal(first, second) {
+		err = &problem{message: o.t("the two passphrases differ; nothing was changed", "两次输入的口令不同，没有做任何更改")}
+	}
+	if err != nil {
+		clear(first)
+		return material.Bytes{}, err
+	}
+	return material.NewBytes(first), nil
+}
+
+func (o *operation) askPassphrase(ctx context.Context, prompt text) ([]byte, error) {
+	fmt.Fprint(o.err, prompt.in(o.lang))
+	line, err := o.readPassword(ctx)
+	fmt.Fprintln(o.err)
+	if err != nil {
+		return nil, fmt.Errorf("reading the passphrase: %w", err)
+	}
+	return line, nil
+}
+
+func newOperatorInitCmd(o *operation) *cobra.Command {
+	var account string
+	issue := &issue{cli: o.cli}
+	cmd := o.command(command{
+		use:   "init",
+		short: text{"Initialise a new server: root key, first account, first access key", "初始化新服务器：根密钥、第一个账号和访问密钥"},
+		long: text{
+			`Initialise a new server: it gets its root key, protected by a passphrase, and its first
+account, whose access key is shown this once. Whoever loses the passphrase loses every key.`,
+			`初始化新服务器：生成由口令保护的根密钥和第一个账号，账号的访问密钥只显示这一次。
+丢失口令就会丢失所有密钥。`,
+		},
+		run: func(ctx context.Context, _ []string) error {
+			server, err := o.connect()
+			if err != nil {
+				return err
+			}
+			passphrase, err := o.passphrase(ctx, true)
+			if err != nil {
+				return err
+			}
+			defer passphrase.Zero()
+			return issue.found(func() (api.FoundedAccount, error) {
+				return server.Initialize(ctx, api.InitializeRequest{Passphrase: passphrase.Expose(), Account: account})
+			})
+		},
+	})
+	cmd.Flags().StringVar(&account, "account", "main", o.t("`NAME` of the first account", "第一个账号的名称 `NAME`"))
+	o.passphraseFlag(cmd)
+	issue.flags(cmd)
+	return cmd
+}
+
+// found has the server make an account and delivers its access key.
+func (i *issue) found(act func() (api.FoundedAccount, error)) error {
+	if err := i.open(); err != nil {
+		return err
+	}
+	a, err := act()
+	if err != nil {
+		return i.abandon(err)
+	}
+	return i.deliver(a.AccessKeyID, a.AccessKeySecret, a, func(t *table) {
+		t.add(i.t("Account", "账号"), a.AccountID)
+		t.add(i.t("User", "用户"), a.UserName)
+	})
+}
+
+func newOperatorUnsealCmd(o *operation) *cobra.Command {
+	cmd := o.command(command{
+		use:   "unseal",
+		short: text{"Unseal the server, so that it can work", "解封服务器，使其可以工作"},
+		run: func(ctx context.Context, _ []string) error {
+			server, err := o.connect()
+			if err != nil {
+				return err
+			}
+			passphrase, err := o.passphrase(ctx, false)
+			if err != nil {
+				return err
+			}
+			defer passphrase.Zero()
+			if err := server.Unseal(ctx, api.UnsealRequest{Passphrase: passphrase.Expose()}); err != nil {
+				return err
+			}
+			o.say("the server is unsealed", "服务器已解封")
+			return nil
+		},
+	})
+	o.passphraseFlag(cmd)
+	return cmd
+}
+
+func newOperatorSealCmd(o *operation) *cobra.Command {
+	return o.command(command{
+		use:   "seal",
+		short: text{"Seal the server: erase the keys from its memory", "封存服务器：从内存中清除密钥"},
+		long: text{
+			"Seal the server: it erases the keys from its memory and refuses everything until it is unsealed.",
+			"封存服务器：从内存中清除密钥，在解封之前拒绝一切请求。",
+		},
+		run: func(ctx context.Context, _ []string) error {
+			server, err := o.connect()
+			if err != nil {
+				return err
+			}
+			if err := o.confirm(ctx, "seal", text{"Every program that uses this server is refused until it is unsealed.", "在解封之前，所有使用此服务器的程序都会被拒绝。"}); err != nil {
+				return err
+			}
+			if err := server.Seal(ctx); err != nil {
+				return err
+			}
+			o.say("the server is sealed", "服务器已封存")
+			return nil
+		},
+	})
+}
+
+func newOperatorStatusCmd(o *operation) *cobra.Command {
+	return o.command(command{
+		use:   "status",
+		short: text{"Show how the server stands", "显示服务器的状态"},
+		long: text{
+			"Show how the server stands. Keep the public key and, from time to time, the checkpoint at another place: audit verify compares with them.",
+			"显示服务器的状态。请将公钥以及不时更新的检查点保存到别处，供 audit verify 比较。",
+		},
+		run: func(ctx context.Context, _ []string) error {
+			server, err := o.connect()
+			if err != nil {
+				return err
+			}
+			s, err := server.Status(ctx)
+			if err != nil {
+				return err
+			}
+			return o.show(s, func(t *table) {
+				t.add(o.t("Initialised", "已初始化"), o.yesNo(s.Initialized))
+				t.add(o.t("Sealed", "已封存"), o.yesNo(s.Sealed))
+				t.add(o.t("Version", "版本"), s.Version)
+				t.add(o.t("Node", "节点"), s.Node)
+				t.add(o.t("Audit public key", "审计公钥"), orDash(s.PublicKey))
+			})
+		},
+	})
+}
+
+func newOperatorAccountCmd(o *operation) *cobra.Command {
+	issue := &issue{cli: o.cli}
+	create := o.command(command{
+		use:   "create NAME",
+		short: text{"Create an account with its first access key", "创建账号及其第一个访问密钥"},
+		run: func(ctx context.Context, args []string) error {
+			server, err := o.connect()
+			if err != nil {
+				return err
+			}
+			return issue.found(func() (api.FoundedAccount, error) {
+				return server.CreateAccount(ctx, api.CreateAccountRequest{Name: args[0]})
+			})
+		},
+	})
+	issue.flags(create)
+	list := o.command(command{
+		use:   "list",
+		short: text{"List accounts", "列出账号"},
+		run: func(ctx context.Context, _ []string) error {
+			server, err := o.connect()
+			if err != nil {
+				return err
+			}
+			all := api.AccountList{Accounts: []api.Account{}}
+			if err := pages(func(cursor string) (string, error) {
+				page, err := server.ListAccounts(ctx, api.PageRequest{Cursor: cursor})
+				all.Accounts = append(all.Accounts, page.Accounts...)
+				return page.Next, err
+			}); err != nil {
+				return err
+			}
+			return o.show(all, func(t *table) {
+				t.add(o.t("ACCOUNT", "账号"), o.t("NAME", "名称"), o.t("CREATED", "创建时间"))
+				for _, a := range all.Accounts {
+					t.add(a.ID, a.Name, when(a.CreatedAt))
+				}
+			})
+		},
+	})
+	return o.command(command{use: "account", short: text{"Manage the accounts of the server", "管理服务器上的账号"}}, create, list)
+}

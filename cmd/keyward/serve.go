@@ -1,0 +1,252 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/keyward/keyward/internal/app"
+	"github.com/keyward/keyward/internal/config"
+	"github.com/keyward/keyward/internal/material"
+	"github.com/keyward/keyward/internal/seal"
+)
+
+// newServerCmd runs a server for production.
+func newServerCmd(c *cli) *cobra.Command {
+	var path string
+	cmd := c.command(command{
+		use:   "server",
+		short: text{"Run a server", "运行服务器"},
+		long: text{
+			`Run a server with a configuration file (TOML; docs/operations.md lists the settings).
+
+It unseals itself if it finds its passphrase: in the file that seal.passphrase_file names,
+in the systemd credential keyward-passphrase, or in KEYWARD_PASSPHRASE. Otherwise it
+starts sealed and waits for: keyward operator init, or keyward operator unseal.
+SIGTERM and Ctrl-C let it finish the requests in flight and stop.`,
+			`使用配置文件（TOML，各项设置见 docs/operations.md）运行服务器。
+
+若能找到口令，服务器会自动解封：来源为 seal.passphrase_file 指定的文件、systemd 凭据
+keyward-passphrase，或环境变量 KEYWARD_PASSPHRASE。否则以封存状态启动，等待
+keyward operator init 或 keyward operator unseal。
+收到 SIGTERM 或 Ctrl-C 后，处理完进行中的请求再退出。`},
+		example: "  keyward server --config /etc/keyward/keyward.toml",
+		run: func(ctx context.Context, _ []string) error {
+			cfg, err := config.Load(path)
+			if err != nil {
+				return err
+			}
+			logger, err := newLogger(c.err, cfg.Log)
+			if err != nil {
+				return err
+			}
+			return app.New(app.Options{Config: cfg, Logger: logger, Version: thisBuild().Version, Now: time.Now}).Run(ctx)
+		},
+	})
+	cmd.Flags().StringVar(&path, "config", "", c.t("configuration file", "配置文件"))
+	if err := cmd.MarkFlagRequired("config"); err != nil { // the flag does not exist: every test meets it
+		panic(err)
+	}
+	return cmd
+}
+
+// newLogger answers the server's logger.
+func newLogger(w io.Writer, cfg config.Log) (*slog.Logger, error) {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(cfg.Level)); err != nil {
+		return nil, fmt.Errorf("reading log.level: %w", err)
+	}
+	options := &slog.HandlerOptions{Level: level}
+	if cfg.Format == "text" {
+		return slog.New(slog.NewTextHandler(w, options)), nil
+	}
+	return slog.New(slog.NewJSONHandler(w, options)), nil
+}
+
+// newDevCmd runs the whole product for a developer, with nothing to set up.
+func newDevCmd(c *cli) *cobra.Command {
+	d := dev{cli: c}
+	var verbose bool
+	cmd := c.command(command{
+		use:   "dev",
+		short: text{"Run everything on this machine, ready to use", "在本机运行全部功能，开箱即用"},
+		long: text{
+			`Run everything on this machine: an embedded database under the data directory, unsealed
+with a random passphrase that is kept beside it. Starting it again finds everything as it
+was. This is for trying and developing; for production see: keyward server --help`,
+			`在本机运行全部功能：数据目录下的内嵌数据库，用保存在旁边的随机口令解封。
+再次启动时一切照旧。仅供试用和开发；生产环境请见：keyward server --help`},
+		example: "  keyward dev\n  keyward dev --data-dir /tmp/try --listen 127.0.0.1:0",
+		run: func(ctx context.Context, _ []string) error {
+			level := "warn"
+			if verbose {
+				level = "info"
+			}
+			logger, err := newLogger(c.err, config.Log{Format: "text", Level: level})
+			if err != nil {
+				return err
+			}
+			return d.run(ctx, logger)
+		},
+	})
+	cmd.Flags().StringVar(&d.dir, "data-dir", ".keyward", c.t("directory for everything that is kept", "保存所有数据的目录"))
+	cmd.Flags().StringVar(&d.listen, "listen", "127.0.0.1:7420", c.t("address to listen on; port 0 chooses a free one", "监听地址；端口为 0 时自动选择空闲端口"))
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, c.t("log every request", "记录每个请求"))
+	return cmd
+}
+
+// A dev is one run of keyward dev.
+type dev struct {
+	*cli
+	dir, listen string
+}
+
+const (
+	devPassphrase = "passphrase"
+	devEnv        = "dev.env"
+	devAccount    = "dev"
+)
+
+func (d *dev) run(ctx context.Context, logger *slog.Logger) error {
+	cfg := config.Default()
+	cfg.DataDir, cfg.Listen = d.dir, d.listen
+	if err := cfg.Complete(); err != nil {
+		return err
+	}
+	cfg.Seal.PassphraseFile = filepath.Join(d.dir, devPassphrase)
+	if err := os.MkdirAll(d.dir, 0o700); err != nil {
+		return fmt.Errorf("making the data directory: %w", err)
+	}
+	if err := makePassphrase(cfg.Seal.PassphraseFile); err != nil {
+		return err
+	}
+	return app.New(app.Options{
+		Config: cfg, Logger: logger, Version: thisBuild().Version, Now: time.Now, Cost: seal.DevelopmentCost(),
+		Ready: func(ctx context.Context, a *app.App, address string) error { return d.ready(ctx, a, cfg, address) },
+	}).Run(ctx)
+}
+
+// makePassphrase writes a random passphrase into a new private file, if there is none.
+func makePassphrase(path string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, os.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("making the passphrase: %w", err)
+	}
+	_, err = fmt.Fprintf(f, "%x\n", material.Random(32).Expose())
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("making the passphrase: %w", err)
+	}
+	return nil
+}
+
+// ready finishes the start: on the first one it initialises the server and writes
+// dev.env; each time it says where the server is and what to do next.
+func (d *dev) ready(ctx context.Context, a *app.App, cfg config.Config, address string) error {
+	env := filepath.Join(d.dir, devEnv)
+	status, err := a.Status(ctx)
+	if err != nil {
+		return err
+	}
+	var key [2]string
+	switch known, readErr := readEnv(env); {
+	case !status.Initialized:
+		passphrase, err := seal.ReadPassphrase(cfg.Seal.PassphraseFile)
+		if err != nil {
+			return err
+		}
+		defer passphrase.Zero()
+		founded, err := a.Initialize(ctx, passphrase, devAccount)
+		if err != nil {
+			return err
+		}
+		key = [2]string{founded.Key.AccessKey.ID, string(founded.Key.Secret.Expose())}
+	case readErr == nil:
+		key = [2]string{known["ALIBABA_CLOUD_ACCESS_KEY_ID"], known["ALIBABA_CLOUD_ACCESS_KEY_SECRET"]}
+	case errors.Is(readErr, os.ErrNotExist): // it was lost; a new account is all that its absence allows
+		founded, err := a.CreateAccount(ctx, devAccount+"-"+strings.ToLower(time.Now().UTC().Format("20060102-150405")))
+		if err != nil {
+			return err
+		}
+		key = [2]string{founded.Key.AccessKey.ID, string(founded.Key.Secret.Expose())}
+	default:
+		return readErr
+	}
+	endpoint := "http://" + address
+	content := fmt.Sprintf("export KEYWARD_ENDPOINT=%s\nexport ALIBABA_CLOUD_ACCESS_KEY_ID=%s\nexport ALIBABA_CLOUD_ACCESS_KEY_SECRET=%s\nexport ALIBABA_CLOUD_REGION_ID=%s\n",
+		endpoint, key[0], key[1], cfg.Region)
+	if err := writePrivate(env, []byte(content)); err != nil {
+		return err
+	}
+	d.greet(endpoint, env)
+	return nil
+}
+
+func (d *dev) greet(endpoint, env string) {
+	fmt.Fprintf(d.out, d.t(
+		`keyward listens on %[1]s
+
+In another terminal:
+  . %[2]s
+  keyward key create --alias alias/reports
+  keyward encrypt --key alias/reports < big.tar > big.tar.kw
+  keyward decrypt < big.tar.kw > big.tar
+  keyward audit list
+
+Without a keyward on the PATH, say "go run ./cmd/keyward" for "keyward".
+Ctrl-C stops it; starting it again finds everything as it was.
+`,
+		`keyward 正在监听 %[1]s
+
+在另一个终端中：
+  . %[2]s
+  keyward key create --alias alias/reports
+  keyward encrypt --key alias/reports < big.tar > big.tar.kw
+  keyward decrypt < big.tar.kw > big.tar
+  keyward audit list
+
+若 PATH 中没有 keyward，请用 "go run ./cmd/keyward" 代替 "keyward"。
+按 Ctrl-C 停止；再次启动时一切照旧。
+`), endpoint, env)
+}
+
+// readEnv reads the variables of a file that writePrivate wrote.
+func readEnv(path string) (map[string]string, error) {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", path, err)
+	}
+	out := map[string]string{}
+	for line := range strings.Lines(string(content)) {
+		name, value, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "export "), "=")
+		out[name] = value
+	}
+	return out, nil
+}
+
+// writePrivate replaces a file, mode 0600, at once.
+func writePrivate(path string, content []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-*") // mode 0600
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	defer os.Remove(f.Name()) //nolint:errcheck // after the rename it is not there
+	_, err = f.Write(content)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	return nil
+}
