@@ -43,4 +43,4 @@ fuzz:
 # The kill -9 campaign with KILLS kills (a short one is in `make test`).
 KILLS ?= 500
 kill:
-	KEYWARD_KILLS=$(KILLS) ./scripts/with-postgres go test -run TestKill -timeout 0 -v ./internal/crash
+	KEYWARD_KILLS=$(KILLS) ./scripts/with-postgres go test -run TestKill -timeout 0 -v ./internal/proof

@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
+	"net/url"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -134,7 +134,7 @@ func (c *cli) failureOf(err error) failure {
 	var answered *client.Error
 	var local *problem
 	var known *fault.Error
-	var network net.Error
+	var network *url.Error
 	var file *fileError
 	switch {
 	case errors.As(err, &file):

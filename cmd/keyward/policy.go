@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -100,7 +101,7 @@ func (c *cli) showPolicy(p api.Policy) error {
 	if err := t.write(c.out); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(c.out, "\n%s\n", printableLines(p.Document))
+	_, err := fmt.Fprintf(c.out, "\n%s\n", printableLines(strings.TrimSpace(p.Document)))
 	return err
 }
 

@@ -35,7 +35,7 @@ func NewRefusals(log *Log) *Refusals {
 
 // Refuse records that a call was refused because of cause and answers cause, or
 // [fault.AuditUnavailable] when it could not be recorded. claimed is the access key id
-// that the caller named; it may be anything.
+// that the caller named, if it is formed like one: no other text of a stranger may come in.
 func (r *Refusals) Refuse(ctx context.Context, c *authz.Call, action, claimed string, cause error) error {
 	source := c.Source
 	if source.Is6() && !source.Is4In6() {

@@ -13,6 +13,8 @@ import (
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/iam"
+	"github.com/keyward/keyward/internal/seal/sealtest"
+	"github.com/keyward/keyward/internal/store/storetest"
 )
 
 // A modelKey is what an access key must be like.
@@ -201,6 +203,55 @@ func TestCredentialCache(t *testing.T) {
 	w.stale.Store(true)
 	if n := reads(alice); n == 0 {
 		t.Error("what was cached is used while the feed is cut off")
+	}
+}
+
+// TestChangesOfAnotherNode holds that a change that another node made is in force
+// once the feed has told of it, row by row or all at once.
+func TestChangesOfAnotherNode(t *testing.T) {
+	ctx, url, keys := t.Context(), storetest.SQLite(t), sealtest.Keyring(t)
+	here, there := startWorld(t, url, origin, keys), startWorld(t, url, origin+"2", keys)
+	here.Founded = must(here.CreateAccount(ctx, here.operator(), "Example"))(t)
+	account := here.Account.ID
+	here.policy(t, "crypto", "Allow", `"kms:Encrypt"`)
+	key := here.user(t, "alice", "crypto").AccessKey.ID
+	usable := func() bool {
+		c := must(here.Credential(ctx, key))(t)
+		request := authz.Request{Action: "kms:Encrypt", Resource: "acs:kms:any:" + account + ":key/any"}
+		return c.Refusal == nil && here.call(c.Principal).Decide(request).Allowed
+	}
+	for _, told := range []struct{ key, user, policy [2]string }{
+		{[2]string{"iam_access_key", key}, [2]string{"iam_user", account + "/alice"}, [2]string{"iam_policy", account + "/crypto"}},
+		{}, // that anything may have changed
+	} {
+		for _, change := range []struct {
+			do   func(on bool) error
+			told [2]string
+		}{
+			{func(on bool) error {
+				return drop(there.UpdateAccessKey(ctx, here.root(), key, iam.AccessKeyChange{Enabled: &on}))
+			}, told.key},
+			{func(on bool) error {
+				return drop(there.UpdateUser(ctx, here.root(), "alice", iam.UserChange{Enabled: &on}))
+			}, told.user},
+			{func(on bool) error {
+				effect := map[bool]string{true: "Allow", false: "Deny"}[on]
+				return drop(there.UpdatePolicy(ctx, here.root(), "crypto", iam.PolicyChange{Document: ptr(document(effect, `"kms:Encrypt"`))}))
+			}, told.policy},
+		} {
+			for _, on := range []bool{false, true} {
+				if usable() == on {
+					t.Fatalf("told %q: the test begins wrong", change.told)
+				}
+				if err := change.do(on); err != nil {
+					t.Fatal(err)
+				}
+				here.Changed(change.told[0], change.told[1])
+				if usable() != on {
+					t.Errorf("told %q: the key is usable: %t, want %t", change.told, !on, on)
+				}
+			}
+		}
 	}
 }
 

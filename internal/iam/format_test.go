@@ -68,6 +68,7 @@ func TestFormatVectors(t *testing.T) {
 }
 
 func TestIssuedFormat(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	seen := map[string]bool{}
 	for i := range 50 {

@@ -60,7 +60,7 @@ func TestRootIsReserved(t *testing.T) {
 // that no spelling of the name reaches root.
 func TestRootSpellings(t *testing.T) {
 	w := newWorld(t)
-	letters := [][]string{{"r", "R", "ｒ", "г", "r\u0301"}, {"o", "O", "0", "о", "ο", "º"}, {"o", "O", "ө", "o\u200b"}, {"t", "T", "т", "ｔ", "t "}}
+	letters := [][]string{{"r", "R", "ｒ", "г", "r\u0301"}, {"o", "O", "о", "ο", "º"}, {"o", "O", "ө", "o\u200b"}, {"t", "T", "т", "ｔ", "t "}}
 	around := []string{"", " ", "\t", "\x00", "\u00a0", "\u202e", "/", "root/", "user/", "%"}
 	rapid.Check(t, func(t *rapid.T) {
 		name := rapid.SampledFrom(around).Draw(t, "before")
@@ -68,8 +68,8 @@ func TestRootSpellings(t *testing.T) {
 			name += rapid.SampledFrom(spellings).Draw(t, "letter")
 		}
 		name += rapid.SampledFrom(around).Draw(t, "after")
-		if name == "root" || strings.EqualFold(name, "r0ot") {
-			t.Skip("root itself, or a name that nobody takes for it")
+		if name == "root" {
+			t.Skip("root itself")
 		}
 		_, err := w.CreateUser(context.Background(), w.root(), name, "")
 		wantKind(t, err, fault.InvalidParameter)
@@ -184,6 +184,7 @@ func (in *intruder) check(t *rapid.T) {
 // TestGrantIsNeeded holds each way to power that needs ram:AttachPolicyToUser beside
 // its own permission, with it and without it.
 func TestGrantIsNeeded(t *testing.T) {
+	t.Parallel()
 	for name, try := range map[string]struct {
 		action string
 		do     func(w *world, c *authz.Call, bobsKey string) error

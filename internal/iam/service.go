@@ -156,7 +156,7 @@ func (op *operation) requireGrant(user string, policies ...string) error {
 
 // guardRoot keeps users, whatever their policies say, from changing root and its keys.
 func (op *operation) guardRoot(user string) error {
-	if user == RootName && op.call.Kind == authz.User {
+	if user == RootName && op.call.Kind != authz.Root && op.call.Kind != authz.Service {
 		op.rec.Decision = "reserved to root"
 		return fault.NoPermission.New("only root itself may change root and its access keys; use an access key of root, or ask the operator of the server")
 	}

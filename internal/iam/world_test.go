@@ -17,6 +17,7 @@ import (
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/iam"
 	"github.com/keyward/keyward/internal/material"
+	"github.com/keyward/keyward/internal/seal"
 	"github.com/keyward/keyward/internal/seal/sealtest"
 	"github.com/keyward/keyward/internal/store/storetest"
 )
@@ -65,11 +66,18 @@ func (s *spy) Policy(ctx context.Context, account, name string) (iam.Policy, err
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
+	w := startWorld(t, storetest.SQLite(t), origin, sealtest.Keyring(t))
+	w.Founded = must(w.CreateAccount(t.Context(), w.operator(), "Example"))(t)
+	return w
+}
+
+// startWorld starts one node on the database.
+func startWorld(t *testing.T, url, origin string, keys *seal.Keyring) *world {
+	t.Helper()
 	w := &world{}
 	w.clock.Store(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC).UnixMicro())
-	keys := sealtest.Keyring(t)
 	w.node = storetest.Start(t, storetest.Options{
-		URL: storetest.SQLite(t), Origin: origin, Keys: keys, Now: w.now,
+		URL: url, Origin: origin, Keys: keys, Now: w.now,
 		Changed: func(table, id string) { w.Changed(table, id) },
 	})
 	w.store = &spy{Store: w.node.Store}
@@ -77,7 +85,6 @@ func newWorld(t *testing.T) *world {
 		Store: w.store, Log: w.node.Log, Keyring: keys, Logger: slog.New(slog.DiscardHandler),
 		Now: w.now, Fresh: func() bool { return !w.stale.Load() },
 	}))(t)
-	w.Founded = must(w.CreateAccount(t.Context(), w.operator(), "Example"))(t)
 	return w
 }
 

@@ -23,6 +23,7 @@ import (
 
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/iam"
 )
 
 // The limits of requests before authentication. The URL's is large because the
@@ -173,17 +174,19 @@ func (e *Edge) trusted(a netip.Addr) bool {
 	return false
 }
 
-// ClaimedKey answers the access key id that a request names, which proves nothing.
+// ClaimedKey answers the access key id that a request names, which proves nothing. What
+// is not formed like an id is not answered: it is the caller's text, perhaps a secret
+// put in the wrong place.
 func ClaimedKey(r *http.Request) string {
-	_, rest, found := strings.Cut(r.Header.Get("Authorization"), "Credential=")
-	if !found {
-		return r.URL.Query().Get("AccessKeyId")
+	claimed := r.URL.Query().Get("AccessKeyId")
+	if _, rest, found := strings.Cut(r.Header.Get("Authorization"), "Credential="); found {
+		claimed, _, _ = strings.Cut(rest, ",")
+		claimed, _, _ = strings.Cut(claimed, "/")
 	}
-	end := strings.IndexAny(rest, ",/ ")
-	if end < 0 {
-		end = len(rest)
+	if !iam.ValidAccessKeyID(claimed) {
+		return ""
 	}
-	return rest[:end]
+	return claimed
 }
 
 // newRequestID makes a random UUID in upper case, as Alibaba Cloud writes request ids.

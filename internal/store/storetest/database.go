@@ -55,3 +55,14 @@ func administer(t testing.TB, server, statement string) {
 		t.Fatal(err)
 	}
 }
+
+// ShortDir answers a private directory with a path short enough for a Unix socket.
+func ShortDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "kw") // mode 0700
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"bufio"
+	"flag"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+var update = flag.Bool("update", false, "write golden files and docs/cli.md anew")
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"keyward": main})
+}
+
+// TestScripts runs what README and docs tell users to run, against servers of its own.
+// Beside testscript's commands a script has:
+//
+//	serve ARGS...     start "keyward ARGS..." in the current directory, on a free port if it is
+//	                  "dev", and wait until it listens; of dev, load the variables
+//	unserve           stop it with SIGTERM; it must end with status 0
+//	load FILE         load the variables that stand in FILE as NAME=value or export NAME=value
+//	setfrom NAME TEXT set NAME to the first word after TEXT in the last standard output
+//	flip FILE OFFSET  flip a bit of the byte there, counted from the end if negative
+//	cut FILE SIZE     truncate, by so much if negative
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata",
+		RequireExplicitExec: true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("HOME", env.WorkDir)
+			env.Setenv("LANG", "C.UTF-8")
+			env.Values[serving{}] = &serving{}
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"serve": serve, "unserve": unserve, "load": load, "setfrom": setFrom, "flip": flip, "cut": cut,
+		},
+	})
+}
+
+// A serving is the server of a script.
+type serving struct {
+	cmd *exec.Cmd
+	log chan string // all that it wrote after it listened, when it has ended
+}
+
+func serve(ts *testscript.TestScript, _ bool, args []string) {
+	s := ts.Value(serving{}).(*serving)
+	if s.cmd != nil {
+		ts.Fatalf("serve: one is running; end it with unserve")
+	}
+	exe, err := os.Executable()
+	ts.Check(err)
+	r, w, err := os.Pipe()
+	ts.Check(err)
+	dir := "."
+	if args[0] == "dev" {
+		dir = ".keyward"
+		args = slices.Insert(slices.Clone(args), 1, "--listen", "127.0.0.1:0")
+	}
+	cmd := exec.Command(exe)
+	cmd.Args = append([]string{"keyward"}, args...) // testscript.Main goes by the first
+	cmd.Dir, cmd.Stdout, cmd.Stderr = ts.MkAbs("."), w, w
+	cmd.Env = append(os.Environ(), "HOME="+ts.Getenv("HOME"), "LANG=C.UTF-8", "KEYWARD_PASSPHRASE="+ts.Getenv("KEYWARD_PASSPHRASE"))
+	ts.Check(cmd.Start())
+	ts.Check(w.Close())
+	s.cmd, s.log = cmd, make(chan string, 1)
+	ts.Defer(func() {
+		if s.cmd == cmd {
+			_ = cmd.Process.Kill() // the script has failed already, or does not mind
+			_ = cmd.Wait()
+		}
+	})
+	out := bufio.NewReader(r)
+	for {
+		line, err := out.ReadString('\n')
+		ts.Logf("%s", strings.TrimSpace(line))
+		if strings.Contains(line, "listen") { // dev's greeting or a server's log
+			break
+		}
+		if err != nil {
+			ts.Fatalf("serve: it does not listen: %v", err)
+		}
+	}
+	go func() {
+		rest, _ := io.ReadAll(out) // whatever was read is worth showing
+		s.log <- string(rest)
+	}()
+	if args[0] == "dev" {
+		if i := slices.Index(args, "--data-dir"); i >= 0 {
+			dir = args[i+1]
+		}
+		load(ts, false, []string{filepath.Join(dir, "dev.env")})
+	}
+}
+
+func unserve(ts *testscript.TestScript, _ bool, _ []string) {
+	s := ts.Value(serving{}).(*serving)
+	if s.cmd == nil {
+		ts.Fatalf("unserve: nothing is running")
+	}
+	ts.Check(s.cmd.Process.Signal(syscall.SIGTERM))
+	err := s.cmd.Wait()
+	s.cmd = nil
+	ts.Logf("%s", <-s.log)
+	ts.Check(err)
+}
+
+func load(ts *testscript.TestScript, _ bool, args []string) {
+	for line := range strings.Lines(ts.ReadFile(args[0])) {
+		name, value, ok := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "export "), "=")
+		if ok {
+			ts.Setenv(name, value)
+		}
+	}
+}
+
+func setFrom(ts *testscript.TestScript, _ bool, args []string) {
+	_, after, found := strings.Cut(ts.ReadFile("stdout"), args[1])
+	words := strings.Fields(after)
+	if !found || len(words) == 0 {
+		ts.Fatalf("setfrom: nothing stands after %q", args[1])
+	}
+	ts.Setenv(args[0], strings.Trim(words[0], `",`))
+}
+
+func flip(ts *testscript.TestScript, _ bool, args []string) {
+	change(ts, args, func(content []byte, at int) []byte {
+		content[at] ^= 1
+		return content
+	})
+}
+
+func cut(ts *testscript.TestScript, _ bool, args []string) {
+	change(ts, args, func(content []byte, at int) []byte { return content[:at] })
+}
+
+func change(ts *testscript.TestScript, args []string, how func(content []byte, at int) []byte) {
+	content := []byte(ts.ReadFile(args[0]))
+	at, err := strconv.Atoi(args[1])
+	ts.Check(err)
+	if at < 0 {
+		at += len(content)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), how(content, at), 0o600))
+}

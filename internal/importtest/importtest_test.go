@@ -1,0 +1,188 @@
+// Package importtest holds the rules of the house as tests: who may import what, and
+// how large a file, a package and a function may be.
+package importtest
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/keyward/keyward/"
+
+// A file is one Go file of the product, tests aside.
+type file struct {
+	path    string // from the root, with slashes
+	pkg     string // directory
+	imports []string
+	lines   int
+	ast     *ast.File
+	fset    *token.FileSet
+}
+
+func files(t *testing.T) []file {
+	t.Helper()
+	root := filepath.Join("..", "..")
+	var out []file
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, _ := filepath.Rel(root, path)
+		if d.IsDir() && (rel == "interop" || strings.HasPrefix(d.Name(), ".") && rel != ".") {
+			return filepath.SkipDir // a module of its own, and what is not code
+		}
+		if d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		src, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		fset := token.NewFileSet()
+		parsed, err := parser.ParseFile(fset, path, src, parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		f := file{path: filepath.ToSlash(rel), pkg: filepath.ToSlash(filepath.Dir(rel)), lines: strings.Count(string(src), "\n"), ast: parsed, fset: fset}
+		for _, i := range parsed.Imports {
+			name, err := strconv.Unquote(i.Path.Value)
+			if err != nil {
+				return err
+			}
+			f.imports = append(f.imports, name)
+		}
+		out = append(out, f)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(out) < 50 {
+		t.Fatalf("found only %d files", len(out))
+	}
+	return out
+}
+
+// below answers whether pkg is dir or lies under it.
+func below(pkg string, dirs ...string) bool {
+	return slices.ContainsFunc(dirs, func(dir string) bool { return pkg == dir || strings.HasPrefix(pkg, dir+"/") })
+}
+
+var (
+	domains = []string{"internal/iam", "internal/key"}
+	// leaves are what domains stand on; they import each other downwards only.
+	leaves = []string{"internal/audit", "internal/authz", "internal/material", "internal/fault", "internal/job", "internal/cache"}
+)
+
+// The direction of imports: cmd → app → edges and store → domains → leaves.
+var allowed = map[string][]string{
+	"api":               {},
+	"client":            {"api"},
+	"internal/fault":    {},
+	"internal/cache":    {},
+	"internal/job":      {},
+	"internal/authz":    {"internal/fault"},
+	"internal/material": {"internal/fault"},
+	"internal/audit":    {"internal/authz", "internal/fault"},
+	"internal/seal":     {"internal/material", "internal/fault"},
+	"internal/authn":    {"internal/authz", "internal/material", "internal/fault"},
+	"internal/iam":      slices.Concat(domains, leaves),
+	"internal/key":      slices.Concat(domains, leaves),
+	"internal/config":   {},
+	"internal/store":    slices.Concat(domains, leaves, []string{"internal/seal"}),
+	"internal/server":   slices.Concat(domains, leaves, []string{"internal/server", "internal/authn", "api"}),
+	"internal/agefile":  {},
+}
+
+func TestImportsPointDown(t *testing.T) {
+	for _, f := range files(t) {
+		rule, key := allowed[f.pkg], f.pkg
+		for rule == nil && key != "." {
+			key = filepath.ToSlash(filepath.Dir(key))
+			rule = allowed[key]
+		}
+		if rule == nil || strings.HasSuffix(f.pkg, "test") {
+			continue // cmd, app, bench: they may use everything
+		}
+		for _, i := range f.imports {
+			own, ok := strings.CutPrefix(i, module)
+			if ok && own != f.pkg && !below(own, rule...) {
+				t.Errorf("%s imports %s; %s may import only %v", f.path, own, key, rule)
+			}
+		}
+	}
+}
+
+// Some packages of the standard library and some modules belong to one place.
+func TestWhoMayImportWhat(t *testing.T) {
+	ciphers := []string{"crypto/aes", "crypto/cipher", "crypto/ecdsa", "crypto/ed25519", "crypto/ecdh", "crypto/elliptic", "crypto/hkdf", "crypto/hmac", "crypto/rsa", "crypto/pbkdf2"}
+	for _, f := range files(t) {
+		for _, i := range f.imports {
+			only := func(what bool, where ...string) {
+				if what && !below(f.pkg, where...) && !strings.HasSuffix(f.pkg, "test") {
+					t.Errorf("%s imports %s, which belongs to %v", f.path, i, where)
+				}
+			}
+			only(i == "net/http" || strings.HasPrefix(i, "net/http/"), "internal/server", "internal/app", "client", "cmd", "internal/bench")
+			only(i == "database/sql" || strings.HasPrefix(i, "github.com/jackc/pgx") || strings.HasPrefix(i, "modernc.org/"), "internal/store")
+			only(slices.Contains(ciphers, i) || strings.HasPrefix(i, "github.com/emmansun/gmsm") || strings.HasPrefix(i, "golang.org/x/crypto") || strings.HasPrefix(i, "github.com/decred"),
+				"internal/material", "internal/seal", "internal/authn", "client", "internal/bench", "cmd/keyward")
+			only(strings.HasPrefix(i, "filippo.io/age"), "internal/agefile", "cmd/keyward")
+			only(i == "github.com/spf13/cobra" || strings.HasPrefix(i, "github.com/spf13/pflag"), "cmd")
+			only(strings.HasPrefix(i, "github.com/prometheus"), "internal/server")
+			if below(f.pkg, "client", "api") && strings.Contains(strings.SplitN(i, "/", 2)[0], ".") && !strings.HasPrefix(i, module) {
+				t.Errorf("%s imports %s; the public packages need nothing beside the standard library", f.path, i)
+			}
+			if i == "math/rand" || i == "math/rand/v2" {
+				only(true, "internal/bench")
+			}
+		}
+	}
+}
+
+// larger are the files and functions that may be larger than the rule, with the reason.
+var larger = map[string]string{
+	"cmd/keyward": "the whole command line: a file for each group of commands, every text in two languages",
+}
+
+func TestSizes(t *testing.T) {
+	const maxFile, maxFunction, maxPackage, maxFiles = 500, 60, 2000, 12
+	lines, count := map[string]int{}, map[string]int{}
+	for _, f := range files(t) {
+		lines[f.pkg] += f.lines
+		count[f.pkg]++
+		if f.lines > maxFile && larger[f.path] == "" {
+			t.Errorf("%s has %d lines, the limit is %d: split it by idea", f.path, f.lines, maxFile)
+		}
+		for _, d := range f.ast.Decls {
+			fn, ok := d.(*ast.FuncDecl)
+			if !ok {
+				continue
+			}
+			if fn.Name.Name == "init" && fn.Recv == nil {
+				t.Errorf("%s has an init function", f.path)
+			}
+			n := f.fset.Position(fn.End()).Line - f.fset.Position(fn.Pos()).Line
+			name := f.path + ":" + fn.Name.Name
+			if n > maxFunction && larger[name] == "" {
+				t.Errorf("%s has %d lines, the limit is %d", name, n, maxFunction)
+			}
+		}
+	}
+	for pkg, n := range lines {
+		if n > maxPackage && larger[pkg] == "" {
+			t.Errorf("package %s has %d lines, the limit is %d: two ideas?", pkg, n, maxPackage)
+		}
+		if count[pkg] > maxFiles && larger[pkg] == "" {
+			t.Errorf("package %s has %d files, the limit is %d", pkg, count[pkg], maxFiles)
+		}
+	}
+}
