@@ -92,10 +92,13 @@ func (e *engine) run(a *App, name string, part func(context.Context) error) {
 	e.stops = append(e.stops, func() { cancel(); done.Wait() })
 }
 
-// stop ends every part, the last started first, and erases the keyring.
+// stop ends every part, the last started first, drops what is cached and erases the keyring.
 func (e *engine) stop() {
 	for i := len(e.stops) - 1; i >= 0; i-- {
 		e.stops[i]()
+	}
+	if e.keys != nil {
+		e.changed("", "")
 	}
 	e.keyring.Close()
 }

@@ -51,6 +51,9 @@ func OpenCheckpoint(signed []byte, publicKey string) (Checkpoint, error) {
 	if err != nil {
 		return Checkpoint{}, fmt.Errorf("verifying checkpoint: %w", err)
 	}
+	if _, err := base64.StdEncoding.Strict().DecodeString(n.Sigs[0].Base64); err != nil {
+		return Checkpoint{}, fmt.Errorf("verifying checkpoint: its signature has two spellings: %w", err)
+	}
 	lines := strings.Split(n.Text, "\n")
 	if len(lines) < 4 {
 		return Checkpoint{}, fmt.Errorf("reading checkpoint: want three lines, have %d", len(lines)-1)

@@ -86,6 +86,9 @@ func (d *Dialect) run(ctx context.Context, c *authz.Call, signed authn.Signed, o
 		action = unknownAction
 	}
 	d.Touch(c, action)
+	if err := d.Limiter.Admit(c); err != nil {
+		return nil, d.Refusals.Refuse(ctx, c, action, "", err)
+	}
 	act, err := d.prepare(c, signed, op, v)
 	if err != nil {
 		return nil, d.Log.Do(ctx, audit.NewRecord(c, action), func() error { return err })
@@ -94,9 +97,6 @@ func (d *Dialect) run(ctx context.Context, c *authz.Call, signed authn.Signed, o
 }
 
 func (d *Dialect) prepare(c *authz.Call, signed authn.Signed, op operation, v *values) (act, error) {
-	if err := d.Limiter.Admit(c); err != nil {
-		return nil, err
-	}
 	if op.decode == nil {
 		return nil, fault.ActionNotFound.New("The specified action is not offered; docs/api.md lists the actions of this release.")
 	}

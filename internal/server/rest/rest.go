@@ -90,6 +90,9 @@ func (d *dialect) run(r *http.Request, x *server.Exchange, m match) (any, error)
 	}
 	c := x.Call(r, signed.Principal, signed.Scheme, signed.Nonce)
 	d.Touch(c, m.action)
+	if err := d.Limiter.Admit(c); err != nil {
+		return nil, d.Refusals.Refuse(ctx, c, m.action, "", err)
+	}
 	q := request{call: c, vars: m.vars, method: r.Method, params: signed.Params, header: r.Header, body: x.Body}
 	act, err := d.prepare(q, m)
 	if err != nil {
@@ -105,9 +108,6 @@ func (d *dialect) refuse(ctx context.Context, c *authz.Call, action string, err 
 
 // prepare does all that comes before the service.
 func (d *dialect) prepare(q request, m match) (act, error) {
-	if err := d.Limiter.Admit(q.call); err != nil {
-		return nil, err
-	}
 	if m.missing != nil {
 		return nil, m.missing
 	}

@@ -109,7 +109,7 @@ CREATE UNIQUE INDEX iam_policy_by_caseless_name ON iam_policy (account, lower(na
 
 CREATE TABLE kms_key (
     account             TEXT    NOT NULL,
-    id                  TEXT    NOT NULL,
+    id                  TEXT COLLATE "C" NOT NULL,
     spec                TEXT    NOT NULL,
     usage               TEXT    NOT NULL,
     origin              TEXT    NOT NULL,
@@ -150,7 +150,7 @@ CREATE TABLE kms_key_version (
 
 CREATE TABLE kms_alias (
     account    TEXT    NOT NULL,
-    name       TEXT    NOT NULL,
+    name       TEXT COLLATE "C" NOT NULL,
     key_id     TEXT    NOT NULL,
     created_at BIGINT NOT NULL,
     rev        BIGINT NOT NULL,

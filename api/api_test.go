@@ -1,0 +1,147 @@
+package api_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"log/slog"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/keyward/keyward/api"
+)
+
+// types has one value of each type of the API.
+var types = []any{
+	api.Problem{}, api.PageRequest{}, api.Identity{},
+	api.Key{}, api.Rotation{}, api.Protection{}, api.CreateKeyRequest{}, api.RotationRequest{}, api.ListKeysRequest{},
+	api.KeyList{}, api.DescriptionRequest{}, api.DeleteKeyRequest{}, api.TagRequest{}, api.UntagRequest{}, api.KeyVersion{},
+	api.KeyVersionList{}, api.PublicKey{}, api.Alias{}, api.CreateAliasRequest{}, api.PointAliasRequest{}, api.AliasList{},
+	api.EncryptRequest{}, api.Encrypted{}, api.DecryptRequest{}, api.Decrypted{}, api.ReEncryptRequest{}, api.DataKeyRequest{},
+	api.DataKey{}, api.SignRequest{}, api.Signature{}, api.VerifyRequest{}, api.Verification{}, api.AsymmetricEncryptRequest{},
+	api.AsymmetricDecryptRequest{},
+	api.User{}, api.CreateUserRequest{}, api.UpdateUserRequest{}, api.UserList{}, api.AccessKey{}, api.LastUse{},
+	api.CreateAccessKeyRequest{}, api.IssuedAccessKey{}, api.UpdateAccessKeyRequest{}, api.ListAccessKeysRequest{},
+	api.AccessKeyList{}, api.Policy{}, api.CreatePolicyRequest{}, api.UpdatePolicyRequest{}, api.PolicyList{},
+	api.ListAuditRecordsRequest{}, api.AuditRecord{}, api.AuditRecordList{}, api.AuditLog{}, api.AuditLogList{},
+	api.AuditProofRequest{}, api.AuditProof{},
+	api.OperatorStatus{}, api.InitializeRequest{}, api.UnsealRequest{}, api.CreateAccountRequest{}, api.FoundedAccount{},
+	api.Account{}, api.AccountList{}, api.SecretBytes{}, api.SecretText(""),
+}
+
+func TestTheListOfTypesIsComplete(t *testing.T) {
+	listed := map[string]bool{}
+	for _, v := range types {
+		listed[reflect.TypeOf(v).Name()] = true
+	}
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(parsed, func(n ast.Node) bool {
+			if spec, ok := n.(*ast.TypeSpec); ok && !listed[spec.Name.Name] {
+				t.Errorf("type %s is not in the list", spec.Name.Name)
+			}
+			return true
+		})
+	}
+}
+
+func TestEveryTypeRoundTrips(t *testing.T) {
+	for _, v := range types {
+		typ := reflect.TypeOf(v)
+		t.Run(typ.Name(), rapid.MakeCheck(func(t *rapid.T) {
+			want := reflect.New(typ)
+			fill(t, want.Elem())
+			text, err := json.Marshal(want.Interface())
+			if err != nil {
+				t.Fatal(err)
+			}
+			have := reflect.New(typ)
+			if err := json.Unmarshal(text, have.Interface()); err != nil {
+				t.Fatalf("%s: %v", text, err)
+			}
+			if diff := cmp.Diff(want.Interface(), have.Interface()); diff != "" {
+				t.Fatalf("%s:\n%s", text, diff)
+			}
+		}))
+	}
+}
+
+// fill sets v to something random. Empty lists and maps are nil, as they are on their
+// way back where they may be left out.
+func fill(t *rapid.T, v reflect.Value) {
+	switch {
+	case v.Type() == reflect.TypeFor[time.Time]():
+		if rapid.Bool().Draw(t, "set") {
+			v.Set(reflect.ValueOf(time.UnixMicro(rapid.Int64Range(0, 1<<50).Draw(t, "time")).UTC()))
+		}
+	case v.Kind() == reflect.Struct:
+		for i := range v.NumField() {
+			fill(t, v.Field(i))
+		}
+	case v.Kind() == reflect.Pointer:
+		if rapid.Bool().Draw(t, "set") {
+			v.Set(reflect.New(v.Type().Elem()))
+			fill(t, v.Elem())
+		}
+	case v.Kind() == reflect.Slice:
+		if n := rapid.IntRange(0, 3).Draw(t, "length"); n > 0 {
+			v.Set(reflect.MakeSlice(v.Type(), n, n))
+		}
+		for i := range v.Len() {
+			fill(t, v.Index(i))
+		}
+	case v.Kind() == reflect.Map:
+		if m := rapid.MapOf(rapid.String(), rapid.String()).Draw(t, "map"); len(m) > 0 {
+			v.Set(reflect.ValueOf(m))
+		}
+	case v.Kind() == reflect.Bool:
+		v.SetBool(rapid.Bool().Draw(t, "flag"))
+	case v.Kind() == reflect.Uint8:
+		v.SetUint(uint64(rapid.Uint8().Draw(t, "byte")))
+	case v.CanInt():
+		v.SetInt(rapid.Int64().Draw(t, "number"))
+	default:
+		v.SetString(rapid.String().Draw(t, "text"))
+	}
+}
+
+func TestSecretsFormatThemselvesRedacted(t *testing.T) {
+	const secret = "fake secret"
+	values := []any{
+		api.SecretBytes(secret), api.SecretText(secret), api.DataKey{Plaintext: []byte(secret)},
+		&api.IssuedAccessKey{Secret: secret}, api.InitializeRequest{Passphrase: []byte(secret)}, []api.SecretText{secret},
+	}
+	for _, v := range values {
+		var log strings.Builder
+		slog.New(slog.NewTextHandler(&log, nil)).Info("logging", "value", v)
+		texts := []string{log.String()}
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+			texts = append(texts, fmt.Sprintf(verb, v))
+		}
+		for _, text := range texts {
+			for _, trace := range []string{secret, fmt.Sprintf("%x", secret), fmt.Sprint([]byte(secret))} {
+				if strings.Contains(text, trace) {
+					t.Errorf("%T is seen in %q", v, text)
+				}
+			}
+		}
+	}
+}

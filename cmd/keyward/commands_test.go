@@ -1,0 +1,261 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/keyward/keyward/api"
+	"github.com/keyward/keyward/internal/agefile"
+	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/fault"
+)
+
+func aKey() api.Key {
+	created := time.Date(2026, 3, 1, 8, 30, 0, 0, time.UTC)
+	return api.Key{
+		ID: "key-aaaa", ARN: "acs:kms:cn-hangzhou:1234567890123456:key/key-aaaa", Spec: "Aliyun_AES_256", Usage: "ENCRYPT/DECRYPT",
+		State: "PendingDeletion", Origin: "Aliyun_KMS", ProtectionLevel: "SOFTWARE", Description: "支付 reports", Creator: "1234567890123456",
+		CreatedAt: created, DeleteAt: created.AddDate(0, 1, 0), PrimaryVersion: "00000000-0000-4000-8000-000000000001", Versions: 2,
+		Rotation:   api.Rotation{Status: "Enabled", IntervalSeconds: 30 * 86400, LastAt: created, NextAt: created.AddDate(0, 0, 30)},
+		Protection: api.Protection{Enabled: true, Note: "production"}, Tags: map[string]string{"team": "支付", "app": "x"},
+	}
+}
+
+// What commands print, in both languages and in JSON, whose keys programs rely on.
+func TestOutput(t *testing.T) {
+	other := aKey()
+	other.ID, other.State, other.Description = "key-bb", "Enabled", "evil\x1b[2J\u202e\nname"
+	used := time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
+	answers := map[string]any{
+		"GET /v1/keys/alias~a":          aKey(),
+		"GET /v1/keys":                  api.KeyList{Keys: []api.Key{aKey(), other}, Total: 2},
+		"GET /v1/users":                 api.UserList{Users: []api.User{{Name: "admin", Kind: "user", Enabled: true, Policies: []string{"AdministratorAccess"}, Remark: "管理员", CreatedAt: used}}},
+		"GET /v1/access-keys":           api.AccessKeyList{AccessKeys: []api.AccessKey{{ID: "KWAKFAKE", User: "admin", Enabled: true, CreatedAt: used, LastUse: &api.LastUse{At: used, Source: "192.0.2.1", Action: "kms:Encrypt"}}}},
+		"POST /v1/users/ci/access-keys": api.IssuedAccessKey{AccessKey: api.AccessKey{ID: "KWAKNEW", User: "ci", Enabled: true, CreatedAt: used}, Secret: "kwsk_fake_new"},
+		"GET /v1/policies/p":            api.Policy{Name: "p", Document: "{\n\t\"Version\": \"1\"\n}\n", CreatedAt: used, UpdatedAt: used},
+		"GET /v1/audit/records":         api.AuditRecordList{Records: []api.AuditRecord{{Log: "keyward/n", Seq: 7, Time: used, Principal: "acs:ram::1:user/admin", Source: "192.0.2.1", Action: "kms:Encrypt", Resource: "acs:kms:r:1:key/key-aaaa", Result: "OK"}}},
+	}
+	for name, args := range map[string][]string{
+		"key-show": {"key", "show", "alias/a"}, "key-list": {"key", "list"}, "user-list": {"user", "list"},
+		"accesskey-list": {"accesskey", "list"}, "accesskey-create": {"accesskey", "create", "ci"},
+		"policy-show": {"policy", "show", "p"}, "audit-list": {"audit", "list"}, "tag-list": {"key", "tag", "list", "alias/a"},
+	} {
+		for _, form := range []struct {
+			lang   language
+			output string
+		}{{english, "table"}, {chinese, "table"}, {english, "json"}} {
+			s := newSession(t, form.lang)
+			s.answers = answers
+			if status := s.run(append(args, "-o", form.output)...); status != exitOK {
+				t.Errorf("%s: status %d: %s", name, status, &s.stderr)
+			}
+			suffix := string(form.lang)
+			if form.output == "json" {
+				suffix = "json"
+				if !json.Valid(s.stdout.Bytes()) || s.stderr.Len() > 0 {
+					t.Errorf("%s: it is not JSON alone: %s", name, &s.stderr)
+				}
+			}
+			golden(t, name+"."+suffix, s.stdout.String())
+		}
+	}
+}
+
+// Lists are asked for to their end.
+func TestPagesAreFollowed(t *testing.T) {
+	s := newSession(t, english)
+	s.answers["GET /v1/keys"] = api.KeyList{Keys: []api.Key{aKey()}, Total: 2, Next: "same"}
+	if status := s.run("key", "list"); status != exitLocal || len(s.requests) != 2 {
+		t.Errorf("status %d after %d requests: it must stop when a page repeats", status, len(s.requests))
+	}
+}
+
+func TestCreateKeyAsksForWhatTheFlagsSay(t *testing.T) {
+	s := newSession(t, english)
+	s.answers["POST /v1/keys"] = aKey()
+	s.answers["POST /v1/aliases"] = struct{}{}
+	if status := s.run("key", "create", "--spec", "Aliyun_SM4", "--alias", "alias/x", "--tag", "a=b=c", "--rotate-every", "30d", "--description", "d"); status != exitOK {
+		t.Fatalf("status %d: %s", status, &s.stderr)
+	}
+	want := []string{
+		`POST /v1/keys {"spec":"Aliyun_SM4","description":"d","rotation":{"enabled":true,"intervalSeconds":2592000},"tags":{"a":"b=c"}}`,
+		`POST /v1/aliases {"name":"alias/x","key":"key-aaaa"}`,
+	}
+	if diff := cmp.Diff(want, s.requests); diff != "" {
+		t.Error(diff)
+	}
+	delete(s.answers, "POST /v1/aliases")
+	if status := s.run("key", "create", "--alias", "alias/x"); status != exitServer || !strings.Contains(s.stdout.String(), "key-aaaa") {
+		t.Errorf("status %d, printed %q: a key without its alias must still be named", status, &s.stdout)
+	}
+}
+
+func TestConfirmation(t *testing.T) {
+	for _, test := range []struct {
+		name        string
+		interactive bool
+		typed       string
+		args        []string
+		deleted     bool
+	}{
+		{"typed", true, "key-aaaa\n", nil, true},
+		{"typed without an end", true, "key-aaaa", nil, true},
+		{"something else typed", true, "alias/a\n", nil, false},
+		{"nothing typed", true, "", nil, false},
+		{"nobody there", false, "key-aaaa\n", nil, false},
+		{"not to be asked", true, "key-aaaa\n", []string{"--no-input"}, false},
+		{"confirmed before", false, "", []string{"--yes"}, true},
+	} {
+		s := newSession(t, english)
+		s.interactive, s.in = test.interactive, strings.NewReader(test.typed)
+		s.answers["GET /v1/keys/alias~a"] = aKey()
+		s.answers["POST /v1/keys/key-aaaa/delete"] = struct{}{}
+		status := s.run(append([]string{"key", "delete", "alias/a", "--days", "9"}, test.args...)...)
+		deleted := len(s.requests) == 2 && s.requests[1] == `POST /v1/keys/key-aaaa/delete {"days":9}`
+		if deleted != test.deleted || (status == exitOK) != test.deleted {
+			t.Errorf("%s: status %d, requests %q", test.name, status, s.requests)
+		}
+	}
+}
+
+// A new access key's file is private, never replaces another, and is gone if there is no key.
+func TestAccessKeyFile(t *testing.T) {
+	s := newSession(t, english)
+	path := filepath.Join(s.home, "ci.env")
+	if status := s.run("accesskey", "create", "ci", "--out", path); status != exitServer {
+		t.Errorf("status %d", status)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("there is a file without a key: %v", err)
+	}
+	s.answers["POST /v1/users/ci/access-keys"] = api.IssuedAccessKey{AccessKey: api.AccessKey{ID: "KWAKNEW", User: "ci"}, Secret: "kwsk_fake_new"}
+	if status := s.run("accesskey", "create", "ci", "--out", path); status != exitOK || strings.Contains(s.stdout.String()+s.stderr.String(), "kwsk_") {
+		t.Errorf("status %d, shown: %s%s", status, &s.stdout, &s.stderr)
+	}
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Fatalf("%v, error %v", info, err)
+	}
+	content, err := os.ReadFile(path)
+	want := "ALIBABA_CLOUD_ACCESS_KEY_ID=KWAKNEW\nALIBABA_CLOUD_ACCESS_KEY_SECRET=kwsk_fake_new\n"
+	if err != nil || string(content) != want {
+		t.Errorf("it holds %q, error %v", content, err)
+	}
+	s.requests = nil
+	if status := s.run("accesskey", "create", "ci", "--out", path); status != exitLocal || len(s.requests) > 0 {
+		t.Errorf("status %d after %d requests: the file was there", status, len(s.requests))
+	}
+}
+
+func TestErrorsHaveTheirExitStatus(t *testing.T) {
+	s := newSession(t, english)
+	s.prepare(nil)
+	denied := problemOf(fault.NoPermission)
+	s.answers["GET /v1/whoami"] = denied
+	for _, test := range []struct {
+		err  error
+		want int
+	}{
+		{nil, 0},
+		{errors.New("a disk is full"), 1},
+		{&url.Error{Op: "Get", URL: "http://localhost", Err: errors.New("refused")}, 1},
+		{agefile.ErrDamaged, 1},
+		{&audit.TamperError{Log: "l", Where: "here"}, 3},
+		{errors.Join(&audit.TamperError{Log: "l", Where: "here"}, errors.New("closing")), 3},
+	} {
+		if got := s.report(test.err); got != test.want {
+			t.Errorf("%v: status %d, want %d", test.err, got, test.want)
+		}
+	}
+	if got := s.run("whoami"); got != exitServer {
+		t.Errorf("an answer of the server: status %d", got)
+	}
+	for _, args := range [][]string{
+		{"nothing"}, {"key", "nothing"}, {"key", "show"}, {"key", "show", "a", "b"}, {"key", "list", "--nothing"}, {"key", "list", "-o", "xml"},
+		{"key", "create", "--rotate-every", "soon"}, {"encrypt"}, {"audit", "prove"}, {"key", "create", "--tag", "novalue"}, {"accesskey", "expire", "x"},
+		{"user", "update", "x", "--enable", "--disable"}, {"help", "nothing"}, {"key", "create", "--spec"},
+	} {
+		if got := s.run(args...); got != exitLocal || s.stdout.Len() > 0 || !strings.HasPrefix(s.stderr.String(), "keyward: ") {
+			t.Errorf("%q: status %d, stdout %q, stderr %q", args, got, &s.stdout, &s.stderr)
+		}
+	}
+}
+
+func problemOf(kind fault.Kind) api.Problem {
+	return api.Problem{Status: http.StatusForbidden, Code: string(kind), Detail: "the particulars", RequestID: "REQUEST"}
+}
+
+// Every code of the server is explained, in both languages.
+func TestEveryCodeHasAdvice(t *testing.T) {
+	for _, kind := range fault.Kinds() {
+		a, ok := adviceOn(kind)
+		if !ok {
+			t.Errorf("%s has no advice", kind)
+			continue
+		}
+		both(t, string(kind)+" (what)", a.what.en, a.what.zh)
+		both(t, string(kind)+" (next)", a.next.en, a.next.zh)
+	}
+}
+
+func TestErrorsAreShown(t *testing.T) {
+	for _, lang := range []language{english, chinese} {
+		for _, output := range []string{"table", "json"} {
+			s := newSession(t, lang)
+			s.answers["GET /v1/whoami"] = problemOf(fault.NoPermission)
+			var all strings.Builder
+			for _, args := range [][]string{{"whoami"}, {"key", "shwo"}, {"key", "show"}, {"key", "list", "--accesskey-secret", "x"}, {"key", "delete", "k", "--days", "many"}, {"decrypt", filepath.Join("no", "file.kw")}} {
+				s.run(append([]string{"-o", output}, args...)...)
+				all.WriteString(s.stderr.String())
+				if output == "json" && !json.Valid(s.stderr.Bytes()) {
+					t.Errorf("%q: %s is not JSON", args, &s.stderr)
+				}
+			}
+			golden(t, "errors-"+output+"."+string(lang), all.String())
+		}
+	}
+}
+
+// A value given in the wrong place may be a secret, and is not repeated.
+func TestErrorsDoNotRepeatValues(t *testing.T) {
+	s := newSession(t, english)
+	for _, args := range [][]string{
+		{"key", "delete", "k", "--days", "kwsk_fake"}, {"key", "list", "--secret=kwsk_fake"}, {"key", "show", "k", "kwsk_fake"},
+		{"key", "verify", "k", "--signature", "kwsk_fake"}, {"key", "sign", "k", "--digest", "kwsk_fake"}, {"key", "rotate", "k", "--every", "kwsk_fake"},
+	} {
+		if s.run(args...); strings.Contains(s.stderr.String(), "kwsk_fake") {
+			t.Errorf("%q: %s", args, &s.stderr)
+		}
+	}
+}
+
+func TestLanguage(t *testing.T) {
+	for _, test := range []struct {
+		flag string
+		env  map[string]string
+		want language
+	}{
+		{"", nil, english},
+		{"", map[string]string{"LANG": "zh_CN.UTF-8"}, chinese},
+		{"", map[string]string{"LANG": "zh_TW.UTF-8"}, chinese},
+		{"", map[string]string{"LANG": "de_DE.UTF-8"}, english},
+		{"", map[string]string{"LANG": "zh_CN", "LC_ALL": "C"}, english},
+		{"", map[string]string{"LANG": "en_US", "LC_MESSAGES": "zh_CN"}, chinese},
+		{"", map[string]string{"LANG": "zh_CN", "KEYWARD_LANG": "en"}, english},
+		{"zh", map[string]string{"KEYWARD_LANG": "en"}, chinese},
+		{"en", map[string]string{"LANG": "zh_CN"}, english},
+	} {
+		if got := languageOf(test.flag, func(name string) string { return test.env[name] }); got != test.want {
+			t.Errorf("%q, %v: %s", test.flag, test.env, got)
+		}
+	}
+}

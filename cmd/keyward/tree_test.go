@@ -1,0 +1,165 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+	"unicode"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+func han(s string) bool {
+	return strings.ContainsFunc(s, func(r rune) bool { return unicode.Is(unicode.Han, r) })
+}
+
+// both checks a text in both languages: each is there, and in its own language.
+func both(t *testing.T, what, en, zh string) {
+	t.Helper()
+	if en == "" || zh == "" || han(en) || !han(zh) {
+		t.Errorf("%s: English %q, Chinese %q", what, en, zh)
+	}
+}
+
+func TestEveryCommandAndFlagSpeaksBothLanguages(t *testing.T) {
+	en, zh := newSession(t, english), newSession(t, chinese)
+	en.prepare(nil)
+	zh.prepare(nil)
+	commands, flags := 0, 0
+	var walk func(e, z *cobra.Command)
+	walk = func(e, z *cobra.Command) {
+		commands++
+		both(t, e.CommandPath(), e.Short, z.Short)
+		if e.Long != "" || z.Long != "" {
+			both(t, e.CommandPath()+" (long)", e.Long, z.Long)
+		}
+		if e.Example != z.Example {
+			t.Errorf("%s: the examples differ", e.CommandPath())
+		}
+		check := func(ef *pflag.Flag) {
+			flags++
+			zf := z.Flags().Lookup(ef.Name)
+			if zf == nil {
+				zf = z.PersistentFlags().Lookup(ef.Name)
+			}
+			if zf == nil {
+				t.Fatalf("%s --%s exists in English only", e.CommandPath(), ef.Name)
+			}
+			both(t, e.CommandPath()+" --"+ef.Name, ef.Usage, zf.Usage)
+		}
+		e.Flags().VisitAll(check)
+		e.PersistentFlags().VisitAll(check)
+		for i, child := range e.Commands() {
+			walk(child, z.Commands()[i])
+		}
+	}
+	walk(newRoot(&en.cli), newRoot(&zh.cli))
+	if commands < 60 || flags < 100 {
+		t.Errorf("only %d commands and %d flags were looked at", commands, flags)
+	}
+}
+
+// What is secret has no flag, for a command line is public on its machine.
+func TestNoFlagTakesASecret(t *testing.T) {
+	s := newSession(t, english)
+	secret := regexp.MustCompile(`secret|passphrase|password|token`)
+	var walk func(*cobra.Command)
+	walk = func(cmd *cobra.Command) {
+		check := func(f *pflag.Flag) {
+			if secret.MatchString(f.Name) && !strings.HasSuffix(f.Name, "-file") {
+				t.Errorf("%s --%s takes a secret", cmd.CommandPath(), f.Name)
+			}
+		}
+		cmd.Flags().VisitAll(check)
+		cmd.PersistentFlags().VisitAll(check)
+		for _, child := range cmd.Commands() {
+			walk(child)
+		}
+	}
+	walk(newRoot(&s.cli))
+}
+
+func TestHelp(t *testing.T) {
+	for _, lang := range []language{english, chinese} {
+		s := newSession(t, lang)
+		for name, args := range map[string][]string{"root": {}, "operator-init": {"operator", "init", "--help"}, "encrypt": {"help", "encrypt"}} {
+			if status := s.run(args...); status != exitOK {
+				t.Errorf("%v: status %d: %s", args, status, &s.stderr)
+			}
+			golden(t, "help-"+name+"."+string(lang), s.stdout.String())
+		}
+	}
+}
+
+func TestCompletionScripts(t *testing.T) {
+	s := newSession(t, english)
+	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
+		if status := s.run("completion", shell); status != exitOK || !strings.Contains(s.stdout.String(), "keyward") {
+			t.Errorf("%s: status %d, %d bytes", shell, status, s.stdout.Len())
+		}
+	}
+	if s.run("__complete", "key", "create", "--spec", ""); !strings.Contains(s.stdout.String(), "EC_SM2") {
+		t.Errorf("--spec completes to %q", &s.stdout)
+	}
+}
+
+const manual = "../../docs/cli.md"
+
+// docs/cli.md is its first part, which people write, and the reference, which this
+// test writes with -update.
+func TestManual(t *testing.T) {
+	const mark = "<!-- The rest is generated: go test ./cmd/keyward -run TestManual -update -->\n"
+	content, err := os.ReadFile(manual)
+	if err != nil {
+		t.Fatal(err)
+	}
+	prose, reference, found := strings.Cut(string(content), mark)
+	if !found {
+		t.Fatal("the mark of the generated part is missing")
+	}
+	var b strings.Builder
+	s := newSession(t, english)
+	s.prepare(nil)
+	root := newRoot(&s.cli)
+	fmt.Fprint(&b, "\n## Flags of every command\n\n```text\n")
+	var flags strings.Builder
+	s.flagHelp(&flags, "", root.PersistentFlags())
+	fmt.Fprintf(&b, "%s```\n", strings.TrimLeft(flags.String(), "\n"))
+	for _, group := range available(root) {
+		writeReference(&b, &s.cli, group)
+	}
+	if *update {
+		if err := os.WriteFile(manual, []byte(prose+mark+b.String()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if diff := cmp.Diff(reference, b.String()); diff != "" {
+		t.Errorf("docs/cli.md is not of this command tree; run the test with -update: %s", diff)
+	}
+}
+
+func writeReference(b *strings.Builder, c *cli, cmd *cobra.Command) {
+	children := available(cmd)
+	level := strings.Repeat("#", strings.Count(cmd.CommandPath(), " ")+1)
+	fmt.Fprintf(b, "\n%s %s\n\n", level, cmd.CommandPath())
+	about := cmd.Long
+	if about == "" {
+		about = cmd.Short + "."
+	}
+	fmt.Fprintf(b, "```text\n%s\n\n%s\n", about, c.useLine(cmd))
+	if len(children) == 0 {
+		c.flagHelp(b, "Flags:", ownFlags(cmd))
+	}
+	if cmd.Example != "" {
+		fmt.Fprintf(b, "\nExamples:\n%s\n", cmd.Example)
+	}
+	fmt.Fprint(b, "```\n")
+	for _, child := range children {
+		writeReference(b, c, child)
+	}
+}

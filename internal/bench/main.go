@@ -1,0 +1,229 @@
+// Command bench measures what keyward costs, against what such a server must cost.
+//
+// It builds the real binary, starts `keyward server` on each database, and beside it, in
+// processes of their own so that their CPU can be told apart, two limits that no design
+// gets past: (A) a bare net/http handler that answers a fixed JSON of the same size, and
+// (B) the same handler that first makes a record of 400 bytes durable, with group commit.
+// One load generator sends all of them the same signed requests, as Alibaba Cloud's SDK
+// sends them. They take turns of half a second, so that the noise of the machine hits
+// all alike: only the ratios of one run mean anything. Where a primitive is the limit
+// (RSA), it takes its turns too, without any server.
+//
+// The requests of a turn are signed before it begins, the answers are read without
+// package net/http, and every answer must be a success: one error ends the program
+// with status 1.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// A plan is what one run measures.
+type plan struct {
+	duration    time.Duration // measured time for each row of the table
+	connections []int
+	operations  []operation
+	databases   []string // "sqlite" or "postgres"
+}
+
+const (
+	warmUp           = time.Second            // for each row, before it is measured
+	turn             = 500 * time.Millisecond // of one contender
+	postgresVariable = "KEYWARD_TEST_POSTGRES"
+)
+
+func main() {
+	if len(os.Args) > 1 && os.Args[1] == limitCommand {
+		exit(serveLimit(os.Args[2:]))
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	p, err := parse(os.Args[1:])
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	if err == nil {
+		err = p.run(ctx)
+	}
+	exit(err)
+}
+
+func exit(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// parse reads the command line.
+func parse(args []string) (plan, error) {
+	databases := "sqlite"
+	if os.Getenv(postgresVariable) != "" {
+		databases = "sqlite,postgres"
+	}
+	f := flag.NewFlagSet("bench", flag.ContinueOnError)
+	duration := f.Duration("duration", 3*time.Second, "measured time for each row of the table")
+	connections := f.String("connections", "1,16,64,256", "keep-alive connections, each a closed loop")
+	names := f.String("operations", strings.Join(operationNames(), ","), "what to measure")
+	f.StringVar(&databases, "database", databases, "sqlite and postgres; postgres needs "+postgresVariable+", which ./scripts/with-postgres sets")
+	if err := f.Parse(args); err != nil {
+		return plan{}, err
+	}
+	p := plan{duration: *duration}
+	for name := range strings.SplitSeq(*names, ",") {
+		i := slices.IndexFunc(operations, func(o operation) bool { return o.name == name })
+		if i < 0 {
+			return plan{}, fmt.Errorf("there is no operation %q; choose from %s", name, strings.Join(operationNames(), ", "))
+		}
+		p.operations = append(p.operations, operations[i])
+	}
+	for text := range strings.SplitSeq(*connections, ",") {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 {
+			return plan{}, fmt.Errorf("%q is no number of connections", text)
+		}
+		p.connections = append(p.connections, n)
+	}
+	for name := range strings.SplitSeq(databases, ",") {
+		if name != "sqlite" && name != "postgres" {
+			return plan{}, fmt.Errorf("there is no database %q; choose from sqlite, postgres", name)
+		}
+		p.databases = append(p.databases, name)
+	}
+	return p, nil
+}
+
+// run measures everything and prints the table as it grows.
+func (p plan) run(ctx context.Context) (err error) {
+	dir, err := os.MkdirTemp("", "keyward-bench-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	binary := filepath.Join(dir, "keyward")
+	build := exec.CommandContext(ctx, "go", "build", "-o", binary, "github.com/keyward/keyward/cmd/keyward")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	build.Stderr = os.Stderr
+	if err := build.Run(); err != nil {
+		return fmt.Errorf("building keyward: %w", err)
+	}
+	var servers []*server
+	defer func() {
+		for _, s := range servers {
+			err = errors.Join(err, s.stop())
+		}
+	}()
+	for _, database := range p.databases {
+		s, err := startServer(ctx, binary, dir, database)
+		if err != nil {
+			return fmt.Errorf("starting keyward on %s: %w", database, err)
+		}
+		servers = append(servers, s)
+	}
+	fmt.Printf("%d cores, %s, %s/%s; %v for each row after %v of warm-up, in turns of %v\n\n%s",
+		runtime.NumCPU(), runtime.Version(), runtime.GOOS, runtime.GOARCH, p.duration, warmUp, turn, tableHead)
+	failures := 0
+	for _, o := range p.operations {
+		n, err := p.measure(ctx, dir, o, servers)
+		if err != nil {
+			return fmt.Errorf("measuring %s: %w", o.name, err)
+		}
+		failures += n
+	}
+	if failures > 0 {
+		return fmt.Errorf("%d requests failed", failures)
+	}
+	return nil
+}
+
+// measure prints an operation's rows and answers how many requests failed.
+func (p plan) measure(ctx context.Context, dir string, o operation, servers []*server) (failures int, err error) {
+	pools := make([]*pool, len(servers))
+	size := 0
+	for i, s := range servers {
+		pools[i] = &pool{form: s.form(o)}
+		if size, err = answerSize(pools[i], s.process.address); err != nil {
+			return 0, err
+		}
+	}
+	limits, err := startLimits(dir, size)
+	if err != nil {
+		return 0, err
+	}
+	defer func() {
+		for _, l := range limits {
+			err = errors.Join(err, l.stop())
+		}
+	}()
+	for _, connections := range p.connections {
+		field := make([]*contender, 0, len(limits)+len(servers)+1)
+		for _, l := range limits {
+			field = append(field, &contender{name: l.name, process: l.process, pool: pools[0]})
+		}
+		for i, s := range servers {
+			field = append(field, &contender{name: s.name, process: s.process, pool: pools[i]})
+		}
+		if o.primitive != nil {
+			work, err := o.primitive()
+			if err != nil {
+				return failures, err
+			}
+			field = append(field, &contender{name: primitiveName, process: process{pid: os.Getpid()}, work: work})
+		}
+		if err := p.compete(ctx, field, pools, connections); err != nil {
+			return failures, err
+		}
+		failures += printRows(os.Stdout, o.name, connections, field)
+	}
+	return failures, nil
+}
+
+// compete lets the contenders take turns.
+func (p plan) compete(ctx context.Context, field []*contender, pools []*pool, connections int) error {
+	for _, c := range field {
+		if err := c.enter(connections); err != nil {
+			return err
+		}
+		defer c.leave()
+	}
+	round := func(first int, length time.Duration) error {
+		for _, pool := range pools {
+			pool.sign(length)
+		}
+		for i := range field {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if err := field[(first+i)%len(field)].take(length); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if err := round(0, warmUp); err != nil {
+		return err
+	}
+	for _, c := range field {
+		c.result.forgetWarmUp()
+	}
+	for i := range max(1, int(p.duration/turn)) {
+		if err := round(i, min(turn, p.duration)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

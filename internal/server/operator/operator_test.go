@@ -1,0 +1,288 @@
+package operator_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/keyward/keyward/api"
+	"github.com/keyward/keyward/client"
+	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/iam"
+	"github.com/keyward/keyward/internal/material"
+	"github.com/keyward/keyward/internal/seal/sealtest"
+	"github.com/keyward/keyward/internal/server"
+	"github.com/keyward/keyward/internal/server/operator"
+	"github.com/keyward/keyward/internal/store/storetest"
+)
+
+const (
+	origin     = "keyward.test/node"
+	passphrase = "fake passphrase for tests"
+)
+
+var created = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+// A control keeps the contract of operator.Control with variables instead of keys.
+type control struct {
+	node        storetest.Node
+	initialized bool
+	sealed      bool
+	held        []material.Bytes // the passphrases that it was given
+	page        iam.Page         // that accounts were last listed by
+	exportFails error            // after the first bytes
+}
+
+func (c *control) Status(context.Context) (operator.Status, error) {
+	return operator.Status{
+		Initialized: c.initialized, Sealed: c.sealed, Version: "v1", Envelopes: 1, Node: "node",
+		Checkpoint: c.node.Log.Checkpoint(), PublicKey: "key",
+	}, nil
+}
+
+func (c *control) Initialize(ctx context.Context, p material.Bytes, account string) (iam.Founded, error) {
+	if c.initialized {
+		return iam.Founded{}, fault.ResourceExists.New("it is initialised")
+	}
+	if err := c.Unseal(ctx, p); err != nil {
+		return iam.Founded{}, err
+	}
+	c.initialized = true
+	return c.CreateAccount(ctx, account)
+}
+
+func (c *control) Unseal(_ context.Context, p material.Bytes) error {
+	c.held = append(c.held, p)
+	if !p.Equal(material.NewBytes([]byte(passphrase))) {
+		return fault.InvalidParameter.New("the passphrase is wrong")
+	}
+	c.sealed = false
+	return nil
+}
+
+func (c *control) Seal(context.Context) error {
+	c.sealed = true
+	return nil
+}
+
+func (c *control) CreateAccount(_ context.Context, name string) (iam.Founded, error) {
+	if c.sealed {
+		return iam.Founded{}, fault.Sealed.New("it is sealed")
+	}
+	return iam.Founded{
+		Account: iam.Account{ID: "1", Name: name},
+		Key:     iam.IssuedKey{AccessKey: iam.AccessKey{ID: "K", User: "admin"}, Secret: material.NewBytes([]byte("fake secret of " + name))},
+	}, nil
+}
+
+func (c *control) ListAccounts(_ context.Context, page iam.Page) (iam.List[iam.Account], error) {
+	c.page = page
+	return iam.List[iam.Account]{Items: []iam.Account{{ID: "1", Name: "Example", CreatedAt: created}}, Next: "1"}, nil
+}
+
+func (c *control) Prove(ctx context.Context, log string, seq int64) ([]byte, error) {
+	return audit.Prove(ctx, c.node.DB, log, seq)
+}
+
+func (c *control) Export(ctx context.Context, w io.Writer) error {
+	ids, err := c.node.DB.Logs(ctx)
+	if err != nil {
+		return err
+	}
+	return errors.Join(audit.Export(ctx, c.node.DB, ids[0], w), c.exportFails)
+}
+
+// A world is the API on a Unix socket, over a real audit log with one record.
+type world struct {
+	*control
+	*client.OperatorClient
+	log  strings.Builder
+	http *http.Client
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{control: &control{sealed: true}}
+	w.node = storetest.Start(t, storetest.Options{
+		URL: storetest.SQLite(t), Origin: origin, Keys: sealtest.Keyring(t), Now: time.Now, Changed: func(string, string) {},
+	})
+	rec := audit.NewRecord(&authz.Call{Time: time.Now(), Principal: authz.Principal{Account: "1", Kind: authz.Root}}, "kms:Encrypt")
+	rec.Result = audit.ResultOK
+	if err := w.node.Log.Append(t.Context(), rec); err != nil {
+		t.Fatal(err)
+	}
+	none := func() float64 { return 0 }
+	edge := &server.Edge{
+		Logger: slog.New(slog.NewTextHandler(&w.log, nil)), Now: time.Now,
+		Metrics: server.NewMetrics("test", server.Gauges{Sealed: none, AuditSize: none, TamperedRows: none}),
+	}
+	s := httptest.NewUnstartedServer(edge.Handle("operator", server.MaxBody, operator.New(w.control, w.node.DB)))
+	socket := filepath.Join(t.TempDir(), "operator.sock")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = s.Listener.Close() // of TCP, which is not wanted
+	s.Listener = l
+	s.Start()
+	t.Cleanup(s.Close)
+	w.OperatorClient = client.Operator(socket)
+	w.http = &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", socket)
+	}}}
+	return w
+}
+
+func must[T any](v T, err error) func(*testing.T) T {
+	return func(t *testing.T) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+func codeOf(err error) string {
+	var e *client.Error
+	if errors.As(err, &e) {
+		return e.Code
+	}
+	return fmt.Sprint(err)
+}
+
+func TestLifeOfAServer(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	if s := must(w.OperatorClient.Status(ctx))(t); s.Initialized || !s.Sealed {
+		t.Errorf("a new server is %+v", s)
+	}
+	if _, err := w.OperatorClient.CreateAccount(ctx, api.CreateAccountRequest{Name: "Early"}); codeOf(err) != "Sealed" {
+		t.Errorf("an account of a sealed server: %v", err)
+	}
+	f := must(w.OperatorClient.Initialize(ctx, api.InitializeRequest{Passphrase: []byte(passphrase), Account: "Example"}))(t)
+	if want := (api.FoundedAccount{AccountID: "1", UserName: "admin", AccessKeyID: "K", AccessKeySecret: "fake secret of Example"}); f != want {
+		t.Errorf("initialising answers another account")
+	}
+	if _, err := w.OperatorClient.Initialize(ctx, api.InitializeRequest{Passphrase: []byte(passphrase), Account: "Other"}); codeOf(err) != "ResourceExists" {
+		t.Errorf("a second time: %v", err)
+	}
+	want := api.OperatorStatus{
+		Initialized: true, Version: "v1", Envelopes: 1, Node: "node", AuditCheckpoint: string(w.node.Log.Checkpoint()), PublicKey: "key",
+	}
+	if diff := cmp.Diff(want, must(w.OperatorClient.Status(ctx))(t)); diff != "" {
+		t.Error(diff)
+	}
+	if err := w.OperatorClient.Seal(ctx); err != nil || !w.sealed {
+		t.Errorf("sealing: %v, sealed: %t", err, w.sealed)
+	}
+	if err := w.OperatorClient.Unseal(ctx, api.UnsealRequest{Passphrase: []byte("wrong")}); codeOf(err) != "InvalidParameter" || !w.sealed {
+		t.Errorf("a wrong passphrase: %v, sealed: %t", err, w.sealed)
+	}
+	if err := w.OperatorClient.Unseal(ctx, api.UnsealRequest{Passphrase: []byte(passphrase)}); err != nil || w.sealed {
+		t.Errorf("unsealing: %v, sealed: %t", err, w.sealed)
+	}
+	if f := must(w.OperatorClient.CreateAccount(ctx, api.CreateAccountRequest{Name: "Second"}))(t); f.AccessKeySecret != "fake secret of Second" {
+		t.Error("creating an account answers another one")
+	}
+	accounts := must(w.OperatorClient.ListAccounts(ctx, api.PageRequest{Limit: 1, Cursor: "0"}))(t)
+	if diff := cmp.Diff(api.AccountList{Accounts: []api.Account{{ID: "1", Name: "Example", CreatedAt: created}}, Next: "1"}, accounts); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff(iam.Page{After: "0", Limit: 1}, w.page); diff != "" {
+		t.Error(diff)
+	}
+	for i, p := range w.held {
+		if p.Len() != 0 {
+			t.Errorf("passphrase %d was not erased", i)
+		}
+	}
+	if log := w.log.String(); strings.Contains(log, passphrase) || strings.Contains(log, "fake secret") || !strings.Contains(log, "operation=Unseal") {
+		t.Errorf("the log is\n%s", log)
+	}
+}
+
+func TestAuditLogIsShownWhole(t *testing.T) {
+	w := newWorld(t)
+	logs := must(w.ListAuditLogs(t.Context()))(t).Logs
+	if len(logs) != 1 || logs[0].Origin != origin || logs[0].Size != 1 || logs[0].Checkpoint != string(w.node.Log.Checkpoint()) {
+		t.Fatalf("the logs are %+v", logs)
+	}
+	proof := must(w.ProveAuditRecord(t.Context(), api.AuditProofRequest{Log: origin, Seq: 0}))(t)
+	if entry, _, err := audit.VerifyProof([]byte(proof.Proof), logs[0].PublicKey); err != nil || entry.Account != "1" {
+		t.Errorf("the proof shows %+v: %v", entry, err)
+	}
+	if _, err := w.ProveAuditRecord(t.Context(), api.AuditProofRequest{Log: origin, Seq: 1}); codeOf(err) != "ResourceNotFound" {
+		t.Errorf("a record that is not there: %v", err)
+	}
+	var export strings.Builder
+	if err := w.ExportAudit(t.Context(), &export); err != nil {
+		t.Fatal(err)
+	}
+	reports := must(audit.VerifyExport(strings.NewReader(export.String()), func(_, claimed string) audit.Trust {
+		return audit.Trust{PublicKey: logs[0].PublicKey}
+	}))(t)
+	if len(reports) != 1 {
+		t.Errorf("the export has %d logs", len(reports))
+	}
+	w.exportFails = errors.New("the disk is gone")
+	if err := w.ExportAudit(t.Context(), io.Discard); err == nil {
+		t.Error("an export that failed on its way looks whole")
+	}
+}
+
+func TestBadInput(t *testing.T) {
+	w := newWorld(t)
+	for _, c := range []struct {
+		method, target, contentType, body string
+		status                            int
+		code                              string
+	}{
+		{"GET", "/v1/nothing", "", "", 404, "ActionNotFound"},
+		{"DELETE", "/v1/status", "", "", 404, "ActionNotFound"},
+		{"GET", "/v1/status?x=y", "", "", 400, "InvalidParameter"},
+		{"GET", "/v1/status", "application/json", "{}", 400, "InvalidParameter"},
+		{"GET", "/v1/accounts?limit=1&limit=2", "", "", 400, "InvalidParameter"},
+		{"GET", "/v1/accounts?limit=%zz", "", "", 400, "InvalidParameter"},
+		{"GET", "/v1/accounts?limit=x", "", "", 400, "InvalidParameter"},
+		{"GET", "/v1/audit/proof", "", "", 400, "MissingParameter"},
+		{"GET", "/v1/audit/proof?log=x&seq=0", "", "", 404, "ResourceNotFound"},
+		{"GET", "/v1/audit/logs?x=", "", "", 400, "InvalidParameter"},
+		{"GET", "/v1/audit/export?x=", "", "", 400, "InvalidParameter"},
+		{"GET", "/v1/audit/export", "application/json", "{}", 400, "InvalidParameter"},
+		{"POST", "/v1/init", "application/json", "{}", 400, "MissingParameter"},
+		{"POST", "/v1/init", "text/plain", `{"passphrase":"","account":"a"}`, 400, "InvalidParameter"},
+		{"POST", "/v1/unseal", "application/json", `{"passphrase":"plain text"}`, 400, "InvalidParameter"},
+		{"POST", "/v1/unseal?passphrase=eA==", "application/json", `{"passphrase":"eA=="}`, 400, "InvalidParameter"},
+		{"POST", "/v1/seal", "application/json", `{}`, 400, "InvalidParameter"},
+		{"POST", "/v1/accounts", "application/json", `{"name":1}`, 400, "InvalidParameter"},
+		{"POST", "/v1/unseal", "application/json", `{"passphrase":"` + strings.Repeat("A", server.MaxBody) + `"}`, 413, "TooLarge"},
+	} {
+		r := must(http.NewRequestWithContext(t.Context(), c.method, "http://operator"+c.target, strings.NewReader(c.body)))(t)
+		if c.contentType != "" {
+			r.Header.Set("Content-Type", c.contentType)
+		}
+		resp := must(w.http.Do(r))(t)
+		body := string(must(io.ReadAll(resp.Body))(t))
+		_ = resp.Body.Close() // it was read
+		if resp.StatusCode != c.status || !strings.Contains(body, `"code":"`+c.code+`"`) {
+			t.Errorf("%s %s %.60s: answered %d %s, want %d %s", c.method, c.target, c.body, resp.StatusCode, body, c.status, c.code)
+		}
+	}
+	if len(w.held) != 0 {
+		t.Error("a passphrase was tried")
+	}
+}
