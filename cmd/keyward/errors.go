@@ -108,7 +108,11 @@ func (c *cli) report(err error) int {
 		_ = encoder.Encode(map[string]failure{"error": f}) // there is nowhere left to report to
 		return f.status
 	}
-	fmt.Fprintf(c.err, c.t("keyward: %s\n", "keyward：%s\n"), printableLines(f.Message))
+	message := f.Message
+	if f.status == exitServer {
+		message = c.withCode(f)
+	}
+	fmt.Fprintf(c.err, c.t("keyward: %s\n", "keyward：%s\n"), printableLines(message))
 	if f.Next != "" {
 		fmt.Fprintf(c.err, c.t("  next: %s\n", "  下一步：%s\n"), f.Next)
 	}
@@ -117,6 +121,9 @@ func (c *cli) report(err error) int {
 	}
 	return f.status
 }
+
+// withCode puts an error's code, which documentation and logs name it by, before its text.
+func (c *cli) withCode(f failure) string { return f.Code + c.t(": ", "：") + f.Message }
 
 // printableLines makes every line of s printable.
 func printableLines(s string) string {
@@ -197,17 +204,14 @@ func (c *cli) fileFailure(err error) failure {
 
 // refusal says why none of a file's keys opened it.
 func (c *cli) refusal(refused *agefile.RefusedError) failure {
-	f := failure{status: exitLocal, Code: "Refused", Message: c.t("no key of the file may be used:", "文件的密钥都无法使用：")}
+	f := failure{status: exitLocal, Code: "Refused", Message: c.t("no key of the file opened it:", "文件的密钥都无法打开它：")}
 	for _, r := range refused.Refusals {
 		one := c.failureOf(r.Err)
-		f.Message += fmt.Sprintf("\n  %s: %s", r.KeyID, one.Message)
+		f.Message += "\n  " + r.KeyID + c.t(": ", "：") + c.withCode(one)
 		f.status = max(f.status, one.status)
 		if f.Next == "" {
 			f.Next, f.RequestID = one.Next, one.RequestID
 		}
-	}
-	if len(refused.Refusals) == 1 {
-		f.Code = c.failureOf(refused.Refusals[0].Err).Code
 	}
 	return f
 }
@@ -223,7 +227,7 @@ func (c *cli) answer(e *client.Error) failure {
 		f.Message = fmt.Sprintf(c.t("the answer (HTTP %d) is not one of keyward", "收到的应答（HTTP %d）不是来自 keyward"), e.Status)
 		f.Next = c.t("check the endpoint, and what stands before the server", "请检查服务器地址及其前面的代理")
 	case known && c.lang == chinese:
-		f.Message = fmt.Sprintf("%s（%s）：%s", a.what.zh, e.Code, e.Message)
+		f.Message = a.what.zh + "：" + e.Message
 		f.Next = a.next.zh
 	case known:
 		f.Next = a.next.en

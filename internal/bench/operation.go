@@ -1,29 +1,26 @@
 package main
 
 import (
-	"context"
 	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/base64"
-	"fmt"
 	"net/url"
 
 	"github.com/keyward/keyward/api"
-	"github.com/keyward/keyward/client"
 )
 
 // An operation is one row of the plan.
 type operation struct {
 	name   string // as the table calls it
 	action string // as the API calls it
-	params func(material) url.Values
+	params func(keyset) url.Values
 	// primitive makes the bare computation where that is what the operation costs.
 	primitive func() (func() error, error)
 }
 
-// material is what the operations of one server work with.
-type material struct {
+// A keyset is what the operations of one server work with.
+type keyset struct {
 	symmetric, p256, rsa api.Key
 	ciphertext           []byte // of payload
 }
@@ -32,20 +29,20 @@ type material struct {
 var payload = []byte("thirty-two bytes, and not secret")
 
 var operations = []operation{
-	{name: "Encrypt", action: "Encrypt", params: func(m material) url.Values {
-		return url.Values{"KeyId": {m.symmetric.ID}, "Plaintext": {encoded(payload)}}
+	{name: "Encrypt", action: "Encrypt", params: func(k keyset) url.Values {
+		return url.Values{"KeyId": {k.symmetric.ID}, "Plaintext": {encoded(payload)}}
 	}},
-	{name: "Decrypt", action: "Decrypt", params: func(m material) url.Values {
-		return url.Values{"CiphertextBlob": {encoded(m.ciphertext)}}
+	{name: "Decrypt", action: "Decrypt", params: func(k keyset) url.Values {
+		return url.Values{"CiphertextBlob": {encoded(k.ciphertext)}}
 	}},
-	{name: "GenerateDataKey", action: "GenerateDataKey", params: func(m material) url.Values {
-		return url.Values{"KeyId": {m.symmetric.ID}, "KeySpec": {"AES_256"}}
+	{name: "GenerateDataKey", action: "GenerateDataKey", params: func(k keyset) url.Values {
+		return url.Values{"KeyId": {k.symmetric.ID}, "KeySpec": {"AES_256"}}
 	}},
-	{name: "SignP256", action: "AsymmetricSign", params: func(m material) url.Values {
-		return signParams(m.p256, "ECDSA_SHA_256")
+	{name: "SignP256", action: "AsymmetricSign", params: func(k keyset) url.Values {
+		return signParams(k.p256, "ECDSA_SHA_256")
 	}},
-	{name: "SignRSA2048", action: "AsymmetricSign", primitive: signRSA, params: func(m material) url.Values {
-		return signParams(m.rsa, "RSA_PKCS1_SHA_256")
+	{name: "SignRSA2048", action: "AsymmetricSign", primitive: signRSA, params: func(k keyset) url.Values {
+		return signParams(k.rsa, "RSA_PKCS1_SHA_256")
 	}},
 }
 
@@ -72,33 +69,4 @@ func signRSA() (func() error, error) {
 		_, err := rsa.SignPKCS1v15(rand.Reader, key, crypto.SHA256, payload)
 		return err
 	}, nil
-}
-
-// prepare makes the keys, and a user who may use them but is not the root user, so that
-// policies are evaluated.
-func prepare(ctx context.Context, root *client.Client) (m material, caller api.IssuedAccessKey, err error) {
-	for _, k := range []struct {
-		key  *api.Key
-		spec string
-	}{{&m.symmetric, "Aliyun_AES_256"}, {&m.p256, "EC_P256"}, {&m.rsa, "RSA_2048"}} {
-		if *k.key, err = root.CreateKey(ctx, api.CreateKeyRequest{Spec: k.spec}); err != nil {
-			return material{}, api.IssuedAccessKey{}, fmt.Errorf("creating a key of spec %s: %w", k.spec, err)
-		}
-	}
-	out, err := root.Encrypt(ctx, api.EncryptRequest{Key: m.symmetric.ID, Plaintext: payload})
-	if err != nil {
-		return material{}, api.IssuedAccessKey{}, fmt.Errorf("encrypting: %w", err)
-	}
-	m.ciphertext = out.Ciphertext
-	const user = "bench"
-	if _, err := root.CreateUser(ctx, api.CreateUserRequest{Name: user}); err != nil {
-		return material{}, api.IssuedAccessKey{}, fmt.Errorf("creating the user: %w", err)
-	}
-	if err := root.AttachPolicy(ctx, user, "AliyunKMSCryptoUserAccess"); err != nil {
-		return material{}, api.IssuedAccessKey{}, fmt.Errorf("attaching the policy: %w", err)
-	}
-	if caller, err = root.CreateAccessKey(ctx, user, api.CreateAccessKeyRequest{}); err != nil {
-		return material{}, api.IssuedAccessKey{}, fmt.Errorf("creating the access key: %w", err)
-	}
-	return m, caller, nil
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"io"
+	"iter"
 	"net/http"
 	"strconv"
 	"strings"
@@ -21,10 +22,16 @@ import (
 // reads all of them in a row; finish answers it, or the name of a parameter that
 // nobody asked for.
 type values struct {
-	params authn.Params
+	params parameters
 	read   map[string]bool
 	dryRun bool
 	err    error
+}
+
+// parameters are an authenticated request's; authn.Params are some.
+type parameters interface {
+	Value(name string) (string, bool)
+	All() iter.Seq2[string, string]
 }
 
 // everywhere are parameters that clients send with every action.

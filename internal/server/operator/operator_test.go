@@ -109,7 +109,8 @@ func (c *control) Export(ctx context.Context, w io.Writer) error {
 type world struct {
 	*control
 	*client.OperatorClient
-	log  strings.Builder
+	log  strings.Builder // to be read when the server has stopped
+	stop func()
 	http *http.Client
 }
 
@@ -139,6 +140,7 @@ func newWorld(t *testing.T) *world {
 	s.Listener = l
 	s.Start()
 	t.Cleanup(s.Close)
+	w.stop = s.Close
 	w.OperatorClient = client.Operator(socket)
 	w.http = &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", socket)
@@ -210,6 +212,7 @@ func TestLifeOfAServer(t *testing.T) {
 			t.Errorf("passphrase %d was not erased", i)
 		}
 	}
+	w.stop()
 	if log := w.log.String(); strings.Contains(log, passphrase) || strings.Contains(log, "fake secret") || !strings.Contains(log, "operation=Unseal") {
 		t.Errorf("the log is\n%s", log)
 	}

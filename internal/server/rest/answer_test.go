@@ -305,7 +305,7 @@ func TestSecretsLeaveNoTrace(t *testing.T) {
 		_, p := do(t, w.sign(t, admin, raw{"POST", "/v1/crypto/encrypt", "application/json", []byte(body)}))
 		fmt.Fprintln(&problems, p)
 	}
-	traces := map[string]string{"the log": w.logged(), "the problems": problems.String(), "the audit log": fmt.Sprintf("%+v", w.records(t))}
+	traces := map[string]string{"the problems": problems.String(), "the audit log": fmt.Sprintf("%+v", w.records(t)), "the log": w.logged()}
 	for where, text := range traces {
 		for _, secret := range []string{canary, "Q0FOQVJZ", string(issued.Secret), admin.secret} {
 			if strings.Contains(text, secret) {

@@ -46,6 +46,7 @@ type world struct {
 	iam     *iam.Service
 	keys    *key.Service
 	limiter *server.Limiter
+	stop    func()
 	later   atomic.Int64 // nanoseconds by which the services' clock is ahead of the signatures'
 
 	mu  sync.Mutex // guards log
@@ -90,7 +91,7 @@ func newWorld(t testing.TB) *world {
 	}
 	s := httptest.NewServer(edge.Handle("rest", rest.MaxBody, handler))
 	t.Cleanup(s.Close)
-	w.url = s.URL
+	w.url, w.stop = s.URL, s.Close
 	return w
 }
 
@@ -103,7 +104,9 @@ func (w *world) Write(b []byte) (int, error) {
 	return w.log.Write(b)
 }
 
+// logged stops the server, so that every request has its line, and answers the log.
 func (w *world) logged() string {
+	w.stop()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.log.String()
