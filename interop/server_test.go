@@ -34,8 +34,8 @@ type options struct {
 // started again.
 type server struct {
 	options
-	dir     string // configuration, data and access keys
-	address string // host and port
+	dir     string      // configuration, data and access keys
+	address string      // host and port
 	process *os.Process // nil while it does not run
 	ended   chan error  // how the process ended
 	log     *journal

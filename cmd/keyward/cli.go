@@ -219,10 +219,15 @@ func interruptible(ctx context.Context, r io.Reader) io.Reader {
 	return pr
 }
 
-// homeFile answers the path of a file under the user's configuration directory.
+// homeFile answers the path of a file under the user's configuration directory, or ""
+// if it is not known where that is.
 func (c *cli) homeFile(name string) string {
 	if dir := c.getenv("XDG_CONFIG_HOME"); filepath.IsAbs(dir) {
 		return filepath.Join(dir, "keyward", name)
 	}
-	return filepath.Join(c.getenv("HOME"), ".config", "keyward", name)
+	home := c.getenv("HOME")
+	if !filepath.IsAbs(home) {
+		return ""
+	}
+	return filepath.Join(home, ".config", "keyward", name)
 }

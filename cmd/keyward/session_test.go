@@ -26,8 +26,10 @@ type session struct {
 	stderr   bytes.Buffer
 }
 
-func newSession(t *testing.T, lang language) *session {
-	s := &session{home: t.TempDir(), answers: map[string]any{}}
+func newSession(t *testing.T, lang language) *session { return newSessionIn(t.TempDir(), lang) }
+
+func newSessionIn(home string, lang language) *session {
+	s := &session{home: home, answers: map[string]any{}}
 	variables := map[string]string{"HOME": s.home, "KEYWARD_LANG": string(lang), envKeyID: "KWAKFAKE", envKeySecret: "kwsk_fake"}
 	s.cli = cli{
 		in: strings.NewReader(""), out: &s.stdout, err: &s.stderr, width: func() int { return 0 }, transport: s,

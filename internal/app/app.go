@@ -121,7 +121,11 @@ func serve(ctx context.Context, s *http.Server, l net.Listener) error {
 		defer cancel()
 		stopped <- s.Shutdown(patience)
 	})
-	err := s.Serve(l)
+	start := s.Serve
+	if s.TLSConfig != nil {
+		start = func(l net.Listener) error { return s.ServeTLS(l, "", "") } // TLSConfig has the certificate
+	}
+	err := start(l)
 	if stop() { // it ended by itself
 		return fmt.Errorf("serving: %w", err)
 	}
@@ -175,6 +179,7 @@ func newServer(h http.Handler) *http.Server {
 	return &http.Server{
 		Handler: h, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second,
 		WriteTimeout: 30 * time.Second, IdleTimeout: 60 * time.Second, MaxHeaderBytes: server.MaxURL + server.MaxHeader,
+		HTTP2:    &http.HTTP2Config{MaxConcurrentStreams: 100},
 		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug), // what strangers do to a connection is not worth a line
 	}
 }

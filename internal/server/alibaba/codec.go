@@ -5,9 +5,9 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/xml"
-	"io"
 	"iter"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -41,9 +41,12 @@ func (v *values) finish() error {
 	if v.err != nil {
 		return v.err
 	}
-	for name := range v.params.All() {
+	for name, value := range v.params.All() {
 		if !v.read[name] && !everywhere[name] {
 			return fault.InvalidParameter.New("The specified parameter %.64q is not valid: this action does not have it.", name)
+		}
+		if strings.Contains(value, "\x00") { // PostgreSQL keeps and compares no such text
+			return fault.InvalidParameter.New("The specified parameter %.64q is not valid. It must not have a null byte.", name)
 		}
 	}
 	return nil
@@ -98,9 +101,9 @@ func (v *values) integer(name string, absent int) int {
 
 func (v *values) boolean(name string) bool {
 	switch v.text(name) {
-	case "true", "True":
+	case "true":
 		return true
-	case "false", "False", "":
+	case "false", "":
 		return false
 	}
 	v.invalid(name, "It must be true or false.")
@@ -154,7 +157,7 @@ func (v *values) interval(name string) time.Duration {
 		unit = time.Minute
 	}
 	n, err := strconv.ParseUint(strings.TrimRight(s, "dhms"), 10, 31)
-	if err != nil || len(strings.TrimRight(s, "dhms")) != len(s)-1 || n > uint64(10*365*24*time.Hour/unit) {
+	if err != nil || n == 0 || len(strings.TrimRight(s, "dhms")) != len(s)-1 || n > uint64(10*365*24*time.Hour/unit) {
 		v.invalid(name, "It must be a whole number followed by d, h, m or s, such as 30d.")
 		return 0
 	}
@@ -195,7 +198,7 @@ func (v *values) pairs(name string, most int) []key.Tag {
 // tags reads a JSON list of {"TagKey","TagValue"}.
 func (v *values) tags(name string) []key.Tag {
 	var list []struct{ TagKey, TagValue string }
-	v.document(name, &list, `It must be a JSON list such as [{"TagKey":"team","TagValue":"pay"}].`)
+	v.document(name, &list, `It must be a JSON list such as [{"TagKey":"team","TagValue":"pay"}].`, "TagKey", "TagValue")
 	out := make([]key.Tag, len(list))
 	for i, t := range list {
 		out[i] = key.Tag{Key: t.TagKey, Value: t.TagValue}
@@ -203,21 +206,46 @@ func (v *values) tags(name string) []key.Tag {
 	return out
 }
 
-// document reads an optional parameter that is strict JSON.
-func (v *values) document(name string, into any, want string) {
+// document reads an optional parameter that is JSON, whose objects may have the members.
+func (v *values) document(name string, into any, want string, members ...string) {
 	s := v.text(name)
 	if s == "" {
 		return
 	}
-	d := json.NewDecoder(strings.NewReader(s))
-	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
-		v.invalid(name, want)
-		return
-	}
-	if _, err := d.Token(); err != io.EOF { //nolint:errorlint // Decoder answers it unwrapped
+	if json.Unmarshal([]byte(s), into) != nil || !exact(json.NewDecoder(strings.NewReader(s)), members) {
 		v.invalid(name, want)
 	}
+}
+
+// exact tells whether the objects of the next value in d have none but the members, each
+// once and spelt as here, and nothing in it is null, not Unicode (which package json turns
+// into U+FFFD) or a text that no database keeps. Package json lets all of that pass; it
+// must have taken the value before, which bounds the depth.
+func exact(d *json.Decoder, members []string) bool {
+	token, err := d.Token()
+	switch token {
+	case json.Delim('['):
+		for d.More() {
+			if !exact(d, members) {
+				return false
+			}
+		}
+	case json.Delim('{'):
+		seen := map[string]bool{}
+		for d.More() {
+			token, _ := d.Token()
+			name, _ := token.(string)
+			if seen[name] || !slices.Contains(members, name) || !exact(d, members) {
+				return false
+			}
+			seen[name] = true
+		}
+	default:
+		text, isText := token.(string)
+		return err == nil && isText && !strings.ContainsAny(text, "\x00\ufffd")
+	}
+	_, err = d.Token() // the end
+	return err == nil
 }
 
 // A response is an operation's answer. Its exported fields are the wire's members.

@@ -131,11 +131,16 @@ func (v *values) filter() (f key.Filter) {
 		Key    string
 		Values []string
 	}
-	v.document("Filters", &list, `It must be a JSON list such as [{"Key":"KeyState","Values":["Enabled"]}].`)
+	v.document("Filters", &list, `It must be a JSON list such as [{"Key":"KeyState","Values":["Enabled"]}].`, "Key", "Values")
 	if len(list) > 10 {
 		v.invalid("Filters", "It may have ten entries.")
 	}
+	seen := map[string]bool{}
 	for _, entry := range list {
+		if seen[entry.Key] {
+			v.invalid("Filters", "Each key may stand in one entry; it can have several values.")
+		}
+		seen[entry.Key] = true
 		if len(entry.Values) == 0 || len(entry.Values) > 100 {
 			v.invalid("Filters", "Each entry needs 1 to 100 values.")
 		}

@@ -24,6 +24,7 @@ import (
 )
 
 func TestCryptographyThereAndBack(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	c := w.client(t, w.account(t, "Owner"))
 	ctx := t.Context()
@@ -66,6 +67,7 @@ func TestCryptographyThereAndBack(t *testing.T) {
 }
 
 func TestListsGoOnWhereTheyEnded(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	admin := w.account(t, "Owner")
 	c := w.client(t, admin)
@@ -107,6 +109,7 @@ func TestListsGoOnWhereTheyEnded(t *testing.T) {
 }
 
 func TestAccountSeesItsOwnAuditRecordsOnly(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	a, b := w.account(t, "A"), w.account(t, "B")
 	k := must(w.client(t, a).CreateKey(t.Context(), api.CreateKeyRequest{}))(t)
@@ -135,6 +138,7 @@ func TestAccountSeesItsOwnAuditRecordsOnly(t *testing.T) {
 
 // A record of another account, one that is not there and one of no log look the same.
 func TestMissingRecordsLookAlike(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	a, b := w.account(t, "A"), w.account(t, "B")
 	theirs := must(w.client(t, a).ListAuditRecords(t.Context(), api.ListAuditRecordsRequest{Limit: 1}))(t).Records[0]
@@ -153,6 +157,7 @@ func TestMissingRecordsLookAlike(t *testing.T) {
 }
 
 func TestWrongSecretAndUnknownAccessKeyLookAlike(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	admin := w.account(t, "Owner")
 	wrong, unknown := admin, admin
@@ -178,6 +183,7 @@ func TestWrongSecretAndUnknownAccessKeyLookAlike(t *testing.T) {
 }
 
 func TestAccessKeysAreRefusedAtOnce(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	admin := w.account(t, "Owner")
 	user := w.user(t, admin, "bob")
@@ -217,6 +223,7 @@ func TestAccessKeysAreRefusedAtOnce(t *testing.T) {
 }
 
 func TestReplayIsRefused(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	admin := w.account(t, "Owner")
 	r := w.sign(t, admin, raw{"POST", "/v1/users", "application/json", []byte(`{"name":"bob"}`)})
@@ -235,6 +242,7 @@ func TestReplayIsRefused(t *testing.T) {
 }
 
 func TestThrottlingIsRecorded(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	admin := w.account(t, "Owner")
 	w.limiter.PerKey = 1
@@ -256,6 +264,7 @@ func TestThrottlingIsRecorded(t *testing.T) {
 }
 
 func TestNothingIsAnsweredThatIsNotRecorded(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	c := w.client(t, w.account(t, "Owner"))
 	k := must(c.CreateKey(t.Context(), api.CreateKeyRequest{}))(t)
@@ -273,6 +282,7 @@ func TestNothingIsAnsweredThatIsNotRecorded(t *testing.T) {
 }
 
 func TestSealedServerRefuses(t *testing.T) {
+	t.Parallel()
 	none := func() float64 { return 0 }
 	edge := &server.Edge{
 		Logger: testLogger(t), Now: time.Now,
@@ -290,6 +300,7 @@ func TestSealedServerRefuses(t *testing.T) {
 
 // What callers send and get secretly is in no log line, no audit record and no problem.
 func TestSecretsLeaveNoTrace(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	admin := w.account(t, "Owner")
 	c := w.client(t, admin)
@@ -305,7 +316,7 @@ func TestSecretsLeaveNoTrace(t *testing.T) {
 		_, p := do(t, w.sign(t, admin, raw{"POST", "/v1/crypto/encrypt", "application/json", []byte(body)}))
 		fmt.Fprintln(&problems, p)
 	}
-	traces := map[string]string{"the problems": problems.String(), "the audit log": fmt.Sprintf("%+v", w.records(t)), "the log": w.logged()}
+	traces := map[string]string{"the problems": problems.String(), "the audit log": fmt.Sprintf("%+v", w.records(t, 0)), "the log": w.logged()}
 	for where, text := range traces {
 		for _, secret := range []string{canary, "Q0FOQVJZ", string(issued.Secret), admin.secret} {
 			if strings.Contains(text, secret) {

@@ -18,6 +18,7 @@ import (
 )
 
 func TestEveryRouteNamesItsActionAndHasAClientMethod(t *testing.T) {
+	t.Parallel()
 	names := map[string]bool{}
 	for _, r := range rest.Routes() {
 		service, action, _ := strings.Cut(r.Action, ":")
@@ -38,19 +39,24 @@ func TestEveryRouteNamesItsActionAndHasAClientMethod(t *testing.T) {
 }
 
 func TestEveryRouteRefusesStrangers(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	for _, r := range rest.Routes() {
-		var resp *http.Response
-		var p api.Problem
-		w.during(t, func() {
-			resp, p = do(t, must(http.NewRequestWithContext(t.Context(), r.Method, w.url+pathOf(r.Pattern), nil))(t))
-		})
+		resp, p := do(t, must(http.NewRequestWithContext(t.Context(), r.Method, w.url+pathOf(r.Pattern), nil))(t))
 		if resp.StatusCode != http.StatusUnauthorized || p.Code != "IncompleteSignature" {
 			t.Errorf("%s without a signature: %d %s", r.Name, resp.StatusCode, p.Code)
 		}
 		if resp.Header.Get("WWW-Authenticate") != "ACS3-HMAC-SHA256" {
 			t.Errorf("%s: the answer does not say how to authenticate", r.Name)
 		}
+	}
+	for _, r := range w.records(t, 0) {
+		if r.Action != "keyward:Authenticate" || r.Result != "IncompleteSignature" || r.Account != "" {
+			t.Errorf("left %+v", r)
+		}
+	}
+	if w.size(t) == 0 {
+		t.Error("no refusal was recorded")
 	}
 }
 
@@ -260,6 +266,7 @@ func (s *scene) steps() []step {
 // the account who may do nothing, by another account's administrator, and by the
 // account's own. Each call leaves exactly one record, of the route's action.
 func TestEveryRoute(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	owner, stranger := w.account(t, "Owner"), w.account(t, "Stranger")
 	powerless := w.user(t, owner, "nobody")

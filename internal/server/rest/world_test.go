@@ -145,28 +145,36 @@ func (w *world) client(t testing.TB, as login) *client.Client {
 	return must(client.New(client.Config{Endpoint: w.url, AccessKeyID: as.id, AccessKeySecret: as.secret}))(t)
 }
 
-// records answers all audit records, oldest first.
-func (w *world) records(t testing.TB) []audit.Entry {
+// records answers the audit records from the one with the number first on.
+func (w *world) records(t testing.TB, first int64) []audit.Entry {
 	t.Helper()
-	var all []audit.Entry
-	err := w.node.DB.Batches(t.Context(), origin, 0, func(b audit.Batch) error {
+	var out []audit.Entry
+	err := w.node.DB.Batches(t.Context(), origin, first, func(b audit.Batch) error {
 		for leaf := range strings.Lines(string(b.Leaves)) {
-			all = append(all, must(audit.ParseEntry([]byte(leaf)))(t))
+			if e := must(audit.ParseEntry([]byte(leaf)))(t); e.Seq >= first {
+				out = append(out, e)
+			}
 		}
 		return nil
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return all
+	return out
 }
 
-// records of what happens while do runs.
+// size answers how many audit records there are.
+func (w *world) size(t testing.TB) int64 {
+	t.Helper()
+	return must(w.node.DB.Head(t.Context(), origin))(t).Size
+}
+
+// during answers the records of what happens while do runs.
 func (w *world) during(t testing.TB, do func()) []audit.Entry {
 	t.Helper()
-	before := len(w.records(t))
+	before := w.size(t)
 	do()
-	return w.records(t)[before:]
+	return w.records(t, before)
 }
 
 // codeOf answers the code of the server's refusal, "" for none.

@@ -1,0 +1,236 @@
+package app_test
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/keyward/keyward/internal/app"
+	"github.com/keyward/keyward/internal/config"
+	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/iam"
+	"github.com/keyward/keyward/internal/material"
+	"github.com/keyward/keyward/internal/seal/sealtest"
+	"github.com/keyward/keyward/internal/store/storetest"
+)
+
+func configure(t *testing.T, url string) config.Config {
+	t.Helper()
+	c := config.Default()
+	c.DataDir, c.Listen, c.Database = filepath.Join(t.TempDir(), "data"), "127.0.0.1:0", config.Database(url)
+	c.OperatorSocket = filepath.Join(storetest.ShortDir(t), "s")
+	if err := c.Complete(); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// A running is an App that runs until stop.
+type running struct {
+	*app.App
+	url  string
+	stop func() error
+}
+
+func run(t *testing.T, c config.Config) running {
+	t.Helper()
+	r := running{}
+	ready := make(chan string, 1)
+	r.App = app.New(app.Options{
+		Config: c, Logger: slog.New(slog.DiscardHandler), Version: "test", Now: time.Now, Cost: sealtest.Cost(),
+		Ready: func(_ context.Context, _ *app.App, address string) error { ready <- address; return nil },
+	})
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ended := make(chan error, 1)
+	go func() { ended <- r.Run(ctx) }()
+	stopped := false
+	r.stop = func() error {
+		if stopped {
+			return nil
+		}
+		stopped = true
+		cancel()
+		return <-ended
+	}
+	t.Cleanup(func() {
+		if err := r.stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	select {
+	case address := <-ready:
+		r.url = "http://" + address
+	case err := <-ended:
+		stopped = true
+		t.Fatal(err)
+	}
+	return r
+}
+
+func (r running) get(t *testing.T, path string) (int, string) {
+	t.Helper()
+	resp, err := http.Get(r.url + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, string(body)
+}
+
+func passphrase(s string) material.Bytes { return material.NewBytes([]byte(s)) }
+
+func TestSealUnseal(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		c := configure(t, url)
+		r := run(t, c)
+		ctx := t.Context()
+		sealed := func(when string) {
+			t.Helper()
+			if status, body := r.get(t, "/readyz"); status != 503 || body != "sealed\n" {
+				t.Errorf("%s: /readyz answers %d %q", when, status, body)
+			}
+			if status, body := r.get(t, "/?Action=DescribeRegions"); status != 503 || !strings.Contains(body, "ServiceUnavailableTemporary") {
+				t.Errorf("%s: the RPC API answers %d %s", when, status, body)
+			}
+			if status, body := r.get(t, "/v1/keys"); status != 503 || !strings.Contains(body, `"Sealed"`) {
+				t.Errorf("%s: the REST API answers %d %s", when, status, body)
+			}
+			if status, _ := r.get(t, "/healthz"); status != 200 {
+				t.Errorf("%s: /healthz answers %d", when, status)
+			}
+		}
+		sealed("before initialisation")
+		if err := r.Unseal(ctx, passphrase(sealtest.Passphrase)); !fault.Is(err, fault.StateConflict) {
+			t.Errorf("unsealing what is not initialised: %v", err)
+		}
+		if _, err := r.Initialize(ctx, passphrase(sealtest.Passphrase), "first"); err != nil {
+			t.Fatal(err)
+		}
+		if status, body := r.get(t, "/readyz"); status != 200 {
+			t.Errorf("initialised: /readyz answers %d %q", status, body)
+		}
+		if _, err := r.Initialize(ctx, passphrase(sealtest.Passphrase), "second"); !fault.Is(err, fault.StateConflict) {
+			t.Errorf("initialising again: %v", err)
+		}
+		if err := r.Seal(ctx); err != nil {
+			t.Fatal(err)
+		}
+		sealed("sealed")
+		before, err := r.Status(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Unseal(ctx, passphrase("not the passphrase")); !fault.Is(err, fault.NoPermission) {
+			t.Errorf("a wrong passphrase: %v", err)
+		}
+		sealed("after a wrong passphrase")
+		if after, err := r.Status(ctx); err != nil || after.Envelopes != before.Envelopes || !after.Initialized {
+			t.Errorf("a wrong passphrase changed the status to %+v, %v", after, err)
+		}
+		if err := r.Unseal(ctx, passphrase(sealtest.Passphrase)); err != nil {
+			t.Fatal(err)
+		}
+		accounts, err := r.ListAccounts(ctx, iam.Page{})
+		if err != nil || len(accounts.Items) != 1 || accounts.Items[0].Name != "first" {
+			t.Errorf("accounts after unsealing: %+v, %v", accounts, err)
+		}
+	})
+}
+
+func TestOneServerPerDataDirectory(t *testing.T) {
+	c := configure(t, "")
+	run(t, c)
+	second := app.New(app.Options{Config: c, Logger: slog.New(slog.DiscardHandler), Now: time.Now})
+	if err := second.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "another keyward") {
+		t.Errorf("a second server: %v", err)
+	}
+}
+
+func TestOpenDirectoriesAreRefused(t *testing.T) {
+	c := configure(t, "")
+	if err := os.Mkdir(c.DataDir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(c.DataDir, 0o755); err != nil { // whatever the umask is
+		t.Fatal(err)
+	}
+	a := app.New(app.Options{Config: c, Logger: slog.New(slog.DiscardHandler), Now: time.Now})
+	if err := a.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "chmod 700") {
+		t.Errorf("a data directory that others can enter: %v", err)
+	}
+}
+
+// A database that is older than what the node remembers is not served.
+func TestOlderDatabaseIsRefused(t *testing.T) {
+	c := configure(t, "")
+	r := run(t, c)
+	if _, err := r.Initialize(t.Context(), passphrase(sealtest.Passphrase), "first"); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	path := strings.TrimPrefix(string(c.Database), "sqlite:")
+	old, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r = run(t, c)
+	if err := r.Unseal(t.Context(), passphrase(sealtest.Passphrase)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.CreateAccount(t.Context(), "second"); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	for _, suffix := range []string{"-wal", "-shm"} {
+		if err := os.Remove(path + suffix); err != nil && !os.IsNotExist(err) {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(path, old, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r = run(t, c)
+	if err := r.Unseal(t.Context(), passphrase(sealtest.Passphrase)); err == nil || !strings.Contains(err.Error(), "rollback suspected") {
+		t.Errorf("an older database: %v", err)
+	}
+}
+
+func TestPrivateFiles(t *testing.T) {
+	c := configure(t, "")
+	r := run(t, c)
+	if _, err := r.Initialize(t.Context(), passphrase(sealtest.Passphrase), "first"); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{c.DataDir, filepath.Dir(c.OperatorSocket)} {
+		err := filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			info, err := d.Info()
+			if err != nil {
+				return err
+			}
+			if info.Mode().Perm()&0o077 != 0 {
+				t.Errorf("%s has mode %04o", path, info.Mode().Perm())
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,38 @@
+package interop_test
+
+import (
+	"net/http"
+	"testing"
+)
+
+// offered are the operations of this release.
+var offered = []string{
+	"CreateKey", "DescribeKey", "ListKeys", "UpdateKeyDescription", "EnableKey", "DisableKey", "ScheduleKeyDeletion",
+	"CancelKeyDeletion", "SetDeletionProtection", "CreateAlias", "UpdateAlias", "DeleteAlias", "ListAliases",
+	"ListAliasesByKeyId", "TagResource", "TagResources", "UntagResource", "UntagResources", "ListTagResources",
+	"ListResourceTags", "CreateKeyVersion", "DescribeKeyVersion", "ListKeyVersions", "UpdateRotationPolicy", "Encrypt",
+	"Decrypt", "ReEncrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext", "AsymmetricSign", "AsymmetricVerify",
+	"AsymmetricEncrypt", "AsymmetricDecrypt", "GetPublicKey", "DescribeRegions", "DescribeAccountKmsStatus",
+}
+
+// TestOffered calls every operation without parameters: each must be there.
+func TestOffered(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		a := s.account(t)
+		for _, action := range offered {
+			for _, sign := range []signer{rpc, acs3} {
+				for _, method := range []string{http.MethodGet, http.MethodPost} {
+					got := send(t, sign(a, call{action: action, method: method}))
+					if got.status != http.StatusOK && got.refusal != (refusal{400, missingParameter}) {
+						t.Errorf("%s %s answers %v", method, action, got.refusal)
+					}
+				}
+			}
+		}
+		for _, action := range []string{"CreateSecret", "createkey", "CreateKey ", "DropDatabase", "密钥", "../CreateKey"} {
+			if got := send(t, rpc(a, call{action: action})); got.refusal != (refusal{404, "InvalidAction.NotFound"}) {
+				t.Errorf("%q answers %v", action, got.refusal)
+			}
+		}
+	})
+}
