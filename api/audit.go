@@ -66,7 +66,7 @@ type AuditProofRequest struct {
 }
 
 // An AuditProof shows that a log holds a record. It is checked offline with the log's
-// public key: keyward audit verify --proof.
+// public key: keyward audit prove --check.
 type AuditProof struct {
 	Proof string `json:"proof"` // c2sp.org/tlog-proof@v1, with the record in it
 }

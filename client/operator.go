@@ -78,7 +78,8 @@ func (c *OperatorClient) ProveAuditRecord(ctx context.Context, in api.AuditProof
 }
 
 // ExportAudit writes every record of every log to w, as keyward audit verify reads
-// them. What is in w after an error is cut off and must not be kept as an export.
+// them; only ctx bounds how long that takes. What is in w after an error is cut off and
+// must not be kept as an export.
 func (c *OperatorClient) ExportAudit(ctx context.Context, w io.Writer) error {
 	export, err := c.server.open(ctx, "GET", at("audit", "export"), nil)
 	if err != nil {

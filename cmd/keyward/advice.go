@@ -35,6 +35,7 @@ var advices = map[fault.Kind]advice{
 	fault.AccessKeyInactive:    {text{"the access key is disabled or has expired", "访问密钥已禁用或已过期"}, text{"use another access key, or ask an administrator to enable it", "请使用其他访问密钥，或请管理员启用它"}},
 	fault.SecurityTokenInvalid: {text{"the session is not valid", "会话无效"}, text{"begin a new session", "请重新建立会话"}},
 	fault.NoPermission:         {text{"this is not permitted", "没有权限"}, text{"ask an administrator for a policy that allows it", "请管理员授予允许此操作的策略"}},
+	fault.WrongPassphrase:      {text{"the passphrase is wrong", "口令错误"}, text{"find the right one; nothing was changed, and trying again does no harm", "请找到正确的口令；没有做任何更改，可以重试"}},
 
 	fault.KeyNotFound:        {text{"there is no such key", "密钥不存在"}, text{`"keyward key list" shows the keys`, `用 "keyward key list" 查看密钥`}},
 	fault.KeyVersionNotFound: {text{"there is no such version of the key", "密钥版本不存在"}, text{`"keyward key versions" shows the versions`, `用 "keyward key versions" 查看密钥版本`}},
@@ -43,7 +44,6 @@ var advices = map[fault.Kind]advice{
 
 	fault.KeyDisabled:        {text{"the key is disabled", "密钥已禁用"}, text{`"keyward key enable" makes it usable`, `用 "keyward key enable" 启用密钥`}},
 	fault.KeyPendingDeletion: {text{"the key is about to be deleted", "密钥待删除"}, text{`"keyward key restore" keeps it`, `用 "keyward key restore" 取消删除`}},
-	fault.KeyPendingImport:   {text{"the key has no material yet", "密钥尚未导入密钥材料"}, text{"import its material", "请先导入密钥材料"}},
 	fault.StateConflict:      {text{"its state does not allow this", "当前状态不允许此操作"}, text{"the show command tells the state", "用 show 命令查看状态"}},
 	fault.AliasExists:        {text{"the alias is taken", "别名已存在"}, text{`"keyward key alias update" points it at another key`, `用 "keyward key alias update" 让它指向其他密钥`}},
 	fault.ResourceExists:     {text{"the name is taken", "名称已存在"}, text{"choose another name", "请使用其他名称"}},

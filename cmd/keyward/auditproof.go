@@ -54,7 +54,7 @@ func (s *logSource) open(ctx context.Context, cmd *cobra.Command) (*store.DB, er
 	} else if hasPassword(address) {
 		return nil, s.usage(cmd, "a password on a command line is seen by every user of the machine; set PGPASSWORD or PGPASSFILE", "命令行上的密码会被本机所有用户看到；请设置 PGPASSWORD 或 PGPASSFILE")
 	}
-	return store.Open(ctx, address)
+	return store.OpenReadOnly(ctx, address)
 }
 
 func hasPassword(address string) bool {

@@ -130,7 +130,7 @@ func TestSealUnseal(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := r.Unseal(ctx, passphrase("not the passphrase")); !fault.Is(err, fault.NoPermission) {
+		if err := r.Unseal(ctx, passphrase("not the passphrase")); !fault.Is(err, fault.WrongPassphrase) {
 			t.Errorf("a wrong passphrase: %v", err)
 		}
 		sealed("after a wrong passphrase")
@@ -232,5 +232,23 @@ func TestPrivateFiles(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+func TestOneServerPerNodeName(t *testing.T) {
+	url := storetest.Postgres(t)
+	first := run(t, configure(t, url))
+	if _, err := first.Initialize(t.Context(), passphrase(sealtest.Passphrase), "first"); err != nil {
+		t.Fatal(err)
+	}
+	second := run(t, configure(t, url))
+	if err := second.Unseal(t.Context(), passphrase(sealtest.Passphrase)); !fault.Is(err, fault.ResourceInUse) {
+		t.Errorf("a second server with the same name: %v", err)
+	}
+	if err := first.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if err := second.Unseal(t.Context(), passphrase(sealtest.Passphrase)); err != nil {
+		t.Errorf("after the first has stopped: %v", err)
 	}
 }

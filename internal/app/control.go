@@ -22,12 +22,12 @@ func (a *App) unsealAtStart(ctx context.Context) error {
 		return err
 	}
 	if len(envelopes) == 0 {
-		a.Logger.Warn("not initialised; run: keyward operator init")
+		a.Logger.Info("not initialised; run: keyward operator init")
 		return nil
 	}
 	passphrase, source, err := a.passphrase()
 	if fault.Is(err, fault.MissingParameter) {
-		a.Logger.Warn("sealed; run: keyward operator unseal")
+		a.Logger.Info("sealed; run: keyward operator unseal")
 		return nil
 	}
 	if err != nil {

@@ -54,6 +54,11 @@ func (a *App) startEngine(ctx context.Context, keyring *seal.Keyring) (_ *engine
 	if err := keyring.MemoryWarning(); err != nil {
 		a.Logger.Warn("key memory is not fully protected", "error", err)
 	}
+	unlock, err := a.db.LockNode(ctx, a.Config.Node)
+	if err != nil {
+		return nil, err
+	}
+	e.stops = append(e.stops, unlock)
 	if err := e.openLog(ctx, a); err != nil {
 		return nil, err
 	}

@@ -42,11 +42,21 @@ func (a *App) unsealed(choose func(*engine) server.Handler, refuse server.Handle
 func (a *App) ready(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
 	defer cancel()
-	status, text := http.StatusOK, "ready\n"
-	if a.gauge(func(*engine) float64 { return 0 }, 1) == 1 {
-		status, text = http.StatusServiceUnavailable, "sealed\n"
-	} else if err := a.db.Ping(ctx); err != nil {
-		status, text = http.StatusServiceUnavailable, "the database does not answer\n"
+	status, text := http.StatusServiceUnavailable, "ready\n"
+	switch err := a.with(func(e *engine) error {
+		if !e.log.Writable() {
+			return fault.AuditUnavailable.New("the audit log cannot be written")
+		}
+		return nil
+	}); {
+	case fault.Is(err, fault.Sealed):
+		text = "sealed\n"
+	case err != nil:
+		text = fault.Message(err) + "\n"
+	case a.db.Ping(ctx) != nil:
+		text = "the database does not answer\n"
+	default:
+		status = http.StatusOK
 	}
 	w.WriteHeader(status)
 	_, _ = w.Write([]byte(text))

@@ -3,6 +3,7 @@ package audit
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -35,6 +36,7 @@ type Log struct {
 	closed chan struct{}          // closed when Run has ended
 	head   atomic.Pointer[[]byte] // newest durable checkpoint
 	broken atomic.Pointer[error]  // why the log can never be written again by this process
+	failed atomic.Bool            // the last attempt to write failed
 
 	// The fields below belong to the goroutine of Run.
 	tree      frontier
@@ -186,6 +188,8 @@ func (l *Log) submit(p *pending) error {
 // Run is the writer. It returns when ctx ends, after writing what is queued.
 func (l *Log) Run(ctx context.Context) error {
 	defer close(l.closed)
+	probe := time.NewTicker(time.Second)
+	defer probe.Stop()
 	for {
 		first := l.held
 		l.held = nil
@@ -195,6 +199,9 @@ func (l *Log) Run(ctx context.Context) error {
 			default:
 				select {
 				case first = <-l.queue:
+				case <-probe.C:
+					l.probe()
+					continue
 				case <-ctx.Done():
 					return nil
 				}
@@ -204,6 +211,25 @@ func (l *Log) Run(ctx context.Context) error {
 			l.write(l.gather(first))
 		}
 	}
+}
+
+// Writable tells whether the last attempt to write succeeded. After a failure the
+// writer tries once a second by itself.
+func (l *Log) Writable() bool { return !l.failed.Load() && l.broken.Load() == nil }
+
+// probe finds out whether a log that failed can be written again, by writing something
+// that means nothing.
+func (l *Log) probe() {
+	if !l.failed.Load() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	err := l.store.Transact(ctx, func(tx Tx) error {
+		_, err := tx.Claim(ctx, [][]byte{[]byte(rand.Text()[:16])}, l.now())
+		return err
+	})
+	l.failed.Store(err != nil)
 }
 
 // gather adds to a plain record whatever other plain records are queued.
@@ -239,6 +265,7 @@ func (l *Log) write(batch []*pending) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := l.settle(ctx); err != nil {
+		l.failed.Store(true)
 		answer(fault.AuditUnavailable.Wrap(err, "the audit log cannot be written; nothing was done"))
 		return
 	}
@@ -259,6 +286,7 @@ func (l *Log) write(batch []*pending) {
 	}
 	if err != nil {
 		l.unsettled = true
+		l.failed.Store(true)
 		committed, settleErr := l.outcome(written)
 		if settleErr != nil || !committed {
 			answer(fault.AuditUnavailable.Wrap(errors.Join(err, settleErr), "the audit log could not be written; nothing was done; try again"))
@@ -267,6 +295,7 @@ func (l *Log) write(batch []*pending) {
 	}
 	// The batch is durable.
 	l.tree, l.at, l.unsettled = next, written.At, false
+	l.failed.Store(false)
 	l.head.Store(&written.Checkpoint)
 	for i, p := range batch {
 		p.rec.written = true

@@ -230,12 +230,15 @@ func TestEveryFailingStepRefuses(t *testing.T) {
 				if err != nil {
 					t.Errorf("a record that is durable was refused: %v", err)
 				}
-			} else if !fault.Is(err, fault.AuditUnavailable) {
-				t.Errorf("have %v, want AuditUnavailable", err)
+			} else if !fault.Is(err, fault.AuditUnavailable) || log.Writable() {
+				t.Errorf("have %v, want AuditUnavailable; writable %v", err, log.Writable())
 			}
 			failing = ""
 			if err := log.Append(t.Context(), record(3)); err != nil {
 				t.Errorf("after the failure: %v", err)
+			}
+			if !log.Writable() {
+				t.Error("the log is said to be failing after a success")
 			}
 			want := int64(2)
 			if step == "lost" {

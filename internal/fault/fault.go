@@ -44,6 +44,7 @@ const (
 	AccessKeyInactive    Kind = "AccessKeyInactive"
 	SecurityTokenInvalid Kind = "SecurityTokenInvalid"
 	NoPermission         Kind = "NoPermission"
+	WrongPassphrase      Kind = "WrongPassphrase"
 )
 
 // Something named by the caller does not exist. A thing that belongs to another
@@ -59,7 +60,6 @@ const (
 const (
 	KeyDisabled        Kind = "KeyDisabled"
 	KeyPendingDeletion Kind = "KeyPendingDeletion"
-	KeyPendingImport   Kind = "KeyPendingImport"
 	StateConflict      Kind = "StateConflict"
 	AliasExists        Kind = "AliasExists"
 	ResourceExists     Kind = "ResourceExists"
@@ -85,9 +85,9 @@ func Kinds() []Kind {
 		InvalidParameter, MissingParameter, InvalidTagKey, InvalidTagValue, DuplicateTagKey, InvalidCiphertext,
 		UnsupportedOperation, LimitExceeded, TooLarge, MethodNotAllowed, ActionNotFound, VersionNotSupported,
 		IncompleteSignature, SignatureMismatch, TimestampExpired, TimestampInvalid, NonceUsed,
-		AccessKeyNotFound, AccessKeyInactive, SecurityTokenInvalid, NoPermission,
+		AccessKeyNotFound, AccessKeyInactive, SecurityTokenInvalid, NoPermission, WrongPassphrase,
 		KeyNotFound, KeyVersionNotFound, AliasNotFound, ResourceNotFound,
-		KeyDisabled, KeyPendingDeletion, KeyPendingImport, StateConflict, AliasExists, ResourceExists, ResourceInUse, Changed,
+		KeyDisabled, KeyPendingDeletion, StateConflict, AliasExists, ResourceExists, ResourceInUse, Changed,
 		Throttled, Sealed, AuditUnavailable, Unavailable, Internal, DryRun,
 	}
 }

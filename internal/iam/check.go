@@ -23,12 +23,15 @@ func wellFormed(s string, max int, set string) bool {
 
 func consists(s, set string) bool { return strings.Trim(s, set) == "" }
 
-func validUserName(name string) bool   { return wellFormed(name, maxUserName, userCharacters) }
+// validUserName also refuses names of dots alone, which no path of an API can carry.
+func validUserName(name string) bool {
+	return wellFormed(name, maxUserName, userCharacters) && !consists(name, ".")
+}
 func validPolicyName(name string) bool { return wellFormed(name, maxPolicyName, policyCharacters) }
 
 func checkUserName(name string) error {
 	if !validUserName(name) {
-		return fault.InvalidParameter.New("a user name has 1 to %d characters, which are letters, digits or one of . _ @ -", maxUserName)
+		return fault.InvalidParameter.New("a user name has 1 to %d characters, which are letters, digits or one of . _ @ -, not dots alone", maxUserName)
 	}
 	return nil
 }
@@ -47,7 +50,7 @@ func checkNewUserName(name string) error {
 
 func checkAccountName(name string) error {
 	if !validUserName(name) {
-		return fault.InvalidParameter.New("an account name has 1 to %d characters, which are letters, digits or one of . _ @ -", maxUserName)
+		return fault.InvalidParameter.New("an account name has 1 to %d characters, which are letters, digits or one of . _ @ -, not dots alone", maxUserName)
 	}
 	return nil
 }

@@ -129,7 +129,7 @@ func openRoot(envelopes []Envelope, passphrase material.Bytes) (material.Bytes, 
 	case tried == 0:
 		return material.Bytes{}, fault.StateConflict.New("no root envelope of the store opens with a passphrase; use its own unseal provider")
 	default:
-		return material.Bytes{}, fault.NoPermission.New("the passphrase is wrong, or the root envelope was damaged; nothing was changed")
+		return material.Bytes{}, fault.WrongPassphrase.New("the passphrase is wrong, or the root envelope was damaged; nothing was changed")
 	}
 }
 

@@ -151,7 +151,7 @@ func TestUnsealRefusesWrongPassphrase(t *testing.T) {
 	store, _ := initialized(t)
 	for _, wrong := range []string{"", "another fake passphrase", sealtest.Passphrase + " ", sealtest.Passphrase[:len(sealtest.Passphrase)-1]} {
 		_, err := seal.Unseal(t.Context(), rowsOf(t, store), passphrase(wrong))
-		if !fault.Is(err, fault.NoPermission) || !strings.Contains(fault.Message(err), "passphrase is wrong") {
+		if !fault.Is(err, fault.WrongPassphrase) || !strings.Contains(fault.Message(err), "passphrase is wrong") {
 			t.Errorf("%q: %v", wrong, err)
 		}
 	}

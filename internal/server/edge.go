@@ -49,6 +49,7 @@ type Exchange struct {
 	operation string
 	result    string
 	principal string
+	err       error // what the caller is not told of
 }
 
 // Call makes the call of an authenticated principal.
@@ -68,6 +69,7 @@ func (x *Exchange) Note(operation string, err error) {
 	x.operation, x.result = operation, "OK"
 	if err != nil {
 		x.result = string(fault.KindOf(err))
+		x.err = err
 	}
 }
 
@@ -142,8 +144,16 @@ func (e *Edge) finish(w http.ResponseWriter, x *Exchange) {
 	}
 	took := e.Now().Sub(x.Received)
 	e.Metrics.observe(x, took)
+	source := ""
+	if x.Source.IsValid() { // a Unix socket has none
+		source = x.Source.String()
+	}
 	e.Logger.Info("request", "request", x.RequestID, "dialect", x.dialect, "operation", x.operation,
-		"result", x.result, "principal", x.principal, "source", x.Source.String(), "took", took)
+		"result", x.result, "principal", x.principal, "source", source, "ms", float64(took.Microseconds())/1000)
+	switch fault.KindOf(x.err) {
+	case fault.Internal, fault.Unavailable, fault.AuditUnavailable: // the operator must see why
+		e.Logger.Error("request failed", "request", x.RequestID, "operation", x.operation, "error", x.err)
+	}
 }
 
 // source answers the peer's address, or what the nearest untrusted hop is said to be

@@ -69,6 +69,27 @@ func Open(ctx context.Context, url string) (*DB, error) {
 	return db, nil
 }
 
+// OpenReadOnly opens a database to read it, as it is: nothing is created, migrated or
+// written. It serves verification, of a live database or of a copy.
+func OpenReadOnly(ctx context.Context, url string) (*DB, error) {
+	path, isFile := strings.CutPrefix(url, "sqlite:")
+	if !isFile {
+		db, err := openPostgres(url)
+		if err != nil {
+			return nil, err
+		}
+		return db, db.Ping(ctx)
+	}
+	if _, err := os.Stat(path); err != nil {
+		return nil, fmt.Errorf("opening store: %w", err)
+	}
+	pool, err := sql.Open("sqlite", fileURI(path)+"?mode=ro&_pragma=busy_timeout(5000)&_pragma=query_only(ON)")
+	if err != nil {
+		return nil, fmt.Errorf("opening store %q: %w", path, err)
+	}
+	return &DB{dialect: sqlite, url: url, write: pool, read: pool}, nil
+}
+
 // Close closes all connections.
 func (db *DB) Close() error {
 	if db.read == db.write {
@@ -91,7 +112,7 @@ func openSQLite(path string) (*DB, error) {
 		return nil, err
 	}
 	dsn := func(more string) string {
-		return "file:" + strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(path) +
+		return fileURI(path) +
 			"?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)" +
 			"&_pragma=foreign_keys(ON)&_pragma=case_sensitive_like(ON)" + more
 	}
@@ -107,6 +128,11 @@ func openSQLite(path string) (*DB, error) {
 	read.SetMaxOpenConns(readers)
 	read.SetMaxIdleConns(readers)
 	return &DB{dialect: sqlite, write: write, read: read}, nil
+}
+
+// fileURI names a file as SQLite's URIs do.
+func fileURI(path string) string {
+	return "file:" + strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(path)
 }
 
 // checkFile creates the database file privately, or refuses one that others can read.

@@ -37,6 +37,7 @@ var codes = map[fault.Kind]code{
 	fault.AccessKeyInactive:    {http.StatusForbidden, "InvalidAccessKeyId.Inactive"},
 	fault.SecurityTokenInvalid: {http.StatusBadRequest, "InvalidSecurityToken.Malformed"},
 	fault.NoPermission:         {http.StatusForbidden, "Forbidden.NoPermission"},
+	fault.WrongPassphrase:      {http.StatusForbidden, "Forbidden.NoPermission"},
 
 	fault.KeyNotFound:        {http.StatusNotFound, "Forbidden.KeyNotFound"},
 	fault.KeyVersionNotFound: {http.StatusNotFound, "Forbidden.KeyVersionNotFound"},
@@ -45,7 +46,6 @@ var codes = map[fault.Kind]code{
 
 	fault.KeyDisabled:        {http.StatusConflict, "Rejected.Disabled"},
 	fault.KeyPendingDeletion: {http.StatusConflict, "Rejected.PendingDeletion"},
-	fault.KeyPendingImport:   {http.StatusConflict, "Rejected.PendingImport"},
 	fault.StateConflict:      {http.StatusConflict, "Rejected.StateModifiedFailed"},
 	fault.AliasExists:        {http.StatusBadRequest, "AliasAlreadyExists"},
 	fault.ResourceExists:     {http.StatusConflict, "Rejected.ResourceExist"},

@@ -38,6 +38,7 @@ var statuses = map[fault.Kind]int{
 	fault.AccessKeyInactive:    http.StatusUnauthorized,
 	fault.SecurityTokenInvalid: http.StatusUnauthorized,
 	fault.NoPermission:         http.StatusForbidden,
+	fault.WrongPassphrase:      http.StatusForbidden,
 
 	fault.KeyNotFound:        http.StatusNotFound,
 	fault.KeyVersionNotFound: http.StatusNotFound,
@@ -46,7 +47,6 @@ var statuses = map[fault.Kind]int{
 
 	fault.KeyDisabled:        http.StatusConflict,
 	fault.KeyPendingDeletion: http.StatusConflict,
-	fault.KeyPendingImport:   http.StatusConflict,
 	fault.StateConflict:      http.StatusConflict,
 	fault.AliasExists:        http.StatusConflict,
 	fault.ResourceExists:     http.StatusConflict,
