@@ -1,0 +1,164 @@
+package interop_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	kms "github.com/alibabacloud-go/kms-20160120/v3/client"
+	"github.com/google/go-cmp/cmp"
+)
+
+// pastDays is how far the clock of the past is behind: more than the shortest rotation
+// interval and deletion window, which are seven days.
+const pastDays = 8
+
+// buildPast builds the program with a clock that is behind, and changes nothing else.
+func buildPast(t *testing.T) string {
+	t.Helper()
+	const file, clock = "../cmd/keyward/serve.go", "Now: time.Now}"
+	source := must(os.ReadFile(file))(t)
+	behind := "Now: func() time.Time { return time.Now().AddDate(0, 0, -8) }}"
+	patched := bytes.Replace(source, []byte(clock), []byte(behind), 1)
+	if bytes.Equal(source, patched) {
+		t.Fatalf("%s does not say %q any more", file, clock)
+	}
+	dir := t.TempDir()
+	replaced, overlay, program := filepath.Join(dir, "serve.go"), filepath.Join(dir, "overlay.json"), filepath.Join(dir, "keyward")
+	must(0, os.WriteFile(replaced, patched, 0o600))(t)
+	list := must(json.Marshal(map[string]any{"Replace": map[string]string{must(filepath.Abs(file))(t): replaced}}))(t)
+	must(0, os.WriteFile(overlay, list, 0o600))(t)
+	must(0, build(program, "-overlay", overlay))(t)
+	return program
+}
+
+// TestPast has a server of eight days ago begin what takes seven, and lets the released
+// one, started today, see it through: rotation, deletion, a new version by hand.
+func TestPast(t *testing.T) {
+	t.Parallel()
+	program := buildPast(t)
+	eachOwn(t, func(t *testing.T, o options) {
+		o.program = program
+		s := newServer(t, o)
+		a := s.account(t)
+		then := func(action string, params ...pair) answer {
+			t.Helper()
+			got := send(t, rpc(a, call{action: action, params: params, at: time.Now().AddDate(0, 0, -pastDays)}))
+			if got.refusal != ok {
+				t.Fatalf("%s answers %v", action, got.body)
+			}
+			return got
+		}
+		begin := func(params ...pair) handle {
+			t.Helper()
+			k := then("CreateKey", params...)
+			return handle{k.member(t, "KeyMetadata", "KeyId"), k.member(t, "KeyMetadata", "PrimaryKeyVersion"), k.member(t, "KeyMetadata", "Arn")}
+		}
+		rotates := []pair{{"EnableAutomaticRotation", "true"}, {"RotationInterval", "7d"}}
+		rotating, byHand, signing, suspended := begin(rotates...), begin(), begin(pair{"KeySpec", p256}), begin(rotates...)
+		gone, stays, saved := begin(), begin(), begin()
+		old := map[string]string{}
+		for _, k := range []handle{rotating, byHand, suspended} {
+			old[k.id] = then("Encrypt", pair{"KeyId", k.id}, pair{"Plaintext", *encoded("old")}).member(t, "CiphertextBlob")
+		}
+		then("DisableKey", pair{"KeyId", suspended.id})
+		then("ScheduleKeyDeletion", pair{"KeyId", gone.id}, pair{"PendingWindowInDays", "7"})
+		then("ScheduleKeyDeletion", pair{"KeyId", stays.id}, pair{"PendingWindowInDays", "9"})
+		then("ScheduleKeyDeletion", pair{"KeyId", saved.id}, pair{"PendingWindowInDays", "7"})
+		then("CancelKeyDeletion", pair{"KeyId", saved.id})
+		must(0, s.stop())(t)
+
+		s.program = world.program
+		s.restart(t)
+		c := a.sdk(t)
+		await(t, "the key is rotated", func() bool { return *describe(t, c, rotating.id).PrimaryKeyVersion != rotating.version })
+		await(t, "the key is deleted", func() bool {
+			return refusalOf(outcome(c.DescribeKey(&kms.DescribeKeyRequest{KeyId: &gone.id}))) == refusal{404, keyNotFound}
+		})
+		if m := describe(t, c, suspended.id); *m.PrimaryKeyVersion != suspended.version || *m.AutomaticRotation != "Suspended" {
+			t.Errorf("the disabled key is %v", m)
+		}
+		if stays, saved := describe(t, c, stays.id), describe(t, c, saved.id); *stays.KeyState != "PendingDeletion" || *saved.KeyState != "Enabled" {
+			t.Errorf("the key to be deleted tomorrow is %s, the one that was saved %s", *stays.KeyState, *saved.KeyState)
+		}
+		for _, k := range []handle{byHand, signing} {
+			v := must(c.CreateKeyVersion(&kms.CreateKeyVersionRequest{KeyId: &k.id}))(t).Body.KeyVersion
+			if *v.KeyId != k.id || *v.KeyVersionId == k.version {
+				t.Errorf("the new version is %v", v)
+			}
+			refused(c.CreateKeyVersion(&kms.CreateKeyVersionRequest{KeyId: &k.id}))(t, 400, unsupportedOperation)
+		}
+		must(c.EnableKey(&kms.EnableKeyRequest{KeyId: &suspended.id}))(t)
+		await(t, "the key that was disabled is rotated", func() bool { return *describe(t, c, suspended.id).PrimaryKeyVersion != suspended.version })
+		for _, k := range []handle{rotating, byHand, suspended} {
+			checkRotated(t, c, k, old[k.id])
+		}
+		checkOldSignature(t, c, signing)
+	})
+}
+
+// await waits for what the server does by itself.
+func await(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for late := time.After(time.Minute); !done(); {
+		select {
+		case <-tick.C:
+		case <-late:
+			t.Fatalf("waited a minute until %s", what)
+		}
+	}
+}
+
+// checkRotated checks a key that has got a second version: what was encrypted with the
+// first is decrypted with it, what is encrypted now takes the second.
+func checkRotated(t *testing.T, c *kms.Client, k handle, old string) {
+	t.Helper()
+	primary := *describe(t, c, k.id).PrimaryKeyVersion
+	opened := must(c.Decrypt(&kms.DecryptRequest{CiphertextBlob: &old}))(t).Body
+	if string(decoded(t, opened.Plaintext)) != "old" || *opened.KeyVersionId != k.version {
+		t.Errorf("what was encrypted with version %s is decrypted with %s", k.version, *opened.KeyVersionId)
+	}
+	if got := must(c.Encrypt(&kms.EncryptRequest{KeyId: &k.id, Plaintext: encoded("new")}))(t).Body; *got.KeyVersionId != primary || primary == k.version {
+		t.Errorf("encrypted with version %s, the primary one is %s", *got.KeyVersionId, primary)
+	}
+	moved := must(c.ReEncrypt(&kms.ReEncryptRequest{CiphertextBlob: &old, DestinationKeyId: &k.id}))(t).Body
+	if *moved.KeyVersionId != primary {
+		t.Errorf("re-encrypted with version %s", *moved.KeyVersionId)
+	}
+	list := must(c.ListKeyVersions(&kms.ListKeyVersionsRequest{KeyId: &k.id}))(t).Body
+	got := []string{}
+	for _, v := range list.KeyVersions.KeyVersion {
+		got = append(got, *v.KeyVersionId)
+		one := must(c.DescribeKeyVersion(&kms.DescribeKeyVersionRequest{KeyId: &k.id, KeyVersionId: v.KeyVersionId}))(t).Body.KeyVersion
+		if *one.CreationDate != *v.CreationDate || *one.KeyId != k.id {
+			t.Errorf("version %s is %v and %v", *v.KeyVersionId, v, one)
+		}
+	}
+	slices.Sort(got)
+	want := []string{k.version, primary}
+	slices.Sort(want)
+	if diff := cmp.Diff(want, got); diff != "" || *list.TotalCount != 2 {
+		t.Errorf("%d versions (-want +got):\n%s", *list.TotalCount, diff)
+	}
+}
+
+// checkOldSignature signs with each version of a key that has two.
+func checkOldSignature(t *testing.T, c *kms.Client, k handle) {
+	t.Helper()
+	var keys [][]byte
+	for _, v := range must(c.ListKeyVersions(&kms.ListKeyVersionsRequest{KeyId: &k.id}))(t).Body.KeyVersions.KeyVersion {
+		version := handle{id: k.id, version: *v.KeyVersionId, arn: k.arn}
+		der := publicKey(t, c, version)
+		signed(t, c, version, signing{p256, "ECDSA_SHA_256", der, verifyP256})
+		keys = append(keys, der)
+	}
+	if len(keys) != 2 || bytes.Equal(keys[0], keys[1]) {
+		t.Errorf("the key has %d versions, or two alike", len(keys))
+	}
+}
