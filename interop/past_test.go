@@ -39,7 +39,6 @@ func buildPast(t *testing.T) string {
 // TestPast has a server of eight days ago begin what takes seven, and lets the released
 // one, started today, see it through: rotation, deletion, a new version by hand.
 func TestPast(t *testing.T) {
-	t.Parallel()
 	program := buildPast(t)
 	eachOwn(t, func(t *testing.T, o options) {
 		o.program = program

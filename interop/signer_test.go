@@ -146,7 +146,7 @@ func signACS3(a account, r *http.Request) {
 
 // An answer is what came back over the wire.
 type answer struct {
-	refusal
+	refusal // zero if the call succeeded
 	body map[string]any
 }
 
@@ -163,8 +163,11 @@ func send(t testing.TB, r *http.Request) answer {
 	code, failed := out.body["Code"].(string)
 	message, _ := out.body["Message"].(string)
 	id, _ := out.body["RequestId"].(string)
-	if out.code = code; failed != (out.status != http.StatusOK) || failed && message == "" {
+	if failed == (out.status == http.StatusOK) || failed && message == "" {
 		t.Errorf("the answer has status %d and the body %s", out.status, content)
+	}
+	if out.code = code; out.status == http.StatusOK {
+		out.refusal = refusal{}
 	}
 	if !requestIDPattern.MatchString(id) || response.Header.Get("x-acs-request-id") != id {
 		t.Errorf("the answer has the request id %q in the body and %q in the header", id, response.Header.Get("x-acs-request-id"))

@@ -35,6 +35,8 @@ type DB struct {
 	url     string
 	write   *sql.DB // SQLite: its one writer connection; PostgreSQL: the pool
 	read    *sql.DB
+	hot     map[string]*sql.Stmt // what every batch of the audit log runs, prepared
+	claims  map[int]*sql.Stmt    // the claims of so many nonces, prepared
 }
 
 // A dialect is what differs between the two databases beside the DDL.
@@ -63,7 +65,7 @@ func Open(ctx context.Context, url string) (*DB, error) {
 		return nil, err
 	}
 	db.url = url
-	if err := db.migrate(ctx); err != nil {
+	if err := errors.Join(db.migrate(ctx), db.prepare(ctx)); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil

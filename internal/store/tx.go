@@ -41,9 +41,54 @@ func rollback(t *sql.Tx) error {
 	return nil
 }
 
+// The statements that every batch of the audit log runs.
+const (
+	moveHead    = `UPDATE audit_log SET size = $1, at = $2, checkpoint = $3 WHERE origin = $4 AND size = $5`
+	appendBatch = `INSERT INTO audit_batch (log, first, count, at, leaves, hashes) VALUES ($1, $2, $3, $4, $5, $6)`
+)
+
+// claimNonces answers the statement that inserts n nonces and answers those that are new.
+func claimNonces(n int) string {
+	var values strings.Builder
+	for i := range n {
+		if i > 0 {
+			values.WriteByte(',')
+		}
+		fmt.Fprintf(&values, "($%d,$%d)", 2*i+1, 2*i+2)
+	}
+	return `INSERT INTO nonce (digest, expires) VALUES ` + values.String() + ` ON CONFLICT DO NOTHING RETURNING digest`
+}
+
+// prepare prepares the hot statements, once for the life of the database.
+func (db *DB) prepare(ctx context.Context) error {
+	db.hot, db.claims = map[string]*sql.Stmt{}, map[int]*sql.Stmt{}
+	var errs []error
+	prepare := func(query string) *sql.Stmt {
+		stmt, err := db.write.PrepareContext(ctx, query)
+		errs = append(errs, err)
+		return stmt
+	}
+	for _, query := range []string{moveHead, appendBatch} {
+		db.hot[query] = prepare(query)
+	}
+	for _, n := range claimSizes {
+		db.claims[n] = prepare(claimNonces(n))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("preparing statements: %w", err)
+	}
+	return nil
+}
+
 // exec runs a statement and answers how many rows it touched.
 func (t *tx) exec(ctx context.Context, query string, args ...any) (int64, error) {
-	res, err := t.sql.ExecContext(ctx, query, args...)
+	var res sql.Result
+	var err error
+	if stmt, ok := t.db.hot[query]; ok {
+		res, err = t.sql.StmtContext(ctx, stmt).ExecContext(ctx, args...)
+	} else {
+		res, err = t.sql.ExecContext(ctx, query, args...)
+	}
 	if err != nil {
 		verb, _, _ := strings.Cut(query, "(")
 		return 0, fmt.Errorf("executing %.40q: %w", verb, err)
@@ -80,17 +125,11 @@ func (t *tx) Claim(ctx context.Context, nonces [][]byte, expires time.Time) ([]b
 }
 
 func (t *tx) claim(ctx context.Context, nonces [][]byte, expires int64, fresh map[string]bool) error {
-	var places strings.Builder
 	args := make([]any, 0, 2*len(nonces))
-	for i, nonce := range nonces {
-		if i > 0 {
-			places.WriteByte(',')
-		}
-		fmt.Fprintf(&places, "($%d,$%d)", 2*i+1, 2*i+2)
+	for _, nonce := range nonces {
 		args = append(args, nonce, expires)
 	}
-	rows, err := t.sql.QueryContext(ctx,
-		`INSERT INTO nonce (digest, expires) VALUES `+places.String()+` ON CONFLICT DO NOTHING RETURNING digest`, args...)
+	rows, err := t.sql.StmtContext(ctx, t.db.claims[len(nonces)]).QueryContext(ctx, args...)
 	if err != nil {
 		return err
 	}
@@ -108,7 +147,7 @@ func (t *tx) claim(ctx context.Context, nonces [][]byte, expires int64, fresh ma
 // Append implements audit.Tx. The guarded update of the log's head makes a second
 // writer of the same log fail instead of forking it.
 func (t *tx) Append(ctx context.Context, b audit.Batch) error {
-	n, err := t.exec(ctx, `UPDATE audit_log SET size = $1, at = $2, checkpoint = $3 WHERE origin = $4 AND size = $5`,
+	n, err := t.exec(ctx, moveHead,
 		b.First+b.Count, micros(b.At), b.Checkpoint, b.Log, b.First)
 	if err != nil {
 		return err
@@ -116,7 +155,7 @@ func (t *tx) Append(ctx context.Context, b audit.Batch) error {
 	if n != 1 {
 		return audit.ErrConflict
 	}
-	_, err = t.exec(ctx, `INSERT INTO audit_batch (log, first, count, at, leaves, hashes) VALUES ($1, $2, $3, $4, $5, $6)`,
+	_, err = t.exec(ctx, appendBatch,
 		b.Log, b.First, b.Count, micros(b.At), b.Leaves, b.Hashes)
 	if err != nil {
 		return err
