@@ -50,7 +50,7 @@ type App struct {
 
 	changing sync.Mutex // held while the server is unsealed or sealed
 
-	mu     sync.RWMutex // guards engine: held for reading by each request
+	mu     sync.RWMutex // guards engine
 	engine *engine      // nil while sealed
 }
 
@@ -66,13 +66,24 @@ func New(o Options) *App {
 	return a
 }
 
-func (a *App) gauge(read func(*engine) float64, sealed float64) float64 {
+// enterEngine answers the engine, if there is one, for as long as until leave is called.
+func (a *App) enterEngine() (e *engine, leave func()) {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
 	if a.engine == nil {
+		return nil, func() {}
+	}
+	a.engine.inFlight.Add(1)
+	return a.engine, a.engine.inFlight.Done
+}
+
+func (a *App) gauge(read func(*engine) float64, sealed float64) float64 {
+	e, leave := a.enterEngine()
+	defer leave()
+	if e == nil {
 		return sealed
 	}
-	return read(a.engine)
+	return read(e)
 }
 
 // Run serves until ctx ends, then drains and answers nil.

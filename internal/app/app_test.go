@@ -252,3 +252,18 @@ func TestOneServerPerNodeName(t *testing.T) {
 		t.Errorf("after the first has stopped: %v", err)
 	}
 }
+
+// Two servers on one embedded database would not hear of each other's changes.
+func TestOneServerPerEmbeddedDatabase(t *testing.T) {
+	url := storetest.SQLite(t)
+	first := run(t, configure(t, url))
+	if _, err := first.Initialize(t.Context(), passphrase(sealtest.Passphrase), "first"); err != nil {
+		t.Fatal(err)
+	}
+	c := configure(t, url)
+	c.Node = "node-2"
+	second := run(t, c)
+	if err := second.Unseal(t.Context(), passphrase(sealtest.Passphrase)); !fault.Is(err, fault.ResourceInUse) {
+		t.Errorf("a second server on the same file: %v", err)
+	}
+}

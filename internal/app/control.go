@@ -92,13 +92,14 @@ func (a *App) enter(ctx context.Context, open func() (*seal.Keyring, error)) err
 func (a *App) Seal(ctx context.Context) error {
 	a.changing.Lock()
 	defer a.changing.Unlock()
-	a.mu.Lock() // waits for the requests in flight
+	a.mu.Lock()
 	e := a.engine
-	a.engine = nil
+	a.engine = nil // from now on requests are refused
 	a.mu.Unlock()
 	if e == nil {
 		return nil
 	}
+	e.inFlight.Wait()
 	err := e.log.Append(ctx, operatorRecord(a.operatorCall(), "keyward:Seal"))
 	e.stop()
 	return err
@@ -176,12 +177,12 @@ func (a *App) Export(ctx context.Context, w io.Writer) error {
 
 // with runs fn with the engine, or answers that there is none.
 func (a *App) with(fn func(*engine) error) error {
-	a.mu.RLock()
-	defer a.mu.RUnlock()
-	if a.engine == nil {
+	e, leave := a.enterEngine()
+	defer leave()
+	if e == nil {
 		return fault.Sealed.New("the server is sealed; run: keyward operator unseal")
 	}
-	return fn(a.engine)
+	return fn(e)
 }
 
 // operatorCall is the call of whoever may open the operator's socket.

@@ -36,7 +36,8 @@ type engine struct {
 	alibaba  *alibaba.Dialect
 	rest     server.Handler
 
-	stops []func() // ends the running parts, in order
+	inFlight sync.WaitGroup // requests that use this engine
+	stops    []func()       // ends the running parts, in order
 }
 
 // checkpointFile is where a node keeps, outside the database, the newest head of its
@@ -97,8 +98,10 @@ func (e *engine) run(a *App, name string, part func(context.Context) error) {
 	e.stops = append(e.stops, func() { cancel(); done.Wait() })
 }
 
-// stop ends every part, the last started first, drops what is cached and erases the keyring.
+// stop waits for the requests in flight, ends every part, the last started first, drops
+// what is cached and erases the keyring.
 func (e *engine) stop() {
+	e.inFlight.Wait()
 	for i := len(e.stops) - 1; i >= 0; i-- {
 		e.stops[i]()
 	}
@@ -132,6 +135,7 @@ func (e *engine) openLog(ctx context.Context, a *App) error {
 	e.identity = id
 	e.log, err = audit.Open(ctx, audit.Options{
 		Store: a.db, Origin: origin, PrivateKey: string(private.Expose()), PublicKey: id.PublicKey, Remembered: remembered, Now: a.Now,
+		Surprised: func() { e.changed("", "") },
 	})
 	return err
 }

@@ -28,13 +28,13 @@ func (a *App) handler() http.Handler {
 // the server is sealed. A request in flight keeps the engine from being stopped.
 func (a *App) unsealed(choose func(*engine) server.Handler, refuse server.Handler) server.Handler {
 	return func(w http.ResponseWriter, r *http.Request, x *server.Exchange, err error) {
-		a.mu.RLock()
-		defer a.mu.RUnlock()
-		if a.engine == nil {
+		e, leave := a.enterEngine()
+		defer leave()
+		if e == nil {
 			refuse(w, r, x, fault.Sealed.New("the server is sealed; its operator must run: keyward operator unseal"))
 			return
 		}
-		choose(a.engine)(w, r, x, err)
+		choose(e)(w, r, x, err)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 )
 
 // An export is text: for each log one header line, then its leaves, one a line. It
@@ -97,7 +98,7 @@ func verifySection(in *bufio.Reader, header []byte, trust func(log, claimedKey s
 		if err != nil {
 			return Report{}, err
 		}
-		if _, err := p.leaf(leaf); err != nil {
+		if _, err := p.leaf(leaf, time.Time{}); err != nil {
 			return Report{}, err
 		}
 	}

@@ -27,10 +27,12 @@ const (
 // the callers when that is durable (group commit). Mutations pass through it too,
 // each in a transaction of its own. All other methods may be called concurrently.
 type Log struct {
-	store  Store
-	origin string
-	signer note.Signer
-	now    func() time.Time
+	store     Store
+	origin    string
+	signer    note.Signer
+	publicKey string
+	now       func() time.Time
+	surprised func()
 
 	queue  chan *pending
 	closed chan struct{}          // closed when Run has ended
@@ -67,6 +69,9 @@ type Options struct {
 	PublicKey  string           // note verifier key
 	Remembered []byte           // newest checkpoint that this node kept outside the store, or nil
 	Now        func() time.Time // clock
+	// Surprised is called when it turns out that a commit which was answered as failed
+	// took effect after all: whatever is cached may be wrong. May be nil.
+	Surprised func()
 }
 
 // Open reads where the log stands and verifies that it continues what this node
@@ -78,7 +83,7 @@ func Open(ctx context.Context, o Options) (*Log, error) {
 		return nil, fmt.Errorf("opening audit log: reading its key: %w", err)
 	}
 	l := &Log{
-		store: o.Store, origin: o.Origin, signer: signer, now: o.Now,
+		store: o.Store, origin: o.Origin, signer: signer, publicKey: o.PublicKey, now: o.Now, surprised: o.Surprised,
 		queue: make(chan *pending, maxQueue), closed: make(chan struct{}),
 	}
 	head, err := o.Store.Head(ctx, o.Origin)
@@ -225,11 +230,15 @@ func (l *Log) probe() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	err := l.store.Transact(ctx, func(tx Tx) error {
+	l.failed.Store(l.touch(ctx) != nil)
+}
+
+// touch commits a transaction that means nothing.
+func (l *Log) touch(ctx context.Context) error {
+	return l.store.Transact(ctx, func(tx Tx) error {
 		_, err := tx.Claim(ctx, [][]byte{[]byte(rand.Text()[:16])}, l.now())
 		return err
 	})
-	l.failed.Store(err != nil)
 }
 
 // gather adds to a plain record whatever other plain records are queued.
@@ -266,7 +275,7 @@ func (l *Log) write(batch []*pending) {
 	defer cancel()
 	if err := l.settle(ctx); err != nil {
 		l.failed.Store(true)
-		answer(fault.AuditUnavailable.Wrap(err, "the audit log cannot be written; nothing was done"))
+		answer(fault.AuditUnavailable.Wrap(err, "the audit log cannot be written; nothing was done; try again"))
 		return
 	}
 	refused := make([]bool, len(batch))
@@ -289,7 +298,7 @@ func (l *Log) write(batch []*pending) {
 		l.failed.Store(true)
 		committed, settleErr := l.outcome(written)
 		if settleErr != nil || !committed {
-			answer(fault.AuditUnavailable.Wrap(errors.Join(err, settleErr), "the audit log could not be written; nothing was done; try again"))
+			answer(fault.AuditUnavailable.Wrap(errors.Join(err, settleErr), "the audit log could not be written, and it is not certain that nothing was done; look before you try again"))
 			return
 		}
 	}
@@ -319,9 +328,9 @@ func (l *Log) stage(ctx context.Context, tx Tx, batch []*pending, refused []bool
 	if err := l.claim(ctx, tx, batch, refused); err != nil {
 		return Batch{}, err
 	}
-	now := l.now().UTC()
+	now := l.now().UTC().Truncate(time.Microsecond)
 	if now.Before(l.at) {
-		now = l.at
+		now = l.at // the clock was set back
 	}
 	out := Batch{Log: l.origin, First: next.size, Count: int64(len(batch)), At: now}
 	var hashes []tlog.Hash
@@ -337,8 +346,9 @@ func (l *Log) stage(ctx context.Context, tx Tx, batch []*pending, refused []bool
 			p.rec.Effects = effects
 		}
 		start := len(out.Leaves)
+		p.rec.Time = now
 		out.Leaves = p.rec.appendLeaf(out.Leaves, l.origin, next.size)
-		if len(out.Leaves)-start > maxLeaf {
+		if p.change != nil && len(out.Leaves)-start > maxLeaf {
 			return Batch{}, &changeError{fault.LimitExceeded.New("the operation touches too much for one audit record; split it")}
 		}
 		hashes = next.add(out.Leaves[start:], hashes)
@@ -375,7 +385,8 @@ func (l *Log) claim(ctx context.Context, tx Tx, batch []*pending, refused []bool
 }
 
 // settle makes sure, after a commit of unknown outcome, that memory and store agree
-// again before anything else is written.
+// again before anything else is written. The store may have what was answered as
+// failed, but nothing else than a continuation of what this process has signed.
 func (l *Log) settle(ctx context.Context) error {
 	if broken := l.broken.Load(); broken != nil {
 		return *broken
@@ -387,16 +398,47 @@ func (l *Log) settle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	tree, err := loadFrontier(head.Size, storedHashes{ctx, l.store, l.origin})
+	hashes := storedHashes{ctx, l.store, l.origin}
+	tree, err := loadFrontier(head.Size, hashes)
 	if err != nil {
 		return err
 	}
+	if err := l.extends(head, tree, hashes); err != nil {
+		l.broken.Store(&err)
+		return err
+	}
+	grown := head.Size > l.tree.size
 	l.tree, l.at, l.unsettled = tree, head.At, false
 	l.head.Store(&head.Checkpoint)
+	if grown {
+		// What the waiting operations saw may have been out of date: they must look again.
+		if l.surprised != nil {
+			l.surprised()
+		}
+		return errors.New("a commit that had seemed to fail took effect")
+	}
 	return nil
 }
 
-// outcome tells whether a batch whose commit answered an error is in the store.
+// extends proves that the store's log is signed by this log's key and contains the
+// newest head that this process knows of.
+func (l *Log) extends(head Head, tree frontier, hashes tlog.HashReader) error {
+	if head.Size > 0 {
+		c, err := OpenCheckpoint(head.Checkpoint, l.publicKey)
+		if err != nil {
+			return err
+		}
+		if c.Size != head.Size || c.Root != tree.root() {
+			return fmt.Errorf("writing audit log %q: its records do not agree with its signed head; run `keyward audit verify`", l.origin)
+		}
+	}
+	if known := l.Checkpoint(); len(known) > 0 {
+		return continues(known, l.publicKey, head.Size, hashes)
+	}
+	return nil
+}
+
+// outcome tells whether a batch whose commit answered an error is durable all the same.
 func (l *Log) outcome(b Batch) (bool, error) {
 	if b.Checkpoint == nil {
 		return false, nil
@@ -404,15 +446,12 @@ func (l *Log) outcome(b Batch) (bool, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	head, err := l.store.Head(ctx, l.origin)
-	if err != nil {
+	if err != nil || !bytes.Equal(head.Checkpoint, b.Checkpoint) {
 		return false, err
 	}
-	if head.Size > l.tree.size && !bytes.Equal(head.Checkpoint, b.Checkpoint) {
-		err := fmt.Errorf("writing audit log %q: %w; give each node its own name", l.origin, ErrConflict)
-		l.broken.Store(&err)
-		return false, err
-	}
-	return bytes.Equal(head.Checkpoint, b.Checkpoint), nil
+	// It is visible. It is durable, also on a synchronous replica, once a later
+	// transaction has been committed.
+	return true, l.touch(ctx)
 }
 
 // storedHashes lets tlog read a log's hashes from its store.

@@ -1,12 +1,14 @@
 package audit
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/keyward/keyward/internal/fault"
 )
@@ -66,7 +68,7 @@ func List(ctx context.Context, r Reader, q Query) ([]Entry, string, error) {
 				out = append(out, e)
 			}
 		}
-		past := q.Oldest && !q.To.IsZero() && b.At.After(q.To.Add(time.Minute)) ||
+		past := q.Oldest && !q.To.IsZero() && !b.At.Before(q.To) ||
 			!q.Oldest && !q.From.IsZero() && b.At.Before(q.From)
 		return !past, nil
 	})
@@ -83,8 +85,7 @@ func (q Query) start() (Position, int, error) {
 	case q.Oldest:
 		return Position{At: q.From}, 0, nil
 	case !q.To.IsZero():
-		// A batch is dated when it is written, up to a few seconds after its records began.
-		return Position{At: q.To.Add(time.Minute)}, 0, nil
+		return Position{At: q.To}, 0, nil
 	default:
 		return Position{At: time.UnixMicro(1 << 60)}, 0, nil
 	}
@@ -112,7 +113,7 @@ func parseCursor(s string) (Position, int, error) {
 	}
 	raw, err := base64.RawURLEncoding.DecodeString(s)
 	parts := strings.SplitN(string(raw), " ", 4)
-	if err != nil || len(parts) != 4 {
+	if err != nil || len(parts) != 4 || !utf8.Valid(raw) || bytes.IndexByte(raw, 0) >= 0 {
 		return bad()
 	}
 	var n [3]int64

@@ -22,6 +22,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -32,8 +33,9 @@ import (
 const (
 	formatVersion = 1
 	maxLeaf       = 64 << 10 // bytes of one leaf, the limit of c2sp.org/tlog-tiles
-	maxParam      = 256      // bytes of one parameter value
-	maxAgent      = 256      // bytes of the user agent
+	maxValue      = 256      // bytes of a parameter, and of what else callers may choose
+	maxResource   = 1024     // bytes of a resource name, which may hold a caller's text
+	maxParams     = 16
 )
 
 // ResultOK is the Result of an operation that succeeded; any other Result is a [fault.Kind].
@@ -41,14 +43,14 @@ const ResultOK = "OK"
 
 // A Record is what the log keeps of one operation.
 type Record struct {
-	Time      time.Time // UTC, nanoseconds
+	Time      time.Time // when the log wrote it, UTC, microseconds; set by the log
 	RequestID string
 	Account   string
 	Principal string // ARN
 	AccessKey string
 	Scheme    string // how the caller was authenticated
 	Source    string // IP address of the caller
-	UserAgent string // cut at 256 bytes
+	UserAgent string
 	Action    string // as policies name it: "kms:Encrypt"
 	Resource  string // ARN
 	Version   string // key version that did the work
@@ -75,8 +77,8 @@ type Effect struct {
 // NewRecord begins the record of one call.
 func NewRecord(c *authz.Call, action string) *Record {
 	r := &Record{
-		Time: c.Time.UTC(), RequestID: c.RequestID, Account: c.Account, AccessKey: c.AccessKey,
-		Scheme: c.Scheme, UserAgent: cut(c.UserAgent, maxAgent), Action: action, Nonce: c.Nonce,
+		RequestID: c.RequestID, Account: c.Account, AccessKey: c.AccessKey,
+		Scheme: c.Scheme, UserAgent: c.UserAgent, Action: action, Nonce: c.Nonce,
 	}
 	if c.Account != "" {
 		r.Principal = c.ARN()
@@ -87,11 +89,22 @@ func NewRecord(c *authz.Call, action string) *Record {
 	return r
 }
 
-// Param notes one parameter, cut at 256 bytes. Never pass it a secret.
+// Param notes one parameter; of several with one name the later ones are numbered.
+// Never pass it a secret.
 func (r *Record) Param(name, value string) {
-	if value != "" {
-		r.Params = append(r.Params, Param{name, cut(value, maxParam)})
+	if value == "" || len(r.Params) == maxParams {
+		return
 	}
+	same := 1
+	for _, p := range r.Params {
+		if base, _, _ := strings.Cut(p.Name, "#"); base == name {
+			same++
+		}
+	}
+	if same > 1 {
+		name += "#" + strconv.Itoa(same)
+	}
+	r.Params = append(r.Params, Param{name, value})
 }
 
 // cut shortens s to at most n bytes of valid UTF-8.
@@ -105,22 +118,33 @@ func cut(s string, n int) string {
 	return s[:n]
 }
 
-// appendLeaf appends the record's leaf: one JSON object on one line, its members in
-// a fixed order, empty ones left out. The bytes are what the tree hashes.
-func (r *Record) appendLeaf(b []byte, log string, seq int64) []byte {
+// appendPlace appends how every leaf begins: format, log, sequence number.
+func appendPlace(b []byte, log string, seq int64) []byte {
 	b = append(b, `{"v":`...)
 	b = strconv.AppendInt(b, formatVersion, 10)
 	b = append(b, `,"log":`...)
 	b = appendString(b, log)
 	b = append(b, `,"seq":`...)
 	b = strconv.AppendInt(b, seq, 10)
-	b = append(b, `,"time":"`...)
-	b = r.Time.UTC().AppendFormat(b, time.RFC3339Nano)
-	b = append(b, '"')
+	return append(b, ',')
+}
+
+// appendTime appends the member that follows the place.
+func appendTime(b []byte, t time.Time) []byte {
+	b = append(b, `"time":"`...)
+	b = t.UTC().AppendFormat(b, time.RFC3339Nano)
+	return append(b, '"')
+}
+
+// appendLeaf appends the record's leaf: one JSON object on one line, its members in
+// a fixed order, empty ones left out. The bytes are what the tree hashes. Whatever the
+// caller of the operation sent, a leaf without effects stays far below maxLeaf.
+func (r *Record) appendLeaf(b []byte, log string, seq int64) []byte {
+	b = appendTime(appendPlace(b, log, seq), r.Time)
 	for _, m := range [...]struct{ name, value string }{
 		{"request", r.RequestID}, {"account", r.Account}, {"principal", r.Principal}, {"accessKey", r.AccessKey},
-		{"scheme", r.Scheme}, {"source", r.Source}, {"agent", r.UserAgent}, {"action", r.Action},
-		{"resource", r.Resource}, {"version", r.Version},
+		{"scheme", r.Scheme}, {"source", r.Source}, {"agent", cut(r.UserAgent, maxValue)}, {"action", r.Action},
+		{"resource", cut(r.Resource, maxResource)}, {"version", cut(r.Version, maxValue)},
 	} {
 		if m.value != "" {
 			b = append(b, ',', '"')
@@ -137,13 +161,13 @@ func (r *Record) appendLeaf(b []byte, log string, seq int64) []byte {
 			}
 			b = appendString(b, p.Name)
 			b = append(b, ':')
-			b = appendString(b, p.Value)
+			b = appendString(b, cut(p.Value, maxValue))
 		}
 		b = append(b, '}')
 	}
 	if r.Decision != "" {
 		b = append(b, `,"decision":`...)
-		b = appendString(b, r.Decision)
+		b = appendString(b, cut(r.Decision, maxValue))
 	}
 	b = append(b, `,"result":`...)
 	b = appendString(b, r.Result)

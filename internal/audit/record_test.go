@@ -3,6 +3,7 @@ package audit
 import (
 	"encoding/json"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -23,6 +24,7 @@ func goldenRecord() *Record {
 		UserAgent: `curl "x"`, Scheme: "ACS3-HMAC-SHA256", Nonce: []byte{0x0a, 0xff},
 	}
 	r := NewRecord(c, "kms:Encrypt")
+	r.Time = c.Time
 	r.Resource, r.Version, r.Decision, r.Result = "acs:kms:cn-hangzhou:1234567890123456:key/key-x", "v1", "allowed by p/1", ResultOK
 	r.Param("Alias", "alias/a")
 	r.Param("Name", "密")
@@ -64,7 +66,7 @@ func TestLeafReadsBack(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if e.UserAgent != r.UserAgent || e.Resource != r.Resource {
+		if e.UserAgent != cut(r.UserAgent, maxValue) || e.Resource != cut(r.Resource, maxResource) {
 			t.Fatalf("%q reads back as %q", r.UserAgent, e.UserAgent)
 		}
 	})
@@ -74,4 +76,21 @@ func FuzzParseEntry(f *testing.F) {
 	f.Add([]byte(goldenLeaf))
 	f.Add([]byte(`{"v":2}`))
 	f.Fuzz(func(_ *testing.T, leaf []byte) { _, _ = ParseEntry(leaf) })
+}
+
+// Whatever callers choose, a leaf without effects fits.
+func TestLeafIsBounded(t *testing.T) {
+	r := goldenRecord()
+	worst := strings.Repeat("<", 100_000)
+	r.UserAgent, r.Resource, r.Version, r.Decision, r.Effects = worst, worst, worst, worst, nil
+	for range 100 {
+		r.Param("Alias", worst)
+	}
+	if n := len(r.appendLeaf(nil, "log", 1)); n > maxLeaf {
+		t.Errorf("%d bytes, the limit is %d", n, maxLeaf)
+	}
+	e, err := ParseEntry(r.appendLeaf(nil, "log", 1))
+	if err != nil || len(e.Params) != len(r.Params) {
+		t.Errorf("%d parameters read back of %d, %v", len(e.Params), len(r.Params), err)
+	}
 }

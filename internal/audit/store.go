@@ -17,7 +17,7 @@ type Batch struct {
 	Log        string
 	First      int64     // sequence number of the first record
 	Count      int64     // number of records
-	At         time.Time // when the batch was written; never before its predecessor
+	At         time.Time // when the batch was written, microseconds; never before its predecessor; its leaves say so, too
 	Leaves     []byte    // the leaves, one a line, each ended by '\n'
 	Hashes     []byte    // the stored hashes that the records add, 32 bytes each, in tlog's order
 	Checkpoint []byte    // signed head of the log after this batch

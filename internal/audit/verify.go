@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -122,11 +121,13 @@ func (p *prover) tampered(format string, args ...any) error {
 	return &TamperError{Log: p.log, Where: fmt.Sprintf(format, args...)}
 }
 
-// leaf adds the next leaf and answers the stored hashes that it creates.
-func (p *prover) leaf(leaf []byte) ([]tlog.Hash, error) {
-	want := append([]byte(`{"v":1,"log":`), appendString(nil, p.log)...)
-	want = append(want, `,"seq":`...)
-	want = append(strconv.AppendInt(want, p.tree.size, 10), ',')
+// leaf adds the next leaf and answers the stored hashes that it creates. A leaf that
+// was read from a batch has the batch's time.
+func (p *prover) leaf(leaf []byte, at time.Time) ([]tlog.Hash, error) {
+	want := appendPlace(nil, p.log, p.tree.size)
+	if !at.IsZero() {
+		want = appendTime(want, at)
+	}
 	if !bytes.HasPrefix(leaf, want) {
 		return nil, p.tampered("record %d is not the one that belongs there", p.tree.size)
 	}
@@ -149,7 +150,7 @@ func (p *prover) batch(b Batch) error {
 		if !bytes.HasSuffix(leaf, []byte{'\n'}) {
 			return p.tampered("record %d is cut off", seq)
 		}
-		hashes, err := p.leaf(leaf[:len(leaf)-1])
+		hashes, err := p.leaf(leaf[:len(leaf)-1], b.At)
 		if err != nil {
 			return err
 		}

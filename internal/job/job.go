@@ -34,13 +34,13 @@ type Store interface {
 	Claim(ctx context.Context, owner string, now, until time.Time, limit int) ([]Job, error)
 	// Finish removes a job, unless it was scheduled again since it was claimed.
 	Finish(ctx context.Context, owner string, j Job) error
-	// Retry schedules a job anew after a failure, unless it was scheduled again since.
+	// Retry schedules a job anew, unless it was scheduled again since, and counts the attempt.
 	Retry(ctx context.Context, owner string, j Job, due time.Time, reason string) error
 }
 
-// A Handler looks at a job's subject and does what is due. When it answers an error
-// the job is tried again later.
-type Handler func(ctx context.Context, j Job) error
+// A Handler looks at a job's subject and does what is due. It answers when to look
+// again, zero for never; when it answers an error the job is tried again later.
+type Handler func(ctx context.Context, j Job) (again time.Time, err error)
 
 const (
 	lease    = time.Minute
@@ -96,9 +96,13 @@ func (r *Runner) handle(ctx context.Context, j Job) error {
 	if !ok { // a newer release scheduled it; leave it to a node that knows it
 		return r.Store.Retry(ctx, r.Owner, j, r.Now().Add(maxDelay), "no handler for this kind of job")
 	}
-	if err := h(ctx, j); err != nil {
+	again, err := h(ctx, j)
+	if err != nil {
 		r.Logger.Warn("job failed", "kind", j.Kind, "account", j.Account, "subject", j.Subject, "attempts", j.Attempts+1, "error", err)
 		return r.Store.Retry(ctx, r.Owner, j, r.Now().Add(backoff(j.Attempts)), err.Error())
+	}
+	if !again.IsZero() {
+		return r.Store.Retry(ctx, r.Owner, j, again, "it is not time yet")
 	}
 	return r.Store.Finish(ctx, r.Owner, j)
 }

@@ -2,6 +2,7 @@ package key
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"time"
 
@@ -114,7 +115,7 @@ func (s *Service) List(ctx context.Context, c *authz.Call, f Filter, p Page) (ou
 		if err := s.may(c, rec, rec.Action, s.arn(c.Account, "key")); err != nil {
 			return err
 		}
-		if err := checkPage(p); err != nil {
+		if err := errors.Join(checkPage(p), f.check()); err != nil {
 			return err
 		}
 		out, total, err = s.store.Keys(ctx, c.Account, f, p)

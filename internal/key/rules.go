@@ -68,7 +68,7 @@ func checkSpec(spec material.Spec, usage Usage) (material.Spec, Usage, error) {
 }
 
 func checkDescription(s string) error {
-	if len(s) > MaxDescription || !utf8.ValidString(s) {
+	if len(s) > MaxDescription || !utf8.ValidString(s) || strings.ContainsRune(s, 0) {
 		return fault.InvalidParameter.New("The specified parameter Description is not valid. It may have %d bytes of UTF-8.", MaxDescription)
 	}
 	return nil
@@ -77,6 +77,25 @@ func checkDescription(s string) error {
 func checkAlias(name string) error {
 	if !aliasPattern.MatchString(name) || strings.HasPrefix(name, "alias/acs") {
 		return fault.InvalidParameter.New(`The specified parameter AliasName is not valid. It must begin with "alias/", not with "alias/acs", and have at most %d letters, digits, underscores, hyphens and slashes.`, MaxAlias)
+	}
+	return nil
+}
+
+// check refuses a filter that cannot match anything and would only cost.
+func (f Filter) check() error {
+	lists := [][]string{f.States, f.Specs, f.Usages, f.ProtectionLevels, f.Creators, f.Aliases, f.TagKeys, f.TagValues}
+	for _, id := range f.IDs {
+		lists = append(lists, []string{string(id)})
+	}
+	for _, t := range f.Tags {
+		lists = append(lists, []string{t.Key, t.Value})
+	}
+	for _, values := range lists {
+		for _, v := range values {
+			if len(v) > maxName || !utf8.ValidString(v) || strings.ContainsRune(v, 0) {
+				return fault.InvalidParameter.New("The specified filter is not valid. A value may have %d bytes of UTF-8.", maxName)
+			}
+		}
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authz"
@@ -16,6 +17,7 @@ import (
 const (
 	maxCached  = 100_000 // keys whose metadata and unwrapped versions stay in memory
 	generators = 2       // key pairs that are generated at once: RSA takes seconds of CPU
+	maxName    = 512     // bytes of a key's id, alias or ARN
 	retries    = 8       // attempts at a change that somebody else's change keeps overtaking
 )
 
@@ -115,9 +117,17 @@ func (s *Service) may(c *authz.Call, rec *audit.Record, action, resource string,
 
 // resolve finds the key that name means (an id, an alias or the ARN of either), asks
 // whether the caller may do the action with it, and answers it from the cache. A
-// caller who may not learns nothing about whether the key exists, and another
-// account's key is a missing one.
+// caller who may not learns nothing about whether the key exists or what an alias
+// points at, and another account's key is a missing one.
 func (s *Service) resolve(ctx context.Context, c *authz.Call, rec *audit.Record, action, name string, attributes ...authz.Attribute) (*usable, error) {
+	u, err := s.find(ctx, c, rec, action, name, attributes)
+	if fault.Is(err, fault.NoPermission) {
+		return nil, fault.NoPermission.Wrap(err, "%s may not perform %s on %s; ask an administrator of the account for a policy that allows it", c.ARN(), action, name)
+	}
+	return u, err
+}
+
+func (s *Service) find(ctx context.Context, c *authz.Call, rec *audit.Record, action, name string, attributes []authz.Attribute) (*usable, error) {
 	id, err := s.identify(ctx, c, rec, action, name)
 	if err != nil {
 		return nil, err
@@ -139,6 +149,9 @@ func (s *Service) resolve(ctx context.Context, c *authz.Call, rec *audit.Record,
 func (s *Service) identify(ctx context.Context, c *authz.Call, rec *audit.Record, action, name string) (ID, error) {
 	if name == "" {
 		return "", fault.MissingParameter.New("KeyId is mandatory for this action.")
+	}
+	if len(name) > maxName || !utf8.ValidString(name) || strings.ContainsRune(name, 0) {
+		return "", fault.InvalidParameter.New("The specified parameter KeyId is not valid. It must be the id of a key, an alias, or the ARN of either.")
 	}
 	if rest, ok := strings.CutPrefix(name, "acs:kms:"); ok {
 		region, rest, _ := strings.Cut(rest, ":")

@@ -378,3 +378,99 @@ func TestWithoutAuditNothingHappens(t *testing.T) {
 		t.Errorf("the key changed to %s, %v", k.State, err)
 	}
 }
+
+// A caller's text, however long, neither escapes the record nor costs anybody else a record.
+func TestLongNamesHarmNobody(t *testing.T) {
+	w := open(t, storetest.SQLite(t))
+	k := must(w.Create(t.Context(), root(account), key.CreateInput{}))(t)
+	stranger := root(account)
+	stranger.Kind, stranger.Name = authz.User, "nobody"
+	var wg sync.WaitGroup
+	for i := range 200 {
+		wg.Go(func() {
+			if i%4 == 0 {
+				_, err := w.Describe(t.Context(), stranger, "alias/"+strings.Repeat("<", 11_000))
+				want(t, err, fault.InvalidParameter)
+				_, err = w.AsymmetricSign(t.Context(), root(account), key.AsymmetricInput{Key: string(k.ID), Version: key.VersionID(strings.Repeat("<", 11_000))}, nil)
+				want(t, err, fault.UnsupportedOperation)
+				return
+			}
+			if _, err := w.Describe(t.Context(), root(account), string(k.ID)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	entries, _, err := audit.List(t.Context(), w.node.DB, audit.Query{Limit: 1000})
+	if err != nil || len(entries) != 1+150+2*50 {
+		t.Errorf("%d records, want 251; %v", len(entries), err)
+	}
+}
+
+// A key is deleted however many aliases and versions it has.
+func TestKeyWithManyAliasesIsDeleted(t *testing.T) {
+	w := open(t, storetest.SQLite(t))
+	ctx, c := t.Context(), root(account)
+	k := must(w.Create(ctx, c, key.CreateInput{Rotate: true, Interval: 7 * 24 * time.Hour}))(t)
+	for i := range 250 {
+		if err := w.CreateAlias(ctx, c, fmt.Sprintf("alias/%s-%d", strings.Repeat("x", 240), i), string(k.ID)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.pass(t, 7*24*time.Hour)
+	if err := w.ScheduleDeletion(ctx, c, string(k.ID), 7); err != nil {
+		t.Fatal(err)
+	}
+	w.pass(t, 7*24*time.Hour)
+	_, err := w.Describe(ctx, c, string(k.ID))
+	want(t, err, fault.KeyNotFound)
+	if _, total, err := w.ListAliases(ctx, c, key.Page{Number: 1, Size: 1}); err != nil || total != 0 {
+		t.Errorf("%d aliases are left, %v", total, err)
+	}
+}
+
+// A job that is claimed before its time, because the clock was set back, is not lost.
+func TestClockSetBackLosesNoJob(t *testing.T) {
+	w := open(t, storetest.SQLite(t))
+	ctx, c := t.Context(), root(account)
+	k := must(w.Create(ctx, c, key.CreateInput{}))(t)
+	if err := w.ScheduleDeletion(ctx, c, string(k.ID), 7); err != nil {
+		t.Fatal(err)
+	}
+	w.jobs.Handlers[key.JobDelete] = func(ctx context.Context, j job.Job) (time.Time, error) {
+		w.mu.Lock()
+		w.now = w.now.Add(-time.Hour)
+		w.mu.Unlock()
+		return w.Handlers()[key.JobDelete](ctx, j)
+	}
+	w.mu.Lock()
+	w.now = w.now.Add(7 * 24 * time.Hour)
+	w.mu.Unlock()
+	if _, err := w.jobs.Step(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if k = must(w.Describe(ctx, c, string(k.ID)))(t); k.State != key.PendingDeletion {
+		t.Fatalf("deleted early: %s", k.State)
+	}
+	w.jobs.Handlers = w.Handlers()
+	w.pass(t, time.Hour)
+	_, err := w.Describe(ctx, c, string(k.ID))
+	want(t, err, fault.KeyNotFound)
+}
+
+// Who may not use a key does not learn what an alias points at.
+func TestDenialKeepsToTheCallersWords(t *testing.T) {
+	w := open(t, storetest.SQLite(t))
+	ctx := t.Context()
+	k := must(w.Create(ctx, root(account), key.CreateInput{}))(t)
+	if err := w.CreateAlias(ctx, root(account), "alias/there", string(k.ID)); err != nil {
+		t.Fatal(err)
+	}
+	stranger := root(account)
+	stranger.Kind, stranger.Name = authz.User, "nobody"
+	_, there := w.Describe(ctx, stranger, "alias/there")
+	_, gone := w.Describe(ctx, stranger, "alias/gone")
+	if a, b := fault.Message(there), fault.Message(gone); strings.ReplaceAll(a, "there", "gone") != b || strings.Contains(a, string(k.ID)) {
+		t.Errorf("%q and %q", a, b)
+	}
+}

@@ -21,8 +21,9 @@ type Store interface {
 	UpdateKeys(ctx context.Context, rec *audit.Record, jobs []job.Job, keys ...*Key) error
 	// AddVersion stores a new version and the key's changed metadata.
 	AddVersion(ctx context.Context, rec *audit.Record, k *Key, v *Version, jobs []job.Job) error
-	// DeleteKey removes the key, its versions and its aliases. Their material is gone.
-	DeleteKey(ctx context.Context, rec *audit.Record, k *Key) error
+	// DeleteKey removes the key, its versions and its aliases, or, where there are many,
+	// some of them; gone tells whether the key is. Material that was removed is lost.
+	DeleteKey(ctx context.Context, rec *audit.Record, k *Key) (gone bool, err error)
 	// Key answers one key.
 	Key(ctx context.Context, account string, id ID) (Key, error)
 	// Keys answers the page of the account's keys that match, oldest first, and their number.
@@ -66,6 +67,6 @@ type Filter struct {
 	Aliases          []string // names of aliases that point at the key
 	TagKeys          []string
 	TagValues        []string
-	Tags             []Tag // all of these
+	Tags             []Tag // all of these; an empty value stands for any
 	None             bool  // nothing matches
 }

@@ -106,6 +106,9 @@ func (s *Service) Tagged(ctx context.Context, c *authz.Call, f Filter, p Page) (
 		if err := s.may(c, rec, rec.Action, s.arn(c.Account, "key/*")); err != nil {
 			return err
 		}
+		if err := f.check(); err != nil {
+			return err
+		}
 		out, total, err = s.store.Keys(ctx, c.Account, f, p)
 		return err
 	})

@@ -96,11 +96,13 @@ func (s *Service) unwrap(ctx context.Context, k Key, v Version) (*usableVersion,
 
 // generate makes a new version of k, its material wrapped.
 func (s *Service) generate(ctx context.Context, k Key, number int) (Version, error) {
-	select {
-	case s.generating <- struct{}{}:
-		defer func() { <-s.generating }()
-	case <-ctx.Done():
-		return Version{}, fault.Unavailable.Wrap(ctx.Err(), "too many keys are being generated; try again")
+	if !k.Spec.Symmetric() {
+		select {
+		case s.generating <- struct{}{}:
+			defer func() { <-s.generating }()
+		case <-ctx.Done():
+			return Version{}, fault.Unavailable.Wrap(ctx.Err(), "too many key pairs are being generated; try again")
+		}
 	}
 	m, public, err := material.Generate(k.Spec)
 	if err != nil {

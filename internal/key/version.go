@@ -111,24 +111,22 @@ func (s *Service) Handlers() map[string]job.Handler {
 	return map[string]job.Handler{JobRotate: s.rotateDue, JobDelete: s.deleteDue}
 }
 
-// rotateDue rotates a key whose time has come; one that was rotated, suspended or
-// deleted meanwhile is left alone, one whose time was moved is scheduled anew by
-// whoever moved it.
-func (s *Service) rotateDue(ctx context.Context, j job.Job) error {
+// rotateDue rotates a key whose time has come; one that is suspended or gone is left alone.
+func (s *Service) rotateDue(ctx context.Context, j job.Job) (again time.Time, err error) {
 	k, err := s.store.Key(ctx, j.Account, ID(j.Subject))
 	if fault.Is(err, fault.KeyNotFound) {
-		return nil
+		return time.Time{}, nil
 	}
-	if err != nil {
-		return err
+	if err != nil || k.RotationStatus() != RotationEnabled {
+		return time.Time{}, err
 	}
 	due := func(k Key) bool {
 		return k.RotationStatus() == RotationEnabled && !s.now().Before(k.NextRotation())
 	}
 	if !due(k) {
-		return nil
+		return k.NextRotation(), nil
 	}
-	return s.do(ctx, s.scheduler(j.Account), "kms:RotateKey", func(rec *audit.Record) error {
+	return time.Time{}, s.do(ctx, s.scheduler(j.Account), "kms:RotateKey", func(rec *audit.Record) error {
 		rec.Resource = s.ARN(k)
 		_, err := s.addVersion(ctx, rec, k.Account, k.ID, func(k Key) error {
 			if !due(k) {
@@ -142,21 +140,28 @@ func (s *Service) rotateDue(ctx context.Context, j job.Job) error {
 
 // deleteDue deletes a key whose promised time has come. It looks again at the key
 // itself: a deletion that was cancelled or moved is not carried out.
-func (s *Service) deleteDue(ctx context.Context, j job.Job) error {
-	k, err := s.store.Key(ctx, j.Account, ID(j.Subject))
-	if fault.Is(err, fault.KeyNotFound) {
-		return nil
+func (s *Service) deleteDue(ctx context.Context, j job.Job) (again time.Time, err error) {
+	for gone := false; !gone; {
+		k, err := s.store.Key(ctx, j.Account, ID(j.Subject))
+		if fault.Is(err, fault.KeyNotFound) {
+			return time.Time{}, nil
+		}
+		if err != nil || k.State != PendingDeletion {
+			return time.Time{}, err
+		}
+		if s.now().Before(k.DeleteAt) {
+			return k.DeleteAt, nil
+		}
+		err = s.do(ctx, s.scheduler(j.Account), "kms:DeleteKey", func(rec *audit.Record) (err error) {
+			rec.Resource = s.ARN(k)
+			gone, err = s.store.DeleteKey(ctx, rec, &k)
+			return err
+		})
+		if err != nil {
+			return time.Time{}, err
+		}
 	}
-	if err != nil {
-		return err
-	}
-	if k.State != PendingDeletion || s.now().Before(k.DeleteAt) {
-		return nil
-	}
-	return s.do(ctx, s.scheduler(j.Account), "kms:DeleteKey", func(rec *audit.Record) error {
-		rec.Resource = s.ARN(k)
-		return s.store.DeleteKey(ctx, rec, &k)
-	})
+	return time.Time{}, nil
 }
 
 // scheduler is the principal of what is done because its time has come.

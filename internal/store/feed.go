@@ -14,7 +14,7 @@ import (
 // heard from the database for a second uses nothing that it cached.
 const (
 	feedChannel = "keyward_changes"
-	feedBeat    = 250 * time.Millisecond // silence after which the link is probed
+	feedBeat    = 250 * time.Millisecond // between two probes of the link
 	feedLease   = time.Second            // how long what was cached stays usable after a sign of life
 	feedPayload = 7000                   // bytes; PostgreSQL allows 8,000
 )
@@ -78,12 +78,12 @@ func (s *Store) listen(ctx context.Context) error {
 	}
 }
 
-// deliver passes on notifications until there was none for a beat.
+// deliver passes on notifications for the length of a beat.
 func (s *Store) deliver(ctx context.Context, conn *pgx.Conn) error {
+	wait, cancel := context.WithTimeout(ctx, feedBeat)
+	defer cancel()
 	for {
-		wait, cancel := context.WithTimeout(ctx, feedBeat)
 		n, err := conn.WaitForNotification(wait)
-		cancel()
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/keyward/keyward/internal/audit"
@@ -73,6 +74,7 @@ func (s *Store) CreateKey(ctx context.Context, rec *audit.Record, k *key.Key, v 
 
 // UpdateKeys implements key.Store.
 func (s *Store) UpdateKeys(ctx context.Context, rec *audit.Record, jobs []job.Job, keys ...*key.Key) error {
+	slices.SortFunc(keys, func(a, b *key.Key) int { return strings.Compare(string(a.ID), string(b.ID)) }) // no deadlocks between nodes
 	return s.mutate(ctx, rec, func(ctx context.Context, t *tx) error {
 		for _, k := range keys {
 			if err := t.update(ctx, s.keys, keyRow(k)); err != nil {
@@ -96,32 +98,42 @@ func (s *Store) AddVersion(ctx context.Context, rec *audit.Record, k *key.Key, v
 	})
 }
 
+// removals is how many rows one step of DeleteKey removes: each is named in the record,
+// which is bounded.
+const removals = 100
+
 // DeleteKey implements key.Store.
-func (s *Store) DeleteKey(ctx context.Context, rec *audit.Record, k *key.Key) error {
-	return s.mutate(ctx, rec, func(ctx context.Context, t *tx) error {
-		if err := t.remove(ctx, keyRow(k)); err != nil {
+func (s *Store) DeleteKey(ctx context.Context, rec *audit.Record, k *key.Key) (gone bool, err error) {
+	err = s.mutate(ctx, rec, func(ctx context.Context, t *tx) error {
+		if err := t.update(ctx, s.keys, keyRow(k)); err != nil { // nobody else changes it meanwhile
 			return err
 		}
-		versions, err := list(ctx, s, t.sql, keyVersionRow, `WHERE account = $1 AND key_id = $2 ORDER BY number`, k.Account, string(k.ID))
-		if err != nil {
+		aliases, err := removeSome(ctx, s, t, aliasRow, k)
+		if err != nil || aliases == removals {
 			return err
 		}
-		for i := range versions {
-			if err := t.remove(ctx, keyVersionRow(&versions[i])); err != nil {
-				return err
-			}
-		}
-		aliases, err := list(ctx, s, t.sql, aliasRow, `WHERE account = $1 AND key_id = $2 ORDER BY name`, k.Account, string(k.ID))
-		if err != nil {
+		versions, err := removeSome(ctx, s, t, keyVersionRow, k)
+		if err != nil || versions == removals {
 			return err
 		}
-		for i := range aliases {
-			if err := t.remove(ctx, aliasRow(&aliases[i])); err != nil {
-				return err
-			}
-		}
-		return nil
+		gone = true
+		return t.remove(ctx, keyRow(k))
 	})
+	return gone && err == nil, err
+}
+
+// removeSome removes some of the rows that belong to a key, and answers how many.
+func removeSome[T any](ctx context.Context, s *Store, t *tx, bind func(*T) row, k *key.Key) (int, error) {
+	some, err := list(ctx, s, t.sql, bind, `WHERE account = $1 AND key_id = $2 LIMIT $3`, k.Account, string(k.ID), removals)
+	if err != nil {
+		return 0, err
+	}
+	for i := range some {
+		if err := t.remove(ctx, bind(&some[i])); err != nil {
+			return 0, err
+		}
+	}
+	return len(some), nil
 }
 
 // Key implements key.Store.
@@ -168,7 +180,11 @@ func (s *Store) Keys(ctx context.Context, account string, f key.Filter, p key.Pa
 	w.like("tags", f.TagKeys, func(key string) string { return "[" + quoted(key) + "," })
 	w.like("tags", f.TagValues, func(value string) string { return "," + quoted(value) + "]" })
 	for _, t := range f.Tags {
-		w.like("tags", []string{""}, func(string) string { return "[" + quoted(t.Key) + "," + quoted(t.Value) + "]" })
+		pair := "[" + quoted(t.Key) + ","
+		if t.Value != "" {
+			pair += quoted(t.Value) + "]"
+		}
+		w.like("tags", []string{pair}, func(pair string) string { return pair })
 	}
 	return page(ctx, s, keyRow, p, "created_at, id", w.String(), w.args...)
 }

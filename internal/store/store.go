@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/fault"
 )
 
 // A Store is a DB that can be read and changed: it has the keyring that binds rows
@@ -49,9 +50,30 @@ func (s *Store) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case now := <-tick.C:
-			if _, err := s.db.write.ExecContext(ctx, `DELETE FROM nonce WHERE expires < $1`, micros(now)); err != nil && ctx.Err() == nil {
+			if err := s.dropNonces(ctx, now); err != nil && ctx.Err() == nil {
 				s.logger.Warn("dropping expired nonces", "error", err)
 			}
+		}
+	}
+}
+
+// dropNonces drops what has expired, a little at a time: the writer of the audit log
+// waits for its turn in between.
+func (s *Store) dropNonces(ctx context.Context, now time.Time) error {
+	const atOnce = 1000
+	for {
+		res, err := s.db.write.ExecContext(ctx,
+			`DELETE FROM nonce WHERE digest IN (SELECT digest FROM nonce WHERE expires < $1 LIMIT $2)`, micros(now), atOnce)
+		if err != nil {
+			return err
+		}
+		if n, err := res.RowsAffected(); err != nil || n < atOnce {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(10 * time.Millisecond):
 		}
 	}
 }
@@ -80,6 +102,9 @@ func (s *Store) mutate(ctx context.Context, rec *audit.Record, fn func(context.C
 		}
 		return t.effects, nil
 	})
+	if fault.Is(err, fault.AuditUnavailable) {
+		s.changed("", "") // it may have taken effect
+	}
 	if err != nil {
 		return err
 	}

@@ -1,10 +1,12 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -103,7 +105,8 @@ var claimSizes = [...]int{64, 16, 4, 1}
 // Claim implements audit.Tx.
 func (t *tx) Claim(ctx context.Context, nonces [][]byte, expires time.Time) ([]bool, error) {
 	fresh := make(map[string]bool, len(nonces))
-	for rest := nonces; len(rest) > 0; {
+	sorted := slices.SortedFunc(slices.Values(nonces), bytes.Compare) // one order on all nodes: no deadlocks
+	for rest := sorted; len(rest) > 0; {
 		n := 1
 		for _, size := range claimSizes {
 			if size <= len(rest) {

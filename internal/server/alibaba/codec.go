@@ -99,11 +99,12 @@ func (v *values) integer(name string, absent int) int {
 	return n
 }
 
+// boolean reads an optional switch. The SDK for Python capitalizes it.
 func (v *values) boolean(name string) bool {
 	switch v.text(name) {
-	case "true":
+	case "true", "True":
 		return true
-	case "false", "":
+	case "false", "False", "":
 		return false
 	}
 	v.invalid(name, "It must be true or false.")
@@ -141,7 +142,7 @@ func (v *values) context(name string) material.Context {
 	return ctx
 }
 
-// interval reads a rotation interval: a whole number with a unit, days if none.
+// interval reads a rotation interval: a whole number with its unit.
 func (v *values) interval(name string) time.Duration {
 	s := v.text(name)
 	if s == "" {

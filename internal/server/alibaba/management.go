@@ -310,16 +310,9 @@ func listTagResources(d *Dialect, c *authz.Call, v *values) act {
 			v.invalid("NextToken", "Pass on the one that the previous answer gave.")
 		}
 	}
-	filter := key.Filter{}
+	filter := key.Filter{Tags: tags}
 	for _, id := range ids {
 		filter.IDs = append(filter.IDs, key.ID(id))
-	}
-	for _, t := range tags {
-		if t.Value == "" {
-			filter.TagKeys = append(filter.TagKeys, t.Key)
-		} else {
-			filter.Tags = append(filter.Tags, t)
-		}
 	}
 	return func(ctx context.Context) (response, error) {
 		keys, total, err := d.Keys.Tagged(ctx, c, filter, page)

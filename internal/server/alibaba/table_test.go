@@ -96,12 +96,27 @@ func decode(s string) *values { return &values{params: one(s), read: map[string]
 func TestIntervals(t *testing.T) {
 	for s, want := range map[string]time.Duration{
 		"7d": 7 * 24 * time.Hour, "168h": 168 * time.Hour, "10080m": 7 * 24 * time.Hour, "604800s": 7 * 24 * time.Hour, "": 0,
-		"7": -1, "d": -1, "-7d": -1, "7dd": -1, "7d7": -1, "7.5d": -1, "99999999999d": -1, " 7d": -1, "7D": -1, "0x7d": -1,
+		"7": -1, "d": -1, "-7d": -1, "7dd": -1, "7d7": -1, "7.5d": -1, "99999999999d": -1, " 7d": -1, "7D": -1, "0x7d": -1, "0d": -1,
 	} {
 		v := decode(s)
 		have := v.interval("P")
 		if bad := v.err != nil; bad != (want < 0) || !bad && have != want {
 			t.Errorf("%q: %v, %v", s, have, v.err)
+		}
+	}
+}
+
+func TestTagDocuments(t *testing.T) {
+	for s, taken := range map[string]bool{
+		"[]": true, `[{"TagKey":"a","TagValue":"b"}]`: true, ` [ {"TagValue":"b"} ] `: true,
+		"null": false, "{}": false, "[null]": false, "[] []": false, `[{"TagKey":null}]`: false, `[{"tagkey":"a"}]`: false,
+		`[{"TagKey":"a","TagKey":"b"}]`: false, `[{"TagKey":"a","Color":"b"}]`: false, `[{"TagKey":"\ud800"}]`: false,
+		`[{"TagKey":"\u0000"}]`: false, "[{\"TagKey\":\"\x00\"}]": false, strings.Repeat("[", 20_000): false,
+	} {
+		v := decode(s)
+		v.tags("P")
+		if err := v.finish(); (err == nil) != taken {
+			t.Errorf("%.60q: %v", s, err)
 		}
 	}
 }

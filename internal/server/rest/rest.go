@@ -17,6 +17,8 @@ package rest
 import (
 	"context"
 	"net/http"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authn"
@@ -110,6 +112,11 @@ func (d *dialect) refuse(ctx context.Context, c *authz.Call, action string, err 
 func (d *dialect) prepare(q request, m match) (act, error) {
 	if m.missing != nil {
 		return nil, m.missing
+	}
+	for _, name := range m.vars {
+		if !utf8.ValidString(name) || strings.ContainsRune(name, 0) {
+			return nil, fault.InvalidParameter.New("a name in the path is not valid Unicode text")
+		}
 	}
 	if !m.large && len(q.body) > server.MaxBody {
 		return nil, fault.TooLarge.New("the request body is larger than %d bytes", server.MaxBody)

@@ -263,8 +263,8 @@ func checkText(name, text string, t reflect.Type) error {
 // checkUnicode refuses the replacement character: package json puts it where an escape
 // made no sense, and different texts would become equal.
 func checkUnicode(name, text string) error {
-	if strings.ContainsRune(text, utf8.RuneError) {
-		return fault.InvalidParameter.New("%s is not valid Unicode", name)
+	if strings.ContainsRune(text, utf8.RuneError) || strings.ContainsRune(text, 0) {
+		return fault.InvalidParameter.New("%s is not valid Unicode text", name)
 	}
 	return nil
 }
