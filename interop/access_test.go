@@ -41,7 +41,7 @@ func TestAccess(t *testing.T) {
 
 		policy := filepath.Join(t.TempDir(), "policy.json")
 		document := `{"Version":"1","Statement":[{"Effect":"Allow","Action":"kms:Encrypt","Resource":"` + k.arn + `"}]}`
-		must(0, os.WriteFile(policy, []byte(document), 0o600))(t)
+		succeed(t, os.WriteFile(policy, []byte(document), 0o600))
 		s.command(t, root, "policy", "create", "encrypt-only", "--file", policy)
 		s.command(t, root, "policy", "attach", "encrypt-only", name)
 		must(c.Encrypt(in))(t)

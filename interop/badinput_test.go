@@ -3,6 +3,7 @@ package interop_test
 import (
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,74 +21,103 @@ type spoilt struct {
 
 func bad(code string) refusal { return refusal{400, code} }
 
-// spoiltEnvelopes are wrong in what every request has.
-func spoiltEnvelopes() []spoilt {
-	list := func(edit func(*http.Request)) call { return call{action: "ListKeys", edit: edit} }
-	drop := func(name string) call {
-		return list(func(r *http.Request) {
-			q := r.URL.Query()
-			q.Del(name)
-			r.URL.RawQuery = q.Encode()
-		})
-	}
-	add := func(raw string) call { return list(func(r *http.Request) { r.URL.RawQuery += raw }) }
-	header := func(name, value string) call { return list(func(r *http.Request) { r.Header.Set(name, value) }) }
-	unsigned := func(name string) call { return list(func(r *http.Request) { r.Header.Del(name) }) }
-	body := func(kind, content string) call {
-		return list(func(r *http.Request) {
-			r.Header.Set("Content-Type", kind)
-			r.Body, r.ContentLength = io.NopCloser(strings.NewReader(content)), int64(len(content))
-		})
-	}
-	method := func(m string) call { return call{action: "ListKeys", method: m} }
-	at := func(d time.Duration) call { return call{action: "ListKeys", at: time.Now().Add(d)} }
+// list is a call that would succeed, spoilt by edit.
+func list(edit func(*http.Request)) call { return call{action: "ListKeys", edit: edit} }
+
+// skewed is a call at another time.
+func skewed(d time.Duration) call { return call{action: "ListKeys", at: time.Now().Add(d)} }
+
+func appendQuery(raw string) call { return list(func(r *http.Request) { r.URL.RawQuery += raw }) }
+
+func replaceQuery(old, with string) call {
+	return list(func(r *http.Request) { r.URL.RawQuery = strings.Replace(r.URL.RawQuery, old, with, 1) })
+}
+
+// dropQuery takes a parameter out.
+func dropQuery(name string) call {
+	return list(func(r *http.Request) {
+		q := r.URL.Query()
+		q.Del(name)
+		r.URL.RawQuery = q.Encode()
+	})
+}
+
+// setHeader sets a header, or takes it out if value is empty.
+func setHeader(name, value string) call {
+	return list(func(r *http.Request) {
+		if r.Header.Del(name); value != "" {
+			r.Header.Set(name, value)
+		}
+	})
+}
+
+// setBody puts a body in; size is what the request says, -1 for nothing.
+func setBody(kind, content string, size int) call {
+	return list(func(r *http.Request) {
+		r.Header.Set("Content-Type", kind)
+		r.Body, r.ContentLength = io.NopCloser(strings.NewReader(content)), int64(size)
+	})
+}
+
+// spoiltRPC are wrong in what RPC 1.0 signs.
+func spoiltRPC() []spoilt {
 	return []spoilt{
 		{"nothing at all", rpc, list(func(r *http.Request) { r.URL.RawQuery = "" }), bad(missingParameter)},
-		{"no signature", rpc, drop("Signature"), bad(missingParameter)},
-		{"no nonce", rpc, drop("SignatureNonce"), bad(missingParameter)},
-		{"no time", rpc, drop("Timestamp"), bad(missingParameter)},
-		{"no access key", rpc, drop("AccessKeyId"), bad(missingParameter)},
-		{"no action", rpc, drop("Action"), bad(missingParameter)},
-		{"no version", rpc, drop("Version"), bad(missingParameter)},
-		{"no method of signing", rpc, drop("SignatureMethod"), bad(missingParameter)},
-		{"a parameter that was not signed", rpc, add("&PageSize=7"), bad("SignatureDoesNotMatch")},
-		{"a parameter twice", rpc, add("&Action=ListAliases"), bad(invalidParameter)},
-		{"a broken percent encoding", rpc, add("&PageSize=%zz"), bad(invalidParameter)},
-		{"a percent encoding cut off", rpc, add("&PageSize=%4"), bad(invalidParameter)},
-		{"bytes that are not UTF-8", rpc, add("&PageSize=%ff%fe"), bad(invalidParameter)},
-		{"a parameter without name", rpc, add("&=x"), bad(invalidParameter)},
-		{"an overlong encoding", rpc, add("&KeyId=%c0%af"), bad(invalidParameter)},
-		{"another method of signing", rpc, list(replaceQuery("HMAC-SHA1", "HMAC-MD5")), bad("IncompleteSignature")},
-		{"another version of signing", rpc, list(replaceQuery("SignatureVersion=1.0", "SignatureVersion=2.0")), bad("IncompleteSignature")},
-		{"another format", rpc, list(replaceQuery("Format=JSON", "Format=YAML")), bad(invalidParameter)},
-		{"another access key", rpc, list(replaceQuery("AccessKeyId=", "AccessKeyId=X")), refusal{404, "InvalidAccessKeyId.NotFound"}},
-		{"an access key with a null byte", rpc, list(replaceQuery("AccessKeyId=", "AccessKeyId=%00")), refusal{404, "InvalidAccessKeyId.NotFound"}},
+		{"no signature", rpc, dropQuery("Signature"), bad(missingParameter)},
+		{"no nonce", rpc, dropQuery("SignatureNonce"), bad(missingParameter)},
+		{"no time", rpc, dropQuery("Timestamp"), bad(missingParameter)},
+		{"no access key", rpc, dropQuery("AccessKeyId"), bad(missingParameter)},
+		{"no action", rpc, dropQuery("Action"), bad(missingParameter)},
+		{"no version", rpc, dropQuery("Version"), bad(missingParameter)},
+		{"no method of signing", rpc, dropQuery("SignatureMethod"), bad(missingParameter)},
+		{"a parameter that was not signed", rpc, appendQuery("&PageSize=7"), bad("SignatureDoesNotMatch")},
+		{"a parameter twice", rpc, appendQuery("&Action=ListAliases"), bad(invalidParameter)},
+		{"a broken percent encoding", rpc, appendQuery("&PageSize=%zz"), bad(invalidParameter)},
+		{"a percent encoding cut off", rpc, appendQuery("&PageSize=%4"), bad(invalidParameter)},
+		{"bytes that are not UTF-8", rpc, appendQuery("&PageSize=%ff%fe"), bad(invalidParameter)},
+		{"a parameter without name", rpc, appendQuery("&=x"), bad(invalidParameter)},
+		{"an overlong encoding", rpc, appendQuery("&KeyId=%c0%af"), bad(invalidParameter)},
+		{"another method of signing", rpc, replaceQuery("HMAC-SHA1", "HMAC-MD5"), bad("IncompleteSignature")},
+		{"another version of signing", rpc, replaceQuery("SignatureVersion=1.0", "SignatureVersion=2.0"), bad("IncompleteSignature")},
+		{"another format", rpc, replaceQuery("Format=JSON", "Format=YAML"), bad(invalidParameter)},
+		{"another access key", rpc, replaceQuery("AccessKeyId=", "AccessKeyId=X"), refusal{404, "InvalidAccessKeyId.NotFound"}},
+		{"an access key with a null byte", rpc, replaceQuery("AccessKeyId=", "AccessKeyId=%00"), refusal{404, "InvalidAccessKeyId.NotFound"}},
 		{"a security token", rpc, call{action: "ListKeys", params: []pair{{"SecurityToken", "ststoken/+abc=="}}}, bad("InvalidSecurityToken.Malformed")},
 		{"an endless nonce", rpc, call{action: "ListKeys", nonce: strings.Repeat("n", 129)}, bad(invalidParameter)},
-		{"a time long ago", rpc, at(-16 * time.Minute), bad("InvalidTimeStamp.Expired")},
-		{"a time to come", acs3, at(16 * time.Minute), bad("InvalidTimeStamp.Expired")},
-		{"a time that is none", rpc, list(replaceQuery("Timestamp=2", "Timestamp=x")), bad("InvalidTimeStamp.Format")},
-		{"PUT", rpc, method("PUT"), refusal{403, "UnsupportedHTTPMethod"}},
-		{"DELETE", acs3, method("DELETE"), refusal{403, "UnsupportedHTTPMethod"}},
-		{"a JSON body", rpc, body("application/json", "{}"), bad(invalidParameter)},
-		{"a body of no type", rpc, body("", "x=y"), bad(invalidParameter)},
-		{"a body that was not signed", acs3, body("application/x-www-form-urlencoded", "PageSize=7"), bad("IncompleteSignature")},
-		{"a body that is too large", rpc, body("application/x-www-form-urlencoded", "x="+strings.Repeat("y", 64<<10)), refusal{413, invalidParameter}},
-		{"a URL that is too large", rpc, add("&x=" + strings.Repeat("y", 64<<10)), refusal{413, invalidParameter}},
-		{"headers that are too large", rpc, header("X-Large", strings.Repeat("y", 17<<10)), refusal{413, invalidParameter}},
-		{"too many parameters", rpc, add(strings.Repeat("&x=y", 129)), bad(invalidParameter)},
-		{"another scheme", acs3, header("Authorization", "Bearer x"), bad("IncompleteSignature")},
-		{"half a header", acs3, header("Authorization", "ACS3-HMAC-SHA256 Credential=x"), bad("IncompleteSignature")},
-		{"a foreign header of the service", acs3, header("x-acs-more", "x"), bad("IncompleteSignature")},
-		{"a changed action", acs3, header("x-acs-action", "ListAliases"), bad("SignatureDoesNotMatch")},
-		{"a changed hash", acs3, header("x-acs-content-sha256", strings.Repeat("0", 64)), bad("SignatureDoesNotMatch")},
-		{"a header of the signature missing", acs3, unsigned("x-acs-date"), bad(missingParameter)},
+		{"a time long ago", rpc, skewed(-16 * time.Minute), bad("InvalidTimeStamp.Expired")},
+		{"a time that is none", rpc, replaceQuery("Timestamp=2", "Timestamp=x"), bad("InvalidTimeStamp.Format")},
+	}
+}
+
+// spoiltACS3 are wrong in what the Authorization header signs.
+func spoiltACS3() []spoilt {
+	return []spoilt{
+		{"a time to come", acs3, skewed(16 * time.Minute), bad("InvalidTimeStamp.Expired")},
+		{"another scheme", acs3, setHeader("Authorization", "Bearer x"), bad("IncompleteSignature")},
+		{"half a header", acs3, setHeader("Authorization", "ACS3-HMAC-SHA256 Credential=x"), bad("IncompleteSignature")},
+		{"a foreign header of the service", acs3, setHeader("x-acs-more", "x"), bad("IncompleteSignature")},
+		{"a changed action", acs3, setHeader("x-acs-action", "ListAliases"), bad("SignatureDoesNotMatch")},
+		{"a changed hash", acs3, setHeader("x-acs-content-sha256", strings.Repeat("0", 64)), bad("SignatureDoesNotMatch")},
+		{"a header of the signature missing", acs3, setHeader("x-acs-date", ""), bad(missingParameter)},
 		{"two signatures", acs3, call{action: "ListKeys", params: []pair{{"Action", "ListAliases"}}}, bad(invalidParameter)},
 	}
 }
 
-func replaceQuery(old, with string) func(*http.Request) {
-	return func(r *http.Request) { r.URL.RawQuery = strings.Replace(r.URL.RawQuery, old, with, 1) }
+// spoiltHTTP are wrong before anybody looks at a signature.
+func spoiltHTTP() []spoilt {
+	large := strings.Repeat("y", 64<<10+1)
+	return []spoilt{
+		{"PUT", rpc, call{action: "ListKeys", method: "PUT"}, refusal{403, "UnsupportedHTTPMethod"}},
+		{"DELETE", acs3, call{action: "ListKeys", method: "DELETE"}, refusal{403, "UnsupportedHTTPMethod"}},
+		{"a JSON body", rpc, setBody("application/json", "{}", 2), bad(invalidParameter)},
+		{"a body of no type", rpc, setBody("", "x=y", 3), bad(invalidParameter)},
+		{"a body that was not signed", acs3, setBody(formType, "PageSize=7", 10), bad("IncompleteSignature")},
+		{"a body that is too large", rpc, setBody(formType, large, len(large)), refusal{413, invalidParameter}},
+		{"a body of no length that is too large", rpc, setBody(formType, large, -1), refusal{413, invalidParameter}},
+		{"a URL that is too large", rpc, appendQuery("&x=" + large), refusal{413, invalidParameter}},
+		{"headers that are too large", rpc, setHeader("X-Large", strings.Repeat("y", 17<<10)), refusal{413, invalidParameter}},
+		{"too many parameters", rpc, appendQuery(strings.Repeat("&x=y", 129)), bad(invalidParameter)},
+	}
 }
 
 // spoiltParameters are signed right and wrong in what one operation takes. KEY stands for
@@ -106,7 +136,7 @@ func spoiltParameters() []spoilt {
 		{"an alias with a null byte", acs3, with("DescribeKey", "KeyId", "alias/a\x00"), bad(invalidParameter)},
 		{"a foreign region", rpc, with("DescribeKey", "KeyId", "acs:kms:mars:1234567890123456:key/KEY"), refusal{404, keyNotFound}},
 		{"half an ARN", acs3, with("DescribeKey", "KeyId", "acs:kms:"), refusal{404, keyNotFound}},
-		{"a very long key id", rpc, with("DescribeKey", "KeyId", strings.Repeat("k", 50_000)), refusal{404, keyNotFound}},
+		{"a very long key id", rpc, with("DescribeKey", "KeyId", strings.Repeat("k", 50_000)), bad(invalidParameter)},
 		{"a description with a null byte", rpc, with("UpdateKeyDescription", "Description", "a\x00b", key), bad(invalidParameter)},
 		{"a page number in words", rpc, with("ListKeys", "PageNumber", "one"), bad(invalidParameter)},
 		{"a page number with a sign", acs3, with("ListKeys", "PageNumber", "+1"), bad(invalidParameter)},
@@ -152,7 +182,7 @@ func TestBadInput(t *testing.T) {
 		c := a.sdk(t)
 		k := create(t, c, aes256, "")
 		before := describe(t, c, k.id)
-		for _, row := range append(spoiltEnvelopes(), spoiltParameters()...) {
+		for _, row := range slices.Concat(spoiltRPC(), spoiltACS3(), spoiltHTTP(), spoiltParameters()) {
 			for i, p := range row.call.params {
 				row.call.params[i].value = strings.ReplaceAll(p.value, "KEY", k.id)
 			}

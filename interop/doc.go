@@ -12,4 +12,7 @@
 // that they run at once and none sees the keys of another. A test that stops, kills or
 // configures a server starts its own. The clock is the machine's: what takes days is
 // begun by a server whose clock is behind (past_test.go).
+//
+// Directory node has the Node.js clients with their lock, and what they do; readme is the
+// program that the project's README shows.
 package interop

@@ -87,9 +87,13 @@ func startShared() (err error) {
 	return nil
 }
 
-// each runs a test at the shared server of each database. The two run at once.
+// each runs a test, beside others, at the shared server of each database.
 func each(t *testing.T, test func(t *testing.T, s *server)) {
 	t.Parallel()
+	onShared(t, test)
+}
+
+func onShared(t *testing.T, test func(t *testing.T, s *server)) {
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()
 		test(t, world.sqlite)
@@ -101,9 +105,14 @@ func each(t *testing.T, test func(t *testing.T, s *server)) {
 	})
 }
 
-// eachOwn runs a test with the options of a server of its own on each database.
+// eachOwn runs a test, beside others, with the options of a server of its own on each
+// database.
 func eachOwn(t *testing.T, test func(t *testing.T, o options)) {
 	t.Parallel()
+	onOwn(t, test)
+}
+
+func onOwn(t *testing.T, test func(t *testing.T, o options)) {
 	t.Run("sqlite", func(t *testing.T) {
 		t.Parallel()
 		test(t, options{})

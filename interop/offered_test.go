@@ -36,3 +36,16 @@ func TestOffered(t *testing.T) {
 		}
 	})
 }
+
+// TestBooleans writes switches as Go does, and as the SDK for Python does.
+func TestBooleans(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		a := s.account(t)
+		for value, want := range map[string]string{"true": "Enabled", "True": "Enabled", "false": "Disabled", "False": "Disabled"} {
+			got := send(t, acs3(a, call{action: "CreateKey", params: []pair{{"EnableAutomaticRotation", value}, {"RotationInterval", "7d"}}}))
+			if status := got.member(t, "KeyMetadata", "AutomaticRotation"); status != want {
+				t.Errorf("rotation switched %s is %s", value, status)
+			}
+		}
+	})
+}

@@ -104,17 +104,17 @@ func TestDrain(t *testing.T) {
 		}
 		must(answers.ReadString('\n'))(t)
 		// The server reads the body now: the request is under way.
-		must(0, s.process.Signal(syscall.SIGTERM))(t)
+		succeed(t, s.process.Signal(syscall.SIGTERM))
 		for { // until it has heard the signal
 			late, err := net.Dial("tcp", s.address)
 			if err != nil {
 				break
 			}
-			must(0, late.Close())(t)
+			succeed(t, late.Close())
 		}
 		must(conn.Write(content))(t)
 		response := must(http.ReadResponse(answers, r))(t)
-		must(0, response.Body.Close())(t)
+		succeed(t, response.Body.Close())
 		if response.StatusCode != http.StatusOK {
 			t.Errorf("the request under way is answered with %s", response.Status)
 		}

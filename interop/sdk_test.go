@@ -64,6 +64,14 @@ func must[T any](v T, err error) func(testing.TB) T {
 	}
 }
 
+// succeed checks an act that answers nothing else.
+func succeed(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 // refused checks that a call is refused with this HTTP status and error code.
 func refused[T any](_ T, err error) func(t testing.TB, status int, code string) {
 	return func(t testing.TB, status int, code string) {

@@ -16,18 +16,19 @@ import (
 )
 
 const (
-	region      = "cn-hangzhou"
-	passphrase  = "not a secret: interop tests only"
-	startWithin = time.Minute
+	region       = "cn-hangzhou"
+	passphrase   = "not a secret: interop tests only"
+	secretPrefix = "kwsk_" // of access key secrets
+	startWithin  = time.Minute
 )
 
 // options says how a server differs from the usual one.
 type options struct {
-	program  string // default the released one
-	env      []string
-	database string // default SQLite in the server's directory
-	cert     string // file of the certificate chain, beside its ".key"
-	cleanup  func() error
+	program     string       // default the released one
+	database    string       // default SQLite in the server's directory
+	cert        string       // file of the certificate chain, beside its ".key"
+	callsPerKey int          // a second; default any number
+	cleanup     func() error // when the server has ended
 }
 
 // A server is keyward as a child process. Its address stays the same when it is
@@ -85,7 +86,7 @@ func (s *server) launch() error {
 	}
 	s.log = &journal{listening: make(chan string, 1)}
 	cmd := exec.Command(s.program, "server", "--config", config)
-	cmd.Env = append(append(os.Environ(), "KEYWARD_PASSPHRASE="+passphrase), s.env...)
+	cmd.Env = append(os.Environ(), "KEYWARD_PASSPHRASE="+passphrase)
 	cmd.Stderr = s.log
 	if err := cmd.Start(); err != nil {
 		return err
@@ -109,7 +110,7 @@ func (s *server) configuration() string {
 	if s.database != "" {
 		fmt.Fprintf(&b, "database = %q\n", s.database)
 	}
-	b.WriteString("[limits]\ncalls_per_access_key = 0\ncalls_per_account = 0\nconnections_per_address = 0\n")
+	fmt.Fprintf(&b, "[limits]\ncalls_per_access_key = %d\ncalls_per_account = 0\nconnections_per_address = 0\n", s.callsPerKey)
 	if s.cert != "" {
 		fmt.Fprintf(&b, "[tls]\ncert_file = %q\nkey_file = %q\n", s.cert, s.cert+".key")
 	}
@@ -174,7 +175,7 @@ func (s *server) run(a account, args ...string) (string, error) {
 	if s.cert != "" {
 		scheme = "https://"
 	}
-	cmd.Env = append(os.Environ(), "KEYWARD_PASSPHRASE="+passphrase, "KEYWARD_ENDPOINT="+scheme+s.address,
+	cmd.Env = append(os.Environ(), "HOME="+s.dir, "KEYWARD_PASSPHRASE="+passphrase, "KEYWARD_ENDPOINT="+scheme+s.address,
 		"ALIBABA_CLOUD_ACCESS_KEY_ID="+a.id, "ALIBABA_CLOUD_ACCESS_KEY_SECRET="+a.secret, "ALIBABA_CLOUD_REGION_ID="+region)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
@@ -248,8 +249,11 @@ func (j *journal) Write(p []byte) (int, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.text.Write(p)
-	_, after, found := strings.Cut(j.text.String()[:min(j.text.Len(), 8<<10)], `"msg":"listening","address":"`)
-	if address, _, whole := strings.Cut(after, `"`); found && whole && !j.known {
+	if j.known {
+		return len(p), nil
+	}
+	_, after, found := strings.Cut(j.text.String(), `"msg":"listening","address":"`)
+	if address, _, whole := strings.Cut(after, `"`); found && whole {
 		j.known = true
 		j.listening <- address
 	}
@@ -264,13 +268,18 @@ func (j *journal) String() string {
 	return text[max(0, len(text)-4<<10):]
 }
 
-// complaint answers what no test may cause: an internal error, or a panic.
+// complaint answers what no test may cause: an internal error, a panic, a database that
+// does not answer, or a secret in the log.
 func (j *journal) complaint() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for line := range strings.Lines(j.text.String()) {
-		if strings.Contains(line, `"level":"ERROR"`) || strings.Contains(line, `"result":"Internal"`) {
-			return fmt.Errorf("keyward logged: %s", line)
+		for _, never := range []string{
+			`"level":"ERROR"`, `"result":"Internal"`, `"result":"Unavailable"`, `"result":"AuditUnavailable"`, secretPrefix, passphrase,
+		} {
+			if strings.Contains(line, never) {
+				return fmt.Errorf("keyward logged: %s", line)
+			}
 		}
 	}
 	return nil

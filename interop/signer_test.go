@@ -19,6 +19,8 @@ import (
 	"time"
 )
 
+const formType = "application/x-www-form-urlencoded"
+
 // A pair is a parameter. Unlike a map, a list of them can name one twice.
 type pair struct{ name, value string }
 
@@ -62,7 +64,7 @@ func query(params []pair) string {
 	return strings.Join(parts, "&")
 }
 
-// send makes a request with the parameters where the call wants them.
+// request makes a request with the parameters where the call wants them.
 func (c call) request(a account, params []pair) *http.Request {
 	target, body := "http://"+a.address+"/", ""
 	if c.form {
@@ -75,7 +77,7 @@ func (c call) request(a account, params []pair) *http.Request {
 		panic(err) // a test names a method that is none
 	}
 	if c.form {
-		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("Content-Type", formType)
 	}
 	return r
 }
@@ -147,7 +149,7 @@ func signACS3(a account, r *http.Request) {
 // An answer is what came back over the wire.
 type answer struct {
 	refusal // zero if the call succeeded
-	body map[string]any
+	body    map[string]any
 }
 
 // send sends a request and reads an answer, which must have the API's form.
