@@ -1,0 +1,80 @@
+package job_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/keyward/keyward/internal/job"
+)
+
+// queue is a store of one job.
+type queue struct {
+	job    *job.Job
+	leased time.Time
+	reason string
+}
+
+func (q *queue) Claim(_ context.Context, _ string, now, until time.Time, _ int) ([]job.Job, error) {
+	if q.job == nil || q.job.Due.After(now) || q.leased.After(now) {
+		return nil, nil
+	}
+	q.leased = until
+	return []job.Job{*q.job}, nil
+}
+
+func (q *queue) Finish(context.Context, string, job.Job) error { q.job = nil; return nil }
+
+func (q *queue) Retry(_ context.Context, _ string, j job.Job, due time.Time, reason string) error {
+	j.Due, j.Attempts = due, j.Attempts+1
+	q.job, q.leased, q.reason = &j, time.Time{}, reason
+	return nil
+}
+
+func run(t *testing.T, q *queue, now time.Time, h job.Handler) {
+	t.Helper()
+	r := &job.Runner{Store: q, Owner: "o", Handlers: map[string]job.Handler{"k": h}, Now: func() time.Time { return now }, Logger: slog.New(slog.DiscardHandler)}
+	if _, err := r.Step(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+var noon = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
+
+func TestFailuresAreRetriedEverLater(t *testing.T) {
+	q := &queue{job: &job.Job{Kind: "k", Due: noon}}
+	now := noon
+	fail := func(context.Context, job.Job) (time.Time, error) { return time.Time{}, errors.New("injected") }
+	var waits []time.Duration
+	for range 14 {
+		run(t, q, now, fail)
+		waits = append(waits, q.job.Due.Sub(now))
+		now = q.job.Due
+	}
+	if waits[0] != time.Second || waits[3] != 8*time.Second || waits[13] != 10*time.Minute || q.reason != "injected" {
+		t.Errorf("waits %v, reason %q", waits, q.reason)
+	}
+	run(t, q, now, func(context.Context, job.Job) (time.Time, error) { return time.Time{}, nil })
+	if q.job != nil {
+		t.Error("a job that succeeded is still there")
+	}
+}
+
+func TestHandlerMayPutAJobOff(t *testing.T) {
+	q := &queue{job: &job.Job{Kind: "k", Due: noon}}
+	later := noon.Add(48 * time.Hour)
+	run(t, q, noon, func(context.Context, job.Job) (time.Time, error) { return later, nil })
+	if q.job == nil || !q.job.Due.Equal(later) {
+		t.Errorf("have %+v", q.job)
+	}
+}
+
+func TestUnknownKindsWaitForANodeThatKnowsThem(t *testing.T) {
+	q := &queue{job: &job.Job{Kind: "future", Due: noon}}
+	run(t, q, noon, nil)
+	if q.job == nil || !q.job.Due.After(noon) {
+		t.Errorf("have %+v", q.job)
+	}
+}
