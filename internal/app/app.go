@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -91,6 +92,9 @@ func (a *App) Run(ctx context.Context) (err error) {
 	if err := seal.Harden(); err != nil {
 		a.Logger.Warn("hardening the process", "error", err)
 	}
+	// Almost all that requests allocate is garbage at once, and the live heap is small:
+	// collecting less often saves a quarter of the CPU of a request for some megabytes.
+	debug.SetGCPercent(400)
 	unlock, err := lockDataDir(a.Config.DataDir)
 	if err != nil {
 		return err

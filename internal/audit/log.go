@@ -18,6 +18,7 @@ import (
 const (
 	maxBatch  = 512              // records of one group commit
 	maxQueue  = 4 * maxBatch     // records waiting; beyond it callers wait to queue
+	usualLeaf = 768              // bytes, most leaves are shorter
 	patience  = 2 * time.Second  // how long a caller, and a transaction, may wait
 	nonceLife = 31 * time.Minute // twice the accepted clock skew and a minute
 )
@@ -332,7 +333,7 @@ func (l *Log) stage(ctx context.Context, tx Tx, batch []*pending, refused []bool
 	if now.Before(l.at) {
 		now = l.at // the clock was set back
 	}
-	out := Batch{Log: l.origin, First: next.size, Count: int64(len(batch)), At: now}
+	out := Batch{Log: l.origin, First: next.size, Count: int64(len(batch)), At: now, Leaves: make([]byte, 0, usualLeaf*len(batch))}
 	var hashes []tlog.Hash
 	for i, p := range batch {
 		switch {

@@ -40,7 +40,8 @@ func BenchmarkVerify(b *testing.B) {
 	o := &one{}
 	record := goldenRecord()
 	for int(tree.size) < b.N {
-		batch := Batch{Log: "keyward/bench", First: tree.size, Count: 64, At: time.Unix(tree.size, 0)}
+		batch := Batch{Log: "keyward/bench", First: tree.size, Count: 64, At: time.Unix(1+tree.size, 0)}
+		record.Time = batch.At
 		for range 64 {
 			start := len(batch.Leaves)
 			batch.Leaves = record.appendLeaf(batch.Leaves, "keyward/bench", tree.size)

@@ -215,17 +215,23 @@ func (a *authorization) claim(r Request, path string) (claim, Params, error) {
 	if err != nil {
 		return claim{}, Params{}, err
 	}
-	canonical := make([]byte, 0, 1024+2*len(r.RawQuery))
-	canonical = append(append(canonical, r.Method...), '\n')
-	canonical = append(append(canonical, path...), '\n')
-	canonical = append(query.appendQuery(canonical, a.scheme.scoped), '\n')
-	for i, name := range a.names {
-		canonical = append(append(canonical, name...), ':')
-		canonical = append(append(canonical, a.values[i]...), '\n')
+	text := func(bareEmpty bool) []byte {
+		canonical := make([]byte, 0, 1024+2*len(r.RawQuery))
+		canonical = append(append(canonical, r.Method...), '\n')
+		canonical = append(append(canonical, path...), '\n')
+		canonical = append(query.appendQuery(canonical, bareEmpty), '\n')
+		for i, name := range a.names {
+			canonical = append(append(canonical, name...), ':')
+			canonical = append(append(canonical, a.values[i]...), '\n')
+		}
+		canonical = append(append(append(canonical, '\n'), a.list...), '\n')
+		canonical = append(canonical, hash...)
+		return []byte(a.scheme.name + "\n" + a.scheme.sum(canonical))
 	}
-	canonical = append(append(append(canonical, '\n'), a.list...), '\n')
-	canonical = append(canonical, hash...)
-	c.text = []byte(a.scheme.name + "\n" + a.scheme.sum(canonical))
+	c.text = text(a.scheme.scoped)
+	if !a.scheme.scoped && query.hasEmpty() {
+		c.other = text(true)
+	}
 	return c, query, nil
 }
 

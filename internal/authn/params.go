@@ -109,6 +109,11 @@ func (p Params) appendQuery(b []byte, bareEmpty bool) []byte {
 	return b
 }
 
+// hasEmpty tells whether a value is empty, so that bareEmpty makes a difference.
+func (p Params) hasEmpty() bool {
+	return slices.ContainsFunc(p.sorted, func(p param) bool { return p.value == "" })
+}
+
 // appendEscaped percent-encodes all but the unreserved characters of RFC 3986.
 func appendEscaped[T string | []byte](b []byte, s T) []byte {
 	const digits = "0123456789ABCDEF"

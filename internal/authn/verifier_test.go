@@ -97,9 +97,12 @@ func TestRefusals(t *testing.T) {
 		"rpc":                         {rpc(nil), ""},
 		"acs":                         {acs(nil), ""},
 		"rpc, unknown key":            {rpc(map[string]string{"AccessKeyId": "other"}), fault.AccessKeyNotFound},
-		"acs, unknown key":            {signer{"other", s.secret, s.nonce, s.at}.acs(unsigned(), acs3, rpcAction), fault.AccessKeyNotFound},
-		"rpc, wrong secret":           {signer{s.id, "x", s.nonce, s.at}.rpc(unsigned(), nil), fault.SignatureMismatch},
-		"acs, wrong secret":           {signer{s.id, "x", s.nonce, s.at}.acs(unsigned(), acs3, rpcAction), fault.SignatureMismatch},
+		"acs, empty value":            {s.acs(query("KeyId=a&Plaintext="), acs3, rpcAction), ""},
+		"acs, bare empty value":       {signer{s.id, s.secret, s.nonce, s.at, true}.acs(query("KeyId=a&Plaintext="), acs3, rpcAction), ""},
+		"acs, bare and wrong":         {signer{s.id, "x", s.nonce, s.at, true}.acs(query("KeyId=a&Plaintext="), acs3, rpcAction), fault.SignatureMismatch},
+		"acs, unknown key":            {signer{"other", s.secret, s.nonce, s.at, false}.acs(unsigned(), acs3, rpcAction), fault.AccessKeyNotFound},
+		"rpc, wrong secret":           {signer{s.id, "x", s.nonce, s.at, false}.rpc(unsigned(), nil), fault.SignatureMismatch},
+		"acs, wrong secret":           {signer{s.id, "x", s.nonce, s.at, false}.acs(unsigned(), acs3, rpcAction), fault.SignatureMismatch},
 		"rpc, no nonce":               {rpc(map[string]string{"SignatureNonce": "(none)"}), fault.MissingParameter},
 		"rpc, empty nonce":            {rpc(map[string]string{"SignatureNonce": ""}), fault.MissingParameter},
 		"acs, no nonce":               {acs(map[string]string{"x-acs-signature-nonce": "(none)"}), fault.MissingParameter},
@@ -261,7 +264,7 @@ func TestOrderOfChecks(t *testing.T) {
 	inactive := fault.AccessKeyInactive.New("the access key is disabled")
 	broken := errors.New("opening the database: gone")
 	s := testSigner
-	forger := signer{s.id, "x", s.nonce, s.at}
+	forger := signer{s.id, "x", s.nonce, s.at, false}
 	for name, test := range map[string]struct {
 		now        time.Time
 		credential authn.Credential
@@ -277,7 +280,7 @@ func TestOrderOfChecks(t *testing.T) {
 		"inactive and forged":   {s.at, authn.Credential{Secret: material.NewBytes([]byte("testsk")), Refusal: inactive}, nil, forger.rpc(unsigned(), nil), fault.SignatureMismatch.New(""), true},
 		"token and forged":      {s.at, authn.Credential{Secret: material.NewBytes([]byte("testsk"))}, nil, forger.rpc(unsigned(), map[string]string{"SecurityToken": "t"}), fault.SignatureMismatch.New(""), true},
 		"token missing":         {s.at, authn.Credential{Secret: material.NewBytes([]byte("testsk")), Token: "t"}, nil, s.rpc(unsigned(), nil), fault.SecurityTokenInvalid.New(""), true},
-		"empty secret":          {s.at, authn.Credential{}, nil, signer{s.id, "", s.nonce, s.at}.rpc(unsigned(), nil), fault.SignatureMismatch.New(""), true},
+		"empty secret":          {s.at, authn.Credential{}, nil, signer{s.id, "", s.nonce, s.at, false}.rpc(unsigned(), nil), fault.SignatureMismatch.New(""), true},
 		"unknown, empty secret": {s.at, authn.Credential{}, fault.AccessKeyNotFound.New(""), signer{s.id, "", s.nonce, s.at}.rpc(unsigned(), nil), fault.AccessKeyNotFound.New(""), true},
 	} {
 		asked := false

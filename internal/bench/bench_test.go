@@ -255,7 +255,7 @@ func TestParse(t *testing.T) {
 	if diff := cmp.Diff([]any{[]int{2, 8}, 1, "Decrypt", []string{"sqlite"}, 3 * time.Second}, got); diff != "" {
 		t.Errorf("plan (-want +got):\n%s", diff)
 	}
-	for _, bad := range [][]string{{"-operations", "Sign"}, {"-connections", "0"}, {"-database", "mysql"}, {"-connections", ""}} {
+	for _, bad := range [][]string{{"-operations", "Sign"}, {"-connections", "0"}, {"-database", "mysql"}, {"-database", "postgres"}, {"-connections", ""}} {
 		if _, err := parse(bad); err == nil {
 			t.Errorf("%q is taken", bad)
 		}

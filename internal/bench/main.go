@@ -102,6 +102,9 @@ func parse(args []string) (plan, error) {
 		if name != "sqlite" && name != "postgres" {
 			return plan{}, fmt.Errorf("there is no database %q; choose from sqlite, postgres", name)
 		}
+		if name == "postgres" && os.Getenv(postgresVariable) == "" {
+			return plan{}, errors.New("there is no PostgreSQL; run: ./scripts/with-postgres go run ./internal/bench")
+		}
 		p.databases = append(p.databases, name)
 	}
 	return p, nil

@@ -45,8 +45,9 @@ const unknownAction = "kms:UnknownAction"
 
 // Serve implements server.Handler.
 func (d *Dialect) Serve(w http.ResponseWriter, r *http.Request, x *server.Exchange, err error) {
-	out := answer{w: w, requestID: x.RequestID, host: r.Host, format: formatOf(r)}
+	out := answer{w: w, requestID: x.RequestID, host: r.Host}
 	if err != nil {
+		out.format = formatOf(r)
 		x.Note("-", err)
 		out.fail(err, nil, false)
 		return
@@ -57,6 +58,7 @@ func (d *Dialect) Serve(w http.ResponseWriter, r *http.Request, x *server.Exchan
 	if err != nil {
 		c := x.Call(r, authz.Principal{}, "", nil)
 		err = d.Refusals.Refuse(r.Context(), c, "kms:Authenticate", server.ClaimedKey(r), err)
+		out.format = formatOf(r)
 		x.Note("-", err)
 		out.fail(err, nil, false)
 		return
