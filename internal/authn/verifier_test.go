@@ -281,7 +281,7 @@ func TestOrderOfChecks(t *testing.T) {
 		"token and forged":      {s.at, authn.Credential{Secret: material.NewBytes([]byte("testsk"))}, nil, forger.rpc(unsigned(), map[string]string{"SecurityToken": "t"}), fault.SignatureMismatch.New(""), true},
 		"token missing":         {s.at, authn.Credential{Secret: material.NewBytes([]byte("testsk")), Token: "t"}, nil, s.rpc(unsigned(), nil), fault.SecurityTokenInvalid.New(""), true},
 		"empty secret":          {s.at, authn.Credential{}, nil, signer{s.id, "", s.nonce, s.at, false}.rpc(unsigned(), nil), fault.SignatureMismatch.New(""), true},
-		"unknown, empty secret": {s.at, authn.Credential{}, fault.AccessKeyNotFound.New(""), signer{s.id, "", s.nonce, s.at}.rpc(unsigned(), nil), fault.AccessKeyNotFound.New(""), true},
+		"unknown, empty secret": {s.at, authn.Credential{}, fault.AccessKeyNotFound.New(""), signer{s.id, "", s.nonce, s.at, false}.rpc(unsigned(), nil), fault.AccessKeyNotFound.New(""), true},
 	} {
 		asked := false
 		v := authn.Verifier{
