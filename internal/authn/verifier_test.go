@@ -333,7 +333,7 @@ func TestFormats(t *testing.T) {
 
 func TestNonceBelongsToItsKey(t *testing.T) {
 	seen := map[string]bool{}
-	for _, s := range []signer{{"a", "s", "n", testSigner.at}, {"b", "s", "n", testSigner.at}, {"a", "s", "m", testSigner.at}} {
+	for _, s := range []signer{{"a", "s", "n", testSigner.at, false}, {"b", "s", "n", testSigner.at, false}, {"a", "s", "m", testSigner.at, false}} {
 		for _, r := range []authn.Request{s.rpc(unsigned(), nil), s.acs(unsigned(), "ACS3-HMAC-SHA256", rpcAction)} {
 			v := authn.Verifier{Now: func() time.Time { return s.at }, Lookup: func(context.Context, string) (authn.Credential, error) {
 				return authn.Credential{Secret: material.NewBytes([]byte("s"))}, nil
