@@ -43,6 +43,7 @@ type CreateKeyRequest struct {
 	Description string            `json:"description,omitempty"`
 	Rotation    *RotationRequest  `json:"rotation,omitempty"` // default off; symmetric specs only
 	Tags        map[string]string `json:"tags,omitempty"`     // at most 20
+	Alias       string            `json:"alias,omitempty"`    // another name that it gets at once: "alias/…"; if that is taken, nothing is made
 }
 
 // RotationRequest switches a key's automatic rotation.

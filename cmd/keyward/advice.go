@@ -19,7 +19,7 @@ var advices = map[fault.Kind]advice{
 	fault.InvalidTagValue:      {text{"a tag's value is not valid", "标签值不合法"}, text{"use at most 128 characters", "最多 128 个字符"}},
 	fault.DuplicateTagKey:      {text{"a tag's key is given twice", "标签键重复"}, text{"give each key once", "每个标签键只能出现一次"}},
 	fault.InvalidCiphertext:    {text{"the ciphertext is damaged or not of this server", "密文已损坏，或不属于此服务器"}, text{"check that the ciphertext, its encryption context and the server belong together", "请确认密文、加密上下文和服务器相互对应"}},
-	fault.UnsupportedOperation: {text{"a key of this kind cannot do this", "此类密钥不支持该操作"}, text{`"keyward key show" tells the key's spec and usage`, `用 "keyward key show" 查看密钥的规格和用途`}},
+	fault.UnsupportedOperation: {text{"this is not possible for this key or at this time", "此密钥不支持该操作，或当前不能执行"}, text{`the message says why; "keyward key show" tells the key's spec, usage and protection`, `原因见上述信息；用 "keyward key show" 查看密钥的规格、用途和保护状态`}},
 	fault.LimitExceeded:        {text{"a limit is reached", "已达到上限"}, text{"remove what is no longer needed", "请删除不再需要的内容"}},
 	fault.TooLarge:             {text{"the request is too large", "请求过大"}, text{`send less; whole files are encrypted with "keyward encrypt"`, `请减少内容；加密整个文件请使用 "keyward encrypt"`}},
 	fault.MethodNotAllowed:     {text{"the server does not know this request", "服务器不支持此请求"}, text{"use a command of the server's release", "请使用与服务器同一版本的命令"}},
@@ -44,7 +44,7 @@ var advices = map[fault.Kind]advice{
 
 	fault.KeyDisabled:        {text{"the key is disabled", "密钥已禁用"}, text{`"keyward key enable" makes it usable`, `用 "keyward key enable" 启用密钥`}},
 	fault.KeyPendingDeletion: {text{"the key is about to be deleted", "密钥待删除"}, text{`"keyward key restore" keeps it`, `用 "keyward key restore" 取消删除`}},
-	fault.StateConflict:      {text{"its state does not allow this", "当前状态不允许此操作"}, text{"the show command tells the state", "用 show 命令查看状态"}},
+	fault.StateConflict:      {text{"its state does not allow this", "当前状态不允许此操作"}, text{`"keyward key show" and "keyward operator status" tell the state`, `用 "keyward key show" 或 "keyward operator status" 查看状态`}},
 	fault.AliasExists:        {text{"the alias is taken", "别名已存在"}, text{`"keyward key alias update" points it at another key`, `用 "keyward key alias update" 让它指向其他密钥`}},
 	fault.ResourceExists:     {text{"the name is taken", "名称已存在"}, text{"choose another name", "请使用其他名称"}},
 	fault.ResourceInUse:      {text{"it is still in use", "仍在使用中"}, text{"remove what uses it first", "请先移除对它的使用"}},

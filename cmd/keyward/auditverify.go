@@ -219,7 +219,7 @@ func (v *verification) show(reports []audit.Report) error {
 	all := []proven{}
 	claimed := false
 	for _, r := range reports {
-		p := proven{Log: r.Log, Records: r.Size, Root: base64.StdEncoding.EncodeToString(r.Root[:]), At: r.At, Checkpoints: r.Remembered}
+		p := proven{Log: r.Log, Records: r.Size, Root: base64.StdEncoding.EncodeToString(r.Root[:]), At: r.At, Checkpoints: append([]int64{}, r.Remembered...)}
 		p.PublicKey, p.KeyGiven = v.keys[r.Log]
 		if !p.KeyGiven {
 			p.PublicKey, claimed = v.claimed[r.Log], true
@@ -234,7 +234,7 @@ func (v *verification) show(reports []audit.Report) error {
 			if !p.At.IsZero() {
 				t.add(v.t("Newest", "最新"), when(p.At))
 			}
-			t.add(v.t("Checkpoints", "检查点"), orDash(strings.Join(numbers(p.Checkpoints), ", ")))
+			t.add(v.t("Contains the checkpoints of", "包含检查点，其记录数为"), orDash(strings.Join(numbers(p.Checkpoints), ", ")))
 			t.add(v.t("Public key", "公钥"), p.PublicKey)
 		}
 	}); err != nil {

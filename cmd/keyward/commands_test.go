@@ -82,20 +82,14 @@ func TestPagesAreFollowed(t *testing.T) {
 func TestCreateKeyAsksForWhatTheFlagsSay(t *testing.T) {
 	s := newSession(t, english)
 	s.answers["POST /v1/keys"] = aKey()
-	s.answers["POST /v1/aliases"] = struct{}{}
 	if status := s.run("key", "create", "--spec", "Aliyun_SM4", "--alias", "alias/x", "--tag", "a=b=c", "--rotate-every", "30d", "--description", "d"); status != exitOK {
 		t.Fatalf("status %d: %s", status, &s.stderr)
 	}
 	want := []string{
-		`POST /v1/keys {"spec":"Aliyun_SM4","description":"d","rotation":{"enabled":true,"intervalSeconds":2592000},"tags":{"a":"b=c"}}`,
-		`POST /v1/aliases {"name":"alias/x","key":"key-aaaa"}`,
+		`POST /v1/keys {"spec":"Aliyun_SM4","description":"d","rotation":{"enabled":true,"intervalSeconds":2592000},"tags":{"a":"b=c"},"alias":"alias/x"}`,
 	}
 	if diff := cmp.Diff(want, s.requests); diff != "" {
 		t.Error(diff)
-	}
-	delete(s.answers, "POST /v1/aliases")
-	if status := s.run("key", "create", "--alias", "alias/x"); status != exitServer || !strings.Contains(s.stdout.String(), "key-aaaa") {
-		t.Errorf("status %d, printed %q: a key without its alias must still be named", status, &s.stdout)
 	}
 }
 

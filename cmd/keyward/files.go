@@ -117,7 +117,7 @@ went to standard output before an error must be discarded: look at the exit stat
 未通过认证的内容不会写出。输出到文件时，只有全部正确才会出现该文件；
 输出到标准输出时，如果退出状态不为 0，之前写出的内容必须丢弃。`,
 		},
-		example: "  keyward decrypt report.pdf.kw\n  keyward decrypt < big.tar.kw > big.tar || rm big.tar",
+		example: "  keyward decrypt report.pdf.kw\n  keyward decrypt < big.tar.kw > again.tar || rm again.tar",
 		run: func(ctx context.Context, files []string) error {
 			server, err := c.connect()
 			if err != nil {

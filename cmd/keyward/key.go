@@ -71,14 +71,10 @@ func (c *cli) createKey(ctx context.Context, in api.CreateKeyRequest, alias stri
 	if err != nil {
 		return err
 	}
+	in.Alias = alias
 	key, err := server.CreateKey(ctx, in)
 	if err != nil {
 		return err
-	}
-	if alias != "" {
-		if err := server.CreateAlias(ctx, api.CreateAliasRequest{Name: alias, Key: key.ID}); err != nil {
-			return errors.Join(err, c.showKey(key)) // the key was made, and the caller needs its id
-		}
 	}
 	return c.showKey(key)
 }
@@ -275,7 +271,11 @@ stays readable. With --every or --off only the policy of automatic rotation is c
 			if err := server.SetKeyRotation(ctx, args[0], policy); err != nil {
 				return err
 			}
-			c.say("the rotation of %s is set", "%s 的自动轮转已设置", args[0])
+			if off {
+				c.say("%s does not rotate by itself any more", "%s 的自动轮转已关闭", args[0])
+			} else {
+				c.say("%s rotates by itself from now on", "%s 的自动轮转已开启", args[0])
+			}
 			return nil
 		},
 	})

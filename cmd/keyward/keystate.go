@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -52,16 +54,17 @@ restored. After that, what it encrypted can never be decrypted again.`,
 			if err != nil {
 				return err
 			}
+			when := time.Now().AddDate(0, 0, days).UTC().Format(time.DateOnly)
 			if err := c.confirm(ctx, key.ID, text{
-				"After that, nothing that this key encrypted can ever be decrypted again.",
-				"到期之后，此密钥加密的内容将永远无法解密。",
+				fmt.Sprintf("%s (%s) will be deleted on %s, in %d days. From then on, nothing that it encrypted can ever be decrypted again.", args[0], key.ID, when, days),
+				fmt.Sprintf("%s（%s）将于 %s（%d 天后）删除。此后，它加密的内容将永远无法解密。", args[0], key.ID, when, days),
 			}); err != nil {
 				return err
 			}
 			if err := server.DeleteKey(ctx, key.ID, api.DeleteKeyRequest{Days: days}); err != nil {
 				return err
 			}
-			c.say("%s will be deleted in %d days; until then keyward key restore keeps it", "%s 将在 %d 天后删除；在此之前可用 keyward key restore 取消", key.ID, days)
+			c.say("%s will be deleted on %s, in %d days; until then keyward key restore keeps it", "%s 将于 %s（%d 天后）删除；在此之前可用 keyward key restore 取消", key.ID, when, days)
 			return nil
 		},
 	})
@@ -72,7 +75,7 @@ restored. After that, what it encrypted can never be decrypted again.`,
 func newKeyProtectCmd(c *cli) *cobra.Command {
 	var off bool
 	var note string
-	cmd := c.onServer("protect KEY", text{"Protect a key from deletion", "开启密钥的删除保护"}, text{"the deletion protection of %s is set", "%s 的删除保护已设置"},
+	cmd := c.onServer("protect KEY", text{"Protect a key from deletion", "开启密钥的删除保护"}, text{"the deletion protection of %s is changed", "%s 的删除保护已更改"},
 		func(ctx context.Context, server *client.Client, args []string) error {
 			return server.ProtectKey(ctx, args[0], api.Protection{Enabled: !off, Note: note})
 		})

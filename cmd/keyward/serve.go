@@ -201,7 +201,7 @@ In another terminal:
   . %[2]s
   keyward key create --alias alias/reports
   keyward encrypt --key alias/reports < big.tar > big.tar.kw
-  keyward decrypt < big.tar.kw > big.tar
+  keyward decrypt < big.tar.kw > again.tar
   keyward audit list
 
 Without a keyward on the PATH, say "go run ./cmd/keyward" for "keyward".
@@ -213,7 +213,7 @@ Ctrl-C stops it; starting it again finds everything as it was.
   . %[2]s
   keyward key create --alias alias/reports
   keyward encrypt --key alias/reports < big.tar > big.tar.kw
-  keyward decrypt < big.tar.kw > big.tar
+  keyward decrypt < big.tar.kw > again.tar
   keyward audit list
 
 若 PATH 中没有 keyward，请用 "go run ./cmd/keyward" 代替 "keyward"。

@@ -37,7 +37,7 @@ func (a *App) unsealAtStart(ctx context.Context) error {
 	if err := a.Unseal(ctx, passphrase); err != nil {
 		return err
 	}
-	a.Logger.Info("unsealed", "passphrase", source)
+	a.Logger.Info("the passphrase came from", "source", source)
 	return nil
 }
 
@@ -58,7 +58,11 @@ func (a *App) Unseal(ctx context.Context, passphrase material.Bytes) error {
 // first account.
 func (a *App) Initialize(ctx context.Context, passphrase material.Bytes, account string) (iam.Founded, error) {
 	err := a.enter(ctx, func() (*seal.Keyring, error) {
-		return seal.Initialize(ctx, a.db, passphrase, seal.Options{Now: a.Now(), Cost: a.Cost})
+		keyring, err := seal.Initialize(ctx, a.db, passphrase, seal.Options{Now: a.Now(), Cost: a.Cost})
+		if fault.Is(err, fault.ResourceExists) {
+			return nil, fault.StateConflict.Wrap(err, "this server is initialised already; run: keyward operator unseal")
+		}
+		return keyring, err
 	})
 	if err != nil {
 		return iam.Founded{}, err
@@ -85,6 +89,7 @@ func (a *App) enter(ctx context.Context, open func() (*seal.Keyring, error)) err
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.engine = e
+	a.Logger.Info("unsealed")
 	return nil
 }
 
@@ -102,6 +107,7 @@ func (a *App) Seal(ctx context.Context) error {
 	e.inFlight.Wait()
 	err := e.log.Append(ctx, operatorRecord(a.operatorCall(), "keyward:Seal"))
 	e.stop()
+	a.Logger.Info("sealed")
 	return err
 }
 

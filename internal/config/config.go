@@ -126,8 +126,9 @@ func private(path string) error {
 }
 
 var (
-	nodePattern   = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{0,62}$`)
-	regionPattern = regexp.MustCompile(`^[a-z0-9-]{1,32}$`)
+	databasePattern = regexp.MustCompile(`^(sqlite:.|postgres(ql)?://)`)
+	nodePattern     = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{0,62}$`)
+	regionPattern   = regexp.MustCompile(`^[a-z0-9-]{1,32}$`)
 )
 
 // Complete fills in what follows from other settings and refuses what cannot be.
@@ -142,6 +143,8 @@ func (c *Config) Complete() error {
 		c.OperatorSocket = filepath.Join(c.DataDir, "operator.sock")
 	}
 	switch {
+	case !databasePattern.MatchString(string(c.Database)):
+		return errors.New(`database: it must be "sqlite:PATH" or "postgres://…"`)
 	case !nodePattern.MatchString(c.Node):
 		return fmt.Errorf("node %q: use lower-case letters, digits, dots and hyphens", c.Node)
 	case !regionPattern.MatchString(c.Region):

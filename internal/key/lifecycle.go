@@ -22,6 +22,7 @@ type CreateInput struct {
 	Rotate          bool
 	Interval        time.Duration
 	Tags            []Tag
+	Alias           string // another name that the key gets at once, or neither is made; may be empty
 }
 
 // Create makes a key with its first version. Symmetric ones may rotate automatically.
@@ -34,6 +35,10 @@ func (s *Service) Create(ctx context.Context, c *authz.Call, in CreateInput) (ou
 		if err != nil {
 			return err
 		}
+		alias, err := s.firstAlias(c, rec, k, in.Alias)
+		if err != nil {
+			return err
+		}
 		rec.Param("KeySpec", string(k.Spec))
 		rec.Param("KeyUsage", string(k.Usage))
 		v, err := s.generate(ctx, k, 1)
@@ -43,9 +48,25 @@ func (s *Service) Create(ctx context.Context, c *authz.Call, in CreateInput) (ou
 		k.Primary, k.Versions = v.ID, 1
 		rec.Resource, rec.Version = s.ARN(k), string(v.ID)
 		out = k
-		return s.store.CreateKey(ctx, rec, &k, &v, k.jobs())
+		return s.store.CreateKey(ctx, rec, &k, &v, alias, k.jobs())
 	})
 	return kept(out, err)
+}
+
+// firstAlias answers the alias that a key is created with, nil for none. It takes the
+// same permission as creating the alias later.
+func (s *Service) firstAlias(c *authz.Call, rec *audit.Record, k Key, name string) (*Alias, error) {
+	if name == "" {
+		return nil, nil //nolint:nilnil // no alias is wanted, which is no error
+	}
+	if err := checkAlias(name); err != nil {
+		return nil, err
+	}
+	rec.Param("AliasName", name)
+	if err := s.may(c, rec, "kms:CreateAlias", s.arn(c.Account, name)); err != nil {
+		return nil, err
+	}
+	return &Alias{Account: c.Account, Name: name, Key: k.ID, CreatedAt: k.CreatedAt}, nil
 }
 
 func (s *Service) newKey(c *authz.Call, in CreateInput) (Key, error) {

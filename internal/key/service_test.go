@@ -474,3 +474,22 @@ func TestDenialKeepsToTheCallersWords(t *testing.T) {
 		t.Errorf("%q and %q", a, b)
 	}
 }
+
+// A key that is created with an alias gets it, or is not created.
+func TestKeyIsCreatedWithItsAliasOrNotAtAll(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		w := open(t, url)
+		ctx, c := t.Context(), root(account)
+		k := must(w.Create(ctx, c, key.CreateInput{Alias: "alias/a"}))(t)
+		if got := must(w.Describe(ctx, c, "alias/a"))(t); got.ID != k.ID {
+			t.Errorf("the alias points at %s", got.ID)
+		}
+		_, err := w.Create(ctx, c, key.CreateInput{Alias: "alias/a"})
+		want(t, err, fault.AliasExists)
+		_, err = w.Create(ctx, c, key.CreateInput{Alias: "a"})
+		want(t, err, fault.InvalidParameter)
+		if _, total, err := w.List(ctx, c, key.Filter{}, key.Page{Number: 1, Size: 10}); err != nil || total != 1 {
+			t.Errorf("%d keys, want 1; %v", total, err)
+		}
+	})
+}

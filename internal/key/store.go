@@ -15,8 +15,9 @@ import (
 // [fault.KeyVersionNotFound] or [fault.AliasNotFound]. Reads answer only rows whose
 // binding holds. Methods may be called concurrently.
 type Store interface {
-	// CreateKey stores a new key with its first version.
-	CreateKey(ctx context.Context, rec *audit.Record, k *Key, v *Version, jobs []job.Job) error
+	// CreateKey stores a new key with its first version and, unless it is nil, an alias,
+	// which may be taken: [fault.AliasExists].
+	CreateKey(ctx context.Context, rec *audit.Record, k *Key, v *Version, a *Alias, jobs []job.Job) error
 	// UpdateKeys stores the changed metadata of keys, all or none.
 	UpdateKeys(ctx context.Context, rec *audit.Record, jobs []job.Job, keys ...*Key) error
 	// AddVersion stores a new version and the key's changed metadata.

@@ -60,13 +60,18 @@ func aliasRow(a *key.Alias) row {
 }
 
 // CreateKey implements key.Store.
-func (s *Store) CreateKey(ctx context.Context, rec *audit.Record, k *key.Key, v *key.Version, jobs []job.Job) error {
+func (s *Store) CreateKey(ctx context.Context, rec *audit.Record, k *key.Key, v *key.Version, a *key.Alias, jobs []job.Job) error {
 	return s.mutate(ctx, rec, func(ctx context.Context, t *tx) error {
 		if err := t.insert(ctx, s.keys, keyRow(k)); err != nil {
 			return err
 		}
 		if err := t.insert(ctx, s.keys, keyVersionRow(v)); err != nil {
 			return err
+		}
+		if a != nil {
+			if err := s.insertAlias(ctx, t, a); err != nil {
+				return err
+			}
 		}
 		return t.schedule(ctx, jobs)
 	})
@@ -191,9 +196,13 @@ func (s *Store) Keys(ctx context.Context, account string, f key.Filter, p key.Pa
 
 // CreateAlias implements key.AliasStore.
 func (s *Store) CreateAlias(ctx context.Context, rec *audit.Record, a *key.Alias) error {
-	err := s.mutate(ctx, rec, func(ctx context.Context, t *tx) error { return t.insert(ctx, s.keys, aliasRow(a)) })
+	return s.mutate(ctx, rec, func(ctx context.Context, t *tx) error { return s.insertAlias(ctx, t, a) })
+}
+
+func (s *Store) insertAlias(ctx context.Context, t *tx, a *key.Alias) error {
+	err := t.insert(ctx, s.keys, aliasRow(a))
 	if fault.Is(err, fault.ResourceExists) {
-		return fault.AliasExists.New("The alias %s exists already; choose another name or update it.", a.Name)
+		return fault.AliasExists.New("The alias %s exists already; choose another name, or point it at another key.", a.Name)
 	}
 	return err
 }

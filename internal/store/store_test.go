@@ -68,7 +68,7 @@ func TestJobsAreClaimedOnce(t *testing.T) {
 			due = append(due, job.Job{Kind: "test", Account: "1", Subject: fmt.Sprint(i), Due: time.Unix(1000, 0)})
 		}
 		k, v := newKey(0)
-		if err := n.Store.CreateKey(t.Context(), record("test"), k, v, due); err != nil {
+		if err := n.Store.CreateKey(t.Context(), record("test"), k, v, nil, due); err != nil {
 			t.Fatal(err)
 		}
 		var mu sync.Mutex
@@ -147,7 +147,7 @@ func TestChangedRowsAreNotBelieved(t *testing.T) {
 			k *key.Key
 			v *key.Version
 		}{{k, v}, {other, otherVersion}} {
-			if err := n.Store.CreateKey(t.Context(), record("test"), pair.k, pair.v, nil); err != nil {
+			if err := n.Store.CreateKey(t.Context(), record("test"), pair.k, pair.v, nil, nil); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -197,7 +197,7 @@ func TestConcurrentUpdatesDoNotOverwrite(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		n := start(t, url, "keyward/a", sealtest.Keyring(t), quiet)
 		k, v := newKey(0)
-		if err := n.Store.CreateKey(t.Context(), record("test"), k, v, nil); err != nil {
+		if err := n.Store.CreateKey(t.Context(), record("test"), k, v, nil, nil); err != nil {
 			t.Fatal(err)
 		}
 		var wg sync.WaitGroup
@@ -243,7 +243,7 @@ func TestChangesReachOtherNodes(t *testing.T) {
 		}
 	}
 	k, v := newKey(0)
-	if err := a.Store.CreateKey(t.Context(), record("test"), k, v, nil); err != nil {
+	if err := a.Store.CreateKey(t.Context(), record("test"), k, v, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	committed := time.Now()

@@ -38,7 +38,7 @@ var keyRoutes = []route{
 
 func (d *dialect) createKey(ctx context.Context, q request, in api.CreateKeyRequest) (api.Key, error) {
 	new := key.CreateInput{
-		Spec: material.Spec(in.Spec), Usage: key.Usage(in.Usage), Description: in.Description, Tags: tagsOf(in.Tags),
+		Spec: material.Spec(in.Spec), Usage: key.Usage(in.Usage), Description: in.Description, Tags: tagsOf(in.Tags), Alias: in.Alias,
 	}
 	if in.Rotation != nil {
 		new.Rotate, new.Interval = in.Rotation.Enabled, interval(in.Rotation.IntervalSeconds)
