@@ -288,6 +288,9 @@ func publicKeys(given []string) (map[string]string, error) {
 		if err != nil {
 			return nil, err
 		}
+		if strings.TrimSpace(string(content)) == "" {
+			return nil, fmt.Errorf("reading public key: %s is empty, so that it would prove nothing", one)
+		}
 		for line := range strings.Lines(string(content)) {
 			if key := strings.TrimSpace(line); key != "" {
 				name, _, _ := strings.Cut(key, "+")

@@ -163,6 +163,13 @@ func (v *verification) verifyStore(ctx context.Context, cmd *cobra.Command, sour
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
+	strays, err := db.Strays(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(strays) > 0 {
+		return nil, &audit.TamperError{Log: strays[0], Where: v.t("it has records and no signed head", "它有记录，却没有签名的日志头")}
+	}
 	logs, err := db.Logs(ctx)
 	if err != nil {
 		return nil, err

@@ -23,7 +23,11 @@ func main() { os.Exit(run(processCLI(os.Args[1:]), os.Args[1:])) }
 
 // run runs one command line and answers its exit status.
 func run(c *cli, args []string) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	stops := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // a terminal that closes ends a command; under nohup it does not
+		stops = append(stops, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), stops...)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends a command that does not stop by itself
 	root := newRoot(c)

@@ -126,7 +126,7 @@ func (d *dev) run(ctx context.Context, logger *slog.Logger) error {
 	if err := os.MkdirAll(d.dir, 0o700); err != nil {
 		return fmt.Errorf("making the data directory: %w", err)
 	}
-	if err := makePassphrase(cfg.Seal.PassphraseFile); err != nil {
+	if err := d.makePassphrase(cfg.Seal.PassphraseFile); err != nil {
 		return err
 	}
 	return app.New(app.Options{
@@ -135,8 +135,16 @@ func (d *dev) run(ctx context.Context, logger *slog.Logger) error {
 	}).Run(ctx)
 }
 
-// makePassphrase writes a random passphrase into a new private file, if there is none.
-func makePassphrase(path string) error {
+// makePassphrase writes a random passphrase into a new private file, if there is none;
+// an existing database needs its own.
+func (d *dev) makePassphrase(path string) error {
+	_, noPassphrase := os.Stat(path)
+	if _, err := os.Stat(filepath.Join(d.dir, "keyward.db")); err == nil && errors.Is(noPassphrase, os.ErrNotExist) {
+		return &problem{
+			message: fmt.Sprintf(d.t("%s is missing, and the database beside it cannot be opened without it", "缺少 %s，没有它就无法打开旁边的数据库"), path),
+			next:    d.t("restore it, or remove the whole directory to begin anew", "请恢复该文件，或删除整个目录重新开始"),
+		}
+	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, os.ErrExist) {
 		return nil

@@ -148,6 +148,9 @@ func (c *cli) badProfiles(path string, err error) error {
 
 // readPrivate reads a file that only its owner, the user, may read or write.
 func (c *cli) readPrivate(path string) ([]byte, error) {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("reading profiles: %s is not a regular file", path)
+	}
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("opening the profile file: %w", err)

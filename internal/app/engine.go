@@ -132,6 +132,9 @@ func (e *engine) openLog(ctx context.Context, a *App) error {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("reading the remembered checkpoint: %w", err)
 	}
+	if err == nil && len(remembered) == 0 {
+		return fmt.Errorf("reading the remembered checkpoint: %s is empty; restore it, or remove it if you accept that a rollback would not be noticed", checkpointFile)
+	}
 	e.identity = id
 	e.log, err = audit.Open(ctx, audit.Options{
 		Store: a.db, Origin: origin, PrivateKey: string(private.Expose()), PublicKey: id.PublicKey, Remembered: remembered, Now: a.Now,

@@ -94,6 +94,10 @@ func Default() Config {
 
 // Load reads a configuration file.
 func Load(path string) (Config, error) {
+	const maxSize = 1 << 20
+	if info, err := os.Stat(path); err == nil && (!info.Mode().IsRegular() || info.Size() > maxSize) {
+		return Config{}, fmt.Errorf("reading configuration %s: it is not a regular file of at most 1 MiB", path)
+	}
 	c := Default()
 	meta, err := toml.DecodeFile(path, &c)
 	if err != nil {

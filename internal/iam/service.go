@@ -228,5 +228,5 @@ func explain(err error, what, name string) error {
 	if !fault.Is(err, fault.ResourceExists) {
 		return err
 	}
-	return fault.ResourceExists.Wrap(err, "there is a %s named %q already, if in other letter case; choose another name", what, name)
+	return fault.ResourceExists.Wrap(err, "the %s name %q is taken, perhaps in other letter case; choose another name", what, name)
 }

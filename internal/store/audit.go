@@ -112,15 +112,34 @@ func (db *DB) Hashes(ctx context.Context, log string, indexes []int64) ([]tlog.H
 	return out, nil
 }
 
+// Strays answers the names of logs that have records and no identity: nobody signed
+// them, so somebody put them there.
+func (db *DB) Strays(ctx context.Context) ([]string, error) {
+	rows, err := db.read.QueryContext(ctx, `SELECT DISTINCT log FROM audit_batch WHERE log NOT IN (SELECT origin FROM audit_log) ORDER BY log`)
+	if err != nil {
+		return nil, fmt.Errorf("looking for audit records of no log: %w", err)
+	}
+	defer rows.Close()
+	var out []string
+	for rows.Next() {
+		var log string
+		if err := rows.Scan(&log); err != nil {
+			return nil, fmt.Errorf("looking for audit records of no log: %w", err)
+		}
+		out = append(out, log)
+	}
+	return out, rows.Err()
+}
+
 // searchPage is how many batches one query of Search reads.
 const searchPage = 64
 
 // Search implements audit.Reader. It reads page by page, so that a slow reader keeps
 // no database snapshot open.
 func (db *DB) Search(ctx context.Context, from audit.Position, backwards bool, yield func(audit.Batch) (bool, error)) error {
-	order := `WHERE (at, log, first) >= ($1, $2, $3) ORDER BY at, log, first LIMIT $4`
+	order := `WHERE (at, log, first) >= ($1, $2, $3) AND log IN (SELECT origin FROM audit_log) ORDER BY at, log, first LIMIT $4`
 	if backwards {
-		order = `WHERE (at, log, first) <= ($1, $2, $3) ORDER BY at DESC, log DESC, first DESC LIMIT $4`
+		order = `WHERE (at, log, first) <= ($1, $2, $3) AND log IN (SELECT origin FROM audit_log) ORDER BY at DESC, log DESC, first DESC LIMIT $4`
 	}
 	for {
 		page, err := db.searchPage(ctx, order, from)

@@ -170,7 +170,7 @@ func unavailable(err error, doing string) error {
 		return nil
 	}
 	var f *fault.Error
-	if errors.As(err, &f) {
+	if errors.As(err, &f) || errors.Is(err, errTampered) {
 		return err
 	}
 	return fault.Unavailable.Wrap(fmt.Errorf("%s: %w", doing, err), "the database cannot be read now; try again")

@@ -342,18 +342,34 @@ func (s *Store) scan(from interface{ Scan(...any) error }, r row) error {
 	for _, c := range r.columns {
 		dest = append(dest, c.dest)
 	}
-	if err := from.Scan(append(dest, r.rev, &epoch, &mac)...); err != nil {
-		return err
+	err := from.Scan(append(dest, r.rev, &epoch, &mac)...)
+	if err != nil && strings.HasPrefix(err.Error(), "sql: Scan error") { // database/sql has no type for it
+		return s.tampered(r, err)
 	}
-	want, err := s.keys.RowMAC(epoch, r.canonical())
 	if err != nil {
 		return err
 	}
-	if subtle.ConstantTimeCompare(want, mac) != 1 {
-		s.tampered(r)
-		return fmt.Errorf("row %s %q does not have the MAC that belongs to it: the database was changed behind keyward's back", r.table, r.id())
+	want, err := s.keys.RowMAC(epoch, r.canonical())
+	switch {
+	case fault.Is(err, fault.Sealed):
+		return err
+	case err != nil: // no such epoch
+		return s.tampered(r, err)
+	case subtle.ConstantTimeCompare(want, mac) != 1:
+		return s.tampered(r, errors.New("its MAC is not the one that belongs to it"))
 	}
 	return nil
+}
+
+// errTampered marks a row that was changed behind keyward's back. It has no kind, so
+// that callers are told of an internal error: trying again is of no use.
+var errTampered = errors.New("the database was changed behind keyward's back")
+
+// tampered counts and logs a row that is not believed.
+func (s *Store) tampered(r row, why error) error {
+	s.tamper.Add(1)
+	s.logger.Error("SECURITY: a database row is not what keyward wrote", "table", r.table, "row", r.id(), "error", why)
+	return fmt.Errorf("reading row %s %q: %w: %w", r.table, r.id(), errTampered, why)
 }
 
 // places answers "$first, …" for n placeholders.

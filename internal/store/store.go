@@ -87,11 +87,6 @@ func (s *Store) Fresh() bool {
 // Tampered answers how many rows failed their MAC since the start.
 func (s *Store) Tampered() uint64 { return s.tamper.Load() }
 
-func (s *Store) tampered(r row) {
-	s.tamper.Add(1)
-	s.logger.Error("SECURITY: a database row does not have the MAC that belongs to it", "table", r.table, "row", r.id())
-}
-
 // mutate runs one change of rows and its record in one transaction and tells the
 // caches before it returns.
 func (s *Store) mutate(ctx context.Context, rec *audit.Record, fn func(context.Context, *tx) error) error {

@@ -192,6 +192,38 @@ func TestChangedRowsAreNotBelieved(t *testing.T) {
 	})
 }
 
+// A row that cannot even be read is tampering, too, and records of no log are found and not shown.
+func TestStrangeRowsAreTampering(t *testing.T) {
+	url := storetest.SQLite(t)
+	n := start(t, url, "keyward/a", sealtest.Keyring(t), quiet)
+	k, v := newKey(1)
+	if err := n.Store.CreateKey(t.Context(), record("test"), k, v, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	db := raw(t, url)
+	for i, change := range []string{`rev = 'abc'`, `tags = '{"a":"b"}'`, `mac_epoch = 99`} {
+		if _, err := db.ExecContext(t.Context(), `UPDATE kms_key SET `+change); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := n.Store.Key(t.Context(), "1", k.ID); !fault.Is(err, fault.Internal) {
+			t.Errorf("%s: %v", change, err)
+		}
+		if n.Store.Tampered() != uint64(i+1) {
+			t.Errorf("%s is not counted", change)
+		}
+	}
+	if _, err := db.ExecContext(t.Context(), `INSERT INTO audit_batch SELECT 'keyward/evil', 0, count, at + 1, leaves, hashes FROM audit_batch`); err != nil {
+		t.Fatal(err)
+	}
+	if strays, err := n.DB.Strays(t.Context()); err != nil || len(strays) != 1 {
+		t.Errorf("strays %v, %v", strays, err)
+	}
+	entries, _, err := audit.List(t.Context(), n.DB, audit.Query{Limit: 10})
+	if err != nil || len(entries) != 1 {
+		t.Errorf("%d records are shown, want 1; %v", len(entries), err)
+	}
+}
+
 // Of several writers that read the same revision one wins; the others are told.
 func TestConcurrentUpdatesDoNotOverwrite(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {

@@ -84,6 +84,9 @@ func (d *dialect) updateAccessKey(ctx context.Context, q request, in api.UpdateA
 	case in.NeverExpires && in.ExpiresAt != nil:
 		return api.AccessKey{}, d.refuse(ctx, q.call, iam.ActionUpdateAccessKey,
 			fault.InvalidParameter.New("the request sets an expiry and removes it; send one of expiresAt and neverExpires"))
+	case in.ExpiresAt != nil && in.ExpiresAt.IsZero():
+		return api.AccessKey{}, d.refuse(ctx, q.call, iam.ActionUpdateAccessKey,
+			fault.InvalidParameter.New("expiresAt is no time to come; neverExpires removes an expiry"))
 	case in.NeverExpires:
 		change.ExpiresAt = &time.Time{}
 	}
