@@ -495,3 +495,30 @@ func FuzzVerify(f *testing.F) {
 		}
 	})
 }
+
+// A library that retries with a spoilt public key makes one of 256 ciphertexts of a
+// single byte undecryptable.
+func TestShortSM2PlaintextsAlwaysDecrypt(t *testing.T) {
+	private, spki, err := material.Generate(material.SM2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opener, err := material.OpenPrivate(material.SM2, private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := material.OpenPublic(material.SM2, spki)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3000 {
+		ciphertext, err := public.Encrypt(material.SM2PKE, []byte{byte(i)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		plaintext, err := opener.Decrypt(material.SM2PKE, ciphertext)
+		if err != nil || plaintext.Len() != 1 || plaintext.Expose()[0] != byte(i) {
+			t.Fatalf("ciphertext %d of one byte does not decrypt: %v", i, err)
+		}
+	}
+}

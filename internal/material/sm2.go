@@ -81,6 +81,31 @@ func (k sm2Public) verify(_ Algorithm, digest, signature []byte) bool {
 	return sm2.VerifyASN1(k.key, digest, signature)
 }
 
+// encrypt works around a defect of gmsm v0.44.1: when the mask of a message is zero
+// (1 of 256 messages of one byte, ever fewer of longer ones) it tries again with a public
+// key that the first attempt has overwritten, and what it answers cannot be decrypted.
+// A second attempt shows in the random numbers that it draws; its result is thrown away.
 func (k sm2Public) encrypt(_ Algorithm, plaintext []byte) ([]byte, error) {
-	return sm2.Encrypt(rand.Reader, k.key, plaintext, sm2EncrypterOptions)
+	const attempts = 100 // one in 256 fails at worst
+	for range attempts {
+		random := scalarCounter{}
+		ciphertext, err := sm2.Encrypt(&random, k.key, plaintext, sm2EncrypterOptions)
+		if err != nil || random.scalars == 1 {
+			return ciphertext, err
+		}
+	}
+	return nil, errors.New("the library draws its random numbers in a way that is not known here")
 }
+
+// A scalarCounter is the operating system's generator; it counts the scalars drawn.
+type scalarCounter struct{ scalars int }
+
+// Read implements io.Reader.
+func (c *scalarCounter) Read(p []byte) (int, error) {
+	if len(p) == sm2ScalarSize {
+		c.scalars++
+	}
+	return rand.Read(p)
+}
+
+const sm2ScalarSize = 32 // bytes
