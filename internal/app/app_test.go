@@ -262,8 +262,8 @@ func TestOneServerPerEmbeddedDatabase(t *testing.T) {
 	}
 	c := configure(t, url)
 	c.Node = "node-2"
-	second := run(t, c)
-	if err := second.Unseal(t.Context(), passphrase(sealtest.Passphrase)); !fault.Is(err, fault.ResourceInUse) {
+	second := app.New(app.Options{Config: c, Logger: slog.New(slog.DiscardHandler), Version: "test", Now: time.Now})
+	if err := second.Run(t.Context()); !fault.Is(err, fault.ResourceInUse) {
 		t.Errorf("a second server on the same file: %v", err)
 	}
 }

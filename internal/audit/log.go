@@ -3,9 +3,9 @@ package audit
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -16,12 +16,15 @@ import (
 )
 
 const (
-	maxBatch  = 512              // records of one group commit
-	maxQueue  = 4 * maxBatch     // records waiting; beyond it callers wait to queue
-	usualLeaf = 768              // bytes, most leaves are shorter
-	patience  = 2 * time.Second  // how long a caller, and a transaction, may wait
-	nonceLife = 31 * time.Minute // twice the accepted clock skew and a minute
+	maxBatch  = 512             // records of one group commit
+	maxQueue  = 4 * maxBatch    // records waiting; beyond it callers wait to queue
+	usualLeaf = 768             // bytes, most leaves are shorter
+	patience  = 2 * time.Second // how long a caller, and a transaction, may wait
 )
+
+// NonceLife is how long a nonce is remembered: twice the clock skew that signatures may
+// have, and a minute.
+const NonceLife = 31 * time.Minute
 
 // A Log is one node's audit log. Its writer, [Log.Run], is the node's only writer to
 // the store: it takes whatever is queued, writes it in one transaction and releases
@@ -51,6 +54,7 @@ type Log struct {
 // pending is one record on its way to the writer.
 type pending struct {
 	rec    *Record
+	body   []byte // of the leaf, encoded by the caller: the writer is one for all
 	change Change
 	state  atomic.Int32 // waiting, then taken by the writer or abandoned by the caller
 	done   chan error   // buffered; receives one answer once taken
@@ -149,7 +153,7 @@ func (l *Log) Do(ctx context.Context, rec *Record, fn func() error) error {
 		return err
 	}
 	rec.Result, rec.Effects = resultOf(err), nil
-	if failed := l.submit(&pending{rec: rec}); failed != nil {
+	if failed := l.Append(ctx, rec); failed != nil {
 		return failed
 	}
 	return err
@@ -158,7 +162,7 @@ func (l *Log) Do(ctx context.Context, rec *Record, fn func() error) error {
 // Append makes a record durable. It does not heed ctx's end, only the log's own
 // patience of two seconds: a caller who hangs up does not unmake what happened.
 func (l *Log) Append(_ context.Context, rec *Record) error {
-	return l.submit(&pending{rec: rec})
+	return l.submit(&pending{rec: rec, body: rec.appendBody(make([]byte, 0, usualLeaf))})
 }
 
 // Commit makes a change and its record durable together, or neither. An error of
@@ -231,15 +235,7 @@ func (l *Log) probe() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	l.failed.Store(l.touch(ctx) != nil)
-}
-
-// touch commits a transaction that means nothing.
-func (l *Log) touch(ctx context.Context) error {
-	return l.store.Transact(ctx, func(tx Tx) error {
-		_, err := tx.Claim(ctx, [][]byte{[]byte(rand.Text()[:16])}, l.now())
-		return err
-	})
+	l.failed.Store(l.store.Probe(ctx) != nil)
 }
 
 // gather adds to a plain record whatever other plain records are queued.
@@ -279,16 +275,13 @@ func (l *Log) write(batch []*pending) {
 		answer(fault.AuditUnavailable.Wrap(err, "the audit log cannot be written; nothing was done; try again"))
 		return
 	}
-	refused := make([]bool, len(batch))
-	next := l.tree
-	var written Batch
-	err := l.store.Transact(ctx, func(tx Tx) (err error) {
-		written, err = l.stage(ctx, tx, batch, refused, &next)
-		if err != nil {
-			return err
-		}
-		return tx.Append(ctx, written)
-	})
+	w := &writing{log: l, batch: batch, next: l.tree}
+	var err error
+	if batch[0].change == nil {
+		err = l.store.Append(ctx, w.nonces(), w.build)
+	} else {
+		err = l.store.Transact(ctx, func(tx Tx) error { return w.commit(ctx, tx) })
+	}
 	var failed *changeError
 	if errors.As(err, &failed) {
 		answer(failed.cause) // rolled back: nothing happened
@@ -297,19 +290,19 @@ func (l *Log) write(batch []*pending) {
 	if err != nil {
 		l.unsettled = true
 		l.failed.Store(true)
-		committed, settleErr := l.outcome(written)
+		committed, settleErr := l.outcome(w.out)
 		if settleErr != nil || !committed {
 			answer(fault.AuditUnavailable.Wrap(errors.Join(err, settleErr), "the audit log could not be written, and it is not certain that nothing was done; look before you try again"))
 			return
 		}
 	}
 	// The batch is durable.
-	l.tree, l.at, l.unsettled = next, written.At, false
+	l.tree, l.at, l.unsettled = w.next, w.out.At, false
 	l.failed.Store(false)
-	l.head.Store(&written.Checkpoint)
+	l.head.Store(&w.out.Checkpoint)
 	for i, p := range batch {
 		p.rec.written = true
-		if refused[i] {
+		if w.used[i] {
 			p.done <- fault.NonceUsed.New("Specified signature nonce was used already.")
 			continue
 		}
@@ -322,67 +315,81 @@ type changeError struct{ cause error }
 
 func (e *changeError) Error() string { return e.cause.Error() }
 
-// stage claims nonces, applies changes and builds the batch; next is advanced over it.
-// refused[i] tells which records carry a nonce that was used before: they are
-// recorded as refused and their change does not happen.
-func (l *Log) stage(ctx context.Context, tx Tx, batch []*pending, refused []bool, next *frontier) (Batch, error) {
-	if err := l.claim(ctx, tx, batch, refused); err != nil {
-		return Batch{}, err
+// A writing is one attempt to make a batch durable.
+type writing struct {
+	log   *Log
+	batch []*pending
+	used  []bool   // whose nonce was used before: it is recorded as refused, and its change does not happen
+	next  frontier // of the log with the batch
+	out   Batch
+}
+
+// nonces answers the nonces of the batch, in its order; a record may have none.
+func (w *writing) nonces() [][]byte {
+	out := make([][]byte, 0, len(w.batch))
+	for _, p := range w.batch {
+		if p.rec.Nonce != nil {
+			out = append(out, p.rec.Nonce)
+		}
 	}
+	return out
+}
+
+// commit applies a change and writes its record with it.
+func (w *writing) commit(ctx context.Context, tx Tx) error {
+	used, err := tx.Claim(ctx, w.nonces())
+	if err != nil {
+		return err
+	}
+	p := w.batch[0]
+	if !slices.Contains(used, true) {
+		if p.rec.Effects, err = p.change(ctx, tx); err != nil {
+			return &changeError{err}
+		}
+	}
+	out, err := w.build(used)
+	if err != nil {
+		return err
+	}
+	if len(out.Leaves) > maxLeaf+1 {
+		return &changeError{fault.LimitExceeded.New("the operation touches too much for one audit record; split it")}
+	}
+	return tx.Append(ctx, out)
+}
+
+// build makes the batch. used tells which of the nonces were used before.
+func (w *writing) build(used []bool) (Batch, error) {
+	l := w.log
 	now := l.now().UTC().Truncate(time.Microsecond)
 	if now.Before(l.at) {
 		now = l.at // the clock was set back
 	}
-	out := Batch{Log: l.origin, First: next.size, Count: int64(len(batch)), At: now, Leaves: make([]byte, 0, usualLeaf*len(batch))}
-	var hashes []tlog.Hash
-	for i, p := range batch {
-		switch {
-		case refused[i]:
-			p.rec.Result, p.rec.Effects = string(fault.NonceUsed), nil
-		case p.change != nil:
-			effects, err := p.change(ctx, tx)
-			if err != nil {
-				return Batch{}, &changeError{err}
-			}
-			p.rec.Effects = effects
+	w.used = make([]bool, len(w.batch))
+	w.out = Batch{Log: l.origin, First: w.next.size, Count: int64(len(w.batch)), At: now, Leaves: make([]byte, 0, usualLeaf*len(w.batch))}
+	hashes := make([]tlog.Hash, 0, 2*len(w.batch))
+	for i, p := range w.batch {
+		if p.rec.Nonce != nil {
+			w.used[i], used = used[0], used[1:]
 		}
-		start := len(out.Leaves)
+		if w.used[i] {
+			p.rec.Result, p.rec.Effects, p.body = string(fault.NonceUsed), nil, nil
+		}
+		if p.body == nil {
+			p.body = p.rec.appendBody(nil)
+		}
 		p.rec.Time = now
-		out.Leaves = p.rec.appendLeaf(out.Leaves, l.origin, next.size)
-		if p.change != nil && len(out.Leaves)-start > maxLeaf {
-			return Batch{}, &changeError{fault.LimitExceeded.New("the operation touches too much for one audit record; split it")}
-		}
-		hashes = next.add(out.Leaves[start:], hashes)
-		out.Leaves = append(out.Leaves, '\n')
+		start := len(w.out.Leaves)
+		w.out.Leaves = append(appendTime(appendPlace(w.out.Leaves, l.origin, w.next.size), now), p.body...)
+		hashes = w.next.add(w.out.Leaves[start:], hashes)
+		w.out.Leaves = append(w.out.Leaves, '\n')
 	}
+	w.out.Hashes = make([]byte, 0, tlog.HashSize*len(hashes))
 	for i := range hashes {
-		out.Hashes = append(out.Hashes, hashes[i][:]...)
+		w.out.Hashes = append(w.out.Hashes, hashes[i][:]...)
 	}
 	var err error
-	out.Checkpoint, err = Checkpoint{l.origin, next.size, next.root()}.sign(l.signer)
-	return out, err
-}
-
-func (l *Log) claim(ctx context.Context, tx Tx, batch []*pending, refused []bool) error {
-	var nonces [][]byte
-	var owner []int
-	for i, p := range batch {
-		if p.rec.Nonce != nil {
-			nonces = append(nonces, p.rec.Nonce)
-			owner = append(owner, i)
-		}
-	}
-	if len(nonces) == 0 {
-		return nil
-	}
-	known, err := tx.Claim(ctx, nonces, l.now().Add(nonceLife))
-	if err != nil {
-		return err
-	}
-	for i, used := range known {
-		refused[owner[i]] = used
-	}
-	return nil
+	w.out.Checkpoint, err = Checkpoint{l.origin, w.next.size, w.next.root()}.sign(l.signer)
+	return w.out, err
 }
 
 // settle makes sure, after a commit of unknown outcome, that memory and store agree
@@ -450,9 +457,9 @@ func (l *Log) outcome(b Batch) (bool, error) {
 	if err != nil || !bytes.Equal(head.Checkpoint, b.Checkpoint) {
 		return false, err
 	}
-	// It is visible. It is durable, also on a synchronous replica, once a later
-	// transaction has been committed.
-	return true, l.touch(ctx)
+	// It is visible. It is durable, also on a synchronous replica, once something
+	// later is.
+	return true, l.store.Probe(ctx)
 }
 
 // storedHashes lets tlog read a log's hashes from its store.

@@ -169,16 +169,28 @@ func (b *broken) Transact(ctx context.Context, fn func(audit.Tx) error) error {
 	return errors.Join(err, lost)
 }
 
+func (b *broken) Append(ctx context.Context, nonces [][]byte, build func([]bool) (audit.Batch, error)) error {
+	if err := b.fail("begin"); err != nil {
+		return err
+	}
+	lost := b.fail("lost")
+	err := b.Store.Append(ctx, nonces, func(used []bool) (audit.Batch, error) {
+		batch, err := build(used)
+		return batch, errors.Join(err, b.fail("claim"), b.fail("append"), b.fail("commit"))
+	})
+	return errors.Join(err, lost)
+}
+
 type brokenTx struct {
 	audit.Tx
 	b *broken
 }
 
-func (t *brokenTx) Claim(ctx context.Context, nonces [][]byte, expires time.Time) ([]bool, error) {
+func (t *brokenTx) Claim(ctx context.Context, nonces [][]byte) ([]bool, error) {
 	if err := t.b.fail("claim"); err != nil {
 		return nil, err
 	}
-	return t.Tx.Claim(ctx, nonces, expires)
+	return t.Tx.Claim(ctx, nonces)
 }
 
 func (t *brokenTx) Append(ctx context.Context, batch audit.Batch) error {
@@ -191,8 +203,12 @@ func (t *brokenTx) Append(ctx context.Context, batch audit.Batch) error {
 // Whatever step fails, the operation is refused, nothing is recorded, and the log goes
 // on afterwards; a commit whose answer alone was lost counts as what it is.
 func TestEveryFailingStepRefuses(t *testing.T) {
-	for _, step := range []string{"begin", "claim", "append", "commit", "lost"} {
-		t.Run(step, func(t *testing.T) {
+	for i, step := range []string{"begin", "claim", "append", "commit", "lost", "begin", "claim", "append", "commit", "lost"} {
+		change := audit.Change(func(context.Context, audit.Tx) ([]audit.Effect, error) { return nil, nil })
+		if i < 5 {
+			change = nil
+		}
+		t.Run(fmt.Sprintf("%s, change %v", step, change != nil), func(t *testing.T) {
 			n, _ := start(t, storetest.SQLite(t))
 			n.StopLog()
 			failing := ""
@@ -229,7 +245,12 @@ func TestEveryFailingStepRefuses(t *testing.T) {
 			failing = step
 			second := record(2)
 			second.Nonce = []byte("other nonce 16 b")
-			err = log.Do(t.Context(), second, func() error { return nil })
+			err = log.Do(t.Context(), second, func() error {
+				if change != nil {
+					return log.Commit(t.Context(), second, change)
+				}
+				return nil
+			})
 			if step == "lost" {
 				if err != nil {
 					t.Errorf("a record that is durable was refused: %v", err)
@@ -533,11 +554,12 @@ func TestStoreThatChangesUnderTheLog(t *testing.T) {
 			running.Go(func() { _ = log.Run(ctx) })
 			defer running.Wait()
 			defer cancel()
-			if err := log.Append(t.Context(), record(0)); err != nil {
+			nothing := func(context.Context, audit.Tx) ([]audit.Effect, error) { return nil, nil }
+			if err := log.Commit(t.Context(), record(0), nothing); err != nil {
 				t.Fatal(err)
 			}
 			exec(t, url, `CREATE TABLE saved AS SELECT checkpoint FROM audit_log`)
-			if err := log.Append(t.Context(), record(1)); err != nil {
+			if err := log.Commit(t.Context(), record(1), nothing); err != nil {
 				t.Fatal(err)
 			}
 			if test.hurt != nil {

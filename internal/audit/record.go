@@ -136,11 +136,11 @@ func appendTime(b []byte, t time.Time) []byte {
 	return append(b, '"')
 }
 
-// appendLeaf appends the record's leaf: one JSON object on one line, its members in
-// a fixed order, empty ones left out. The bytes are what the tree hashes. Whatever the
-// caller of the operation sent, a leaf without effects stays far below maxLeaf.
-func (r *Record) appendLeaf(b []byte, log string, seq int64) []byte {
-	b = appendTime(appendPlace(b, log, seq), r.Time)
+// appendBody appends what follows place and time in the record's leaf: one JSON object
+// on one line, its members in a fixed order, empty ones left out. The bytes are what the
+// tree hashes. Whatever the caller of the operation sent, a leaf without effects stays
+// far below maxLeaf.
+func (r *Record) appendBody(b []byte) []byte {
 	for _, m := range [...]struct{ name, value string }{
 		{"request", r.RequestID}, {"account", r.Account}, {"principal", r.Principal}, {"accessKey", r.AccessKey},
 		{"scheme", r.Scheme}, {"source", r.Source}, {"agent", cut(r.UserAgent, maxValue)}, {"action", r.Action},

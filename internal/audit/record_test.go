@@ -17,6 +17,11 @@ import (
 // same record must have the same bytes for ever.
 const goldenLeaf = `{"v":1,"log":"keyward/node-1","seq":7,"time":"2026-01-02T03:04:05.000000006Z","request":"AB-1","account":"1234567890123456","principal":"acs:ram::1234567890123456:user/ada","accessKey":"KWAKEXAMPLE","scheme":"ACS3-HMAC-SHA256","source":"192.0.2.1","agent":"curl \"x\"","action":"kms:Encrypt","resource":"acs:kms:cn-hangzhou:1234567890123456:key/key-x","version":"v1","params":{"Alias":"alias/a","Name":"密"},"decision":"allowed by p/1","result":"OK","effects":[{"table":"kms_key","id":"a/b","rev":2,"sha256":"0102"},{"table":"kms_alias","id":"a/c","rev":3}],"nonce":"0aff"}`
 
+// appendLeaf appends a whole leaf.
+func (r *Record) appendLeaf(b []byte, log string, seq int64) []byte {
+	return append(appendTime(appendPlace(b, log, seq), r.Time), r.appendBody(nil)...)
+}
+
 func goldenRecord() *Record {
 	c := &authz.Call{
 		Principal: authz.Principal{Account: "1234567890123456", Kind: authz.User, Name: "ada", AccessKey: "KWAKEXAMPLE"},

@@ -67,18 +67,25 @@ type Store interface {
 	Reader
 	// CreateLog stores a new log's identity.
 	CreateLog(ctx context.Context, id Identity) error
+	// Append claims nonces and makes a batch durable that build makes of what was already
+	// claimed. An error of build is answered as it is and nothing has changed; any other
+	// error leaves open whether the batch is durable.
+	Append(ctx context.Context, nonces [][]byte, build func(used []bool) (Batch, error)) error
 	// Transact runs fn in one transaction and commits it when fn answers nil. An error
 	// of fn is answered as it is and nothing has changed; any other error leaves open
 	// whether the transaction committed.
 	Transact(ctx context.Context, fn func(Tx) error) error
+	// Probe makes something durable that means nothing. After it everything that could be
+	// read before is durable, too.
+	Probe(ctx context.Context) error
 }
 
 // A Tx is one transaction of a [Store]. A store's own mutations receive it through
 // [Change] and take part in it.
 type Tx interface {
-	// Claim remembers the nonces until expires and answers, for each, whether it was
+	// Claim remembers the nonces for [NonceLife] and answers, for each, whether it was
 	// already known (also from earlier in the same call).
-	Claim(ctx context.Context, nonces [][]byte, expires time.Time) ([]bool, error)
+	Claim(ctx context.Context, nonces [][]byte) ([]bool, error)
 	// Append adds a batch to its log and moves the log's head, or fails with ErrConflict.
 	Append(ctx context.Context, b Batch) error
 }

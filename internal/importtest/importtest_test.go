@@ -88,6 +88,8 @@ var allowed = map[string][]string{
 	"client":            {"api"},
 	"internal/fault":    {},
 	"internal/cache":    {},
+	"internal/journal":  {},
+	"internal/replay":   {},
 	"internal/job":      {},
 	"internal/authz":    {"internal/fault"},
 	"internal/material": {"internal/fault"},
@@ -97,7 +99,7 @@ var allowed = map[string][]string{
 	"internal/iam":      slices.Concat(domains, leaves),
 	"internal/key":      slices.Concat(domains, leaves),
 	"internal/config":   {},
-	"internal/store":    slices.Concat(domains, leaves, []string{"internal/seal"}),
+	"internal/store":    slices.Concat(domains, leaves, []string{"internal/seal", "internal/journal", "internal/replay"}),
 	"internal/server":   slices.Concat(domains, leaves, []string{"internal/server", "internal/authn", "api"}),
 	"internal/agefile":  {},
 }

@@ -1,10 +1,12 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -44,6 +46,17 @@ func (db *DB) Logs(ctx context.Context) ([]audit.Identity, error) {
 
 // Head implements audit.Reader.
 func (db *DB) Head(ctx context.Context, log string) (audit.Head, error) {
+	tail := db.tail.of(log) // before the tables: what leaves it meanwhile is found there
+	h, err := db.tableHead(ctx, log)
+	if n := len(tail); n > 0 && err == nil {
+		if last := tail[n-1]; last.First+last.Count > h.Size {
+			h = audit.Head{Size: last.First + last.Count, At: last.At, Checkpoint: last.Checkpoint}
+		}
+	}
+	return h, err
+}
+
+func (db *DB) tableHead(ctx context.Context, log string) (audit.Head, error) {
 	var h audit.Head
 	var at int64
 	err := db.read.QueryRowContext(ctx, `SELECT size, at, checkpoint FROM audit_log WHERE origin = $1`, log).Scan(&h.Size, &at, &h.Checkpoint)
@@ -71,6 +84,24 @@ func scanBatch(rows *sql.Rows) (audit.Batch, error) {
 
 // Batches implements audit.Reader.
 func (db *DB) Batches(ctx context.Context, log string, first int64, yield func(audit.Batch) error) error {
+	tail := db.tail.of(log)
+	next := first
+	err := db.tableBatches(ctx, log, first, func(b audit.Batch) error {
+		if b.First+b.Count <= first {
+			return nil // the record is in the tail
+		}
+		next = b.First + b.Count
+		return yield(b)
+	})
+	for _, b := range tail {
+		if err == nil && b.First+b.Count > next {
+			err = yield(b)
+		}
+	}
+	return err
+}
+
+func (db *DB) tableBatches(ctx context.Context, log string, first int64, yield func(audit.Batch) error) error {
 	rows, err := db.read.QueryContext(ctx, batchColumns+
 		`WHERE log = $1 AND first >= COALESCE((SELECT MAX(first) FROM audit_batch WHERE log = $1 AND first <= $2), 0) ORDER BY first`, log, first)
 	if err != nil {
@@ -92,14 +123,12 @@ func (db *DB) Batches(ctx context.Context, log string, first int64, yield func(a
 // Hashes implements audit.Reader. The record that created a stored hash is the last
 // leaf under it, and a batch keeps the hashes that its records created, in order.
 func (db *DB) Hashes(ctx context.Context, log string, indexes []int64) ([]tlog.Hash, error) {
+	tail := db.tail.of(log)
 	out := make([]tlog.Hash, len(indexes))
 	for i, index := range indexes {
 		level, n := tlog.SplitStoredHashIndex(index)
 		record := (n+1)<<level - 1
-		var first int64
-		var hashes []byte
-		err := db.read.QueryRowContext(ctx,
-			`SELECT first, hashes FROM audit_batch WHERE log = $1 AND first <= $2 ORDER BY first DESC LIMIT 1`, log, record).Scan(&first, &hashes)
+		first, hashes, err := db.batchHashes(ctx, log, record, tail)
 		if err != nil {
 			return nil, fmt.Errorf("reading hash %d of audit log %q: %w", index, log, err)
 		}
@@ -110,6 +139,18 @@ func (db *DB) Hashes(ctx context.Context, log string, indexes []int64) ([]tlog.H
 		copy(out[i][:], hashes[at:])
 	}
 	return out, nil
+}
+
+// batchHashes answers the hashes of the batch that holds a record, and its first record.
+func (db *DB) batchHashes(ctx context.Context, log string, record int64, tail []audit.Batch) (first int64, hashes []byte, err error) {
+	for _, b := range tail {
+		if b.First <= record && record < b.First+b.Count {
+			return b.First, b.Hashes, nil
+		}
+	}
+	err = db.read.QueryRowContext(ctx,
+		`SELECT first, hashes FROM audit_batch WHERE log = $1 AND first <= $2 ORDER BY first DESC LIMIT 1`, log, record).Scan(&first, &hashes)
+	return first, hashes, err
 }
 
 // Strays answers the names of logs that have records and no identity: nobody signed
@@ -137,32 +178,69 @@ const searchPage = 64
 // Search implements audit.Reader. It reads page by page, so that a slow reader keeps
 // no database snapshot open.
 func (db *DB) Search(ctx context.Context, from audit.Position, backwards bool, yield func(audit.Batch) (bool, error)) error {
-	order := `WHERE (at, log, first) >= ($1, $2, $3) AND log IN (SELECT origin FROM audit_log) ORDER BY at, log, first LIMIT $4`
+	tail := db.tail.of("")
+	later := func(a, b audit.Batch) int { return compare(position(a), position(b)) }
 	if backwards {
-		order = `WHERE (at, log, first) <= ($1, $2, $3) AND log IN (SELECT origin FROM audit_log) ORDER BY at DESC, log DESC, first DESC LIMIT $4`
+		later = func(a, b audit.Batch) int { return compare(position(b), position(a)) }
 	}
+	slices.SortFunc(tail, later)
+	at := audit.Batch{At: from.At, Log: from.Log, First: from.First}
+	tail = slices.DeleteFunc(tail, func(b audit.Batch) bool { return later(b, at) < 0 })
 	for {
-		page, err := db.searchPage(ctx, order, from)
+		page, err := db.searchPage(ctx, from, backwards)
 		if err != nil {
 			return err
 		}
+		last := len(page) < searchPage
+		// What of the tail belongs to this page, and is not in the tables since.
+		n := len(tail)
+		if !last {
+			end := page[len(page)-1]
+			if n = slices.IndexFunc(tail, func(b audit.Batch) bool { return later(b, end) > 0 }); n < 0 {
+				n = len(tail)
+			}
+			from = beyond(end, backwards)
+		}
+		page = append(page, tail[:n]...)
+		tail = tail[n:]
+		slices.SortStableFunc(page, later)
+		page = slices.CompactFunc(page, func(a, b audit.Batch) bool { return later(a, b) == 0 })
 		for _, b := range page {
 			if more, err := yield(b); err != nil || !more {
 				return err
 			}
 		}
-		if len(page) < searchPage {
+		if last {
 			return nil
-		}
-		last := page[len(page)-1]
-		from = audit.Position{At: last.At, Log: last.Log, First: last.First + 1}
-		if backwards {
-			from.First = last.First - 1
 		}
 	}
 }
 
-func (db *DB) searchPage(ctx context.Context, order string, from audit.Position) ([]audit.Batch, error) {
+func position(b audit.Batch) audit.Position {
+	return audit.Position{At: b.At, Log: b.Log, First: b.First}
+}
+
+// compare orders positions as the database does.
+func compare(a, b audit.Position) int {
+	return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Log, b.Log), cmp.Compare(a.First, b.First))
+}
+
+// beyond answers the position next to a batch.
+func beyond(b audit.Batch, backwards bool) audit.Position {
+	p := position(b)
+	if backwards {
+		p.First--
+	} else {
+		p.First++
+	}
+	return p
+}
+
+func (db *DB) searchPage(ctx context.Context, from audit.Position, backwards bool) ([]audit.Batch, error) {
+	order := `WHERE (at, log, first) >= ($1, $2, $3) AND log IN (SELECT origin FROM audit_log) ORDER BY at, log, first LIMIT $4`
+	if backwards {
+		order = `WHERE (at, log, first) <= ($1, $2, $3) AND log IN (SELECT origin FROM audit_log) ORDER BY at DESC, log DESC, first DESC LIMIT $4`
+	}
 	rows, err := db.read.QueryContext(ctx, batchColumns+order, micros(from.At), from.Log, from.First, searchPage)
 	if err != nil {
 		return nil, fmt.Errorf("reading audit records: %w", err)

@@ -21,12 +21,14 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	_ "modernc.org/sqlite" // the "sqlite" driver
 	"os"
 	"path/filepath"
 	"strings"
 
+	_ "modernc.org/sqlite" // the "sqlite" driver
+
 	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/journal"
 )
 
 // A DB is an open database with the newest schema.
@@ -36,7 +38,8 @@ type DB struct {
 	write   *sql.DB // SQLite: its one writer connection; PostgreSQL: the pool
 	read    *sql.DB
 	hot     map[string]*sql.Stmt // what every batch of the audit log runs, prepared
-	claims  map[int]*sql.Stmt    // the claims of so many nonces, prepared
+	tail    *tail                // SQLite only
+	unlock  func()               // gives up an embedded database; nil if it was not taken
 }
 
 // A dialect is what differs between the two databases beside the DDL.
@@ -65,11 +68,18 @@ func Open(ctx context.Context, url string) (*DB, error) {
 		return nil, err
 	}
 	db.url = url
-	if err := errors.Join(db.migrate(ctx), db.prepare(ctx)); err != nil {
+	err = errors.Join(db.migrate(ctx), db.prepare(ctx))
+	if path, embedded := strings.CutPrefix(url, "sqlite:"); embedded && err == nil {
+		err = db.openTail(ctx, journalPath(path))
+	}
+	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
 }
+
+// journalPath names the journal beside an embedded database.
+func journalPath(path string) string { return path + "-audit" }
 
 // OpenReadOnly opens a database to read it, as it is: nothing is created, migrated or
 // written. It serves verification, of a live database or of a copy.
@@ -89,15 +99,35 @@ func OpenReadOnly(ctx context.Context, url string) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening store %q: %w", path, err)
 	}
-	return &DB{dialect: sqlite, url: url, write: pool, read: pool}, nil
+	db := &DB{dialect: sqlite, url: url, write: pool, read: pool, tail: &tail{}}
+	found, err := journal.Read(journalPath(path))
+	if err == nil {
+		err = db.tail.load(ctx, db, found)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("reading the audit journal: %w", err), db.Close())
+	}
+	return db, nil
 }
 
-// Close closes all connections.
+// Close moves the tail of the audit log into the tables, if it can, and closes all
+// connections.
 func (db *DB) Close() error {
-	if db.read == db.write {
-		return db.write.Close()
+	var errs []error
+	if db.tail != nil && db.tail.journal != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), unlockPatience)
+		defer cancel()
+		_ = db.moveTail(ctx) // it is durable where it is
+		errs = append(errs, db.tail.journal.Close())
 	}
-	return errors.Join(db.read.Close(), db.write.Close())
+	errs = append(errs, db.write.Close())
+	if db.read != db.write {
+		errs = append(errs, db.read.Close())
+	}
+	if db.unlock != nil {
+		db.unlock()
+	}
+	return errors.Join(errs...)
 }
 
 // Ping tells whether the database answers.
@@ -109,8 +139,14 @@ func (db *DB) Shared() bool { return db.dialect == postgres }
 // readers is how many connections may read an SQLite database beside its writer.
 const readers = 4
 
+// openSQLite opens a database file for this process alone: what another one changed would
+// not reach its caches, nor the tail of its audit log.
 func openSQLite(path string) (*DB, error) {
 	if err := checkFile(path); err != nil {
+		return nil, err
+	}
+	unlock, err := lockFile(path + ".lock")
+	if err != nil {
 		return nil, err
 	}
 	dsn := func(more string) string {
@@ -120,16 +156,18 @@ func openSQLite(path string) (*DB, error) {
 	}
 	write, err := sql.Open("sqlite", dsn("&_txlock=immediate"))
 	if err != nil {
+		unlock()
 		return nil, fmt.Errorf("opening store %q: %w", path, err)
 	}
 	write.SetMaxOpenConns(1)
 	read, err := sql.Open("sqlite", dsn("&_pragma=query_only(ON)"))
 	if err != nil {
+		unlock()
 		return nil, errors.Join(fmt.Errorf("opening store %q: %w", path, err), write.Close())
 	}
 	read.SetMaxOpenConns(readers)
 	read.SetMaxIdleConns(readers)
-	return &DB{dialect: sqlite, write: write, read: read}, nil
+	return &DB{dialect: sqlite, write: write, read: read, unlock: unlock}, nil
 }
 
 // fileURI names a file as SQLite's URIs do.

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 	"syscall"
 	"time"
 
@@ -20,11 +19,11 @@ import (
 const unlockPatience = 2 * time.Second
 
 // LockNode makes this process the only one that serves as the named node, until unlock
-// is called or its connection to the database breaks. An embedded database serves one
-// process, whatever its name: what others change would not reach its caches.
+// is called or its connection to the database breaks. An embedded database is this
+// process's alone since it was opened.
 func (db *DB) LockNode(ctx context.Context, name string) (unlock func(), err error) {
-	if path, embedded := strings.CutPrefix(db.url, "sqlite:"); embedded {
-		return lockFile(path + ".lock")
+	if !db.Shared() {
+		return func() {}, nil
 	}
 	conn, err := db.write.Conn(ctx)
 	if err != nil {

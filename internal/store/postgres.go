@@ -28,3 +28,6 @@ func openPostgres(url string) (*DB, error) {
 func redactURL(err error) error {
 	return fmt.Errorf("it is malformed (%T); the form is postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=verify-full", err)
 }
+
+// databaseMicros is the database's own time, as micros writes times.
+const databaseMicros = `(extract(epoch FROM clock_timestamp()) * 1000000)::bigint`

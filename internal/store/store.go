@@ -37,33 +37,49 @@ func New(o Options) *Store {
 	return &Store{db: o.DB, log: o.Log, keys: o.Keys, logger: o.Logger, changed: o.Changed}
 }
 
-// Run follows the changes that other nodes make and drops replay nonces that have
-// expired, until ctx ends.
+// Run follows the changes that other nodes make, moves the audit log's tail into the
+// tables and drops replay nonces that have expired, until ctx ends.
 func (s *Store) Run(ctx context.Context) error {
+	var full chan struct{}
 	if s.db.Shared() {
 		go s.follow(ctx) // ends with ctx; it holds no state that must be waited for
+	} else {
+		full = s.db.tail.full
 	}
-	tick := time.NewTicker(time.Minute)
-	defer tick.Stop()
+	warn := func(doing string, err error) {
+		if err != nil && ctx.Err() == nil {
+			s.logger.Warn(doing, "error", err)
+		}
+	}
+	idle, sweep := time.NewTicker(tailIdle), time.NewTicker(time.Minute)
+	defer idle.Stop()
+	defer sweep.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case now := <-tick.C:
-			if err := s.dropNonces(ctx, now); err != nil && ctx.Err() == nil {
-				s.logger.Warn("dropping expired nonces", "error", err)
+		case <-full:
+			warn("moving the audit journal into the database", s.db.moveTail(ctx))
+		case <-idle.C:
+			if !s.db.Shared() && len(s.db.tail.of("")) > 0 {
+				warn("moving the audit journal into the database", s.db.moveTail(ctx))
 			}
+		case <-sweep.C:
+			warn("dropping expired nonces", s.db.dropNonces(ctx))
 		}
 	}
 }
 
 // dropNonces drops what has expired, a little at a time: the writer of the audit log
 // waits for its turn in between.
-func (s *Store) dropNonces(ctx context.Context, now time.Time) error {
+func (db *DB) dropNonces(ctx context.Context) error {
+	if db.tail != nil {
+		return db.dropNonceBlocks(ctx)
+	}
 	const atOnce = 1000
 	for {
-		res, err := s.db.write.ExecContext(ctx,
-			`DELETE FROM nonce WHERE digest IN (SELECT digest FROM nonce WHERE expires < $1 LIMIT $2)`, micros(now), atOnce)
+		res, err := db.write.ExecContext(ctx,
+			`DELETE FROM nonce WHERE digest IN (SELECT digest FROM nonce WHERE expires < `+databaseMicros+` LIMIT $1)`, atOnce)
 		if err != nil {
 			return err
 		}

@@ -39,6 +39,9 @@ func TestIAM(t *testing.T) {
 		storetest.IAM(t, func(t *testing.T) (pair [2]iam.Store) {
 			for i := range pair {
 				nodes++
+				if i == 1 && strings.HasPrefix(url, "sqlite:") {
+					return [2]iam.Store{pair[0], pair[0]} // it serves one node
+				}
 				pair[i] = start(t, url, fmt.Sprintf("keyward/%d", nodes), keys, quiet).Store
 			}
 			return pair

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/keyward/keyward/internal/audit"
 )
@@ -19,6 +18,35 @@ type tx struct {
 	sql     *sql.Tx
 	db      *DB
 	effects []audit.Effect
+	undo    func()  // gives back the nonces that it claimed; nil for none
+	taken   portion // of the tail
+}
+
+// Append implements audit.Store.
+func (db *DB) Append(ctx context.Context, nonces [][]byte, build func(used []bool) (audit.Batch, error)) error {
+	if db.tail != nil {
+		return db.appendToTail(ctx, nonces, build)
+	}
+	return db.Transact(ctx, func(tx audit.Tx) error {
+		used, err := tx.Claim(ctx, nonces)
+		if err != nil {
+			return err
+		}
+		b, err := build(used)
+		if err != nil {
+			return err
+		}
+		return tx.Append(ctx, b)
+	})
+}
+
+// Probe implements audit.Store.
+func (db *DB) Probe(ctx context.Context) error {
+	if db.tail != nil {
+		return db.probeTail(ctx)
+	}
+	_, err := db.write.ExecContext(ctx, `UPDATE schema_migration SET name = name WHERE number = 1`)
+	return err
 }
 
 // Transact implements audit.Store.
@@ -27,11 +55,18 @@ func (db *DB) Transact(ctx context.Context, fn func(audit.Tx) error) error {
 	if err != nil {
 		return fmt.Errorf("beginning transaction: %w", err)
 	}
-	if err := fn(&tx{sql: sqlTx, db: db}); err != nil {
+	x := &tx{sql: sqlTx, db: db}
+	if err := fn(x); err != nil {
+		if x.undo != nil {
+			x.undo()
+		}
 		return errors.Join(err, rollback(sqlTx))
 	}
 	if err := sqlTx.Commit(); err != nil {
 		return fmt.Errorf("committing: %w", err)
+	}
+	if db.tail != nil {
+		db.tail.drop(x.taken)
 	}
 	return nil
 }
@@ -46,38 +81,18 @@ func rollback(t *sql.Tx) error {
 // The statements that every batch of the audit log runs.
 const (
 	moveHead    = `UPDATE audit_log SET size = $1, at = $2, checkpoint = $3 WHERE origin = $4 AND size = $5`
-	appendBatch = `INSERT INTO audit_batch (log, first, count, at, leaves, hashes) VALUES ($1, $2, $3, $4, $5, $6)`
+	insertBatch = `INSERT INTO audit_batch (log, first, count, at, leaves, hashes) VALUES ($1, $2, $3, $4, $5, $6)`
 )
-
-// claimNonces answers the statement that inserts n nonces and answers those that are new.
-func claimNonces(n int) string {
-	var values strings.Builder
-	for i := range n {
-		if i > 0 {
-			values.WriteByte(',')
-		}
-		fmt.Fprintf(&values, "($%d,$%d)", 2*i+1, 2*i+2)
-	}
-	return `INSERT INTO nonce (digest, expires) VALUES ` + values.String() + ` ON CONFLICT DO NOTHING RETURNING digest`
-}
 
 // prepare prepares the hot statements, once for the life of the database.
 func (db *DB) prepare(ctx context.Context) error {
-	db.hot, db.claims = map[string]*sql.Stmt{}, map[int]*sql.Stmt{}
-	var errs []error
-	prepare := func(query string) *sql.Stmt {
+	db.hot = map[string]*sql.Stmt{}
+	for _, query := range []string{moveHead, insertBatch} {
 		stmt, err := db.write.PrepareContext(ctx, query)
-		errs = append(errs, err)
-		return stmt
-	}
-	for _, query := range []string{moveHead, appendBatch} {
-		db.hot[query] = prepare(query)
-	}
-	for _, n := range claimSizes {
-		db.claims[n] = prepare(claimNonces(n))
-	}
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("preparing statements: %w", err)
+		if err != nil {
+			return fmt.Errorf("preparing statements: %w", err)
+		}
+		db.hot[query] = stmt
 	}
 	return nil
 }
@@ -98,26 +113,19 @@ func (t *tx) exec(ctx context.Context, query string, args ...any) (int64, error)
 	return res.RowsAffected()
 }
 
-// claimSizes are the row counts of the prepared nonce insertions, so that any number
-// of nonces needs few distinct statements.
-var claimSizes = [...]int{64, 16, 4, 1}
-
 // Claim implements audit.Tx.
-func (t *tx) Claim(ctx context.Context, nonces [][]byte, expires time.Time) ([]bool, error) {
-	fresh := make(map[string]bool, len(nonces))
-	sorted := slices.SortedFunc(slices.Values(nonces), bytes.Compare) // one order on all nodes: no deadlocks
-	for rest := sorted; len(rest) > 0; {
-		n := 1
-		for _, size := range claimSizes {
-			if size <= len(rest) {
-				n = size
-				break
-			}
-		}
-		if err := t.claim(ctx, rest[:n], micros(expires), fresh); err != nil {
-			return nil, fmt.Errorf("claiming nonces: %w", err)
-		}
-		rest = rest[n:]
+func (t *tx) Claim(ctx context.Context, nonces [][]byte) ([]bool, error) {
+	if len(nonces) == 0 {
+		return nil, nil
+	}
+	if t.db.tail != nil {
+		known, undo := t.db.tail.claim(nonces)
+		t.undo = undo
+		return known, nil
+	}
+	fresh, err := t.claimRows(ctx, nonces)
+	if err != nil {
+		return nil, fmt.Errorf("claiming nonces: %w", err)
 	}
 	known := make([]bool, len(nonces))
 	for i, nonce := range nonces {
@@ -127,41 +135,54 @@ func (t *tx) Claim(ctx context.Context, nonces [][]byte, expires time.Time) ([]b
 	return known, nil
 }
 
-func (t *tx) claim(ctx context.Context, nonces [][]byte, expires int64, fresh map[string]bool) error {
-	args := make([]any, 0, 2*len(nonces))
-	for _, nonce := range nonces {
-		args = append(args, nonce, expires)
-	}
-	rows, err := t.sql.StmtContext(ctx, t.db.claims[len(nonces)]).QueryContext(ctx, args...)
+// claimRows inserts the nonces that no node has claimed and answers them. They expire by
+// the database's clock, which no node can set.
+func (t *tx) claimRows(ctx context.Context, nonces [][]byte) (map[string]bool, error) {
+	sorted := slices.SortedFunc(slices.Values(nonces), bytes.Compare) // one order on all nodes: no deadlocks
+	rows, err := t.sql.QueryContext(ctx, `INSERT INTO nonce (digest, expires) SELECT d, `+databaseMicros+` + $2 FROM unnest($1::bytea[]) AS d
+		ON CONFLICT DO NOTHING RETURNING digest`, sorted, audit.NonceLife.Microseconds())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer rows.Close()
+	fresh := make(map[string]bool, len(nonces))
 	for rows.Next() {
 		var digest []byte
 		if err := rows.Scan(&digest); err != nil {
-			return err
+			return nil, err
 		}
 		fresh[string(digest)] = true
 	}
-	return rows.Err()
+	return fresh, rows.Err()
 }
 
-// Append implements audit.Tx. The guarded update of the log's head makes a second
-// writer of the same log fail instead of forking it.
+// Append implements audit.Tx.
 func (t *tx) Append(ctx context.Context, b audit.Batch) error {
-	n, err := t.exec(ctx, moveHead,
-		b.First+b.Count, micros(b.At), b.Checkpoint, b.Log, b.First)
-	if err != nil {
+	if t.db.tail != nil {
+		if err := t.takeTail(ctx); err != nil {
+			return err
+		}
+	}
+	if err := t.moveHead(ctx, b, b.First); err != nil {
 		return err
 	}
-	if n != 1 {
-		return audit.ErrConflict
-	}
-	_, err = t.exec(ctx, appendBatch,
-		b.Log, b.First, b.Count, micros(b.At), b.Leaves, b.Hashes)
-	if err != nil {
+	if err := t.addBatch(ctx, b); err != nil {
 		return err
 	}
 	return t.announce(ctx)
+}
+
+// moveHead moves a log's head behind the batch. The guard on its size makes a second
+// writer of the same log fail instead of forking it.
+func (t *tx) moveHead(ctx context.Context, last audit.Batch, size int64) error {
+	n, err := t.exec(ctx, moveHead, last.First+last.Count, micros(last.At), last.Checkpoint, last.Log, size)
+	if err == nil && n != 1 {
+		err = audit.ErrConflict
+	}
+	return err
+}
+
+func (t *tx) addBatch(ctx context.Context, b audit.Batch) error {
+	_, err := t.exec(ctx, insertBatch, b.Log, b.First, b.Count, micros(b.At), b.Leaves, b.Hashes)
+	return err
 }

@@ -1,0 +1,2 @@
+-- On PostgreSQL several nodes claim nonces, one row each; there is nothing to change.
+SELECT 1;

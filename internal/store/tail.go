@@ -1,0 +1,391 @@
+package store
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/journal"
+	"github.com/keyward/keyward/internal/replay"
+)
+
+// The tail of an embedded database's audit logs is what is durable in a journal beside
+// the database and not yet in its tables. A transaction of SQLite costs many times what
+// the record of one encryption does; so the records that change nothing go to the
+// journal, one write and one sync for as many as wait, and are moved into the tables a
+// megabyte at a time. A change takes the tail along in its own transaction: the tables
+// always hold a prefix of each log, and whoever reads sees the tables and the tail.
+type tail struct {
+	journal *journal.Journal
+	nonces  *replay.Set
+
+	mu      sync.Mutex // guards everything, also the journal
+	batches []audit.Batch
+	size    int                  // bytes of leaves in batches
+	unsaved []replay.Fingerprint // claimed, not yet in the tables
+	blocks  []nonceBlock         // what of the nonces is in the tables, oldest first
+	forked  error                // why the tail can never be moved: the tables hold another log
+	full    chan struct{}        // has an element while the tail should be moved
+}
+
+// A nonceBlock is one row of nonce_block.
+type nonceBlock struct {
+	id    int64
+	saved time.Time // with its monotonic reading: the wall clock may be set
+}
+
+const (
+	tailSoft = 2 << 20  // bytes of leaves from which the tail is moved
+	tailHard = 32 << 20 // bytes of leaves beyond which appending waits for that
+	tailIdle = time.Second
+)
+
+// openTail opens the journal beside an embedded database, moves into the tables what the
+// last process left in it, and loads the nonces.
+func (db *DB) openTail(ctx context.Context, path string) error {
+	j, found, err := journal.Open(path)
+	if err != nil {
+		return err
+	}
+	t := &tail{journal: j, nonces: replay.New(audit.NonceLife), full: make(chan struct{}, 1)}
+	db.tail = t
+	if err := t.load(ctx, db, found); err != nil {
+		return fmt.Errorf("reading the audit journal: %w", err)
+	}
+	if err := t.loadNonces(ctx, db); err != nil {
+		return fmt.Errorf("reading nonces: %w", err)
+	}
+	if err := db.moveTail(ctx); err != nil {
+		return fmt.Errorf("moving the audit journal into the database: %w", err)
+	}
+	return j.Reset()
+}
+
+// load takes over the batches of a journal that continue the logs in the tables.
+func (t *tail) load(ctx context.Context, r audit.Reader, found [][]byte) error {
+	sizes := map[string]int64{}
+	for _, record := range found {
+		if len(record) == 0 {
+			continue // a probe
+		}
+		b, nonces, err := decodeBatch(record)
+		if err != nil {
+			return err
+		}
+		size, known := sizes[b.Log]
+		if !known {
+			head, err := r.Head(ctx, b.Log)
+			if err != nil {
+				return err
+			}
+			size = head.Size
+		}
+		switch {
+		case b.First < size:
+			continue // it was moved before
+		case b.First > size:
+			return fmt.Errorf("records %d to %d of log %q are missing: the journal is damaged; restore the database and its journal", size, b.First-1, b.Log)
+		}
+		t.batches = append(t.batches, b)
+		t.size += len(b.Leaves)
+		t.unsaved = append(t.unsaved, nonces...)
+		sizes[b.Log] = b.First + b.Count
+	}
+	return nil
+}
+
+// loadNonces remembers what was claimed before the start for a whole life from now on:
+// how long the process was down, only a clock could tell.
+func (t *tail) loadNonces(ctx context.Context, db *DB) error {
+	rows, err := db.read.QueryContext(ctx, `SELECT id, fingerprints FROM nonce_block ORDER BY id`)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	now := time.Now()
+	for rows.Next() {
+		var id int64
+		var block []byte
+		if err := rows.Scan(&id, &block); err != nil {
+			return err
+		}
+		t.blocks = append(t.blocks, nonceBlock{id, now})
+		for _, f := range replay.Parse(block) {
+			t.nonces.Claim(f, now)
+		}
+	}
+	for _, f := range t.unsaved {
+		t.nonces.Claim(f, now)
+	}
+	return rows.Err()
+}
+
+// claim claims nonces and tells which are known already. The answer undoes it, for a
+// request that was not served; that the next start may take it for served does no harm.
+func (t *tail) claim(nonces [][]byte) (known []bool, undo func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := time.Now()
+	known = make([]bool, len(nonces))
+	for i, nonce := range nonces {
+		f := replay.FingerprintOf(nonce)
+		if known[i] = !t.nonces.Claim(f, now); !known[i] {
+			t.unsaved = append(t.unsaved, f)
+		}
+	}
+	return known, func() {
+		for i, nonce := range nonces {
+			if !known[i] {
+				t.nonces.Release(replay.FingerprintOf(nonce))
+			}
+		}
+	}
+}
+
+// appendToTail implements Append for an embedded database. Only the writer of the audit
+// log calls it.
+func (db *DB) appendToTail(ctx context.Context, nonces [][]byte, build func(used []bool) (audit.Batch, error)) error {
+	t := db.tail
+	if err := db.repairTail(ctx); err != nil {
+		return err
+	}
+	known, undo := t.claim(nonces)
+	b, err := build(known)
+	if err != nil {
+		undo()
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if err := t.journal.Append(encodeBatch(b, nonces, known)); err != nil {
+		undo()
+		return err
+	}
+	t.batches = append(t.batches, b)
+	if t.size += len(b.Leaves); t.size > tailSoft {
+		select {
+		case t.full <- struct{}{}:
+		default: // it is known
+		}
+	}
+	return nil
+}
+
+// repairTail makes the journal usable again after a failure, and makes room in it.
+func (db *DB) repairTail(ctx context.Context) error {
+	t := db.tail
+	t.mu.Lock()
+	failed, full, forked := t.journal.Failed() != nil, t.size > tailHard, t.forked
+	t.mu.Unlock()
+	if !failed && !full || forked != nil {
+		return forked
+	}
+	if err := db.moveTail(ctx); err != nil {
+		return err
+	}
+	if !failed {
+		return nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.journal.Reset()
+}
+
+// moveTail moves the tail into the tables.
+func (db *DB) moveTail(ctx context.Context) error {
+	return db.Transact(ctx, func(x audit.Tx) error { return x.(*tx).takeTail(ctx) })
+}
+
+// probeTail writes something that means nothing to both the journal and the database.
+func (db *DB) probeTail(ctx context.Context) error {
+	if err := db.repairTail(ctx); err != nil {
+		return err
+	}
+	if _, err := db.write.ExecContext(ctx, `UPDATE schema_migration SET name = name WHERE number = 1`); err != nil {
+		return err
+	}
+	db.tail.mu.Lock()
+	defer db.tail.mu.Unlock()
+	return db.tail.journal.Append(nil)
+}
+
+// A portion is the part of a tail that a transaction takes into the tables.
+type portion struct {
+	batches int
+	unsaved int
+	size    int
+	block   int64 // the row of the nonces, 0 for none
+}
+
+// takeTail writes the tail into the tables; Transact drops it when that has committed.
+// What is appended meanwhile goes to the journal's other file.
+func (x *tx) takeTail(ctx context.Context) error {
+	t := x.db.tail
+	t.mu.Lock()
+	p := portion{batches: len(t.batches), unsaved: len(t.unsaved), size: t.size}
+	batches, unsaved := t.batches[:p.batches], t.unsaved[:p.unsaved]
+	if p.batches > 0 {
+		t.journal.Turn()
+	}
+	t.mu.Unlock()
+	for len(batches) > 0 {
+		n := slices.IndexFunc(batches, func(b audit.Batch) bool { return b.Log != batches[0].Log })
+		if n < 0 {
+			n = len(batches)
+		}
+		if err := x.take(ctx, batches[:n]); err != nil {
+			if errors.Is(err, audit.ErrConflict) {
+				t.mu.Lock()
+				t.forked = err
+				t.mu.Unlock()
+			}
+			return err
+		}
+		batches = batches[n:]
+	}
+	if p.unsaved > 0 {
+		block := make([]byte, 0, replay.Size*p.unsaved)
+		for _, f := range unsaved {
+			block = f.Append(block)
+		}
+		row := x.sql.QueryRowContext(ctx, `INSERT INTO nonce_block (fingerprints) VALUES ($1) RETURNING id`, block)
+		if err := row.Scan(&p.block); err != nil {
+			return fmt.Errorf("saving nonces: %w", err)
+		}
+	}
+	x.taken = p
+	return nil
+}
+
+// take writes consecutive batches of one log into the tables, but for those that a
+// commit, whose answer was lost, has written already.
+func (x *tx) take(ctx context.Context, batches []audit.Batch) error {
+	var size int64
+	log := batches[0].Log
+	if err := x.sql.QueryRowContext(ctx, `SELECT size FROM audit_log WHERE origin = $1`, log).Scan(&size); err != nil {
+		return fmt.Errorf("reading the head of audit log %q: %w", log, err)
+	}
+	n := slices.IndexFunc(batches, func(b audit.Batch) bool { return b.First >= size })
+	if n < 0 {
+		return nil
+	}
+	if batches[n].First != size {
+		return audit.ErrConflict
+	}
+	for _, b := range batches[n:] {
+		if err := x.addBatch(ctx, b); err != nil {
+			return err
+		}
+	}
+	return x.moveHead(ctx, batches[len(batches)-1], size)
+}
+
+// drop drops what a committed transaction has taken. That the journal cannot be emptied
+// of it now does no harm.
+func (t *tail) drop(p portion) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.batches, t.unsaved, t.size = slices.Delete(t.batches, 0, p.batches), slices.Delete(t.unsaved, 0, p.unsaved), t.size-p.size
+	if p.block != 0 {
+		t.blocks = append(t.blocks, nonceBlock{p.block, time.Now()})
+	}
+	if p.batches > 0 {
+		_ = t.journal.Clear() // the next turn tries again
+	}
+}
+
+// dropNonceBlocks drops the rows whose nonces have lived.
+func (db *DB) dropNonceBlocks(ctx context.Context) error {
+	t := db.tail
+	t.mu.Lock()
+	n := 0
+	for n < len(t.blocks) && time.Since(t.blocks[n].saved) > audit.NonceLife {
+		n++
+	}
+	dead := slices.Clone(t.blocks[:n])
+	t.mu.Unlock()
+	if n == 0 {
+		return nil
+	}
+	if _, err := db.write.ExecContext(ctx, `DELETE FROM nonce_block WHERE id <= $1`, dead[n-1].id); err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.blocks = slices.Delete(t.blocks, 0, n)
+	return nil
+}
+
+// of answers a copy of the list of the log's batches; of all logs if log is empty.
+func (t *tail) of(log string) []audit.Batch {
+	if t == nil {
+		return nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(t.batches), func(b audit.Batch) bool { return log != "" && b.Log != log })
+}
+
+// A batch in the journal is its format's number and, each behind its length or as a
+// varint: log, first, count, time, leaves, hashes, checkpoint, and the fingerprints of
+// the nonces that it claimed.
+const batchFormat = 1
+
+var errBatch = errors.New("a record of the audit journal is malformed; it is of a newer release, or somebody wrote it")
+
+func encodeBatch(b audit.Batch, nonces [][]byte, known []bool) []byte {
+	out := make([]byte, 0, len(b.Leaves)+len(b.Hashes)+len(b.Checkpoint)+replay.Size*len(nonces)+128)
+	bytes := func(s []byte) { out = append(binary.AppendUvarint(out, uint64(len(s))), s...) }
+	out = append(out, batchFormat)
+	bytes([]byte(b.Log))
+	out = binary.AppendVarint(out, b.First)
+	out = binary.AppendVarint(out, b.Count)
+	out = binary.AppendVarint(out, micros(b.At))
+	bytes(b.Leaves)
+	bytes(b.Hashes)
+	bytes(b.Checkpoint)
+	for i, nonce := range nonces {
+		if !known[i] {
+			out = replay.FingerprintOf(nonce).Append(out)
+		}
+	}
+	return out
+}
+
+func decodeBatch(in []byte) (b audit.Batch, nonces []replay.Fingerprint, err error) {
+	if len(in) == 0 || in[0] != batchFormat {
+		return audit.Batch{}, nil, errBatch
+	}
+	in = in[1:]
+	number := func() int64 {
+		v, n := binary.Varint(in)
+		if n <= 0 || v < 0 {
+			err, in = errBatch, nil
+			return 0
+		}
+		in = in[n:]
+		return v
+	}
+	bytes := func() []byte {
+		size, n := binary.Uvarint(in)
+		if n <= 0 || size > uint64(len(in)-n) {
+			err, in = errBatch, nil
+			return nil
+		}
+		s := in[n : n+int(size)]
+		in = in[n+int(size):]
+		return s
+	}
+	b.Log = string(bytes())
+	b.First, b.Count, b.At = number(), number(), fromMicros(number())
+	b.Leaves, b.Hashes, b.Checkpoint = bytes(), bytes(), bytes()
+	if len(in)%replay.Size != 0 {
+		err = errBatch
+	}
+	return b, replay.Parse(in), err
+}
