@@ -89,7 +89,7 @@ was. This is for trying and developing; for production see: keyward server --hel
 		run: func(ctx context.Context, _ []string) error {
 			level := "warn"
 			if verbose {
-				level = "info"
+				level = "debug"
 			}
 			logger, err := newLogger(c.err, config.Log{Format: "text", Level: level})
 			if err != nil {

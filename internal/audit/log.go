@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -39,7 +40,7 @@ type Log struct {
 	surprised func()
 
 	queue  chan *pending
-	closed chan struct{}          // closed when Run has ended
+	idle   sync.Pool              // of *pending
 	head   atomic.Pointer[[]byte] // newest durable checkpoint
 	broken atomic.Pointer[error]  // why the log can never be written again by this process
 	failed atomic.Bool            // the last attempt to write failed
@@ -57,7 +58,23 @@ type pending struct {
 	body   []byte // of the leaf, encoded by the caller: the writer is one for all
 	change Change
 	state  atomic.Int32 // waiting, then taken by the writer or abandoned by the caller
-	done   chan error   // buffered; receives one answer once taken
+	done   chan error   // buffered; receives one answer, of the writer or of the timer
+	timer  *time.Timer  // abandons it
+}
+
+func newPending() any {
+	p := &pending{body: make([]byte, 0, usualLeaf), done: make(chan error, 1)}
+	p.timer = time.AfterFunc(time.Hour, p.abandon)
+	p.timer.Stop()
+	return p
+}
+
+// abandon answers the caller that nothing was done, unless the writer has the record
+// already: its transaction is bounded by the same patience.
+func (p *pending) abandon() {
+	if p.state.CompareAndSwap(waiting, abandoned) {
+		p.done <- fault.AuditUnavailable.New("the audit log could not be written in time; nothing was done; try again")
+	}
 }
 
 const (
@@ -89,7 +106,7 @@ func Open(ctx context.Context, o Options) (*Log, error) {
 	}
 	l := &Log{
 		store: o.Store, origin: o.Origin, signer: signer, publicKey: o.PublicKey, now: o.Now, surprised: o.Surprised,
-		queue: make(chan *pending, maxQueue), closed: make(chan struct{}),
+		queue: make(chan *pending, maxQueue), idle: sync.Pool{New: newPending},
 	}
 	head, err := o.Store.Head(ctx, o.Origin)
 	if err != nil {
@@ -162,42 +179,51 @@ func (l *Log) Do(ctx context.Context, rec *Record, fn func() error) error {
 // Append makes a record durable. It does not heed ctx's end, only the log's own
 // patience of two seconds: a caller who hangs up does not unmake what happened.
 func (l *Log) Append(_ context.Context, rec *Record) error {
-	return l.submit(&pending{rec: rec, body: rec.appendBody(make([]byte, 0, usualLeaf))})
+	p := l.idle.Get().(*pending)
+	p.rec, p.body = rec, rec.appendBody(p.body[:0])
+	return l.submit(p)
 }
 
 // Commit makes a change and its record durable together, or neither. An error of
 // change is answered as it is; rec is then not written.
 func (l *Log) Commit(_ context.Context, rec *Record, change Change) error {
 	rec.Result = ResultOK
-	return l.submit(&pending{rec: rec, change: change})
+	p := l.idle.Get().(*pending)
+	p.rec, p.body, p.change = rec, p.body[:0], change
+	return l.submit(p)
 }
 
+// submit hands p to the writer and waits for its answer.
 func (l *Log) submit(p *pending) error {
-	p.done = make(chan error, 1)
-	timer := time.NewTimer(patience)
-	defer timer.Stop()
+	p.state.Store(waiting)
+	p.timer.Reset(patience)
 	select {
 	case l.queue <- p:
-	case <-timer.C:
-		return fault.AuditUnavailable.New("the audit log is overloaded; nothing was done; try again")
-	case <-l.closed:
-		return fault.AuditUnavailable.New("the server is stopping; nothing was done; try again")
+	default:
+		if err := l.enqueue(p); err != nil {
+			return err
+		}
 	}
+	err := <-p.done
+	if p.timer.Stop() { // else it may still look at p
+		p.rec, p.change = nil, nil
+		l.idle.Put(p)
+	}
+	return err
+}
+
+// enqueue waits for a place in a full queue, for as long as p is not abandoned.
+func (l *Log) enqueue(p *pending) error {
 	select {
+	case l.queue <- p:
+		return nil
 	case err := <-p.done:
 		return err
-	case <-timer.C:
-	case <-l.closed:
 	}
-	if p.state.CompareAndSwap(waiting, abandoned) {
-		return fault.AuditUnavailable.New("the audit log could not be written in time; nothing was done; try again")
-	}
-	return <-p.done // the writer has it; its transaction is bounded by the same patience
 }
 
 // Run is the writer. It returns when ctx ends, after writing what is queued.
 func (l *Log) Run(ctx context.Context) error {
-	defer close(l.closed)
 	probe := time.NewTicker(time.Second)
 	defer probe.Stop()
 	for {
@@ -372,10 +398,10 @@ func (w *writing) build(used []bool) (Batch, error) {
 			w.used[i], used = used[0], used[1:]
 		}
 		if w.used[i] {
-			p.rec.Result, p.rec.Effects, p.body = string(fault.NonceUsed), nil, nil
+			p.rec.Result, p.rec.Effects, p.body = string(fault.NonceUsed), nil, p.body[:0]
 		}
-		if p.body == nil {
-			p.body = p.rec.appendBody(nil)
+		if len(p.body) == 0 {
+			p.body = p.rec.appendBody(p.body)
 		}
 		p.rec.Time = now
 		start := len(w.out.Leaves)

@@ -1,7 +1,6 @@
 package authn
 
 import (
-	"encoding/hex"
 	"net/url"
 	"slices"
 	"strings"
@@ -139,7 +138,7 @@ func (a *authorization) readHeaders(r Request) error {
 		return fault.IncompleteSignature.New("at most %d headers may be signed", maxHeaders)
 	}
 	a.values = make([]string, len(a.names))
-	found := make([]bool, len(a.names))
+	var found [maxHeaders]bool
 	for header, list := range r.Header {
 		i := slices.IndexFunc(a.names, func(name string) bool { return strings.EqualFold(name, header) })
 		if i < 0 {
@@ -207,39 +206,47 @@ func (a *authorization) claim(r Request, path string) (claim, Params, error) {
 	if day, _, _ := strings.Cut(c.timestamp, "T"); a.scheme.scoped && a.scope[0] != strings.ReplaceAll(day, "-", "") {
 		return claim{}, Params{}, fault.IncompleteSignature.New("the credential must be for the day of %s", headerDate)
 	}
-	hash := a.scheme.sum(r.Body)
-	if a.value(headerHash) != hash {
+	var hash [64]byte
+	if a.scheme.appendSum(hash[:0], r.Body); a.value(headerHash) != string(hash[:]) {
 		return claim{}, Params{}, fault.SignatureMismatch.New("the body does not have the hash that the header %s says", headerHash)
 	}
 	query, err := parseParams(r.RawQuery)
 	if err != nil {
 		return claim{}, Params{}, err
 	}
-	text := func(bareEmpty bool) []byte {
-		canonical := make([]byte, 0, 1024+2*len(r.RawQuery))
-		canonical = append(append(canonical, r.Method...), '\n')
-		canonical = append(append(canonical, path...), '\n')
-		canonical = append(query.appendQuery(canonical, bareEmpty), '\n')
-		for i, name := range a.names {
-			canonical = append(append(canonical, name...), ':')
-			canonical = append(append(canonical, a.values[i]...), '\n')
-		}
-		canonical = append(append(append(canonical, '\n'), a.list...), '\n')
-		canonical = append(canonical, hash...)
-		return []byte(a.scheme.name + "\n" + a.scheme.sum(canonical))
-	}
-	c.text = text(a.scheme.scoped)
+	signed := signedRequest{method: r.Method, path: path, query: query, authorization: a}
+	c.text = signed.text(a.scheme.scoped)
 	if !a.scheme.scoped && query.hasEmpty() {
-		c.other = text(true)
+		c.other = signed.text(true)
 	}
 	return c, query, nil
 }
 
-// sum answers the hash of data in hexadecimal.
-func (s *scheme) sum(data []byte) string {
-	h := s.hash()
-	h.Write(data)
-	return hex.EncodeToString(h.Sum(nil))
+// A signedRequest is what the signature in an Authorization header covers.
+type signedRequest struct {
+	method, path string
+	query        Params
+	*authorization
+}
+
+// usualCanonical is the size in bytes that few canonical requests exceed.
+const usualCanonical = 2048
+
+// text answers the text that is signed: the scheme's name and the hash of the canonical
+// request. bareEmpty leaves out the equals sign of parameters that are empty.
+func (r signedRequest) text(bareEmpty bool) []byte {
+	var stack [usualCanonical]byte
+	canonical := append(append(stack[:0], r.method...), '\n')
+	canonical = append(append(canonical, r.path...), '\n')
+	canonical = append(r.query.appendQuery(canonical, bareEmpty), '\n')
+	for i, name := range r.names {
+		canonical = append(append(canonical, name...), ':')
+		canonical = append(append(canonical, r.values[i]...), '\n')
+	}
+	canonical = append(append(append(canonical, '\n'), r.list...), '\n')
+	canonical = append(canonical, r.value(headerHash)...)
+	text := append(append(make([]byte, 0, len(r.scheme.name)+1+64), r.scheme.name...), '\n')
+	return r.scheme.appendSum(text, canonical)
 }
 
 // canonicalPath answers the path in the one spelling that signatures cover. It refuses

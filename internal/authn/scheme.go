@@ -22,6 +22,16 @@ type scheme struct {
 	scoped bool // the credential names a scope, and the key is derived for it
 }
 
+// appendSum appends the hash of data in hexadecimal.
+func (s *scheme) appendSum(b, data []byte) []byte {
+	if s != &acs3SM3 {
+		sum := sha256.Sum256(data)
+		return hex.AppendEncode(b, sum[:])
+	}
+	sum := sm3.Sum(slices.Clone(data)) // a copy, because data may lie on the caller's stack
+	return hex.AppendEncode(b, sum[:])
+}
+
 // rpc10 is the scheme of RPC 1.0. SHA-1 is weak where collisions matter, which they do
 // not in an HMAC.
 var rpc10 = scheme{
@@ -36,10 +46,12 @@ var rpc10 = scheme{
 // acs3 is the scheme of the REST dialect, and the one that Alibaba Cloud's clients use by default.
 var acs3 = scheme{name: "ACS3-HMAC-SHA256", hash: sha256.New, key: secretKey, encode: hex.EncodeToString}
 
+var acs3SM3 = scheme{name: "ACS3-HMAC-SM3", hash: sm3.New, key: secretKey, encode: hex.EncodeToString}
+
 // acsSchemes are those of the Authorization header, by name.
 var acsSchemes = map[string]*scheme{
 	"ACS3-HMAC-SHA256": &acs3,
-	"ACS3-HMAC-SM3":    {name: "ACS3-HMAC-SM3", hash: sm3.New, key: secretKey, encode: hex.EncodeToString},
+	"ACS3-HMAC-SM3":    &acs3SM3,
 	"ACS4-HMAC-SHA256": {name: "ACS4-HMAC-SHA256", hash: sha256.New, key: derivedKey, encode: hex.EncodeToString, scoped: true},
 }
 

@@ -152,7 +152,8 @@ func (v *Verifier) check(ctx context.Context, c claim) (Signed, error) {
 	s.Principal = credential.Principal
 	s.Principal.AccessKey = c.accessKey
 	s.Scheme = c.scheme.name
-	digest := sha256.Sum256([]byte(c.accessKey + "\n" + c.nonce))
+	var pair [maxKeyID + 1 + maxNonce]byte
+	digest := sha256.Sum256(append(append(append(pair[:0], c.accessKey...), '\n'), c.nonce...))
 	s.Nonce = digest[:16]
 	return s, nil
 }

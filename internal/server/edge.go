@@ -2,7 +2,7 @@
 //
 // An [Edge] stands in front of each dialect. It gives the request an id, finds out
 // where it came from, enforces the limits that hold before anybody is authenticated,
-// reads the body whole, and writes one log line and one metric when it is over. A
+// reads the body whole, and writes a log line and a metric when it is over. A
 // dialect (a folder beside this file) turns the request into an operation: it verifies
 // the signature, decodes the parameters, calls the domain service and encodes the
 // answer or the fault. Dialects hold no rules of the product.
@@ -34,7 +34,7 @@ const (
 	MaxBody   = 64 << 10 // bytes of the body of the crypto API
 	MaxPolicy = 96 << 10 // bytes of a body that carries a policy
 
-	deadline = 20 * time.Second // of one request
+	patience = 20 * time.Second // of one request
 )
 
 // An Exchange is one HTTP request past the edge.
@@ -66,12 +66,14 @@ func (x *Exchange) Call(r *http.Request, p authz.Principal, scheme string, nonce
 // Note says, for the log line and the metrics, which operation this is and how it
 // ended. operation must be one of the dialect's own names, never the caller's text.
 func (x *Exchange) Note(operation string, err error) {
-	x.operation, x.result = operation, "OK"
+	x.operation, x.result = operation, resultOK
 	if err != nil {
 		x.result = string(fault.KindOf(err))
 		x.err = err
 	}
 }
+
+const resultOK = "OK"
 
 // A Handler serves one request of a dialect. A body that is too large or that broke
 // off arrives as err, for the dialect to answer in its own form.
@@ -91,16 +93,21 @@ func (e *Edge) Handle(dialect string, maxBody int64, h Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		x := &Exchange{RequestID: newRequestID(), Received: e.Now(), Secure: r.TLS != nil, dialect: dialect, operation: "-", result: "-"}
 		x.Source = e.source(r)
-		w.Header().Set("x-acs-request-id", x.RequestID)
-		w.Header().Set("Cache-Control", "no-store")
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-		ctx, cancel := context.WithTimeout(r.Context(), deadline)
-		defer cancel()
+		header := w.Header() // in net/http's spelling, which Set would look for each time
+		header["X-Acs-Request-Id"], header["Cache-Control"], header["X-Content-Type-Options"] = []string{x.RequestID}, noStore, noSniff
+		ctx := &deadline{Context: r.Context(), at: time.Now().Add(patience)}
+		defer ctx.end()
 		defer e.finish(w, x)
 		err := e.read(w, r, x, maxBody)
 		h(w, r.WithContext(ctx), x, err)
 	})
 }
+
+// What no answer lacks.
+var (
+	noStore = []string{"no-store"}
+	noSniff = []string{"nosniff"}
+)
 
 // read takes the body in and checks what must hold before anything is looked at.
 func (e *Edge) read(w http.ResponseWriter, r *http.Request, x *Exchange, maxBody int64) error {
@@ -144,12 +151,24 @@ func (e *Edge) finish(w http.ResponseWriter, x *Exchange) {
 	}
 	took := e.Now().Sub(x.Received)
 	e.Metrics.observe(x, took)
-	source := ""
-	if x.Source.IsValid() { // a Unix socket has none
-		source = x.Source.String()
+	e.log(x, took)
+}
+
+// log writes the request's line. A success has its audit record, so its line is for who
+// asks for it.
+func (e *Edge) log(x *Exchange, took time.Duration) {
+	level := slog.LevelInfo
+	if x.result == resultOK {
+		level = slog.LevelDebug
 	}
-	e.Logger.Info("request", "request", x.RequestID, "dialect", x.dialect, "operation", x.operation,
-		"result", x.result, "principal", x.principal, "source", source, "ms", float64(took.Microseconds())/1000)
+	if e.Logger.Enabled(context.Background(), level) {
+		source := ""
+		if x.Source.IsValid() { // a Unix socket has none
+			source = x.Source.String()
+		}
+		e.Logger.Log(context.Background(), level, "request", "request", x.RequestID, "dialect", x.dialect, "operation", x.operation,
+			"result", x.result, "principal", x.principal, "source", source, "ms", float64(took.Microseconds())/1000)
+	}
 	switch fault.KindOf(x.err) {
 	case fault.Internal, fault.Unavailable, fault.AuditUnavailable: // the operator must see why
 		e.Logger.Error("request failed", "request", x.RequestID, "operation", x.operation, "error", x.err)
@@ -164,6 +183,9 @@ func (e *Edge) source(r *http.Request) netip.Addr {
 		return netip.Addr{} // a Unix socket
 	}
 	addr := peer.Addr().Unmap()
+	if len(e.TrustedProxies) == 0 {
+		return addr
+	}
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 	for i := len(hops) - 1; i >= 0 && e.trusted(addr); i-- {
 		hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
@@ -205,5 +227,13 @@ func newRequestID() string {
 	rand.Read(b[:])
 	b[6] = b[6]&0x0f | 0x40
 	b[8] = b[8]&0x3f | 0x80
-	return fmt.Sprintf("%X-%X-%X-%X-%X", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+	const digits = "0123456789ABCDEF"
+	id := make([]byte, 0, 36)
+	for i, c := range b {
+		if i == 4 || i == 6 || i == 8 || i == 10 {
+			id = append(id, '-')
+		}
+		id = append(id, digits[c>>4], digits[c&15])
+	}
+	return string(id)
 }

@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -14,7 +15,17 @@ type Metrics struct {
 	registry *prometheus.Registry
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
+	hot      sync.Map // of outcome to *series, so that labels are looked up once
 }
+
+// An outcome is what requests are counted by, series what counts them.
+type (
+	outcome struct{ dialect, operation, result string }
+	series  struct {
+		requests prometheus.Counter
+		seconds  prometheus.Observer
+	}
+)
 
 // Gauges are values that are read when the metrics are.
 type Gauges struct {
@@ -57,6 +68,11 @@ func (m *Metrics) Handler() http.Handler {
 }
 
 func (m *Metrics) observe(x *Exchange, took time.Duration) {
-	m.requests.WithLabelValues(x.dialect, x.operation, x.result).Inc()
-	m.seconds.WithLabelValues(x.dialect).Observe(took.Seconds())
+	o := outcome{x.dialect, x.operation, x.result}
+	s, known := m.hot.Load(o)
+	if !known {
+		s, _ = m.hot.LoadOrStore(o, &series{m.requests.WithLabelValues(o.dialect, o.operation, o.result), m.seconds.WithLabelValues(o.dialect)})
+	}
+	s.(*series).requests.Inc()
+	s.(*series).seconds.Observe(took.Seconds())
 }

@@ -23,9 +23,11 @@ import (
 type tail struct {
 	journal *journal.Journal
 	nonces  *replay.Set
+	moving  chan struct{} // has an element while a transaction may take the tail
 
 	mu      sync.Mutex // guards everything, also the journal
 	batches []audit.Batch
+	record  []byte               // the last record of the journal, for its memory
 	size    int                  // bytes of leaves in batches
 	unsaved []replay.Fingerprint // claimed, not yet in the tables
 	blocks  []nonceBlock         // what of the nonces is in the tables, oldest first
@@ -52,7 +54,7 @@ func (db *DB) openTail(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	t := &tail{journal: j, nonces: replay.New(audit.NonceLife), full: make(chan struct{}, 1)}
+	t := &tail{journal: j, nonces: replay.New(audit.NonceLife), moving: make(chan struct{}, 1), full: make(chan struct{}, 1)}
 	db.tail = t
 	if err := t.load(ctx, db, found); err != nil {
 		return fmt.Errorf("reading the audit journal: %w", err)
@@ -162,7 +164,8 @@ func (db *DB) appendToTail(ctx context.Context, nonces [][]byte, build func(used
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if err := t.journal.Append(encodeBatch(b, nonces, known)); err != nil {
+	t.record = encodeBatch(t.record[:0], b, nonces, known)
+	if err := t.journal.Append(t.record); err != nil {
 		undo()
 		return err
 	}
@@ -174,6 +177,16 @@ func (db *DB) appendToTail(ctx context.Context, nonces [][]byte, build func(used
 		}
 	}
 	return nil
+}
+
+// enter makes transactions take turns until the tail is without what they took.
+func (t *tail) enter(ctx context.Context) (leave func(), err error) {
+	select {
+	case t.moving <- struct{}{}:
+		return func() { <-t.moving }, nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("beginning transaction: %w", ctx.Err())
+	}
 }
 
 // repairTail makes the journal usable again after a failure, and makes room in it.
@@ -338,8 +351,7 @@ const batchFormat = 1
 
 var errBatch = errors.New("a record of the audit journal is malformed; it is of a newer release, or somebody wrote it")
 
-func encodeBatch(b audit.Batch, nonces [][]byte, known []bool) []byte {
-	out := make([]byte, 0, len(b.Leaves)+len(b.Hashes)+len(b.Checkpoint)+replay.Size*len(nonces)+128)
+func encodeBatch(out []byte, b audit.Batch, nonces [][]byte, known []bool) []byte {
 	bytes := func(s []byte) { out = append(binary.AppendUvarint(out, uint64(len(s))), s...) }
 	out = append(out, batchFormat)
 	bytes([]byte(b.Log))

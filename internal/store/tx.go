@@ -51,6 +51,13 @@ func (db *DB) Probe(ctx context.Context) error {
 
 // Transact implements audit.Store.
 func (db *DB) Transact(ctx context.Context, fn func(audit.Tx) error) error {
+	if db.tail != nil {
+		leave, err := db.tail.enter(ctx)
+		if err != nil {
+			return err
+		}
+		defer leave()
+	}
 	sqlTx, err := db.write.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("beginning transaction: %w", err)

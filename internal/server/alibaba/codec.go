@@ -23,7 +23,7 @@ import (
 // nobody asked for.
 type values struct {
 	params parameters
-	read   map[string]bool
+	read   []string // names of the parameters that the operation has
 	dryRun bool
 	err    error
 }
@@ -42,7 +42,7 @@ func (v *values) finish() error {
 		return v.err
 	}
 	for name, value := range v.params.All() {
-		if !v.read[name] && !everywhere[name] {
+		if !slices.Contains(v.read, name) && !everywhere[name] {
 			return fault.InvalidParameter.New("The specified parameter %.64q is not valid: this action does not have it.", name)
 		}
 		if strings.Contains(value, "\x00") { // PostgreSQL keeps and compares no such text
@@ -64,7 +64,7 @@ func (v *values) invalid(name, want string) {
 
 // text answers an optional parameter, "" if it is absent.
 func (v *values) text(name string) string {
-	v.read[name] = true
+	v.read = append(v.read, name)
 	s, _ := v.params.Value(name)
 	return s
 }
@@ -298,24 +298,58 @@ func (a answer) fail(err error, own map[fault.Kind]string, dryRun bool) {
 }
 
 func (a answer) write(status int, root string, body any) {
-	var b bytes.Buffer
-	contentType := "application/json;charset=utf-8"
-	var err error
+	contentType, encode := "application/json;charset=utf-8", appendJSON
 	if a.format == authn.XML {
-		contentType = "text/xml;charset=utf-8"
-		b.WriteString(xml.Header)
-		e := xml.NewEncoder(&b)
-		err = e.EncodeElement(body, xml.StartElement{Name: xml.Name{Local: root}})
-	} else {
-		e := json.NewEncoder(&b)
-		e.SetEscapeHTML(false)
-		err = e.Encode(body)
+		contentType, encode = "text/xml;charset=utf-8", appendXML
 	}
-	if err != nil { // cannot happen: answers are structs of strings and numbers
+	b := encode(make([]byte, 0, usualAnswer), root, body)
+	header := a.w.Header()
+	header["Content-Type"], header["Content-Length"] = []string{contentType}, []string{strconv.Itoa(len(b))}
+	a.w.WriteHeader(status)
+	_, _ = a.w.Write(b) // a client that has gone needs no answer
+}
+
+// usualAnswer is the size in bytes that answers of the data plane seldom exceed.
+const usualAnswer = 512
+
+// A quick answer encodes itself, as package json would, without reflection: those of
+// the data plane do.
+type quick interface{ appendJSON([]byte) []byte }
+
+func appendJSON(b []byte, _ string, body any) []byte {
+	if q, ok := body.(quick); ok {
+		return append(q.appendJSON(b), '\n')
+	}
+	out := bytes.NewBuffer(b)
+	e := json.NewEncoder(out)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(body); err != nil { // cannot happen: answers are structs of strings and numbers
 		panic(err)
 	}
-	a.w.Header().Set("Content-Type", contentType)
-	a.w.Header().Set("Content-Length", strconv.Itoa(b.Len()))
-	a.w.WriteHeader(status)
-	_, _ = a.w.Write(b.Bytes()) // a client that has gone needs no answer
+	return out.Bytes()
+}
+
+func appendXML(b []byte, root string, body any) []byte {
+	out := bytes.NewBuffer(append(b, xml.Header...))
+	if err := xml.NewEncoder(out).EncodeElement(body, xml.StartElement{Name: xml.Name{Local: root}}); err != nil { // cannot happen, either
+		panic(err)
+	}
+	return out.Bytes()
+}
+
+// appendObject appends a JSON object of names and values in turn, which are all of
+// characters that JSON writes as they are: identifiers and base64.
+func appendObject(b []byte, members ...string) []byte {
+	for i, s := range members {
+		switch {
+		case i == 0:
+			b = append(b, '{', '"')
+		case i%2 == 0:
+			b = append(b, ',', '"')
+		default:
+			b = append(b, ':', '"')
+		}
+		b = append(append(b, s...), '"')
+	}
+	return append(b, '}')
 }

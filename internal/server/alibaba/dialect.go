@@ -65,7 +65,7 @@ func (d *Dialect) Serve(w http.ResponseWriter, r *http.Request, x *server.Exchan
 	}
 	out.format = signed.Format
 	c := x.Call(r, signed.Principal, signed.Scheme, signed.Nonce)
-	v := &values{params: signed.Params, read: map[string]bool{}}
+	v := &values{params: signed.Params, read: make([]string, 0, 8)}
 	op, known := operations[signed.Action]
 	reply, err := d.run(r.Context(), c, signed, op, v)
 	if !known {

@@ -77,6 +77,10 @@ type ciphertextReply struct {
 	CiphertextBlob string
 }
 
+func (r *ciphertextReply) appendJSON(b []byte) []byte {
+	return appendObject(b, "RequestId", r.RequestId, "KeyId", r.KeyId, "KeyVersionId", r.KeyVersionId, "CiphertextBlob", r.CiphertextBlob)
+}
+
 func ciphertext(c key.Ciphertext, err error) (response, error) {
 	return &ciphertextReply{KeyId: string(c.Key), KeyVersionId: string(c.Version), CiphertextBlob: encoded(c.Blob)}, err
 }
@@ -86,6 +90,10 @@ type plaintextReply struct {
 	KeyId        string
 	KeyVersionId string
 	Plaintext    string
+}
+
+func (r *plaintextReply) appendJSON(b []byte) []byte {
+	return appendObject(b, "RequestId", r.RequestId, "KeyId", r.KeyId, "KeyVersionId", r.KeyVersionId, "Plaintext", r.Plaintext)
 }
 
 func plaintext(p key.Plaintext, err error) (response, error) {
@@ -137,11 +145,18 @@ func generateDataKey(d *Dialect, c *authz.Call, v *values) act {
 	return func(ctx context.Context) (response, error) {
 		out, err := d.Keys.GenerateDataKey(ctx, c, in)
 		defer out.Plaintext.Zero()
-		return &struct {
-			ciphertextReply
-			Plaintext string
-		}{ciphertextReply{KeyId: string(out.Key), KeyVersionId: string(out.Version), CiphertextBlob: encoded(out.Blob)}, encoded(out.Plaintext.Expose())}, err
+		return &dataKeyReply{ciphertextReply{KeyId: string(out.Key), KeyVersionId: string(out.Version), CiphertextBlob: encoded(out.Blob)}, encoded(out.Plaintext.Expose())}, err
 	}
+}
+
+type dataKeyReply struct {
+	ciphertextReply
+	Plaintext string
+}
+
+func (r *dataKeyReply) appendJSON(b []byte) []byte {
+	return appendObject(b, "RequestId", r.RequestId, "KeyId", r.KeyId, "KeyVersionId", r.KeyVersionId,
+		"CiphertextBlob", r.CiphertextBlob, "Plaintext", r.Plaintext)
 }
 
 func generateDataKeyWithoutPlaintext(d *Dialect, c *authz.Call, v *values) act {
@@ -162,13 +177,19 @@ func asymmetricSign(d *Dialect, c *authz.Call, v *values) act {
 	in, digest := asymmetricInput(v), v.binary("Digest")
 	return func(ctx context.Context) (response, error) {
 		out, err := d.Keys.AsymmetricSign(ctx, c, in, digest)
-		return &struct {
-			reply
-			KeyId        string
-			KeyVersionId string
-			Value        string
-		}{KeyId: string(out.Key), KeyVersionId: string(out.Version), Value: encoded(out.Value)}, err
+		return &signatureReply{KeyId: string(out.Key), KeyVersionId: string(out.Version), Value: encoded(out.Value)}, err
 	}
+}
+
+type signatureReply struct {
+	reply
+	KeyId        string
+	KeyVersionId string
+	Value        string
+}
+
+func (r *signatureReply) appendJSON(b []byte) []byte {
+	return appendObject(b, "RequestId", r.RequestId, "KeyId", r.KeyId, "KeyVersionId", r.KeyVersionId, "Value", r.Value)
 }
 
 func asymmetricVerify(d *Dialect, c *authz.Call, v *values) act {

@@ -7,6 +7,8 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 	"time"
 
 	"github.com/keyward/keyward/internal/authn"
@@ -91,7 +93,7 @@ func (o one) All() iter.Seq2[string, string] {
 	return func(yield func(string, string) bool) { yield("P", string(o)) }
 }
 
-func decode(s string) *values { return &values{params: one(s), read: map[string]bool{}} }
+func decode(s string) *values { return &values{params: one(s)} }
 
 func TestIntervals(t *testing.T) {
 	for s, want := range map[string]time.Duration{
@@ -137,4 +139,22 @@ func FuzzValues(f *testing.F) {
 			}
 		}
 	})
+}
+
+// Answers that encode themselves do it as package json would.
+func TestQuickAnswers(t *testing.T) {
+	r := reply{RequestId: "4B1C2D3E-0000-4000-8000-000000000000"}
+	c := ciphertextReply{reply: r, KeyId: "k-1", KeyVersionId: "v-1", CiphertextBlob: "QUJD+/8="}
+	for _, q := range []quick{
+		&c, &plaintextReply{reply: r, KeyId: "k-1", KeyVersionId: "v-1", Plaintext: "AAA="}, &dataKeyReply{c, "BBB="},
+		&signatureReply{reply: r, KeyId: "k-1", KeyVersionId: "v-1", Value: "CCC="},
+	} {
+		want, err := json.Marshal(q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(string(want)+"\n", string(appendJSON(nil, "", q))); diff != "" {
+			t.Errorf("%T: -want +have\n%s", q, diff)
+		}
+	}
 }

@@ -67,7 +67,7 @@ func newWorld(t testing.TB) *world {
 		Changed: func(table, id string) { w.iam.Changed(table, id); w.keys.Changed(table, id) },
 	})
 	always := func() bool { return true }
-	logger := slog.New(slog.NewJSONHandler(w, nil))
+	logger := slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	w.iam = must(iam.New(iam.Options{
 		Store: w.node.Store, Log: w.node.Log, Keyring: keyring, Logger: logger, Now: w.now, Fresh: always,
 	}))(t)
