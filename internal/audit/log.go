@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -51,37 +50,6 @@ type Log struct {
 	unsettled bool      // the last commit's outcome is unknown
 	held      *pending  // taken from the queue, but not part of the batch in hand
 }
-
-// pending is one record on its way to the writer.
-type pending struct {
-	rec    *Record
-	body   []byte // of the leaf, encoded by the caller: the writer is one for all
-	change Change
-	state  atomic.Int32 // waiting, then taken by the writer or abandoned by the caller
-	done   chan error   // buffered; receives one answer, of the writer or of the timer
-	timer  *time.Timer  // abandons it
-}
-
-func newPending() any {
-	p := &pending{body: make([]byte, 0, usualLeaf), done: make(chan error, 1)}
-	p.timer = time.AfterFunc(time.Hour, p.abandon)
-	p.timer.Stop()
-	return p
-}
-
-// abandon answers the caller that nothing was done, unless the writer has the record
-// already: its transaction is bounded by the same patience.
-func (p *pending) abandon() {
-	if p.state.CompareAndSwap(waiting, abandoned) {
-		p.done <- fault.AuditUnavailable.New("the audit log could not be written in time; nothing was done; try again")
-	}
-}
-
-const (
-	waiting int32 = iota
-	taken
-	abandoned
-)
 
 // Options says what a Log is made of.
 type Options struct {
@@ -334,88 +302,6 @@ func (l *Log) write(batch []*pending) {
 		}
 		p.done <- nil
 	}
-}
-
-// changeError marks an error of a Change, as opposed to one of the log.
-type changeError struct{ cause error }
-
-func (e *changeError) Error() string { return e.cause.Error() }
-
-// A writing is one attempt to make a batch durable.
-type writing struct {
-	log   *Log
-	batch []*pending
-	used  []bool   // whose nonce was used before: it is recorded as refused, and its change does not happen
-	next  frontier // of the log with the batch
-	out   Batch
-}
-
-// nonces answers the nonces of the batch, in its order; a record may have none.
-func (w *writing) nonces() [][]byte {
-	out := make([][]byte, 0, len(w.batch))
-	for _, p := range w.batch {
-		if p.rec.Nonce != nil {
-			out = append(out, p.rec.Nonce)
-		}
-	}
-	return out
-}
-
-// commit applies a change and writes its record with it.
-func (w *writing) commit(ctx context.Context, tx Tx) error {
-	used, err := tx.Claim(ctx, w.nonces())
-	if err != nil {
-		return err
-	}
-	p := w.batch[0]
-	if !slices.Contains(used, true) {
-		if p.rec.Effects, err = p.change(ctx, tx); err != nil {
-			return &changeError{err}
-		}
-	}
-	out, err := w.build(used)
-	if err != nil {
-		return err
-	}
-	if len(out.Leaves) > maxLeaf+1 {
-		return &changeError{fault.LimitExceeded.New("the operation touches too much for one audit record; split it")}
-	}
-	return tx.Append(ctx, out)
-}
-
-// build makes the batch. used tells which of the nonces were used before.
-func (w *writing) build(used []bool) (Batch, error) {
-	l := w.log
-	now := l.now().UTC().Truncate(time.Microsecond)
-	if now.Before(l.at) {
-		now = l.at // the clock was set back
-	}
-	w.used = make([]bool, len(w.batch))
-	w.out = Batch{Log: l.origin, First: w.next.size, Count: int64(len(w.batch)), At: now, Leaves: make([]byte, 0, usualLeaf*len(w.batch))}
-	hashes := make([]tlog.Hash, 0, 2*len(w.batch))
-	for i, p := range w.batch {
-		if p.rec.Nonce != nil {
-			w.used[i], used = used[0], used[1:]
-		}
-		if w.used[i] {
-			p.rec.Result, p.rec.Effects, p.body = string(fault.NonceUsed), nil, p.body[:0]
-		}
-		if len(p.body) == 0 {
-			p.body = p.rec.appendBody(p.body)
-		}
-		p.rec.Time = now
-		start := len(w.out.Leaves)
-		w.out.Leaves = append(appendTime(appendPlace(w.out.Leaves, l.origin, w.next.size), now), p.body...)
-		hashes = w.next.add(w.out.Leaves[start:], hashes)
-		w.out.Leaves = append(w.out.Leaves, '\n')
-	}
-	w.out.Hashes = make([]byte, 0, tlog.HashSize*len(hashes))
-	for i := range hashes {
-		w.out.Hashes = append(w.out.Hashes, hashes[i][:]...)
-	}
-	var err error
-	w.out.Checkpoint, err = Checkpoint{l.origin, w.next.size, w.next.root()}.sign(l.signer)
-	return w.out, err
 }
 
 // settle makes sure, after a commit of unknown outcome, that memory and store agree
