@@ -229,19 +229,31 @@ func TestTable(t *testing.T) {
 	failures := printRows(&b, "Encrypt", 16, []*contender{
 		{name: limitA, result: result{elapsed: time.Second, cpu: 2 * time.Millisecond, latencies: times(100)}},
 		{name: limitB, result: result{elapsed: 2 * time.Second, cpu: 2 * time.Millisecond, latencies: times(100)}},
-		{name: "sqlite", result: result{elapsed: 4 * time.Second, cpu: 4 * time.Millisecond, latencies: times(100), failures: 2}},
+		{name: "sqlite", result: result{elapsed: 4 * time.Second, cpu: 4 * time.Millisecond, heap: heap{6400, 810_000}, latencies: times(100), failures: 2}},
 		{name: "postgres", result: result{failures: 1}},
 	})
-	want := `| Encrypt | 16 | limit A | 100 | 1.00 | 2.00 | – | 20.0 | 1.00 | 51.00 | 100.00 | 0 |
-| Encrypt | 16 | limit B | 50 | 0.50 | 1.00 | – | 20.0 | 1.00 | 51.00 | 100.00 | 0 |
-| Encrypt | 16 | sqlite | 25 | 0.25 | 0.50 | – | 40.0 | 2.00 | 51.00 | 100.00 | 2 |
-| Encrypt | 16 | postgres | 0 | 0.00 | 0.00 | – | 0.0 | 0.00 | 0.00 | 0.00 | 1 |
+	want := `| Encrypt | 16 | limit A | 100 | 1.00 | 2.00 | – | 20.0 | 1.00 | – | – | 51.00 | 100.00 | 0 |
+| Encrypt | 16 | limit B | 50 | 0.50 | 1.00 | – | 20.0 | 1.00 | – | – | 51.00 | 100.00 | 0 |
+| Encrypt | 16 | sqlite | 25 | 0.25 | 0.50 | – | 40.0 | 2.00 | 64.0 | 8.1 | 51.00 | 100.00 | 2 |
+| Encrypt | 16 | postgres | 0 | 0.00 | 0.00 | – | 0.0 | 0.00 | – | – | 0.00 | 0.00 | 1 |
 `
 	if diff := cmp.Diff(want, b.String()); diff != "" || failures != 3 {
 		t.Errorf("%d failures; table (-want +got):\n%s", failures, diff)
 	}
 	if strings.Count(tableHead, "|") != 2*strings.Count(strings.SplitN(want, "\n", 2)[0], "|") {
 		t.Error("the head has other columns than the rows")
+	}
+}
+
+func TestParseHeap(t *testing.T) {
+	h, err := parseHeap("# HELP go_memstats_mallocs_total x\ngo_memstats_alloc_bytes_total 1.5e+06\ngo_memstats_mallocs_total 42\n")
+	if want := (heap{42, 1.5e6}); err != nil || h != want {
+		t.Errorf("have %v, %v", h, err)
+	}
+	for _, bad := range []string{"", "go_memstats_mallocs_total 42\n", "go_memstats_mallocs_total x\ngo_memstats_alloc_bytes_total 1\n"} {
+		if _, err := parseHeap(bad); err == nil {
+			t.Errorf("%q was read", bad)
+		}
 	}
 }
 

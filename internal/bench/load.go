@@ -20,7 +20,8 @@ type contender struct {
 	name    string
 	process process // whose CPU counts
 	pool    *pool
-	work    func() error // instead of pool
+	work    func() error         // instead of pool
+	heap    func() (heap, error) // what the process has allocated; nil if it does not tell
 
 	workers []func() error // each is one closed loop; a call is one request
 	next    atomic.Int64   // index into the pool
@@ -34,6 +35,7 @@ type result struct {
 	failure   error // of one worker, that ended its turn
 	elapsed   time.Duration
 	cpu       time.Duration
+	heap      heap
 	latencies []time.Duration // of the successes
 }
 
@@ -83,6 +85,10 @@ func (c *contender) request(l *line) error {
 // take is one turn: every worker does one thing after the other until the time is over.
 func (c *contender) take(length time.Duration) error {
 	c.next.Store(0)
+	before, err := c.allocated()
+	if err != nil {
+		return err
+	}
 	spent, err := c.process.cpu()
 	if err != nil {
 		return err
@@ -103,6 +109,8 @@ func (c *contender) take(length time.Duration) error {
 	c.result.elapsed += time.Since(start)
 	total, err := c.process.cpu()
 	c.result.cpu += total - spent
+	after, heapErr := c.allocated()
+	c.result.heap = c.result.heap.plus(after, 1).plus(before, -1)
 	for _, r := range results {
 		if r.failures > 0 && c.result.failures == 0 {
 			fmt.Fprintf(os.Stderr, "bench: %s: %v\n", c.name, r.failure)
@@ -110,7 +118,14 @@ func (c *contender) take(length time.Duration) error {
 		c.result.failures += r.failures
 		c.result.latencies = append(c.result.latencies, r.latencies...)
 	}
-	return err
+	return errors.Join(err, heapErr)
+}
+
+func (c *contender) allocated() (heap, error) {
+	if c.heap == nil {
+		return heap{}, nil
+	}
+	return c.heap()
 }
 
 // repeat works until the end, or the first failure.

@@ -37,6 +37,7 @@ type plan struct {
 	connections []int
 	operations  []operation
 	databases   []string // "sqlite" or "postgres"
+	keys        []int    // instead of all that: how a server with so many keys starts, and what it holds
 }
 
 const (
@@ -78,6 +79,7 @@ func parse(args []string) (plan, error) {
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	duration := f.Duration("duration", 3*time.Second, "measured time for each row of the table")
 	connections := f.String("connections", "1,16,64,256", "keep-alive connections, each a closed loop")
+	keys := f.String("keys", "", "measure instead the start and the memory of a server with so many keys, such as 100,100000")
 	names := f.String("operations", strings.Join(operationNames(), ","), "what to measure")
 	f.StringVar(&databases, "database", databases, "sqlite and postgres; postgres needs "+postgresVariable+", which ./scripts/with-postgres sets")
 	if err := f.Parse(args); err != nil {
@@ -90,6 +92,13 @@ func parse(args []string) (plan, error) {
 			return plan{}, fmt.Errorf("there is no operation %q; choose from %s", name, strings.Join(operationNames(), ", "))
 		}
 		p.operations = append(p.operations, operations[i])
+	}
+	for text := range strings.FieldsFuncSeq(*keys, func(r rune) bool { return r == ',' }) {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 {
+			return plan{}, fmt.Errorf("%q is no number of keys", text)
+		}
+		p.keys = append(p.keys, n)
 	}
 	for text := range strings.SplitSeq(*connections, ",") {
 		n, err := strconv.Atoi(text)
@@ -123,6 +132,9 @@ func (p plan) run(ctx context.Context) (err error) {
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
 		return fmt.Errorf("building keyward: %w", err)
+	}
+	if len(p.keys) > 0 {
+		return p.scale(ctx, binary, dir)
 	}
 	var servers []*server
 	defer func() {
@@ -178,7 +190,7 @@ func (p plan) measure(ctx context.Context, dir string, o operation, servers []*s
 			field = append(field, &contender{name: l.name, process: l.process, pool: pools[0]})
 		}
 		for i, s := range servers {
-			field = append(field, &contender{name: s.name, process: s.process, pool: pools[i]})
+			field = append(field, &contender{name: s.name, process: s.process, pool: pools[i], heap: s.process.allocated})
 		}
 		if o.primitive != nil {
 			work, err := o.primitive()

@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"strconv"
 	"strings"
@@ -37,6 +39,66 @@ func parseStat(stat string) (time.Duration, error) {
 	user, userErr := strconv.ParseUint(fields[11], 10, 32)
 	system, systemErr := strconv.ParseUint(fields[12], 10, 32)
 	return time.Duration(user+system) * tick, errors.Join(userErr, systemErr)
+}
+
+// A heap is what a process has allocated since it started.
+type heap struct{ objects, bytes float64 }
+
+func (h heap) plus(o heap, times float64) heap {
+	return heap{h.objects + times*o.objects, h.bytes + times*o.bytes}
+}
+
+// allocated asks a keyward server for what it has allocated.
+func (p process) allocated() (heap, error) {
+	answer, err := http.Get("http://" + p.address + "/metrics")
+	if err != nil {
+		return heap{}, fmt.Errorf("reading the metrics: %w", err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return heap{}, fmt.Errorf("reading the metrics: %w", err)
+	}
+	return parseHeap(string(text))
+}
+
+// parseHeap reads the counters of allocations from metrics in Prometheus's text format.
+func parseHeap(metrics string) (h heap, err error) {
+	found := 0
+	for line := range strings.Lines(metrics) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		var into *float64
+		switch name {
+		case "go_memstats_mallocs_total":
+			into = &h.objects
+		case "go_memstats_alloc_bytes_total":
+			into = &h.bytes
+		default:
+			continue
+		}
+		if *into, err = strconv.ParseFloat(value, 64); err != nil {
+			return heap{}, fmt.Errorf("reading the metrics: %w", err)
+		}
+		found++
+	}
+	if found != 2 {
+		return heap{}, errors.New("reading the metrics: the counters of allocations are missing")
+	}
+	return h, nil
+}
+
+// resident answers the memory of the process that is in RAM, in bytes.
+func (p process) resident() (int64, error) {
+	statm, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.pid))
+	if err != nil {
+		return 0, fmt.Errorf("reading the resident memory: %w", err)
+	}
+	fields := strings.Fields(string(statm))
+	if len(fields) < 2 {
+		return 0, errors.New("reading the resident memory: too few fields")
+	}
+	pages, err := strconv.ParseInt(fields[1], 10, 64)
+	return pages * int64(os.Getpagesize()), err
 }
 
 // A child is a process that this one started.

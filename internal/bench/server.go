@@ -18,6 +18,8 @@ import (
 // A server is a running keyward with all that the operations need.
 type server struct {
 	child
+	access client.Config // of the first user, an administrator
+	root   *client.Client
 	caller api.IssuedAccessKey
 	keys   keyset
 }
@@ -31,16 +33,35 @@ func (s *server) form(o operation) form {
 // startServer runs `keyward server` on a new database and prepares it. Nothing but the
 // limits of its configuration is special; its log goes to a file.
 func startServer(ctx context.Context, binary, dir, database string) (s *server, err error) {
-	data := filepath.Join(dir, database)
-	if err := os.Mkdir(data, 0o700); err != nil {
+	if err := os.Mkdir(filepath.Join(dir, database), 0o700); err != nil {
 		return nil, err
 	}
+	if err := os.WriteFile(filepath.Join(dir, database, passphraseFile), []byte(passphrase), 0o600); err != nil {
+		return nil, err
+	}
+	if s, err = launch(binary, dir, database); err != nil {
+		return nil, err
+	}
+	if err := s.prepare(ctx, filepath.Join(dir, database, "operator.sock")); err != nil {
+		text, _ := os.ReadFile(filepath.Join(dir, database+".log")) // if it cannot be read, the error must do
+		return nil, errors.Join(fmt.Errorf("%w; its log:\n%s", err, text), s.stop())
+	}
+	return s, nil
+}
+
+const (
+	passphraseFile = "passphrase"
+	passphrase     = "not a secret: benchmark"
+)
+
+// launch starts the process on a database, be it new or not.
+func launch(binary, dir, database string) (*server, error) {
 	address, err := freeAddress()
 	if err != nil {
 		return nil, err
 	}
 	config := filepath.Join(dir, database+".toml")
-	if err := os.WriteFile(config, []byte(configuration(address, data, database)), 0o600); err != nil {
+	if err := os.WriteFile(config, []byte(configuration(address, filepath.Join(dir, database), database)), 0o600); err != nil {
 		return nil, err
 	}
 	log, err := os.Create(filepath.Join(dir, database+".log"))
@@ -53,15 +74,10 @@ func startServer(ctx context.Context, binary, dir, database string) (s *server, 
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	s = &server{child: child{
+	return &server{child: child{
 		name: database, process: process{cmd.Process.Pid, address},
 		end: func() error { return cmd.Process.Signal(syscall.SIGTERM) }, wait: cmd.Wait,
-	}}
-	if err := s.prepare(ctx, filepath.Join(data, "operator.sock")); err != nil {
-		text, _ := os.ReadFile(log.Name()) // if it cannot be read, the error must do
-		return nil, errors.Join(fmt.Errorf("%w; its log:\n%s", err, text), s.stop())
-	}
-	return s, nil
+	}}, nil
 }
 
 func configuration(address, data, database string) string {
@@ -69,7 +85,8 @@ func configuration(address, data, database string) string {
 	if database == "postgres" {
 		text += fmt.Sprintf("database = %q\n", os.Getenv(postgresVariable))
 	}
-	return text + "[limits]\ncalls_per_access_key = 0\ncalls_per_account = 0\nconnections_per_address = 0\n"
+	return text + fmt.Sprintf("[limits]\ncalls_per_access_key = 0\ncalls_per_account = 0\nconnections_per_address = 0\n[seal]\npassphrase_file = %q\n",
+		filepath.Join(data, passphraseFile))
 }
 
 // freeAddress finds an address to listen on.
@@ -95,23 +112,28 @@ func (s *server) prepare(ctx context.Context, socket string) error {
 	if status.Initialized {
 		return errors.New("the database is not empty; run: ./scripts/with-postgres go run ./internal/bench")
 	}
-	founded, err := operator.Initialize(ctx, api.InitializeRequest{Passphrase: []byte("not a secret: benchmark"), Account: "bench"})
+	founded, err := operator.Initialize(ctx, api.InitializeRequest{Passphrase: []byte(passphrase), Account: "bench"})
 	if err != nil {
 		return fmt.Errorf("initialising: %w", err)
 	}
-	root, err := client.New(client.Config{
-		Endpoint: "http://" + s.process.address, AccessKeyID: founded.AccessKeyID, AccessKeySecret: string(founded.AccessKeySecret),
-	})
-	if err != nil {
+	s.access = client.Config{AccessKeyID: founded.AccessKeyID, AccessKeySecret: string(founded.AccessKeySecret)}
+	if err := s.connect(); err != nil {
 		return err
 	}
-	if err := s.makeKeys(ctx, root); err != nil {
+	if err := s.makeKeys(ctx, s.root); err != nil {
 		return fmt.Errorf("making keys: %w", err)
 	}
-	if err := s.makeCaller(ctx, root); err != nil {
+	if err := s.makeCaller(ctx, s.root); err != nil {
 		return fmt.Errorf("making the caller: %w", err)
 	}
 	return nil
+}
+
+// connect makes the client of the first user.
+func (s *server) connect() (err error) {
+	s.access.Endpoint = "http://" + s.process.address
+	s.root, err = client.New(s.access)
+	return err
 }
 
 func (s *server) makeKeys(ctx context.Context, root *client.Client) (err error) {

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-const tableHead = `| operation | connections | server | requests/s | of A | of B | of the primitive | CPU µs/request | CPU of A | p50 ms | p99 ms | errors |
-|---|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|
+const tableHead = `| operation | connections | server | requests/s | of A | of B | of the primitive | CPU µs/request | CPU of A | allocations | KB | p50 ms | p99 ms | errors |
+|---|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|
 `
 
 // printRows prints how the contenders fared and answers how many requests failed.
@@ -22,9 +22,9 @@ func printRows(w io.Writer, operation string, connections int, field []*contende
 		r := c.result
 		failures += r.failures
 		slices.Sort(r.latencies)
-		fmt.Fprintf(w, "| %s | %d | %s | %.0f | %s | %s | %s | %.1f | %s | %.2f | %.2f | %d |\n",
+		fmt.Fprintf(w, "| %s | %d | %s | %.0f | %s | %s | %s | %.1f | %s | %s | %s | %.2f | %.2f | %d |\n",
 			operation, connections, c.name, r.rate(), ratio(r.rate(), rate[limitA]), ratio(r.rate(), rate[limitB]), ratio(r.rate(), rate[primitiveName]),
-			r.cost(), ratio(r.cost(), cost[limitA]), milliseconds(r.quantile(0.5)), milliseconds(r.quantile(0.99)), r.failures)
+			r.cost(), ratio(r.cost(), cost[limitA]), each(r.heap.objects, len(r.latencies)), each(r.heap.bytes/1000, len(r.latencies)), milliseconds(r.quantile(0.5)), milliseconds(r.quantile(0.99)), r.failures)
 	}
 	return failures
 }
@@ -61,4 +61,12 @@ func ratio(a, b float64) string {
 		return "–"
 	}
 	return fmt.Sprintf("%.2f", a/b)
+}
+
+// each answers how much of total one of n requests took, or a dash where it is not known.
+func each(total float64, n int) string {
+	if total == 0 || n == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%.1f", total/float64(n))
 }

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/keyward/keyward/api"
+	"github.com/keyward/keyward/client"
+)
+
+const scaleHead = `| database | keys | created/s | database MB | start ms | resident MB | after using 1,000 keys | after a minute of rest |
+|---|--:|--:|--:|--:|--:|--:|--:|
+`
+
+const (
+	creators = 32          // keys that are created at once
+	used     = 1000        // keys that are used after the start
+	rest     = time.Minute // before the memory is read once more
+)
+
+// scale measures how a server with many keys starts and what it holds in memory. The
+// keys are made through the API: 100,000 take minutes.
+func (p plan) scale(ctx context.Context, binary, dir string) error {
+	fmt.Print(scaleHead)
+	for _, database := range p.databases {
+		s, err := startServer(ctx, binary, dir, database)
+		if err != nil {
+			return fmt.Errorf("starting keyward on %s: %w", database, err)
+		}
+		made := []string{}
+		for _, n := range p.keys {
+			if s, made, err = scaleTo(ctx, binary, dir, s, made, n); err != nil {
+				return errors.Join(fmt.Errorf("measuring %d keys on %s: %w", n, database, err), s.stop())
+			}
+		}
+		if err := s.stop(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// scaleTo makes as many keys as are missing, restarts the server, and prints a row. It
+// answers the restarted server and the ids of all keys.
+func scaleTo(ctx context.Context, binary, dir string, s *server, made []string, n int) (*server, []string, error) {
+	begun := time.Now()
+	more := max(0, n-len(made))
+	ids, err := createKeys(ctx, s.root, more)
+	if err != nil {
+		return s, made, err
+	}
+	created := float64(more) / time.Since(begun).Seconds()
+	made = append(made, ids...)
+	if err := s.stop(); err != nil {
+		return s, made, err
+	}
+	begun = time.Now()
+	next, err := launch(binary, dir, s.name)
+	if err != nil {
+		return s, made, err
+	}
+	next.access = s.access
+	if err := next.connect(); err != nil {
+		return next, made, err
+	}
+	if err := next.ready(ctx); err != nil {
+		return next, made, err
+	}
+	start := time.Since(begun)
+	idle, err := next.process.resident()
+	if err != nil {
+		return next, made, err
+	}
+	for i := range min(used, len(made)) {
+		if _, err := next.root.Encrypt(ctx, api.EncryptRequest{Key: made[i*len(made)/min(used, len(made))], Plaintext: payload}); err != nil {
+			return next, made, err
+		}
+	}
+	busy, err := next.process.resident()
+	if err != nil {
+		return next, made, err
+	}
+	select {
+	case <-time.After(rest):
+	case <-ctx.Done():
+		return next, made, ctx.Err()
+	}
+	rested, err := next.process.resident()
+	size := "–"
+	if info, statErr := os.Stat(filepath.Join(dir, s.name, "keyward.db")); statErr == nil {
+		size = megabytes(info.Size())
+	}
+	fmt.Printf("| %s | %d | %.0f | %s | %d | %s | %s | %s |\n", s.name, n, created, size, start.Milliseconds(), megabytes(idle), megabytes(busy), megabytes(rested))
+	return next, made, err
+}
+
+func megabytes(n int64) string { return fmt.Sprintf("%.0f", float64(n)/1e6) }
+
+// createKeys makes n symmetric keys and answers their ids.
+func createKeys(ctx context.Context, c *client.Client, n int) ([]string, error) {
+	ids := make([]string, n)
+	var next atomic.Int64
+	g, ctx := errgroup.WithContext(ctx)
+	for range creators {
+		g.Go(func() error {
+			for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
+				k, err := c.CreateKey(ctx, api.CreateKeyRequest{Spec: "Aliyun_AES_256"})
+				if err != nil {
+					return err
+				}
+				ids[i] = k.ID
+			}
+			return nil
+		})
+	}
+	return ids, g.Wait()
+}
+
+// ready waits until the server can do its work.
+func (s *server) ready(ctx context.Context) error {
+	for end := time.Now().Add(patience); ctx.Err() == nil && time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+		answer, err := http.Get("http://" + s.process.address + "/readyz")
+		if err != nil {
+			continue // it does not listen yet
+		}
+		_, err = io.Copy(io.Discard, answer.Body)
+		if errors.Join(err, answer.Body.Close()) == nil && answer.StatusCode == http.StatusOK {
+			return nil
+		}
+	}
+	return errors.Join(errors.New("the server is not ready in time"), ctx.Err())
+}
