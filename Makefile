@@ -1,5 +1,5 @@
 # keyward: `make test` is all that a change must pass.
-.PHONY: all test deps build check unit interop bench fuzz kill
+.PHONY: all test deps build check unit interop bench fuzz kill integrity
 
 STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
@@ -44,3 +44,10 @@ fuzz:
 KILLS ?= 500
 kill:
 	KEYWARD_KILLS=$(KILLS) ./scripts/with-postgres go test -run TestKill -timeout 0 -v ./internal/proof
+
+# Bits of the database flipped, rows edited, swapped, transplanted, deleted and put back:
+# never a silent wrong answer. KEYWARD_SEED=N repeats a run.
+FLIPS ?= 100000
+SWAPS ?= 10000
+integrity:
+	KEYWARD_FLIPS=$(FLIPS) KEYWARD_SWAPS=$(SWAPS) go test -run TestIntegrity -timeout 0 -v ./internal/proof

@@ -34,7 +34,7 @@ var types = []any{
 	api.ListAuditRecordsRequest{}, api.AuditRecord{}, api.AuditRecordList{}, api.AuditLog{}, api.AuditLogList{},
 	api.AuditProofRequest{}, api.AuditProof{},
 	api.OperatorStatus{}, api.InitializeRequest{}, api.UnsealRequest{}, api.CreateAccountRequest{}, api.FoundedAccount{},
-	api.Account{}, api.AccountList{}, api.SecretBytes{}, api.SecretText(""),
+	api.ScrubReport{}, api.Finding{}, api.Account{}, api.AccountList{}, api.SecretBytes{}, api.SecretText(""),
 }
 
 func TestTheListOfTypesIsComplete(t *testing.T) {

@@ -11,6 +11,27 @@ type OperatorStatus struct {
 	Node            string `json:"node"`            // its name, and that of its audit log
 	AuditCheckpoint string `json:"auditCheckpoint"` // newest signed head of its audit log; empty while sealed
 	PublicKey       string `json:"publicKey"`       // that the checkpoint is verified with; empty before initialisation
+
+	ScrubbedAt time.Time `json:"scrubbedAt,omitzero"` // when the newest scrub began; none while sealed and soon after
+	Findings   int64     `json:"findings"`            // of that scrub; anything but 0 is an incident
+}
+
+// A ScrubReport is what a look at everything that the server keeps has found.
+type ScrubReport struct {
+	StartedAt    time.Time `json:"startedAt"`
+	Milliseconds int64     `json:"milliseconds"` // that it took
+	Rows         int64     `json:"rows"`         // that were looked at
+	Records      int64     `json:"records"`      // of the audit logs, verified
+	Findings     []Finding `json:"findings"`
+	More         int64     `json:"more"` // findings beyond those
+}
+
+// A Finding is one thing that is not as keyward wrote it.
+type Finding struct {
+	Problem string `json:"problem"` // forged, stale, missing, unreadable, sealed, dangling, job or log
+	Table   string `json:"table"`   // empty if it is about the file or a log
+	ID      string `json:"id"`      // of the row, or the log
+	Detail  string `json:"detail"`  // for whoever investigates
 }
 
 // InitializeRequest initialises a server: it gets its root key and its first account.

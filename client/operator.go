@@ -77,6 +77,13 @@ func (c *OperatorClient) ProveAuditRecord(ctx context.Context, in api.AuditProof
 	return call[api.AuditProof](ctx, c.server, "GET", at("audit", "proof"), in)
 }
 
+// Scrub has the server look at everything that it keeps; only ctx bounds how long that takes.
+func (c *OperatorClient) Scrub(ctx context.Context) (api.ScrubReport, error) {
+	patient := c.server
+	patient.timeout = 24 * time.Hour
+	return call[api.ScrubReport](ctx, patient, "POST", at("scrub"), nil)
+}
+
 // ExportAudit writes every record of every log to w, as keyward audit verify reads
 // them; only ctx bounds how long that takes. What is in w after an error is cut off and
 // must not be kept as an export.

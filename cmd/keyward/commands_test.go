@@ -164,6 +164,7 @@ func TestErrorsHaveTheirExitStatus(t *testing.T) {
 		{&url.Error{Op: "Get", URL: "http://localhost", Err: errors.New("refused")}, 1},
 		{agefile.ErrDamaged, 1},
 		{&audit.TamperError{Log: "l", Where: "here"}, 3},
+		{&damaged{findings: 2}, 3},
 		{errors.Join(&audit.TamperError{Log: "l", Where: "here"}, errors.New("closing")), 3},
 	} {
 		if got := s.report(test.err); got != test.want {

@@ -23,7 +23,7 @@ const (
 	exitOK       = 0
 	exitLocal    = 1 // the command line is wrong, or something on this machine is
 	exitServer   = 2 // the server answered with an error
-	exitTampered = 3 // an audit log does not verify
+	exitTampered = 3 // an audit log does not verify, or a scrub found something
 )
 
 // A problem is an error in the user's language.
@@ -137,6 +137,7 @@ func printableLines(s string) string {
 // failureOf says what an error means to the person who meets it.
 func (c *cli) failureOf(err error) failure {
 	var tampered *audit.TamperError
+	var scrubbed *damaged
 	var refused *agefile.RefusedError
 	var answered *client.Error
 	var local *problem
@@ -156,6 +157,10 @@ func (c *cli) failureOf(err error) failure {
 		return failure{status: exitTampered, Code: "Tampered",
 			Message: fmt.Sprintf(c.t("TAMPERED: audit log %q: %s", "已被篡改：审计日志 %q：%s"), tampered.Log, tampered.Where),
 			Next:    c.t("keep this copy and the checkpoints as evidence, and compare with an earlier export", "请保留该副本和检查点作为证据，并与较早的导出文件比较")}
+	case errors.As(err, &scrubbed):
+		return failure{status: exitTampered, Code: "Tampered",
+			Message: fmt.Sprintf(c.t("the scrub has findings: %d", "巡检有 %d 项发现"), scrubbed.findings),
+			Next:    c.t("follow what each finding says; docs/operations.md has more", "请按每项发现的处理办法操作，详见 docs/operations.md")}
 	case errors.As(err, &local):
 		return failure{status: exitLocal, Code: "Local", Message: local.Error(), Next: local.next}
 	case errors.As(err, &refused):

@@ -60,7 +60,7 @@ func newOperatorCmd(c *cli) *cobra.Command {
 			"Operate the server on this machine, through a socket that only the server's user may open.",
 			"通过只有服务器用户可以打开的套接字，运维本机上的服务器。",
 		},
-	}, newOperatorInitCmd(o), newOperatorUnsealCmd(o), newOperatorSealCmd(o), newOperatorStatusCmd(o), newOperatorAccountCmd(o))
+	}, newOperatorInitCmd(o), newOperatorUnsealCmd(o), newOperatorSealCmd(o), newOperatorStatusCmd(o), newOperatorScrubCmd(o), newOperatorAccountCmd(o))
 	f := cmd.PersistentFlags()
 	f.StringVar(&o.socket, "socket", "", c.t("`PATH` of the operator's socket; default operator.sock in the data directory", "运维套接字的路径 `PATH`；默认为数据目录中的 operator.sock"))
 	f.StringVar(&o.dataDir, "data-dir", "", c.t("data directory `DIR` of the server; default .keyward if it is here, otherwise /var/lib/keyward", "服务器的数据目录 `DIR`；默认为当前目录的 .keyward（如存在），否则为 /var/lib/keyward"))
@@ -235,6 +235,10 @@ func newOperatorStatusCmd(o *operation) *cobra.Command {
 				t.add(o.t("Version", "版本"), s.Version)
 				t.add(o.t("Node", "节点"), s.Node)
 				t.add(o.t("Audit public key", "审计公钥"), orDash(s.PublicKey))
+				t.add(o.t("Last scrub", "最近一次巡检"), when(s.ScrubbedAt))
+				if s.Findings > 0 {
+					t.add(o.t("Findings", "巡检发现"), fmt.Sprintf(o.t("%d: the database was changed behind keyward's back; run: keyward operator scrub", "%d：数据库被绕过 keyward 修改；请执行：keyward operator scrub"), s.Findings))
+				}
 			})
 		},
 	})

@@ -62,6 +62,10 @@ func New(o Options) *App {
 		Sealed:       func() float64 { return a.gauge(func(*engine) float64 { return 0 }, 1) },
 		AuditSize:    func() float64 { return a.gauge((*engine).auditSize, 0) },
 		TamperedRows: func() float64 { return a.gauge(func(e *engine) float64 { return float64(e.store.Tampered()) }, 0) },
+		Scrubbed:     func() float64 { return a.gauge((*engine).scrubbed, 0) },
+		Findings: func() float64 {
+			return a.gauge(func(e *engine) float64 { return float64(e.scrubber.Last().Count()) }, 0)
+		},
 	})
 	a.edge = &server.Edge{Logger: o.Logger, Metrics: a.metrics, Now: o.Now, TrustedProxies: o.Config.TrustedProxies}
 	return a

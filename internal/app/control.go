@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 
+	"github.com/keyward/keyward/api"
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
@@ -120,11 +121,28 @@ func (a *App) Status(ctx context.Context) (out operator.Status, err error) {
 	out = operator.Status{Initialized: len(envelopes) > 0, Sealed: true, Version: a.Version, Envelopes: len(envelopes), Node: a.Config.Node}
 	err = a.with(func(e *engine) error {
 		out.Sealed, out.Checkpoint, out.PublicKey = false, e.log.Checkpoint(), e.identity.PublicKey
+		last := e.scrubber.Last()
+		out.ScrubbedAt, out.Findings = last.Began, last.Count()
 		return nil
 	})
 	if fault.Is(err, fault.Sealed) {
 		err = nil
 	}
+	return out, err
+}
+
+// Scrub looks at everything that the database holds.
+func (a *App) Scrub(ctx context.Context) (out api.ScrubReport, err error) {
+	err = a.with(func(e *engine) error {
+		r, err := e.scrubber.Scrub(ctx, a.operatorCall())
+		out = api.ScrubReport{
+			StartedAt: r.Began, Milliseconds: r.Took.Milliseconds(), Rows: r.Rows, Records: r.Records, More: r.More, Findings: []api.Finding{},
+		}
+		for _, f := range r.Findings {
+			out.Findings = append(out.Findings, api.Finding{Problem: string(f.Problem), Table: f.Table, ID: f.ID, Detail: f.Detail})
+		}
+		return err
+	})
 	return out, err
 }
 

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/keyward/keyward/internal/anchor"
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authn"
 	"github.com/keyward/keyward/internal/authz"
@@ -18,6 +19,7 @@ import (
 	"github.com/keyward/keyward/internal/job"
 	"github.com/keyward/keyward/internal/key"
 	"github.com/keyward/keyward/internal/material"
+	"github.com/keyward/keyward/internal/scrub"
 	"github.com/keyward/keyward/internal/seal"
 	"github.com/keyward/keyward/internal/server"
 	"github.com/keyward/keyward/internal/server/alibaba"
@@ -30,9 +32,11 @@ type engine struct {
 	keyring  *seal.Keyring
 	identity audit.Identity
 	log      *audit.Log
+	anchor   *anchor.Anchor
 	store    *store.Store
 	iam      *iam.Service
 	keys     *key.Service
+	scrubber *scrub.Scrubber
 	alibaba  *alibaba.Dialect
 	rest     server.Handler
 
@@ -63,7 +67,10 @@ func (a *App) startEngine(ctx context.Context, keyring *seal.Keyring) (_ *engine
 	if err := e.openLog(ctx, a); err != nil {
 		return nil, err
 	}
-	e.store = store.New(store.Options{DB: a.db, Log: e.log, Keys: keyring, Logger: a.Logger, Changed: e.changed})
+	if err := e.openAnchor(ctx, a); err != nil {
+		return nil, err
+	}
+	e.store = store.New(store.Options{DB: a.db, Log: e.log, Keys: keyring, Anchor: e.anchor, Logger: a.Logger, Changed: e.changed})
 	e.iam, err = iam.New(iam.Options{Store: e.store, Log: e.log, Keyring: keyring, Logger: a.Logger, Now: a.Now, Fresh: e.store.Fresh})
 	if err != nil {
 		return nil, err
@@ -72,17 +79,22 @@ func (a *App) startEngine(ctx context.Context, keyring *seal.Keyring) (_ *engine
 		Store: e.store, Aliases: e.store, Tenants: e.iam, Log: e.log, Region: a.Config.Region, Now: a.Now,
 		Fresh: e.store.Fresh, ContextDigest: e.contextDigest,
 	})
+	e.scrubber = scrub.New(scrub.Options{
+		DB: a.db, Store: e.store, Anchor: e.anchor, Logs: e.anchorOptions(a), IAM: e.iam, Keys: e.keys, Log: e.log, Now: a.Now, Logger: a.Logger,
+	})
 	refusals := audit.NewRefusals(e.log)
 	e.dialects(a, refusals)
 	jobs := &job.Runner{Store: e.store, Owner: e.log.Origin(), Handlers: e.keys.Handlers(), Now: a.Now, Logger: a.Logger}
 
 	// Stopped in the reverse order: what writes records before the log that takes them.
 	e.run(a, "audit checkpoint", func(ctx context.Context) error { return e.keepCheckpoint(ctx, a) })
+	e.run(a, "anchor", func(ctx context.Context) error { return e.keepAnchor(ctx, a) })
 	e.run(a, "audit log", e.log.Run)
 	e.run(a, "store", e.store.Run)
 	e.run(a, "access keys", e.iam.Run)
 	e.run(a, "refusals", refusals.Run)
 	e.run(a, "jobs", jobs.Run)
+	e.run(a, "scrub", e.scrubber.Run)
 	return e, e.log.Append(ctx, operatorRecord(a.operatorCall(), "keyward:Unseal"))
 }
 
@@ -118,13 +130,13 @@ func (e *engine) openLog(ctx context.Context, a *App) error {
 	if err != nil {
 		return err
 	}
-	binding := material.Binding("keyward-audit-key/v1", origin)
 	var private material.Bytes
 	if found {
-		if private, err = e.keyring.OpenBytes(seal.AuditSign, binding, id.SealedKey); err != nil {
-			return fmt.Errorf("opening the key of audit log %q: %w", origin, err)
-		}
-	} else if id, private, err = e.createLog(ctx, a, origin, binding); err != nil {
+		private, err = e.logKey(id)
+	} else {
+		id, private, err = e.createLog(ctx, a, origin)
+	}
+	if err != nil {
 		return err
 	}
 	defer private.Zero()
@@ -156,13 +168,29 @@ func (a *App) findLog(ctx context.Context, origin string) (audit.Identity, bool,
 	return audit.Identity{}, false, nil
 }
 
-func (e *engine) createLog(ctx context.Context, a *App, origin string, binding []byte) (audit.Identity, material.Bytes, error) {
+func logBinding(origin string) []byte { return material.Binding("keyward-audit-key/v1", origin) }
+
+// logKey opens the signing key of a log of this server, of whichever node, and proves
+// that the log's public key belongs to it: a database may claim any.
+func (e *engine) logKey(id audit.Identity) (material.Bytes, error) {
+	private, err := e.keyring.OpenBytes(seal.AuditSign, logBinding(id.Origin), id.SealedKey)
+	if err != nil {
+		return material.Bytes{}, fmt.Errorf("opening the key of audit log %q: %w", id.Origin, err)
+	}
+	if err := audit.CheckKey(id, string(private.Expose())); err != nil {
+		private.Zero()
+		return material.Bytes{}, err
+	}
+	return private, nil
+}
+
+func (e *engine) createLog(ctx context.Context, a *App, origin string) (audit.Identity, material.Bytes, error) {
 	private, public, err := audit.GenerateKey(origin)
 	if err != nil {
 		return audit.Identity{}, material.Bytes{}, err
 	}
 	secret := material.NewBytes([]byte(private))
-	sealed, err := e.keyring.SealBytes(seal.AuditSign, binding, secret)
+	sealed, err := e.keyring.SealBytes(seal.AuditSign, logBinding(origin), secret)
 	if err != nil {
 		return audit.Identity{}, material.Bytes{}, err
 	}
@@ -207,6 +235,13 @@ func (e *engine) auditSize() float64 {
 		return 0 // nothing was written yet
 	}
 	return float64(c.Size)
+}
+
+func (e *engine) scrubbed() float64 {
+	if began := e.scrubber.Last().Began; !began.IsZero() {
+		return float64(began.Unix())
+	}
+	return 0
 }
 
 // keepCheckpoint writes the log's head to a file whenever it has grown, once a second

@@ -99,7 +99,9 @@ var allowed = map[string][]string{
 	"internal/iam":      slices.Concat(domains, leaves),
 	"internal/key":      slices.Concat(domains, leaves),
 	"internal/config":   {},
-	"internal/store":    slices.Concat(domains, leaves, []string{"internal/seal", "internal/journal", "internal/replay"}),
+	"internal/anchor":   {"internal/audit"},
+	"internal/store":    slices.Concat(domains, leaves, []string{"internal/seal", "internal/anchor", "internal/journal", "internal/replay"}),
+	"internal/scrub":    slices.Concat(domains, leaves, []string{"internal/store", "internal/anchor"}),
 	"internal/server":   slices.Concat(domains, leaves, []string{"internal/server", "internal/authn", "api"}),
 	"internal/agefile":  {},
 }

@@ -48,7 +48,7 @@ func (s *Service) Create(ctx context.Context, c *authz.Call, in CreateInput) (ou
 		k.Primary, k.Versions = v.ID, 1
 		rec.Resource, rec.Version = s.ARN(k), string(v.ID)
 		out = k
-		return s.store.CreateKey(ctx, rec, &k, &v, alias, k.jobs())
+		return s.store.CreateKey(ctx, rec, &k, &v, alias, k.Jobs())
 	})
 	return kept(out, err)
 }

@@ -190,7 +190,7 @@ func (s *Service) change(ctx context.Context, c *authz.Call, rec *audit.Record, 
 		if err := edit(&k); err != nil {
 			return err
 		}
-		err = s.store.UpdateKeys(ctx, rec, k.jobs(), &k)
+		err = s.store.UpdateKeys(ctx, rec, k.Jobs(), &k)
 		if !fault.Is(err, fault.Changed) || try == retries {
 			return err
 		}
@@ -203,8 +203,8 @@ const (
 	JobDelete = "kms.delete"
 )
 
-// jobs answers when the key must be looked at next.
-func (k Key) jobs() []job.Job {
+// Jobs answers when the key must be looked at next, as jobs that must be planned.
+func (k Key) Jobs() []job.Job {
 	switch {
 	case k.State == PendingDeletion:
 		return []job.Job{{Kind: JobDelete, Account: k.Account, Subject: string(k.ID), Due: k.DeleteAt}}

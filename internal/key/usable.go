@@ -94,6 +94,16 @@ func (s *Service) unwrap(ctx context.Context, k Key, v Version) (*usableVersion,
 	return out, err
 }
 
+// Inspect tells whether the stored material of a version opens as the material of its
+// key. It is for the scrub: nothing is kept of it.
+func (s *Service) Inspect(ctx context.Context, k Key, v Version) error {
+	opened, err := s.unwrap(ctx, k, v)
+	if err == nil && opened.private != nil {
+		opened.private.Zero()
+	}
+	return err
+}
+
 // generate makes a new version of k, its material wrapped.
 func (s *Service) generate(ctx context.Context, k Key, number int) (Version, error) {
 	if !k.Spec.Symmetric() {

@@ -31,7 +31,9 @@ type (
 type Gauges struct {
 	Sealed       func() float64 // 1 while sealed
 	AuditSize    func() float64 // records of this node's audit log
-	TamperedRows func() float64 // rows that failed their MAC since the start
+	TamperedRows func() float64 // rows that were not what keyward wrote, since the start
+	Scrubbed     func() float64 // Unix seconds of the newest scrub; 0 before the first
+	Findings     func() float64 // of the newest scrub
 }
 
 // NewMetrics makes the metrics of one process.
@@ -57,7 +59,9 @@ func NewMetrics(version string, g Gauges) *Metrics {
 	m.registry.MustRegister(m.requests, m.seconds, build,
 		gauge("keyward_sealed", "1 while the server is sealed.", g.Sealed),
 		gauge("keyward_audit_records", "Records in this node's audit log.", g.AuditSize),
-		gauge("keyward_tampered_rows", "Database rows that failed their MAC since the start. Anything but 0 is an incident.", g.TamperedRows),
+		gauge("keyward_tampered_rows", "Database rows that were not what keyward wrote, or not there, since the start. Anything but 0 is an incident.", g.TamperedRows),
+		gauge("keyward_scrub_timestamp_seconds", "When the newest scrub began, as Unix time; 0 before the first.", g.Scrubbed),
+		gauge("keyward_scrub_findings", "Findings of the newest scrub. Anything but 0 is an incident.", g.Findings),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

@@ -27,6 +27,7 @@ import (
 
 	_ "modernc.org/sqlite" // the "sqlite" driver
 
+	"github.com/keyward/keyward/internal/anchor"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/journal"
 )
@@ -38,6 +39,7 @@ type DB struct {
 	write   *sql.DB // SQLite: its one writer connection; PostgreSQL: the pool
 	read    *sql.DB
 	hot     map[string]*sql.Stmt // what every batch of the audit log runs, prepared
+	anchor  *anchor.Anchor       // what rows must be, while there is a Store
 	tail    *tail                // SQLite only
 	unlock  func()               // gives up an embedded database; nil if it was not taken
 }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -9,9 +10,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/keyward/keyward/internal/anchor"
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/fault"
 )
@@ -33,20 +36,32 @@ type row struct {
 // A column is one column of a row and the field it is kept in.
 type column struct {
 	name  string
-	dest  any        // for Scan
+	dest  sql.Scanner
 	value func() any // int64, string or []byte
 }
 
 func text[T ~string](name string, p *T) column {
-	return column{name, p, func() any { return string(*p) }}
+	return column{name, scanner(func(v any) error {
+		s, ok := v.(string)
+		*p = T(s)
+		return held(ok, v)
+	}), func() any { return string(*p) }}
 }
 
 func number[T ~int | ~int64 | ~uint32](name string, p *T) column {
-	return column{name, p, func() any { return int64(*p) }}
+	return column{name, scanner(func(v any) error {
+		n, ok := v.(int64)
+		*p = T(n)
+		return held(ok && int64(*p) == n, v)
+	}), func() any { return int64(*p) }}
 }
 
 func blob(name string, p *[]byte) column {
-	return column{name, p, func() any {
+	return column{name, scanner(func(v any) error {
+		b, ok := v.([]byte)
+		*p = bytes.Clone(b)
+		return held(ok, v)
+	}), func() any {
 		if *p == nil {
 			return []byte{}
 		}
@@ -55,7 +70,11 @@ func blob(name string, p *[]byte) column {
 }
 
 func flag(name string, p *bool) column {
-	return column{name, (*flagField)(p), func() any {
+	return column{name, scanner(func(v any) error {
+		n, ok := v.(int64)
+		*p = n == 1
+		return held(ok && (n == 0 || n == 1), v)
+	}), func() any {
 		if *p {
 			return int64(1)
 		}
@@ -68,12 +87,16 @@ func instant(name string, p *time.Time) column {
 }
 
 func seconds(name string, p *time.Duration) column {
-	return column{name, (*secondsField)(p), func() any { return int64(*p / time.Second) }}
+	return column{name, scanner(func(v any) error {
+		n, ok := v.(int64)
+		*p = time.Duration(n) * time.Second
+		return held(ok && int64(*p/time.Second) == n, v)
+	}), func() any { return int64(*p / time.Second) }}
 }
 
 // document keeps a list as JSON text.
 func document[T any](name string, p *[]T) column {
-	return column{name, &documentField[T]{p}, func() any {
+	spell := func() string {
 		b, err := json.Marshal(*p)
 		if err != nil { // only lists of strings and of structs of strings are kept so
 			panic(err)
@@ -82,52 +105,39 @@ func document[T any](name string, p *[]T) column {
 			return "[]"
 		}
 		return string(b)
-	}}
+	}
+	return column{name, scanner(func(v any) error {
+		s, ok := v.(string)
+		*p = nil
+		if s != "[]" {
+			ok = ok && json.Unmarshal([]byte(s), p) == nil
+		}
+		return held(ok && spell() == s, v) // queries look for parts of the text
+	}), func() any { return spell() }}
 }
 
-type (
-	flagField            bool
-	instantField         time.Time
-	secondsField         time.Duration
-	documentField[T any] struct{ list *[]T }
-)
+// A scanner reads a column. What a column may hold has one spelling, which is the one
+// that the MAC covers: another one that means the same is refused.
+type scanner func(v any) error
 
-func (f *flagField) Scan(v any) error {
-	n, err := scanInt(v)
-	*f = n != 0
-	return err
+// Scan implements sql.Scanner.
+func (s scanner) Scan(v any) error { return s(v) }
+
+// held answers whether a column held what it may hold.
+func held(ok bool, v any) error {
+	if !ok {
+		return fmt.Errorf("a %T that the column does not hold", v)
+	}
+	return nil
 }
 
+type instantField time.Time
+
+// Scan implements sql.Scanner.
 func (f *instantField) Scan(v any) error {
-	n, err := scanInt(v)
-	*f = instantField(fromMicros(n))
-	return err
-}
-
-func (f *secondsField) Scan(v any) error {
-	n, err := scanInt(v)
-	*f = secondsField(time.Duration(n) * time.Second)
-	return err
-}
-
-func (f *documentField[T]) Scan(v any) error {
-	s, ok := v.(string)
-	if !ok {
-		return fmt.Errorf("reading a list: have %T", v)
-	}
-	*f.list = nil
-	if s == "[]" {
-		return nil
-	}
-	return json.Unmarshal([]byte(s), f.list)
-}
-
-func scanInt(v any) (int64, error) {
 	n, ok := v.(int64)
-	if !ok {
-		return 0, fmt.Errorf("reading a number: have %T", v)
-	}
-	return n, nil
+	*f = instantField(fromMicros(n))
+	return held(ok, v)
 }
 
 // micros is how instants are stored: microseconds since 1970, 0 for the zero time.
@@ -193,9 +203,35 @@ type binder interface {
 	RowMAC(epoch uint32, data []byte) ([]byte, error)
 }
 
-// insert writes a new row at revision 1. A row with the same key is [fault.ResourceExists].
+// reused are the tables whose ids may be used again after their row was removed. The
+// revisions of the next row go on where those of the former one ended, or beyond, so
+// that revisions say which row is newer. The floor that sees to it is no secret and not
+// bound: who lowers it makes new rows unusable, and gains nothing.
+var reused = map[string]bool{"iam_user": true, "iam_policy": true, "kms_alias": true}
+
+// floor answers the highest revision that a removed row of the table had, or rev if
+// that is higher, and keeps other transactions that need it waiting.
+func (t *tx) floor(ctx context.Context, table string, rev int64) (int64, error) {
+	if !reused[table] {
+		return 0, nil
+	}
+	var have int64
+	err := t.sql.QueryRowContext(ctx,
+		`UPDATE row_floor SET rev = CASE WHEN rev < $1 THEN $1 ELSE rev END WHERE name = $2 RETURNING rev`, rev, table).Scan(&have)
+	if err != nil {
+		return 0, fmt.Errorf("reading the floor of %s: %w", table, err)
+	}
+	return have, nil
+}
+
+// insert writes a new row at its first revision. A row with the same key is
+// [fault.ResourceExists].
 func (t *tx) insert(ctx context.Context, b binder, r row) error {
-	*r.rev = 1
+	floor, err := t.floor(ctx, r.table, 0)
+	if err != nil {
+		return err
+	}
+	*r.rev = floor + 1
 	epoch := b.Epoch()
 	canonical := r.canonical()
 	mac, err := b.RowMAC(epoch, canonical)
@@ -215,8 +251,26 @@ func (t *tx) insert(ctx context.Context, b binder, r row) error {
 	if n == 0 {
 		return fault.ResourceExists.New("%s %q exists already", r.table, r.id())
 	}
+	if err := t.vacant(ctx, r); err != nil {
+		return err
+	}
 	t.note(r, canonical)
 	return nil
+}
+
+// vacant tells whether a row that was free to be written is so by the audit log, too.
+func (t *tx) vacant(ctx context.Context, r row) error {
+	k := anchor.KeyOf(r.table, r.id())
+	if t.db.anchor.Agrees(k, 0, nil) {
+		return nil
+	}
+	if err := t.db.anchor.CatchUp(ctx); err != nil {
+		return err
+	}
+	if t.db.anchor.Agrees(k, 0, nil) {
+		return nil
+	}
+	return fmt.Errorf("writing row %s %q: %w: %w", r.table, r.id(), errTampered, Missing)
 }
 
 // update writes the row's columns if its revision is still the one that was read;
@@ -251,6 +305,9 @@ func (t *tx) update(ctx context.Context, b binder, r row) error {
 
 // remove deletes the row if its revision is still the one that was read.
 func (t *tx) remove(ctx context.Context, r row) error {
+	if _, err := t.floor(ctx, r.table, *r.rev+1); err != nil {
+		return err
+	}
 	where, args := r.where(1)
 	args = append(args, *r.rev)
 	q := fmt.Sprintf(`DELETE FROM %s WHERE %s AND rev = $%d`, r.table, where, len(args))
@@ -297,15 +354,48 @@ func (r row) where(first int) (string, []any) {
 // errNoRow is answered by load for a key that is not there.
 var errNoRow = errors.New("no such row")
 
-// load reads the row whose key columns are set, and checks its MAC.
+// looks is how often a row is read that does not agree with the anchor: it may have
+// been changed since, perhaps by another node.
+const looks = 3
+
+// load reads the row whose key columns are set, checks its MAC and that it is the one
+// that the audit log knows as the newest. So must be a row that is not there.
 func (s *Store) load(ctx context.Context, r row) error {
+	asked := r.id()
+	for look := 1; ; look++ {
+		digest, err := s.read(ctx, r)
+		if err != nil && !errors.Is(err, errNoRow) {
+			return err
+		}
+		if err == nil && r.id() != asked {
+			return s.tampered(r, Misplaced)
+		}
+		if s.anchor.Agrees(anchor.KeyOf(r.table, asked), *r.rev, digest) {
+			return err
+		}
+		if look == looks {
+			if err != nil {
+				return s.tampered(r, Missing)
+			}
+			return s.tampered(r, Stale)
+		}
+		if err := s.anchor.CatchUp(ctx); errors.As(err, new(*audit.TamperError)) {
+			return s.tampered(r, err)
+		} else if err != nil {
+			return unavailable(err, "comparing with the audit log")
+		}
+	}
+}
+
+// read reads a row as load does, and answers its digest, without asking the anchor.
+func (s *Store) read(ctx context.Context, r row) ([]byte, error) {
 	where, args := r.where(1)
 	q := fmt.Sprintf(`SELECT %s, rev, mac_epoch, mac FROM %s WHERE %s`, r.names(), r.table, where)
-	err := s.scan(s.db.read.QueryRowContext(ctx, q, args...), r)
+	digest, err := s.scan(s.db.read.QueryRowContext(ctx, q, args...), r)
 	if errors.Is(err, sql.ErrNoRows) {
-		return errNoRow
+		return nil, errNoRow
 	}
-	return unavailable(err, "reading "+r.table)
+	return digest, unavailable(err, "reading "+r.table)
 }
 
 // A queryer is a connection pool or a transaction.
@@ -314,28 +404,53 @@ type queryer interface {
 }
 
 // list reads the rows that the rest of the query (WHERE, ORDER BY, LIMIT) chooses from
-// the table that bind names, and checks their MACs.
+// the table that bind names, and checks them as load does. That a row is missing from a
+// list is found when it is asked for by its key, and by the scrub.
 func list[T any](ctx context.Context, s *Store, from queryer, bind func(*T) row, rest string, args ...any) ([]T, error) {
+	out, doubtful, err := query(ctx, s, from, bind, rest, args...)
+	if err != nil {
+		return nil, err
+	}
+	for _, i := range doubtful { // changed since, perhaps by another node
+		if err := s.load(ctx, bind(&out[i])); err != nil && !errors.Is(err, errNoRow) {
+			return nil, err
+		} else if err != nil {
+			out[i] = *new(T)
+		}
+	}
+	if len(doubtful) > 0 {
+		out = slices.DeleteFunc(out, func(v T) bool { return *bind(&v).rev == 0 }) // removed since
+	}
+	return out, nil
+}
+
+// query reads rows, checks their MACs, and answers the places of those that the anchor
+// does not agree with.
+func query[T any](ctx context.Context, s *Store, from queryer, bind func(*T) row, rest string, args ...any) (out []T, doubtful []int, err error) {
 	sample := bind(new(T))
 	q := fmt.Sprintf(`SELECT %s, rev, mac_epoch, mac FROM %s %s`, sample.names(), sample.table, rest)
 	rows, err := from.QueryContext(ctx, q, args...)
 	if err != nil {
-		return nil, unavailable(err, "reading "+sample.table)
+		return nil, nil, unavailable(err, "reading "+sample.table)
 	}
 	defer rows.Close()
-	var out []T
 	for rows.Next() {
 		var v T
-		if err := s.scan(rows, bind(&v)); err != nil {
-			return nil, unavailable(err, "reading "+sample.table)
+		r := bind(&v)
+		digest, err := s.scan(rows, r)
+		if err != nil {
+			return nil, nil, unavailable(err, "reading "+sample.table)
+		}
+		if !s.anchor.Agrees(anchor.KeyOf(r.table, r.id()), *r.rev, digest) {
+			doubtful = append(doubtful, len(out))
 		}
 		out = append(out, v)
 	}
-	return out, unavailable(rows.Err(), "reading "+sample.table)
+	return out, doubtful, unavailable(rows.Err(), "reading "+sample.table)
 }
 
-// scan reads one row and checks its MAC.
-func (s *Store) scan(from interface{ Scan(...any) error }, r row) error {
+// scan reads one row, checks its MAC and answers its digest.
+func (s *Store) scan(from interface{ Scan(...any) error }, r row) ([]byte, error) {
 	var epoch uint32
 	var mac []byte
 	dest := make([]any, 0, len(r.columns)+3)
@@ -344,21 +459,23 @@ func (s *Store) scan(from interface{ Scan(...any) error }, r row) error {
 	}
 	err := from.Scan(append(dest, r.rev, &epoch, &mac)...)
 	if err != nil && strings.HasPrefix(err.Error(), "sql: Scan error") { // database/sql has no type for it
-		return s.tampered(r, err)
+		return nil, s.tampered(r, fmt.Errorf("%w: %w", Unreadable, err))
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	want, err := s.keys.RowMAC(epoch, r.canonical())
+	canonical := r.canonical()
+	want, err := s.keys.RowMAC(epoch, canonical)
 	switch {
 	case fault.Is(err, fault.Sealed):
-		return err
+		return nil, err
 	case err != nil: // no such epoch
-		return s.tampered(r, err)
+		return nil, s.tampered(r, fmt.Errorf("%w: %w", Forged, err))
 	case subtle.ConstantTimeCompare(want, mac) != 1:
-		return s.tampered(r, errors.New("its MAC is not the one that belongs to it"))
+		return nil, s.tampered(r, Forged)
 	}
-	return nil
+	digest := sha256.Sum256(canonical)
+	return digest[:], nil
 }
 
 // errTampered marks a row that was changed behind keyward's back. It has no kind, so

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/keyward/keyward/internal/anchor"
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/fault"
 )
@@ -16,11 +17,12 @@ type Store struct {
 	db      *DB
 	log     *audit.Log
 	keys    binder
+	anchor  *anchor.Anchor
 	logger  *slog.Logger
 	changed func(table, id string) // tells the caches; table "" means everything
 
 	freshUntil atomic.Int64  // Unix nanoseconds; PostgreSQL only
-	tamper     atomic.Uint64 // rows that failed their MAC
+	tamper     atomic.Uint64 // rows that were not what keyward wrote
 }
 
 // Options says what a Store is made of.
@@ -28,13 +30,16 @@ type Options struct {
 	DB      *DB
 	Log     *audit.Log
 	Keys    binder
+	Anchor  *anchor.Anchor
 	Logger  *slog.Logger
 	Changed func(table, id string) // called after each committed change, before its caller hears of it; table "" means everything
 }
 
-// New makes a Store. On a shared database its caches are cold until Run listens.
+// New makes a Store, before the log's writer runs. On a shared database its caches are
+// cold until Run listens.
 func New(o Options) *Store {
-	return &Store{db: o.DB, log: o.Log, keys: o.Keys, logger: o.Logger, changed: o.Changed}
+	o.DB.anchor = o.Anchor // commits tell it what they write
+	return &Store{db: o.DB, log: o.Log, keys: o.Keys, anchor: o.Anchor, logger: o.Logger, changed: o.Changed}
 }
 
 // Run follows the changes that other nodes make, moves the audit log's tail into the
@@ -100,7 +105,7 @@ func (s *Store) Fresh() bool {
 	return !s.db.Shared() || time.Now().UnixNano() < s.freshUntil.Load()
 }
 
-// Tampered answers how many rows failed their MAC since the start.
+// Tampered answers how often a row was not what keyward wrote, or not there, since the start.
 func (s *Store) Tampered() uint64 { return s.tamper.Load() }
 
 // mutate runs one change of rows and its record in one transaction and tells the

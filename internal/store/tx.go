@@ -69,12 +69,26 @@ func (db *DB) Transact(ctx context.Context, fn func(audit.Tx) error) error {
 		}
 		return errors.Join(err, rollback(sqlTx))
 	}
-	if err := sqlTx.Commit(); err != nil {
+	if err := db.commit(x); err != nil {
 		return fmt.Errorf("committing: %w", err)
 	}
 	if db.tail != nil {
 		db.tail.drop(x.taken)
 	}
+	return nil
+}
+
+// commit commits and has the anchor, if there is one, know what rows are now.
+func (db *DB) commit(x *tx) error {
+	if db.anchor == nil { // nothing that a database without a Store commits is bound
+		return x.sql.Commit()
+	}
+	db.anchor.Begin(x.effects)
+	if err := x.sql.Commit(); err != nil {
+		db.anchor.Doubted()
+		return err
+	}
+	db.anchor.Committed()
 	return nil
 }
 

@@ -34,6 +34,7 @@ type Control interface {
 	Sealing
 	Accounts
 	Trail
+	Inspection
 }
 
 // Sealing is how a server gets and loses its keys.
@@ -63,6 +64,12 @@ type Trail interface {
 	Export(ctx context.Context, w io.Writer) error
 }
 
+// Inspection looks at everything that the server keeps; it needs the keys.
+type Inspection interface {
+	// Scrub answers what is not as keyward wrote it. It takes seconds to minutes.
+	Scrub(ctx context.Context) (api.ScrubReport, error)
+}
+
 // Status is how a server stands.
 type Status struct {
 	Initialized bool
@@ -70,8 +77,10 @@ type Status struct {
 	Version     string // release
 	Envelopes   int    // ways to unseal it
 	Node        string
-	Checkpoint  []byte // newest signed head of the node's audit log; nil while sealed
-	PublicKey   string // that the checkpoint is verified with; empty while sealed
+	Checkpoint  []byte    // newest signed head of the node's audit log; nil while sealed
+	PublicKey   string    // that the checkpoint is verified with; empty while sealed
+	ScrubbedAt  time.Time // when the newest scrub began; zero while sealed and soon after
+	Findings    int64     // of that scrub
 }
 
 // New makes the API's handler. It reads the logs' identities and heads from reader.
@@ -87,8 +96,9 @@ type handler struct {
 // A request is one request to the API.
 type request struct {
 	*http.Request
-	body  []byte
-	query map[string]string
+	answer http.ResponseWriter
+	body   []byte
+	query  map[string]string
 }
 
 // An operation performs a request and answers a value of package api, or nil for none.
@@ -108,6 +118,7 @@ var operations = map[string]operation{
 	"GET /v1/accounts":    {"ListAccounts", handler.listAccounts},
 	"GET /v1/audit/logs":  {"ListAuditLogs", handler.listLogs},
 	"GET /v1/audit/proof": {"ProveAuditRecord", handler.prove},
+	"POST /v1/scrub":      {"Scrub", handler.scrub},
 }
 
 const export = "GET /v1/audit/export"
@@ -129,7 +140,7 @@ func (h handler) serve(w http.ResponseWriter, r *http.Request, x *server.Exchang
 	case !known:
 		err = fault.ActionNotFound.New("there is no such operation; docs/api.md lists them")
 	default:
-		out, err = h.run(op, r, x.Body)
+		out, err = h.run(op, w, r, x.Body)
 	}
 	x.Note(op.name, err)
 	if err != nil {
@@ -139,15 +150,15 @@ func (h handler) serve(w http.ResponseWriter, r *http.Request, x *server.Exchang
 	wire.Succeed(w, out)
 }
 
-func (h handler) run(op operation, r *http.Request, body []byte) (any, error) {
-	q, err := newRequest(r, body)
+func (h handler) run(op operation, w http.ResponseWriter, r *http.Request, body []byte) (any, error) {
+	q, err := newRequest(w, r, body)
 	if err != nil {
 		return nil, err
 	}
 	return op.do(h, q)
 }
 
-func newRequest(r *http.Request, body []byte) (request, error) {
+func newRequest(w http.ResponseWriter, r *http.Request, body []byte) (request, error) {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return request{}, fault.InvalidParameter.New("the query is malformed")
@@ -159,7 +170,7 @@ func newRequest(r *http.Request, body []byte) (request, error) {
 		}
 		query[name] = list[0]
 	}
-	return request{r, body, query}, nil
+	return request{r, w, body, query}, nil
 }
 
 // decode reads a request type from where the method has it. Nil stands for none.
@@ -186,7 +197,19 @@ func (h handler) status(q request) (any, error) {
 	return api.OperatorStatus{
 		Initialized: s.Initialized, Sealed: s.Sealed, Version: s.Version, Envelopes: s.Envelopes, Node: s.Node,
 		AuditCheckpoint: string(s.Checkpoint), PublicKey: s.PublicKey,
+		ScrubbedAt: s.ScrubbedAt, Findings: s.Findings,
 	}, err
+}
+
+// scrub may take longer than a request otherwise may.
+func (h handler) scrub(q request) (any, error) {
+	if err := q.decode(nil); err != nil {
+		return nil, err
+	}
+	if err := http.NewResponseController(q.answer).SetWriteDeadline(time.Time{}); err != nil {
+		return nil, err
+	}
+	return h.control.Scrub(context.WithoutCancel(q.Context()))
 }
 
 func (h handler) initialize(q request) (any, error) {
@@ -265,7 +288,7 @@ func foundedAccount(f iam.Founded) api.FoundedAccount {
 // export writes the logs. It may take longer than a request otherwise may, and ends when
 // who reads it does.
 func (h handler) export(w http.ResponseWriter, r *http.Request, x *server.Exchange) {
-	q, err := newRequest(r, x.Body)
+	q, err := newRequest(w, r, x.Body)
 	if err == nil {
 		err = q.decode(nil)
 	}

@@ -97,6 +97,18 @@ func (c *control) Prove(ctx context.Context, log string, seq int64) ([]byte, err
 	return audit.Prove(ctx, c.node.DB, log, seq)
 }
 
+func (c *control) Scrub(context.Context) (api.ScrubReport, error) {
+	if c.sealed {
+		return api.ScrubReport{}, fault.Sealed.New("it is sealed")
+	}
+	return scrubbed, nil
+}
+
+var scrubbed = api.ScrubReport{
+	StartedAt: created, Milliseconds: 1500, Rows: 7, Records: 8, More: 9,
+	Findings: []api.Finding{{Problem: "stale", Table: "kms_key", ID: "1/key-x", Detail: "put back"}},
+}
+
 func (c *control) Export(ctx context.Context, w io.Writer) error {
 	ids, err := c.node.DB.Logs(ctx)
 	if err != nil {
@@ -215,6 +227,18 @@ func TestLifeOfAServer(t *testing.T) {
 	w.stop()
 	if log := w.log.String(); strings.Contains(log, passphrase) || strings.Contains(log, "fake secret") || !strings.Contains(log, "operation=Unseal") {
 		t.Errorf("the log is\n%s", log)
+	}
+}
+
+func TestScrubIsReported(t *testing.T) {
+	w := newWorld(t)
+	w.sealed = false
+	if diff := cmp.Diff(scrubbed, must(w.OperatorClient.Scrub(t.Context()))(t)); diff != "" {
+		t.Error(diff)
+	}
+	w.sealed = true
+	if _, err := w.OperatorClient.Scrub(t.Context()); codeOf(err) != "Sealed" {
+		t.Errorf("sealed: %v", err)
 	}
 }
 

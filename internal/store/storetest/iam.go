@@ -128,7 +128,7 @@ func testAccounts(t *testing.T, s iamSuite) {
 	same(t, have, want.Account)
 	root, err := s.User(t.Context(), s.account, "root")
 	s.must(t, err)
-	want.Users[0].Rev = 1
+	want.Users[0].Rev = max(1, root.Rev) // beyond the revisions of users that were removed
 	same(t, root, want.Users[0])
 
 	_, err = s.Account(t.Context(), "0")
@@ -142,10 +142,11 @@ func testAccounts(t *testing.T, s iamSuite) {
 
 func testUsers(t *testing.T, s iamSuite) {
 	u := s.user(t, "alice")
+	first := u.Rev // 1, or beyond the revisions of users that were removed
 	u.Enabled, u.Remark, u.Policies = false, "", []string{"A", "B"}
 	rec := s.rec("UpdateUser")
 	s.must(t, s.UpdateUser(t.Context(), rec, u))
-	if u.Rev != 2 || len(rec.Effects) != 1 || rec.Effects[0].ID != s.account+"/alice" || rec.Effects[0].Rev != 2 {
+	if u.Rev != first+1 || len(rec.Effects) != 1 || rec.Effects[0].ID != s.account+"/alice" || rec.Effects[0].Rev != first+1 {
 		t.Errorf("revision %d, effects %+v", u.Rev, rec.Effects)
 	}
 	have, err := s.User(t.Context(), s.account, "alice")
@@ -155,6 +156,9 @@ func testUsers(t *testing.T, s iamSuite) {
 	s.must(t, s.DeleteUser(t.Context(), s.rec("DeleteUser"), u))
 	_, err = s.User(t.Context(), s.account, "alice")
 	s.want(t, err, fault.ResourceNotFound)
+	if again := s.user(t, "alice"); again.Rev <= first+2 {
+		t.Errorf("a name that is used again begins at revision %d; the removal was %d", again.Rev, first+2)
+	}
 	_, err = s.User(t.Context(), "0", "root")
 	s.want(t, err, fault.ResourceNotFound)
 }
@@ -171,11 +175,12 @@ func testCaseless(t *testing.T, s iamSuite) {
 
 func testAccessKeys(t *testing.T, s iamSuite) {
 	u := s.user(t, "alice")
+	first := u.Rev
 	k := s.key("1", "alice")
 	k.ExpiresAt, k.ResetAt, k.Remark = day.Add(time.Hour), day.Add(time.Minute), "r"
 	s.must(t, s.CreateAccessKey(t.Context(), s.rec("CreateAccessKey"), u, k))
-	if u.Rev != 2 {
-		t.Errorf("the user has revision %d, want 2", u.Rev)
+	if u.Rev != first+1 {
+		t.Errorf("the user has revision %d, want %d", u.Rev, first+1)
 	}
 	have, err := s.AccessKey(t.Context(), k.ID)
 	s.must(t, err)
@@ -204,9 +209,10 @@ func testPolicies(t *testing.T, s iamSuite) {
 	s.policy(t, "readers-2")
 	u := s.user(t, "alice")
 	u.Policies = []string{"readers"}
+	want := [2]int64{p.Rev + 1, u.Rev + 1}
 	s.must(t, s.AttachPolicy(t.Context(), s.rec("AttachPolicyToUser"), u, p))
-	if p.Rev != 2 || u.Rev != 2 {
-		t.Errorf("revisions %d and %d, want 2", p.Rev, u.Rev)
+	if have := [2]int64{p.Rev, u.Rev}; have != want {
+		t.Errorf("revisions %d, want %d", have, want)
 	}
 	for name, want := range map[string][]string{"readers": {"alice"}, "readers-2": {}, "reader": {}} {
 		have, err := s.PolicyUsers(t.Context(), s.account, name)
@@ -216,7 +222,7 @@ func testPolicies(t *testing.T, s iamSuite) {
 	s.want(t, s.DeletePolicy(t.Context(), s.rec("DeletePolicy"), p), fault.ResourceInUse)
 	have, err := s.Policy(t.Context(), s.account, "readers")
 	s.must(t, err)
-	p.Rev = 2 // the refused deletion changed nothing
+	p.Rev = want[0] // the refused deletion changed nothing
 	same(t, have, *p)
 
 	p.Document, p.Description, p.UpdatedAt = `{}`, "", day.Add(time.Hour)

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/mod/sumdb/note"
 
+	"github.com/keyward/keyward/internal/anchor"
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/seal"
 	"github.com/keyward/keyward/internal/store"
@@ -33,7 +34,9 @@ type Node struct {
 	DB      *store.DB
 	Log     *audit.Log
 	Store   *store.Store
-	StopLog func() // ends the log's writer, as stopping the process does
+	Anchor  *anchor.Anchor
+	Logs    anchor.Options // that Anchor was made with
+	StopLog func()         // ends the log's writer, as stopping the process does
 }
 
 // SQLite answers the URL of a database of the test's own.
@@ -70,6 +73,12 @@ func Start(t testing.TB, o Options) Node {
 	if err != nil {
 		t.Fatal(err)
 	}
+	logs := anchor.Options{Reader: db, Own: o.Origin, Keys: o.Keys, Trust: func(audit.Identity) error { return nil }}
+	known, err := anchor.Open(t.Context(), logs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := store.New(store.Options{DB: db, Log: log, Keys: o.Keys, Anchor: known, Logger: slog.New(slog.DiscardHandler), Changed: o.Changed})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- log.Run(ctx) }()
@@ -80,6 +89,5 @@ func Start(t testing.TB, o Options) Node {
 		}
 	})
 	t.Cleanup(stop)
-	s := store.New(store.Options{DB: db, Log: log, Keys: o.Keys, Logger: slog.New(slog.DiscardHandler), Changed: o.Changed})
-	return Node{db, log, s, stop}
+	return Node{db, log, s, known, logs, stop}
 }

@@ -1,0 +1,206 @@
+package scrub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/keyward/keyward/internal/anchor"
+	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/iam"
+	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/store"
+)
+
+// A pass is one scrub under way.
+type pass struct {
+	*Options
+	report Report
+	unseen map[anchor.Key]struct{} // rows that must be there and were not met yet
+}
+
+func (p *pass) found(problem Problem, table, id string, why error) {
+	if len(p.report.Findings) == maxFindings {
+		p.report.More++
+		return
+	}
+	p.report.Findings = append(p.report.Findings, Finding{problem, table, id, why.Error()})
+}
+
+// run looks at everything: the file, the logs, the rows, what is missing. It answers an
+// error only when it cannot go on; a finding is none.
+func (p *pass) run(ctx context.Context) error {
+	damage, err := p.DB.CheckFile(ctx)
+	if err != nil {
+		p.found(Unreadable, "", "", err)
+	}
+	for _, line := range damage {
+		p.found(Unreadable, "", "", errors.New(line))
+	}
+	p.unseen = map[anchor.Key]struct{}{}
+	for k := range p.Anchor.Live() {
+		p.unseen[k] = struct{}{}
+	}
+	if err := p.logs(ctx); err != nil {
+		return err
+	}
+	limit := 2*int64(len(p.unseen)) + 100_000 // a damaged index can go round in circles
+	err = p.Store.Walk(ctx, func(r store.Row) error {
+		if p.report.Rows++; p.report.Rows > limit {
+			return errors.New("walking the rows does not come to an end")
+		}
+		return p.row(ctx, r)
+	})
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		p.found(Unreadable, "", "", err)
+	}
+	return p.missing(ctx)
+}
+
+// logs verifies the audit logs from their first record, and that the anchor, which the
+// rows are compared with, knows what they tell.
+func (p *pass) logs(ctx context.Context) error {
+	strays, err := p.DB.Strays(ctx)
+	if err != nil {
+		p.found(Unreadable, "", "", err)
+	}
+	for _, log := range strays {
+		p.found(Log, "", log, errors.New("it has records and no signed head"))
+	}
+	fresh, err := anchor.Open(ctx, p.Logs)
+	var tampered *audit.TamperError
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.As(err, &tampered):
+		p.found(Log, "", tampered.Log, tampered)
+		return nil
+	case err != nil:
+		p.found(Log, "", "", err)
+		return nil
+	}
+	p.report.Records = fresh.Records()
+	if err := p.Anchor.CatchUp(ctx); err != nil {
+		p.found(Log, "", "", err)
+	} else if !p.Anchor.Contains(fresh) {
+		p.found(Log, "", "", errors.New("what the node remembers of the logs is not what they hold; restart the node"))
+	}
+	return nil
+}
+
+// row looks at one row: at itself, at what is wrapped in it, at what it refers to.
+func (p *pass) row(ctx context.Context, r store.Row) error {
+	delete(p.unseen, anchor.KeyOf(r.Table, r.ID))
+	if r.Err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		p.found(problemOf(r.Err), r.Table, r.ID, r.Err)
+		return nil
+	}
+	switch v := r.Value.(type) {
+	case iam.Account:
+		p.opens(r, p.IAM.InspectAccount(v))
+	case iam.User:
+		p.refers(r, second(p.Store.Account(ctx, v.Account)))
+		for _, name := range p.IAM.Attached(v) {
+			p.refers(r, second(p.Store.Policy(ctx, v.Account, name)))
+		}
+	case iam.AccessKey:
+		p.opens(r, p.IAM.InspectAccessKey(ctx, v))
+		p.refers(r, second(p.Store.User(ctx, v.Account, v.User)))
+	case key.Key:
+		p.refers(r, second(p.Store.Version(ctx, v.Account, v.ID, v.Primary)))
+		return p.jobs(ctx, v)
+	case key.Version:
+		k, err := p.Store.Key(ctx, v.Account, v.Key)
+		if p.refers(r, err); err == nil {
+			p.opens(r, p.Keys.Inspect(ctx, k, v))
+		}
+	case key.Alias:
+		p.refers(r, second(p.Store.Key(ctx, v.Account, v.Key)))
+	}
+	return ctx.Err()
+}
+
+func second[T any](_ T, err error) error { return err }
+
+// opens notes that what is wrapped in a row did not open.
+func (p *pass) opens(r store.Row, err error) {
+	if err != nil && !fault.Is(err, fault.Sealed) {
+		p.gone(Sealed, r, err)
+	}
+}
+
+// refers notes that what a row refers to is not there.
+func (p *pass) refers(r store.Row, err error) {
+	if err != nil {
+		p.gone(Dangling, r, fmt.Errorf("it refers to a row that cannot be used: %w", err))
+	}
+}
+
+// gone notes a problem of a row, unless it was changed or removed while it was looked at.
+func (p *pass) gone(problem Problem, r store.Row, why error) {
+	ctx := context.Background() // a point read
+	if again, err := p.Store.Unchanged(ctx, r); again || err != nil {
+		p.found(problem, r.Table, r.ID, why)
+	}
+}
+
+// grace is how much later than it is due a job may be planned: the longest that one
+// which failed is put off, and the lease of one that is being done.
+const grace = 12 * time.Minute
+
+// jobs plans what the key needs and is not planned.
+func (p *pass) jobs(ctx context.Context, k key.Key) error {
+	for _, j := range k.Jobs() {
+		latest := j.Due
+		if now := p.Now(); now.After(latest) {
+			latest = now
+		}
+		restored, err := p.Store.EnsureJob(ctx, j, latest.Add(grace))
+		if err != nil {
+			return err
+		}
+		if !restored {
+			continue
+		}
+		p.gone(Job, store.Row{Table: "kms_key", ID: k.Account + "/" + string(k.ID), Value: k},
+			fmt.Errorf("%s was not planned for %s; it is now", j.Kind, j.Due.UTC().Format(time.RFC3339)))
+	}
+	return nil
+}
+
+// missing finds out the names of the rows that were not met, from the logs, and tells of
+// those that are still not there.
+func (p *pass) missing(ctx context.Context) error {
+	for k := range p.unseen {
+		if p.Anchor.Agrees(k, 0, nil) {
+			delete(p.unseen, k) // removed by keyward meanwhile
+		}
+	}
+	if len(p.unseen) == 0 {
+		return nil
+	}
+	err := p.Anchor.Names(ctx, p.unseen, func(table, id string) error {
+		if err := p.Store.Missing(ctx, table, id); err != nil {
+			p.found(problemOf(err), table, id, err)
+		}
+		return ctx.Err()
+	})
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		p.found(Log, "", "", err)
+	}
+	for range p.unseen {
+		p.found(Missing, "", "", errors.New("a row that the node remembers is not there, and the logs cannot be read for its name"))
+	}
+	return nil
+}

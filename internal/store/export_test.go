@@ -1,0 +1,12 @@
+package store
+
+// BoundColumns answers the columns that the MAC of each bound table covers.
+func BoundColumns() map[string][]string {
+	out := map[string][]string{}
+	for _, t := range tables() {
+		for _, c := range t.columns {
+			out[t.name] = append(out[t.name], c.name)
+		}
+	}
+	return out
+}
