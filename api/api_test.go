@@ -34,6 +34,7 @@ var types = []any{
 	api.ListAuditRecordsRequest{}, api.AuditRecord{}, api.AuditRecordList{}, api.AuditLog{}, api.AuditLogList{},
 	api.AuditProofRequest{}, api.AuditProof{},
 	api.OperatorStatus{}, api.InitializeRequest{}, api.UnsealRequest{}, api.CreateAccountRequest{}, api.FoundedAccount{},
+	api.RootEnvelope{}, api.Delivery{}, api.RootKeyRequest{}, api.RootKeySessionRequest{}, api.RootKeySession{},
 	api.ScrubReport{}, api.Finding{}, api.Account{}, api.AccountList{}, api.SecretBytes{}, api.SecretText(""),
 }
 

@@ -12,6 +12,11 @@ type OperatorStatus struct {
 	AuditCheckpoint string `json:"auditCheckpoint"` // newest signed head of its audit log; empty while sealed
 	PublicKey       string `json:"publicKey"`       // that the checkpoint is verified with; empty before initialisation
 
+	RootEnvelopes  []RootEnvelope `json:"rootEnvelopes"`  // the ways to unseal it
+	RecoveryTested bool           `json:"recoveryTested"` // a recovery envelope was opened at least once; false while sealed
+	Epoch          int            `json:"epoch"`          // newest epoch of the keyring; 0 while sealed
+	Rewrapping     bool           `json:"rewrapping"`     // something is yet to be wrapped under the newest epoch
+
 	ScrubbedAt time.Time `json:"scrubbedAt,omitzero"` // when the newest scrub began; none while sealed and soon after
 	Findings   int64     `json:"findings"`            // of that scrub; anything but 0 is an incident
 }
@@ -34,10 +39,24 @@ type Finding struct {
 	Detail  string `json:"detail"`  // for whoever investigates
 }
 
+// A RootEnvelope is the root key as a passphrase or shares open it.
+type RootEnvelope struct {
+	Name      string     `json:"name"`
+	Kind      string     `json:"kind"`                // "passphrase" or "shamir"
+	Recovery  bool       `json:"recovery"`            // meant for recovery only
+	Threshold int        `json:"threshold,omitempty"` // shares that open it
+	Shares    int        `json:"shares,omitempty"`    // that there are
+	CreatedAt time.Time  `json:"createdAt"`
+	TestedAt  *time.Time `json:"testedAt,omitempty"` // when it was last opened; absent while sealed
+}
+
 // InitializeRequest initialises a server: it gets its root key and its first account.
 type InitializeRequest struct {
-	Passphrase SecretBytes `json:"passphrase"` // unseals the server from now on
-	Account    string      `json:"account"`    // name of the first account
+	Passphrase SecretBytes `json:"passphrase,omitempty"` // unseals the server from now on
+	Account    string      `json:"account"`              // name of the first account
+	Shares     int         `json:"shares,omitempty"`     // instead of a passphrase: how many are made
+	Threshold  int         `json:"threshold,omitempty"`  // how many of them unseal the server
+	Recipients []string    `json:"recipients,omitempty"` // age recipients, one for each share; none: they are answered readable
 }
 
 // UnsealRequest unseals a server.
@@ -57,6 +76,57 @@ type FoundedAccount struct {
 	UserName        string     `json:"userName"`
 	AccessKeyID     string     `json:"accessKeyId"`
 	AccessKeySecret SecretText `json:"accessKeySecret"`
+	Shares          []Delivery `json:"shares,omitempty"` // of the root key, if it has any
+}
+
+// A Delivery is a share of the root key, or a recovery code, on its way to its holder.
+// It is answered this once.
+type Delivery struct {
+	Share     int        `json:"share,omitempty"`     // its index; absent for a recovery code
+	Recipient string     `json:"recipient,omitempty"` // that the text is sealed to; absent if it is readable
+	Text      SecretText `json:"text"`                // the share, or an armored age file that holds it
+}
+
+// RootKeyRequest opens the root key for an act: with a passphrase, or with one share,
+// which begins a session or adds to one. The act and what belongs to it are fixed when
+// the session begins; later requests repeat the act only.
+type RootKeyRequest struct {
+	Act        string      `json:"act"`                  // "unseal", "test", "add", "remove" or "epoch"
+	Session    SecretText  `json:"session,omitempty"`    // to add a share to
+	Passphrase SecretBytes `json:"passphrase,omitempty"` // either
+	Share      SecretText  `json:"share,omitempty"`      // or
+
+	Name           string      `json:"name,omitempty"`           // add, remove: of the envelope
+	AcceptUntested bool        `json:"acceptUntested,omitempty"` // remove: although no other envelope was ever opened
+	Recovery       bool        `json:"recovery,omitempty"`       // add: it is meant for recovery only
+	NewPassphrase  SecretBytes `json:"newPassphrase,omitempty"`  // add: what opens it
+	Shares         int         `json:"shares,omitempty"`         // add: or how many shares are made
+	Threshold      int         `json:"threshold,omitempty"`      // add: and how many open it
+	Recipients     []string    `json:"recipients,omitempty"`     // add: age recipients of the shares, or of a recovery code
+}
+
+// RootKeySessionRequest names a session.
+type RootKeySessionRequest struct {
+	Session SecretText `json:"session"`
+}
+
+// A RootKeySession is how the opening of the root key stands, and what it is for.
+type RootKeySession struct {
+	Session    SecretText `json:"session,omitempty"` // tell it to the other holders, and nobody else
+	Act        string     `json:"act"`
+	Envelope   string     `json:"envelope,omitempty"`  // that the shares open
+	Threshold  int        `json:"threshold,omitempty"` // how many shares are needed
+	Given      []int      `json:"given,omitempty"`     // indices of the shares that were given
+	Complete   bool       `json:"complete"`            // the act is done
+	EndsAt     *time.Time `json:"endsAt,omitempty"`    // unless another share comes
+	Deliveries []Delivery `json:"deliveries,omitempty"`
+
+	Name           string   `json:"name,omitempty"`           // as RootKeyRequest has them
+	AcceptUntested bool     `json:"acceptUntested,omitempty"` //
+	Recovery       bool     `json:"recovery,omitempty"`       //
+	NewShares      int      `json:"newShares,omitempty"`      //
+	NewThreshold   int      `json:"newThreshold,omitempty"`   //
+	Recipients     []string `json:"recipients,omitempty"`     //
 }
 
 // An Account is a tenant.

@@ -51,6 +51,23 @@ func (c *OperatorClient) Unseal(ctx context.Context, in api.UnsealRequest) error
 	return err
 }
 
+// OpenRootKey opens the root key for an act, with a passphrase or one share. The act is
+// done when the answer is complete.
+func (c *OperatorClient) OpenRootKey(ctx context.Context, in api.RootKeyRequest) (api.RootKeySession, error) {
+	return call[api.RootKeySession](ctx, c.server, "POST", at("root-key"), in)
+}
+
+// ShowSession answers how a session of shares stands and what it is for.
+func (c *OperatorClient) ShowSession(ctx context.Context, in api.RootKeySessionRequest) (api.RootKeySession, error) {
+	return call[api.RootKeySession](ctx, c.server, "POST", at("session"), in)
+}
+
+// CancelSession ends a session of shares.
+func (c *OperatorClient) CancelSession(ctx context.Context, in api.RootKeySessionRequest) error {
+	_, err := call[none](ctx, c.server, "POST", at("cancel"), in)
+	return err
+}
+
 // Seal erases the keys from the server's memory; it refuses everything until unsealed.
 func (c *OperatorClient) Seal(ctx context.Context) error {
 	_, err := call[none](ctx, c.server, "POST", at("seal"), nil)

@@ -60,7 +60,8 @@ func newOperatorCmd(c *cli) *cobra.Command {
 			"Operate the server on this machine, through a socket that only the server's user may open.",
 			"通过只有服务器用户可以打开的套接字，运维本机上的服务器。",
 		},
-	}, newOperatorInitCmd(o), newOperatorUnsealCmd(o), newOperatorSealCmd(o), newOperatorStatusCmd(o), newOperatorScrubCmd(o), newOperatorAccountCmd(o))
+	}, newOperatorInitCmd(o), newOperatorUnsealCmd(o), newOperatorSealCmd(o), newOperatorStatusCmd(o), newOperatorScrubCmd(o),
+		newOperatorTestCmd(o), newOperatorRekeyCmd(o), newOperatorCancelCmd(o), newOperatorAccountCmd(o))
 	f := cmd.PersistentFlags()
 	f.StringVar(&o.socket, "socket", "", c.t("`PATH` of the operator's socket; default operator.sock in the data directory", "运维套接字的路径 `PATH`；默认为数据目录中的 operator.sock"))
 	f.StringVar(&o.dataDir, "data-dir", "", c.t("data directory `DIR` of the server; default .keyward if it is here, otherwise /var/lib/keyward", "服务器的数据目录 `DIR`；默认为当前目录的 .keyward（如存在），否则为 /var/lib/keyward"))
@@ -82,17 +83,35 @@ func (o *operation) passphrase(ctx context.Context, isNew bool) (material.Bytes,
 	if !fault.Is(err, fault.MissingParameter) {
 		return p, err
 	}
-	if !o.interactive || o.noInput {
-		return material.Bytes{}, &problem{
-			message: o.t("there is no passphrase and nobody can be asked", "没有口令，当前也无法提问"),
-			next:    o.t("name a file with --passphrase-file", "请用 --passphrase-file 指定文件"),
-		}
+	if err := o.requirePerson(text{"name a file with --passphrase-file", "请用 --passphrase-file 指定文件"}); err != nil {
+		return material.Bytes{}, err
 	}
-	first, err := o.askPassphrase(ctx, text{"Passphrase: ", "口令："})
-	if err != nil || !isNew {
-		return material.NewBytes(first), err
+	prompt := text{"Passphrase: ", "口令："}
+	if isNew {
+		return o.askTwice(ctx, prompt)
 	}
-	second, err := o.askPassphrase(ctx, text{"Once more: ", "再输入一次："})
+	line, err := o.askSecret(ctx, prompt)
+	return material.NewBytes(line), err
+}
+
+// requirePerson says what to do instead when nobody can be asked for a secret.
+func (o *operation) requirePerson(instead text) error {
+	if o.interactive && !o.noInput {
+		return nil
+	}
+	return &problem{
+		message: o.t("there is no passphrase, share or session, and nobody can be asked", "没有口令、份额或会话名，当前也无法提问"),
+		next:    instead.in(o.lang),
+	}
+}
+
+// askTwice asks for a new passphrase.
+func (o *operation) askTwice(ctx context.Context, prompt text) (material.Bytes, error) {
+	first, err := o.askSecret(ctx, prompt)
+	if err != nil {
+		return material.Bytes{}, err
+	}
+	second, err := o.askSecret(ctx, text{"Once more: ", "再输入一次："})
 	defer clear(second)
 	if err == nil && !bytes.Equal(first, second) {
 		err = &problem{message: o.t("the two passphrases differ; nothing was changed", "两次输入的口令不同，没有做任何更改")}
@@ -104,12 +123,12 @@ func (o *operation) passphrase(ctx context.Context, isNew bool) (material.Bytes,
 	return material.NewBytes(first), nil
 }
 
-func (o *operation) askPassphrase(ctx context.Context, prompt text) ([]byte, error) {
+func (o *operation) askSecret(ctx context.Context, prompt text) ([]byte, error) {
 	fmt.Fprint(o.err, prompt.in(o.lang))
 	line, err := o.readPassword(ctx)
 	fmt.Fprintln(o.err)
 	if err != nil {
-		return nil, fmt.Errorf("reading the passphrase: %w", err)
+		return nil, fmt.Errorf("reading from the terminal: %w", err)
 	}
 	return line, nil
 }
@@ -117,34 +136,61 @@ func (o *operation) askPassphrase(ctx context.Context, prompt text) ([]byte, err
 func newOperatorInitCmd(o *operation) *cobra.Command {
 	var account string
 	issue := &issue{cli: o.cli}
+	shares := &sharing{operation: o}
 	cmd := o.command(command{
 		use:   "init",
 		short: text{"Initialise a new server: root key, first account, first access key", "初始化新服务器：根密钥、第一个账号和访问密钥"},
 		long: text{
 			`Initialise a new server: it gets its root key, protected by a passphrase, and its first
-account, whose access key is shown this once. Whoever loses the passphrase loses every key.`,
+account, whose access key is shown this once. Whoever loses the passphrase loses every key.
+
+With --shares and --threshold there is no passphrase: the root key opens with that many
+of the shares, which are shown this once, or sealed to their holders' age recipients.`,
 			`初始化新服务器：生成由口令保护的根密钥和第一个账号，账号的访问密钥只显示这一次。
-丢失口令就会丢失所有密钥。`,
+丢失口令就会丢失所有密钥。
+
+使用 --shares 和 --threshold 时没有口令：根密钥由指定数量的份额打开，份额只显示这一次，
+或加密给各持有人的 age 公钥。`,
 		},
 		run: func(ctx context.Context, _ []string) error {
 			server, err := o.connect()
 			if err != nil {
 				return err
 			}
-			passphrase, err := o.passphrase(ctx, true)
-			if err != nil {
-				return err
+			in := api.InitializeRequest{Account: account, Shares: shares.shares, Threshold: shares.threshold, Recipients: shares.recipients}
+			if in.Shares == 0 && in.Threshold == 0 {
+				passphrase, err := o.passphrase(ctx, true)
+				if err != nil {
+					return err
+				}
+				defer passphrase.Zero()
+				in.Passphrase = passphrase.Expose()
 			}
-			defer passphrase.Zero()
-			return issue.found(func() (api.FoundedAccount, error) {
-				return server.Initialize(ctx, api.InitializeRequest{Passphrase: passphrase.Expose(), Account: account})
-			})
+			return issue.found(func() (api.FoundedAccount, error) { return shares.initialize(ctx, server, in) })
 		},
 	})
 	cmd.Flags().StringVar(&account, "account", "main", o.t("`NAME` of the first account", "第一个账号的名称 `NAME`"))
 	o.passphraseFlag(cmd)
+	shares.flags(cmd)
 	issue.flags(cmd)
 	return cmd
+}
+
+// initialize initialises the server and delivers the shares of its root key: they come
+// before the access key, which can be replaced.
+func (s *sharing) initialize(ctx context.Context, server *client.OperatorClient, in api.InitializeRequest) (api.FoundedAccount, error) {
+	if err := s.prepare(); err != nil {
+		return api.FoundedAccount{}, err
+	}
+	founded, err := server.Initialize(ctx, in)
+	if err != nil {
+		return founded, s.abandon(err)
+	}
+	err = s.deliver(founded.Shares)
+	if s.dir != "" {
+		founded.Shares = nil
+	}
+	return founded, err
 }
 
 // found has the server make an account and delivers its access key.
@@ -160,31 +206,6 @@ func (i *issue) found(act func() (api.FoundedAccount, error)) error {
 		t.add(i.t("Account", "账号"), a.AccountID)
 		t.add(i.t("User", "用户"), a.UserName)
 	})
-}
-
-func newOperatorUnsealCmd(o *operation) *cobra.Command {
-	cmd := o.command(command{
-		use:   "unseal",
-		short: text{"Unseal the server, so that it can work", "解封服务器，使其可以工作"},
-		run: func(ctx context.Context, _ []string) error {
-			server, err := o.connect()
-			if err != nil {
-				return err
-			}
-			passphrase, err := o.passphrase(ctx, false)
-			if err != nil {
-				return err
-			}
-			defer passphrase.Zero()
-			if err := server.Unseal(ctx, api.UnsealRequest{Passphrase: passphrase.Expose()}); err != nil {
-				return err
-			}
-			o.say("the server is unsealed", "服务器已解封")
-			return nil
-		},
-	})
-	o.passphraseFlag(cmd)
-	return cmd
 }
 
 func newOperatorSealCmd(o *operation) *cobra.Command {
@@ -208,38 +229,6 @@ func newOperatorSealCmd(o *operation) *cobra.Command {
 			}
 			o.say("the server is sealed", "服务器已封存")
 			return nil
-		},
-	})
-}
-
-func newOperatorStatusCmd(o *operation) *cobra.Command {
-	return o.command(command{
-		use:   "status",
-		short: text{"Show how the server stands", "显示服务器的状态"},
-		long: text{
-			"Show how the server stands. Keep the public key and, from time to time, the checkpoint at another place: audit verify compares with them.",
-			"显示服务器的状态。请将公钥以及不时更新的检查点保存到别处，供 audit verify 比较。",
-		},
-		run: func(ctx context.Context, _ []string) error {
-			server, err := o.connect()
-			if err != nil {
-				return err
-			}
-			s, err := server.Status(ctx)
-			if err != nil {
-				return err
-			}
-			return o.show(s, func(t *table) {
-				t.add(o.t("Initialised", "已初始化"), o.yesNo(s.Initialized))
-				t.add(o.t("Sealed", "已封存"), o.yesNo(s.Sealed))
-				t.add(o.t("Version", "版本"), s.Version)
-				t.add(o.t("Node", "节点"), s.Node)
-				t.add(o.t("Audit public key", "审计公钥"), orDash(s.PublicKey))
-				t.add(o.t("Last scrub", "最近一次巡检"), when(s.ScrubbedAt))
-				if s.Findings > 0 {
-					t.add(o.t("Findings", "巡检发现"), fmt.Sprintf(o.t("%d: the database was changed behind keyward's back; run: keyward operator scrub", "%d：数据库被绕过 keyward 修改；请执行：keyward operator scrub"), s.Findings))
-				}
-			})
 		},
 	})
 }

@@ -185,6 +185,14 @@ func (a *Anchor) Agrees(k Key, rev int64, digest []byte) bool {
 	return false
 }
 
+// Known tells whether the logs tell of the row at all.
+func (a *Anchor) Known(k Key) bool {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	_, known := a.rows[k]
+	return known
+}
+
 // Live calls yield for each row that must be there, while it answers true. Nothing can
 // be committed meanwhile.
 func (a *Anchor) Live() func(yield func(Key) bool) {

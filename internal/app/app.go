@@ -22,6 +22,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/keyward/keyward/internal/config"
+	"github.com/keyward/keyward/internal/custody"
 	"github.com/keyward/keyward/internal/seal"
 	"github.com/keyward/keyward/internal/server"
 	"github.com/keyward/keyward/internal/server/operator"
@@ -49,7 +50,9 @@ type App struct {
 	metrics *server.Metrics
 	edge    *server.Edge
 
-	changing sync.Mutex // held while the server is unsealed or sealed
+	changing sync.Mutex       // held while the server is unsealed or sealed
+	sessions custody.Sessions // of holders who open the root key together
+	deriving chan struct{}    // has one place: a passphrase takes much memory to try
 
 	mu     sync.RWMutex // guards engine
 	engine *engine      // nil while sealed
@@ -57,7 +60,7 @@ type App struct {
 
 // New makes an App; Run starts it.
 func New(o Options) *App {
-	a := &App{Options: o}
+	a := &App{Options: o, deriving: make(chan struct{}, 1)}
 	a.metrics = server.NewMetrics(o.Version, server.Gauges{
 		Sealed:       func() float64 { return a.gauge(func(*engine) float64 { return 0 }, 1) },
 		AuditSize:    func() float64 { return a.gauge((*engine).auditSize, 0) },
@@ -122,6 +125,7 @@ func (a *App) Run(ctx context.Context) (err error) {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return serve(ctx, a.apiServer(), api) })
 	g.Go(func() error { return serve(ctx, a.operatorServer(), socket) })
+	g.Go(func() error { return a.sessions.Run(ctx, a.Now) })
 	g.Go(func() error {
 		a.Logger.Info("listening", "address", api.Addr().String(), "tls", a.Config.TLS.CertFile != "", "database", a.Config.Database.String())
 		if a.Ready == nil {

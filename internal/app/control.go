@@ -12,7 +12,6 @@ import (
 	"github.com/keyward/keyward/internal/iam"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/seal"
-	"github.com/keyward/keyward/internal/server/operator"
 )
 
 // unsealAtStart unseals the server if it is initialised and a passphrase is at hand.
@@ -50,50 +49,6 @@ func (a *App) passphrase() (material.Bytes, string, error) {
 	return seal.PassphraseFromEnvironment()
 }
 
-// Unseal starts the engine with the keyring that the passphrase opens.
-func (a *App) Unseal(ctx context.Context, passphrase material.Bytes) error {
-	return a.enter(ctx, func() (*seal.Keyring, error) { return seal.Unseal(ctx, a.db, passphrase) })
-}
-
-// Initialize gives an empty database its root key, unseals the server and makes the
-// first account.
-func (a *App) Initialize(ctx context.Context, passphrase material.Bytes, account string) (iam.Founded, error) {
-	err := a.enter(ctx, func() (*seal.Keyring, error) {
-		keyring, err := seal.Initialize(ctx, a.db, passphrase, seal.Options{Now: a.Now(), Cost: a.Cost})
-		if fault.Is(err, fault.ResourceExists) {
-			return nil, fault.StateConflict.Wrap(err, "this server is initialised already; run: keyward operator unseal")
-		}
-		return keyring, err
-	})
-	if err != nil {
-		return iam.Founded{}, err
-	}
-	return a.CreateAccount(ctx, account)
-}
-
-// enter starts the engine if the server is sealed. Requests are served on meanwhile, as
-// sealed: a passphrase takes a second to derive.
-func (a *App) enter(ctx context.Context, open func() (*seal.Keyring, error)) error {
-	a.changing.Lock()
-	defer a.changing.Unlock()
-	if err := a.with(func(*engine) error { return nil }); !fault.Is(err, fault.Sealed) {
-		return fault.StateConflict.New("the server is unsealed already")
-	}
-	keyring, err := open()
-	if err != nil {
-		return err
-	}
-	e, err := a.startEngine(ctx, keyring)
-	if err != nil {
-		return err
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.engine = e
-	a.Logger.Info("unsealed")
-	return nil
-}
-
 // Seal stops the engine, when the requests in flight are done, and erases the keys.
 func (a *App) Seal(ctx context.Context) error {
 	a.changing.Lock()
@@ -108,27 +63,9 @@ func (a *App) Seal(ctx context.Context) error {
 	e.inFlight.Wait()
 	err := e.log.Append(ctx, operatorRecord(a.operatorCall(), "keyward:Seal"))
 	e.stop()
+	a.sessions.Clear()
 	a.Logger.Info("sealed")
 	return err
-}
-
-// Status answers how the server stands.
-func (a *App) Status(ctx context.Context) (out operator.Status, err error) {
-	envelopes, err := a.db.Envelopes(ctx)
-	if err != nil {
-		return operator.Status{}, err
-	}
-	out = operator.Status{Initialized: len(envelopes) > 0, Sealed: true, Version: a.Version, Envelopes: len(envelopes), Node: a.Config.Node}
-	err = a.with(func(e *engine) error {
-		out.Sealed, out.Checkpoint, out.PublicKey = false, e.log.Checkpoint(), e.identity.PublicKey
-		last := e.scrubber.Last()
-		out.ScrubbedAt, out.Findings = last.Began, last.Count()
-		return nil
-	})
-	if fault.Is(err, fault.Sealed) {
-		err = nil
-	}
-	return out, err
 }
 
 // Scrub looks at everything that the database holds.
@@ -212,6 +149,11 @@ func (a *App) with(fn func(*engine) error) error {
 // operatorCall is the call of whoever may open the operator's socket.
 func (a *App) operatorCall() *authz.Call {
 	return &authz.Call{Principal: authz.Principal{Kind: authz.Service, Name: "operator"}, Time: a.Now(), Scheme: "operator-socket"}
+}
+
+// jobCall is the call of keyward's own work on what is the operator's.
+func (a *App) jobCall() *authz.Call {
+	return &authz.Call{Principal: authz.Principal{Kind: authz.Service, Name: "custody"}, Time: a.Now(), Scheme: "job"}
 }
 
 func operatorRecord(c *authz.Call, action string) *audit.Record {

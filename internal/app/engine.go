@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"sync"
@@ -15,6 +16,8 @@ import (
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authn"
 	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/custody"
+	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/iam"
 	"github.com/keyward/keyward/internal/job"
 	"github.com/keyward/keyward/internal/key"
@@ -37,6 +40,7 @@ type engine struct {
 	iam      *iam.Service
 	keys     *key.Service
 	scrubber *scrub.Scrubber
+	custody  *custody.Service
 	alibaba  *alibaba.Dialect
 	rest     server.Handler
 
@@ -48,8 +52,9 @@ type engine struct {
 // audit log: an older database is then known for what it is.
 const checkpointFile = "audit.checkpoint"
 
-// startEngine builds the engine from an unsealed keyring and starts its parts.
-func (a *App) startEngine(ctx context.Context, keyring *seal.Keyring) (_ *engine, err error) {
+// startEngine builds the engine from an unsealed keyring, starts its parts and records
+// how the root key was opened.
+func (a *App) startEngine(ctx context.Context, keyring *seal.Keyring, opening custody.Opening) (_ *engine, err error) {
 	e := &engine{keyring: keyring}
 	defer func() {
 		if err != nil {
@@ -64,6 +69,9 @@ func (a *App) startEngine(ctx context.Context, keyring *seal.Keyring) (_ *engine
 		return nil, err
 	}
 	e.stops = append(e.stops, unlock)
+	if err := a.checkEpoch(ctx, keyring); err != nil {
+		return nil, err
+	}
 	if err := e.openLog(ctx, a); err != nil {
 		return nil, err
 	}
@@ -82,9 +90,14 @@ func (a *App) startEngine(ctx context.Context, keyring *seal.Keyring) (_ *engine
 	e.scrubber = scrub.New(scrub.Options{
 		DB: a.db, Store: e.store, Anchor: e.anchor, Logs: e.anchorOptions(a), IAM: e.iam, Keys: e.keys, Log: e.log, Now: a.Now, Logger: a.Logger,
 	})
+	e.custody = custody.New(custody.Options{
+		Store: e.store, Logs: a.db, Log: e.log, Keyring: keyring, Tenants: e.iam, Now: a.Now, Cost: a.Cost, LogBinding: logBinding,
+	})
 	refusals := audit.NewRefusals(e.log)
 	e.dialects(a, refusals)
-	jobs := &job.Runner{Store: e.store, Owner: e.log.Origin(), Handlers: e.keys.Handlers(), Now: a.Now, Logger: a.Logger}
+	handlers := e.keys.Handlers()
+	maps.Copy(handlers, e.custody.Handlers(a.jobCall))
+	jobs := &job.Runner{Store: e.store, Owner: e.log.Origin(), Handlers: handlers, Now: a.Now, Logger: a.Logger}
 
 	// Stopped in the reverse order: what writes records before the log that takes them.
 	e.run(a, "audit checkpoint", func(ctx context.Context) error { return e.keepCheckpoint(ctx, a) })
@@ -95,7 +108,25 @@ func (a *App) startEngine(ctx context.Context, keyring *seal.Keyring) (_ *engine
 	e.run(a, "refusals", refusals.Run)
 	e.run(a, "jobs", jobs.Run)
 	e.run(a, "scrub", e.scrubber.Run)
-	return e, e.log.Append(ctx, operatorRecord(a.operatorCall(), "keyward:Unseal"))
+	if opening.Envelope.ID == "" { // it was just made
+		return e, e.log.Append(ctx, operatorRecord(a.operatorCall(), "keyward:Unseal"))
+	}
+	return e, e.custody.Opened(ctx, a.operatorCall(), "keyward:Unseal", opening)
+}
+
+// checkEpoch refuses a keyring that was opened just before another node began an epoch.
+// From here on this node is seen, and no other one begins an epoch.
+func (a *App) checkEpoch(ctx context.Context, keyring *seal.Keyring) error {
+	epochs, err := a.db.Epochs(ctx)
+	if err != nil {
+		return err
+	}
+	for _, epoch := range epochs {
+		if epoch.Number > keyring.Epoch() {
+			return fault.Changed.New("a new epoch began meanwhile; unseal again")
+		}
+	}
+	return nil
 }
 
 // run starts a part that ends when the engine stops.
@@ -155,6 +186,7 @@ func (e *engine) openLog(ctx context.Context, a *App) error {
 	return err
 }
 
+// logBinding is what the sealed signer key of an audit log is bound to.
 func (a *App) findLog(ctx context.Context, origin string) (audit.Identity, bool, error) {
 	logs, err := a.db.Logs(ctx)
 	if err != nil {

@@ -102,3 +102,44 @@ func (s *Service) loadTenant(ctx context.Context, id string) (material.Wrapper, 
 	}
 	return s.keyring.Tenant(account.binding(), account.TenantKey)
 }
+
+// rewrapAtOnce is how many accounts one call of RewrapTenants looks at.
+const rewrapAtOnce = 100
+
+// RewrapTenants wraps the tenant keys of the accounts that follow after, in the order of
+// their ids, under the newest epoch, as far as they are not. It answers the last account
+// that it looked at, "" when there are no more, and how many keys it wrapped. Each is
+// written with its own record, so that whoever is interrupted may begin again. Only the
+// operator may.
+func (s *Service) RewrapTenants(ctx context.Context, call *authz.Call, after string) (last string, written int, err error) {
+	accounts, err := s.store.Accounts(ctx, Page{After: after, Limit: rewrapAtOnce})
+	if err != nil {
+		return "", 0, err
+	}
+	for _, account := range accounts {
+		renewed, old, err := s.keyring.Rewrap(account.binding(), account.TenantKey)
+		if err != nil {
+			return "", written, err
+		}
+		if !old {
+			continue
+		}
+		op := s.begin(call, ActionRewrapTenantKey)
+		err = op.run(ctx, func() error {
+			if err := op.requireOperator(); err != nil {
+				return err
+			}
+			op.rec.Account, op.rec.Resource = account.ID, rootARN(account.ID)
+			account.TenantKey = renewed
+			return s.store.UpdateAccount(ctx, op.rec, &account)
+		})
+		if err != nil {
+			return "", written, err
+		}
+		written++
+	}
+	if len(accounts) < rewrapAtOnce {
+		return "", written, nil
+	}
+	return accounts[len(accounts)-1].ID, written, nil
+}

@@ -209,7 +209,7 @@ func TestCredentialCache(t *testing.T) {
 // TestChangesOfAnotherNode holds that a change that another node made is in force
 // once the feed has told of it, row by row or all at once.
 func TestChangesOfAnotherNode(t *testing.T) {
-	ctx, url, keys := t.Context(), storetest.SQLite(t), sealtest.Keyring(t)
+	ctx, url, keys := t.Context(), storetest.Postgres(t), sealtest.Keyring(t)
 	here, there := startWorld(t, url, origin, keys), startWorld(t, url, origin+"2", keys)
 	here.Founded = must(here.CreateAccount(ctx, here.operator(), "Example"))(t)
 	account := here.Account.ID

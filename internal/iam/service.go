@@ -16,6 +16,7 @@ import (
 const (
 	ActionCreateAccount        = "keyward:CreateAccount"
 	ActionListAccounts         = "keyward:ListAccounts"
+	ActionRewrapTenantKey      = "keyward:RewrapTenantKey"
 	ActionCreateUser           = "ram:CreateUser"
 	ActionGetUser              = "ram:GetUser"
 	ActionListUsers            = "ram:ListUsers"
@@ -37,12 +38,14 @@ const (
 )
 
 // A Keyring makes and opens tenant keys; the unsealed root of the hierarchy is one.
-// Both methods may be called concurrently and answer a Sealed fault once it is sealed.
+// Its methods may be called concurrently and answer a Sealed fault once it is sealed.
 type Keyring interface {
 	// NewTenantKey makes a random tenant key and answers it wrapped and bound.
 	NewTenantKey(binding []byte) (wrapped []byte, err error)
 	// Tenant answers what wraps material under the tenant key that wrapped holds.
 	Tenant(binding, wrapped []byte) (material.Wrapper, error)
+	// Rewrap answers wrapped as the newest epoch wraps it, and whether an older one did.
+	Rewrap(binding, wrapped []byte) (renewed []byte, old bool, err error)
 }
 
 // Options says what a Service is made of. All fields are required.

@@ -30,6 +30,7 @@ type AccountStore interface {
 	// CreateAccount stores a new account with its first users and access key. Names are
 	// unique without regard to case.
 	CreateAccount(ctx context.Context, rec *audit.Record, f *Founding) error
+	UpdateAccount(ctx context.Context, rec *audit.Record, a *Account) error
 	Account(ctx context.Context, id string) (Account, error)
 	// Accounts answers at most page.Limit accounts in the order of their ids.
 	Accounts(ctx context.Context, page Page) ([]Account, error)

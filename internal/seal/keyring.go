@@ -4,6 +4,7 @@ import (
 	"crypto/hkdf"
 	"crypto/hmac"
 	"crypto/sha256"
+	"crypto/subtle"
 	"errors"
 	"fmt"
 	"os"
@@ -18,12 +19,11 @@ import (
 // method that can fail answers a Sealed fault, and so do the wrappers of
 // [Keyring.Tenant].
 type Keyring struct {
+	mu       sync.RWMutex   // guards all below
 	slots    map[uint32]int // epoch → index of its master secret in memory
-	newest   uint32
+	newest   uint32         // epoch that wraps and seals; later ones only open
 	weakness error
-
-	mu     sync.RWMutex
-	memory []byte // guarded by mu; locked pages with the master secrets, nil after Close
+	memory   []byte // locked pages with the master secrets, nil after Close
 }
 
 // newKeyring copies the master secrets into locked pages.
@@ -39,20 +39,84 @@ func newKeyring(masters map[uint32]material.Bytes) (*Keyring, error) {
 	}
 	k := &Keyring{slots: make(map[uint32]int, len(masters)), weakness: weakness, memory: memory}
 	for epoch, master := range masters {
-		slot := len(k.slots)
-		k.slots[epoch] = slot
-		copy(k.memory[slot*secretSize:], master.Expose())
+		k.put(epoch, master)
 		k.newest = max(k.newest, epoch)
 	}
 	return k, nil
 }
 
+// put keeps a master secret; there is room for it.
+func (k *Keyring) put(epoch uint32, master material.Bytes) {
+	slot, known := k.slots[epoch]
+	if !known {
+		slot = len(k.slots)
+		k.slots[epoch] = slot
+	}
+	copy(k.memory[slot*secretSize:], master.Expose())
+}
+
+// Learn has the keyring open what is under any epoch of the root; [Keyring.Use] makes
+// it wrap and seal under a new one. A root whose epochs are not those that the keyring
+// has is refused without change: somebody replaced the database.
+func (k *Keyring) Learn(r *Root) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if err := k.unsealed(); err != nil {
+		return err
+	}
+	for epoch, slot := range k.slots {
+		if epoch > k.newest { // it was learnt, but never used
+			continue
+		}
+		master, there := r.masters[epoch]
+		if !there || r.stored < k.newest {
+			return fault.Changed.New("a new epoch began meanwhile; try again")
+		}
+		have := k.memory[slot*secretSize:][:secretSize]
+		if subtle.ConstantTimeCompare(have, master.Expose()) != 1 {
+			return fmt.Errorf("comparing epoch %d: %w", epoch, errOtherRoot)
+		}
+	}
+	if size := (len(k.slots) + len(r.masters)) * secretSize; size > len(k.memory) {
+		page := os.Getpagesize()
+		memory, weakness, err := newPages((size + page - 1) / page * page)
+		if err != nil {
+			return err
+		}
+		copy(memory, k.memory)
+		freePages(k.memory)
+		k.memory, k.weakness = memory, errors.Join(k.weakness, weakness)
+	}
+	for epoch, master := range r.masters { // one that was never used may be another one now
+		k.put(epoch, master)
+	}
+	return nil
+}
+
+// Use makes an epoch that the keyring has learnt the one that wraps and seals, unless a
+// later one does. Call it when the epoch is stored: what is sealed needs it for ever.
+func (k *Keyring) Use(epoch uint32) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if _, known := k.slots[epoch]; known {
+		k.newest = max(k.newest, epoch)
+	}
+}
+
 // Epoch answers the number of the newest epoch, the one that wraps and seals.
-func (k *Keyring) Epoch() uint32 { return k.newest }
+func (k *Keyring) Epoch() uint32 {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return k.newest
+}
 
 // MemoryWarning answers which protection of the master secrets' memory the system
 // refused, nil if it granted all. The server logs it; the keyring works all the same.
-func (k *Keyring) MemoryWarning() error { return k.weakness }
+func (k *Keyring) MemoryWarning() error {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return k.weakness
+}
 
 // Close erases the master secrets. It waits for running operations and may be called twice.
 func (k *Keyring) Close() {
@@ -76,7 +140,7 @@ func (k *Keyring) HMAC(label Label, data []byte) ([]byte, error) {
 	if label != AuditHMAC && label != Lookup {
 		return nil, fmt.Errorf("computing an HMAC: label %q is for something else", label)
 	}
-	return k.mac(k.newest, label, data)
+	return k.mac(k.Epoch(), label, data)
 }
 
 func (k *Keyring) mac(epoch uint32, label Label, data []byte) ([]byte, error) {
@@ -102,6 +166,38 @@ func (k *Keyring) NewTenantKey(binding []byte) (wrapped []byte, err error) {
 	tenantKey := material.Random(secretSize)
 	defer tenantKey.Zero()
 	return k.sealBlob(tenantKind, tenantLabel, binding, tenantKey)
+}
+
+// Rewrap answers a tenant key wrapped under the newest epoch; old tells whether it was
+// under an older one, and so whether the answer must be stored.
+func (k *Keyring) Rewrap(binding, wrapped []byte) (renewed []byte, old bool, err error) {
+	return k.renew(tenantKind, tenantLabel, binding, wrapped)
+}
+
+// Reseal is [Keyring.Rewrap] for what SealBytes made.
+func (k *Keyring) Reseal(label Label, binding, blob []byte) (renewed []byte, old bool, err error) {
+	kind, ok := sealingKinds[label]
+	if !ok {
+		return nil, false, fmt.Errorf("sealing anew: label %q is for something else", label)
+	}
+	return k.renew(kind, label, binding, blob)
+}
+
+func (k *Keyring) renew(kind kind, label Label, binding, blob []byte) ([]byte, bool, error) {
+	m, err := k.openBlob(kind, label, binding, blob)
+	if err != nil {
+		return nil, false, fmt.Errorf("opening what is to be sealed anew: %w", err)
+	}
+	defer m.Zero()
+	epoch, err := kind.epoch(blob)
+	if err != nil {
+		return nil, false, err
+	}
+	if epoch >= k.Epoch() {
+		return blob, false, nil
+	}
+	renewed, err := k.sealBlob(kind, label, binding, m)
+	return renewed, true, err
 }
 
 // Tenant opens a tenant key. What was not made by NewTenantKey with this binding

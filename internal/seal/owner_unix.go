@@ -16,7 +16,7 @@ const openFlags = os.O_RDONLY | syscall.O_NONBLOCK
 func checkOwner(path string, info fs.FileInfo) error {
 	status, ok := info.Sys().(*syscall.Stat_t)
 	if !ok || status.Uid != 0 && int(status.Uid) != os.Geteuid() {
-		return fault.InvalidParameter.New("the passphrase file %q belongs to another user; run: chown %d %q", path, os.Geteuid(), path)
+		return fault.InvalidParameter.New("the file %q belongs to another user; run: chown %d %q", path, os.Geteuid(), path)
 	}
 	return nil
 }

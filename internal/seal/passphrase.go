@@ -2,6 +2,7 @@ package seal
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -64,6 +65,12 @@ type passphraseParams struct {
 	Salt      []byte `json:"salt"`
 }
 
+func newPassphraseParams(cost Cost) passphraseParams {
+	p := passphraseParams{Algorithm: "argon2id", MemoryKiB: cost.MemoryKiB, Time: cost.Time, Threads: cost.Threads, Salt: make([]byte, minSaltSize)}
+	rand.Read(p.Salt)
+	return p
+}
+
 // parseParams reads and bounds the parameters of an envelope; nothing was computed yet.
 func parseParams(document []byte) (passphraseParams, error) {
 	var p passphraseParams
@@ -96,7 +103,7 @@ func checkPassphrase(passphrase material.Bytes) error {
 	return nil
 }
 
-// ReadPassphrase reads a passphrase from a file of at most 4 KiB; one line break at
+// ReadPassphrase reads a passphrase, or a share, from a file of at most 4 KiB; one line break at
 // its end is dropped. The file must be regular, with mode 0600 or stricter, and
 // belong to the user keyward runs as or to root; otherwise the answer is an
 // InvalidParameter fault that says what to run.
@@ -131,21 +138,21 @@ func PassphraseFromEnvironment() (passphrase material.Bytes, source string, err 
 func readPassphrase(path string, allowed fs.FileMode) (material.Bytes, error) {
 	file, err := os.OpenFile(path, openFlags, 0) // not blocking, should it be a pipe
 	if errors.Is(err, fs.ErrNotExist) {
-		return material.Bytes{}, fault.InvalidParameter.Wrap(err, "there is no passphrase file %q; check the path", path)
+		return material.Bytes{}, fault.InvalidParameter.Wrap(err, "there is no file %q; check the path", path)
 	}
 	if err != nil {
-		return material.Bytes{}, fault.InvalidParameter.Wrap(err, "the passphrase file %q cannot be opened; check its owner and mode", path)
+		return material.Bytes{}, fault.InvalidParameter.Wrap(err, "the file %q cannot be opened; check its owner and mode", path)
 	}
 	defer func() { _ = file.Close() }() // it was only read
 	info, err := file.Stat()
 	if err != nil {
-		return material.Bytes{}, fmt.Errorf("examining the passphrase file %q: %w", path, err)
+		return material.Bytes{}, fmt.Errorf("examining the file %q: %w", path, err)
 	}
 	if !info.Mode().IsRegular() {
-		return material.Bytes{}, fault.InvalidParameter.New("the passphrase file %q is not a regular file", path)
+		return material.Bytes{}, fault.InvalidParameter.New("the file %q is not a regular file", path)
 	}
 	if info.Mode().Perm()&^allowed != 0 {
-		return material.Bytes{}, fault.InvalidParameter.New("the passphrase file %q has mode %04o, which lets others use it; run: chmod 600 %q", path, info.Mode().Perm(), path)
+		return material.Bytes{}, fault.InvalidParameter.New("the file %q has mode %04o, which lets others use it; run: chmod 600 %q", path, info.Mode().Perm(), path)
 	}
 	if err := checkOwner(path, info); err != nil {
 		return material.Bytes{}, err
@@ -153,10 +160,10 @@ func readPassphrase(path string, allowed fs.FileMode) (material.Bytes, error) {
 	content := make([]byte, maxPassphraseSize+1)
 	n, err := io.ReadFull(file, content)
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
-		return material.Bytes{}, fmt.Errorf("reading the passphrase file %q: %w", path, err)
+		return material.Bytes{}, fmt.Errorf("reading the file %q: %w", path, err)
 	}
 	if n > maxPassphraseSize {
-		return material.Bytes{}, fault.InvalidParameter.New("the passphrase file %q has more than %d bytes", path, maxPassphraseSize)
+		return material.Bytes{}, fault.InvalidParameter.New("the file %q has more than %d bytes", path, maxPassphraseSize)
 	}
 	line := bytes.TrimSuffix(bytes.TrimSuffix(content[:n], []byte("\n")), []byte("\r"))
 	return material.NewBytes(line), nil

@@ -1,10 +1,12 @@
 // Package seal protects everything that keyward stores: it turns an operator's
-// passphrase into a [Keyring], and the keyring into the keys that wrap tenant keys,
-// authenticate rows and seal keyward's own secrets.
+// passphrase, or the shares of several, into a [Root], this into a [Keyring], and the
+// keyring into the keys that wrap tenant keys, authenticate rows and seal keyward's own
+// secrets.
 //
 // The hierarchy, from the top (docs/design/hierarchy.md has the whole):
 //
 //	passphrase ── Argon2id ──► opens one [Envelope], which holds the root key
+//	k of n shares ── Shamir ─► opens another one, which holds the same root key
 //	root key   ── AEAD ──────► opens each [Epoch], which holds a master secret
 //	master secret ── HKDF ───► one key for each purpose and epoch
 //	KEK of the epoch ── AEAD ► opens a tenant key: [Keyring.Tenant]
@@ -32,7 +34,9 @@ import (
 // times in microseconds; any change to one of them is detected.
 type Envelope struct {
 	ID          string
-	Provider    string // "passphrase"
+	Name        string // by which an operator calls it; empty in the first release, see Title
+	Provider    string // "passphrase" or "shamir"
+	Recovery    bool   // meant for recovery only; it opens as any other
 	Params      []byte // JSON: how the provider derives its key
 	Wrapped     []byte // blob with the root key
 	RootEpoch   uint32 // generation of the root key, from 1

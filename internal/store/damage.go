@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -47,7 +48,7 @@ type table struct {
 func tables() []table {
 	return []table{
 		tableOf(accountRow), tableOf(policyRow), tableOf(userRow), tableOf(accessKeyRow),
-		tableOf(keyRow), tableOf(keyVersionRow), tableOf(aliasRow),
+		tableOf(keyRow), tableOf(keyVersionRow), tableOf(aliasRow), tableOf(testRow),
 	}
 }
 
@@ -104,7 +105,49 @@ func (s *Store) Walk(ctx context.Context, visit func(Row) error) error {
 			}
 		}
 	}
+	return s.walkRoot(ctx, visit)
+}
+
+// walkRoot visits the root envelopes and epochs. They have no MAC, because they are what
+// the keyring is opened with; those that were made or removed since the log began stand
+// in it.
+func (s *Store) walkRoot(ctx context.Context, visit func(Row) error) error {
+	rows, err := s.rootRows(ctx)
+	if err != nil {
+		return err
+	}
+	for _, r := range rows {
+		if err := visit(r); err != nil {
+			return err
+		}
+	}
 	return nil
+}
+
+func (s *Store) rootRows(ctx context.Context) ([]Row, error) {
+	envelopes, err := s.db.Envelopes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	epochs, err := s.db.Epochs(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var out []Row
+	add := func(table, id string, digest []byte) {
+		r := Row{Table: table, ID: id}
+		if k := anchor.KeyOf(table, id); s.anchor.Known(k) && !s.anchor.Agrees(k, 1, digest) {
+			r.Err = fmt.Errorf("%s %s: %w", table, id, Stale)
+		}
+		out = append(out, r)
+	}
+	for _, e := range envelopes {
+		add("seal_envelope", e.ID, e.Digest())
+	}
+	for _, e := range epochs {
+		add("seal_epoch", fmt.Sprint(e.Number), epochDigest(e))
+	}
+	return out, nil
 }
 
 func walk[T any](ctx context.Context, s *Store, bind func(*T) row, visit func(Row) error) error {
@@ -182,7 +225,15 @@ func (s *Store) Missing(ctx context.Context, name, id string) error {
 			if err := t.load(ctx, s, id); !errors.Is(err, errNoRow) {
 				return err
 			}
+			return nil
 		}
+	}
+	rows, err := s.rootRows(ctx)
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(rows, func(r Row) bool { return r.Table == name && r.ID == id }) {
+		return fmt.Errorf("%s %s: %w", name, id, Missing)
 	}
 	return nil
 }

@@ -74,6 +74,11 @@ func (s *Store) CreateAccount(ctx context.Context, rec *audit.Record, f *iam.Fou
 	})
 }
 
+// UpdateAccount implements iam.AccountStore.
+func (s *Store) UpdateAccount(ctx context.Context, rec *audit.Record, a *iam.Account) error {
+	return s.mutate(ctx, rec, func(ctx context.Context, t *tx) error { return t.update(ctx, s.keys, accountRow(a)) })
+}
+
 // Account implements iam.AccountStore.
 func (s *Store) Account(ctx context.Context, id string) (iam.Account, error) {
 	a := iam.Account{ID: id}

@@ -4,6 +4,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
@@ -29,8 +30,7 @@ func (db *DB) LockNode(ctx context.Context, name string) (unlock func(), err err
 	if err != nil {
 		return nil, fmt.Errorf("locking node %q: %w", name, err)
 	}
-	var locked bool
-	err = conn.QueryRowContext(ctx, `SELECT pg_try_advisory_lock(7220743, hashtext($1))`, name).Scan(&locked)
+	locked, err := lockName(ctx, conn, name)
 	if err == nil && locked {
 		return func() {
 			ctx, cancel := context.WithTimeout(context.Background(), unlockPatience)
@@ -47,6 +47,37 @@ func (db *DB) LockNode(ctx context.Context, name string) (unlock func(), err err
 		return nil, fmt.Errorf("locking node %q: %w", name, err)
 	}
 	return nil, fault.ResourceInUse.New("another server runs as node %q on this database; give each node a name of its own (setting node)", name)
+}
+
+// lockName takes the node's lock, but not while another node begins an epoch: whoever
+// has the lock afterwards sees the epoch, and whoever had it before is seen.
+func lockName(ctx context.Context, conn *sql.Conn, name string) (locked bool, err error) {
+	if _, err := conn.ExecContext(ctx, `SELECT pg_advisory_lock_shared(7220744)`); err != nil {
+		return false, err
+	}
+	err = conn.QueryRowContext(ctx, `SELECT pg_try_advisory_lock(7220743, hashtext($1))`, name).Scan(&locked)
+	_, unlockErr := conn.ExecContext(ctx, `SELECT pg_advisory_unlock_shared(7220744)`)
+	return locked, errors.Join(err, unlockErr)
+}
+
+// requireOnlyNode holds until the transaction ends that no other node is unsealed.
+func (t *tx) requireOnlyNode(ctx context.Context) error {
+	if !t.db.Shared() {
+		return nil // an embedded database serves one process
+	}
+	if _, err := t.exec(ctx, `SELECT pg_advisory_xact_lock(7220744)`); err != nil {
+		return err
+	}
+	var nodes int
+	err := t.sql.QueryRowContext(ctx, `SELECT COUNT(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = 7220743 AND granted
+		AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`).Scan(&nodes)
+	if err != nil {
+		return fmt.Errorf("counting nodes: %w", err)
+	}
+	if nodes > 1 {
+		return fault.ResourceInUse.New("other nodes are unsealed, which would not know the new epoch; seal them, begin the epoch, then unseal them again")
+	}
+	return nil
 }
 
 func lockFile(path string) (unlock func(), err error) {

@@ -8,10 +8,22 @@ import (
 	"github.com/keyward/keyward/internal/seal"
 )
 
+const (
+	envelopeColumns = `id, provider, params, wrapped, root_epoch, fingerprint, created_at, name, recovery`
+	insertEnvelope  = `INSERT INTO seal_envelope (` + envelopeColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`
+)
+
+func envelopeValues(e seal.Envelope) []any {
+	return []any{e.ID, e.Provider, e.Params, e.Wrapped, int64(e.RootEpoch), e.Fingerprint, micros(e.CreatedAt), e.Name, flag("", &e.Recovery).value()}
+}
+
 // Envelopes implements seal.Store.
 func (db *DB) Envelopes(ctx context.Context) ([]seal.Envelope, error) {
-	rows, err := db.read.QueryContext(ctx,
-		`SELECT id, provider, params, wrapped, root_epoch, fingerprint, created_at FROM seal_envelope ORDER BY created_at, id`)
+	return envelopes(ctx, db.read)
+}
+
+func envelopes(ctx context.Context, from queryer) ([]seal.Envelope, error) {
+	rows, err := from.QueryContext(ctx, `SELECT `+envelopeColumns+` FROM seal_envelope ORDER BY created_at, id`)
 	if err != nil {
 		return nil, unavailable(err, "reading root envelopes")
 	}
@@ -19,7 +31,8 @@ func (db *DB) Envelopes(ctx context.Context) ([]seal.Envelope, error) {
 	var out []seal.Envelope
 	for rows.Next() {
 		var e seal.Envelope
-		if err := rows.Scan(&e.ID, &e.Provider, &e.Params, &e.Wrapped, &e.RootEpoch, &e.Fingerprint, (*instantField)(&e.CreatedAt)); err != nil {
+		if err := rows.Scan(&e.ID, &e.Provider, &e.Params, &e.Wrapped, &e.RootEpoch, &e.Fingerprint, (*instantField)(&e.CreatedAt),
+			&e.Name, flag("recovery", &e.Recovery).dest); err != nil {
 			return nil, unavailable(err, "reading root envelopes")
 		}
 		out = append(out, e)
@@ -61,10 +74,7 @@ func (db *DB) Initialize(ctx context.Context, env seal.Envelope, epoch seal.Epoc
 	if n, err := res.RowsAffected(); err != nil || n != 1 {
 		return fault.ResourceExists.Wrap(err, "this database is initialised already; run: keyward operator unseal")
 	}
-	_, err = t.ExecContext(ctx,
-		`INSERT INTO seal_envelope (id, provider, params, wrapped, root_epoch, fingerprint, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-		env.ID, env.Provider, env.Params, env.Wrapped, int64(env.RootEpoch), env.Fingerprint, micros(env.CreatedAt))
-	if err != nil {
+	if _, err = t.ExecContext(ctx, insertEnvelope, envelopeValues(env)...); err != nil {
 		return unavailable(err, "initialising")
 	}
 	if err := t.Commit(); err != nil {

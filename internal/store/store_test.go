@@ -316,7 +316,9 @@ func TestDatabasesHaveTheSameTables(t *testing.T) {
 			if err := rows.Scan(&table, &column); err != nil {
 				t.Fatal(err)
 			}
-			fmt.Fprintln(&out, table, column)
+			if !strings.HasPrefix(table, "nonce") { // kept in another way on each
+				fmt.Fprintln(&out, table, column)
+			}
 		}
 		return out.String()
 	}

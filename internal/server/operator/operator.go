@@ -6,8 +6,9 @@
 // is sealed, as far as that is possible. The types are in package api; [Control], which
 // the server implements, does the work and writes the audit records.
 //
-// A passphrase comes as base64, is a [material.Bytes] from the moment it is decoded, and
-// is erased when the request is over.
+// A passphrase comes as base64, a share as its text; each a [material.Bytes] from the
+// moment it is decoded, and is erased when the request is over. The root key itself
+// (rootkey.go) may take several requests, of several people.
 package operator
 
 import (
@@ -20,9 +21,11 @@ import (
 
 	"github.com/keyward/keyward/api"
 	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/custody"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/iam"
 	"github.com/keyward/keyward/internal/material"
+	"github.com/keyward/keyward/internal/seal"
 	"github.com/keyward/keyward/internal/server"
 	"github.com/keyward/keyward/internal/server/wire"
 )
@@ -41,13 +44,25 @@ type Control interface {
 type Sealing interface {
 	// Status answers how the server stands; it works sealed and uninitialised.
 	Status(ctx context.Context) (Status, error)
-	// Initialize gives a server its root key and its first account, and leaves it
-	// unsealed. One that is initialised is left as it is and answers ResourceExists.
-	Initialize(ctx context.Context, passphrase material.Bytes, account string) (iam.Founded, error)
+	// Found gives a server its root key, in the envelope that the intent describes, and
+	// its first account, and leaves it unsealed. One that is initialised is left as it is.
+	Found(ctx context.Context, first custody.Intent, account string) (iam.Founded, []custody.Delivery, error)
 	// Unseal opens the root key. A wrong passphrase changes nothing.
 	Unseal(ctx context.Context, passphrase material.Bytes) error
 	// Seal erases all keys when the requests in flight are done.
 	Seal(ctx context.Context) error
+	RootKey
+}
+
+// RootKey is what needs the root key itself; package custody has the rules.
+type RootKey interface {
+	// OpenRootKey does what the root key is opened for or, of several shares that are
+	// needed, notes one.
+	OpenRootKey(ctx context.Context, in Opening) (Opened, error)
+	// ShowSession answers how a session of shares stands.
+	ShowSession(ctx context.Context, session string) (custody.Progress, error)
+	// CancelSession ends a session of shares.
+	CancelSession(ctx context.Context, session string) error
 }
 
 // Accounts makes and lists accounts, as iam.Service does.
@@ -75,12 +90,15 @@ type Status struct {
 	Initialized bool
 	Sealed      bool
 	Version     string // release
-	Envelopes   int    // ways to unseal it
 	Node        string
-	Checkpoint  []byte    // newest signed head of the node's audit log; nil while sealed
-	PublicKey   string    // that the checkpoint is verified with; empty while sealed
-	ScrubbedAt  time.Time // when the newest scrub began; zero while sealed and soon after
-	Findings    int64     // of that scrub
+	Checkpoint  []byte            // newest signed head of the node's audit log; nil while sealed
+	PublicKey   string            // that the checkpoint is verified with; empty while sealed
+	Envelopes   []seal.Envelope   // ways to unseal it
+	Tests       []custody.TestRow // when they were last opened; nil while sealed
+	Epoch       uint32            // 0 while sealed
+	Rewrapping  bool              // something is yet to be wrapped under the newest epoch
+	ScrubbedAt  time.Time         // when the newest scrub began; zero while sealed and soon after
+	Findings    int64             // of that scrub
 }
 
 // New makes the API's handler. It reads the logs' identities and heads from reader.
@@ -114,6 +132,9 @@ var operations = map[string]operation{
 	"POST /v1/init":       {"Initialize", handler.initialize},
 	"POST /v1/unseal":     {"Unseal", handler.unseal},
 	"POST /v1/seal":       {"Seal", handler.seal},
+	"POST /v1/root-key":   {"OpenRootKey", handler.openRootKey},
+	"POST /v1/session":    {"ShowRootKeySession", handler.showSession},
+	"POST /v1/cancel":     {"CancelRootKeySession", handler.cancelSession},
 	"POST /v1/accounts":   {"CreateAccount", handler.createAccount},
 	"GET /v1/accounts":    {"ListAccounts", handler.listAccounts},
 	"GET /v1/audit/logs":  {"ListAuditLogs", handler.listLogs},
@@ -189,40 +210,6 @@ func (q request) decode(into any) error {
 	return wire.DecodeBody(q.Header, q.body, into)
 }
 
-func (h handler) status(q request) (any, error) {
-	if err := q.decode(nil); err != nil {
-		return nil, err
-	}
-	s, err := h.control.Status(q.Context())
-	return api.OperatorStatus{
-		Initialized: s.Initialized, Sealed: s.Sealed, Version: s.Version, Envelopes: s.Envelopes, Node: s.Node,
-		AuditCheckpoint: string(s.Checkpoint), PublicKey: s.PublicKey,
-		ScrubbedAt: s.ScrubbedAt, Findings: s.Findings,
-	}, err
-}
-
-// scrub may take longer than a request otherwise may.
-func (h handler) scrub(q request) (any, error) {
-	if err := q.decode(nil); err != nil {
-		return nil, err
-	}
-	if err := http.NewResponseController(q.answer).SetWriteDeadline(time.Time{}); err != nil {
-		return nil, err
-	}
-	return h.control.Scrub(context.WithoutCancel(q.Context()))
-}
-
-func (h handler) initialize(q request) (any, error) {
-	var in api.InitializeRequest
-	if err := q.decode(&in); err != nil {
-		return nil, err
-	}
-	passphrase := material.NewBytes(in.Passphrase)
-	defer passphrase.Zero()
-	founded, err := h.control.Initialize(q.Context(), passphrase, in.Account)
-	return foundedAccount(founded), err
-}
-
 func (h handler) unseal(q request) (any, error) {
 	var in api.UnsealRequest
 	if err := q.decode(&in); err != nil {
@@ -246,7 +233,7 @@ func (h handler) createAccount(q request) (any, error) {
 		return nil, err
 	}
 	founded, err := h.control.CreateAccount(q.Context(), in.Name)
-	return foundedAccount(founded), err
+	return foundedAccount(founded, nil), err
 }
 
 func (h handler) listAccounts(q request) (any, error) {
@@ -276,13 +263,6 @@ func (h handler) prove(q request) (any, error) {
 	}
 	proof, err := h.control.Prove(q.Context(), in.Log, in.Seq)
 	return api.AuditProof{Proof: string(proof)}, err
-}
-
-func foundedAccount(f iam.Founded) api.FoundedAccount {
-	return api.FoundedAccount{
-		AccountID: f.Account.ID, UserName: f.Key.AccessKey.User, AccessKeyID: f.Key.AccessKey.ID,
-		AccessKeySecret: api.SecretText(f.Key.Secret.Expose()),
-	}
 }
 
 // export writes the logs. It may take longer than a request otherwise may, and ends when
@@ -322,4 +302,15 @@ func (s *stream) Write(b []byte) (int, error) {
 		s.w.Header().Set("Content-Type", "application/x-ndjson")
 	}
 	return s.w.Write(b)
+}
+
+// scrub may take longer than a request otherwise may.
+func (h handler) scrub(q request) (any, error) {
+	if err := q.decode(nil); err != nil {
+		return nil, err
+	}
+	if err := http.NewResponseController(q.answer).SetWriteDeadline(time.Time{}); err != nil {
+		return nil, err
+	}
+	return h.control.Scrub(context.WithoutCancel(q.Context()))
 }

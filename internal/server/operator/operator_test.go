@@ -20,9 +20,11 @@ import (
 	"github.com/keyward/keyward/client"
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/custody"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/iam"
 	"github.com/keyward/keyward/internal/material"
+	"github.com/keyward/keyward/internal/seal"
 	"github.com/keyward/keyward/internal/seal/sealtest"
 	"github.com/keyward/keyward/internal/server"
 	"github.com/keyward/keyward/internal/server/operator"
@@ -44,24 +46,52 @@ type control struct {
 	held        []material.Bytes // the passphrases that it was given
 	page        iam.Page         // that accounts were last listed by
 	exportFails error            // after the first bytes
+	opening     operator.Opening // last
+	cancelled   string           // session
 }
 
 func (c *control) Status(context.Context) (operator.Status, error) {
 	return operator.Status{
-		Initialized: c.initialized, Sealed: c.sealed, Version: "v1", Envelopes: 1, Node: "node",
+		Initialized: c.initialized, Sealed: c.sealed, Version: "v1", Node: "node", Epoch: 2, Rewrapping: true,
 		Checkpoint: c.node.Log.Checkpoint(), PublicKey: "key",
+		Envelopes: []seal.Envelope{
+			{ID: "1", Name: "daily", Provider: "passphrase", CreatedAt: created}, {ID: "2", Name: "rescue", Provider: "passphrase", Recovery: true, CreatedAt: created},
+		},
+		Tests: []custody.TestRow{{Envelope: "2", At: created}},
 	}, nil
 }
 
-func (c *control) Initialize(ctx context.Context, p material.Bytes, account string) (iam.Founded, error) {
+func (c *control) Found(ctx context.Context, first custody.Intent, account string) (iam.Founded, []custody.Delivery, error) {
 	if c.initialized {
-		return iam.Founded{}, fault.ResourceExists.New("it is initialised")
+		return iam.Founded{}, nil, fault.ResourceExists.New("it is initialised")
 	}
-	if err := c.Unseal(ctx, p); err != nil {
-		return iam.Founded{}, err
+	if err := c.Unseal(ctx, first.Protection.Passphrase); err != nil {
+		return iam.Founded{}, nil, err
 	}
 	c.initialized = true
-	return c.CreateAccount(ctx, account)
+	founded, err := c.CreateAccount(ctx, account)
+	return founded, nil, err
+}
+
+func (c *control) OpenRootKey(_ context.Context, in operator.Opening) (operator.Opened, error) {
+	c.opening = in
+	c.held = append(c.held, in.Passphrase, in.Share, in.Intent.Protection.Passphrase)
+	return operator.Opened{
+		Complete: true, Progress: custody.Progress{Session: "S", Intent: in.Intent, Envelope: "board", Threshold: 2, Given: []int{3, 1}, Ends: created},
+		Deliveries: []custody.Delivery{{Index: 1, Recipient: "age1", Text: material.NewBytes([]byte("fake secret share"))}},
+	}, nil
+}
+
+func (c *control) ShowSession(_ context.Context, session string) (custody.Progress, error) {
+	if session != "S" {
+		return custody.Progress{}, fault.ResourceNotFound.New("there is no such session")
+	}
+	return custody.Progress{Session: "S", Intent: custody.Intent{Act: custody.Remove, Envelope: "old"}, Envelope: "board", Threshold: 2, Given: []int{3}}, nil
+}
+
+func (c *control) CancelSession(_ context.Context, session string) error {
+	c.cancelled = session
+	return nil
 }
 
 func (c *control) Unseal(_ context.Context, p material.Bytes) error {
@@ -188,14 +218,18 @@ func TestLifeOfAServer(t *testing.T) {
 		t.Errorf("an account of a sealed server: %v", err)
 	}
 	f := must(w.OperatorClient.Initialize(ctx, api.InitializeRequest{Passphrase: []byte(passphrase), Account: "Example"}))(t)
-	if want := (api.FoundedAccount{AccountID: "1", UserName: "admin", AccessKeyID: "K", AccessKeySecret: "fake secret of Example"}); f != want {
+	if want := (api.FoundedAccount{AccountID: "1", UserName: "admin", AccessKeyID: "K", AccessKeySecret: "fake secret of Example"}); !cmp.Equal(f, want) {
 		t.Errorf("initialising answers another account")
 	}
 	if _, err := w.OperatorClient.Initialize(ctx, api.InitializeRequest{Passphrase: []byte(passphrase), Account: "Other"}); codeOf(err) != "ResourceExists" {
 		t.Errorf("a second time: %v", err)
 	}
 	want := api.OperatorStatus{
-		Initialized: true, Version: "v1", Envelopes: 1, Node: "node", AuditCheckpoint: string(w.node.Log.Checkpoint()), PublicKey: "key",
+		Initialized: true, Version: "v1", Envelopes: 2, Node: "node", AuditCheckpoint: string(w.node.Log.Checkpoint()), PublicKey: "key",
+		RecoveryTested: true, Epoch: 2, Rewrapping: true,
+		RootEnvelopes: []api.RootEnvelope{
+			{Name: "daily", Kind: "passphrase", CreatedAt: created}, {Name: "rescue", Kind: "passphrase", Recovery: true, CreatedAt: created, TestedAt: &created},
+		},
 	}
 	if diff := cmp.Diff(want, must(w.OperatorClient.Status(ctx))(t)); diff != "" {
 		t.Error(diff)
@@ -239,6 +273,50 @@ func TestScrubIsReported(t *testing.T) {
 	w.sealed = true
 	if _, err := w.OperatorClient.Scrub(t.Context()); codeOf(err) != "Sealed" {
 		t.Errorf("sealed: %v", err)
+	}
+}
+
+func TestTheRootKey(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	got := must(w.OperatorClient.OpenRootKey(ctx, api.RootKeyRequest{
+		Act: "add", Share: "fake share", Name: "rescue", Recovery: true, NewPassphrase: []byte("fake new one"), Shares: 5, Threshold: 3, Recipients: []string{"age1"},
+	}))(t)
+	want := api.RootKeySession{
+		Session: "S", Act: "add", Envelope: "board", Threshold: 2, Given: []int{3, 1}, Complete: true, EndsAt: &created,
+		Deliveries: []api.Delivery{{Share: 1, Recipient: "age1", Text: "fake secret share"}},
+		Name:       "rescue", Recovery: true, NewShares: 5, NewThreshold: 3, Recipients: []string{"age1"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	must(w.OperatorClient.OpenRootKey(ctx, api.RootKeyRequest{Act: "remove", Passphrase: []byte(passphrase), Name: "old", AcceptUntested: true, Session: "S"}))(t)
+	if i := w.opening.Intent; i.Act != custody.Remove || i.Envelope != "old" || !i.Untested || w.opening.Session != "S" {
+		t.Errorf("removing asks for %+v", i)
+	}
+	for i, secret := range w.held {
+		if secret.Len() != 0 {
+			t.Errorf("secret %d was not erased", i)
+		}
+	}
+	for _, in := range []api.RootKeyRequest{{Act: "test"}, {Act: "test", Passphrase: []byte(passphrase), Share: "fake share"}} {
+		if _, err := w.OperatorClient.OpenRootKey(ctx, in); codeOf(err) != "InvalidParameter" {
+			t.Errorf("neither or both of passphrase and share: %v", err)
+		}
+	}
+	shown := must(w.OperatorClient.ShowSession(ctx, api.RootKeySessionRequest{Session: "S"}))(t)
+	if diff := cmp.Diff(api.RootKeySession{Session: "S", Act: "remove", Name: "old", Envelope: "board", Threshold: 2, Given: []int{3}}, shown); diff != "" {
+		t.Error(diff)
+	}
+	if _, err := w.OperatorClient.ShowSession(ctx, api.RootKeySessionRequest{Session: "T"}); codeOf(err) != "ResourceNotFound" {
+		t.Errorf("another session: %v", err)
+	}
+	if err := w.OperatorClient.CancelSession(ctx, api.RootKeySessionRequest{Session: "S"}); err != nil || w.cancelled != "S" {
+		t.Errorf("cancelling %q: %v", w.cancelled, err)
+	}
+	w.stop()
+	if log := w.log.String(); strings.Contains(log, "fake") || strings.Contains(log, passphrase) || !strings.Contains(log, "operation=OpenRootKey") {
+		t.Errorf("the log is\n%s", log)
 	}
 }
 

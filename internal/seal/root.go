@@ -1,0 +1,122 @@
+package seal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/material"
+	"github.com/keyward/keyward/internal/shamir"
+)
+
+// A Root is the root key while something is done with it, with every epoch that it
+// opens. It is for one goroutine; Close erases it. That there is one proves that the
+// envelope it was opened by, and all epochs, are whole.
+type Root struct {
+	key      material.Bytes
+	masters  map[uint32]material.Bytes
+	newest   uint32
+	stored   uint32 // newest when it was opened
+	envelope Envelope
+}
+
+// An Opener opens one of the envelopes and answers the root key and which one it was.
+// [WithPassphrase] and [WithShares] make them.
+type Opener func(envelopes []Envelope) (material.Bytes, Envelope, error)
+
+// Open opens the stored hierarchy. It only reads. Faults are the opener's, and
+// StateConflict for a store that was never initialised.
+func Open(ctx context.Context, store Store, with Opener) (*Root, error) {
+	envelopes, err := store.Envelopes(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading root envelopes: %w", err)
+	}
+	epochs, err := store.Epochs(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("reading epochs: %w", err)
+	}
+	if len(envelopes) == 0 && len(epochs) == 0 {
+		return nil, fault.StateConflict.New("the store is not initialised; run: keyward operator init")
+	}
+	if len(envelopes) > MaxEnvelopes {
+		return nil, fault.StateConflict.New("the store has %d root envelopes, more than keyward makes; restore it from a backup", len(envelopes))
+	}
+	root := &Root{masters: make(map[uint32]material.Bytes, len(epochs))}
+	if root.key, root.envelope, err = with(envelopes); err != nil {
+		return nil, err
+	}
+	for _, epoch := range epochs {
+		master, err := epoch.open(root.key)
+		if err != nil {
+			root.Close()
+			return nil, fmt.Errorf("opening epoch %d: %w", epoch.Number, err)
+		}
+		root.masters[epoch.Number] = master
+		root.newest = max(root.newest, epoch.Number)
+	}
+	root.stored = root.newest
+	return root, nil
+}
+
+// Envelope answers the envelope that the root key was opened by.
+func (r *Root) Envelope() Envelope { return r.envelope }
+
+// Keyring answers a keyring of all epochs.
+func (r *Root) Keyring() (*Keyring, error) { return newKeyring(r.masters) }
+
+// NewEnvelope puts the root key into a further envelope, which is to be stored, and
+// answers its shares, if it has any; they exist nowhere else.
+func (r *Root) NewEnvelope(p Protection, now time.Time) (Envelope, []shamir.Share, error) {
+	return newEnvelope(r.key, p, now)
+}
+
+// NewEpoch makes the next epoch, which is to be stored, and which [Keyring.Learn] learns.
+func (r *Root) NewEpoch(now time.Time) (Epoch, error) {
+	master := material.Random(secretSize)
+	epoch, err := newEpoch(r.key, master, r.newest+1, now.UTC().Truncate(time.Microsecond))
+	if err != nil {
+		master.Zero()
+		return Epoch{}, err
+	}
+	r.newest = epoch.Number
+	r.masters[epoch.Number] = master
+	return epoch, nil
+}
+
+// Close erases the root key and the master secrets.
+func (r *Root) Close() {
+	r.key.Zero()
+	for _, master := range r.masters {
+		master.Zero()
+	}
+}
+
+func newEpoch(root, master material.Bytes, number uint32, createdAt time.Time) (Epoch, error) {
+	e := Epoch{Number: number, CreatedAt: createdAt}
+	key, err := derive(root.Expose(), masterLabel)
+	if err != nil {
+		return Epoch{}, err
+	}
+	defer key.Zero()
+	e.Wrapped, err = masterKind.seal(key, number, e.binding(), master)
+	return e, err
+}
+
+func (e Epoch) open(root material.Bytes) (material.Bytes, error) {
+	key, err := derive(root.Expose(), masterLabel)
+	if err != nil {
+		return material.Bytes{}, err
+	}
+	defer key.Zero()
+	return masterKind.open(key, e.binding(), e.Wrapped)
+}
+
+func (e Epoch) binding() []byte {
+	return material.Binding("kms-epoch/v1", strconv.FormatUint(uint64(e.Number), 10), strconv.FormatInt(e.CreatedAt.UnixMicro(), 10))
+}
+
+// errOtherRoot says that a database was replaced under a running server.
+var errOtherRoot = errors.New("the store's epochs are not those of this keyring: the database was changed behind keyward's back")
