@@ -1,5 +1,5 @@
 # keyward: `make test` is all that a change must pass.
-.PHONY: all test deps build check unit interop bench fuzz kill integrity
+.PHONY: all test deps build check unit interop sample vectors policy bench fuzz kill integrity
 
 STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
@@ -13,7 +13,7 @@ build:
 deps:
 	./scripts/deps
 
-test: deps check unit interop
+test: deps check unit interop sample
 	@echo "make test: everything passed"
 
 # What needs no execution.
@@ -23,6 +23,7 @@ check:
 	go vet ./...
 	$(STATICCHECK) ./...
 	cd interop && go vet ./... && $(STATICCHECK) ./...
+	cd vectors && go vet ./... && $(STATICCHECK) ./...
 
 unit:
 	./scripts/with-postgres go test -race -timeout 12m ./...
@@ -30,6 +31,19 @@ unit:
 # Alibaba Cloud's own clients against the real binary.
 interop:
 	cd interop && ../scripts/with-postgres go test -timeout 8m ./...
+
+# Wycheproof's and NIST's vectors: all of them below the API, and all that can be sent to a
+# server. The sample is what `make test` runs: of the requests to the server a few.
+vectors:
+	cd vectors && KEYWARD_VECTORS=whole bash -o pipefail -c "go test -count=1 -timeout 20m -v ./... | grep -vE '^=== |^ *--- PASS'"
+
+sample:
+	cd vectors && go test -timeout 10m ./...
+
+# PAIRS random pairs of policies and request, against the reference evaluator.
+PAIRS ?= 10000000
+policy:
+	KEYWARD_PAIRS=$(PAIRS) go test -count=1 -run '^TestAgreesWithReference$$' -timeout 0 -v ./internal/authz
 
 # The table of docs/performance.md: ratios to a bare handler in the same run.
 bench:

@@ -74,8 +74,9 @@ func (c *Call) Decide(r Request) Decision {
 	case Service:
 		return Decision{Allowed: true, Reason: ByService}
 	case User:
-		q := query{call: c, action: strings.ToLower(r.Action), resource: resource, attributes: r.Attributes}
-		return q.decide(c.Policies)
+		var buffer [40]byte // longer than the name of any action
+		q := query{call: c, resource: resource, attributes: r.Attributes}
+		return q.decide(c.Policies, string(appendLower(buffer[:0], r.Action)))
 	}
 	return Decision{Reason: NoPrincipal}
 }
@@ -99,17 +100,31 @@ func (c *Call) Check(r Request) (Decision, error) {
 // A query is a Request prepared for being compared with many statements.
 type query struct {
 	call       *Call
-	action     string // lower case
 	resource   arn
 	attributes []Attribute
 }
 
-func (q *query) decide(policies []*Policy) Decision {
+// appendLower appends an action in lower case. Names of actions are ASCII; another
+// character stays what it is, and so belongs to no action.
+func appendLower(lower []byte, action string) []byte {
+	for i := range len(action) {
+		c := action[i]
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		lower = append(lower, c)
+	}
+	return lower
+}
+
+// decide takes the action in lower case. It is not in the query, because what is there
+// may be kept by a test, for all the compiler knows, and would be allocated.
+func (q *query) decide(policies []*Policy, action string) Decision {
 	d := Decision{Reason: ByDefault}
 	for _, p := range policies {
 		for i := range p.statements {
 			s := &p.statements[i]
-			if d.Allowed && !s.deny || !q.matches(s) {
+			if d.Allowed && !s.deny || !q.matches(s, action) {
 				continue
 			}
 			if s.deny {
@@ -121,11 +136,11 @@ func (q *query) decide(policies []*Policy) Decision {
 	return d
 }
 
-func (q *query) matches(s *statement) bool {
-	if matchAny(s.actions, q.action) == s.except {
+func (q *query) matches(s *statement, action string) bool {
+	if matchAny(s.actions, action) == s.except {
 		return false
 	}
-	if s.except && !s.deny && reserved(q.action) {
+	if s.except && !s.deny && reserved(action) {
 		return false
 	}
 	return q.matchesResource(s.resources) && q.meets(s)

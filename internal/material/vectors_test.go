@@ -219,44 +219,57 @@ func vectorCipher(t *testing.T, v vector, key string) *material.Cipher {
 	return c
 }
 
-// TestTwoKeyCiphertextIsRefused builds a ciphertext whose GCM part is valid under
-// the message keys of two different keys, which plain GCM allows. The commitment
-// must leave it valid under one of them only.
-func TestTwoKeyCiphertextIsRefused(t *testing.T) {
-	v := vector{Spec: material.AES256, KeyID: counting(0xA0, 16), VersionID: counting(0xB0, 16)}
-	keys := []string{counting(0x10, 32), counting(0x50, 32)}
+// TestL21TwoKeyCiphertextIsRefused builds ciphertexts whose GCM part is valid under the
+// message keys of two different keys, which plain GCM allows. The commitment must leave
+// each of them valid under one key only.
+func TestL21TwoKeyCiphertextIsRefused(t *testing.T) {
+	for suite, v := range map[byte]vector{1: {Spec: material.AES256}, 3: {Spec: material.SM4}} {
+		v.KeyID, v.VersionID = counting(0xA0, 16), counting(0xB0, 16)
+		size := map[byte]int{1: 32, 3: 16}[suite]
+		keys := []string{counting(0x10, size), counting(0x50, size)}
+		for committed, other := range []int{1, 0} {
+			crafted := twoKeyCiphertext(t, suite, v, [2]string{keys[committed], keys[other]})
+			if _, err := vectorCipher(t, v, keys[committed]).Open(crafted, nil); err != nil {
+				t.Errorf("%s, under the committed key %d: %v", v.Spec, committed, err)
+			}
+			if _, err := vectorCipher(t, v, keys[other]).Open(crafted, nil); !fault.Is(err, fault.InvalidCiphertext) {
+				t.Errorf("%s, under the other key %d: %v", v.Spec, other, err)
+			}
+		}
+	}
+}
+
+// twoKeyCiphertext commits to the first key and is, but for that, valid under both.
+func twoKeyCiphertext(t *testing.T, suite byte, v vector, keys [2]string) []byte {
+	t.Helper()
 	salt, nonce := unhex(t, counting(0xC0, 32)), unhex(t, counting(0xE0, 12))
-	prefix := slices.Concat([]byte{'K', 'C', 1, 1}, unhex(t, v.KeyID), unhex(t, v.VersionID), salt)
+	prefix := slices.Concat([]byte{'K', 'C', 1, suite}, unhex(t, v.KeyID), unhex(t, v.VersionID), salt)
 	info := append([]byte("kms/enc/v1"), prefix...)
 
 	var gcms [2]cipher.AEAD
 	var blocks [2]cipher.Block
-	var commitment []byte
+	var commitments [2][]byte
 	for i, key := range keys {
-		derived, gcm := primitives(t, 1, unhex(t, key), info)
-		block, err := aes.NewCipher(derived[:32])
+		derived, gcm := primitives(t, suite, unhex(t, key), info)
+		var err error
+		if suite == 3 {
+			blocks[i], err = sm4.NewCipher(derived[:16])
+		} else {
+			blocks[i], err = aes.NewCipher(derived[:32])
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
-		gcms[i], blocks[i] = gcm, block
-		if i == 0 {
-			commitment = derived[32:]
-		}
+		gcms[i], commitments[i] = gcm, derived[32:]
 	}
-	head := slices.Concat(prefix, commitment)
+	head := slices.Concat(prefix, commitments[0])
 	body := collide(blocks, head, nonce)
 	for i, gcm := range gcms {
 		if _, err := gcm.Open(nil, nonce, body, head); err != nil {
 			t.Fatalf("the construction is wrong: plain GCM refuses key %d: %v", i, err)
 		}
 	}
-	crafted := slices.Concat(head, nonce, body)
-	if _, err := vectorCipher(t, v, keys[0]).Open(crafted, nil); err != nil {
-		t.Errorf("under the committed key: %v", err)
-	}
-	if _, err := vectorCipher(t, v, keys[1]).Open(crafted, nil); !fault.Is(err, fault.InvalidCiphertext) {
-		t.Errorf("under the other key: %v", err)
-	}
+	return slices.Concat(head, nonce, body)
 }
 
 // collide answers two blocks and a tag that both ciphers authenticate. The tag is
