@@ -1,5 +1,5 @@
 # keyward: `make test` is all that a change must pass.
-.PHONY: all test deps build check unit interop sample vectors policy bench fuzz kill integrity
+.PHONY: all test deps build check unit interop sample vectors policy bench fuzz kill integrity tamper verify
 
 STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
@@ -65,3 +65,16 @@ FLIPS ?= 100000
 SWAPS ?= 10000
 integrity:
 	KEYWARD_FLIPS=$(FLIPS) KEYWARD_SWAPS=$(SWAPS) go test -run TestIntegrity -timeout 0 -v ./internal/proof
+# TAMPERINGS of databases, exports and tiles, and ten times as many forged proofs, tiles
+# and submissions to a witness (a short run is in `make test`). SEED repeats a run.
+TAMPERINGS ?= 10000
+SEED ?=
+tamper:
+	KEYWARD_TAMPERINGS=$(TAMPERINGS) KEYWARD_SEED=$(SEED) go test -run '^TestTampering$$' -timeout 0 -v ./cmd/keyward
+	KEYWARD_FORGERIES=$(TAMPERINGS)0 KEYWARD_SEED=$(SEED) go test -run '^TestForgedProofs$$' -timeout 0 -v ./internal/proof
+
+# How long `keyward audit verify` takes on one core over an SQLite database with ENTRIES
+# records, over its export and over its tiles.
+ENTRIES ?= 1000000
+verify:
+	KEYWARD_ENTRIES=$(ENTRIES) go test -run '^TestVerificationTime$$' -timeout 0 -v ./internal/proof

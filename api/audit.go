@@ -47,9 +47,9 @@ type AuditRecordList struct {
 
 // An AuditLog is the identity and the newest signed head of one node's log.
 type AuditLog struct {
-	Origin     string    `json:"origin"`    // its name
-	PublicKey  string    `json:"publicKey"` // note verifier key, golang.org/x/mod/sumdb/note
-	CreatedAt  time.Time `json:"createdAt"`
+	Origin     string    `json:"origin"`     // its name
+	PublicKey  string    `json:"publicKey"`  // note verifier key, golang.org/x/mod/sumdb/note
+	CreatedAt  time.Time `json:"createdAt"`  // when its first record was written
 	Size       int64     `json:"size"`       // records
 	Checkpoint string    `json:"checkpoint"` // c2sp.org/tlog-checkpoint; empty for an empty log
 }

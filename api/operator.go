@@ -17,6 +17,8 @@ type OperatorStatus struct {
 	Epoch          int            `json:"epoch"`          // newest epoch of the keyring; 0 while sealed
 	Rewrapping     bool           `json:"rewrapping"`     // something is yet to be wrapped under the newest epoch
 
+	Witnesses []WitnessStatus `json:"witnesses"` // that cosign the audit log; empty while sealed
+
 	ScrubbedAt time.Time `json:"scrubbedAt,omitzero"` // when the newest scrub began; none while sealed and soon after
 	Findings   int64     `json:"findings"`            // of that scrub; anything but 0 is an incident
 }
@@ -48,6 +50,16 @@ type RootEnvelope struct {
 	Shares    int        `json:"shares,omitempty"`    // that there are
 	CreatedAt time.Time  `json:"createdAt"`
 	TestedAt  *time.Time `json:"testedAt,omitempty"` // when it was last opened; absent while sealed
+}
+
+// WitnessStatus is how one witness of the audit log stands.
+type WitnessStatus struct {
+	Name       string    `json:"name"`                // as its key names it
+	URL        string    `json:"url"`                 // where it is asked
+	Size       int64     `json:"size"`                // records of the newest checkpoint that it cosigned
+	CosignedAt time.Time `json:"cosignedAt,omitzero"` // when it did, by its clock; missing for never
+	Conflict   bool      `json:"conflict"`            // it has seen a history that this server's log does not continue
+	Problem    string    `json:"problem,omitempty"`   // why the last attempt failed
 }
 
 // InitializeRequest initialises a server: it gets its root key and its first account.

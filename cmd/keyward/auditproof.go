@@ -93,7 +93,7 @@ func (s *logSource) export(ctx context.Context, cmd *cobra.Command, w io.Writer)
 }
 
 func newAuditExportCmd(c *cli) *cobra.Command {
-	var out string
+	var out, dir string
 	source := &logSource{cli: c}
 	target := place{cli: c}
 	var cmd *cobra.Command
@@ -103,11 +103,24 @@ func newAuditExportCmd(c *cli) *cobra.Command {
 		long: text{
 			`Write every audit log whole, as operator: for each log a header and then its records, one
 JSON object a line. "keyward audit verify --export" verifies it, with nothing but the
-log's public key.`,
+log's public key.
+
+With --tiles each log becomes a directory of static files in the format
+c2sp.org/tlog-tiles, which any web server can serve. Running it again adds what is new.
+"keyward audit verify DIR" verifies it.`,
 			`以运维身份导出完整的审计日志：每个日志先是一行头部，然后是记录，每行一个 JSON 对象。
-"keyward audit verify --export" 只需日志的公钥即可验证。`,
+"keyward audit verify --export" 只需日志的公钥即可验证。
+
+使用 --tiles 时，每个日志成为一个静态文件目录，格式为 c2sp.org/tlog-tiles，
+任何 Web 服务器都可以提供。再次执行只会增加新内容。"keyward audit verify DIR" 可以验证它。`,
 		},
 		run: func(ctx context.Context, _ []string) error {
+			if dir != "" && (out != "" || target.force) {
+				return c.usage(cmd, "--tiles goes without --out and --force", "--tiles 不能与 --out 和 --force 同时使用")
+			}
+			if dir != "" {
+				return source.exportTiles(ctx, cmd, dir)
+			}
 			if out == "" || out == "-" {
 				return source.export(ctx, cmd, c.out)
 			}
@@ -116,6 +129,7 @@ log's public key.`,
 	})
 	source.flags(cmd)
 	cmd.Flags().StringVar(&out, "out", "", c.t("write to `FILE`", "写入文件 `FILE`"))
+	cmd.Flags().StringVar(&dir, "tiles", "", c.t("write static tiles below `DIR`, or add to those there", "将静态 tile 文件写入目录 `DIR`，或在已有文件上增加"))
 	cmd.Flags().BoolVar(&target.force, "force", false, c.t("replace a file that exists", "覆盖已存在的文件"))
 	return cmd
 }

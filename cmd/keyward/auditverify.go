@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,45 +16,54 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/cosign"
 )
 
 func newAuditVerifyCmd(c *cli) *cobra.Command {
 	var file string
-	var keys, checkpoints []string
+	var keys, witnessKeys, checkpoints []string
 	source := &logSource{cli: c}
 	var cmd *cobra.Command
 	cmd = c.command(command{
-		use:   "verify",
+		use:   "verify [DIR]",
 		short: text{"Verify the audit logs, offline if need be", "验证审计日志，可离线进行"},
 		long: text{
 			`Verify every audit log: recompute its Merkle tree from the records, and compare it with the
 head that the log's key signed and with every checkpoint remembered from earlier. Finds any
 edit, deletion, reordering, insertion or truncation; the exit status is then 3.
 
-What is verified is an export (--export), a database (--data-dir, --database) or, without
-any of these, what the running server sends through the operator's socket.
+What is verified is an export (--export), a directory of tiles (DIR), a database
+(--data-dir, --database) or, without any of these, what the running server sends through
+the operator's socket.
 
 Give the log's public key (--public-key), kept at a place that the server's administrators
 cannot change. Without it the log's own claim is believed, and somebody who can replace
 the whole log with another can replace the key, too. A truncation to an earlier signed
-head shows only in a checkpoint that was kept (--checkpoint).`,
+head shows only in a checkpoint that was kept (--checkpoint), or that a witness cosigned:
+with --witness-key there must be such a checkpoint of every log, and it is said what the
+witness has seen, and when.`,
 			`验证每个审计日志：根据记录重新计算 Merkle 树，与日志密钥签名的日志头以及以前保存的检查点比较。
 任何修改、删除、重排、插入或截断都会被发现，此时退出状态为 3。
 
-验证对象可以是导出文件（--export）、数据库（--data-dir、--database），
+验证对象可以是导出文件（--export）、tile 目录（DIR）、数据库（--data-dir、--database），
 都不给出时，是运行中的服务器通过运维套接字发送的内容。
 
 请给出日志的公钥（--public-key），并将其保存在服务器管理员无法修改的地方。
 不给出时将采信日志自称的公钥，而能够整体替换日志的人也能替换公钥。
-截断到较早的签名日志头，只有与保存的检查点（--checkpoint）比较才能发现。`,
+截断到较早的签名日志头，只有与保存的检查点（--checkpoint）或见证者联署的检查点比较才能发现：
+使用 --witness-key 时，每个日志都必须有这样的检查点，并会说明见证者在何时看到了什么。`,
 		},
 		example: "  keyward audit verify --export audit.jsonl --public-key audit.pub --checkpoint yesterday.checkpoint",
-		run: func(ctx context.Context, _ []string) error {
+		run: func(ctx context.Context, args []string) error {
 			v := &verification{cli: c}
-			if err := v.load(keys, checkpoints); err != nil {
+			if err := errors.Join(v.load(keys, checkpoints), v.loadWitnesses(witnessKeys)); err != nil {
 				return err
 			}
-			reports, err := v.run(ctx, cmd, source, file)
+			var dir string
+			if len(args) > 0 {
+				dir = args[0]
+			}
+			reports, err := v.run(ctx, cmd, subject{source, file, dir})
 			if err != nil {
 				return err
 			}
@@ -64,7 +75,14 @@ head shows only in a checkpoint that was kept (--checkpoint).`,
 	f.StringVar(&file, "export", "", c.t("verify the export in `FILE`; - for standard input", "验证 `FILE` 中的导出；- 表示标准输入"))
 	f.StringArrayVar(&keys, "public-key", nil, c.t("`KEY` of a log, or a file with it; may be repeated", "日志的公钥 `KEY`，或含有公钥的文件；可重复"))
 	f.StringArrayVar(&checkpoints, "checkpoint", nil, c.t("`FILE` with a checkpoint remembered from earlier; may be repeated", "含有以前保存的检查点的 `FILE`；可重复"))
+	f.StringArrayVar(&witnessKeys, "witness-key", nil, c.t("`KEY` of a witness that must have cosigned a checkpoint of each log; may be repeated", "见证者的公钥 `KEY`，每个日志必须有一个由它联署的检查点；可重复"))
 	return cmd
+}
+
+// A subject is what is to be verified: one of a database or server, a file, a directory.
+type subject struct {
+	source    *logSource
+	file, dir string
 }
 
 // A verification is what the person trusts, and what the logs claim.
@@ -72,7 +90,16 @@ type verification struct {
 	*cli
 	keys       map[string]string // public keys that the person gave, by log
 	remembered []remembered
+	witnesses  []*cosign.Verifier
 	claimed    map[string]string // public keys that logs claim, by log
+	cosigned   map[string][]cosigned
+}
+
+// cosigned says how far a witness has seen a log, and when.
+type cosigned struct {
+	Witness string    `json:"witness"`
+	Records int64     `json:"records"`
+	At      time.Time `json:"at"`
 }
 
 // A remembered checkpoint is one that the person kept.
@@ -97,9 +124,26 @@ func (v *verification) load(keys, checkpoints []string) (err error) {
 	return nil
 }
 
+// loadWitnesses reads the keys of witnesses, each given as itself or in a file.
+func (v *verification) loadWitnesses(given []string) error {
+	v.cosigned = map[string][]cosigned{}
+	keys, err := publicKeys(given)
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(keys)) {
+		witness, err := cosign.NewVerifier(keys[name])
+		if err != nil {
+			return err
+		}
+		v.witnesses = append(v.witnesses, witness)
+	}
+	return nil
+}
+
 // run verifies what is there and then that nothing that should be there is missing.
-func (v *verification) run(ctx context.Context, cmd *cobra.Command, source *logSource, file string) ([]audit.Report, error) {
-	reports, err := v.verify(ctx, cmd, source, file)
+func (v *verification) run(ctx context.Context, cmd *cobra.Command, what subject) ([]audit.Report, error) {
+	reports, err := v.verify(ctx, cmd, what)
 	if err != nil {
 		return nil, err
 	}
@@ -116,10 +160,14 @@ func (v *verification) run(ctx context.Context, cmd *cobra.Command, source *logS
 	return reports, nil
 }
 
-func (v *verification) verify(ctx context.Context, cmd *cobra.Command, source *logSource, file string) ([]audit.Report, error) {
+func (v *verification) verify(ctx context.Context, cmd *cobra.Command, what subject) ([]audit.Report, error) {
+	source, file := what.source, what.file
 	switch {
-	case file != "" && (source.direct() || source.socket != ""), source.dataDir != "" && source.database != "", source.direct() && source.socket != "":
+	case file != "" && (source.direct() || source.socket != ""), what.dir != "" && (file != "" || source.direct() || source.socket != ""),
+		source.dataDir != "" && source.database != "", source.direct() && source.socket != "":
 		return nil, v.usage(cmd, "name one thing to verify", "只能指定一个验证对象")
+	case what.dir != "":
+		return v.verifyTiles(cmd, what.dir)
 	case file == "-":
 		return v.verifyExport(ctx, v.in)
 	case file != "":
@@ -150,7 +198,7 @@ func (v *verification) verifyExport(ctx context.Context, r io.Reader) ([]audit.R
 		trust, err := v.trust(log, claimed)
 		refused = errors.Join(refused, err)
 		return trust
-	})
+	}, nil)
 	if refused != nil {
 		return nil, refused // it explains what comes of it
 	}
@@ -196,6 +244,8 @@ func (v *verification) trust(log, claimed string) (audit.Trust, error) {
 	key, given := v.keys[log]
 	if given {
 		trust.PublicKey = key
+	} else if len(v.keys) > 0 {
+		return trust, &audit.TamperError{Log: log, Where: v.t("its public key is not among those given; a server that is new has to be made known with --public-key", "给出的公钥中没有它的公钥；新增的服务器需要用 --public-key 说明")}
 	}
 	for _, r := range v.remembered {
 		if r.log != log {
@@ -208,25 +258,49 @@ func (v *verification) trust(log, claimed string) (audit.Trust, error) {
 		}
 		trust.Remembered = append(trust.Remembered, r.signed)
 	}
-	return trust, nil
+	return trust, v.witnessed(log, trust)
+}
+
+// witnessed notes, for each witness that the person named, the newest checkpoint of the
+// log that it cosigned. There must be one.
+func (v *verification) witnessed(log string, trust audit.Trust) error {
+	for _, w := range v.witnesses {
+		newest := cosigned{Witness: w.Name(), Records: -1}
+		for _, signed := range trust.Remembered {
+			at, err := w.Time(signed)
+			c, openErr := audit.OpenCheckpoint(signed, trust.PublicKey)
+			if err == nil && openErr == nil && (c.Size > newest.Records || c.Size == newest.Records && at.After(newest.At)) {
+				newest.Records, newest.At = c.Size, at
+			}
+		}
+		if newest.Records < 0 {
+			return &problem{
+				message: fmt.Sprintf(v.t("no checkpoint of log %q is cosigned by %s", "没有由 %[2]s 联署的日志 %[1]q 的检查点"), log, w.Name()),
+				next:    v.t("fetch it from the witness and give it with --checkpoint", "请从见证者处获取，并用 --checkpoint 给出"),
+			}
+		}
+		v.cosigned[log] = append(v.cosigned[log], newest)
+	}
+	return nil
 }
 
 // A proven log is a report as it is shown.
 type proven struct {
-	Log         string    `json:"log"`
-	Records     int64     `json:"records"`
-	Root        string    `json:"root"`
-	At          time.Time `json:"at,omitzero"`
-	Checkpoints []int64   `json:"checkpoints"` // sizes of the remembered ones that it contains
-	PublicKey   string    `json:"publicKey"`
-	KeyGiven    bool      `json:"keyGiven"` // the person gave the key; otherwise the log claimed it
+	Log         string     `json:"log"`
+	Records     int64      `json:"records"`
+	Root        string     `json:"root"`
+	At          time.Time  `json:"at,omitzero"`
+	Checkpoints []int64    `json:"checkpoints"` // sizes of the remembered ones that it contains
+	Cosigned    []cosigned `json:"cosigned"`    // what the named witnesses have seen of it
+	PublicKey   string     `json:"publicKey"`
+	KeyGiven    bool       `json:"keyGiven"` // the person gave the key; otherwise the log claimed it
 }
 
 func (v *verification) show(reports []audit.Report) error {
 	all := []proven{}
 	claimed := false
 	for _, r := range reports {
-		p := proven{Log: r.Log, Records: r.Size, Root: base64.StdEncoding.EncodeToString(r.Root[:]), At: r.At, Checkpoints: append([]int64{}, r.Remembered...)}
+		p := proven{Log: r.Log, Records: r.Size, Root: base64.StdEncoding.EncodeToString(r.Root[:]), At: r.At, Checkpoints: append([]int64{}, r.Remembered...), Cosigned: append([]cosigned{}, v.cosigned[r.Log]...)}
 		p.PublicKey, p.KeyGiven = v.keys[r.Log]
 		if !p.KeyGiven {
 			p.PublicKey, claimed = v.claimed[r.Log], true
@@ -242,6 +316,9 @@ func (v *verification) show(reports []audit.Report) error {
 				t.add(v.t("Newest", "最新"), when(p.At))
 			}
 			t.add(v.t("Contains the checkpoints of", "包含检查点，其记录数为"), orDash(strings.Join(numbers(p.Checkpoints), ", ")))
+			for _, c := range p.Cosigned {
+				t.add(v.t("Cosigned by", "联署者")+" "+c.Witness, fmt.Sprintf(v.t("%d records at %s", "%d 条记录，时间 %s"), c.Records, when(c.At)))
+			}
 			t.add(v.t("Public key", "公钥"), p.PublicKey)
 		}
 	}); err != nil {

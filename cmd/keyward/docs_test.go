@@ -42,6 +42,7 @@ func TestDocumentedCommands(t *testing.T) {
 		"docs/keys.md":       "docs-keys.txt",
 		"docs/audit.md":      "docs-audit.txt",
 		"docs/operations.md": "docs-operations.txt",
+		"docs/witness.md":    "docs-witness.txt",
 	} {
 		t.Run(name, func(t *testing.T) {
 			var documented []txtar.File

@@ -26,8 +26,9 @@ func TestMain(m *testing.M) {
 // Beside testscript's commands a script has:
 //
 //	serve ARGS...     start "keyward ARGS..." in the current directory, on a free port if it is
-//	                  "dev", and wait until it listens; of dev, load the variables
-//	unserve           stop it with SIGTERM; it must end with status 0
+//	                  "dev", and wait until it listens; of dev, load the variables. A "witness"
+//	                  may run beside a server
+//	unserve [witness] stop the server, or the witness, with SIGTERM; it must end with status 0
 //	load FILE         load the variables that stand in FILE as NAME=value or export NAME=value
 //	setfrom NAME TEXT set NAME to the first word after TEXT in the last standard output
 //	flip FILE OFFSET  flip a bit of the byte there, counted from the end if negative
@@ -39,7 +40,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("LANG", "C.UTF-8")
-			env.Values[serving{}] = &serving{}
+			env.Values[serverOf("")], env.Values[serverOf("witness")] = &serving{}, &serving{}
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
@@ -48,14 +49,20 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// A serving is the server of a script.
+// A serverOf names what a script serves: "" is its server.
+type serverOf string
+
+// A serving is the server of a script, or its witness.
 type serving struct {
 	cmd *exec.Cmd
 	log chan string // all that it wrote after it listened, when it has ended
 }
 
 func serve(ts *testscript.TestScript, _ bool, args []string) {
-	s := ts.Value(serving{}).(*serving)
+	s := ts.Value(serverOf("")).(*serving)
+	if args[0] == "witness" {
+		s = ts.Value(serverOf("witness")).(*serving)
+	}
 	if s.cmd != nil {
 		ts.Fatalf("serve: one is running; end it with unserve")
 	}
@@ -104,8 +111,8 @@ func serve(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-func unserve(ts *testscript.TestScript, _ bool, _ []string) {
-	s := ts.Value(serving{}).(*serving)
+func unserve(ts *testscript.TestScript, _ bool, args []string) {
+	s := ts.Value(serverOf(strings.Join(args, ""))).(*serving)
 	if s.cmd == nil {
 		ts.Fatalf("unserve: nothing is running")
 	}

@@ -33,6 +33,9 @@ func newOperatorStatusCmd(o *operation) *cobra.Command {
 				t.add(o.t("Node", "节点"), s.Node)
 				t.add(o.t("Audit public key", "审计公钥"), orDash(s.PublicKey))
 				o.addKeys(t, s)
+				for _, w := range s.Witnesses {
+					t.add(o.t("Witness", "见证者")+" "+w.Name, o.witnessStanding(w))
+				}
 				t.add(o.t("Last scrub", "最近一次巡检"), when(s.ScrubbedAt))
 				if s.Findings > 0 {
 					t.add(o.t("Findings", "巡检发现"), fmt.Sprintf(o.t("%d: the database was changed behind keyward's back; run: keyward operator scrub", "%d：数据库被绕过 keyward 修改；请执行：keyward operator scrub"), s.Findings))

@@ -23,6 +23,7 @@ import (
 
 	"github.com/keyward/keyward/internal/config"
 	"github.com/keyward/keyward/internal/custody"
+	"github.com/keyward/keyward/internal/publish"
 	"github.com/keyward/keyward/internal/seal"
 	"github.com/keyward/keyward/internal/server"
 	"github.com/keyward/keyward/internal/server/operator"
@@ -70,6 +71,7 @@ func New(o Options) *App {
 			return a.gauge(func(e *engine) float64 { return float64(e.scrubber.Last().Count()) }, 0)
 		},
 	})
+	a.metrics.Witnesses(a.witnessStatus, o.Now)
 	a.edge = &server.Edge{Logger: o.Logger, Metrics: a.metrics, Now: o.Now, TrustedProxies: o.Config.TrustedProxies}
 	return a
 }
@@ -102,6 +104,9 @@ func (a *App) Run(ctx context.Context) (err error) {
 	// Almost all that requests allocate is garbage at once, and the live heap is small:
 	// collecting less often saves a quarter of the CPU of a request for some megabytes.
 	debug.SetGCPercent(400)
+	if err := publish.Validate(a.witnesses()); err != nil {
+		return err
+	}
 	unlock, err := lockDataDir(a.Config.DataDir)
 	if err != nil {
 		return err

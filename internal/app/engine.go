@@ -22,6 +22,7 @@ import (
 	"github.com/keyward/keyward/internal/job"
 	"github.com/keyward/keyward/internal/key"
 	"github.com/keyward/keyward/internal/material"
+	"github.com/keyward/keyward/internal/publish"
 	"github.com/keyward/keyward/internal/scrub"
 	"github.com/keyward/keyward/internal/seal"
 	"github.com/keyward/keyward/internal/server"
@@ -43,6 +44,7 @@ type engine struct {
 	custody  *custody.Service
 	alibaba  *alibaba.Dialect
 	rest     server.Handler
+	witness  *publish.Publisher
 
 	inFlight sync.WaitGroup // requests that use this engine
 	stops    []func()       // ends the running parts, in order
@@ -78,31 +80,27 @@ func (a *App) startEngine(ctx context.Context, keyring *seal.Keyring, opening cu
 	if err := e.openAnchor(ctx, a); err != nil {
 		return nil, err
 	}
-	e.store = store.New(store.Options{DB: a.db, Log: e.log, Keys: keyring, Anchor: e.anchor, Logger: a.Logger, Changed: e.changed})
-	e.iam, err = iam.New(iam.Options{Store: e.store, Log: e.log, Keyring: keyring, Logger: a.Logger, Now: a.Now, Fresh: e.store.Fresh})
-	if err != nil {
+	if err := e.services(a); err != nil {
 		return nil, err
 	}
-	e.keys = key.New(key.Options{
-		Store: e.store, Aliases: e.store, Tenants: e.iam, Log: e.log, Region: a.Config.Region, Now: a.Now,
-		Fresh: e.store.Fresh, ContextDigest: e.contextDigest,
-	})
-	e.scrubber = scrub.New(scrub.Options{
-		DB: a.db, Store: e.store, Anchor: e.anchor, Logs: e.anchorOptions(a), IAM: e.iam, Keys: e.keys, Log: e.log, Now: a.Now, Logger: a.Logger,
-	})
-	e.custody = custody.New(custody.Options{
-		Store: e.store, Logs: a.db, Log: e.log, Keyring: keyring, Tenants: e.iam, Now: a.Now, Cost: a.Cost, LogBinding: logBinding,
-	})
 	refusals := audit.NewRefusals(e.log)
 	e.dialects(a, refusals)
 	handlers := e.keys.Handlers()
 	maps.Copy(handlers, e.custody.Handlers(a.jobCall))
 	jobs := &job.Runner{Store: e.store, Owner: e.log.Origin(), Handlers: handlers, Now: a.Now, Logger: a.Logger}
+	e.witness, err = publish.New(publish.Options{
+		Reader: a.db, Log: e.log.Origin(), PublicKey: e.identity.PublicKey, Head: e.log.Checkpoint, Dir: a.Config.DataDir,
+		Witnesses: a.witnesses(), Now: a.Now, Logger: a.Logger,
+	})
+	if err != nil {
+		return nil, err
+	}
 
 	// Stopped in the reverse order: what writes records before the log that takes them.
 	e.run(a, "audit checkpoint", func(ctx context.Context) error { return e.keepCheckpoint(ctx, a) })
 	e.run(a, "anchor", func(ctx context.Context) error { return e.keepAnchor(ctx, a) })
 	e.run(a, "audit log", e.log.Run)
+	e.run(a, "witnesses", e.witness.Run)
 	e.run(a, "store", e.store.Run)
 	e.run(a, "access keys", e.iam.Run)
 	e.run(a, "refusals", refusals.Run)
@@ -126,6 +124,26 @@ func (a *App) checkEpoch(ctx context.Context, keyring *seal.Keyring) error {
 			return fault.Changed.New("a new epoch began meanwhile; unseal again")
 		}
 	}
+	return nil
+}
+
+// services builds the domain on the store.
+func (e *engine) services(a *App) (err error) {
+	e.store = store.New(store.Options{DB: a.db, Log: e.log, Keys: e.keyring, Anchor: e.anchor, Logger: a.Logger, Changed: e.changed})
+	e.iam, err = iam.New(iam.Options{Store: e.store, Log: e.log, Keyring: e.keyring, Logger: a.Logger, Now: a.Now, Fresh: e.store.Fresh})
+	if err != nil {
+		return err
+	}
+	e.keys = key.New(key.Options{
+		Store: e.store, Aliases: e.store, Tenants: e.iam, Log: e.log, Region: a.Config.Region, Now: a.Now,
+		Fresh: e.store.Fresh, ContextDigest: e.contextDigest,
+	})
+	e.scrubber = scrub.New(scrub.Options{
+		DB: a.db, Store: e.store, Anchor: e.anchor, Logs: e.anchorOptions(a), IAM: e.iam, Keys: e.keys, Log: e.log, Now: a.Now, Logger: a.Logger,
+	})
+	e.custody = custody.New(custody.Options{
+		Store: e.store, Logs: a.db, Log: e.log, Keyring: e.keyring, Tenants: e.iam, Now: a.Now, Cost: a.Cost, LogBinding: logBinding,
+	})
 	return nil
 }
 
@@ -226,7 +244,7 @@ func (e *engine) createLog(ctx context.Context, a *App, origin string) (audit.Id
 	if err != nil {
 		return audit.Identity{}, material.Bytes{}, err
 	}
-	id := audit.Identity{Origin: origin, PublicKey: public, SealedKey: sealed, CreatedAt: a.Now()}
+	id := audit.Identity{Origin: origin, PublicKey: public, SealedKey: sealed}
 	return id, secret, a.db.CreateLog(ctx, id)
 }
 
@@ -274,6 +292,25 @@ func (e *engine) scrubbed() float64 {
 		return float64(began.Unix())
 	}
 	return 0
+}
+
+// witnesses answers the configured witnesses.
+func (a *App) witnesses() []publish.Witness {
+	var all []publish.Witness
+	for _, w := range a.Config.Witnesses {
+		all = append(all, publish.Witness(w))
+	}
+	return all
+}
+
+// witnessStatus answers how the witnesses stand; nil while the server is sealed.
+func (a *App) witnessStatus() []publish.Status {
+	e, leave := a.enterEngine()
+	defer leave()
+	if e == nil {
+		return nil
+	}
+	return e.witness.Status()
 }
 
 // keepCheckpoint writes the log's head to a file whenever it has grown, once a second

@@ -1,8 +1,10 @@
 package audit
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -18,6 +20,10 @@ type Checkpoint struct {
 	Size   int64
 	Root   tlog.Hash
 }
+
+// maxSize is more records than a log will ever have; beyond it the arithmetic of proofs
+// would overflow.
+const maxSize = 1 << 61
 
 // GenerateKey makes the Ed25519 key pair of the log named origin, in the text forms
 // of golang.org/x/mod/sumdb/note. The private one must be sealed at once.
@@ -42,6 +48,7 @@ func (c Checkpoint) sign(s note.Signer) ([]byte, error) {
 }
 
 // OpenCheckpoint verifies a signed checkpoint with the log's public key and answers it.
+// Signatures of others, such as a witness's, are passed over.
 func OpenCheckpoint(signed []byte, publicKey string) (Checkpoint, error) {
 	v, err := note.NewVerifier(publicKey)
 	if err != nil {
@@ -59,7 +66,7 @@ func OpenCheckpoint(signed []byte, publicKey string) (Checkpoint, error) {
 		return Checkpoint{}, fmt.Errorf("reading checkpoint: want three lines, have %d", len(lines)-1)
 	}
 	c := Checkpoint{Origin: lines[0]}
-	if c.Size, err = strconv.ParseInt(lines[1], 10, 64); err != nil || c.Size < 0 {
+	if c.Size, err = strconv.ParseInt(lines[1], 10, 64); err != nil || c.Size < 0 || c.Size > maxSize {
 		return Checkpoint{}, fmt.Errorf("reading checkpoint: bad size %q", lines[1])
 	}
 	if c.Root, err = tlog.ParseHash(lines[2]); err != nil {
@@ -67,6 +74,19 @@ func OpenCheckpoint(signed []byte, publicKey string) (Checkpoint, error) {
 	}
 	if c.Origin != v.Name() || c.text() != n.Text {
 		return Checkpoint{}, fmt.Errorf("reading checkpoint: it is not a checkpoint of %q", v.Name())
+	}
+	return c, nil
+}
+
+// openHead verifies a checkpoint that the log wrote itself: it is signed by the log and
+// by nobody else, so that not one byte of it can be changed.
+func openHead(signed []byte, publicKey string) (Checkpoint, error) {
+	c, err := OpenCheckpoint(signed, publicKey)
+	if err != nil {
+		return Checkpoint{}, err
+	}
+	if rest, ok := bytes.CutPrefix(signed, []byte(c.text()+"\n")); !ok || bytes.Count(rest, []byte{'\n'}) != 1 {
+		return Checkpoint{}, errors.New("verifying checkpoint: there is more than the log's signature")
 	}
 	return c, nil
 }

@@ -8,7 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
 )
 
 // An export is text: for each log one header line, then its leaves, one a line. It
@@ -56,12 +57,23 @@ func Export(ctx context.Context, r Reader, id Identity, w io.Writer) error {
 	return nil
 }
 
+// A Sink takes what [VerifyExport] reads, to make something of it. Begin is called
+// before a log's records; Leaf for each, with the stored hashes that it creates, both
+// valid until it returns; and End when all of the log is proven, with its signed head.
+// An error ends the verification.
+type Sink interface {
+	Begin(log string) error
+	Leaf(leaf []byte, hashes []tlog.Hash) error
+	End(proven Report, head []byte) error
+}
+
 // VerifyExport verifies every log of an export. trust answers what to believe of a
 // log, given the public key that the export itself names (which proves nothing by
-// itself: whoever forged the export chose it).
-func VerifyExport(r io.Reader, trust func(log, claimedKey string) Trust) ([]Report, error) {
+// itself: whoever forged the export chose it). The sink may be nil.
+func VerifyExport(r io.Reader, trust func(log, claimedKey string) Trust, sink Sink) ([]Report, error) {
 	in := bufio.NewReaderSize(r, 2*maxLeaf)
 	var reports []Report
+	seen := map[string]bool{}
 	for {
 		line, err := exportLine(in)
 		if errors.Is(err, io.EOF) {
@@ -73,7 +85,15 @@ func VerifyExport(r io.Reader, trust func(log, claimedKey string) Trust) ([]Repo
 		if err != nil {
 			return nil, err
 		}
-		report, err := verifySection(in, line, trust)
+		h, err := parseHeader(line)
+		if err != nil {
+			return nil, err
+		}
+		if seen[h.Log] {
+			return nil, &TamperError{Log: h.Log, Where: "the export holds it twice"}
+		}
+		seen[h.Log] = true
+		report, err := h.verify(in, trust(h.Log, h.PublicKey), sink)
 		if err != nil {
 			return nil, err
 		}
@@ -81,28 +101,55 @@ func VerifyExport(r io.Reader, trust func(log, claimedKey string) Trust) ([]Repo
 	}
 }
 
-func verifySection(in *bufio.Reader, header []byte, trust func(log, claimedKey string) Trust) (Report, error) {
+// parseHeader reads a header line. Only the line that Export writes is one: what it
+// does not say cannot be added to it.
+func parseHeader(line []byte) (exportHeader, error) {
 	var h exportHeader
-	if err := json.Unmarshal(header, &h); err != nil || h.Format != exportFormat || h.V != 1 || h.Size < 0 {
-		return Report{}, fmt.Errorf("verifying export: this is not a header of a %s, version 1: the file was cut, joined or is something else", exportFormat)
+	err := json.Unmarshal(line, &h)
+	if err == nil && h.Format == exportFormat && h.V == 1 && h.Size >= 0 {
+		if again, err := json.Marshal(h); err == nil && bytes.Equal(again, line) {
+			return h, nil
+		}
+		return h, &TamperError{Log: h.Log, Where: "its header in the export is not as it was written"}
 	}
-	p, err := newProver(h.Log, trust(h.Log, h.PublicKey))
+	return h, fmt.Errorf("verifying export: this is not a header of a %s, version 1: the file was cut, joined or is something else", exportFormat)
+}
+
+// verify verifies the log that the header begins.
+func (h exportHeader) verify(in *bufio.Reader, trust Trust, sink Sink) (Report, error) {
+	p, err := NewProver(h.Log, trust)
 	if err != nil {
 		return Report{}, err
+	}
+	if err := p.claim(h.PublicKey); err != nil {
+		return Report{}, err
+	}
+	if sink != nil {
+		if err := sink.Begin(h.Log); err != nil {
+			return Report{}, err
+		}
 	}
 	for p.tree.size < h.Size {
 		leaf, err := exportLine(in)
 		if errors.Is(err, io.EOF) {
-			return Report{}, p.tampered("the export ends after %d of %d records", p.tree.size, h.Size)
+			return Report{}, p.Tampered("the export ends after %d of %d records", p.tree.size, h.Size)
 		}
 		if err != nil {
 			return Report{}, err
 		}
-		if _, err := p.leaf(leaf, time.Time{}); err != nil {
+		hashes, err := p.Leaf(leaf)
+		if err == nil && sink != nil {
+			err = sink.Leaf(leaf, hashes)
+		}
+		if err != nil {
 			return Report{}, err
 		}
 	}
-	return p.finish([]byte(h.Checkpoint))
+	report, err := p.Finish([]byte(h.Checkpoint))
+	if err == nil && sink != nil {
+		err = sink.End(report, []byte(h.Checkpoint))
+	}
+	return report, err
 }
 
 // exportLine reads one line, without its end; a last line without an end is an error.

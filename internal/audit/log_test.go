@@ -444,7 +444,7 @@ func TestExportVerifiesOffline(t *testing.T) {
 		t.Fatal(err)
 	}
 	trust := func(string, string) audit.Trust { return audit.Trust{PublicKey: key} }
-	reports, err := audit.VerifyExport(bytes.NewReader(out.Bytes()), trust)
+	reports, err := audit.VerifyExport(bytes.NewReader(out.Bytes()), trust, nil)
 	if err != nil || len(reports) != 1 || reports[0].Size != 25 {
 		t.Fatalf("have %+v, %v", reports, err)
 	}
@@ -458,7 +458,7 @@ func TestExportVerifiesOffline(t *testing.T) {
 		"empty":        "",
 		"appended":     out.String() + "more\n",
 	} {
-		if _, err := audit.VerifyExport(strings.NewReader(bad), trust); err == nil {
+		if _, err := audit.VerifyExport(strings.NewReader(bad), trust, nil); err == nil {
 			t.Errorf("%s: not found", name)
 		}
 	}
@@ -467,7 +467,7 @@ func TestExportVerifiesOffline(t *testing.T) {
 func FuzzVerifyExport(f *testing.F) {
 	f.Add([]byte(`{"format":"keyward-audit-export","v":1,"log":"l","publicKey":"","size":1,"checkpoint":""}` + "\n{}\n"))
 	f.Fuzz(func(_ *testing.T, in []byte) {
-		_, _ = audit.VerifyExport(bytes.NewReader(in), func(_, claimed string) audit.Trust { return audit.Trust{PublicKey: claimed} })
+		_, _ = audit.VerifyExport(bytes.NewReader(in), func(_, claimed string) audit.Trust { return audit.Trust{PublicKey: claimed} }, nil)
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -40,6 +41,19 @@ func Prove(ctx context.Context, r Reader, log string, seq int64) ([]byte, error)
 	return []byte(b.String()), nil
 }
 
+// ProveConsistency proves that the log's tree of the given size continues that of old
+// records, as RFC 6962 defines it. Of an empty tree there is nothing to prove.
+func ProveConsistency(ctx context.Context, r Reader, log string, old, size int64) (tlog.TreeProof, error) {
+	if old == 0 {
+		return nil, nil
+	}
+	proof, err := tlog.ProveTree(size, old, storedHashes{ctx, r, log})
+	if err != nil {
+		return nil, fmt.Errorf("proving that audit log %q continues its first %d records: %w", log, old, err)
+	}
+	return proof, nil
+}
+
 // Leaf answers the bytes of one record.
 func Leaf(ctx context.Context, r Reader, log string, seq int64) ([]byte, error) {
 	var leaf []byte
@@ -63,6 +77,19 @@ func Leaf(ctx context.Context, r Reader, log string, seq int64) ([]byte, error) 
 	return leaf, nil
 }
 
+// Began answers when the first record of a log was written; zero for an empty log.
+func Began(ctx context.Context, r Reader, log string) (time.Time, error) {
+	leaf, err := Leaf(ctx, r, log, 0)
+	if fault.Is(err, fault.ResourceNotFound) {
+		return time.Time{}, nil
+	}
+	if err != nil {
+		return time.Time{}, err
+	}
+	first, err := ParseEntry(leaf)
+	return first.Time, err
+}
+
 // VerifyProof checks a proof with the log's public key and answers the proven record
 // and the head that contains it.
 func VerifyProof(proof []byte, publicKey string) (Entry, Checkpoint, error) {
@@ -77,7 +104,7 @@ func VerifyProof(proof []byte, publicKey string) (Entry, Checkpoint, error) {
 	extra, isExtra := strings.CutPrefix(lines[1], "extra ")
 	index, isIndex := strings.CutPrefix(lines[2], "index ")
 	leaf, err := base64.StdEncoding.Strict().DecodeString(extra)
-	if !isExtra || !isIndex || err != nil {
+	if !isExtra || !isIndex || err != nil || base64.StdEncoding.EncodeToString(leaf) != extra { // decoding passes over line ends
 		return bad("its extra or index line is malformed")
 	}
 	seq, err := strconv.ParseInt(index, 10, 64)

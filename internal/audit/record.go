@@ -32,9 +32,9 @@ import (
 
 const (
 	formatVersion = 1
-	maxLeaf       = 64 << 10 // bytes of one leaf, the limit of c2sp.org/tlog-tiles
-	maxValue      = 256      // bytes of a parameter, and of what else callers may choose
-	maxResource   = 1024     // bytes of a resource name, which may hold a caller's text
+	maxLeaf       = 1<<16 - 1 // bytes of one leaf, the limit of c2sp.org/tlog-tiles
+	maxValue      = 256       // bytes of a parameter, and of what else callers may choose
+	maxResource   = 1024      // bytes of a resource name, which may hold a caller's text
 	maxParams     = 16
 )
 

@@ -19,15 +19,15 @@ func Replay(ctx context.Context, r Reader, from Checkpoint, publicKey string, yi
 	if err != nil {
 		return Checkpoint{}, err
 	}
-	p := &prover{log: from.Origin, key: publicKey}
+	p := &Prover{log: from.Origin, key: publicKey}
 	if head.Size < from.Size {
-		return Checkpoint{}, p.tampered("rollback suspected: it had %d records and holds %d", from.Size, head.Size)
+		return Checkpoint{}, p.Tampered("rollback suspected: it had %d records and holds %d", from.Size, head.Size)
 	}
 	if p.tree, err = loadFrontier(from.Size, storedHashes{ctx, r, from.Origin}); err != nil {
 		return Checkpoint{}, err
 	}
 	if from.Size > 0 && p.tree.root() != from.Root {
-		return Checkpoint{}, p.tampered("rollback suspected: its first %d records are not those that were seen", from.Size)
+		return Checkpoint{}, p.Tampered("rollback suspected: its first %d records are not those that were seen", from.Size)
 	}
 	err = r.Batches(ctx, from.Origin, from.Size, func(b Batch) error {
 		switch {
@@ -36,7 +36,7 @@ func Replay(ctx context.Context, r Reader, from Checkpoint, publicKey string, yi
 		case b.First >= head.Size:
 			return errEnough // written since
 		case b.First != p.tree.size:
-			return p.tampered("records %d to %d are missing or out of order", p.tree.size, b.First-1)
+			return p.Tampered("records %d to %d are missing or out of order", p.tree.size, b.First-1)
 		}
 		if err := p.batch(b); err != nil {
 			return err
@@ -47,9 +47,9 @@ func Replay(ctx context.Context, r Reader, from Checkpoint, publicKey string, yi
 		return Checkpoint{}, err
 	}
 	if p.tree.size != head.Size {
-		return Checkpoint{}, p.tampered("it holds %d records, its head says %d", p.tree.size, head.Size)
+		return Checkpoint{}, p.Tampered("it holds %d records, its head says %d", p.tree.size, head.Size)
 	}
-	report, err := p.finish(head.Checkpoint)
+	report, err := p.Finish(head.Checkpoint)
 	return Checkpoint{Origin: from.Origin, Size: report.Size, Root: report.Root}, err
 }
 

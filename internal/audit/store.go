@@ -35,7 +35,6 @@ type Identity struct {
 	Origin    string
 	PublicKey string // golang.org/x/mod/sumdb/note verifier key
 	SealedKey []byte // the signer key, sealed under the keyring's audit label
-	CreatedAt time.Time
 }
 
 // A Reader reads logs back. Its methods may be called concurrently.

@@ -43,8 +43,11 @@ func VerifyStore(ctx context.Context, r Reader, log string, trust Trust) (Report
 	if err != nil {
 		return Report{}, err
 	}
-	p, err := newProver(log, trust)
+	p, err := NewProver(log, trust)
 	if err != nil {
+		return Report{}, err
+	}
+	if err := p.identity(ctx, r); err != nil {
 		return Report{}, err
 	}
 	var at time.Time
@@ -55,17 +58,17 @@ func VerifyStore(ctx context.Context, r Reader, log string, trust Trust) (Report
 			return errEnough
 		}
 		if b.First != p.tree.size {
-			return p.tampered("records %d to %d are missing or out of order", p.tree.size, b.First-1)
+			return p.Tampered("records %d to %d are missing or out of order", p.tree.size, b.First-1)
 		}
 		if b.At.Before(at) {
-			return p.tampered("the batch at record %d is dated before its predecessor", b.First)
+			return p.Tampered("the batch at record %d is dated before its predecessor", b.First)
 		}
 		at = b.At
 		if err := p.batch(b); err != nil {
 			return err
 		}
 		if p.tree.size-b.First != b.Count {
-			return p.tampered("the batch at record %d holds %d records and claims %d", b.First, p.tree.size-b.First, b.Count)
+			return p.Tampered("the batch at record %d holds %d records and claims %d", b.First, p.tree.size-b.First, b.Count)
 		}
 		return nil
 	})
@@ -78,22 +81,45 @@ func VerifyStore(ctx context.Context, r Reader, log string, trust Trust) (Report
 			return Report{}, err
 		}
 		if now.Size <= head.Size {
-			return Report{}, p.tampered("it holds records beyond its head")
+			return Report{}, p.Tampered("it holds records beyond its head")
 		}
 	}
 	if head.Size != p.tree.size {
-		return Report{}, p.tampered("it holds %d records, its head says %d", p.tree.size, head.Size)
+		return Report{}, p.Tampered("it holds %d records, its head says %d", p.tree.size, head.Size)
 	}
 	if head.Size > 0 && !head.At.Equal(at) {
-		return Report{}, p.tampered("its head and its last batch differ in time")
+		return Report{}, p.Tampered("its head and its last batch differ in time")
 	}
-	report, err := p.finish(head.Checkpoint)
+	report, err := p.Finish(head.Checkpoint)
 	report.At = at
 	return report, err
 }
 
-// A prover recomputes a log's tree leaf by leaf.
-type prover struct {
+// identity compares the key that the store names with the one that is trusted.
+func (p *Prover) identity(ctx context.Context, r Reader) error {
+	logs, err := r.Logs(ctx)
+	if err != nil {
+		return err
+	}
+	for _, id := range logs {
+		if id.Origin == p.log {
+			return p.claim(id.PublicKey)
+		}
+	}
+	return nil // an unknown log is empty
+}
+
+// claim compares the key that a log names as its own with the one that is trusted.
+func (p *Prover) claim(publicKey string) error {
+	if publicKey != p.key {
+		return p.Tampered("it names another public key than the one that is trusted")
+	}
+	return nil
+}
+
+// A Prover recomputes a log's tree leaf by leaf and holds it against what is trusted. It
+// is what every verification has in common, whatever form the log is kept in.
+type Prover struct {
 	log        string
 	key        string
 	tree       frontier
@@ -102,39 +128,49 @@ type prover struct {
 	scratch    []tlog.Hash
 }
 
-func newProver(log string, trust Trust) (*prover, error) {
-	p := &prover{log: log, key: trust.PublicKey, remembered: map[int64]tlog.Hash{}}
+// NewProver begins the verification of one log. It fails when the remembered
+// checkpoints contradict each other.
+func NewProver(log string, trust Trust) (*Prover, error) {
+	p := &Prover{log: log, key: trust.PublicKey, remembered: map[int64]tlog.Hash{}}
 	for _, signed := range trust.Remembered {
 		c, err := OpenCheckpoint(signed, trust.PublicKey)
 		if err != nil {
 			continue // another log's, or another key's: it says nothing about this log
 		}
 		if root, twice := p.remembered[c.Size]; twice && root != c.Root {
-			return nil, p.tampered("two signed checkpoints of %d records disagree", c.Size)
+			return nil, p.Tampered("two signed checkpoints of %d records disagree", c.Size)
 		}
 		p.remembered[c.Size] = c.Root
 	}
 	return p, nil
 }
 
-func (p *prover) tampered(format string, args ...any) error {
+// Tampered answers the error that says where the log fails.
+func (p *Prover) Tampered(format string, args ...any) error {
 	return &TamperError{Log: p.log, Where: fmt.Sprintf(format, args...)}
 }
 
-// leaf adds the next leaf and answers the stored hashes that it creates. A leaf that
-// was read from a batch has the batch's time.
-func (p *prover) leaf(leaf []byte, at time.Time) ([]tlog.Hash, error) {
+// Size answers how many leaves were added.
+func (p *Prover) Size() int64 { return p.tree.size }
+
+// Leaf adds the next leaf and answers the stored hashes that it creates, in tlog's
+// order; they are valid until the next call. It fails if the leaf is another log's or
+// another place's.
+func (p *Prover) Leaf(leaf []byte) ([]tlog.Hash, error) { return p.leaf(leaf, time.Time{}) }
+
+// leaf does what Leaf does. A leaf that was read from a batch has the batch's time.
+func (p *Prover) leaf(leaf []byte, at time.Time) ([]tlog.Hash, error) {
 	want := appendPlace(nil, p.log, p.tree.size)
 	if !at.IsZero() {
 		want = appendTime(want, at)
 	}
 	if !bytes.HasPrefix(leaf, want) {
-		return nil, p.tampered("record %d is not the one that belongs there", p.tree.size)
+		return nil, p.Tampered("record %d is not the one that belongs there", p.tree.size)
 	}
 	p.scratch = p.tree.add(leaf, p.scratch[:0])
 	if root, ok := p.remembered[p.tree.size]; ok {
 		if root != p.tree.root() {
-			return nil, p.tampered("its first %d records are not those of a remembered checkpoint", p.tree.size)
+			return nil, p.Tampered("its first %d records are not those of a remembered checkpoint", p.tree.size)
 		}
 		p.contained = append(p.contained, p.tree.size)
 		delete(p.remembered, p.tree.size)
@@ -143,12 +179,12 @@ func (p *prover) leaf(leaf []byte, at time.Time) ([]tlog.Hash, error) {
 }
 
 // batch adds a batch's leaves and compares the hashes stored with them.
-func (p *prover) batch(b Batch) error {
+func (p *Prover) batch(b Batch) error {
 	rest := b.Hashes
 	for leaf := range bytes.Lines(b.Leaves) {
 		seq := p.tree.size
 		if !bytes.HasSuffix(leaf, []byte{'\n'}) {
-			return p.tampered("record %d is cut off", seq)
+			return p.Tampered("record %d is cut off", seq)
 		}
 		hashes, err := p.leaf(leaf[:len(leaf)-1], b.At)
 		if err != nil {
@@ -156,35 +192,36 @@ func (p *prover) batch(b Batch) error {
 		}
 		for _, h := range hashes {
 			if len(rest) < tlog.HashSize || !bytes.Equal(rest[:tlog.HashSize], h[:]) {
-				return p.tampered("record %d does not have the hash stored with it", seq)
+				return p.Tampered("record %d does not have the hash stored with it", seq)
 			}
 			rest = rest[tlog.HashSize:]
 		}
 	}
 	if len(rest) > 0 {
-		return p.tampered("the batch at record %d stores too many hashes", b.First)
+		return p.Tampered("the batch at record %d stores too many hashes", b.First)
 	}
 	return nil
 }
 
-// finish compares the recomputed tree with the signed head.
-func (p *prover) finish(head []byte) (Report, error) {
+// Finish compares the recomputed tree with the signed head and with every remembered
+// checkpoint, and answers what is proven.
+func (p *Prover) Finish(head []byte) (Report, error) {
 	for size, root := range p.remembered {
 		if size == 0 && root == new(frontier).root() {
 			continue
 		}
-		return Report{}, p.tampered("it was cut: a remembered checkpoint has %d records, it holds %d", size, p.tree.size)
+		return Report{}, p.Tampered("it was cut: a remembered checkpoint has %d records, it holds %d", size, p.tree.size)
 	}
 	report := Report{Log: p.log, Size: p.tree.size, Root: p.tree.root(), Remembered: p.contained}
 	if p.tree.size == 0 && len(head) == 0 {
 		return report, nil
 	}
-	c, err := OpenCheckpoint(head, p.key)
+	c, err := openHead(head, p.key)
 	if err != nil {
-		return Report{}, p.tampered("its head is not signed by its key: %v", err)
+		return Report{}, p.Tampered("its head is not signed by its key: %v", err)
 	}
 	if c.Origin != p.log || c.Size != p.tree.size || c.Root != report.Root {
-		return Report{}, p.tampered("its records are not those that its head signs")
+		return Report{}, p.Tampered("its records are not those that its head signs")
 	}
 	return report, nil
 }

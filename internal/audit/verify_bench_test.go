@@ -15,6 +15,7 @@ type one struct {
 	batches []Batch
 }
 
+func (o *one) Logs(context.Context) ([]Identity, error)   { return nil, nil }
 func (o *one) Head(context.Context, string) (Head, error) { return o.head, nil }
 func (o *one) Batches(_ context.Context, _ string, _ int64, yield func(Batch) error) error {
 	for _, b := range o.batches {

@@ -34,6 +34,7 @@ type Config struct {
 	Seal           Seal           `toml:"seal"`
 	Limits         Limits         `toml:"limits"`
 	Log            Log            `toml:"log"`
+	Witnesses      []Witness      `toml:"witness"` // that cosign the audit log
 }
 
 // TLS is how the API is encrypted. Without a certificate it is plain HTTP, which is
@@ -61,6 +62,13 @@ type Limits struct {
 type Log struct {
 	Format string `toml:"format"` // "json" (default) or "text"
 	Level  string `toml:"level"`  // "info" (default), "debug", "warn" or "error"
+}
+
+// A Witness is another machine that cosigns the checkpoints of this server's audit log.
+type Witness struct {
+	URL   string         `toml:"url"`   // https, or http if allow has its address
+	Key   string         `toml:"key"`   // that its cosignatures are verified with
+	Allow []netip.Prefix `toml:"allow"` // networks that the URL may lead to although they are not public
 }
 
 // A Database is a database URL. It may hold a password, so it formats without one.

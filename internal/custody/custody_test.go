@@ -59,7 +59,7 @@ func newWorld(t *testing.T, url string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(db.CreateLog(ctx, audit.Identity{Origin: "keyward.test/other", PublicKey: public, SealedKey: sealed, CreatedAt: start}), db.Close()); err != nil {
+	if err := errors.Join(db.CreateLog(ctx, audit.Identity{Origin: "keyward.test/other", PublicKey: public, SealedKey: sealed}), db.Close()); err != nil {
 		t.Fatal(err)
 	}
 	w.node = storetest.Start(t, storetest.Options{URL: url, Origin: origin, Keys: w.keyring, Now: time.Now, Changed: func(string, string) {}})

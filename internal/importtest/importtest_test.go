@@ -104,8 +104,14 @@ var allowed = map[string][]string{
 	"internal/anchor":   {"internal/audit"},
 	"internal/store":    slices.Concat(domains, leaves, []string{"internal/seal", "internal/custody", "internal/anchor", "internal/journal", "internal/replay"}),
 	"internal/scrub":    slices.Concat(domains, leaves, []string{"internal/store", "internal/anchor"}),
-	"internal/server":   slices.Concat(domains, leaves, []string{"internal/server", "internal/authn", "internal/custody", "internal/seal", "api"}),
+	"internal/server":   slices.Concat(domains, leaves, []string{"internal/server", "internal/authn", "internal/custody", "internal/publish", "internal/seal", "api"}),
 	"internal/agefile":  {},
+	"internal/cosign":   {},
+	"internal/durable":  {},
+	"internal/egress":   {},
+	"internal/witness":  {"internal/cosign", "internal/durable"},
+	"internal/publish":  {"internal/audit", "internal/cosign", "internal/durable", "internal/egress", "internal/witness"},
+	"internal/tiles":    {"internal/audit", "internal/durable"},
 }
 
 func TestImportsPointDown(t *testing.T) {
@@ -137,10 +143,10 @@ func TestWhoMayImportWhat(t *testing.T) {
 					t.Errorf("%s imports %s, which belongs to %v", f.path, i, where)
 				}
 			}
-			only(i == "net/http" || strings.HasPrefix(i, "net/http/"), "internal/server", "internal/app", "client", "cmd", "internal/bench")
+			only(i == "net/http" || strings.HasPrefix(i, "net/http/"), "internal/server", "internal/app", "internal/egress", "internal/witness", "internal/publish", "client", "cmd", "internal/bench")
 			only(i == "database/sql" || strings.HasPrefix(i, "github.com/jackc/pgx") || strings.HasPrefix(i, "modernc.org/"), "internal/store")
 			only(slices.Contains(ciphers, i) || strings.HasPrefix(i, "github.com/emmansun/gmsm") || strings.HasPrefix(i, "golang.org/x/crypto") || strings.HasPrefix(i, "github.com/decred"),
-				"internal/material", "internal/seal", "internal/authn", "client", "internal/bench", "cmd/keyward")
+				"internal/material", "internal/seal", "internal/authn", "internal/cosign", "client", "internal/bench", "cmd/keyward")
 			only(strings.HasPrefix(i, "filippo.io/age"), "internal/agefile", "cmd/keyward")
 			only(i == "github.com/spf13/cobra" || strings.HasPrefix(i, "github.com/spf13/pflag"), "cmd")
 			only(strings.HasPrefix(i, "github.com/prometheus"), "internal/server")

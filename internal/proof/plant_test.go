@@ -156,7 +156,7 @@ func (p *plant) identity(ctx context.Context) (audit.Identity, string, error) {
 	if err != nil {
 		return audit.Identity{}, "", err
 	}
-	id := audit.Identity{Origin: plantLog, PublicKey: public, SealedKey: sealed, CreatedAt: p.now}
+	id := audit.Identity{Origin: plantLog, PublicKey: public, SealedKey: sealed}
 	return id, private, p.db.CreateLog(ctx, id)
 }
 

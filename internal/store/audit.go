@@ -13,11 +13,12 @@ import (
 	"github.com/keyward/keyward/internal/audit"
 )
 
-// CreateLog implements audit.Store.
+// CreateLog implements audit.Store. The column created_at is of the first schema;
+// nothing proved it, so nothing reads it: the first record tells when a log began.
 func (db *DB) CreateLog(ctx context.Context, id audit.Identity) error {
 	_, err := db.write.ExecContext(ctx,
-		`INSERT INTO audit_log (origin, public_key, sealed_key, created_at, size, at, checkpoint) VALUES ($1, $2, $3, $4, 0, 0, $5)`,
-		id.Origin, id.PublicKey, id.SealedKey, micros(id.CreatedAt), []byte{})
+		`INSERT INTO audit_log (origin, public_key, sealed_key, created_at, size, at, checkpoint) VALUES ($1, $2, $3, 0, 0, 0, $4)`,
+		id.Origin, id.PublicKey, id.SealedKey, []byte{})
 	if err != nil {
 		return fmt.Errorf("creating audit log %q: %w", id.Origin, err)
 	}
@@ -26,7 +27,7 @@ func (db *DB) CreateLog(ctx context.Context, id audit.Identity) error {
 
 // Logs implements audit.Reader.
 func (db *DB) Logs(ctx context.Context) ([]audit.Identity, error) {
-	rows, err := db.read.QueryContext(ctx, `SELECT origin, public_key, sealed_key, created_at FROM audit_log ORDER BY origin`)
+	rows, err := db.read.QueryContext(ctx, `SELECT origin, public_key, sealed_key FROM audit_log ORDER BY origin`)
 	if err != nil {
 		return nil, fmt.Errorf("reading audit logs: %w", err)
 	}
@@ -34,11 +35,9 @@ func (db *DB) Logs(ctx context.Context) ([]audit.Identity, error) {
 	var out []audit.Identity
 	for rows.Next() {
 		var id audit.Identity
-		var at int64
-		if err := rows.Scan(&id.Origin, &id.PublicKey, &id.SealedKey, &at); err != nil {
+		if err := rows.Scan(&id.Origin, &id.PublicKey, &id.SealedKey); err != nil {
 			return nil, fmt.Errorf("reading audit logs: %w", err)
 		}
-		id.CreatedAt = fromMicros(at)
 		out = append(out, id)
 	}
 	return out, rows.Err()

@@ -24,6 +24,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 
 	_ "modernc.org/sqlite" // the "sqlite" driver
 
@@ -42,6 +43,7 @@ type DB struct {
 	anchor  *anchor.Anchor       // what rows must be, while there is a Store
 	tail    *tail                // SQLite only
 	unlock  func()               // gives up an embedded database; nil if it was not taken
+	closed  atomic.Bool
 }
 
 // A dialect is what differs between the two databases beside the DDL.
@@ -115,6 +117,9 @@ func OpenReadOnly(ctx context.Context, url string) (*DB, error) {
 // Close moves the tail of the audit log into the tables, if it can, and closes all
 // connections.
 func (db *DB) Close() error {
+	if !db.closed.CompareAndSwap(false, true) {
+		return nil
+	}
 	var errs []error
 	if db.tail != nil && db.tail.journal != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), unlockPatience)

@@ -25,6 +25,7 @@ import (
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/iam"
 	"github.com/keyward/keyward/internal/material"
+	"github.com/keyward/keyward/internal/publish"
 	"github.com/keyward/keyward/internal/seal"
 	"github.com/keyward/keyward/internal/server"
 	"github.com/keyward/keyward/internal/server/wire"
@@ -99,6 +100,7 @@ type Status struct {
 	Rewrapping  bool              // something is yet to be wrapped under the newest epoch
 	ScrubbedAt  time.Time         // when the newest scrub began; zero while sealed and soon after
 	Findings    int64             // of that scrub
+	Witnesses   []publish.Status  // of the log; nil while sealed
 }
 
 // New makes the API's handler. It reads the logs' identities and heads from reader.

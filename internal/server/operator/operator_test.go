@@ -226,7 +226,7 @@ func TestLifeOfAServer(t *testing.T) {
 	}
 	want := api.OperatorStatus{
 		Initialized: true, Version: "v1", Envelopes: 2, Node: "node", AuditCheckpoint: string(w.node.Log.Checkpoint()), PublicKey: "key",
-		RecoveryTested: true, Epoch: 2, Rewrapping: true,
+		RecoveryTested: true, Epoch: 2, Rewrapping: true, Witnesses: []api.WitnessStatus{},
 		RootEnvelopes: []api.RootEnvelope{
 			{Name: "daily", Kind: "passphrase", CreatedAt: created}, {Name: "rescue", Kind: "passphrase", Recovery: true, CreatedAt: created, TestedAt: &created},
 		},
@@ -339,7 +339,7 @@ func TestAuditLogIsShownWhole(t *testing.T) {
 	}
 	reports := must(audit.VerifyExport(strings.NewReader(export.String()), func(_, claimed string) audit.Trust {
 		return audit.Trust{PublicKey: logs[0].PublicKey}
-	}))(t)
+	}, nil))(t)
 	if len(reports) != 1 {
 		t.Errorf("the export has %d logs", len(reports))
 	}

@@ -35,7 +35,10 @@ func (h handler) status(q request) (any, error) {
 		Initialized: s.Initialized, Sealed: s.Sealed, Version: s.Version, Envelopes: len(s.Envelopes), Node: s.Node,
 		AuditCheckpoint: string(s.Checkpoint), PublicKey: s.PublicKey,
 		RootEnvelopes: make([]api.RootEnvelope, len(s.Envelopes)), Epoch: int(s.Epoch), Rewrapping: s.Rewrapping,
-		ScrubbedAt: s.ScrubbedAt, Findings: s.Findings,
+		ScrubbedAt: s.ScrubbedAt, Findings: s.Findings, Witnesses: make([]api.WitnessStatus, len(s.Witnesses)),
+	}
+	for i, w := range s.Witnesses {
+		out.Witnesses[i] = api.WitnessStatus{Name: w.Witness, URL: w.URL, Size: w.Size, CosignedAt: w.At, Conflict: w.Conflict, Problem: w.Problem}
 	}
 	tested := map[string]time.Time{}
 	for _, t := range s.Tests {

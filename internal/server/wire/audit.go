@@ -19,8 +19,12 @@ func AuditLogs(ctx context.Context, r audit.Reader) (api.AuditLogList, error) {
 		if err != nil {
 			return api.AuditLogList{}, err
 		}
+		began, err := audit.Began(ctx, r, id.Origin)
+		if err != nil {
+			return api.AuditLogList{}, err
+		}
 		logs[i] = api.AuditLog{
-			Origin: id.Origin, PublicKey: id.PublicKey, CreatedAt: id.CreatedAt, Size: head.Size, Checkpoint: string(head.Checkpoint),
+			Origin: id.Origin, PublicKey: id.PublicKey, CreatedAt: began, Size: head.Size, Checkpoint: string(head.Checkpoint),
 		}
 	}
 	return api.AuditLogList{Logs: logs}, nil

@@ -65,7 +65,7 @@ func Start(t testing.TB, o Options) Node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	id := audit.Identity{Origin: o.Origin, PublicKey: public, SealedKey: []byte("not needed here"), CreatedAt: o.Now()}
+	id := audit.Identity{Origin: o.Origin, PublicKey: public, SealedKey: []byte("not needed here")}
 	if err := db.CreateLog(t.Context(), id); err != nil {
 		t.Fatal(err)
 	}

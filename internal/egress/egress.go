@@ -1,0 +1,202 @@
+// Package egress reaches out to addresses that somebody configured, without letting
+// them lead to where they must not: the machine itself, the private network around it,
+// a cloud's metadata service.
+//
+// A [Guard] looks at the address that is about to be dialled, after the name has been
+// resolved, so a name that answers differently the second time gains nothing. What is
+// not a plain public address is refused unless the operator allowed its network.
+// Requests follow no redirect, use no proxy from the environment, carry no credential,
+// and are bounded in time and size.
+package egress
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+const (
+	patience = 10 * time.Second // for one request, from the name to the last byte
+	maxBody  = 1 << 20          // bytes of an answer
+)
+
+// ErrRefused is wrapped by the error of an address that may not be reached.
+var ErrRefused = errors.New("refused by the guard of outgoing connections")
+
+// special are the networks that are not plainly public: of the machine, of its site, of
+// the provider, or ways to write one of these as something else (RFC 6890 and others).
+var special = prefixes(
+	"0.0.0.0/8",       // this network
+	"10.0.0.0/8",      // private
+	"100.64.0.0/10",   // carrier-grade NAT; Alibaba Cloud's metadata is 100.100.100.200
+	"127.0.0.0/8",     // loopback
+	"169.254.0.0/16",  // link-local; the metadata of AWS, Tencent Cloud and others
+	"172.16.0.0/12",   // private
+	"192.0.0.0/24",    // IETF protocols
+	"192.0.2.0/24",    // documentation
+	"192.88.99.0/24",  // 6to4 relays
+	"192.168.0.0/16",  // private
+	"198.18.0.0/15",   // benchmarks
+	"198.51.100.0/24", // documentation
+	"203.0.113.0/24",  // documentation
+	"224.0.0.0/4",     // multicast
+	"240.0.0.0/4",     // reserved, broadcast
+	"::/96",           // unspecified, loopback, IPv4-compatible
+	"64:ff9b::/96",    // NAT64
+	"64:ff9b:1::/48",  // NAT64 of the site
+	"100::/64",        // discard
+	"2001::/23",       // IETF protocols, among them Teredo
+	"2001:db8::/32",   // documentation
+	"2002::/16",       // 6to4
+	"3fff::/20",       // documentation
+	"5f00::/16",       // segment routing
+	"fc00::/7",        // unique local
+	"fe80::/10",       // link-local
+	"fec0::/10",       // site-local, as it was once
+	"ff00::/8",        // multicast
+)
+
+func prefixes(texts ...string) []netip.Prefix {
+	out := make([]netip.Prefix, len(texts))
+	for i, text := range texts {
+		out[i] = netip.MustParsePrefix(text)
+	}
+	return out
+}
+
+// A Guard says what may be reached. The zero Guard allows public addresses at any port.
+type Guard struct {
+	Allow []netip.Prefix // networks that may be reached although they are not public
+	Ports []uint16       // that may be reached; none means all
+	// Plain is set for a scheme without encryption. Then only what Allow names is reached.
+	Plain bool
+	// Own answers the addresses of this machine, which are reached only if Allow names
+	// them; nil means what the network interfaces have.
+	Own func() ([]net.Addr, error)
+}
+
+// Check answers nil if the address may be reached, or an error that wraps [ErrRefused].
+func (g Guard) Check(to netip.AddrPort) error {
+	ip := to.Addr().Unmap() // an IPv4 address in IPv6's clothes is that IPv4 address
+	refuse := func(why string) error {
+		return fmt.Errorf("connecting to %s: %s: %w; an operator may allow its network by name", to, why, ErrRefused)
+	}
+	if len(g.Ports) > 0 && !slices.Contains(g.Ports, to.Port()) {
+		return refuse("another port was named")
+	}
+	if ip.Zone() != "" {
+		return refuse("it is not a public address")
+	}
+	contains := func(p netip.Prefix) bool { return p.Contains(ip) }
+	if slices.ContainsFunc(g.Allow, contains) {
+		return nil
+	}
+	if g.Plain {
+		return refuse("without https only allowed networks are reached")
+	}
+	if !ip.IsGlobalUnicast() || slices.ContainsFunc(special, contains) {
+		return refuse("it is not a public address")
+	}
+	interfaces := g.Own
+	if interfaces == nil {
+		interfaces = net.InterfaceAddrs
+	}
+	own, err := interfaces()
+	if err != nil {
+		return fmt.Errorf("connecting to %s: looking for this machine's own addresses: %w", to, err)
+	}
+	for _, a := range own {
+		if p, err := netip.ParsePrefix(a.String()); err == nil && p.Addr().Unmap() == ip {
+			return refuse("it is this machine")
+		}
+	}
+	return nil
+}
+
+// control is called for each connection, when its address is known and before it is made.
+func (g Guard) control(_, address string, _ syscall.RawConn) error {
+	to, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return fmt.Errorf("connecting to %q: it is not an IP address: %w", address, ErrRefused)
+	}
+	return g.Check(to)
+}
+
+// A Client sends requests to one configured URL and what lies below it. It may be used
+// concurrently.
+type Client struct {
+	base *url.URL
+	http *http.Client
+}
+
+// NewClient makes a client of a URL: https, or http if all its addresses are in allow.
+// The URL names a host and perhaps a path; it holds no user, query or fragment.
+func NewClient(base string, allow []netip.Prefix) (*Client, error) {
+	u, err := url.Parse(base)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("reading URL: %w", err)
+	case u.Scheme != "https" && u.Scheme != "http", u.Hostname() == "", u.Opaque != "":
+		return nil, fmt.Errorf("reading URL %q: use https://host/path", u.Redacted())
+	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
+		return nil, fmt.Errorf("reading URL %q: it may hold no user, query or fragment", u.Redacted())
+	case u.Scheme == "http" && len(allow) == 0:
+		return nil, fmt.Errorf("reading URL %q: use https; http needs the network to be allowed", base)
+	}
+	port := map[string]uint64{"https": 443, "http": 80}[u.Scheme]
+	if text := u.Port(); text != "" {
+		if port, err = strconv.ParseUint(text, 10, 16); err != nil || port == 0 {
+			return nil, fmt.Errorf("reading URL %q: bad port", base)
+		}
+	}
+	guard := Guard{Allow: allow, Ports: []uint16{uint16(port)}, Plain: u.Scheme == "http"}
+	dialer := &net.Dialer{Timeout: patience, Control: guard.control}
+	return &Client{u, &http.Client{
+		Timeout:       patience,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Transport: &http.Transport{
+			DialContext: dialer.DialContext, ForceAttemptHTTP2: true, TLSHandshakeTimeout: patience,
+			MaxIdleConns: 2, IdleConnTimeout: time.Minute, MaxResponseHeaderBytes: 64 << 10,
+		},
+	}}, nil
+}
+
+// An Answer is what came back.
+type Answer struct {
+	Status      int
+	ContentType string
+	Body        []byte
+}
+
+// Do sends a request to a path below the client's URL and answers what came back,
+// whatever its status. A redirect is an answer like others.
+func (c *Client) Do(ctx context.Context, method, path string, body []byte) (Answer, error) {
+	r, err := http.NewRequestWithContext(ctx, method, c.base.JoinPath(path).String(), bytes.NewReader(body))
+	if err != nil {
+		return Answer{}, fmt.Errorf("making a request: %w", err)
+	}
+	r.Header.Set("User-Agent", "keyward")
+	resp, err := c.http.Do(r)
+	if err != nil {
+		return Answer{}, err
+	}
+	defer func() { _ = resp.Body.Close() }() // it was only read
+	content, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	if err != nil {
+		return Answer{}, fmt.Errorf("reading the answer: %w", err)
+	}
+	if len(content) > maxBody {
+		return Answer{}, fmt.Errorf("reading the answer: it is longer than %d bytes", maxBody)
+	}
+	return Answer{resp.StatusCode, resp.Header.Get("Content-Type"), content}, nil
+}
