@@ -1,5 +1,5 @@
 # keyward: `make test` is all that a change must pass.
-.PHONY: all test deps build check unit interop sample vectors policy bench fuzz kill integrity tamper verify
+.PHONY: all test deps build check unit interop sample vectors policy bench fuzz kill integrity tamper verify clock upgrade release-data
 
 STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
@@ -78,3 +78,15 @@ tamper:
 ENTRIES ?= 1000000
 verify:
 	KEYWARD_ENTRIES=$(ENTRIES) go test -run '^TestVerificationTime$$' -timeout 0 -v ./internal/proof
+# SCRIPTS scripts of clock jumps (a short run is in `make test`). KEYWARD_SEED repeats one.
+SCRIPTS ?= 1000
+clock:
+	KEYWARD_SCRIPTS=$(SCRIPTS) go test -run TestClockScripts -timeout 0 -v ./internal/proof
+
+# The databases of older releases, upgraded with KILLS kills in the middle.
+upgrade:
+	KEYWARD_UPGRADES=$(KILLS) ./scripts/with-postgres go test -run 'Upgrad' -timeout 0 -v ./internal/proof
+
+# What this release leaves to all later ones: internal/proof/testdata/releases/$(RELEASE).
+release-data:
+	./scripts/with-postgres go test -run TestMakeRelease -make-release $(RELEASE) ./internal/proof

@@ -33,7 +33,7 @@ var types = []any{
 	api.AccessKeyList{}, api.Policy{}, api.CreatePolicyRequest{}, api.UpdatePolicyRequest{}, api.PolicyList{},
 	api.ListAuditRecordsRequest{}, api.AuditRecord{}, api.AuditRecordList{}, api.AuditLog{}, api.AuditLogList{},
 	api.AuditProofRequest{}, api.AuditProof{},
-	api.OperatorStatus{}, api.WitnessStatus{}, api.InitializeRequest{}, api.UnsealRequest{}, api.CreateAccountRequest{}, api.FoundedAccount{},
+	api.OperatorStatus{}, api.WitnessStatus{}, api.ClockStatus{}, api.InitializeRequest{}, api.UnsealRequest{}, api.CreateAccountRequest{}, api.FoundedAccount{},
 	api.RootEnvelope{}, api.Delivery{}, api.RootKeyRequest{}, api.RootKeySessionRequest{}, api.RootKeySession{},
 	api.ScrubReport{}, api.Finding{}, api.Account{}, api.AccountList{}, api.SecretBytes{}, api.SecretText(""),
 }

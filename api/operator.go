@@ -19,6 +19,8 @@ type OperatorStatus struct {
 
 	Witnesses []WitnessStatus `json:"witnesses"` // that cosign the audit log; empty while sealed
 
+	Clock ClockStatus `json:"clock"`
+
 	ScrubbedAt time.Time `json:"scrubbedAt,omitzero"` // when the newest scrub began; none while sealed and soon after
 	Findings   int64     `json:"findings"`            // of that scrub; anything but 0 is an incident
 }
@@ -60,6 +62,13 @@ type WitnessStatus struct {
 	CosignedAt time.Time `json:"cosignedAt,omitzero"` // when it did, by its clock; missing for never
 	Conflict   bool      `json:"conflict"`            // it has seen a history that this server's log does not continue
 	Problem    string    `json:"problem,omitempty"`   // why the last attempt failed
+}
+
+// ClockStatus is how far a server believes its clock.
+type ClockStatus struct {
+	State         string `json:"state"`         // "steady", "settling" for ten minutes after a reboot, or "jumped"; empty while sealed
+	OffsetSeconds int64  `json:"offsetSeconds"` // how far the clock is from what it should be
+	ServedSeconds int64  `json:"servedSeconds"` // how long the service has served; deletions wait for it
 }
 
 // InitializeRequest initialises a server: it gets its root key and its first account.

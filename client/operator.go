@@ -74,6 +74,12 @@ func (c *OperatorClient) Seal(ctx context.Context) error {
 	return err
 }
 
+// AcceptClock has the server believe its clock, which jumped, as it is.
+func (c *OperatorClient) AcceptClock(ctx context.Context) error {
+	_, err := call[none](ctx, c.server, "POST", at("clock"), nil)
+	return err
+}
+
 // CreateAccount makes a new account.
 func (c *OperatorClient) CreateAccount(ctx context.Context, in api.CreateAccountRequest) (api.FoundedAccount, error) {
 	return call[api.FoundedAccount](ctx, c.server, "POST", at("accounts"), in)

@@ -17,21 +17,48 @@ import (
 // interval and deletion window, which are seven days.
 const pastDays = 8
 
-// buildPast builds the program with a clock that is behind, and changes nothing else.
-func buildPast(t *testing.T) string {
+// A patch replaces a text of one file of the program.
+type patch struct{ file, old, new string }
+
+// The patches that tests build the program with.
+var (
+	// behind has a clock that is behind.
+	behind = patch{"cmd/keyward/serve.go", "Now: time.Now}", "Now: func() time.Time { return time.Now().AddDate(0, 0, -8) }}"}
+	// hasty believes a clock that has stood for a second.
+	hasty = patch{"internal/clock/clock.go", "Settle = 10 * time.Minute", "Settle = time.Second"}
+	// old has served for months after some seconds.
+	old = patch{"internal/clock/clock.go", "w.mark.Served += awake - w.awake", "w.mark.Served += 1_000_000 * (awake - w.awake)"}
+	// fickle has a clock that is as much off as the file "offset" says.
+	fickle = patch{"cmd/keyward/serve.go", "Now: time.Now}", `Now: func() time.Time {
+		content, _ := os.ReadFile(filepath.Join(cfg.DataDir, "offset"))
+		offset, _ := time.ParseDuration(string(content))
+		return time.Now().Add(offset)
+	}}`}
+)
+
+// buildPatched builds the program with patches, and changes nothing else.
+func buildPatched(t *testing.T, patches ...patch) string {
 	t.Helper()
-	const file, clock = "../cmd/keyward/serve.go", "Now: time.Now}"
-	source := must(os.ReadFile(file))(t)
-	behind := "Now: func() time.Time { return time.Now().AddDate(0, 0, -8) }}"
-	patched := bytes.Replace(source, []byte(clock), []byte(behind), 1)
-	if bytes.Equal(source, patched) {
-		t.Fatalf("%s does not say %q any more", file, clock)
-	}
 	dir := t.TempDir()
-	replaced, overlay, program := filepath.Join(dir, "serve.go"), filepath.Join(dir, "overlay.json"), filepath.Join(dir, "keyward")
-	succeed(t, os.WriteFile(replaced, patched, 0o600))
-	list := must(json.Marshal(map[string]any{"Replace": map[string]string{must(filepath.Abs(file))(t): replaced}}))(t)
-	succeed(t, os.WriteFile(overlay, list, 0o600))
+	sources := map[string][]byte{}
+	for _, p := range patches {
+		if sources[p.file] == nil {
+			sources[p.file] = must(os.ReadFile(filepath.Join("..", p.file)))(t)
+		}
+		patched := bytes.Replace(sources[p.file], []byte(p.old), []byte(p.new), 1)
+		if bytes.Equal(sources[p.file], patched) {
+			t.Fatalf("%s does not say %q any more", p.file, p.old)
+		}
+		sources[p.file] = patched
+	}
+	replaced := map[string]string{}
+	for file, source := range sources {
+		copied := filepath.Join(dir, filepath.Base(file))
+		succeed(t, os.WriteFile(copied, source, 0o600))
+		replaced[must(filepath.Abs(filepath.Join("..", file)))(t)] = copied
+	}
+	overlay, program := filepath.Join(dir, "overlay.json"), filepath.Join(dir, "keyward")
+	succeed(t, os.WriteFile(overlay, must(json.Marshal(map[string]any{"Replace": replaced}))(t), 0o600))
 	succeed(t, build(program, "-overlay", overlay))
 	return program
 }
@@ -70,10 +97,11 @@ func (p past) delete(k handle, days string) {
 }
 
 // TestPast has a server of eight days ago begin what takes seven, and lets the released
-// one, started today, see it through: rotation, deletion, a new version by hand.
+// one, started today, see it through: rotation, a new version by hand. It deletes
+// nothing, for the service has not served for seven days; one that has does.
 func TestPast(t *testing.T) {
 	t.Parallel()
-	program := buildPast(t)
+	program, served := buildPatched(t, behind), buildPatched(t, hasty, old)
 	onOwn(t, func(t *testing.T, o options) {
 		o.program = program
 		s := newServer(t, o)
@@ -94,14 +122,11 @@ func TestPast(t *testing.T) {
 		s.restart(t)
 		c := a.sdk(t)
 		await(t, "the key is rotated", func() bool { return *describe(t, c, rotating.id).PrimaryKeyVersion != rotating.version })
-		await(t, "the key is deleted", func() bool {
-			return refusalOf(outcome(c.DescribeKey(&kms.DescribeKeyRequest{KeyId: &gone.id}))) == refusal{404, keyNotFound}
-		})
 		if m := describe(t, c, suspended.id); *m.PrimaryKeyVersion != suspended.version || *m.AutomaticRotation != "Suspended" {
 			t.Errorf("the disabled key is %v", m)
 		}
-		if stays, saved := describe(t, c, stays.id), describe(t, c, saved.id); *stays.KeyState != "PendingDeletion" || *saved.KeyState != "Enabled" {
-			t.Errorf("the key to be deleted tomorrow is %s, the one that was saved %s", *stays.KeyState, *saved.KeyState)
+		if state := *describe(t, c, gone.id).KeyState; state != "PendingDeletion" {
+			t.Errorf("by a clock that nobody saw going, the key is %s", state)
 		}
 		for _, k := range []handle{byHand, signing} {
 			v := must(c.CreateKeyVersion(&kms.CreateKeyVersionRequest{KeyId: &k.id}))(t).Body.KeyVersion
@@ -116,6 +141,16 @@ func TestPast(t *testing.T) {
 			checkRotated(t, c, k, blob)
 		}
 		checkOldSignature(t, c, signing)
+
+		succeed(t, s.stop())
+		s.program = served
+		s.restart(t)
+		await(t, "the key is deleted", func() bool {
+			return refusalOf(outcome(c.DescribeKey(&kms.DescribeKeyRequest{KeyId: &gone.id}))) == refusal{404, keyNotFound}
+		})
+		if stays, saved := describe(t, c, stays.id), describe(t, c, saved.id); *stays.KeyState != "PendingDeletion" || *saved.KeyState != "Enabled" {
+			t.Errorf("the key to be deleted tomorrow is %s, the one that was saved %s", *stays.KeyState, *saved.KeyState)
+		}
 	})
 }
 

@@ -274,6 +274,7 @@ func (j *journal) complaint() error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for line := range strings.Lines(j.text.String()) {
+		line = strings.Replace(line, `"level":"ERROR","msg":"the clock jumped`, "", 1) // TestClockJumps has it so
 		for _, never := range []string{
 			`"level":"ERROR"`, `"result":"Internal"`, `"result":"Unavailable"`, `"result":"AuditUnavailable"`, secretPrefix, passphrase,
 		} {

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -60,7 +61,7 @@ func newOperatorCmd(c *cli) *cobra.Command {
 			"Operate the server on this machine, through a socket that only the server's user may open.",
 			"通过只有服务器用户可以打开的套接字，运维本机上的服务器。",
 		},
-	}, newOperatorInitCmd(o), newOperatorUnsealCmd(o), newOperatorSealCmd(o), newOperatorStatusCmd(o), newOperatorScrubCmd(o),
+	}, newOperatorInitCmd(o), newOperatorUnsealCmd(o), newOperatorSealCmd(o), newOperatorStatusCmd(o), newOperatorScrubCmd(o), newOperatorClockCmd(o),
 		newOperatorTestCmd(o), newOperatorRekeyCmd(o), newOperatorCancelCmd(o), newOperatorAccountCmd(o))
 	f := cmd.PersistentFlags()
 	f.StringVar(&o.socket, "socket", "", c.t("`PATH` of the operator's socket; default operator.sock in the data directory", "运维套接字的路径 `PATH`；默认为数据目录中的 operator.sock"))
@@ -231,6 +232,57 @@ func newOperatorSealCmd(o *operation) *cobra.Command {
 			return nil
 		},
 	})
+}
+
+// clock says how a server's clock stands.
+func (o *operation) clock(s api.ClockStatus) string {
+	switch s.State {
+	case "steady":
+		return o.t("steady", "稳定")
+	case "settling":
+		return o.t("settling after a reboot: no key is deleted yet", "重启后尚在观察：暂不删除任何密钥")
+	case "jumped":
+		off := time.Duration(s.OffsetSeconds) * time.Second
+		return fmt.Sprintf(o.t("JUMPED by %v: no key is deleted or rotated. Set it right, or run: keyward operator clock accept",
+			"已跳变 %v：暂不删除或轮转任何密钥。请校正时钟，或运行：keyward operator clock accept"), off)
+	}
+	return orDash(s.State)
+}
+
+func newOperatorClockCmd(o *operation) *cobra.Command {
+	accept := o.command(command{
+		use:   "accept",
+		short: text{"Believe the server's clock, which jumped, as it is", "确认服务器已跳变的时钟是正确的"},
+		long: text{
+			`Believe the server's clock, which jumped, as it is. Rotations and deletions, which waited,
+go on. Look at the clock first: access keys expire and keys rotate by it. Keys pending
+deletion are not deleted before the server has served for the whole of their window.
+Each node of a cluster has a clock of its own.`,
+			`确认服务器已跳变的时钟是正确的。此前暂停的轮转和删除将继续进行。
+请先核对时钟：访问密钥按它过期，密钥按它轮转。待删除的密钥在服务器运行满整个等待期之前不会被删除。
+集群的每个节点都有自己的时钟。`,
+		},
+		run: func(ctx context.Context, _ []string) error {
+			server, err := o.connect()
+			if err != nil {
+				return err
+			}
+			s, err := server.Status(ctx)
+			if err != nil {
+				return err
+			}
+			warning := text{"The clock of the server: " + o.clock(s.Clock), "服务器的时钟：" + o.clock(s.Clock)}
+			if err := o.confirm(ctx, "accept", warning); err != nil {
+				return err
+			}
+			if err := server.AcceptClock(ctx); err != nil {
+				return err
+			}
+			o.say("the clock is accepted", "时钟已确认")
+			return nil
+		},
+	})
+	return o.command(command{use: "clock", short: text{"Manage the clock of the server", "管理服务器的时钟"}}, accept)
 }
 
 func newOperatorAccountCmd(o *operation) *cobra.Command {

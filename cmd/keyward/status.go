@@ -36,6 +36,7 @@ func newOperatorStatusCmd(o *operation) *cobra.Command {
 				for _, w := range s.Witnesses {
 					t.add(o.t("Witness", "见证者")+" "+w.Name, o.witnessStanding(w))
 				}
+				t.add(o.t("Clock", "时钟"), o.clock(s.Clock))
 				t.add(o.t("Last scrub", "最近一次巡检"), when(s.ScrubbedAt))
 				if s.Findings > 0 {
 					t.add(o.t("Findings", "巡检发现"), fmt.Sprintf(o.t("%d: the database was changed behind keyward's back; run: keyward operator scrub", "%d：数据库被绕过 keyward 修改；请执行：keyward operator scrub"), s.Findings))

@@ -21,6 +21,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/keyward/keyward/internal/clock"
 	"github.com/keyward/keyward/internal/config"
 	"github.com/keyward/keyward/internal/custody"
 	"github.com/keyward/keyward/internal/publish"
@@ -40,6 +41,8 @@ type Options struct {
 	Version string
 	Cost    seal.Cost // of the passphrase's derivation at initialisation; zero means production's
 	Now     func() time.Time
+	Machine func() clock.Machine // the clocks that nobody can set; nil means this machine's
+	Awake   func() time.Duration
 	// Ready is called once, when the server listens and has unsealed itself if it could.
 	Ready func(ctx context.Context, a *App, address string) error
 }
@@ -61,6 +64,9 @@ type App struct {
 
 // New makes an App; Run starts it.
 func New(o Options) *App {
+	if o.Machine == nil {
+		o.Machine, o.Awake = clock.System()
+	}
 	a := &App{Options: o, deriving: make(chan struct{}, 1)}
 	a.metrics = server.NewMetrics(o.Version, server.Gauges{
 		Sealed:       func() float64 { return a.gauge(func(*engine) float64 { return 0 }, 1) },
@@ -70,10 +76,24 @@ func New(o Options) *App {
 		Findings: func() float64 {
 			return a.gauge(func(e *engine) float64 { return float64(e.scrubber.Last().Count()) }, 0)
 		},
+		ClockJumped: func() float64 { return a.gauge((*engine).clockJumped, 0) },
+		ClockOffset: func() float64 {
+			return a.gauge(func(e *engine) float64 { return e.clock.Report().Offset.Seconds() }, 0)
+		},
 	})
 	a.metrics.Witnesses(a.witnessStatus, o.Now)
-	a.edge = &server.Edge{Logger: o.Logger, Metrics: a.metrics, Now: o.Now, TrustedProxies: o.Config.TrustedProxies}
+	a.edge = &server.Edge{Logger: o.Logger, Metrics: a.metrics, Now: a.now, TrustedProxies: o.Config.TrustedProxies}
 	return a
+}
+
+// now answers what time it is: the engine's time while there is one.
+func (a *App) now() time.Time {
+	a.mu.RLock()
+	defer a.mu.RUnlock()
+	if a.engine == nil {
+		return a.Now()
+	}
+	return a.engine.now()
 }
 
 // enterEngine answers the engine, if there is one, for as long as until leave is called.

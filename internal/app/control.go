@@ -83,6 +83,14 @@ func (a *App) Scrub(ctx context.Context) (out api.ScrubReport, err error) {
 	return out, err
 }
 
+// AcceptClock believes the clock of this node as it is, as the operator.
+func (a *App) AcceptClock(ctx context.Context) error {
+	return a.with(func(e *engine) error {
+		rec := operatorRecord(a.operatorCall(), "keyward:AcceptClock")
+		return e.log.Do(ctx, rec, func() error { return e.clock.Accept(ctx, rec) })
+	})
+}
+
 // CreateAccount makes an account, as the operator.
 func (a *App) CreateAccount(ctx context.Context, name string) (out iam.Founded, err error) {
 	err = a.with(func(e *engine) (err error) {
@@ -148,7 +156,7 @@ func (a *App) with(fn func(*engine) error) error {
 
 // operatorCall is the call of whoever may open the operator's socket.
 func (a *App) operatorCall() *authz.Call {
-	return &authz.Call{Principal: authz.Principal{Kind: authz.Service, Name: "operator"}, Time: a.Now(), Scheme: "operator-socket"}
+	return &authz.Call{Principal: authz.Principal{Kind: authz.Service, Name: "operator"}, Time: a.now(), Scheme: "operator-socket"}
 }
 
 // jobCall is the call of keyward's own work on what is the operator's.

@@ -210,7 +210,7 @@ func (a *App) Status(ctx context.Context) (out operator.Status, err error) {
 		if out.Rewrapping, err = e.store.Scheduled(ctx, custody.JobRewrap); err != nil {
 			return err
 		}
-		out.Witnesses = e.witness.Status()
+		out.Witnesses, out.Clock = e.witness.Status(), e.clock.Report()
 		last := e.scrubber.Last()
 		out.ScrubbedAt, out.Findings = last.Began, last.Count()
 		out.Tests, err = e.store.Tests(ctx)

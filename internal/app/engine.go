@@ -16,6 +16,7 @@ import (
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authn"
 	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/clock"
 	"github.com/keyward/keyward/internal/custody"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/iam"
@@ -38,6 +39,7 @@ type engine struct {
 	log      *audit.Log
 	anchor   *anchor.Anchor
 	store    *store.Store
+	clock    *clock.Watch
 	iam      *iam.Service
 	keys     *key.Service
 	scrubber *scrub.Scrubber
@@ -80,14 +82,14 @@ func (a *App) startEngine(ctx context.Context, keyring *seal.Keyring, opening cu
 	if err := e.openAnchor(ctx, a); err != nil {
 		return nil, err
 	}
-	if err := e.services(a); err != nil {
+	if err := e.services(ctx, a); err != nil {
 		return nil, err
 	}
 	refusals := audit.NewRefusals(e.log)
 	e.dialects(a, refusals)
 	handlers := e.keys.Handlers()
 	maps.Copy(handlers, e.custody.Handlers(a.jobCall))
-	jobs := &job.Runner{Store: e.store, Owner: e.log.Origin(), Handlers: handlers, Now: a.Now, Logger: a.Logger}
+	jobs := &job.Runner{Store: e.store, Owner: e.log.Origin(), Handlers: handlers, Now: e.now, Served: e.clock.Jobs, Logger: a.Logger}
 	e.witness, err = publish.New(publish.Options{
 		Reader: a.db, Log: e.log.Origin(), PublicKey: e.identity.PublicKey, Head: e.log.Checkpoint, Dir: a.Config.DataDir,
 		Witnesses: a.witnesses(), Now: a.Now, Logger: a.Logger,
@@ -102,6 +104,7 @@ func (a *App) startEngine(ctx context.Context, keyring *seal.Keyring, opening cu
 	e.run(a, "audit log", e.log.Run)
 	e.run(a, "witnesses", e.witness.Run)
 	e.run(a, "store", e.store.Run)
+	e.run(a, "clock", e.clock.Run)
 	e.run(a, "access keys", e.iam.Run)
 	e.run(a, "refusals", refusals.Run)
 	e.run(a, "jobs", jobs.Run)
@@ -128,18 +131,24 @@ func (a *App) checkEpoch(ctx context.Context, keyring *seal.Keyring) error {
 }
 
 // services builds the domain on the store.
-func (e *engine) services(a *App) (err error) {
+func (e *engine) services(ctx context.Context, a *App) (err error) {
 	e.store = store.New(store.Options{DB: a.db, Log: e.log, Keys: e.keyring, Anchor: e.anchor, Logger: a.Logger, Changed: e.changed})
-	e.iam, err = iam.New(iam.Options{Store: e.store, Log: e.log, Keyring: e.keyring, Logger: a.Logger, Now: a.Now, Fresh: e.store.Fresh})
+	e.clock, err = clock.Open(ctx, clock.Options{
+		Store: e.store, Node: a.Config.Node, Now: a.Now, Machine: a.Machine, Awake: a.Awake, Logger: a.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	e.iam, err = iam.New(iam.Options{Store: e.store, Log: e.log, Keyring: e.keyring, Logger: a.Logger, Now: e.now, Fresh: e.store.Fresh})
 	if err != nil {
 		return err
 	}
 	e.keys = key.New(key.Options{
-		Store: e.store, Aliases: e.store, Tenants: e.iam, Log: e.log, Region: a.Config.Region, Now: a.Now,
+		Store: e.store, Aliases: e.store, Tenants: e.iam, Log: e.log, Region: a.Config.Region, Now: e.now, After: e.clock.After,
 		Fresh: e.store.Fresh, ContextDigest: e.contextDigest,
 	})
 	e.scrubber = scrub.New(scrub.Options{
-		DB: a.db, Store: e.store, Anchor: e.anchor, Logs: e.anchorOptions(a), IAM: e.iam, Keys: e.keys, Log: e.log, Now: a.Now, Logger: a.Logger,
+		DB: a.db, Store: e.store, Anchor: e.anchor, Logs: e.anchorOptions(a), IAM: e.iam, Keys: e.keys, Log: e.log, Now: e.now, Logger: a.Logger,
 	})
 	e.custody = custody.New(custody.Options{
 		Store: e.store, Logs: a.db, Log: e.log, Keyring: e.keyring, Tenants: e.iam, Now: a.Now, Cost: a.Cost, LogBinding: logBinding,
@@ -158,6 +167,10 @@ func (e *engine) run(a *App, name string, part func(context.Context) error) {
 	})
 	e.stops = append(e.stops, func() { cancel(); done.Wait() })
 }
+
+// now answers what time it is for everything that the engine does: the latest that it
+// may be, so that a clock that is set back revives no credential and no used nonce.
+func (e *engine) now() time.Time { return e.clock.Latest() }
 
 // stop waits for the requests in flight, ends every part, the last started first, drops
 // what is cached and erases the keyring.
@@ -198,7 +211,7 @@ func (e *engine) openLog(ctx context.Context, a *App) error {
 	}
 	e.identity = id
 	e.log, err = audit.Open(ctx, audit.Options{
-		Store: a.db, Origin: origin, PrivateKey: string(private.Expose()), PublicKey: id.PublicKey, Remembered: remembered, Now: a.Now,
+		Store: a.db, Origin: origin, PrivateKey: string(private.Expose()), PublicKey: id.PublicKey, Remembered: remembered, Now: e.now,
 		Surprised: func() { e.changed("", "") },
 	})
 	return err
@@ -250,7 +263,7 @@ func (e *engine) createLog(ctx context.Context, a *App, origin string) (audit.Id
 
 // dialects builds what turns requests into operations.
 func (e *engine) dialects(a *App, refusals *audit.Refusals) {
-	verifier := &authn.Verifier{Now: a.Now, Lookup: func(ctx context.Context, id string) (authn.Credential, error) {
+	verifier := &authn.Verifier{Now: e.now, Lookup: func(ctx context.Context, id string) (authn.Credential, error) {
 		c, err := e.iam.Credential(ctx, id)
 		return authn.Credential{Secret: c.Secret, Principal: c.Principal, Refusal: c.Refusal}, err
 	}}
@@ -290,6 +303,13 @@ func (e *engine) auditSize() float64 {
 func (e *engine) scrubbed() float64 {
 	if began := e.scrubber.Last().Began; !began.IsZero() {
 		return float64(began.Unix())
+	}
+	return 0
+}
+
+func (e *engine) clockJumped() float64 {
+	if e.clock.Report().State == clock.Jumped {
+		return 1
 	}
 	return 0
 }

@@ -57,6 +57,9 @@ func (a *App) ready(w http.ResponseWriter, r *http.Request) {
 		text = "the database does not answer\n"
 	default:
 		status = http.StatusOK
+		if a.gauge((*engine).clockJumped, 0) == 1 {
+			text = "ready, but the clock jumped; see: keyward operator status\n"
+		}
 	}
 	w.WriteHeader(status)
 	_, _ = w.Write([]byte(text))

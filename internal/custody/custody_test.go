@@ -387,7 +387,8 @@ func (w *world) runner() *job.Runner {
 	at := time.Now()
 	return &job.Runner{
 		Store: w.node.Store, Owner: "test", Handlers: w.Handlers(operatorCall), Logger: slog.New(slog.DiscardHandler),
-		Now: func() time.Time { at = at.Add(time.Hour); return at }, // every lease and delay is over
+		Now:    func() time.Time { at = at.Add(time.Hour); return at }, // every lease and delay is over
+		Served: func() (time.Duration, bool) { return 0, true },
 	}
 }
 

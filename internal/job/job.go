@@ -4,7 +4,8 @@
 // looks, its account and subject say at what. Jobs are scheduled in the transaction
 // of the change that makes them necessary. A job says only *when to look*; what is to
 // be done the handler reads from the subject itself, so a job that is late, early,
-// doubled or stale does no harm.
+// doubled or stale does no harm. One that destroys waits for two clocks: its time, and
+// how long the service has served (package clock).
 //
 // Several nodes may share a queue: a node claims due jobs with a lease; a job whose
 // node died is claimed again when the lease is over. Handlers therefore must be
@@ -23,19 +24,28 @@ type Job struct {
 	Account  string
 	Subject  string
 	Due      time.Time
-	Attempts int // how often it failed so far
+	Served   time.Duration // how long the service must have served, too; 0 for what destroys nothing
+	Attempts int           // how often it failed so far
 }
 
 // A Store keeps jobs; there is at most one for each (kind, account, subject). Its
 // methods may be called concurrently, from several processes.
 type Store interface {
-	// Claim leases at most limit due jobs to owner until the given time. A job is
-	// never leased to two owners at once.
-	Claim(ctx context.Context, owner string, now, until time.Time, limit int) ([]Job, error)
+	// Claim leases due jobs. A job is never leased to two owners at once.
+	Claim(ctx context.Context, c Claim) ([]Job, error)
 	// Finish removes a job, unless it was scheduled again since it was claimed.
 	Finish(ctx context.Context, owner string, j Job) error
 	// Retry schedules a job anew, unless it was scheduled again since, and counts the attempt.
 	Retry(ctx context.Context, owner string, j Job, due time.Time, reason string) error
+}
+
+// A Claim says which jobs to lease.
+type Claim struct {
+	Owner  string
+	Now    time.Time     // what is due then
+	Served time.Duration // and needs no more service than this
+	Until  time.Time     // end of the lease
+	Limit  int           // jobs at most
 }
 
 // A Handler looks at a job's subject and does what is due. It answers when to look
@@ -55,7 +65,10 @@ type Runner struct {
 	Owner    string // unique to the process
 	Handlers map[string]Handler
 	Now      func() time.Time
-	Logger   *slog.Logger
+	// Served answers how long the service has served, and whether jobs may be done at
+	// all: not while the clock is wrong.
+	Served func() (time.Duration, bool)
+	Logger *slog.Logger
 }
 
 // Run works until ctx ends.
@@ -79,7 +92,11 @@ func (r *Runner) Run(ctx context.Context) error {
 // Step claims what is due now, handles it, and answers how many jobs it claimed.
 func (r *Runner) Step(ctx context.Context) (int, error) {
 	now := r.Now()
-	jobs, err := r.Store.Claim(ctx, r.Owner, now, now.Add(lease), perClaim)
+	served, ok := r.Served() // after the time was read: a jump in between shows
+	if !ok {
+		return 0, nil
+	}
+	jobs, err := r.Store.Claim(ctx, Claim{Owner: r.Owner, Now: now, Served: served, Until: now.Add(lease), Limit: perClaim})
 	if err != nil {
 		return 0, err
 	}

@@ -17,11 +17,11 @@ type queue struct {
 	reason string
 }
 
-func (q *queue) Claim(_ context.Context, _ string, now, until time.Time, _ int) ([]job.Job, error) {
-	if q.job == nil || q.job.Due.After(now) || q.leased.After(now) {
+func (q *queue) Claim(_ context.Context, c job.Claim) ([]job.Job, error) {
+	if q.job == nil || q.job.Due.After(c.Now) || q.job.Served > c.Served || q.leased.After(c.Now) {
 		return nil, nil
 	}
-	q.leased = until
+	q.leased = c.Until
 	return []job.Job{*q.job}, nil
 }
 
@@ -35,7 +35,8 @@ func (q *queue) Retry(_ context.Context, _ string, j job.Job, due time.Time, rea
 
 func run(t *testing.T, q *queue, now time.Time, h job.Handler) {
 	t.Helper()
-	r := &job.Runner{Store: q, Owner: "o", Handlers: map[string]job.Handler{"k": h}, Now: func() time.Time { return now }, Logger: slog.New(slog.DiscardHandler)}
+	r := &job.Runner{Store: q, Owner: "o", Handlers: map[string]job.Handler{"k": h}, Now: func() time.Time { return now },
+		Served: func() (time.Duration, bool) { return time.Hour, true }, Logger: slog.New(slog.DiscardHandler)}
 	if _, err := r.Step(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/job"
 	"github.com/keyward/keyward/internal/material"
 )
 
@@ -48,7 +49,7 @@ func (s *Service) Create(ctx context.Context, c *authz.Call, in CreateInput) (ou
 		k.Primary, k.Versions = v.ID, 1
 		rec.Resource, rec.Version = s.ARN(k), string(v.ID)
 		out = k
-		return s.store.CreateKey(ctx, rec, &k, &v, alias, k.Jobs())
+		return s.store.CreateKey(ctx, rec, &k, &v, alias, k.jobs())
 	})
 	return kept(out, err)
 }
@@ -194,20 +195,27 @@ func (k *Key) enter(a act, to State) error {
 	return nil
 }
 
-// ScheduleDeletion has a key deleted after 7 to 366 days, never earlier. Until then it
-// cannot be used and the deletion can be cancelled.
+// ScheduleDeletion has a key deleted after 7 to 366 days, never earlier, and not before
+// the service has served for as long: neither a wrong clock nor a long outage takes the
+// time away in which it can be cancelled. Until then the key cannot be used.
 func (s *Service) ScheduleDeletion(ctx context.Context, c *authz.Call, key string, days int) error {
 	return s.do(ctx, c, "kms:ScheduleKeyDeletion", func(rec *audit.Record) error {
 		if days < minWindow || days > maxWindow {
 			return fault.InvalidParameter.New("The specified parameter PendingWindowInDays is not valid. It must be between %d and %d.", minWindow, maxWindow)
 		}
 		rec.Param("PendingWindowInDays", strconv.Itoa(days))
-		return s.change(ctx, c, rec, key, func(k *Key) error {
+		return s.changeAndPlan(ctx, c, rec, key, func(k *Key) ([]job.Job, error) {
 			if k.Protected {
-				return fault.UnsupportedOperation.New("Key %s is protected against deletion; switch its deletion protection off first.", k.ID)
+				return nil, fault.UnsupportedOperation.New("Key %s is protected against deletion; switch its deletion protection off first.", k.ID)
 			}
-			k.DeleteAt = s.clock().Add(time.Duration(days) * 24 * time.Hour)
-			return k.enter(actSchedule, PendingDeletion)
+			window := time.Duration(days) * 24 * time.Hour
+			served, err := s.after(ctx, window)
+			if err != nil {
+				return nil, err
+			}
+			k.DeleteAt = s.clock().Add(window)
+			look := job.Job{Kind: JobDelete, Account: k.Account, Subject: string(k.ID), Due: k.DeleteAt, Served: served}
+			return []job.Job{look}, k.enter(actSchedule, PendingDeletion)
 		})
 	})
 }

@@ -34,7 +34,10 @@ type Options struct {
 	Log     *audit.Log
 	Region  string           // of the ARNs
 	Now     func() time.Time // clock
-	Fresh   func() bool      // whether cached values may be used
+	// After answers how long the service will have served when it has done so for this
+	// much more from now on.
+	After func(context.Context, time.Duration) (time.Duration, error)
+	Fresh func() bool // whether cached values may be used
 	// ContextDigest answers a keyed digest of an encryption context for the audit log,
 	// which must not hold the context itself.
 	ContextDigest func([]byte) (string, error)
@@ -48,6 +51,7 @@ type Service struct {
 	log        *audit.Log
 	region     string
 	now        func() time.Time
+	after      func(context.Context, time.Duration) (time.Duration, error)
 	digest     func([]byte) (string, error)
 	keys       *cache.Cache[keyRef, *usable]
 	names      *cache.Cache[aliasRef, Alias]
@@ -66,7 +70,7 @@ type (
 func New(o Options) *Service {
 	s := &Service{
 		store: o.Store, aliases: o.Aliases, tenants: o.Tenants, log: o.Log, region: o.Region,
-		now: o.Now, digest: o.ContextDigest, generating: make(chan struct{}, generators),
+		now: o.Now, after: o.After, digest: o.ContextDigest, generating: make(chan struct{}, generators),
 	}
 	s.keys = cache.New(maxCached, o.Fresh, s.load)
 	s.names = cache.New(maxCached, o.Fresh, func(ctx context.Context, r aliasRef) (Alias, error) {
@@ -178,6 +182,14 @@ func (s *Service) identify(ctx context.Context, c *authz.Call, rec *audit.Record
 // change reads a key afresh, lets edit change it, and stores it; when somebody else
 // changed the key meanwhile it starts again. edit must not keep what it is given.
 func (s *Service) change(ctx context.Context, c *authz.Call, rec *audit.Record, name string, edit func(*Key) error) error {
+	return s.changeAndPlan(ctx, c, rec, name, func(k *Key) ([]job.Job, error) {
+		err := edit(k)
+		return k.jobs(), err
+	})
+}
+
+// changeAndPlan is change with an edit that says itself when the key must be looked at.
+func (s *Service) changeAndPlan(ctx context.Context, c *authz.Call, rec *audit.Record, name string, edit func(*Key) ([]job.Job, error)) error {
 	u, err := s.resolve(ctx, c, rec, rec.Action, name)
 	if err != nil {
 		return err
@@ -187,10 +199,11 @@ func (s *Service) change(ctx context.Context, c *authz.Call, rec *audit.Record, 
 		if err != nil {
 			return err
 		}
-		if err := edit(&k); err != nil {
+		jobs, err := edit(&k)
+		if err != nil {
 			return err
 		}
-		err = s.store.UpdateKeys(ctx, rec, k.Jobs(), &k)
+		err = s.store.UpdateKeys(ctx, rec, jobs, &k)
 		if !fault.Is(err, fault.Changed) || try == retries {
 			return err
 		}
@@ -203,15 +216,26 @@ const (
 	JobDelete = "kms.delete"
 )
 
-// Jobs answers when the key must be looked at next, as jobs that must be planned.
-func (k Key) Jobs() []job.Job {
-	switch {
-	case k.State == PendingDeletion:
-		return []job.Job{{Kind: JobDelete, Account: k.Account, Subject: string(k.ID), Due: k.DeleteAt}}
-	case k.RotationStatus() == RotationEnabled:
-		return []job.Job{{Kind: JobRotate, Account: k.Account, Subject: string(k.ID), Due: k.NextRotation()}}
+// jobs answers when the key must be looked at next. Its deletion is planned once, when it
+// is scheduled: nothing that happens to the key afterwards may plan it anew.
+func (k Key) jobs() []job.Job {
+	if k.RotationStatus() != RotationEnabled {
+		return nil
 	}
-	return nil
+	return []job.Job{{Kind: JobRotate, Account: k.Account, Subject: string(k.ID), Due: k.NextRotation()}}
+}
+
+// minService is how long the service serves at least before a deletion that is planned
+// anew, because nobody knows for how long it has waited.
+const minService = 24 * time.Hour
+
+// Plans answers when the key must be looked at, as all the jobs that must be planned.
+func (s *Service) Plans(ctx context.Context, k Key) ([]job.Job, error) {
+	if k.State != PendingDeletion {
+		return k.jobs(), nil
+	}
+	served, err := s.after(ctx, max(minService, k.DeleteAt.Sub(s.clock())))
+	return []job.Job{{Kind: JobDelete, Account: k.Account, Subject: string(k.ID), Due: k.DeleteAt, Served: served}}, err
 }
 
 // clock answers the time as rows keep it.

@@ -27,8 +27,9 @@ type world struct {
 	node storetest.Node
 	jobs *job.Runner
 
-	mu  sync.Mutex
-	now time.Time
+	mu     sync.Mutex
+	now    time.Time
+	served time.Duration
 }
 
 func (w *world) clock() time.Time {
@@ -37,10 +38,22 @@ func (w *world) clock() time.Time {
 	return w.now
 }
 
+// after is the served time when the service will have served for d more.
+func (w *world) after(_ context.Context, d time.Duration) (time.Duration, error) {
+	served, _ := w.servedNow()
+	return served + d, nil
+}
+
+func (w *world) servedNow() (time.Duration, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.served, true
+}
+
 // pass lets time pass and the jobs that are due then run.
 func (w *world) pass(t testing.TB, d time.Duration) {
 	w.mu.Lock()
-	w.now = w.now.Add(d)
+	w.now, w.served = w.now.Add(d), w.served+max(d, 0)
 	w.mu.Unlock()
 	for {
 		n, err := w.jobs.Step(t.Context())
@@ -85,10 +98,10 @@ func open(t testing.TB, url string) *world {
 	})
 	w.Service = key.New(key.Options{
 		Store: w.node.Store, Aliases: w.node.Store, Tenants: &tenants{keyring: keyring, known: map[string]material.Wrapper{}},
-		Log: w.node.Log, Region: "cn-test", Now: w.clock, Fresh: func() bool { return true },
+		Log: w.node.Log, Region: "cn-test", Now: w.clock, After: w.after, Fresh: func() bool { return true },
 		ContextDigest: func(b []byte) (string, error) { return hex.EncodeToString(b), nil },
 	})
-	w.jobs = &job.Runner{Store: w.node.Store, Owner: "test", Handlers: w.Handlers(), Now: w.clock, Logger: slog.New(slog.DiscardHandler)}
+	w.jobs = &job.Runner{Store: w.node.Store, Owner: "test", Handlers: w.Handlers(), Now: w.clock, Served: w.servedNow, Logger: slog.New(slog.DiscardHandler)}
 	return w
 }
 
@@ -444,7 +457,7 @@ func TestClockSetBackLosesNoJob(t *testing.T) {
 		return w.Handlers()[key.JobDelete](ctx, j)
 	}
 	w.mu.Lock()
-	w.now = w.now.Add(7 * 24 * time.Hour)
+	w.now, w.served = w.now.Add(7*24*time.Hour), w.served+7*24*time.Hour
 	w.mu.Unlock()
 	if _, err := w.jobs.Step(ctx); err != nil {
 		t.Fatal(err)

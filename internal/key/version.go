@@ -52,7 +52,7 @@ func (s *Service) addVersion(ctx context.Context, rec *audit.Record, account str
 		}
 		k.Primary, k.Versions, k.Rotation.Last = v.ID, v.Number, v.CreatedAt
 		rec.Version = string(v.ID)
-		err = s.store.AddVersion(ctx, rec, &k, &v, k.Jobs())
+		err = s.store.AddVersion(ctx, rec, &k, &v, k.jobs())
 		if !fault.Is(err, fault.Changed) || try == retries {
 			return v, err
 		}

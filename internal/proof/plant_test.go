@@ -114,7 +114,7 @@ func (p *plant) wire(ctx context.Context) error {
 		return err
 	}
 	p.keys = key.New(key.Options{
-		Store: p.store, Aliases: p.store, Tenants: p.iam, Log: p.log, Region: "cn-test", Now: p.clock, Fresh: p.store.Fresh,
+		Store: p.store, Aliases: p.store, Tenants: p.iam, Log: p.log, Region: "cn-test", Now: p.clock, After: func(_ context.Context, d time.Duration) (time.Duration, error) { return d, nil }, Fresh: p.store.Fresh,
 		ContextDigest: func(b []byte) (string, error) { return fmt.Sprintf("%x", sha256.Sum256(b)), nil },
 	})
 	p.scrub = scrub.New(scrub.Options{

@@ -49,6 +49,19 @@ type server struct {
 
 func newServer(t *testing.T, binary, url string) *server {
 	t.Helper()
+	s := prepare(t, binary, url)
+	s.start()
+	var err error
+	s.key, err = client.Operator(s.socket).Initialize(t.Context(), api.InitializeRequest{Passphrase: api.SecretBytes(passphrase), Account: "crash"})
+	if err != nil {
+		t.Fatalf("initialising: %v\n%s", err, s.log())
+	}
+	return s
+}
+
+// prepare gives a server its data directory and configuration; start starts it.
+func prepare(t *testing.T, binary, url string) *server {
+	t.Helper()
 	s := &server{t: t, binary: binary, dir: filepath.Join(t.TempDir(), "data"), url: url}
 	if err := os.Mkdir(s.dir, 0o700); err != nil {
 		t.Fatal(err)
@@ -62,25 +75,30 @@ func newServer(t *testing.T, binary, url string) *server {
 	if err := os.WriteFile(filepath.Join(s.dir, "config.toml"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.start()
 	t.Cleanup(s.kill)
-	var err error
-	s.key, err = client.Operator(s.socket).Initialize(t.Context(), api.InitializeRequest{Passphrase: api.SecretBytes(passphrase), Account: "crash"})
-	if err != nil {
-		t.Fatalf("initialising: %v\n%s", err, s.log())
-	}
 	return s
 }
 
 // start starts the server and waits until it listens.
 func (s *server) start() {
 	s.t.Helper()
+	offset := s.launch()
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		if s.address = s.listening(offset); s.address != "" {
+			return
+		}
+	}
+	s.t.Fatalf("the server does not start:\n%s", s.log())
+}
+
+// launch starts the process and answers where its log begins.
+func (s *server) launch() (offset int64) {
+	s.t.Helper()
 	var err error
 	if s.logs, err = os.OpenFile(filepath.Join(s.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err != nil {
 		s.t.Fatal(err)
 	}
-	offset, err := s.logs.Seek(0, 2)
-	if err != nil {
+	if offset, err = s.logs.Seek(0, 2); err != nil {
 		s.t.Fatal(err)
 	}
 	s.cmd = exec.Command(s.binary, "server", "--config", filepath.Join(s.dir, "config.toml"))
@@ -89,12 +107,7 @@ func (s *server) start() {
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		if s.address = s.listening(offset); s.address != "" {
-			return
-		}
-	}
-	s.t.Fatalf("the server does not start:\n%s", s.log())
+	return offset
 }
 
 // listening finds in the log, from offset on, where the server listens.

@@ -158,7 +158,11 @@ const grace = 12 * time.Minute
 
 // jobs plans what the key needs and is not planned.
 func (p *pass) jobs(ctx context.Context, k key.Key) error {
-	for _, j := range k.Jobs() {
+	plans, err := p.Keys.Plans(ctx, k)
+	if err != nil {
+		return err
+	}
+	for _, j := range plans {
 		latest := j.Due
 		if now := p.Now(); now.After(latest) {
 			latest = now

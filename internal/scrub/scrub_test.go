@@ -50,7 +50,7 @@ func newWorld(t *testing.T, url, origin string, keys *seal.Keyring) *world {
 		t.Fatal(err)
 	}
 	w.keys = key.New(key.Options{
-		Store: w.node.Store, Aliases: w.node.Store, Tenants: w.iam, Log: w.node.Log, Region: "cn-test", Now: time.Now, Fresh: w.node.Store.Fresh,
+		Store: w.node.Store, Aliases: w.node.Store, Tenants: w.iam, Log: w.node.Log, Region: "cn-test", Now: time.Now, After: func(_ context.Context, d time.Duration) (time.Duration, error) { return d, nil }, Fresh: w.node.Store.Fresh,
 		ContextDigest: func([]byte) (string, error) { return "", nil },
 	})
 	w.Scrubber = scrub.New(scrub.Options{

@@ -150,6 +150,7 @@ func TestEveryColumnIsBound(t *testing.T) {
 		"audit_batch":        "the signed head",
 		"nonce_block":        "who removes one can replay a captured request for minutes",
 		"iam_access_key_use": "for people; every use is in the audit log",
+		"clock":              "who forges it can delete rows anyway; docs/design/clock.md",
 		"job":                "says only when to look; the scrub plans again what is missing",
 		"row_floor":          "who lowers it makes new rows unusable",
 		"schema_migration":   "which migrations were applied",

@@ -251,10 +251,10 @@ func (s *Store) Unchanged(ctx context.Context, r Row) (bool, error) {
 // EnsureJob puts back a job that is not there or is put off beyond latest, and tells
 // whether it did. A job only says when to look, so it is always right to have one.
 func (s *Store) EnsureJob(ctx context.Context, j job.Job, latest time.Time) (restored bool, err error) {
-	res, err := s.db.write.ExecContext(ctx, `INSERT INTO job (kind, account, subject, due_at, lease_until, owner, attempts, last_error)
-		VALUES ($1, $2, $3, $4, 0, '', 0, '')
-		ON CONFLICT (kind, account, subject) DO UPDATE SET due_at = $4, lease_until = 0, owner = '' WHERE job.due_at > $5 OR job.lease_until > $5`,
-		j.Kind, j.Account, j.Subject, micros(j.Due), micros(latest))
+	res, err := s.db.write.ExecContext(ctx, `INSERT INTO job (kind, account, subject, due_at, served, lease_until, owner, attempts, last_error)
+		VALUES ($1, $2, $3, $4, $5, 0, '', 0, '')
+		ON CONFLICT (kind, account, subject) DO UPDATE SET due_at = $4, lease_until = 0, owner = '' WHERE job.due_at > $6 OR job.lease_until > $6`,
+		j.Kind, j.Account, j.Subject, micros(j.Due), j.Served.Microseconds(), micros(latest))
 	if err != nil {
 		return false, unavailable(err, "planning job")
 	}

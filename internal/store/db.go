@@ -58,6 +58,11 @@ const (
 // answers it. url is "sqlite:PATH" (the file is created with mode 0600 if missing)
 // or "postgres://…" as pgx understands it.
 func Open(ctx context.Context, url string) (*DB, error) {
+	return open(ctx, url, func(string) {})
+}
+
+// open is Open that tells a test where a migration stands.
+func open(ctx context.Context, url string, before func(statement string)) (*DB, error) {
 	var db *DB
 	var err error
 	switch path, isFile := strings.CutPrefix(url, "sqlite:"); {
@@ -72,7 +77,7 @@ func Open(ctx context.Context, url string) (*DB, error) {
 		return nil, err
 	}
 	db.url = url
-	err = errors.Join(db.migrate(ctx), db.prepare(ctx))
+	err = errors.Join(db.migrate(ctx, before), db.prepare(ctx))
 	if path, embedded := strings.CutPrefix(url, "sqlite:"); embedded && err == nil {
 		err = db.openTail(ctx, journalPath(path))
 	}

@@ -10,3 +10,7 @@ func BoundColumns() map[string][]string {
 	}
 	return out
 }
+
+// OpenWatched is Open that tells each statement of the migration before it runs, and
+// "COMMIT" at the end.
+var OpenWatched = open

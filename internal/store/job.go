@@ -12,10 +12,10 @@ import (
 // planned already moves to the new time and loses its lease.
 func (t *tx) schedule(ctx context.Context, jobs []job.Job) error {
 	for _, j := range jobs {
-		_, err := t.exec(ctx, `INSERT INTO job (kind, account, subject, due_at, lease_until, owner, attempts, last_error)
-			VALUES ($1, $2, $3, $4, 0, '', 0, '')
-			ON CONFLICT (kind, account, subject) DO UPDATE SET due_at = $4, lease_until = 0, owner = '', attempts = 0, last_error = ''`,
-			j.Kind, j.Account, j.Subject, micros(j.Due))
+		_, err := t.exec(ctx, `INSERT INTO job (kind, account, subject, due_at, served, lease_until, owner, attempts, last_error)
+			VALUES ($1, $2, $3, $4, $5, 0, '', 0, '')
+			ON CONFLICT (kind, account, subject) DO UPDATE SET due_at = $4, served = $5, lease_until = 0, owner = '', attempts = 0, last_error = ''`,
+			j.Kind, j.Account, j.Subject, micros(j.Due), j.Served.Microseconds())
 		if err != nil {
 			return fmt.Errorf("scheduling %s: %w", j.Kind, err)
 		}
@@ -25,11 +25,12 @@ func (t *tx) schedule(ctx context.Context, jobs []job.Job) error {
 
 // Claim implements job.Store. The predicate stands on the outer UPDATE too: a
 // concurrent claim that waited for this one's row locks must look again.
-func (s *Store) Claim(ctx context.Context, owner string, now, until time.Time, limit int) ([]job.Job, error) {
+func (s *Store) Claim(ctx context.Context, c job.Claim) ([]job.Job, error) {
 	rows, err := s.db.write.QueryContext(ctx, `UPDATE job SET lease_until = $1, owner = $2
-		WHERE due_at <= $3 AND lease_until <= $3 AND (kind, account, subject) IN (
-			SELECT kind, account, subject FROM job WHERE due_at <= $3 AND lease_until <= $3 ORDER BY due_at LIMIT $4)
-		RETURNING kind, account, subject, due_at, attempts`, micros(until), owner, micros(now), limit)
+		WHERE due_at <= $3 AND served <= $4 AND lease_until <= $3 AND (kind, account, subject) IN (
+			SELECT kind, account, subject FROM job WHERE due_at <= $3 AND served <= $4 AND lease_until <= $3 ORDER BY due_at LIMIT $5)
+		RETURNING kind, account, subject, due_at, served, attempts`,
+		micros(c.Until), c.Owner, micros(c.Now), c.Served.Microseconds(), c.Limit)
 	if err != nil {
 		return nil, unavailable(err, "claiming jobs")
 	}
@@ -37,9 +38,11 @@ func (s *Store) Claim(ctx context.Context, owner string, now, until time.Time, l
 	var out []job.Job
 	for rows.Next() {
 		var j job.Job
-		if err := rows.Scan(&j.Kind, &j.Account, &j.Subject, (*instantField)(&j.Due), &j.Attempts); err != nil {
+		var served int64
+		if err := rows.Scan(&j.Kind, &j.Account, &j.Subject, (*instantField)(&j.Due), &served, &j.Attempts); err != nil {
 			return nil, unavailable(err, "claiming jobs")
 		}
+		j.Served = time.Duration(served) * time.Microsecond
 		out = append(out, j)
 	}
 	return out, unavailable(rows.Err(), "claiming jobs")

@@ -45,9 +45,10 @@ func migrations(d dialect) ([]migration, error) {
 	return out, nil
 }
 
-// migrate applies the migrations that the database has not seen, each in one
-// transaction with the note that it was applied: a crash in the middle resumes.
-func (db *DB) migrate(ctx context.Context) error {
+// migrate applies the migrations that the database has not seen, all in one
+// transaction with the notes that they were applied: a crash in the middle changes
+// nothing. before is told each statement and, as "COMMIT", the end of the transaction.
+func (db *DB) migrate(ctx context.Context, before func(statement string)) error {
 	all, err := migrations(db.dialect)
 	if err != nil {
 		return err
@@ -65,20 +66,38 @@ func (db *DB) migrate(ctx context.Context) error {
 		return fmt.Errorf("migrating store: %w", err)
 	}
 	if have > len(all) {
-		return fmt.Errorf("migrating store: the database has schema %d, this release knows %d; use the newer release", have, len(all))
+		return fmt.Errorf("migrating store: the database has schema %d, this release knows %d; use the newer release, or restore the backup from before the upgrade", have, len(all))
 	}
 	for _, m := range all[have:] {
-		if _, err := tx.ExecContext(ctx, m.text); err != nil {
-			return fmt.Errorf("migrating store: applying %s: %w", m.name, err)
+		for _, statement := range m.statements() {
+			before(statement)
+			if _, err := tx.ExecContext(ctx, statement); err != nil {
+				return fmt.Errorf("migrating store: applying %s: %w", m.name, err)
+			}
 		}
-		if _, err := tx.ExecContext(ctx, `INSERT INTO schema_migration (number, name) VALUES ($1, $2)`, m.number, m.name); err != nil {
+		const note = `INSERT INTO schema_migration (number, name) VALUES ($1, $2)`
+		before(note)
+		if _, err := tx.ExecContext(ctx, note, m.number, m.name); err != nil {
 			return fmt.Errorf("migrating store: applying %s: %w", m.name, err)
 		}
 	}
+	before("COMMIT")
 	if err := tx.Commit(); err != nil {
 		return fmt.Errorf("migrating store: %w", err)
 	}
 	return nil
+}
+
+// statements answers what the file says, one statement after the other. Each ends with
+// a semicolon at the end of a line, and nothing else does.
+func (m migration) statements() []string {
+	var out []string
+	for s := range strings.SplitSeq(m.text, ";\n") {
+		if s = strings.TrimSpace(s); s != "" {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 // lockSchema makes migrating nodes take turns and makes sure the list of applied

@@ -21,6 +21,7 @@ import (
 
 	"github.com/keyward/keyward/api"
 	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/clock"
 	"github.com/keyward/keyward/internal/custody"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/iam"
@@ -39,6 +40,8 @@ type Control interface {
 	Accounts
 	Trail
 	Inspection
+	// AcceptClock believes the clock as it is; one that has not jumped is a StateConflict.
+	AcceptClock(ctx context.Context) error
 }
 
 // Sealing is how a server gets and loses its keys.
@@ -101,6 +104,7 @@ type Status struct {
 	ScrubbedAt  time.Time         // when the newest scrub began; zero while sealed and soon after
 	Findings    int64             // of that scrub
 	Witnesses   []publish.Status  // of the log; nil while sealed
+	Clock       clock.Report      // zero while sealed
 }
 
 // New makes the API's handler. It reads the logs' identities and heads from reader.
@@ -137,6 +141,7 @@ var operations = map[string]operation{
 	"POST /v1/root-key":   {"OpenRootKey", handler.openRootKey},
 	"POST /v1/session":    {"ShowRootKeySession", handler.showSession},
 	"POST /v1/cancel":     {"CancelRootKeySession", handler.cancelSession},
+	"POST /v1/clock":      {"AcceptClock", handler.acceptClock},
 	"POST /v1/accounts":   {"CreateAccount", handler.createAccount},
 	"GET /v1/accounts":    {"ListAccounts", handler.listAccounts},
 	"GET /v1/audit/logs":  {"ListAuditLogs", handler.listLogs},
@@ -227,6 +232,13 @@ func (h handler) seal(q request) (any, error) {
 		return nil, err
 	}
 	return nil, h.control.Seal(q.Context())
+}
+
+func (h handler) acceptClock(q request) (any, error) {
+	if err := q.decode(nil); err != nil {
+		return nil, err
+	}
+	return nil, h.control.AcceptClock(q.Context())
 }
 
 func (h handler) createAccount(q request) (any, error) {

@@ -48,6 +48,7 @@ type control struct {
 	exportFails error            // after the first bytes
 	opening     operator.Opening // last
 	cancelled   string           // session
+	accepted    int              // how often the clock was
 }
 
 func (c *control) Status(context.Context) (operator.Status, error) {
@@ -105,6 +106,11 @@ func (c *control) Unseal(_ context.Context, p material.Bytes) error {
 
 func (c *control) Seal(context.Context) error {
 	c.sealed = true
+	return nil
+}
+
+func (c *control) AcceptClock(context.Context) error {
+	c.accepted++
 	return nil
 }
 
@@ -233,6 +239,9 @@ func TestLifeOfAServer(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, must(w.OperatorClient.Status(ctx))(t)); diff != "" {
 		t.Error(diff)
+	}
+	if err := w.OperatorClient.AcceptClock(ctx); err != nil || w.accepted != 1 {
+		t.Errorf("accepting the clock: %v, accepted %d times", err, w.accepted)
 	}
 	if err := w.OperatorClient.Seal(ctx); err != nil || !w.sealed {
 		t.Errorf("sealing: %v, sealed: %t", err, w.sealed)

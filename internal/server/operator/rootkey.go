@@ -36,6 +36,9 @@ func (h handler) status(q request) (any, error) {
 		AuditCheckpoint: string(s.Checkpoint), PublicKey: s.PublicKey,
 		RootEnvelopes: make([]api.RootEnvelope, len(s.Envelopes)), Epoch: int(s.Epoch), Rewrapping: s.Rewrapping,
 		ScrubbedAt: s.ScrubbedAt, Findings: s.Findings, Witnesses: make([]api.WitnessStatus, len(s.Witnesses)),
+		Clock: api.ClockStatus{
+			State: string(s.Clock.State), OffsetSeconds: int64(s.Clock.Offset.Seconds()), ServedSeconds: int64(s.Clock.Served.Seconds()),
+		},
 	}
 	for i, w := range s.Witnesses {
 		out.Witnesses[i] = api.WitnessStatus{Name: w.Witness, URL: w.URL, Size: w.Size, CosignedAt: w.At, Conflict: w.Conflict, Problem: w.Problem}

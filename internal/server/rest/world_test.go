@@ -72,7 +72,7 @@ func newWorld(t testing.TB) *world {
 		Store: w.node.Store, Log: w.node.Log, Keyring: keyring, Logger: logger, Now: w.now, Fresh: always,
 	}))(t)
 	w.keys = key.New(key.Options{
-		Store: w.node.Store, Aliases: w.node.Store, Tenants: w.iam, Log: w.node.Log, Region: region, Now: w.now, Fresh: always,
+		Store: w.node.Store, Aliases: w.node.Store, Tenants: w.iam, Log: w.node.Log, Region: region, Now: w.now, After: func(_ context.Context, d time.Duration) (time.Duration, error) { return d, nil }, Fresh: always,
 		ContextDigest: func([]byte) (string, error) { return "digest", nil },
 	})
 	handler := rest.New(rest.Options{
@@ -87,7 +87,7 @@ func newWorld(t testing.TB) *world {
 	none := func() float64 { return 0 }
 	edge := &server.Edge{
 		Logger: logger, Now: w.now,
-		Metrics: server.NewMetrics("test", server.Gauges{Sealed: none, AuditSize: none, TamperedRows: none}),
+		Metrics: server.NewMetrics("test", server.Gauges{Sealed: none, AuditSize: none, TamperedRows: none, ClockJumped: none, ClockOffset: none}),
 	}
 	s := httptest.NewServer(edge.Handle("rest", rest.MaxBody, handler))
 	t.Cleanup(s.Close)
