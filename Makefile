@@ -1,5 +1,5 @@
 # keyward: `make test` is all that a change must pass.
-.PHONY: all test deps build check unit interop sample vectors policy bench fuzz kill integrity tamper verify clock upgrade release-data
+.PHONY: all test deps build check unit interop sample vectors policy bench fuzz kill integrity tamper verify clock upgrade release-data abuse overload
 
 STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
@@ -90,3 +90,13 @@ upgrade:
 # What this release leaves to all later ones: internal/proof/testdata/releases/$(RELEASE).
 release-data:
 	./scripts/with-postgres go test -run TestMakeRelease -make-release $(RELEASE) ./internal/proof
+# REQUESTS bad requests over every dialect and route; SEED makes the same ones again.
+REQUESTS ?= 1000000
+abuse:
+	KEYWARD_REQUESTS=$(REQUESTS) KEYWARD_SEED=$(SEED) KEYWARD_PAIRS=100000 KEYWARD_TIMINGS=10000 go test -timeout 0 -v ./internal/proof/abuse
+
+# SLOW slow clients, and ten times the load that the server can bear, for SECONDS each.
+SLOW ?= 10000
+SECONDS ?= 60
+overload:
+	KEYWARD_SLOW=$(SLOW) KEYWARD_SLOW_SECONDS=$(SECONDS) KEYWARD_OVERLOAD_SECONDS=$(SECONDS) go test -run 'TestSlow|TestOverload' -timeout 0 -v ./internal/proof

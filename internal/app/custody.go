@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"runtime/debug"
 
 	"github.com/keyward/keyward/internal/custody"
 	"github.com/keyward/keyward/internal/fault"
@@ -83,6 +84,7 @@ func (a *App) enter(ctx context.Context, open func() (*seal.Keyring, custody.Ope
 		return err
 	}
 	keyring, opening, err := open()
+	debug.FreeOSMemory() // deriving a key from a passphrase takes much, and it is not needed again
 	if err != nil {
 		return err
 	}

@@ -11,17 +11,31 @@ import (
 	"github.com/keyward/keyward/internal/server/rest"
 )
 
-// handler answers everything on the API's address.
+// handler answers everything on the API's address. A path is what it is spelt: the
+// ServeMux would redirect what is spelt otherwise, and answer in a form of its own. What
+// is nothing else is the REST dialect's, which refuses what it does not know.
 func (a *App) handler() http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("/{$}", a.edge.Handle("alibaba", server.MaxBody, a.unsealed(
-		func(e *engine) server.Handler { return e.alibaba.Serve }, (&alibaba.Dialect{}).Serve)))
-	mux.Handle("/v1/", a.edge.Handle("rest", server.MaxPolicy, a.unsealed(
-		func(e *engine) server.Handler { return e.rest }, rest.Refuse)))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
-	mux.HandleFunc("GET /readyz", a.ready)
-	mux.Handle("GET /metrics", a.metrics.Handler())
-	return mux
+	rpc := a.edge.Handle("alibaba", server.MaxBody, a.unsealed(
+		func(e *engine) server.Handler { return e.alibaba.Serve }, (&alibaba.Dialect{}).Serve))
+	native := a.edge.Handle("rest", server.MaxPolicy, a.unsealed(
+		func(e *engine) server.Handler { return e.rest }, rest.Refuse))
+	probes := map[string]http.Handler{
+		"/healthz": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) }),
+		"/readyz":  http.HandlerFunc(a.ready),
+		"/metrics": a.metrics.Handler(),
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		path := r.URL.EscapedPath()
+		probe := probes[path]
+		switch {
+		case path == "/":
+			rpc.ServeHTTP(w, r)
+		case probe != nil && (r.Method == http.MethodGet || r.Method == http.MethodHead):
+			probe.ServeHTTP(w, r)
+		default:
+			native.ServeHTTP(w, r)
+		}
+	})
 }
 
 // unsealed serves with the engine while there is one, and has refuse answer while

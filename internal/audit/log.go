@@ -314,6 +314,11 @@ func (l *Log) settle(ctx context.Context) error {
 	if !l.unsettled {
 		return nil
 	}
+	// What was answered as failed may lie on the disk unseen and come to life after a
+	// crash. Something durable that comes later decides its fate.
+	if err := l.store.Probe(ctx); err != nil {
+		return err
+	}
 	head, err := l.store.Head(ctx, l.origin)
 	if err != nil {
 		return err

@@ -74,8 +74,8 @@ type Store interface {
 	// of fn is answered as it is and nothing has changed; any other error leaves open
 	// whether the transaction committed.
 	Transact(ctx context.Context, fn func(Tx) error) error
-	// Probe makes something durable that means nothing. After it everything that could be
-	// read before is durable, too.
+	// Probe makes something durable that means nothing. After it everything that can be
+	// read is durable, and a commit of unknown outcome that cannot be read never was.
 	Probe(ctx context.Context) error
 }
 

@@ -112,6 +112,9 @@ func (c Context) Encode() ([]byte, error) {
 		}
 		size += 8 + len(name) + len(value)
 	}
+	if text := size - 8*len(c); text > MaxContextSize { // whichever way it came; as JSON it is longer still
+		return nil, fault.InvalidParameter.New("the encryption context has %d bytes; at most %d are allowed", text, MaxContextSize)
+	}
 	encoded := make([]byte, 0, size)
 	for _, name := range slices.Sorted(maps.Keys(c)) {
 		encoded = appendField(appendField(encoded, name), c[name])

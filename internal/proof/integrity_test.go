@@ -16,15 +16,6 @@ import (
 	"time"
 )
 
-// size answers the size of a campaign: of the variable, or that of a short run.
-func size(t *testing.T, variable, short string) int {
-	n, err := strconv.Atoi(cmp.Or(os.Getenv(variable), short))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
-}
-
 // seedOf answers the seed of a campaign, KEYWARD_SEED or a new one, and prints it.
 func seedOf(t *testing.T) uint64 {
 	seed, err := strconv.ParseUint(cmp.Or(os.Getenv("KEYWARD_SEED"), strconv.FormatInt(time.Now().UnixNano(), 10)), 10, 64)
@@ -264,7 +255,7 @@ func TestIntegrityFlips(t *testing.T) {
 					t.Fatal("there is no write-ahead log")
 				}
 			}
-			counts := m.campaign(t, size(t, "KEYWARD_FLIPS", "400")/2, func(dir string, random *rand.Rand) (outcome, string) {
+			counts := m.campaign(t, size(t, "KEYWARD_FLIPS", 400)/2, func(dir string, random *rand.Rand) (outcome, string) {
 				write(t, dir, m.files)
 				target := targets[random.IntN(len(targets))]
 				content := slices.Clone(m.files[target])
@@ -292,7 +283,7 @@ func TestIntegrityOfRows(t *testing.T) {
 	m := newTemplate(t, false, "one", "two")
 	kinds := map[string]int{}
 	var mu sync.Mutex
-	m.campaign(t, size(t, "KEYWARD_SWAPS", "200"), func(dir string, random *rand.Rand) (outcome, string) {
+	m.campaign(t, size(t, "KEYWARD_SWAPS", 200), func(dir string, random *rand.Rand) (outcome, string) {
 		write(t, dir, m.files)
 		running := random.IntN(2) == 0
 		var p *plant

@@ -6,11 +6,13 @@ package proof
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -166,4 +168,14 @@ func (l listener) RoundTrip(r *http.Request) (*http.Response, error) {
 		l.heard(resp.Header.Get("x-acs-request-id"))
 	}
 	return resp, err
+}
+
+// size answers a size of a campaign from the environment.
+func size(t *testing.T, name string, short int) int {
+	t.Helper()
+	n, err := strconv.Atoi(cmp.Or(os.Getenv(name), strconv.Itoa(short)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }

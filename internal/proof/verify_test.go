@@ -91,7 +91,7 @@ func usual(i int) *audit.Record {
 	call := &authz.Call{
 		Principal: authz.Principal{Account: "3039834030970677", Kind: authz.User, Name: "payments", AccessKey: "KWAKFAKEFAKEFAKEFAKEFADD64LT"}, Time: time.Now(),
 		RequestID: fmt.Sprintf("1BF5FF9C-B6B5-4C65-9974-%012d", i),
-		Scheme:    "ACS3-HMAC-SHA256", UserAgent: "AlibabaCloud (linux; amd64) Golang/1.26 Core/0.01 TeaDSL/1", Nonce: fmt.Appendf(nil, "%016d", i),
+		Scheme:    "ACS3-HMAC-SHA256", UserAgent: "AlibabaCloud (linux; amd64) Golang/1.26 Core/0.01 TeaDSL/1", Nonce: fmt.Appendf(nil, "%08d12345678", i),
 	}
 	r := audit.NewRecord(call, "kms:Encrypt")
 	r.Resource, r.Version = "acs:kms:cn-hangzhou:3039834030970677:key/key-66fqmfn5bbsfo34eaxdeqwi42m", "kv-66fqmfn5bbsfo34eaxdeqwi42m"

@@ -95,6 +95,11 @@ func (e *Edge) Handle(dialect string, maxBody int64, h Handler) http.Handler {
 		x.Source = e.source(r)
 		header := w.Header() // in net/http's spelling, which Set would look for each time
 		header["X-Acs-Request-Id"], header["Cache-Control"], header["X-Content-Type-Options"] = []string{x.RequestID}, noStore, noSniff
+		if len(r.TransferEncoding) > 0 {
+			// There may have been a Content-Length, too, which net/http drops silently. Whoever
+			// believed that one sees other requests on this connection than we do, so it ends here.
+			header["Connection"] = []string{"close"}
+		}
 		ctx := &deadline{Context: r.Context(), at: time.Now().Add(patience)}
 		defer ctx.end()
 		defer e.finish(w, x)
@@ -122,6 +127,9 @@ func (e *Edge) read(w http.ResponseWriter, r *http.Request, x *Exchange, maxBody
 	}
 	if size > MaxHeader {
 		return fault.TooLarge.New("the request headers have %d bytes; at most %d are allowed", size, MaxHeader)
+	}
+	if r.Header["Content-Encoding"] != nil {
+		return fault.InvalidParameter.New("the body must be sent as it is, without a Content-Encoding")
 	}
 	if r.ContentLength == 0 {
 		return nil
@@ -168,6 +176,9 @@ func (e *Edge) log(x *Exchange, took time.Duration) {
 		}
 		e.Logger.Log(context.Background(), level, "request", "request", x.RequestID, "dialect", x.dialect, "operation", x.operation,
 			"result", x.result, "principal", x.principal, "source", source, "ms", float64(took.Microseconds())/1000)
+	}
+	if errors.Is(x.err, context.Canceled) {
+		return // the caller hung up, which any stranger can do as often as they like
 	}
 	switch fault.KindOf(x.err) {
 	case fault.Internal, fault.Unavailable, fault.AuditUnavailable: // the operator must see why

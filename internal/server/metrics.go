@@ -72,7 +72,8 @@ func NewMetrics(version string, g Gauges) *Metrics {
 
 // Handler serves the metrics in Prometheus's text format.
 func (m *Metrics) Handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+	// Anybody may ask, and an answer costs more than a refused request.
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4})
 }
 
 func (m *Metrics) observe(x *Exchange, took time.Duration) {

@@ -219,7 +219,16 @@ func (db *DB) probeTail(ctx context.Context) error {
 	if err := db.repairTail(ctx); err != nil {
 		return err
 	}
-	if _, err := db.write.ExecContext(ctx, `UPDATE schema_migration SET name = name WHERE number = 1`); err != nil {
+	// SQLite does not write a row that stays as it is.
+	err := db.Transact(ctx, func(t audit.Tx) error {
+		x := t.(*tx)
+		_, err := x.exec(ctx, `INSERT INTO nonce_block (fingerprints) VALUES (x'')`)
+		if err == nil {
+			_, err = x.exec(ctx, `DELETE FROM nonce_block WHERE fingerprints = x''`)
+		}
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	db.tail.mu.Lock()

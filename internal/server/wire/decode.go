@@ -222,6 +222,7 @@ func setText(name, text string, v reflect.Value) error {
 		if text != "" {
 			v.Set(reflect.ValueOf(strings.Split(text, ",")))
 		}
+		return checkUnicode(name, text)
 	case v.CanInt():
 		if err = checkInteger(name, text, v.Type()); err == nil {
 			n, _ := strconv.ParseInt(text, 10, 64) // it was checked
@@ -248,7 +249,9 @@ func checkText(name, text string, t reflect.Type) error {
 	case t == timeType:
 		err = new(time.Time).UnmarshalText([]byte(text))
 	case t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Uint8:
-		_, err = base64.StdEncoding.Strict().DecodeString(text)
+		if _, err = base64.StdEncoding.Strict().DecodeString(text); err == nil && strings.ContainsAny(text, "\r\n") {
+			err = errors.New("package base64 passes line breaks over")
+		}
 	case t.Kind() != reflect.String:
 		return wrongType(name, t)
 	default:

@@ -1,0 +1,263 @@
+package abuse
+
+import (
+	"encoding/json"
+	"maps"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/keyward/keyward/api"
+)
+
+// The dialects, as the server's metrics name them.
+const (
+	rpcDialect      = "alibaba"
+	restDialect     = "rest"
+	operatorDialect = "operator"
+)
+
+// An operation is one operation of a dialect with all that it takes.
+type operation struct {
+	dialect string
+	name    string // in RPC the action
+	method  string
+	path    string
+	fields  []field
+	thing   string // a key of its own that it changes
+	refused bool   // refused even when it is valid, in this world
+	open    bool   // nobody needs a permission for it
+}
+
+// A field is a parameter, a member of the body or a name in the path.
+type field struct {
+	name     string
+	kind     kind
+	value    string // valid, or "$name" of the world; "" leaves the field out
+	required bool
+}
+
+// A kind says what is wrong for a field.
+type kind int
+
+const (
+	keyName   kind = iota // a key
+	versionID             // a version of it
+	oldAlias              // an alias that is there
+	newAlias
+	plaintext
+	digest
+	blob // a ciphertext
+	signature
+	encContext // an encryption context; JSON in RPC, an object in REST
+	flag
+	small    // an integer of 1 to 100
+	count    // an integer from 1 on
+	days     // 7 to 366
+	bytes1K  // 1 to 1024
+	seconds  // of a rotation interval
+	interval // "30d"
+	word     // one of a fixed set
+	tags
+	tagList
+	tagName // of the lists of RPC
+	filters
+	token
+	description
+	remark
+	newName
+	userName
+	policyName
+	document // a policy
+	accessKey
+	instant
+	sequence
+	passphrase
+	cursor
+	rotation // objects of REST
+	texts    // any texts; only what is no text at all is wrong
+)
+
+// rpcOperations is the RPC API: name, fields as "Name:kind=value", "!" for required.
+var rpcOperations = []operation{
+	rpc("CreateKey", "", f("KeySpec", word, "Aliyun_AES_256"), f("KeyUsage", word, "ENCRYPT/DECRYPT"), f("Origin", word, "Aliyun_KMS"),
+		f("ProtectionLevel", word, "SOFTWARE"), f("Description", description, "made"), f("Tags", tags, `[{"TagKey":"team","TagValue":"pay"}]`),
+		f("EnableAutomaticRotation", flag, "true"), f("RotationInterval", interval, "30d")),
+	rpc("DescribeKey", "", need("KeyId", keyName, "$key")),
+	rpc("ListKeys", "", f("PageNumber", count, "1"), f("PageSize", small, "10"), f("Filters", filters, `[{"Key":"KeyState","Values":["Enabled"]}]`)),
+	rpc("UpdateKeyDescription", "describe.rpc", need("KeyId", keyName, "$describe.rpc"), f("Description", description, "changed")),
+	rpc("EnableKey", "enable.rpc", need("KeyId", keyName, "$enable.rpc")),
+	rpc("DisableKey", "disable.rpc", need("KeyId", keyName, "$disable.rpc")),
+	rpc("ScheduleKeyDeletion", "delete.rpc", need("KeyId", keyName, "$delete.rpc"), need("PendingWindowInDays", days, "7")),
+	rpc("CancelKeyDeletion", "restore.rpc", need("KeyId", keyName, "$restore.rpc")),
+	rpc("SetDeletionProtection", "protect.rpc", need("ProtectedResourceArn", keyName, "$protect.rpc.arn"), need("EnableDeletionProtection", flag, "true"),
+		f("DeletionProtectionDescription", description, "why")),
+	rpc("CreateAlias", "", need("AliasName", newAlias, "alias/new/rpc"), need("KeyId", keyName, "$key")),
+	rpc("UpdateAlias", "point.rpc", need("AliasName", oldAlias, "$point.rpc.alias"), need("KeyId", keyName, "$key")),
+	rpc("DeleteAlias", "unalias.rpc", need("AliasName", oldAlias, "$unalias.rpc.alias")),
+	rpc("ListAliases", "", f("PageNumber", count, "1"), f("PageSize", small, "10")),
+	rpc("ListAliasesByKeyId", "", need("KeyId", keyName, "$key"), f("PageNumber", count, "1"), f("PageSize", small, "10")),
+	rpc("TagResource", "tag.rpc", need("KeyId", keyName, "$tag.rpc"), need("Tags", tags, `[{"TagKey":"team","TagValue":"pay"}]`)),
+	rpc("TagResources", "tags.rpc", need("ResourceType", word, "key"), need("ResourceId.1", keyName, "$tags.rpc"), need("Tag.1.Key", tagName, "team"), f("Tag.1.Value", tagName, "pay")),
+	rpc("UntagResource", "untag.rpc", need("KeyId", keyName, "$untag.rpc"), need("TagKeys", tagList, `["old"]`)),
+	rpc("UntagResources", "untags.rpc", need("ResourceType", word, "key"), need("ResourceId.1", keyName, "$untags.rpc"), need("TagKey.1", texts, "old")),
+	rpc("ListTagResources", "", need("ResourceType", word, "key"), f("ResourceId.1", texts, "$key"), f("NextToken", token, "")),
+	rpc("ListResourceTags", "", need("KeyId", keyName, "$key")),
+	refused(rpc("CreateKeyVersion", "", need("KeyId", keyName, "$key"))), // its newest version is younger than seven days
+	rpc("DescribeKeyVersion", "", need("KeyId", keyName, "$key"), need("KeyVersionId", versionID, "$key.version")),
+	rpc("ListKeyVersions", "", need("KeyId", keyName, "$key"), f("PageNumber", count, "1"), f("PageSize", small, "10")),
+	rpc("UpdateRotationPolicy", "rotate.rpc", need("KeyId", keyName, "$rotate.rpc"), need("EnableAutomaticRotation", flag, "true"), f("RotationInterval", interval, "30d")),
+	rpc("Encrypt", "", need("KeyId", keyName, "$key"), need("Plaintext", plaintext, "a25vd24="), f("EncryptionContext", encContext, `{"a":"1"}`), f("DryRun", flag, "false")),
+	rpc("Decrypt", "", need("CiphertextBlob", blob, "$blob"), f("EncryptionContext", encContext, `{}`), f("DryRun", flag, "false")),
+	rpc("ReEncrypt", "", need("CiphertextBlob", blob, "$blob"), need("DestinationKeyId", keyName, "$key"), f("SourceEncryptionContext", encContext, `{}`),
+		f("DestinationEncryptionContext", encContext, `{"a":"1"}`)),
+	rpc("GenerateDataKey", "", need("KeyId", keyName, "$key"), f("KeySpec", word, "AES_256"), f("NumberOfBytes", bytes1K, "32"), f("EncryptionContext", encContext, `{"a":"1"}`)),
+	rpc("GenerateDataKeyWithoutPlaintext", "", need("KeyId", keyName, "$key"), f("KeySpec", word, "AES_128"), f("NumberOfBytes", bytes1K, "32"), f("EncryptionContext", encContext, `{"a":"1"}`)),
+	rpc("AsymmetricSign", "", need("KeyId", keyName, "$sign"), need("KeyVersionId", versionID, "$sign.version"), need("Algorithm", word, "ECDSA_SHA_256"), need("Digest", digest, "$digest")),
+	rpc("AsymmetricVerify", "", need("KeyId", keyName, "$sign"), need("KeyVersionId", versionID, "$sign.version"), need("Algorithm", word, "ECDSA_SHA_256"), need("Digest", digest, "$digest"), need("Value", signature, "$signature")),
+	rpc("AsymmetricEncrypt", "", need("KeyId", keyName, "$crypt"), need("KeyVersionId", versionID, "$crypt.version"), need("Algorithm", word, "RSAES_OAEP_SHA_256"), need("Plaintext", plaintext, "a25vd24=")),
+	rpc("AsymmetricDecrypt", "", need("KeyId", keyName, "$crypt"), need("KeyVersionId", versionID, "$crypt.version"), need("Algorithm", word, "RSAES_OAEP_SHA_256"), need("CiphertextBlob", blob, "$rsa.blob")),
+	rpc("GetPublicKey", "", need("KeyId", keyName, "$sign"), need("KeyVersionId", versionID, "$sign.version")),
+	public(rpc("DescribeRegions", "")),
+	rpc("DescribeAccountKmsStatus", ""),
+}
+
+// restFields is what valid requests to the REST API say, by operation of the OpenAPI
+// document. A name in braces stands in the path.
+var restFields = map[string]operation{
+	"CreateKey": rest("", f("spec", word, "Aliyun_AES_256"), f("usage", word, "ENCRYPT/DECRYPT"), f("description", description, "made"),
+		f("rotation", rotation, `{"enabled":true,"intervalSeconds":2592000}`), f("tags", tags, `{"team":"pay"}`), f("alias", newAlias, "alias/new/made")),
+	"ListKeys":             rest("", f("limit", small, "10"), f("cursor", cursor, ""), f("states", texts, "Enabled"), f("specs", texts, ""), f("usages", texts, ""), f("aliases", texts, ""), f("tagKeys", texts, ""), f("tagValues", texts, "")),
+	"DescribeKey":          rest("", need("{key}", keyName, "$key")),
+	"UpdateKeyDescription": rest("describe.rest", need("{key}", keyName, "$describe.rest"), need("description", description, "changed")),
+	"EnableKey":            rest("enable.rest", need("{key}", keyName, "$enable.rest")),
+	"DisableKey":           rest("disable.rest", need("{key}", keyName, "$disable.rest")),
+	"DeleteKey":            rest("delete.rest", need("{key}", keyName, "$delete.rest"), need("days", days, "7")),
+	"RestoreKey":           rest("restore.rest", need("{key}", keyName, "$restore.rest")),
+	"ProtectKey":           rest("protect.rest", need("{key}", keyName, "$protect.rest"), need("enabled", flag, "true"), f("note", description, "why")),
+	"SetKeyRotation":       rest("rotate.rest", need("{key}", keyName, "$rotate.rest"), need("enabled", flag, "true"), f("intervalSeconds", seconds, "2592000")),
+	"CreateKeyVersion":     refused(rest("", need("{key}", keyName, "$key"))),
+	"ListKeyVersions":      rest("", need("{key}", keyName, "$key"), f("limit", small, "10"), f("cursor", cursor, "")),
+	"DescribeKeyVersion":   rest("", need("{key}", keyName, "$key"), need("{version}", versionID, "$key.version")),
+	"GetPublicKey":         rest("", need("{key}", keyName, "$sign"), need("{version}", versionID, "$sign.version")),
+	"TagKey":               rest("tag.rest", need("{key}", keyName, "$tag.rest"), need("tags", tags, `{"team":"pay"}`)),
+	"UntagKey":             rest("untag.rest", need("{key}", keyName, "$untag.rest"), need("keys", texts, "old")),
+	"ListKeyAliases":       rest("", need("{key}", keyName, "$key"), f("limit", small, "10"), f("cursor", cursor, "")),
+	"CreateAlias":          rest("", need("name", newAlias, "alias/new/rest"), need("key", keyName, "$key")),
+	"ListAliases":          rest("", f("limit", small, "10"), f("cursor", cursor, "")),
+	"PointAlias":           rest("point.rest", need("{alias}", oldAlias, "$point.rest.alias"), need("key", keyName, "$key")),
+	"DeleteAlias":          rest("unalias.rest", need("{alias}", oldAlias, "$unalias.rest.alias")),
+
+	"Encrypt":                         rest("", need("key", keyName, "$key"), need("plaintext", plaintext, "a25vd24="), f("context", encContext, `{"a":"1"}`), f("dryRun", flag, "false")),
+	"Decrypt":                         rest("", need("ciphertext", blob, "$blob"), f("context", encContext, `{}`), f("dryRun", flag, "false")),
+	"ReEncrypt":                       rest("", need("ciphertext", blob, "$blob"), need("destinationKey", keyName, "$key"), f("sourceContext", encContext, `{}`), f("destinationContext", encContext, `{"a":"1"}`)),
+	"GenerateDataKey":                 rest("", need("key", keyName, "$key"), f("size", bytes1K, "32"), f("context", encContext, `{"a":"1"}`)),
+	"GenerateDataKeyWithoutPlaintext": rest("", need("key", keyName, "$key"), f("size", bytes1K, "32"), f("context", encContext, `{"a":"1"}`)),
+	"Sign":                            rest("", need("key", keyName, "$sign"), need("version", versionID, "$sign.version"), need("algorithm", word, "ECDSA_SHA_256"), need("digest", digest, "$digest")),
+	"Verify":                          rest("", need("key", keyName, "$sign"), need("version", versionID, "$sign.version"), need("algorithm", word, "ECDSA_SHA_256"), need("digest", digest, "$digest"), need("signature", signature, "$signature")),
+	"AsymmetricEncrypt":               rest("", need("key", keyName, "$crypt"), need("version", versionID, "$crypt.version"), need("algorithm", word, "RSAES_OAEP_SHA_256"), need("plaintext", plaintext, "a25vd24=")),
+	"AsymmetricDecrypt":               rest("", need("key", keyName, "$crypt"), need("version", versionID, "$crypt.version"), need("algorithm", word, "RSAES_OAEP_SHA_256"), need("ciphertext", blob, "$rsa.blob")),
+
+	"CreateUser":      rest("", need("name", newName, "made"), f("remark", remark, "a remark")),
+	"ListUsers":       rest("", f("limit", small, "10"), f("cursor", cursor, "")),
+	"GetUser":         rest("", need("{user}", userName, "nobody")),
+	"UpdateUser":      rest("", need("{user}", userName, "updated"), f("remark", remark, "changed"), f("enabled", flag, "true")),
+	"DeleteUser":      rest("", need("{user}", userName, "idle")),
+	"AttachPolicy":    rest("", need("{user}", userName, "updated"), need("{policy}", policyName, "spare-update")),
+	"DetachPolicy":    rest("", need("{user}", userName, "holder"), need("{policy}", policyName, "AliyunKMSReadOnlyAccess")),
+	"CreateAccessKey": rest("", need("{user}", userName, "updated"), f("remark", remark, "a remark"), f("expiresAt", instant, "2099-01-01T00:00:00Z")),
+	"ListAccessKeys":  rest("", f("user", userName, "nobody"), f("limit", small, "10"), f("cursor", cursor, "")),
+	"GetAccessKey":    rest("", need("{id}", accessKey, "$nobody.ak")),
+	"UpdateAccessKey": rest("", need("{id}", accessKey, "$updated.ak"), f("remark", remark, "changed"), f("enabled", flag, "true"), f("expiresAt", instant, "2099-01-01T00:00:00Z")),
+	"ResetAccessKey":  rest("", need("{id}", accessKey, "$reset.ak")),
+	"DeleteAccessKey": rest("", need("{id}", accessKey, "$deleted.ak")),
+	"CreatePolicy":    rest("", need("name", newName, "made"), f("description", remark, "made"), need("document", document, `{"Version":"1","Statement":[{"Effect":"Allow","Action":"kms:List*","Resource":"*"}]}`)),
+	"ListPolicies":    rest("", f("limit", small, "10"), f("cursor", cursor, "")),
+	"GetPolicy":       rest("", need("{policy}", policyName, "AliyunKMSReadOnlyAccess")),
+	"UpdatePolicy":    rest("", need("{policy}", policyName, "spare-update"), f("document", document, `{"Version":"1","Statement":[{"Effect":"Deny","Action":"kms:List*","Resource":"*"}]}`)),
+	"DeletePolicy":    rest("", need("{policy}", policyName, "spare")),
+
+	"WhoAmI": public(rest("")),
+	"ListAuditRecords": rest("", f("action", texts, "kms:CreateKey"), f("resource", texts, ""), f("principal", texts, ""), f("accessKey", texts, ""), f("result", texts, "OK"), f("requestId", texts, ""),
+		f("from", instant, "2026-01-02T15:04:05Z"), f("to", instant, "2099-01-02T15:04:05Z"), f("oldest", flag, "true"), f("limit", bytes1K, "1"), f("cursor", cursor, "")),
+	"ListAuditLogs":    rest(""),
+	"ProveAuditRecord": rest("", need("log", texts, "$log"), need("seq", sequence, "$seq")),
+}
+
+// operatorOperations is the operator's API.
+var operatorOperations = []operation{
+	{dialect: operatorDialect, name: "Status", method: "GET", path: "/v1/status"},
+	{dialect: operatorDialect, name: "Initialize", method: "POST", path: "/v1/init", refused: true, fields: []field{need("passphrase", passphrase, "bm90IHRoaXMgb25lIGVpdGhlcg=="), need("account", newName, "another")}},
+	{dialect: operatorDialect, name: "Unseal", method: "POST", path: "/v1/unseal", refused: true, fields: []field{need("passphrase", passphrase, "bm90IHRoaXMgb25lIGVpdGhlcg==")}},
+	{dialect: operatorDialect, name: "CreateAccount", method: "POST", path: "/v1/accounts", fields: []field{need("name", newName, "made")}},
+	{dialect: operatorDialect, name: "ListAccounts", method: "GET", path: "/v1/accounts", fields: []field{f("limit", small, "10"), f("cursor", cursor, "")}},
+	{dialect: operatorDialect, name: "ListAuditLogs", method: "GET", path: "/v1/audit/logs"},
+	{dialect: operatorDialect, name: "ProveAuditRecord", method: "GET", path: "/v1/audit/proof", fields: []field{need("log", texts, "$log"), need("seq", sequence, "$seq")}},
+	{dialect: operatorDialect, name: "ExportAudit", method: "GET", path: "/v1/audit/export"},
+	{dialect: operatorDialect, name: "Seal", method: "POST", path: "/v1/seal"}, // last: nothing works after it
+}
+
+func f(name string, k kind, value string) field { return field{name: name, kind: k, value: value} }
+
+func need(name string, k kind, value string) field {
+	return field{name: name, kind: k, value: value, required: true}
+}
+
+func rpc(name, thing string, fields ...field) operation {
+	return operation{dialect: rpcDialect, name: name, method: "POST", path: "/", fields: fields, thing: thing}
+}
+
+func rest(thing string, fields ...field) operation {
+	return operation{dialect: restDialect, fields: fields, thing: thing}
+}
+
+func refused(o operation) operation { o.refused = true; return o }
+func public(o operation) operation  { o.open = true; return o }
+
+// operations answers every operation of every dialect. The table of RPC is held against
+// the documentation, that of REST is made from the OpenAPI document.
+func operations(t *testing.T) []operation {
+	t.Helper()
+	documentation, err := os.ReadFile("../../../docs/alibaba.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := rpcOperations[:len(rpcOperations):len(rpcOperations)]
+	for _, op := range out {
+		if !strings.Contains(string(documentation), "`"+op.name+"`") {
+			t.Errorf("docs/alibaba.md has no operation %s", op.name)
+		}
+	}
+	_, table, _ := strings.Cut(string(documentation), "|---|---|\n")
+	table, _, _ = strings.Cut(table, "\n\n")
+	if listed := regexp.MustCompile("`[A-Za-z]+`").FindAllString(table, -1); len(listed) != len(out) {
+		t.Errorf("docs/alibaba.md lists %d operations, the table has %d", len(listed), len(out))
+	}
+	var description struct {
+		Paths map[string]map[string]struct {
+			OperationID string `json:"operationId"`
+		}
+	}
+	if err := json.Unmarshal(api.OpenAPI, &description); err != nil {
+		t.Fatal(err)
+	}
+	known := 0
+	for _, path := range slices.Sorted(maps.Keys(description.Paths)) {
+		for _, method := range slices.Sorted(maps.Keys(description.Paths[path])) {
+			o := description.Paths[path][method]
+			op, ok := restFields[o.OperationID]
+			if !ok {
+				t.Fatalf("the operation %s of the OpenAPI document is not tried", o.OperationID)
+			}
+			op.name, op.method, op.path = o.OperationID, strings.ToUpper(method), path
+			out = append(out, op)
+			known++
+		}
+	}
+	if known != len(restFields) {
+		t.Fatalf("%d operations are tried, the OpenAPI document has %d", len(restFields), known)
+	}
+	return append(out, operatorOperations...)
+}

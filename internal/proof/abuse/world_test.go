@@ -1,0 +1,360 @@
+// Package abuse sends bad requests to a whole server, over every dialect and to every
+// operation, and holds it to three promises: a bad request is refused, in the form and
+// with a code that the documentation has; it changes nothing; and it harms nobody else.
+//
+// The server is real (package app on SQLite, its own listener and operator socket) and
+// runs in the test's process, so that a panic, an error in its log and a goroutine that
+// stays are seen. Requests are bytes on a connection: nothing between the generator and
+// the server mends them.
+//
+// A generated request starts as a valid one of an operation (table_test.go says what is
+// valid) and gets exactly one poison: a change that makes it certainly wrong
+// (poison_test.go). Most are signed after they were poisoned, so that they get past the
+// door. Around the poison there may be noise. What is raw (raw_test.go) is not HTTP any
+// more, or only just.
+package abuse
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	_ "modernc.org/sqlite" // to look at the rows behind the server's back
+
+	"github.com/keyward/keyward/api"
+	"github.com/keyward/keyward/client"
+	"github.com/keyward/keyward/internal/app"
+	"github.com/keyward/keyward/internal/config"
+	"github.com/keyward/keyward/internal/iam"
+	"github.com/keyward/keyward/internal/material"
+	"github.com/keyward/keyward/internal/seal/sealtest"
+	"github.com/keyward/keyward/internal/store/storetest"
+)
+
+// A caller is who signs.
+type caller struct{ id, secret string }
+
+// A world is a server with two accounts and everything that valid requests name.
+type world struct {
+	config   config.Config
+	api      string // address
+	log      *watchedLog
+	root     caller            // may do everything in its account
+	nobody   caller            // of the same account, may do nothing
+	foreign  caller            // root of another account
+	names    map[string]string // what "$name" in the tables stands for
+	clients  map[caller]*client.Client
+	stop     func() error
+	database *sql.DB
+}
+
+// A watchedLog keeps what a server must never log in answer to a request.
+type watchedLog struct {
+	slog.Handler
+	mu   sync.Mutex // guards errs
+	errs []string
+}
+
+// Handle implements slog.Handler.
+func (l *watchedLog) Handle(_ context.Context, r slog.Record) error {
+	if r.Level < slog.LevelError {
+		return nil
+	}
+	line := r.Message
+	r.Attrs(func(a slog.Attr) bool { line += " " + a.String(); return true })
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.errs = append(l.errs, line)
+	return nil
+}
+
+// Enabled implements slog.Handler.
+func (l *watchedLog) Enabled(context.Context, slog.Level) bool { return true }
+
+func (l *watchedLog) check(t *testing.T) {
+	t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, line := range l.errs[:min(len(l.errs), 5)] {
+		t.Errorf("the server logged: %s", line)
+	}
+}
+
+// newWorld starts a server without limits of calls and fills it: what limits refuse is
+// refused for another reason.
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := start(t, config.Limits{}, time.Now)
+	w.fill(t)
+	return w
+}
+
+// start starts a server with two accounts.
+func start(t *testing.T, limits config.Limits, now func() time.Time) *world {
+	t.Helper()
+	c := config.Default()
+	c.DataDir, c.Listen = filepath.Join(t.TempDir(), "data"), "127.0.0.1:0"
+	c.OperatorSocket = filepath.Join(storetest.ShortDir(t), "s")
+	c.Limits = limits
+	if err := c.Complete(); err != nil {
+		t.Fatal(err)
+	}
+	w := &world{config: c, log: &watchedLog{}, names: map[string]string{}, clients: map[caller]*client.Client{}}
+	ready := make(chan string, 1)
+	a := app.New(app.Options{
+		Config: c, Logger: slog.New(w.log), Version: "test", Now: now, Cost: sealtest.Cost(),
+		Ready: func(_ context.Context, _ *app.App, address string) error { ready <- address; return nil },
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- a.Run(ctx) }()
+	w.stop = sync.OnceValue(func() error { cancel(); return <-ended })
+	t.Cleanup(func() {
+		if err := w.stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	select {
+	case w.api = <-ready:
+	case err := <-ended:
+		t.Fatal(err)
+	}
+	first, err := a.Initialize(t.Context(), material.NewBytes([]byte(sealtest.Passphrase)), "first")
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := a.CreateAccount(t.Context(), "second")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.root, w.foreign = founder(first), founder(second)
+	w.names["account"], w.names["foreign.account"] = first.Account.ID, second.Account.ID
+	if w.database, err = sql.Open("sqlite", "file:"+strings.TrimPrefix(string(c.Database), "sqlite:")+"?mode=ro"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = w.database.Close() }) // it was only read
+	return w
+}
+
+func founder(f iam.Founded) caller {
+	return caller{f.Key.AccessKey.ID, string(f.Key.Secret.Expose())}
+}
+
+func (w *world) client(t *testing.T, who caller) *client.Client {
+	t.Helper()
+	if w.clients[who] == nil {
+		c, err := client.New(client.Config{Endpoint: "http://" + w.api, AccessKeyID: who.id, AccessKeySecret: who.secret})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.clients[who] = c
+	}
+	return w.clients[who]
+}
+
+// fill makes what the tables name. Each operation that changes something has a thing of
+// its own to change, so that all of them can be tried for real in the end.
+func (w *world) fill(t *testing.T) {
+	t.Helper()
+	ctx, c := t.Context(), w.client(t, w.root)
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	newKey := func(c *client.Client, name, spec, usage string) api.Key {
+		k, err := c.CreateKey(ctx, api.CreateKeyRequest{Spec: spec, Usage: usage, Alias: "alias/" + strings.ReplaceAll(name, ".", "-"), Tags: map[string]string{"old": "1"}})
+		must(err)
+		w.names[name], w.names[name+".version"], w.names[name+".alias"] = k.ID, k.PrimaryVersion, "alias/"+strings.ReplaceAll(name, ".", "-")
+		w.names[name+".arn"] = k.ARN
+		return k
+	}
+	newKey(w.client(t, w.foreign), "foreign", "", "")
+	newKey(c, "key", "", "")
+	newKey(c, "sign", "EC_P256", "")
+	newKey(c, "crypt", "RSA_2048", "ENCRYPT/DECRYPT")
+	for _, op := range operations(t) {
+		if op.thing != "" {
+			newKey(c, op.thing, "", "")
+		}
+	}
+	w.fillBlobs(t, c)
+	for _, name := range []string{"restore.rest", "restore.rpc"} {
+		must(c.DeleteKey(ctx, w.names[name], api.DeleteKeyRequest{Days: 7}))
+	}
+	w.fillAccess(t, c)
+	logs, err := c.ListAuditLogs(ctx)
+	must(err)
+	w.names["log"] = logs.Logs[0].Origin
+	records, err := c.ListAuditRecords(ctx, api.ListAuditRecordsRequest{Limit: 1})
+	must(err)
+	w.names["seq"] = strconv.FormatInt(records.Records[0].Seq, 10)
+}
+
+func (w *world) fillBlobs(t *testing.T, c *client.Client) {
+	t.Helper()
+	ctx := t.Context()
+	digest := sha256.Sum256([]byte("digest"))
+	w.names["digest"] = base64.StdEncoding.EncodeToString(digest[:])
+	sealed, err := c.Encrypt(ctx, api.EncryptRequest{Key: w.names["key"], Plaintext: []byte("known plaintext")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.names["blob"] = base64.StdEncoding.EncodeToString(sealed.Ciphertext)
+	alien, err := w.client(t, w.foreign).Encrypt(ctx, api.EncryptRequest{Key: w.names["foreign"], Plaintext: []byte("foreign plaintext")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.names["foreign.blob"] = base64.StdEncoding.EncodeToString(alien.Ciphertext)
+	rsa, err := c.AsymmetricEncrypt(ctx, api.AsymmetricEncryptRequest{Key: w.names["crypt"], Version: w.names["crypt.version"], Algorithm: "RSAES_OAEP_SHA_256", Plaintext: []byte("known plaintext")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.names["rsa.blob"] = base64.StdEncoding.EncodeToString(rsa.Ciphertext)
+	signed, err := c.Sign(ctx, api.SignRequest{Key: w.names["sign"], Version: w.names["sign.version"], Algorithm: "ECDSA_SHA_256", Digest: digest[:]})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.names["signature"] = base64.StdEncoding.EncodeToString(signed.Signature)
+}
+
+func (w *world) fillAccess(t *testing.T, c *client.Client) {
+	t.Helper()
+	ctx := t.Context()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	const document = `{"Version":"1","Statement":[{"Effect":"Allow","Action":"kms:List*","Resource":"*"}]}`
+	for _, name := range []string{"spare", "spare-update"} {
+		_, err := c.CreatePolicy(ctx, api.CreatePolicyRequest{Name: name, Document: document})
+		must(err)
+	}
+	_, err := w.client(t, w.foreign).CreatePolicy(ctx, api.CreatePolicyRequest{Name: "foreign-policy", Document: document})
+	must(err)
+	newUser := func(c *client.Client, name string) caller {
+		_, err := c.CreateUser(ctx, api.CreateUserRequest{Name: name})
+		must(err)
+		issued, err := c.CreateAccessKey(ctx, name, api.CreateAccessKeyRequest{})
+		must(err)
+		w.names[name+".ak"] = issued.AccessKey.ID
+		return caller{issued.AccessKey.ID, string(issued.Secret)}
+	}
+	w.nobody = newUser(c, "nobody")
+	for _, name := range []string{"updated", "reset", "deleted", "holder"} {
+		newUser(c, name)
+	}
+	newUser(w.client(t, w.foreign), "stranger")
+	_, err = c.CreateUser(ctx, api.CreateUserRequest{Name: "idle"})
+	must(err)
+	must(c.AttachPolicy(ctx, "holder", "AliyunKMSReadOnlyAccess"))
+}
+
+// text puts the world's names into a text of the tables.
+func (w *world) text(s string) string {
+	if name, ok := strings.CutPrefix(s, "$"); ok {
+		if w.names[name] == "" {
+			panic("the world has no " + name)
+		}
+		return w.names[name]
+	}
+	return s
+}
+
+// moving are the tables that change whenever a request is answered at all: what the log
+// keeps, what replay protection keeps, and when an access key was last used.
+var moving = map[string]bool{"audit_log": true, "audit_batch": true, "nonce": true, "nonce_block": true, "clock": true, "iam_access_key_use": true}
+
+// rows answers the digest of every row of the database, by table.
+func (w *world) rows(t *testing.T) map[string][]string {
+	t.Helper()
+	tables, err := w.database.QueryContext(t.Context(), "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string][]string{}
+	var names []string
+	for tables.Next() {
+		var name string
+		if err := tables.Scan(&name); err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, name)
+	}
+	if err := tables.Err(); err != nil || len(names) < 12 {
+		t.Fatalf("%d tables: %v", len(names), err)
+	}
+	for _, name := range names {
+		if !moving[name] {
+			out[name] = w.table(t, name)
+		}
+	}
+	return out
+}
+
+func (w *world) table(t *testing.T, name string) (out []string) {
+	t.Helper()
+	rows, err := w.database.QueryContext(t.Context(), "SELECT * FROM "+name+" ORDER BY 1, 2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	columns, err := rows.Columns()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for rows.Next() {
+		values, into := make([]any, len(columns)), make([]any, len(columns))
+		for i := range values {
+			into[i] = &values[i]
+		}
+		if err := rows.Scan(into...); err != nil {
+			t.Fatal(err)
+		}
+		sum := sha256.Sum256([]byte(fmt.Sprintf("%q", values)))
+		out = append(out, fmt.Sprintf("%v %s", values[:2], hex.EncodeToString(sum[:8])))
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// files answers the names of all files that the server keeps.
+func (w *world) files(t *testing.T) (out []string) {
+	t.Helper()
+	for _, dir := range []string{w.config.DataDir, filepath.Dir(w.config.OperatorSocket)} {
+		err := filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
+			if name := filepath.Base(path); name != "audit.checkpoint" && !strings.HasPrefix(name, ".tmp-") { // they come with time
+				out = append(out, path)
+			}
+			return err
+		})
+		if err != nil && !os.IsNotExist(err) {
+			t.Fatal(err)
+		}
+	}
+	return out
+}
+
+// dial connects to the API or to the operator's socket.
+func (w *world) dial(dialect string) (net.Conn, error) {
+	if dialect == operatorDialect {
+		return net.Dial("unix", w.config.OperatorSocket)
+	}
+	return net.Dial("tcp", w.api)
+}
