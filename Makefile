@@ -1,5 +1,5 @@
 # keyward: `make test` is all that a change must pass.
-.PHONY: all test deps build check unit interop sample vectors policy bench fuzz kill integrity tamper verify clock upgrade release-data abuse overload
+.PHONY: all test deps build check unit interop sample vectors policy bench fuzz kill integrity tamper verify clock upgrade release-data abuse overload syscalls diskfull crash
 
 STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
@@ -54,10 +54,15 @@ FUZZTIME ?= 30s
 fuzz:
 	./scripts/fuzz $(FUZZTIME)
 
-# The kill -9 campaign with KILLS kills (a short one is in `make test`).
+# The campaigns of internal/proof. Each prints its figure and its seed (KEYWARD_SEED=… repeats
+# it); a short run of each is in `make test`.
+PROOF = ./scripts/with-postgres go test -timeout 0 -v ./internal/proof
+
+# kill -9 under load: KILLS kills of the server on SQLite, a quarter as many on PostgreSQL,
+# and as many again of PostgreSQL itself.
 KILLS ?= 500
 kill:
-	KEYWARD_KILLS=$(KILLS) ./scripts/with-postgres go test -run TestKill -timeout 0 -v ./internal/proof
+	KEYWARD_KILLS=$(KILLS) $(PROOF) -run TestKill
 
 # Bits of the database flipped, rows edited, swapped, transplanted, deleted and put back:
 # never a silent wrong answer. KEYWARD_SEED=N repeats a run.
@@ -100,3 +105,18 @@ SLOW ?= 10000
 SECONDS ?= 60
 overload:
 	KEYWARD_SLOW=$(SLOW) KEYWARD_SLOW_SECONDS=$(SECONDS) KEYWARD_OVERLOAD_SECONDS=$(SECONDS) go test -run 'TestSlow|TestOverload' -timeout 0 -v ./internal/proof
+
+# System calls on the data files fail: POINTS of them, or every one.
+POINTS ?= all
+syscalls:
+	KEYWARD_POINTS=$(POINTS) $(PROOF) -run TestSyscall
+
+# The disk is full for a while under load, RUNS times.
+RUNS ?= 100
+diskfull:
+	KEYWARD_FILLINGS=$(RUNS) $(PROOF) -run TestDiskFull
+
+# Power cuts at POINTS moments of recorded runs.
+crash: POINTS = 20000
+crash:
+	KEYWARD_CRASHES=$(POINTS) $(PROOF) -run 'TestCrash$$'

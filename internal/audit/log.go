@@ -103,6 +103,10 @@ func Open(ctx context.Context, o Options) (*Log, error) {
 	return l, nil
 }
 
+// errUnread says that a proof was not possible, because the store could not be read, and
+// not that it failed.
+var errUnread = errors.New("the stored hashes cannot be read")
+
 // continues proves that a log of the given size contains the remembered checkpoint.
 func continues(remembered []byte, publicKey string, size int64, hashes tlog.HashReader) error {
 	c, err := OpenCheckpoint(remembered, publicKey)
@@ -114,7 +118,7 @@ func continues(remembered []byte, publicKey string, size int64, hashes tlog.Hash
 	}
 	root, err := tlog.TreeHash(c.Size, hashes)
 	if err != nil {
-		return fmt.Errorf("opening audit log: %w", err)
+		return fmt.Errorf("opening audit log: %w: %w", errUnread, err)
 	}
 	if root != c.Root {
 		return fmt.Errorf("opening audit log: rollback suspected: the first %d records are not those that this node has seen", c.Size)
@@ -329,7 +333,9 @@ func (l *Log) settle(ctx context.Context) error {
 		return err
 	}
 	if err := l.extends(head, tree, hashes); err != nil {
-		l.broken.Store(&err)
+		if !errors.Is(err, errUnread) {
+			l.broken.Store(&err)
+		}
 		return err
 	}
 	grown := head.Size > l.tree.size

@@ -63,7 +63,7 @@ func TestOverloadOfOneCaller(t *testing.T) {
 	const limit = 50 // calls a second, such that a busy machine can do ten times as many
 	s := newServer(t, build(t), "")
 	s.kill()
-	path := filepath.Join(s.dir, "config.toml")
+	path := filepath.Join(s.home, "config.toml")
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)

@@ -1,7 +1,14 @@
-// Package proof tests the real server, as a process: it kills it, again and again, while
-// it works, and looks afterwards whether everything that it had acknowledged is there and
-// right; and it passes known secrets through every operation and looks for them where they
-// must not be.
+// Package proof tests the real server, as a process, and does to it what a machine may do:
+// it kills it, and PostgreSQL under it, lets its system calls fail, fills its disk, and
+// cuts the power. Clients work meanwhile, each in a [world] of its own, and know what they
+// were acknowledged; afterwards all of that must be there, with one audit record each, and
+// nothing else. And it passes known secrets through every operation and looks for them
+// where they must not be.
+//
+// Every campaign has a size, which a variable of the environment sets and whose default is
+// a short run, and a seed, which it prints and KEYWARD_SEED sets; the targets of the
+// Makefile say how to run them whole. Failing calls and power cuts need ptrace(2) on Linux
+// (package trace).
 package proof
 
 import (
@@ -19,6 +26,7 @@ import (
 
 	"github.com/keyward/keyward/api"
 	"github.com/keyward/keyward/client"
+	"github.com/keyward/keyward/internal/proof/trace"
 	"github.com/keyward/keyward/internal/store/storetest"
 )
 
@@ -40,18 +48,23 @@ func build(t *testing.T) string {
 type server struct {
 	t       *testing.T
 	binary  string
-	dir     string
+	home    string // private; holds the data directory and, outside of it, configuration and log
+	dir     string // data directory
 	socket  string
-	url     string // of the database
+	url     string       // of the database
+	hooks   *trace.Hooks // if set, the server is traced
 	cmd     *exec.Cmd
+	traced  *trace.Process
+	gone    <-chan struct{} // closed when the process has ended, if it is not traced
 	address string
 	key     api.FoundedAccount
 	logs    *os.File
 }
 
+// newServer starts a server on an empty database and initialises it.
 func newServer(t *testing.T, binary, url string) *server {
 	t.Helper()
-	s := prepare(t, binary, url)
+	s := prepareServer(t, binary, filepath.Join(t.TempDir(), "data"), url)
 	s.start()
 	var err error
 	s.key, err = client.Operator(s.socket).Initialize(t.Context(), api.InitializeRequest{Passphrase: api.SecretBytes(passphrase), Account: "crash"})
@@ -61,20 +74,17 @@ func newServer(t *testing.T, binary, url string) *server {
 	return s
 }
 
-// prepare gives a server its data directory and configuration; start starts it.
-func prepare(t *testing.T, binary, url string) *server {
+// prepareServer makes a server that is not started, with its data in dir, whose parent
+// is private.
+func prepareServer(t *testing.T, binary, dir, url string) *server {
 	t.Helper()
-	s := &server{t: t, binary: binary, dir: filepath.Join(t.TempDir(), "data"), url: url}
-	if err := os.Mkdir(s.dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
+	s := &server{t: t, binary: binary, home: t.TempDir(), dir: dir, url: url, socket: filepath.Join(storetest.ShortDir(t), "s")}
 	if s.url == "" {
 		s.url = "sqlite:" + filepath.Join(s.dir, "keyward.db")
 	}
-	s.socket = filepath.Join(storetest.ShortDir(t), "s")
 	config := fmt.Sprintf("listen = \"127.0.0.1:0\"\ndata_dir = %q\ndatabase = %q\noperator_socket = %q\n[limits]\ncalls_per_access_key = 0\ncalls_per_account = 0\n",
 		s.dir, s.url, s.socket)
-	if err := os.WriteFile(filepath.Join(s.dir, "config.toml"), []byte(config), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(s.home, "config.toml"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.kill)
@@ -84,32 +94,58 @@ func prepare(t *testing.T, binary, url string) *server {
 // start starts the server and waits until it listens.
 func (s *server) start() {
 	s.t.Helper()
-	offset := s.launch()
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		if s.address = s.listening(offset); s.address != "" {
-			return
-		}
+	if !s.tryStart() {
+		s.t.Fatalf("the server does not start:\n%s", s.log())
 	}
-	s.t.Fatalf("the server does not start:\n%s", s.log())
 }
 
-// launch starts the process and answers where its log begins.
-func (s *server) launch() (offset int64) {
+// tryStart starts the server and answers whether it listens in the end, or has ended.
+func (s *server) tryStart() bool {
+	s.t.Helper()
+	offset, ended := s.launch()
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); {
+		if s.address = s.listening(offset); s.address != "" {
+			return true
+		}
+		select {
+		case <-ended:
+			s.kill()
+			return false
+		case <-time.After(3 * time.Millisecond):
+		}
+	}
+	return false
+}
+
+// launch starts the process and answers where its log begins; ended is closed when it ends.
+func (s *server) launch() (offset int64, ended <-chan struct{}) {
 	s.t.Helper()
 	var err error
-	if s.logs, err = os.OpenFile(filepath.Join(s.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err != nil {
+	if s.logs, err = os.OpenFile(filepath.Join(s.home, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err != nil {
 		s.t.Fatal(err)
 	}
 	if offset, err = s.logs.Seek(0, 2); err != nil {
 		s.t.Fatal(err)
 	}
-	s.cmd = exec.Command(s.binary, "server", "--config", filepath.Join(s.dir, "config.toml"))
+	s.cmd = exec.Command(s.binary, "server", "--config", filepath.Join(s.home, "config.toml"))
 	s.cmd.Env = append(os.Environ(), "KEYWARD_PASSPHRASE="+passphrase)
 	s.cmd.Stderr = s.logs
+	if s.hooks != nil {
+		if s.traced, err = trace.Start(s.cmd, *s.hooks); err != nil {
+			s.t.Fatal(err)
+		}
+		return offset, s.traced.Ended()
+	}
 	if err := s.cmd.Start(); err != nil {
 		s.t.Fatal(err)
 	}
-	return offset
+	closed, cmd := make(chan struct{}), s.cmd
+	s.gone = closed
+	go func() {
+		_ = cmd.Wait() // it was killed, or says in its log why it ended
+		close(closed)
+	}()
+	return offset, closed
 }
 
 // listening finds in the log, from offset on, where the server listens.
@@ -132,7 +168,7 @@ func (s *server) listening(offset int64) string {
 }
 
 func (s *server) log() string {
-	content, _ := os.ReadFile(filepath.Join(s.dir, "log"))
+	content, _ := os.ReadFile(filepath.Join(s.home, "log"))
 	return string(content[max(0, len(content)-4000):])
 }
 
@@ -141,17 +177,21 @@ func (s *server) kill() {
 	if s.cmd == nil {
 		return
 	}
-	_ = s.cmd.Process.Kill() // it may have ended by itself, which the checks find out
-	_ = s.cmd.Wait()
+	if s.traced != nil {
+		s.traced.Kill()
+	} else {
+		_ = s.cmd.Process.Kill() // it may have ended by itself, which the checks find out
+		<-s.gone
+	}
 	_ = s.logs.Close()
-	s.cmd = nil
+	s.cmd, s.traced = nil, nil
 }
 
 // client answers a client that tells the id of each acknowledged request to heard.
 func (s *server) client(heard func(requestID string)) *client.Client {
 	c, err := client.New(client.Config{
 		Endpoint: "http://" + s.address, AccessKeyID: s.key.AccessKeyID, AccessKeySecret: string(s.key.AccessKeySecret),
-		HTTPClient: &http.Client{Transport: listener{heard}}, Timeout: 10 * time.Second,
+		HTTPClient: &http.Client{Transport: listener{heard}}, Timeout: 30 * time.Second,
 	})
 	if err != nil {
 		s.t.Fatal(err)

@@ -99,8 +99,9 @@ func (s *server) stop() {
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		s.t.Fatal(err)
 	}
-	if err := s.cmd.Wait(); err != nil {
-		s.t.Fatalf("stopping: %v\n%s", err, s.log())
+	<-s.gone
+	if state := s.cmd.ProcessState; !state.Success() {
+		s.t.Fatalf("stopping: %v\n%s", state, s.log())
 	}
 	_ = s.logs.Close()
 	s.cmd = nil
@@ -117,7 +118,7 @@ func (s *server) pack() []byte {
 		s.t.Fatal(err)
 	}
 	for _, e := range entries {
-		if !e.Type().IsRegular() || e.Name() == "log" || e.Name() == "config.toml" || e.Name() == "lock" {
+		if !e.Type().IsRegular() || e.Name() == "lock" {
 			continue
 		}
 		content, err := os.ReadFile(filepath.Join(s.dir, e.Name()))
@@ -209,8 +210,8 @@ func dump(t *testing.T, database string) []byte {
 	return unwanted.ReplaceAll(out, nil)
 }
 
-// load runs the statements of a dump.
-func load(t *testing.T, database string, statements []byte) {
+// reload runs the statements of a dump.
+func reload(t *testing.T, database string, statements []byte) {
 	t.Helper()
 	ctx := context.Background()
 	conn, err := pgx.Connect(ctx, database)

@@ -1,0 +1,81 @@
+package audit_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/store/storetest"
+)
+
+// unreadable is a store of which one commit fails, and after it one reading of hashes.
+type unreadable struct {
+	audit.Store
+	commit bool // fails, once
+	hashes int  // readings until one fails
+}
+
+func (u *unreadable) Transact(ctx context.Context, fn func(audit.Tx) error) error {
+	if u.commit {
+		u.commit = false
+		return errors.New("injected")
+	}
+	return u.Store.Transact(ctx, fn)
+}
+
+func (u *unreadable) Hashes(ctx context.Context, log string, indexes []int64) ([]tlog.Hash, error) {
+	if u.hashes--; u.hashes == 0 {
+		return nil, context.DeadlineExceeded
+	}
+	return u.Store.Hashes(ctx, log, indexes)
+}
+
+// A store that cannot be read while the log finds out where it stands has not been rolled
+// back: the log refuses, and goes on as soon as the store can be read.
+func TestUnreadableStoreIsNotARollback(t *testing.T) {
+	for n := 1; n <= 2; n++ { // one reading is for the tree, one for the proof that it continues
+		t.Run(fmt.Sprint("reading ", n), func(t *testing.T) {
+			node, _ := start(t, storetest.SQLite(t))
+			node.StopLog()
+			u := &unreadable{Store: node.DB}
+			private, public, err := audit.GenerateKey("keyward/unreadable")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := node.DB.CreateLog(t.Context(), audit.Identity{Origin: "keyward/unreadable", PublicKey: public, SealedKey: []byte("none")}); err != nil {
+				t.Fatal(err)
+			}
+			log, err := audit.Open(t.Context(), audit.Options{Store: u, Origin: "keyward/unreadable", PrivateKey: private, PublicKey: public, Now: time.Now})
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			var running sync.WaitGroup
+			running.Go(func() { _ = log.Run(ctx) })
+			defer running.Wait()
+			defer cancel()
+			if err := log.Append(t.Context(), record(1)); err != nil {
+				t.Fatal(err)
+			}
+			u.commit = true
+			change := func(context.Context, audit.Tx) ([]audit.Effect, error) { return nil, nil }
+			if err := log.Commit(t.Context(), record(2), change); !fault.Is(err, fault.AuditUnavailable) {
+				t.Fatalf("a commit that failed: %v", err)
+			}
+			u.hashes = n
+			if err := log.Append(t.Context(), record(3)); !fault.Is(err, fault.AuditUnavailable) {
+				t.Fatalf("a store that cannot be read: %v", err)
+			}
+			if err := log.Append(t.Context(), record(4)); err != nil || !log.Writable() {
+				t.Errorf("afterwards: %v, writable %v", err, log.Writable())
+			}
+		})
+	}
+}
