@@ -15,6 +15,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
+
+	"github.com/keyward/keyward/internal/seal"
 )
 
 // A cli is one run of the command line: everything outside that a command may touch,
@@ -91,6 +93,7 @@ type command struct {
 	short   text
 	long    text // empty: the short one is enough
 	example string
+	secrets bool                                           // it has plaintext or key material in memory
 	run     func(ctx context.Context, args []string) error // nil for a group
 }
 
@@ -103,10 +106,29 @@ func (c *cli) command(d command, children ...*cobra.Command) *cobra.Command {
 		if d.run == nil {
 			return cmd.Help()
 		}
+		if d.secrets {
+			c.harden()
+		}
 		return d.run(cmd.Context(), args)
 	}
 	cmd.AddCommand(children...)
 	return cmd
+}
+
+// harden closes the memory of this process to others before a secret is in it.
+func (c *cli) harden() {
+	if err := seal.Harden(); err != nil {
+		c.say("Warning: other programs of this user could read the memory of this one: %v", "警告：同一用户的其他程序可能读取本进程的内存：%v", err)
+	}
+}
+
+// checkMemory tells the person who starts a server if the system does not let it protect
+// the memory of its keys. The server's log says so as well, once it is unsealed.
+func (c *cli) checkMemory() {
+	if err := seal.CheckMemory(); err != nil {
+		c.say("Warning: keys could reach the swap or a core dump: %v\nIn a systemd unit set LimitMEMLOCK=64M, in a shell run: ulimit -l 65536",
+			"警告：密钥可能被写入交换区或核心转储：%v\n请在 systemd 单元中设置 LimitMEMLOCK=64M，或在 shell 中运行：ulimit -l 65536", err)
+	}
 }
 
 // checkArgs holds the arguments against those that the command names.

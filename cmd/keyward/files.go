@@ -70,6 +70,7 @@ With several --key each of the keys alone can decrypt the file.`,
 给出多个 --key 时，其中任何一个密钥都能单独解密该文件。`,
 		},
 		example: "  keyward encrypt --key alias/reports report.pdf\n  keyward encrypt --key alias/reports < big.tar > big.tar.kw",
+		secrets: true,
 		run: func(ctx context.Context, files []string) error {
 			if len(keys) == 0 {
 				return c.usage(cmd, "--key is missing", "缺少 --key")
@@ -118,6 +119,7 @@ went to standard output before an error must be discarded: look at the exit stat
 输出到标准输出时，如果退出状态不为 0，之前写出的内容必须丢弃。`,
 		},
 		example: "  keyward decrypt report.pdf.kw\n  keyward decrypt < big.tar.kw > again.tar || rm again.tar",
+		secrets: true,
 		run: func(ctx context.Context, files []string) error {
 			server, err := c.connect()
 			if err != nil {

@@ -77,6 +77,7 @@ func (o *operation) passphraseFlag(cmd *cobra.Command) {
 // passphrase finds the passphrase: in the file that is named, where systemd or the
 // environment has it, or with the person; a new one is asked for twice.
 func (o *operation) passphrase(ctx context.Context, isNew bool) (material.Bytes, error) {
+	o.harden()
 	if o.passphraseFile != "" {
 		return seal.ReadPassphrase(o.passphraseFile)
 	}

@@ -40,6 +40,7 @@ keyward-passphrase，或环境变量 KEYWARD_PASSPHRASE。否则以封存状态�
 keyward operator init 或 keyward operator unseal。
 收到 SIGTERM 或 Ctrl-C 后，处理完进行中的请求再退出。`},
 		example: "  keyward server --config /etc/keyward/keyward.toml",
+		secrets: true,
 		run: func(ctx context.Context, _ []string) error {
 			if path == "" {
 				return c.usage(cmd, "--config is missing", "缺少 --config")
@@ -52,6 +53,7 @@ keyward operator init 或 keyward operator unseal。
 			if err != nil {
 				return err
 			}
+			c.checkMemory()
 			return app.New(app.Options{Config: cfg, Logger: logger, Version: thisBuild().Version, Now: time.Now}).Run(ctx)
 		},
 	})
@@ -86,6 +88,7 @@ was. This is for trying and developing; for production see: keyward server --hel
 			`在本机运行全部功能：数据目录下的内嵌数据库，用保存在旁边的随机口令解封。
 再次启动时一切照旧。仅供试用和开发；生产环境请见：keyward server --help`},
 		example: "  keyward dev\n  keyward dev --data-dir /tmp/try --listen 127.0.0.1:0",
+		secrets: true,
 		run: func(ctx context.Context, _ []string) error {
 			level := "warn"
 			if verbose {
@@ -95,6 +98,7 @@ was. This is for trying and developing; for production see: keyward server --hel
 			if err != nil {
 				return err
 			}
+			c.checkMemory()
 			return d.run(ctx, logger)
 		},
 	})

@@ -18,6 +18,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -25,6 +26,7 @@ import (
 	"github.com/keyward/keyward/internal/clock"
 	"github.com/keyward/keyward/internal/config"
 	"github.com/keyward/keyward/internal/custody"
+	"github.com/keyward/keyward/internal/erase"
 	"github.com/keyward/keyward/internal/publish"
 	"github.com/keyward/keyward/internal/seal"
 	"github.com/keyward/keyward/internal/server"
@@ -59,6 +61,7 @@ type App struct {
 	changing sync.Mutex       // held while the server is unsealed or sealed
 	sessions custody.Sessions // of holders who open the root key together
 	deriving chan struct{}    // has one place: a passphrase takes much memory to try
+	dropped  atomic.Bool      // secrets may have become garbage since it was last erased
 
 	mu     sync.RWMutex // guards engine
 	engine *engine      // nil while sealed
@@ -120,8 +123,8 @@ func (a *App) gauge(read func(*engine) float64, sealed float64) float64 {
 
 // Run serves until ctx ends, then drains and answers nil.
 func (a *App) Run(ctx context.Context) (err error) {
-	if err := seal.Harden(); err != nil {
-		a.Logger.Warn("hardening the process", "error", err)
+	if !erase.Enabled {
+		a.Logger.Info("this build does not erase the memory of keys that are not in use any more; make build makes one that does, for Linux")
 	}
 	// Almost all that requests allocate is garbage at once, and the live heap is small:
 	// collecting less often saves a quarter of the CPU of a request for some megabytes. The
@@ -139,11 +142,12 @@ func (a *App) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer unlock()
+	start := a.findPassphrase() // before SQLite copies the environment
 	if a.db, err = store.Open(ctx, string(a.Config.Database)); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, a.Seal(context.WithoutCancel(ctx)), a.db.Close()) }()
-	if err := a.unsealAtStart(ctx); err != nil {
+	if err := a.unsealAtStart(ctx, start); err != nil {
 		return err
 	}
 	api, err := a.listen()
@@ -158,6 +162,7 @@ func (a *App) Run(ctx context.Context) (err error) {
 	g.Go(func() error { return serve(ctx, a.apiServer(), api) })
 	g.Go(func() error { return serve(ctx, a.operatorServer(), socket) })
 	g.Go(func() error { return a.sessions.Run(ctx, a.Now) })
+	g.Go(func() error { return a.eraseDropped(ctx) })
 	g.Go(func() error {
 		a.Logger.Info("listening", "address", api.Addr().String(), "tls", a.Config.TLS.CertFile != "", "database", a.Config.Database.String())
 		if a.Ready == nil {
@@ -166,6 +171,23 @@ func (a *App) Run(ctx context.Context) (err error) {
 		return a.Ready(ctx, a, api.Addr().String())
 	})
 	return g.Wait()
+}
+
+// eraseDropped erases what became garbage when a key was dropped or a connection closed:
+// within a minute, not at once, because it walks the whole heap.
+func (a *App) eraseDropped(ctx context.Context) error {
+	tick := time.NewTicker(min(a.Config.Seal.ForgetKeysAfter/2, time.Minute))
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			if a.dropped.Swap(false) {
+				erase.Heap()
+			}
+		}
+	}
 }
 
 // serve serves until ctx ends and then waits for requests in flight.
@@ -195,8 +217,13 @@ func (a *App) listen() (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listening: %w; is another keyward running, or choose another address", err)
 	}
-	return a.intake.Listen(server.LimitConnections(l, a.Config.Limits.ConnectionsPerAddress)), nil
+	l = a.intake.Listen(server.LimitConnections(l, a.Config.Limits.ConnectionsPerAddress))
+	return server.EraseRequests(l, a.leftBehind), nil
 }
+
+// leftBehind notes that a connection was closed: its buffers, with the last answers, went
+// back to a pool of net/http.
+func (a *App) leftBehind() { a.dropped.Store(true) }
 
 // listenOperator opens the operator's socket, which only this process's user can enter.
 func (a *App) listenOperator() (net.Listener, error) {
@@ -215,7 +242,7 @@ func (a *App) listenOperator() (net.Listener, error) {
 	if err := os.Chmod(path, 0o600); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the operator socket: %w", err), l.Close())
 	}
-	return l, nil
+	return server.EraseRequests(l, a.leftBehind), nil
 }
 
 func (a *App) apiServer() *http.Server {

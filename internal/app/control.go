@@ -8,6 +8,7 @@ import (
 	"github.com/keyward/keyward/api"
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/erase"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/iam"
 	"github.com/keyward/keyward/internal/material"
@@ -16,7 +17,8 @@ import (
 
 // unsealAtStart unseals the server if it is initialised and a passphrase is at hand.
 // A passphrase that is there but wrong stops the start; none leaves it sealed.
-func (a *App) unsealAtStart(ctx context.Context) error {
+func (a *App) unsealAtStart(ctx context.Context, start startPassphrase) error {
+	defer start.passphrase.Zero()
 	envelopes, err := a.db.Envelopes(ctx)
 	if err != nil {
 		return err
@@ -25,28 +27,35 @@ func (a *App) unsealAtStart(ctx context.Context) error {
 		a.Logger.Info("not initialised; run: keyward operator init")
 		return nil
 	}
-	passphrase, source, err := a.passphrase()
-	if fault.Is(err, fault.MissingParameter) {
+	if fault.Is(start.err, fault.MissingParameter) {
 		a.Logger.Info("sealed; run: keyward operator unseal")
 		return nil
 	}
-	if err != nil {
+	if start.err != nil {
+		return start.err
+	}
+	if err := a.Unseal(ctx, start.passphrase); err != nil {
 		return err
 	}
-	defer passphrase.Zero()
-	if err := a.Unseal(ctx, passphrase); err != nil {
-		return err
-	}
-	a.Logger.Info("the passphrase came from", "source", source)
+	a.Logger.Info("the passphrase came from", "source", start.source)
 	return nil
 }
 
-func (a *App) passphrase() (material.Bytes, string, error) {
+// A startPassphrase is what was found to unseal the server with when it starts.
+type startPassphrase struct {
+	passphrase material.Bytes
+	source     string
+	err        error // matters only if the server is initialised
+}
+
+func (a *App) findPassphrase() (p startPassphrase) {
 	if path := a.Config.Seal.PassphraseFile; path != "" {
-		p, err := seal.ReadPassphrase(path)
-		return p, path, err
+		p.source = path
+		p.passphrase, p.err = seal.ReadPassphrase(path)
+		return p
 	}
-	return seal.PassphraseFromEnvironment()
+	p.passphrase, p.source, p.err = seal.PassphraseFromEnvironment()
+	return p
 }
 
 // Seal stops the engine, when the requests in flight are done, and erases the keys.
@@ -64,6 +73,8 @@ func (a *App) Seal(ctx context.Context) error {
 	err := e.log.Append(ctx, operatorRecord(a.operatorCall(), "keyward:Seal"))
 	e.stop()
 	a.sessions.Clear()
+	e = nil // the last reference to everything that was unwrapped
+	erase.Heap()
 	a.Logger.Info("sealed")
 	return err
 }

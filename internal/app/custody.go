@@ -2,9 +2,9 @@ package app
 
 import (
 	"context"
-	"runtime/debug"
 
 	"github.com/keyward/keyward/internal/custody"
+	"github.com/keyward/keyward/internal/erase"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/iam"
 	"github.com/keyward/keyward/internal/material"
@@ -84,7 +84,6 @@ func (a *App) enter(ctx context.Context, open func() (*seal.Keyring, custody.Ope
 		return err
 	}
 	keyring, opening, err := open()
-	debug.FreeOSMemory() // deriving a key from a passphrase takes much, and it is not needed again
 	if err != nil {
 		return err
 	}
@@ -102,8 +101,9 @@ func (a *App) enter(ctx context.Context, open func() (*seal.Keyring, custody.Ope
 	}
 	a.sessions.Clear()
 	a.mu.Lock()
-	defer a.mu.Unlock()
 	a.engine = e
+	a.mu.Unlock()
+	erase.Heap() // the root key, and the memory that derived a key from the passphrase
 	a.Logger.Info("unsealed")
 	return nil
 }

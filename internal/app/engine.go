@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/keyward/keyward/internal/anchor"
@@ -48,6 +49,7 @@ type engine struct {
 	rest     server.Handler
 	witness  *publish.Publisher
 
+	dropped  *atomic.Bool   // App.dropped
 	inFlight sync.WaitGroup // requests that use this engine
 	stops    []func()       // ends the running parts, in order
 }
@@ -59,7 +61,7 @@ const checkpointFile = "audit.checkpoint"
 // startEngine builds the engine from an unsealed keyring, starts its parts and records
 // how the root key was opened.
 func (a *App) startEngine(ctx context.Context, keyring *seal.Keyring, opening custody.Opening) (_ *engine, err error) {
-	e := &engine{keyring: keyring}
+	e := &engine{keyring: keyring, dropped: &a.dropped}
 	defer func() {
 		if err != nil {
 			e.stop()
@@ -109,6 +111,7 @@ func (a *App) startEngine(ctx context.Context, keyring *seal.Keyring, opening cu
 	e.run(a, "refusals", refusals.Run)
 	e.run(a, "jobs", jobs.Run)
 	e.run(a, "scrub", e.scrubber.Run)
+	e.run(a, "idle keys", func(ctx context.Context) error { return e.forgetIdle(ctx, a.Config.Seal.ForgetKeysAfter) })
 	if opening.Envelope.ID == "" { // it was just made
 		return e, e.log.Append(ctx, operatorRecord(a.operatorCall(), "keyward:Unseal"))
 	}
@@ -178,6 +181,9 @@ func (e *engine) stop() {
 	e.inFlight.Wait()
 	for i := len(e.stops) - 1; i >= 0; i-- {
 		e.stops[i]()
+	}
+	if e.store != nil {
+		e.store.Close()
 	}
 	if e.keys != nil {
 		e.changed("", "")
@@ -282,6 +288,23 @@ func (e *engine) dialects(a *App, refusals *audit.Refusals) {
 func (e *engine) changed(table, id string) {
 	e.iam.Changed(table, id)
 	e.keys.Changed(table, id)
+	e.dropped.Store(true)
+}
+
+// forgetIdle drops what was unwrapped and not used for the period, or half of it.
+func (e *engine) forgetIdle(ctx context.Context, period time.Duration) error {
+	tick := time.NewTicker(period / 2)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			if e.keys.Age()+e.iam.Age() > 0 {
+				e.dropped.Store(true)
+			}
+		}
+	}
 }
 
 func (e *engine) contextDigest(encoded []byte) (string, error) {

@@ -1,10 +1,12 @@
 package app_test
 
 import (
+	"log/slog"
 	"net"
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/keyward/keyward/internal/app"
 	"github.com/keyward/keyward/internal/config"
@@ -60,7 +62,7 @@ func TestUnreachableWitness(t *testing.T) {
 func TestWitnessThatCannotBe(t *testing.T) {
 	c := configure(t, storetest.SQLite(t))
 	c.Witnesses = []config.Witness{{URL: "http://witness.example.com", Key: "k"}}
-	if err := app.New(app.Options{Config: c}).Run(t.Context()); err == nil || !strings.Contains(err.Error(), "witness") {
+	if err := app.New(app.Options{Config: c, Logger: slog.New(slog.DiscardHandler), Now: time.Now}).Run(t.Context()); err == nil || !strings.Contains(err.Error(), "witness") {
 		t.Errorf("it starts: %v", err)
 	}
 }

@@ -127,8 +127,8 @@ func (p plan) run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	binary := filepath.Join(dir, "keyward")
-	build := exec.CommandContext(ctx, "go", "build", "-o", binary, "github.com/keyward/keyward/cmd/keyward")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	build := exec.CommandContext(ctx, "go", "build", "-ldflags=-X runtime.godebugDefault=clobberfree=1", "-o", binary, "github.com/keyward/keyward/cmd/keyward")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOEXPERIMENT=runtimesecret") // as make build does
 	build.Stderr = os.Stderr
 	if err := build.Run(); err != nil {
 		return fmt.Errorf("building keyward: %w", err)

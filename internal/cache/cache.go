@@ -4,6 +4,12 @@
 // A value is stored only if nothing was forgotten while it was loading, so a load
 // that raced a change can be answered once but never stays. When the feed itself is
 // cut off (Fresh answers false) the cache is passed by, and every read loads.
+//
+// Values that should not stay longer than they are used, such as unwrapped keys, are kept
+// in two generations: [Cache.Age] drops the older one, and a value that is used moves to
+// the younger. Called once a period, it drops what was idle for between one and two
+// periods, in constant time and without a note for each use. A dropped value stays usable
+// for whoever has it; the garbage collector knows when nobody has.
 package cache
 
 import (
@@ -18,8 +24,9 @@ type Cache[K comparable, V any] struct {
 	max   int
 
 	mu      sync.RWMutex // guards the fields below
-	values  map[K]V
-	changes uint64 // grows with every Forget and Clear
+	values  map[K]V      // used since the last Age
+	older   map[K]V      // not used since, but before; disjoint from values
+	changes uint64       // grows with every Forget and Clear
 }
 
 // New makes a cache of at most max values. load makes a value; fresh tells whether
@@ -35,10 +42,16 @@ func (c *Cache[K, V]) Get(ctx context.Context, k K) (V, error) {
 	}
 	c.mu.RLock()
 	v, ok := c.values[k]
+	_, idle := c.older[k]
 	changes := c.changes
 	c.mu.RUnlock()
 	if ok {
 		return v, nil
+	}
+	if idle {
+		if v, ok := c.rejuvenate(k); ok {
+			return v, nil
+		}
 	}
 	v, err := c.load(ctx, k)
 	if err != nil {
@@ -47,15 +60,48 @@ func (c *Cache[K, V]) Get(ctx context.Context, k K) (V, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.changes == changes {
-		if len(c.values) >= c.max {
-			for victim := range c.values { // any one: map order is random
-				delete(c.values, victim)
-				break
-			}
+		if len(c.values)+len(c.older) >= c.max {
+			c.evict()
 		}
+		delete(c.older, k) // somebody else may have loaded it, and Age have passed, meanwhile
 		c.values[k] = v
 	}
 	return v, nil
+}
+
+// rejuvenate moves a value to the younger generation, if there still is one.
+func (c *Cache[K, V]) rejuvenate(k K) (V, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if v, ok := c.values[k]; ok { // somebody else was faster
+		return v, true
+	}
+	v, ok := c.older[k]
+	if ok {
+		delete(c.older, k)
+		c.values[k] = v
+	}
+	return v, ok
+}
+
+// evict drops any one value, of the older ones if there are: map order is random. The
+// caller holds mu.
+func (c *Cache[K, V]) evict() {
+	for _, generation := range []map[K]V{c.older, c.values} {
+		for victim := range generation {
+			delete(generation, victim)
+			return
+		}
+	}
+}
+
+// Age drops the values that were not used since the last call and answers how many.
+func (c *Cache[K, V]) Age() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	dropped := len(c.older)
+	c.older, c.values = c.values, make(map[K]V)
+	return dropped
 }
 
 // Forget drops the value of k.
@@ -63,6 +109,7 @@ func (c *Cache[K, V]) Forget(k K) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.values, k)
+	delete(c.older, k)
 	c.changes++
 }
 
@@ -71,5 +118,6 @@ func (c *Cache[K, V]) Clear() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	clear(c.values)
+	clear(c.older)
 	c.changes++
 }

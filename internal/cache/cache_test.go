@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/keyward/keyward/internal/cache"
 )
 
@@ -103,4 +105,84 @@ func TestSizeIsBounded(t *testing.T) {
 	if kept := 100 - (loads - before); kept > 3 {
 		t.Errorf("%d values were kept, the limit is 3", kept)
 	}
+}
+
+// What was used since the last Age stays; what was not is dropped by the second one.
+func TestAgeDropsWhatIsIdle(t *testing.T) {
+	loads := map[string]int{}
+	c := cache.New(10, always, func(_ context.Context, k string) (string, error) { loads[k]++; return k, nil })
+	get := func(keys ...string) {
+		t.Helper()
+		for _, k := range keys {
+			if v, err := c.Get(t.Context(), k); v != k || err != nil {
+				t.Fatalf("have %q, %v", v, err)
+			}
+		}
+	}
+	age := func(want int) {
+		t.Helper()
+		if got := c.Age(); got != want {
+			t.Errorf("Age dropped %d, want %d", got, want)
+		}
+	}
+	get("used", "idle", "forgotten")
+	age(0)
+	get("used")
+	c.Forget("forgotten") // in the older generation
+	age(1)
+	get("used")
+	age(0)
+	get("used", "idle")
+	get("forgotten")
+	if diff := cmp.Diff(map[string]int{"used": 1, "idle": 2, "forgotten": 2}, loads); diff != "" {
+		t.Errorf("loads:\n%s", diff)
+	}
+}
+
+// Both generations together hold no more than the most.
+func TestGenerationsAreBoundedTogether(t *testing.T) {
+	const most = 8
+	loads := 0
+	c := cache.New(most, always, func(_ context.Context, k int) (int, error) { loads++; return k, nil })
+	for i := range 3 * most {
+		if i%5 == 4 {
+			c.Age()
+		}
+		if _, err := c.Get(t.Context(), i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if dropped := c.Age() + c.Age(); dropped > most {
+		t.Errorf("%d values were held, at most %d are allowed", dropped, most)
+	}
+}
+
+// Values are right whoever ages, forgets and clears meanwhile; after Forget nobody gets
+// what was loaded before.
+func TestConcurrentAging(t *testing.T) {
+	var version [16]atomic.Int64
+	c := cache.New(12, always, func(_ context.Context, k int) (int64, error) { return version[k].Load(), nil })
+	var running sync.WaitGroup
+	for worker := range 8 {
+		running.Go(func() {
+			for i := range 2000 {
+				k := (i*7 + worker) % len(version)
+				switch {
+				case worker == 0 && i%10 == 0:
+					c.Age()
+				case worker == 1 && i%3 == 0:
+					want := version[k].Add(1)
+					c.Forget(k)
+					if got, err := c.Get(t.Context(), k); got < want || err != nil {
+						t.Errorf("have version %d of %d after it became %d, %v", got, k, want, err)
+					}
+				default:
+					if _, err := c.Get(t.Context(), k); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+		})
+	}
+	running.Wait()
 }

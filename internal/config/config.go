@@ -11,12 +11,15 @@ package config
 import (
 	"errors"
 	"fmt"
+	"io"
+	"log/slog"
 	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"time"
 
 	"github.com/BurntSushi/toml"
 )
@@ -45,10 +48,11 @@ type TLS struct {
 	MinVersion string `toml:"min_version"` // "1.3" (default) or "1.2"
 }
 
-// Seal is where the server finds its passphrase when it starts. If it finds none it
-// starts sealed.
+// Seal is where the server finds its passphrase when it starts, and how long unwrapped
+// keys stay in memory. If it finds no passphrase it starts sealed.
 type Seal struct {
-	PassphraseFile string `toml:"passphrase_file"` // mode 0600
+	PassphraseFile  string        `toml:"passphrase_file"`   // mode 0600
+	ForgetKeysAfter time.Duration `toml:"forget_keys_after"` // an unwrapped key that nobody used for so long leaves the memory
 }
 
 // Limits bound what one caller may take.
@@ -87,14 +91,21 @@ func (d Database) String() string {
 	return u.Redacted()
 }
 
-// GoString answers the same as String.
-func (d Database) GoString() string { return d.String() }
+// Format writes the same as String for every verb.
+func (d Database) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, d.String()) }
+
+// MarshalText answers the same as String; encoders use it.
+func (d Database) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// LogValue answers the same as String.
+func (d Database) LogValue() slog.Value { return slog.StringValue(d.String()) }
 
 // Default answers the configuration of an empty file.
 func Default() Config {
 	return Config{
 		Listen: "127.0.0.1:7420", DataDir: "/var/lib/keyward", Node: "node-1", Region: "cn-hangzhou",
 		TLS:    TLS{MinVersion: "1.3"},
+		Seal:   Seal{ForgetKeysAfter: 10 * time.Minute},
 		Limits: Limits{CallsPerAccessKey: 500, CallsPerAccount: 2000, ConnectionsPerAddress: 256},
 		Log:    Log{Format: "json", Level: "info"},
 	}
@@ -165,6 +176,8 @@ func (c *Config) Complete() error {
 		return fmt.Errorf(`tls.min_version %q: use "1.3" or "1.2"`, c.TLS.MinVersion)
 	case (c.TLS.CertFile == "") != (c.TLS.KeyFile == ""):
 		return errors.New("tls.cert_file and tls.key_file belong together")
+	case c.Seal.ForgetKeysAfter < time.Second:
+		return fmt.Errorf("seal.forget_keys_after %v: use a second or more", c.Seal.ForgetKeysAfter)
 	case c.Limits.CallsPerAccessKey < 0 || c.Limits.CallsPerAccount < 0 || c.Limits.ConnectionsPerAddress < 0:
 		return errors.New("a limit is negative; 0 is none")
 	case c.Log.Format != "json" && c.Log.Format != "text":

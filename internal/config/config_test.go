@@ -1,12 +1,18 @@
 package config_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 
+	"github.com/BurntSushi/toml"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/keyward/keyward/internal/config"
@@ -52,6 +58,7 @@ func TestWrongSettingsAreRefused(t *testing.T) {
 		"[tls]\nmin_version = \"1.1\"":                "min_version",
 		"[tls]\ncert_file = \"a\"":                    "belong together",
 		"[limits]\ncalls_per_account = -1":            "negative",
+		"[seal]\nforget_keys_after = \"1ms\"":         "a second or more",
 		"[log]\nformat = \"xml\"":                     "log.format",
 		`listen = "127.0.0.1:1"` + "\nlisten = \"x\"": "listen",
 	} {
@@ -78,9 +85,44 @@ func TestPasswordsArePrivate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, format := range []string{"%v", "%+v", "%#v", "%s"} {
-		if s := fmt.Sprintf(format, c); strings.Contains(s, "fake-") {
-			t.Errorf("%s shows a password: %s", format, s)
+	if got := fmt.Sprint(c.Database); !strings.Contains(got, "db.example") {
+		t.Errorf("the database is not recognisable: %s", got)
+	}
+}
+
+// L18: no formatter and no encoder shows a secret of the configuration, and no setting
+// that is a secret by its name has a type that would.
+func TestSecretsAreNotShown(t *testing.T) {
+	const secret = "fake-password"
+	c := config.Default()
+	c.Database = "postgres://keyward:" + secret + "@db.example/keyward?sslpassword=" + secret
+	shown := map[string]string{}
+	for _, format := range strings.Fields("%v %+v %#v %s %q %x %X %d %t %o %T") {
+		shown[format] = fmt.Sprintf(format, c) + fmt.Sprintf(format, &c) + fmt.Sprintf(format, c.Database)
+	}
+	encoded, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines bytes.Buffer
+	if err := toml.NewEncoder(&lines).Encode(c); err != nil {
+		t.Fatal(err)
+	}
+	for _, handler := range []slog.Handler{slog.NewTextHandler(&lines, nil), slog.NewJSONHandler(&lines, nil)} {
+		slog.New(handler).Info("starting", "config", c, "pointer", &c, "database", c.Database)
+	}
+	shown["json"], shown["toml and slog"] = string(encoded), lines.String()
+	for how, text := range shown {
+		for _, spelt := range []string{secret, fmt.Sprintf("%x", secret), fmt.Sprintf("%X", secret)} {
+			if strings.Contains(text, spelt) {
+				t.Errorf("%s shows a password: %s", how, text)
+			}
+		}
+	}
+	secretive := regexp.MustCompile(`passw|passphrase|secret|token|credential`)
+	for _, name := range settings(reflect.TypeFor[config.Config](), "") {
+		if secretive.MatchString(name) && !strings.HasSuffix(name, "_file") {
+			t.Errorf("%s is a secret in the configuration file; name a file instead", name)
 		}
 	}
 }

@@ -66,7 +66,7 @@ func TestDocumentedDefaults(t *testing.T) {
 		"listen": c.Listen, "data_dir": c.DataDir, "node": c.Node, "region": c.Region,
 		"database":        strings.Replace(string(c.Database), c.DataDir, "<data_dir>", 1),
 		"operator_socket": strings.Replace(c.OperatorSocket, c.DataDir, "<data_dir>", 1),
-		"tls.min_version": c.TLS.MinVersion, "log.format": c.Log.Format, "log.level": c.Log.Level,
+		"tls.min_version": c.TLS.MinVersion, "seal.forget_keys_after": strings.TrimSuffix(c.Seal.ForgetKeysAfter.String(), "0s"), "log.format": c.Log.Format, "log.level": c.Log.Level,
 	} {
 		if row := "| `" + name + "` | `\"" + value + "\"` |"; !strings.Contains(string(page), row) {
 			t.Errorf("docs/operations.md lacks %s", row)

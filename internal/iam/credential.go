@@ -78,6 +78,11 @@ func (s *Service) loadSigner(ctx context.Context, id string) (signer, error) {
 	return signer{key, key.Account + "/" + key.User, secret}, err
 }
 
+// Age drops the secrets of access keys, and the tenant keys, that were not used since the
+// last call; package erase overwrites them once no request has them any more. It answers
+// how many were dropped.
+func (s *Service) Age() int { return s.secrets.Age() + s.tenants.Age() }
+
 // loadActor reads a user and compiles its policies. A policy that is missing or not
 // understood could deny something, so the user is then refused altogether.
 func (s *Service) loadActor(ctx context.Context, id string) (actor, error) {

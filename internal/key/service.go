@@ -3,6 +3,7 @@ package key
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -55,6 +56,7 @@ type Service struct {
 	digest     func([]byte) (string, error)
 	keys       *cache.Cache[keyRef, *usable]
 	names      *cache.Cache[aliasRef, Alias]
+	age        atomic.Uint32 // counts the calls of Age
 	generating chan struct{}
 }
 

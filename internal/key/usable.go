@@ -3,7 +3,9 @@ package key
 import (
 	"context"
 	"fmt"
+	"maps"
 	"sync"
+	"sync/atomic"
 
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
@@ -14,8 +16,9 @@ import (
 type usable struct {
 	key Key
 
-	mu       sync.RWMutex // guards versions
+	mu       sync.RWMutex // guards the fields below
 	versions map[VersionID]*usableVersion
+	age      uint32 // the service's when idle versions were last dropped
 }
 
 // A usableVersion is one version ready for work; which fields are set depends on the spec.
@@ -24,6 +27,7 @@ type usableVersion struct {
 	cipher  *material.Cipher
 	private *material.Private
 	public  *material.Public
+	used    atomic.Uint32 // the service's age at the last use
 }
 
 // load reads a key for the cache; versions follow on first use.
@@ -32,7 +36,7 @@ func (s *Service) load(ctx context.Context, r keyRef) (*usable, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &usable{key: k, versions: map[VersionID]*usableVersion{}}, nil
+	return &usable{key: k, versions: map[VersionID]*usableVersion{}, age: s.age.Load()}, nil
 }
 
 // attributes adds to a request's condition keys those of the key itself.
@@ -48,10 +52,15 @@ func (u *usable) attributes(of []authz.Attribute) []authz.Attribute {
 
 // version answers a version of the key, unwrapping it on first use.
 func (s *Service) version(ctx context.Context, u *usable, id VersionID) (*usableVersion, error) {
+	age := s.age.Load()
+	u.dropIdle(age)
 	u.mu.RLock()
 	v := u.versions[id]
 	u.mu.RUnlock()
 	if v != nil {
+		if v.used.Load() != age { // the line of memory stays shared between processors
+			v.used.Store(age)
+		}
 		return v, nil
 	}
 	stored, err := s.store.Version(ctx, u.key.Account, u.key.ID, id)
@@ -61,10 +70,33 @@ func (s *Service) version(ctx context.Context, u *usable, id VersionID) (*usable
 	if v, err = s.unwrap(ctx, u.key, stored); err != nil {
 		return nil, err
 	}
+	v.used.Store(age)
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.versions[id] = v
 	return v, nil
+}
+
+// dropIdle drops the versions that were idle for a whole age of the service.
+func (u *usable) dropIdle(age uint32) {
+	u.mu.RLock()
+	done := u.age == age
+	u.mu.RUnlock()
+	if done {
+		return
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.age = age
+	maps.DeleteFunc(u.versions, func(_ VersionID, v *usableVersion) bool { return age-v.used.Load() > 1 })
+}
+
+// Age drops the keys, and of the keys in use the versions, that were not used since the
+// last call, and so their unwrapped material: package erase overwrites it once no
+// operation has it any more. It answers how many keys were dropped.
+func (s *Service) Age() int {
+	s.age.Add(1)
+	return s.keys.Age()
 }
 
 func (s *Service) unwrap(ctx context.Context, k Key, v Version) (*usableVersion, error) {

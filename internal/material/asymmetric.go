@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/keyward/keyward/internal/erase"
 	"github.com/keyward/keyward/internal/fault"
 )
 
@@ -13,6 +14,11 @@ import (
 // spec. An RSA key of 4096 bits can take seconds. An unknown spec is an
 // InvalidParameter fault.
 func Generate(spec Spec) (private Bytes, public []byte, err error) {
+	erase.Do(func() { private, public, err = generate(spec) })
+	return private, public, err
+}
+
+func generate(spec Spec) (private Bytes, public []byte, err error) {
 	row := spec.row()
 	switch {
 	case row.suite != 0:
@@ -58,24 +64,26 @@ type Private struct {
 // OpenPrivate reads PKCS#8 DER as [Generate] makes it; the bytes are not kept. A
 // key of another spec, of impossible numbers, or not in this form is an error.
 func OpenPrivate(spec Spec, pkcs8 Bytes) (*Private, error) {
-	var key privateKey
-	var err error
-	switch row := spec.row(); {
-	case row.bits != 0 && row.suite == 0:
-		key, err = parseRSAPrivate(row.bits, pkcs8.Expose())
-	case spec == P256:
-		key, err = parseP256Private(pkcs8.Expose())
-	case spec == P256K:
-		key, err = parseP256KPrivate(pkcs8.Expose())
-	case spec == SM2:
-		key, err = parseSM2Private(pkcs8.Expose())
-	default:
-		return nil, fault.UnsupportedOperation.New("a key of spec %s is not asymmetric", spec)
-	}
+	key, err := erase.With(func() (privateKey, error) { return parsePrivate(spec, pkcs8.Expose()) })
 	if err != nil {
 		return nil, fmt.Errorf("opening a private key of spec %s: %w", spec, err)
 	}
 	return &Private{spec: spec, key: key}, nil
+}
+
+func parsePrivate(spec Spec, pkcs8 []byte) (privateKey, error) {
+	switch row := spec.row(); {
+	case row.bits != 0 && row.suite == 0:
+		return parseRSAPrivate(row.bits, pkcs8)
+	case spec == P256:
+		return parseP256Private(pkcs8)
+	case spec == P256K:
+		return parseP256KPrivate(pkcs8)
+	case spec == SM2:
+		return parseSM2Private(pkcs8)
+	default:
+		return nil, fault.UnsupportedOperation.New("a key of spec %s is not asymmetric", spec)
+	}
 }
 
 // Sign signs a digest of 32 bytes: SHA-256 of the message or, for SM2DSA,
@@ -91,7 +99,7 @@ func (p *Private) Sign(a Algorithm, digest []byte) ([]byte, error) {
 	if p.key == nil {
 		return nil, errReleased()
 	}
-	signature, err := p.key.sign(a, digest)
+	signature, err := erase.AfterWith(func() ([]byte, error) { return p.key.sign(a, digest) })
 	if err != nil {
 		return nil, fmt.Errorf("signing with %s: %w", a, err)
 	}
@@ -110,7 +118,7 @@ func (p *Private) Decrypt(a Algorithm, ciphertext []byte) (Bytes, error) {
 	if p.key == nil {
 		return Bytes{}, errReleased()
 	}
-	plaintext, err := p.key.decrypt(a, ciphertext)
+	plaintext, err := erase.AfterWith(func() ([]byte, error) { return p.key.decrypt(a, ciphertext) })
 	if err != nil {
 		// The cause is dropped: it is the material of padding oracles.
 		return Bytes{}, fault.InvalidCiphertext.New("the ciphertext is not valid for this key and algorithm")

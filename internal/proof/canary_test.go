@@ -16,7 +16,7 @@ import (
 	"github.com/keyward/keyward/client"
 )
 
-// Known secrets go through every operation that takes or answers one, also in requests
+// L8 (secrets in audit and error logs): known secrets go through every operation that takes or answers one, also in requests
 // that are wrong; afterwards they are nowhere but in the answers: not in the server's
 // log, its metrics, its audit log, its database or any other file that it keeps.
 func TestCanaries(t *testing.T) {

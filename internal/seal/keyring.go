@@ -10,6 +10,7 @@ import (
 	"os"
 	"sync"
 
+	"github.com/keyward/keyward/internal/erase"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/material"
 )
@@ -149,14 +150,16 @@ func (k *Keyring) mac(epoch uint32, label Label, data []byte) ([]byte, error) {
 	if err := k.unsealed(); err != nil {
 		return nil, err
 	}
-	key, err := k.key(epoch, label)
-	if err != nil {
-		return nil, err
-	}
-	defer key.Zero()
-	mac := hmac.New(sha256.New, key.Expose())
-	mac.Write(data)
-	return mac.Sum(nil), nil
+	return erase.AfterWith(func() ([]byte, error) {
+		key, err := k.key(epoch, label)
+		if err != nil {
+			return nil, err
+		}
+		defer key.Zero()
+		mac := hmac.New(sha256.New, key.Expose())
+		mac.Write(data)
+		return mac.Sum(nil), nil
+	})
 }
 
 // NewTenantKey makes a tenant key and answers it wrapped under the newest epoch,
@@ -245,12 +248,14 @@ func (k *Keyring) sealBlob(kind kind, label Label, binding []byte, m material.By
 	if err := k.unsealed(); err != nil {
 		return nil, err
 	}
-	key, err := k.key(k.newest, label)
-	if err != nil {
-		return nil, err
-	}
-	defer key.Zero()
-	return kind.seal(key, k.newest, binding, m)
+	return erase.With(func() ([]byte, error) {
+		key, err := k.key(k.newest, label)
+		if err != nil {
+			return nil, err
+		}
+		defer key.Zero()
+		return kind.seal(key, k.newest, binding, m)
+	})
 }
 
 func (k *Keyring) openBlob(kind kind, label Label, binding, blob []byte) (material.Bytes, error) {
@@ -263,12 +268,14 @@ func (k *Keyring) openBlob(kind kind, label Label, binding, blob []byte) (materi
 	if err != nil {
 		return material.Bytes{}, err
 	}
-	key, err := k.key(epoch, label)
-	if err != nil {
-		return material.Bytes{}, err
-	}
-	defer key.Zero()
-	return kind.open(key, binding, blob)
+	return erase.With(func() (material.Bytes, error) {
+		key, err := k.key(epoch, label)
+		if err != nil {
+			return material.Bytes{}, err
+		}
+		defer key.Zero()
+		return kind.open(key, binding, blob)
+	})
 }
 
 // unsealed answers a Sealed fault after Close. The caller holds mu.
@@ -310,7 +317,7 @@ func (t *tenant) Wrap(binding []byte, m material.Bytes) ([]byte, error) {
 	if err := t.keyring.unsealed(); err != nil {
 		return nil, err
 	}
-	return materialKind.sealWith(t.aead, 0, binding, m)
+	return erase.With(func() ([]byte, error) { return materialKind.sealWith(t.aead, 0, binding, m) })
 }
 
 // Unwrap implements material.Wrapper.
@@ -320,7 +327,7 @@ func (t *tenant) Unwrap(binding, wrapped []byte) (material.Bytes, error) {
 	if err := t.keyring.unsealed(); err != nil {
 		return material.Bytes{}, err
 	}
-	m, err := materialKind.openWith(t.aead, binding, wrapped)
+	m, err := erase.With(func() (material.Bytes, error) { return materialKind.openWith(t.aead, binding, wrapped) })
 	if err != nil {
 		return material.Bytes{}, fmt.Errorf("unwrapping material: %w", err)
 	}

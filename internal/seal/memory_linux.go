@@ -1,8 +1,13 @@
 package seal
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -34,6 +39,17 @@ func freePages(memory []byte) {
 	_ = unix.Munmap(memory) // erased already; a failure only leaks address space
 }
 
+// CheckMemory answers which protection the system refuses to memory for keys, nil if it
+// grants all. It tries with a page of its own.
+func CheckMemory() error {
+	memory, weakness, err := newPages(os.Getpagesize())
+	if err != nil {
+		return err
+	}
+	freePages(memory)
+	return weakness
+}
+
 // Harden keeps other processes of the same user from reading this one's memory,
 // and the kernel from dumping it. Call it once, before any secret is read.
 func Harden() error {
@@ -44,4 +60,53 @@ func Harden() error {
 		return fmt.Errorf("forbidding core dumps: %w", err)
 	}
 	return nil
+}
+
+// eraseEnvironment overwrites the value of a variable that was removed, value being what
+// os.LookupEnv answered: in the copy of the Go runtime, which keeps it for ever, and in
+// the block where the kernel put the environment, which /proc/PID/environ shows. It does
+// what it can; where it cannot, the value stays readable to whoever may read the memory of
+// the process.
+func eraseEnvironment(name, value string) {
+	// The runtime's copy is on the heap, and nobody else knows this string any more.
+	clear(unsafe.Slice(unsafe.StringData(value), len(value)))
+	start, end := environmentBlock()
+	block := make([]byte, end-start)
+	if len(block) == 0 {
+		return
+	}
+	self := os.Getpid()
+	remote := []unix.RemoteIovec{{Base: start, Len: len(block)}}
+	local := []unix.Iovec{{Base: &block[0]}}
+	local[0].SetLen(len(block))
+	if n, err := unix.ProcessVMReadv(self, local, remote, 0); err != nil || n != len(block) {
+		return
+	}
+	defer clear(block)
+	for entry := range bytes.SplitAfterSeq(block, []byte{0}) {
+		if value, found := bytes.CutPrefix(entry, []byte(name+"=")); found {
+			clear(value)
+		}
+	}
+	_, _ = unix.ProcessVMWritev(self, local, remote, 0)
+}
+
+// environmentBlock answers where the kernel put the environment, or zeros.
+func environmentBlock() (start, end uintptr) {
+	stat, err := os.ReadFile("/proc/self/stat")
+	if err != nil {
+		return 0, 0
+	}
+	// After the name of the program, which may hold anything, comes the third field.
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	const envStart, envEnd = 50 - 3, 51 - 3
+	if len(fields) <= envEnd {
+		return 0, 0
+	}
+	from, errFrom := strconv.ParseUint(fields[envStart], 10, 64)
+	to, errTo := strconv.ParseUint(fields[envEnd], 10, 64)
+	if errFrom != nil || errTo != nil || to < from {
+		return 0, 0
+	}
+	return uintptr(from), uintptr(to)
 }

@@ -1,10 +1,12 @@
 package seal_test
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -59,7 +61,14 @@ func TestMasterSecretsAreProtected(t *testing.T) {
 
 // TestMain lets the test binary play the process that is hardened.
 func TestMain(m *testing.M) {
-	if os.Getenv("SEAL_TEST_HARDEN") == "" {
+	switch {
+	case os.Getenv("SEAL_TEST_ENVIRONMENT") != "":
+		passphrase, _, err := seal.PassphraseFromEnvironment()
+		environ, _ := os.ReadFile("/proc/self/environ")
+		left := bytes.Contains(environ, []byte(fakePassphrase)) || strings.Contains(strings.Join(os.Environ(), "\n"), fakePassphrase)
+		fmt.Println(string(passphrase.Expose()) == fakePassphrase, err, left, bytes.Contains(environ, []byte("SEAL_TEST_ENVIRONMENT=1")))
+		return
+	case os.Getenv("SEAL_TEST_HARDEN") == "":
 		os.Exit(m.Run())
 	}
 	err := seal.Harden()
@@ -67,6 +76,48 @@ func TestMain(m *testing.M) {
 	var limit unix.Rlimit
 	_ = unix.Getrlimit(unix.RLIMIT_CORE, &limit)
 	fmt.Printf("%v %d %d %d\n", err, dumpable, limit.Cur, limit.Max)
+}
+
+const fakePassphrase = "fake passphrase of the environment"
+
+func TestPassphraseLeavesTheEnvironment(t *testing.T) {
+	child := exec.Command(os.Args[0])
+	child.Env = append(os.Environ(), "SEAL_TEST_ENVIRONMENT=1", "KEYWARD_PASSPHRASE="+fakePassphrase)
+	output, err := child.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.TrimSpace(string(output)); got != "true <nil> false true" {
+		t.Errorf("read, error, still there, the rest is as it was: %s", got)
+	}
+}
+
+// A system that refuses to lock memory is named as such, and the keyring works all the same.
+func TestRefusedLockIsReported(t *testing.T) {
+	runtime.LockOSThread() // for good: this thread loses what lets root lock memory without limit
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		t.Fatal(err)
+	}
+	data[0].Effective &^= 1 << unix.CAP_IPC_LOCK
+	if err := unix.Capset(&header, &data[0]); err != nil {
+		t.Fatal(err)
+	}
+	var old unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_MEMLOCK, &old); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_MEMLOCK, &unix.Rlimit{Max: old.Max}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Setrlimit(unix.RLIMIT_MEMLOCK, &old) })
+	if err := seal.CheckMemory(); err == nil || !strings.Contains(err.Error(), "LimitMEMLOCK") {
+		t.Errorf("the refused lock is reported as: %v", err)
+	}
+	if sealtest.Keyring(t).MemoryWarning() == nil {
+		t.Error("the keyring says nothing of it")
+	}
 }
 
 func TestHarden(t *testing.T) {

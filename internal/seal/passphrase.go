@@ -113,7 +113,7 @@ func ReadPassphrase(path string) (material.Bytes, error) {
 
 // PassphraseFromEnvironment looks for a passphrase in the systemd credential
 // "keyward-passphrase", then in the variable KEYWARD_PASSPHRASE, which it removes
-// from the environment. The source answered is fit for a log line. A
+// from the environment and, on Linux, erases where the kernel put it. The source answered is fit for a log line. A
 // MissingParameter fault says that there is neither.
 func PassphraseFromEnvironment() (passphrase material.Bytes, source string, err error) {
 	if directory := os.Getenv("CREDENTIALS_DIRECTORY"); directory != "" {
@@ -128,10 +128,12 @@ func PassphraseFromEnvironment() (passphrase material.Bytes, source string, err 
 		return material.Bytes{}, "", fault.MissingParameter.New(
 			"no passphrase: name a file, or set the systemd credential %s or the variable %s", passphraseCredential, passphraseEnvironment)
 	}
+	passphrase = material.NewBytes([]byte(value))
 	if err := os.Unsetenv(passphraseEnvironment); err != nil {
 		return material.Bytes{}, "", fmt.Errorf("removing %s from the environment: %w", passphraseEnvironment, err)
 	}
-	return material.NewBytes([]byte(value)), "environment variable " + passphraseEnvironment, nil
+	eraseEnvironment(passphraseEnvironment, value)
+	return passphrase, "environment variable " + passphraseEnvironment, nil
 }
 
 // readPassphrase reads a file whose mode must lie within allowed. A missing file is fs.ErrNotExist.

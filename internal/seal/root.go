@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/keyward/keyward/internal/erase"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/shamir"
@@ -45,11 +46,12 @@ func Open(ctx context.Context, store Store, with Opener) (*Root, error) {
 		return nil, fault.StateConflict.New("the store has %d root envelopes, more than keyward makes; restore it from a backup", len(envelopes))
 	}
 	root := &Root{masters: make(map[uint32]material.Bytes, len(epochs))}
-	if root.key, root.envelope, err = with(envelopes); err != nil {
+	erase.Do(func() { root.key, root.envelope, err = with(envelopes) })
+	if err != nil {
 		return nil, err
 	}
 	for _, epoch := range epochs {
-		master, err := epoch.open(root.key)
+		master, err := erase.With(func() (material.Bytes, error) { return epoch.open(root.key) })
 		if err != nil {
 			root.Close()
 			return nil, fmt.Errorf("opening epoch %d: %w", epoch.Number, err)
@@ -65,18 +67,23 @@ func Open(ctx context.Context, store Store, with Opener) (*Root, error) {
 func (r *Root) Envelope() Envelope { return r.envelope }
 
 // Keyring answers a keyring of all epochs.
-func (r *Root) Keyring() (*Keyring, error) { return newKeyring(r.masters) }
+func (r *Root) Keyring() (*Keyring, error) {
+	return erase.With(func() (*Keyring, error) { return newKeyring(r.masters) })
+}
 
 // NewEnvelope puts the root key into a further envelope, which is to be stored, and
 // answers its shares, if it has any; they exist nowhere else.
-func (r *Root) NewEnvelope(p Protection, now time.Time) (Envelope, []shamir.Share, error) {
-	return newEnvelope(r.key, p, now)
+func (r *Root) NewEnvelope(p Protection, now time.Time) (e Envelope, shares []shamir.Share, err error) {
+	erase.Do(func() { e, shares, err = newEnvelope(r.key, p, now) })
+	return e, shares, err
 }
 
 // NewEpoch makes the next epoch, which is to be stored, and which [Keyring.Learn] learns.
 func (r *Root) NewEpoch(now time.Time) (Epoch, error) {
 	master := material.Random(secretSize)
-	epoch, err := newEpoch(r.key, master, r.newest+1, now.UTC().Truncate(time.Microsecond))
+	epoch, err := erase.With(func() (Epoch, error) {
+		return newEpoch(r.key, master, r.newest+1, now.UTC().Truncate(time.Microsecond))
+	})
 	if err != nil {
 		master.Zero()
 		return Epoch{}, err

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/erase"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/iam"
 )
@@ -103,8 +104,10 @@ func (e *Edge) Handle(dialect string, maxBody int64, h Handler) http.Handler {
 		ctx := &deadline{Context: r.Context(), at: time.Now().Add(patience)}
 		defer ctx.end()
 		defer e.finish(w, x)
-		err := e.read(w, r, x, maxBody)
-		h(w, r.WithContext(ctx), x, err)
+		erase.After(func() {
+			err := e.read(w, r, x, maxBody)
+			h(w, r.WithContext(ctx), x, err)
+		})
 	})
 }
 

@@ -75,6 +75,43 @@ func (c *limitedConn) Close() error {
 	return c.Conn.Close()
 }
 
+// EraseRequests makes the listener's connections erase what the last request left in the
+// buffer of its reader before they wait for the next one, so that an idle connection
+// keeps no plaintext of requests. Over TLS the buffer that it can reach holds ciphertext
+// only. It calls closed after each connection.
+func EraseRequests(l net.Listener, closed func()) net.Listener { return erasingListener{l, closed} }
+
+type erasingListener struct {
+	net.Listener
+	closed func()
+}
+
+// Accept implements net.Listener.
+func (l erasingListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return erasingConn{c, l.closed}, nil
+}
+
+type erasingConn struct {
+	net.Conn
+	closed func()
+}
+
+// Read implements net.Conn. An io.Reader may use all of p as scratch space.
+func (c erasingConn) Read(p []byte) (int, error) {
+	clear(p)
+	return c.Conn.Read(p)
+}
+
+// Close implements net.Conn. net/http has put its buffers away when it calls it.
+func (c erasingConn) Close() error {
+	c.closed()
+	return c.Conn.Close()
+}
+
 // TLS answers a configuration that reads the certificate again when its file changes.
 // minVersion is "1.3" or "1.2".
 func TLS(certFile, keyFile, minVersion string, logger *slog.Logger) *tls.Config {

@@ -42,6 +42,10 @@ func New(o Options) *Store {
 	return &Store{db: o.DB, log: o.Log, keys: o.Keys, anchor: o.Anchor, logger: o.Logger, changed: o.Changed}
 }
 
+// Close takes the anchor, and all that it holds on to, from the database. The log's
+// writer must have ended.
+func (s *Store) Close() { s.db.anchor = nil }
+
 // Run follows the changes that other nodes make, moves the audit log's tail into the
 // tables and drops replay nonces that have expired, until ctx ends.
 func (s *Store) Run(ctx context.Context) error {
