@@ -217,8 +217,8 @@ func (a *App) listen() (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listening: %w; is another keyward running, or choose another address", err)
 	}
-	l = a.intake.Listen(server.LimitConnections(l, a.Config.Limits.ConnectionsPerAddress))
-	return server.EraseRequests(l, a.leftBehind), nil
+	l = server.EraseRequests(server.LimitConnections(l, a.Config.Limits.ConnectionsPerAddress), a.leftBehind)
+	return a.intake.Listen(l), nil // outermost: the server's ConnState must recognise its connections
 }
 
 // leftBehind notes that a connection was closed: its buffers, with the last answers, went

@@ -5,10 +5,11 @@
 // current file and answers when it is on the disk: one write and one sync, which is what
 // durability costs and no more. [Journal.Turn] makes the other file current, so that the
 // owner can move what is in the first one elsewhere while new records arrive;
-// [Journal.Clear] empties it afterwards.
+// [Journal.Clear] gives it free afterwards. A file that is free is written over, not
+// emptied: to sync what lies in place already costs half of what a growing file does.
 //
-// A crash may leave the last record torn, and may leave records that were cleared.
-// [Open] therefore answers every whole record that it finds, also beyond a place that is
+// So the files hold records that were cleared, and after a crash the last record may be
+// torn. [Open] answers every whole record that it finds, also beyond a place that is
 // damaged, oldest first. The owner's records must tell their own order: what it has
 // already is passed over, and a record missing before a whole one is damage, because no
 // record is begun before its predecessor is on the disk.
@@ -50,7 +51,7 @@ type Journal struct {
 	current int   // index of the file that is appended to
 	end     int64 // of the current file
 	turn    uint64
-	cleared bool // the file that is not current is empty
+	cleared bool // nobody needs what is in the file that is not current
 	failed  error
 	buffer  []byte
 }
@@ -186,18 +187,9 @@ func (j *Journal) Turn() bool {
 	return true
 }
 
-// Clear drops the records that were appended before the last [Journal.Turn]. It need not
-// be durable: what a crash brings back, the owner passes over.
-func (j *Journal) Clear() error {
-	if j.cleared {
-		return nil
-	}
-	if err := j.files[1-j.current].Truncate(0); err != nil {
-		return fmt.Errorf("clearing journal: %w", err)
-	}
-	j.cleared = true
-	return nil
-}
+// Clear gives free what was appended before the last [Journal.Turn]. The records are
+// there until they are written over; the owner passes over them.
+func (j *Journal) Clear() { j.cleared = true }
 
 // Reset drops all records, durably, and makes the journal usable again after a failure.
 func (j *Journal) Reset() error {

@@ -307,8 +307,7 @@ func (x *tx) take(ctx context.Context, batches []audit.Batch) error {
 	return x.moveHead(ctx, batches[len(batches)-1], size)
 }
 
-// drop drops what a committed transaction has taken. That the journal cannot be emptied
-// of it now does no harm.
+// drop drops what a committed transaction has taken.
 func (t *tail) drop(p portion) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -317,7 +316,7 @@ func (t *tail) drop(p portion) {
 		t.blocks = append(t.blocks, nonceBlock{p.block, time.Now()})
 	}
 	if p.batches > 0 {
-		_ = t.journal.Clear() // the next turn tries again
+		t.journal.Clear()
 	}
 }
 
