@@ -2,7 +2,9 @@ package app_test
 
 import (
 	"bytes"
+	"context"
 	"io"
+	"net"
 	"net/http"
 	"testing"
 
@@ -13,7 +15,11 @@ import (
 // are answered.
 func TestLargeRequestsOnOneConnection(t *testing.T) {
 	r := run(t, configure(t, storetest.SQLite(t)))
-	client := &http.Client{Transport: &http.Transport{MaxConnsPerHost: 1}}
+	dials := 0
+	client := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+		dials++
+		return new(net.Dialer).DialContext(ctx, network, address)
+	}}}
 	defer client.CloseIdleConnections()
 	body := bytes.Repeat([]byte("x"), 60<<10)
 	for i := range 600 { // 36 MB
@@ -24,6 +30,9 @@ func TestLargeRequestsOnOneConnection(t *testing.T) {
 		_, err = io.Copy(io.Discard, answer.Body)
 		if err != nil || answer.Body.Close() != nil {
 			t.Fatalf("request %d: %v", i, err)
+		}
+		if dials > 1 {
+			t.Fatalf("the connection was closed after %d requests", i)
 		}
 	}
 }
