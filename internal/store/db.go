@@ -129,7 +129,9 @@ func (db *DB) Close() error {
 	if db.tail != nil && db.tail.journal != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), unlockPatience)
 		defer cancel()
-		_ = db.moveTail(ctx) // it is durable where it is
+		if db.moveTail(ctx) == nil { // otherwise it is durable where it is
+			_ = db.tail.journal.Reset() // what was moved is passed over at the next start
+		}
 		errs = append(errs, db.tail.journal.Close())
 	}
 	errs = append(errs, db.write.Close())

@@ -48,24 +48,28 @@ const (
 )
 
 // openTail opens the journal beside an embedded database, moves into the tables what the
-// last process left in it, and loads the nonces.
+// last process left in it, and loads the nonces. If that fails the journal stays as it is.
 func (db *DB) openTail(ctx context.Context, path string) error {
 	j, found, err := journal.Open(path)
 	if err != nil {
 		return err
 	}
-	t := &tail{journal: j, nonces: replay.New(audit.NonceLife), moving: make(chan struct{}, 1), full: make(chan struct{}, 1)}
-	db.tail = t
-	if err := t.load(ctx, db, found); err != nil {
-		return fmt.Errorf("reading the audit journal: %w", err)
-	}
-	if err := t.loadNonces(ctx, db); err != nil {
-		return fmt.Errorf("reading nonces: %w", err)
-	}
-	if err := db.moveTail(ctx); err != nil {
-		return fmt.Errorf("moving the audit journal into the database: %w", err)
+	db.tail = &tail{journal: j, nonces: replay.New(audit.NonceLife), moving: make(chan struct{}, 1), full: make(chan struct{}, 1)}
+	if err := db.takeOver(ctx, found); err != nil {
+		db.tail = nil
+		return errors.Join(fmt.Errorf("taking over the audit journal: %w", err), j.Close())
 	}
 	return j.Reset()
+}
+
+func (db *DB) takeOver(ctx context.Context, found [][]byte) error {
+	if err := db.tail.load(ctx, db, found); err != nil {
+		return err
+	}
+	if err := db.tail.loadNonces(ctx, db); err != nil {
+		return fmt.Errorf("reading nonces: %w", err)
+	}
+	return db.moveTail(ctx)
 }
 
 // load takes over the batches of a journal that continue the logs in the tables.
@@ -91,7 +95,7 @@ func (t *tail) load(ctx context.Context, r audit.Reader, found [][]byte) error {
 		case b.First < size:
 			continue // it was moved before
 		case b.First > size:
-			return fmt.Errorf("records %d to %d of log %q are missing: the journal is damaged; restore the database and its journal", size, b.First-1, b.Log)
+			return fmt.Errorf("records %d to %d of log %q are missing between the database and its journal: rollback suspected, or the journal is damaged; restore both from one copy", size, b.First-1, b.Log)
 		}
 		t.batches = append(t.batches, b)
 		t.size += len(b.Leaves)
