@@ -1,5 +1,5 @@
 # keyward: `make test` is all that a change must pass.
-.PHONY: all test deps build check unit interop sample vectors policy bench fuzz kill integrity tamper verify clock upgrade release-data abuse overload syscalls diskfull crash unit-erasing memory
+.PHONY: all test deps build check unit interop sample vectors policy bench fuzz kill integrity tamper verify clock upgrade release-data abuse overload syscalls diskfull crash unit-erasing memory refuse
 
 STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
@@ -17,7 +17,7 @@ build:
 deps:
 	./scripts/deps
 
-test: deps check unit unit-erasing interop sample
+test: deps check unit unit-erasing refuse interop sample
 	@echo "make test: everything passed"
 
 # What needs no execution.
@@ -110,6 +110,10 @@ release-data:
 REQUESTS ?= 1000000
 abuse:
 	KEYWARD_REQUESTS=$(REQUESTS) KEYWARD_SEED=$(SEED) KEYWARD_PAIRS=100000 KEYWARD_TIMINGS=10000 go test -timeout 0 -v ./internal/proof/abuse
+
+# The audit log fails at every step of every operation (`unit` has a fifth of it).
+refuse:
+	KEYWARD_REFUSALS=all go test -count=1 -run '^TestAuditFailure$$' -timeout 5m -v ./internal/proof/abuse
 
 # SLOW slow clients, and ten times the load that the server can bear, for SECONDS each.
 SLOW ?= 10000

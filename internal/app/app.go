@@ -23,6 +23,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/clock"
 	"github.com/keyward/keyward/internal/config"
 	"github.com/keyward/keyward/internal/custody"
@@ -46,6 +47,9 @@ type Options struct {
 	Now     func() time.Time
 	Machine func() clock.Machine // the clocks that nobody can set; nil means this machine's
 	Awake   func() time.Duration
+	// AuditStore answers what the audit log writes to instead of the database: a test's
+	// store that fails around it. Nil means the database itself.
+	AuditStore func(audit.Store) audit.Store
 	// Ready is called once, when the server listens and has unsealed itself if it could.
 	Ready func(ctx context.Context, a *App, address string) error
 }
@@ -71,6 +75,9 @@ type App struct {
 func New(o Options) *App {
 	if o.Machine == nil {
 		o.Machine, o.Awake = clock.System()
+	}
+	if o.AuditStore == nil {
+		o.AuditStore = func(s audit.Store) audit.Store { return s }
 	}
 	a := &App{Options: o, deriving: make(chan struct{}, 1), intake: &server.Intake{Free: 8 << 10, Budget: 16 << 20}}
 	a.metrics = server.NewMetrics(o.Version, server.Gauges{

@@ -2,6 +2,7 @@ package app_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/internal/app"
+	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/config"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/iam"
@@ -38,14 +40,18 @@ type running struct {
 	stop func() error
 }
 
-func run(t *testing.T, c config.Config) running {
+func run(t *testing.T, c config.Config, changes ...func(*app.Options)) running {
 	t.Helper()
 	r := running{}
 	ready := make(chan string, 1)
-	r.App = app.New(app.Options{
+	o := app.Options{
 		Config: c, Logger: slog.New(slog.DiscardHandler), Version: "test", Now: time.Now, Cost: sealtest.Cost(),
 		Ready: func(_ context.Context, _ *app.App, address string) error { ready <- address; return nil },
-	})
+	}
+	for _, change := range changes {
+		change(&o)
+	}
+	r.App = app.New(o)
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	ended := make(chan error, 1)
 	go func() { ended <- r.Run(ctx) }()
@@ -265,5 +271,37 @@ func TestOneServerPerEmbeddedDatabase(t *testing.T) {
 	second := app.New(app.Options{Config: c, Logger: slog.New(slog.DiscardHandler), Version: "test", Now: time.Now})
 	if err := second.Run(t.Context()); !fault.Is(err, fault.ResourceInUse) {
 		t.Errorf("a second server on the same file: %v", err)
+	}
+}
+
+// A mute is a store of an audit log that takes no records.
+type mute struct{ audit.Store }
+
+func (mute) Append(context.Context, [][]byte, func([]bool) (audit.Batch, error)) error {
+	return errors.New("injected failure")
+}
+
+// The root key comes before the log, whose key is sealed under it: an initialisation that
+// could not be recorded says what is there and what to do, and not that nothing was done.
+func TestInitializeUnrecorded(t *testing.T) {
+	failing := true
+	r := run(t, configure(t, storetest.SQLite(t)), func(o *app.Options) {
+		o.AuditStore = func(s audit.Store) audit.Store {
+			if failing {
+				return mute{s}
+			}
+			return s
+		}
+	})
+	founded, err := r.Initialize(t.Context(), passphrase(sealtest.Passphrase), "first")
+	if !fault.Is(err, fault.AuditUnavailable) || !strings.Contains(fault.Message(err), "has its root key") || founded.Account.ID != "" {
+		t.Fatalf("initialising without a log: %+v, %v", founded, err)
+	}
+	failing = false
+	if err := r.Unseal(t.Context(), passphrase(sealtest.Passphrase)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.CreateAccount(t.Context(), "first"); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -58,7 +58,9 @@ func (a *App) findPassphrase() (p startPassphrase) {
 	return p
 }
 
-// Seal stops the engine, when the requests in flight are done, and erases the keys.
+// Seal stops the engine, when the requests in flight are done, and erases the keys. It
+// does so also when that cannot be recorded, and then says so: who must take the keys out
+// of a machine cannot wait for a disk.
 func (a *App) Seal(ctx context.Context) error {
 	a.changing.Lock()
 	defer a.changing.Unlock()
@@ -76,7 +78,10 @@ func (a *App) Seal(ctx context.Context) error {
 	e = nil // the last reference to everything that was unwrapped
 	erase.Heap()
 	a.Logger.Info("sealed")
-	return err
+	if err != nil {
+		return fault.AuditUnavailable.Wrap(err, "the server is sealed, but that could not be recorded: the audit log cannot be written")
+	}
+	return nil
 }
 
 // Scrub looks at everything that the database holds.

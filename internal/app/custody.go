@@ -19,13 +19,15 @@ func (a *App) Initialize(ctx context.Context, passphrase material.Bytes, account
 }
 
 // Found gives an empty database its root key in the envelope that the intent describes,
-// unseals the server and makes the first account.
+// unseals the server and makes the first account. The root key comes first, because the
+// audit log's own key is sealed under it; if nothing can be recorded then, that stays.
 func (a *App) Found(ctx context.Context, first custody.Intent, account string) (iam.Founded, []custody.Delivery, error) {
 	if err := first.Check(); err != nil {
 		return iam.Founded{}, nil, err
 	}
 	first.Protection.Cost = a.Cost
 	var deliveries []custody.Delivery
+	stored := false
 	err := a.enter(ctx, func() (*seal.Keyring, custody.Opening, error) {
 		keyring, shares, err := seal.Found(context.WithoutCancel(ctx), a.db, first.Protection, a.Now())
 		if fault.Is(err, fault.ResourceExists) {
@@ -34,13 +36,20 @@ func (a *App) Found(ctx context.Context, first custody.Intent, account string) (
 		if err != nil {
 			return nil, custody.Opening{}, err
 		}
+		stored = true
 		deliveries, err = custody.Deliver(shares, first.Recipients)
 		return keyring, custody.Opening{}, err
 	})
-	if err != nil {
+	if err != nil && !stored {
 		return iam.Founded{}, nil, err
 	}
-	founded, err := a.CreateAccount(context.WithoutCancel(ctx), account) // otherwise the shares would be lost
+	var founded iam.Founded
+	if err == nil {
+		founded, err = a.CreateAccount(context.WithoutCancel(ctx), account) // otherwise the shares would be lost
+	}
+	if err != nil {
+		err = fault.KindOf(err).Wrap(err, "the server has its root key, but could not go on. If a passphrase opens it, unseal the server and create the account; shares were shown to nobody: remove the database and initialise again")
+	}
 	return founded, deliveries, err
 }
 

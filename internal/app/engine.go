@@ -217,7 +217,7 @@ func (e *engine) openLog(ctx context.Context, a *App) error {
 	}
 	e.identity = id
 	e.log, err = audit.Open(ctx, audit.Options{
-		Store: a.db, Origin: origin, PrivateKey: string(private.Expose()), PublicKey: id.PublicKey, Remembered: remembered, Now: e.now,
+		Store: a.AuditStore(a.db), Origin: origin, PrivateKey: string(private.Expose()), PublicKey: id.PublicKey, Remembered: remembered, Now: e.now,
 		Surprised: func() { e.changed("", "") },
 	})
 	return err

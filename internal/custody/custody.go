@@ -185,23 +185,23 @@ func New(o Options) *Service { return &Service{Options: o} }
 // was tested. Nothing may be answered or done with the root key before.
 func (s *Service) Opened(ctx context.Context, call *authz.Call, action string, o Opening) error {
 	rec := audit.NewRecord(call, action)
-	rec.Result = audit.ResultOK
 	rec.Param("Envelope", o.Envelope.Title())
 	rec.Param("Shares", numbers(o.Shares))
 	if o.Refused > 0 {
 		rec.Param("RefusedBefore", strconv.Itoa(o.Refused))
 	}
-	const rounds = 16 // nodes that unseal at once race for the row
-	var err error
-	for range rounds {
-		if err = s.Store.SaveTest(ctx, rec, o.Envelope.ID, s.Now()); !fault.Is(err, fault.Changed) && !fault.Is(err, fault.ResourceExists) {
-			break
+	return s.Log.Do(ctx, rec, func() (err error) {
+		const rounds = 16 // nodes that unseal at once race for the row
+		for range rounds {
+			if err = s.Store.SaveTest(ctx, rec, o.Envelope.ID, s.Now()); !fault.Is(err, fault.Changed) && !fault.Is(err, fault.ResourceExists) {
+				break
+			}
 		}
-	}
-	if fault.Is(err, fault.Internal) { // the row is not believed; that must not keep anybody out
-		return s.Log.Append(ctx, rec)
-	}
-	return err
+		if fault.Is(err, fault.Internal) { // the row is not believed; that must not keep anybody out
+			return nil
+		}
+		return err
+	})
 }
 
 // Refused records that the root key was not opened, and answers why, or that the log

@@ -101,8 +101,8 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// start starts a server with two accounts.
-func start(t *testing.T, limits config.Limits, now func() time.Time) *world {
+// start starts a server with two accounts, which the options may change.
+func start(t *testing.T, limits config.Limits, now func() time.Time, changes ...func(*app.Options)) *world {
 	t.Helper()
 	c := config.Default()
 	c.DataDir, c.Listen = filepath.Join(t.TempDir(), "data"), "127.0.0.1:0"
@@ -113,10 +113,14 @@ func start(t *testing.T, limits config.Limits, now func() time.Time) *world {
 	}
 	w := &world{config: c, log: &watchedLog{}, names: map[string]string{}, clients: map[caller]*client.Client{}}
 	ready := make(chan string, 1)
-	a := app.New(app.Options{
+	o := app.Options{
 		Config: c, Logger: slog.New(w.log), Version: "test", Now: now, Cost: sealtest.Cost(),
 		Ready: func(_ context.Context, _ *app.App, address string) error { ready <- address; return nil },
-	})
+	}
+	for _, change := range changes {
+		change(&o)
+	}
+	a := app.New(o)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- a.Run(ctx) }()
@@ -193,7 +197,7 @@ func (w *world) fill(t *testing.T) {
 	}
 	w.fillBlobs(t, c)
 	for _, name := range []string{"restore.rest", "restore.rpc"} {
-		must(c.DeleteKey(ctx, w.names[name], api.DeleteKeyRequest{Days: 7}))
+		must(c.DeleteKey(ctx, w.names[name], api.DeleteKeyRequest{Days: 30}))
 	}
 	w.fillAccess(t, c)
 	logs, err := c.ListAuditLogs(ctx)
