@@ -133,11 +133,18 @@ func (o *opening) describe(s api.RootKeySession) string {
 	case "epoch":
 		return o.t("begin a new epoch of keys", "开始新的密钥纪元")
 	case "remove":
-		return fmt.Sprintf(o.t("remove the root envelope %s", "移除根密钥信封 %s"), printable(s.Name))
+		what := fmt.Sprintf(o.t("remove the root envelope %s", "移除根密钥信封 %s"), printable(s.Name))
+		if s.AcceptUntested {
+			what += o.t(", although no other one was ever opened", "，即使其他信封从未打开过")
+		}
+		return what
 	}
 	what := fmt.Sprintf(o.t("add the root envelope %s", "添加根密钥信封 %s"), printable(s.Name))
 	if s.NewShares > 0 {
 		what += fmt.Sprintf(o.t(", which %d of %d shares open", "（%d/%d 个份额可打开）"), s.NewThreshold, s.NewShares)
+	}
+	if s.NewShares == 0 && len(s.Recipients) == 0 {
+		what += o.t(", which opens with a passphrase that whoever began the session chose, alone", "，用会话发起人一人选定的口令打开")
 	}
 	if len(s.Recipients) > 0 {
 		what += o.t(", sealed to ", "，加密给 ") + printable(strings.Join(s.Recipients, ", "))

@@ -56,15 +56,17 @@ func newState(rev int64, digest []byte) state {
 
 func (s state) live() bool { return s.rev > 0 }
 
-// newer tells whether n came after s. Before revisions outlived their rows, a name that
-// was used again began at 1.
-func (s state) newer(n state) bool {
-	return max(n.rev, -n.rev) >= max(s.rev, -s.rev) || !s.live() && n.rev == 1
-}
+// newer tells whether n came after s.
+func (s state) newer(n state) bool { return max(n.rev, -n.rev) >= max(s.rev, -s.rev) }
 
+// A change made a row what state says. again is set if the row was removed before, by the
+// same log: before revisions outlived their rows, a name that was used again began at 1.
+// Of two logs nobody knows which was first; but since then, what begins at 1 never was
+// there before.
 type change struct {
 	key   Key
 	state state
+	again bool
 }
 
 // Keys authenticates what is saved; the keyring is one.
@@ -125,7 +127,7 @@ func (a *Anchor) Begin(effects []audit.Effect) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, e := range effects {
-		a.begun = append(a.begun, change{KeyOf(e.Table, e.ID), newState(e.Rev, e.Digest)})
+		a.begun = append(a.begun, change{key: KeyOf(e.Table, e.ID), state: newState(e.Rev, e.Digest)})
 	}
 }
 
@@ -158,7 +160,7 @@ func (a *Anchor) Doubted() {
 // apply makes changes the newest state, where they are. The caller holds mu.
 func (a *Anchor) apply(changes []change) {
 	for _, c := range changes {
-		if old, ok := a.rows[c.key]; !ok || old.newer(c.state) {
+		if old, ok := a.rows[c.key]; !ok || old.newer(c.state) || c.again && !old.live() {
 			a.rows[c.key] = c.state
 		}
 	}
@@ -313,12 +315,15 @@ func (a *Anchor) readLog(ctx context.Context, id audit.Identity) error {
 	from := a.seen[id.Origin]
 	from.Origin = id.Origin
 	var changes []change
+	removed := map[Key]bool{}
 	to, err := audit.Replay(ctx, a.o.Reader, from, id.PublicKey, func(e audit.Entry) error {
 		for _, effect := range e.Effects {
 			c, err := read(effect)
 			if err != nil {
 				return fmt.Errorf("reading record %d of audit log %q: %w", e.Seq, id.Origin, err)
 			}
+			c.again = c.state.rev == 1 && removed[c.key]
+			removed[c.key] = !c.state.live()
 			changes = append(changes, c)
 		}
 		return nil
@@ -341,5 +346,5 @@ func read(e audit.EntryEffect) (change, error) {
 			return change{}, fmt.Errorf("the digest of %s %q is malformed", e.Table, e.ID)
 		}
 	}
-	return change{KeyOf(e.Table, e.ID), newState(e.Rev, digest)}, nil
+	return change{key: KeyOf(e.Table, e.ID), state: newState(e.Rev, digest)}, nil
 }

@@ -95,9 +95,9 @@ func TestOutcomesOfACommit(t *testing.T) {
 	a.Committed()
 	agrees("removed", 0, nil, true)
 	agrees("removed", 1, digest(1), false)
-	a.Begin(effect("x", 1, 3)) // as releases did that had no floor
+	a.Begin(effect("x", 4, 3))
 	a.Committed()
-	agrees("made again", 1, digest(3), true)
+	agrees("made again", 4, digest(3), true)
 }
 
 // What is saved is read back whole by this server, and not at all by anybody else, or

@@ -3,6 +3,8 @@ package store_test
 import (
 	"database/sql"
 	"errors"
+	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -132,6 +134,85 @@ func TestOtherNodesRowsAreBelieved(t *testing.T) {
 	if n := a.Store.Tampered() + b.Store.Tampered(); n != 0 {
 		t.Errorf("%d false alarms", n)
 	}
+}
+
+// What one node made and another one removed is gone, in whichever order a third one reads
+// their logs.
+func TestRowsThatAnotherNodeRemovedAreGone(t *testing.T) {
+	url, keys := storetest.Postgres(t), sealtest.Keyring(t)
+	remover := start(t, url, "keyward/a", keys, quiet) // its log is read first
+	maker := start(t, url, "keyward/b", keys, quiet)
+	ctx := t.Context()
+	k, _ := newKey(1)
+	u := &iam.User{Account: "1", Name: "u", Kind: "user", CreatedAt: k.CreatedAt}
+	if err := maker.Store.CreateUser(ctx, record("test"), u); err != nil {
+		t.Fatal(err)
+	}
+	db := raw(t, url)
+	exec := func(query string) {
+		t.Helper()
+		if _, err := db.ExecContext(ctx, query); err != nil {
+			t.Fatal(err)
+		}
+	}
+	exec(`CREATE TABLE old AS SELECT * FROM iam_user`)
+	if err := remover.Store.DeleteUser(ctx, record("test"), u); err != nil {
+		t.Fatal(err)
+	}
+	third := start(t, url, "keyward/c", keys, quiet)
+	if _, err := third.Store.User(ctx, "1", "u"); !fault.Is(err, fault.ResourceNotFound) {
+		t.Errorf("the removed user: %v", err)
+	}
+	exec(`INSERT INTO iam_user SELECT * FROM old`)
+	if have, err := third.Store.User(ctx, "1", "u"); damage(err) != store.Stale {
+		t.Errorf("the removed user, put back: revision %d, %v", have.Rev, err)
+	}
+}
+
+// A row that is changed again and again while it is read is no false alarm.
+func TestRowsThatChangeAllTheTimeAreBelieved(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		keys := sealtest.Keyring(t)
+		writer := start(t, url, "keyward/a", keys, quiet)
+		reader := writer
+		if strings.HasPrefix(url, "postgres") {
+			reader = start(t, url, "keyward/b", keys, quiet)
+		}
+		ctx := t.Context()
+		k, v := newKey(1)
+		if err := writer.Store.CreateKey(ctx, record("test"), k, v, nil, nil); err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan struct{})
+		var readers sync.WaitGroup
+		for range 16 {
+			readers.Go(func() {
+				for {
+					select {
+					case <-done:
+						return
+					default:
+					}
+					if _, err := reader.Store.Key(ctx, "1", k.ID); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			})
+		}
+		for range 1000 {
+			k.Description = "x" + k.Description[:min(len(k.Description), 10)]
+			if err := writer.Store.UpdateKeys(ctx, record("test"), nil, k); err != nil {
+				t.Error(err)
+				break
+			}
+		}
+		close(done)
+		readers.Wait()
+		if n := reader.Store.Tampered(); n != 0 {
+			t.Errorf("%d false alarms", n)
+		}
+	})
 }
 
 // Every column of every table is bound by the row's MAC, or by something else that is

@@ -89,7 +89,7 @@ func (t *tail) load(ctx context.Context, r audit.Reader, found [][]byte) error {
 			if err != nil {
 				return err
 			}
-			size = head.Size
+			size, sizes[b.Log] = head.Size, head.Size
 		}
 		switch {
 		case b.First < size:

@@ -11,11 +11,13 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/mod/sumdb/note"
@@ -398,6 +400,34 @@ func TestTamperedTiles(t *testing.T) {
 		if err := verify(all); err != nil {
 			t.Errorf("a tile of an earlier checkpoint: %v", err)
 		}
+	}
+}
+
+// What is not a regular file is not even opened: a pipe would keep the verifier waiting.
+func TestPipesAreRefused(t *testing.T) {
+	s, dir := newSource(t, "keyward/node-1", rand.Reader), t.TempDir()
+	if _, err := write(t, dir, s, 300); err != nil {
+		t.Fatal(err)
+	}
+	pipe := filepath.Join(dir, s.log, "tile", "entries", "000")
+	if err := os.Remove(pipe); err != nil {
+		t.Fatal(err)
+	}
+	if err := exec.Command("mkfifo", pipe).Run(); err != nil {
+		t.Fatal(err)
+	}
+	found := make(chan error, 1)
+	go func() {
+		_, err := tiles.Verify(os.DirFS(dir), s.trust())
+		found <- err
+	}()
+	select {
+	case err := <-found:
+		if err == nil {
+			t.Error("a pipe passes for records")
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("the verifier waits for a pipe")
 	}
 }
 

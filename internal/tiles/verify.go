@@ -186,8 +186,12 @@ func (v *verifier) rest() error {
 // narrower tells whether a file holds the first w hashes or records of a wider tile,
 // which was found to be right.
 func (v *verifier) narrower(tile, name string, w int) bool {
-	for wider := range v.seen {
-		if wider != tile && !strings.HasPrefix(wider, tile+".p/") {
+	for n := width; n > w; n-- {
+		wider := tile
+		if n < width {
+			wider = tile + ".p/" + strconv.Itoa(n)
+		}
+		if !v.seen[wider] {
 			continue
 		}
 		whole, err := read(v.dir, wider, maxBundle)
@@ -228,18 +232,18 @@ func split(bundle []byte) (leaves [][]byte, ok bool) {
 
 // read reads a regular file of limited size.
 func read(dir fs.FS, name string, limit int64) ([]byte, error) {
+	info, err := fs.Lstat(dir, name) // before it is opened: to open a pipe waits for whoever writes to it
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() || info.Size() > limit {
+		return nil, &os.PathError{Op: "read", Path: name, Err: errors.New("it is no regular file, or too large")}
+	}
 	f, err := dir.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }() // it was only read
-	info, err := f.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("reading tiles: %w", err)
-	}
-	if !info.Mode().IsRegular() || info.Size() > limit {
-		return nil, &os.PathError{Op: "read", Path: name, Err: errors.New("it is no regular file, or too large")}
-	}
 	content, err := io.ReadAll(io.LimitReader(f, limit))
 	if err != nil {
 		return nil, fmt.Errorf("reading tiles: %w", err)
