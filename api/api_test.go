@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -124,7 +125,36 @@ func fill(t *rapid.T, v reflect.Value) {
 	}
 }
 
-func TestSecretsFormatThemselvesRedacted(t *testing.T) {
+// TestL18SecretsHaveSecretTypes holds that what is a secret by its name has a type that
+// does not show it.
+func TestL18SecretsHaveSecretTypes(t *testing.T) {
+	secretive := regexp.MustCompile(`(?i)secret|passphrase|password|plaintext|token|material|private`)
+	found := 0
+	for _, v := range types {
+		of := reflect.TypeOf(v)
+		if of.Kind() != reflect.Struct {
+			continue
+		}
+		for i := range of.NumField() {
+			f := of.Field(i)
+			element := f.Type
+			for element.Kind() == reflect.Pointer || element.Kind() == reflect.Slice && element != reflect.TypeFor[api.SecretBytes]() {
+				element = element.Elem()
+			}
+			if !secretive.MatchString(f.Name) {
+				continue
+			}
+			if found++; element != reflect.TypeFor[api.SecretBytes]() && element != reflect.TypeFor[api.SecretText]() {
+				t.Errorf("%s.%s is a secret by its name and a %s, which shows it", of.Name(), f.Name, f.Type)
+			}
+		}
+	}
+	if found < 10 {
+		t.Errorf("found only %d secrets", found)
+	}
+}
+
+func TestL18SecretsFormatThemselvesRedacted(t *testing.T) {
 	const secret = "fake secret"
 	values := []any{
 		api.SecretBytes(secret), api.SecretText(secret), api.DataKey{Plaintext: []byte(secret)},

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/keyward/keyward/api"
+	"github.com/keyward/keyward/internal/durable"
 )
 
 // An issue shows a new access key, once, or writes it to a file that programs load.
@@ -62,7 +63,7 @@ func (i *issue) deliver(id string, secret api.SecretText, v any, fill func(*tabl
 		return nil
 	}
 	_, err := fmt.Fprintf(i.file, "%s=%s\n%s=%s\n", envKeyID, id, envKeySecret, string(secret))
-	if err := errors.Join(err, i.file.Sync(), i.file.Close(), syncDirectory(filepath.Dir(i.out))); err != nil {
+	if err := errors.Join(err, i.file.Sync(), i.file.Close(), durable.SyncDirectory(filepath.Dir(i.out))); err != nil {
 		return fmt.Errorf("writing the access key %s, whose secret is lost, so that it must be reset: %w", id, err)
 	}
 	i.say("the access key %s is in %s", "访问密钥 %s 已写入 %s", id, i.out)

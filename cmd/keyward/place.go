@@ -7,6 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/keyward/keyward/internal/durable"
 )
 
 // A place is where commands put the files that they write.
@@ -47,7 +49,7 @@ func (p place) replace(name string, mode fs.FileMode, write func(io.Writer) erro
 	if err := p.give(temp.Name(), name); err != nil {
 		return err
 	}
-	return syncDirectory(filepath.Dir(name))
+	return durable.SyncDirectory(filepath.Dir(name))
 }
 
 // give gives a finished file its name.
@@ -88,17 +90,4 @@ func (p place) exists(name string) error {
 		message: fmt.Sprintf(p.t("%s exists", "%s 已存在"), name),
 		next:    p.t("use --force to replace it, or --out to choose another name", "用 --force 覆盖它，或用 --out 指定其他名称"),
 	}
-}
-
-// syncDirectory makes a new name in a directory durable.
-func syncDirectory(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = d.Close() }() // it was only read
-	if err := d.Sync(); err != nil && !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, fs.ErrInvalid) {
-		return fmt.Errorf("writing: %w", err)
-	}
-	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/keyward/keyward/api"
+	"github.com/keyward/keyward/internal/durable"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/seal"
 )
@@ -61,7 +62,7 @@ func (s *sharing) deliver(deliveries []api.Delivery) error {
 		}
 		content := append([]byte(d.Text), '\n')
 		path := filepath.Join(s.dir, fileName(d))
-		err := errors.Join(os.WriteFile(path, content, 0o600), syncDirectory(s.dir))
+		err := durable.Replace(path, content)
 		clear(content)
 		if err != nil {
 			return fmt.Errorf("writing the shares, which are lost: %w", err)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/keyward/keyward/internal/app"
 	"github.com/keyward/keyward/internal/config"
+	"github.com/keyward/keyward/internal/durable"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/seal"
 )
@@ -157,7 +158,7 @@ func (d *dev) makePassphrase(path string) error {
 		return fmt.Errorf("making the passphrase: %w", err)
 	}
 	_, err = fmt.Fprintf(f, "%x\n", material.Random(32).Expose())
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+	if err = errors.Join(err, f.Sync(), f.Close(), durable.SyncDirectory(d.dir)); err != nil {
 		return fmt.Errorf("making the passphrase: %w", err)
 	}
 	return nil
@@ -198,7 +199,7 @@ func (d *dev) ready(ctx context.Context, a *app.App, cfg config.Config, address 
 	endpoint := "http://" + address
 	content := fmt.Sprintf("export KEYWARD_ENDPOINT=%s\nexport ALIBABA_CLOUD_ACCESS_KEY_ID=%s\nexport ALIBABA_CLOUD_ACCESS_KEY_SECRET=%s\nexport ALIBABA_CLOUD_REGION_ID=%s\n",
 		endpoint, key[0], key[1], cfg.Region)
-	if err := writePrivate(env, []byte(content)); err != nil {
+	if err := durable.Replace(env, []byte(content)); err != nil {
 		return err
 	}
 	d.greet(endpoint, env)
@@ -233,7 +234,7 @@ Ctrl-C stops it; starting it again finds everything as it was.
 `), endpoint, env)
 }
 
-// readEnv reads the variables of a file that writePrivate wrote.
+// readEnv reads the variables of a file that ready wrote.
 func readEnv(path string) (map[string]string, error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -245,21 +246,4 @@ func readEnv(path string) (map[string]string, error) {
 		out[name] = value
 	}
 	return out, nil
-}
-
-// writePrivate replaces a file, mode 0600, at once.
-func writePrivate(path string, content []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-*") // mode 0600
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
-	}
-	defer os.Remove(f.Name()) //nolint:errcheck // after the rename it is not there
-	_, err = f.Write(content)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return fmt.Errorf("writing %s: %w", path, err)
-	}
-	return nil
 }

@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -81,6 +83,58 @@ func TestNoFlagTakesASecret(t *testing.T) {
 		}
 	}
 	walk(newRoot(&s.cli))
+}
+
+// What protects has no switch: not in a flag, not in the environment, not in the code and
+// not in a build tag. docs/design/incidents.md says which products had one.
+func TestL29NothingSwitchesProtectionOff(t *testing.T) {
+	s := newSession(t, english)
+	off := regexp.MustCompile(`(?i)insecure|unsafe|skip|no-?(verify|check|auth|tls|audit)|disable-|allow-http|trust-all|debug`)
+	flags := 0
+	var walk func(*cobra.Command)
+	walk = func(cmd *cobra.Command) {
+		check := func(f *pflag.Flag) {
+			flags++
+			if off.MatchString(f.Name) {
+				t.Errorf("%s --%s", cmd.CommandPath(), f.Name)
+			}
+		}
+		cmd.Flags().VisitAll(check)
+		cmd.PersistentFlags().VisitAll(check)
+		for _, child := range cmd.Commands() {
+			walk(child)
+		}
+	}
+	walk(newRoot(&s.cli))
+	inSource := regexp.MustCompile(`InsecureSkipVerify|InsecureIgnoreHostKey|"KEYWARD_\w*(INSECURE|SKIP|NO_|DISABLE|DEBUG)\w*"`)
+	tag := regexp.MustCompile(`(?m)^//go:build (.*)$`)
+	platform := regexp.MustCompile(`^[!()|& ]*((unix|linux|amd64|arm64|goexperiment\.runtimesecret)[!()|& ]*)+$`)
+	files := 0
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		files++
+		source, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if found := inSource.Find(source); found != nil {
+			t.Errorf("%s: %s", path, found)
+		}
+		for _, m := range tag.FindAllSubmatch(source, -1) {
+			if !platform.Match(m[1]) {
+				t.Errorf("%s: the build tag %s", path, m[1])
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if flags < 100 || files < 150 {
+		t.Errorf("only %d flags and %d files were looked at", flags, files)
+	}
 }
 
 func TestHelp(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/keyward/keyward/internal/anchor"
 	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/durable"
 )
 
 // anchorFile is where a node saves what rows must be, so that it starts quickly.
@@ -37,7 +38,7 @@ func (e *engine) anchorOptions(a *App) anchor.Options {
 			}
 			return b, err
 		},
-		Save: func(b []byte) error { return replaceFile(path, b) },
+		Save: func(b []byte) error { return durable.Replace(path, b) },
 	}
 }
 

@@ -4,6 +4,12 @@
 // key material is an engine (engine.go) that exists only while the server is unsealed.
 // Sealing waits for the requests in flight, stops the engine and erases the keyring,
 // and from then on there is nothing left that could touch a key.
+//
+// Who may call: cmd/keyward, with the configuration and the clocks, and tests that need a
+// whole server. What it keeps itself, in the data directory that it locks: the newest
+// audit checkpoint and the anchor, both replaced within moments of a change and at the
+// end. What is trusted: the configuration. The files of the directory must be private and
+// prove themselves by signature or MAC; the database proves itself row by row.
 package app
 
 import (

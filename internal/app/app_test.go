@@ -162,7 +162,7 @@ func TestOneServerPerDataDirectory(t *testing.T) {
 	}
 }
 
-func TestOpenDirectoriesAreRefused(t *testing.T) {
+func TestL27OpenDirectoriesAreRefused(t *testing.T) {
 	c := configure(t, "")
 	if err := os.Mkdir(c.DataDir, 0o700); err != nil {
 		t.Fatal(err)
@@ -215,7 +215,7 @@ func TestOlderDatabaseIsRefused(t *testing.T) {
 	}
 }
 
-func TestPrivateFiles(t *testing.T) {
+func TestL27FilesAreMadePrivate(t *testing.T) {
 	c := configure(t, "")
 	r := run(t, c)
 	if _, err := r.Initialize(t.Context(), passphrase(sealtest.Passphrase), "first"); err != nil {
@@ -239,6 +239,47 @@ func TestPrivateFiles(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// TestL27OpenFilesAreRefused holds that the server does not start while others may read or
+// write any file that it keeps, and says what to do.
+func TestL27OpenFilesAreRefused(t *testing.T) {
+	c := configure(t, "")
+	r := run(t, c)
+	if _, err := r.Initialize(t.Context(), passphrase(sealtest.Passphrase), "first"); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	kept, err := filepath.Glob(filepath.Join(c.DataDir, "*"))
+	if err != nil || len(kept) < 7 {
+		t.Fatalf("%v, %v", kept, err)
+	}
+	database := strings.TrimPrefix(string(c.Database), "sqlite:")
+	kept = append(kept, database+"-wal", database+"-shm", filepath.Join(c.DataDir, "witness-01234567.checkpoint"))
+	chmod := func(path string, mode os.FileMode) {
+		t.Helper()
+		f, err := os.OpenFile(path, os.O_CREATE|os.O_RDONLY, 0o600) // a crash would have left it
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(f.Close(), os.Chmod(path, mode)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, path := range kept {
+		for _, mode := range []os.FileMode{0o640, 0o604, 0o602} {
+			chmod(path, mode)
+			started := func(context.Context, *app.App, string) error { return errors.New("it started") }
+			a := app.New(app.Options{Config: c, Logger: slog.New(slog.DiscardHandler), Now: time.Now, Ready: started})
+			if err := a.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "chmod 600 "+path) {
+				t.Errorf("%s with mode %04o: %v", path, mode, err)
+			}
+		}
+		chmod(path, 0o600)
+	}
+	run(t, c) // as it was
 }
 
 func TestOneServerPerNodeName(t *testing.T) {

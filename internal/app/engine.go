@@ -19,6 +19,7 @@ import (
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/clock"
 	"github.com/keyward/keyward/internal/custody"
+	"github.com/keyward/keyward/internal/durable"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/iam"
 	"github.com/keyward/keyward/internal/job"
@@ -370,7 +371,7 @@ func (e *engine) keepCheckpoint(ctx context.Context, a *App) error {
 		case <-tick.C:
 		}
 		if head := e.log.Checkpoint(); string(head) != kept {
-			if err := replaceFile(path, head); err != nil {
+			if err := durable.Replace(path, head); err != nil {
 				a.Logger.Warn("remembering the audit checkpoint", "error", err)
 				continue
 			}
@@ -378,21 +379,6 @@ func (e *engine) keepCheckpoint(ctx context.Context, a *App) error {
 		}
 	}
 	return nil
-}
-
-// replaceFile puts content into a private file at once: whoever opens it finds the
-// old or the new content whole.
-func replaceFile(path string, content []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) //nolint:errcheck // after the rename it is not there
-	_, err = f.Write(content)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }
 
 // pageTokens seals page tokens with the keyring.

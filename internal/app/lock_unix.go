@@ -3,32 +3,38 @@
 package app
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"github.com/keyward/keyward/internal/durable"
 )
 
-// lockDataDir makes the data directory private and this process its only user.
+// lockDataDir makes the data directory private and this process its only user. What the
+// server keeps there must be private, too: others who once could read or change it may
+// have.
 func lockDataDir(dir string) (unlock func(), err error) {
 	syscall.Umask(0o077)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("opening the data directory: %w", err)
 	}
-	info, err := os.Stat(dir)
+	cosigned, err := filepath.Glob(filepath.Join(dir, "witness-*.checkpoint"))
 	if err != nil {
 		return nil, fmt.Errorf("opening the data directory: %w", err)
 	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("opening the data directory: others may enter %s (mode %04o); run: chmod 700 %s", dir, info.Mode().Perm(), dir)
+	lock := filepath.Join(dir, "lock")
+	kept := []string{dir, lock, filepath.Join(dir, checkpointFile), filepath.Join(dir, anchorFile)}
+	if err := durable.RequirePrivate(append(kept, cosigned...)...); err != nil {
+		return nil, fmt.Errorf("opening the data directory: %w", err)
 	}
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	unlock, err = durable.Lock(lock)
+	if errors.Is(err, durable.ErrLocked) {
+		return nil, fmt.Errorf("locking the data directory: another keyward uses %s; stop it first", dir)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("locking the data directory: %w", err)
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		_ = f.Close() // nothing was written
-		return nil, fmt.Errorf("locking the data directory: another keyward uses %s; stop it first", dir)
-	}
-	return func() { _ = f.Close() }, nil // closing releases the lock
+	return unlock, nil
 }

@@ -10,6 +10,10 @@
 // the younger. Called once a period, it drops what was idle for between one and two
 // periods, in constant time and without a note for each use. A dropped value stays usable
 // for whoever has it; the garbage collector knows when nobody has.
+//
+// Domain services own caches and answer for what is in them: what they load was
+// authenticated when it was read, and package app hands them the store's changes. A cache
+// holds no rule, reads no clock and starts no goroutine.
 package cache
 
 import (

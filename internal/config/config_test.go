@@ -90,9 +90,9 @@ func TestPasswordsArePrivate(t *testing.T) {
 	}
 }
 
-// L18: no formatter and no encoder shows a secret of the configuration, and no setting
-// that is a secret by its name has a type that would.
-func TestSecretsAreNotShown(t *testing.T) {
+// TestL18SecretsAreNotShown holds that no formatter and no encoder shows a secret of the
+// configuration, and that no setting is a secret by its name: a file of its own has it.
+func TestL18SecretsAreNotShown(t *testing.T) {
 	const secret = "fake-password"
 	c := config.Default()
 	c.Database = "postgres://keyward:" + secret + "@db.example/keyward?sslpassword=" + secret

@@ -1,6 +1,15 @@
-// Package durable replaces small files so that a crash at any moment leaves the old
-// content or the new, whole, and so that the new one is on the disk when the call
-// returns. Who must not forget what it answered writes with it before it answers.
+// Package durable is how keyward keeps small files of its own beside a database: the
+// newest audit checkpoint, the anchor, what a witness cosigned, the credentials that a
+// command wrote down. It knows nothing of what they hold.
+//
+//   - [Replace] gives a file new content so that a crash at any moment leaves the old
+//     content or the new, whole, and so that the new one is on the disk when the call
+//     returns. Who must not forget what it answered calls it before it answers.
+//   - [Lock] makes one process the only user of a file or directory.
+//   - [RequirePrivate] refuses files that other users of the machine can read or write.
+//
+// What is trusted: the file system's rename, fsync and flock. It is no place for records
+// that come often: package journal is.
 package durable
 
 import (
@@ -40,6 +49,29 @@ func SyncDirectory(dir string) error {
 	defer func() { _ = d.Close() }() // it was only read
 	if err := d.Sync(); err != nil && !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, fs.ErrInvalid) {
 		return fmt.Errorf("writing %s: %w", dir, err)
+	}
+	return nil
+}
+
+// RequirePrivate refuses what other users of the machine may read, write or enter, and
+// says how to mend it. A file that does not exist is private.
+func RequirePrivate(paths ...string) error {
+	for _, path := range paths {
+		info, err := os.Stat(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		mode := info.Mode().Perm()
+		switch {
+		case mode&0o077 == 0:
+		case info.IsDir():
+			return fmt.Errorf("others may enter %s (mode %04o); run: chmod 700 %s", path, mode, path)
+		default:
+			return fmt.Errorf("others may read or write %s (mode %04o); run: chmod 600 %s", path, mode, path)
+		}
 	}
 	return nil
 }

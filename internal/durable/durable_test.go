@@ -1,8 +1,10 @@
 package durable_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/keyward/keyward/internal/durable"
@@ -36,5 +38,50 @@ func TestReplace(t *testing.T) {
 	entries, err := os.ReadDir(dir)
 	if err != nil || len(entries) != 2 {
 		t.Errorf("left behind: %v, %v", entries, err)
+	}
+}
+
+func TestLock(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	unlock, err := durable.Lock(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := durable.Lock(path); !errors.Is(err, durable.ErrLocked) {
+		t.Errorf("a second lock: %v", err)
+	}
+	unlock()
+	again, err := durable.Lock(path)
+	if err != nil {
+		t.Fatalf("after unlocking: %v", err)
+	}
+	again()
+	if _, err := durable.Lock(filepath.Join(path, "missing")); err == nil || errors.Is(err, durable.ErrLocked) {
+		t.Errorf("a lock in no directory: %v", err)
+	}
+}
+
+func TestRequirePrivate(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "file")
+	if err := durable.RequirePrivate(path); err != nil {
+		t.Errorf("a file that is not there: %v", err)
+	}
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for mode := range os.FileMode(0o100) {
+		if err := os.Chmod(path, 0o600|mode); err != nil {
+			t.Fatal(err)
+		}
+		if err := durable.RequirePrivate(path); (err == nil) != (mode == 0) || err != nil && !strings.Contains(err.Error(), "run: chmod 600 "+path) {
+			t.Errorf("mode %04o: %v", 0o600|mode, err)
+		}
+	}
+	if err := os.Chmod(dir, 0o750); err != nil { //nolint:gosec // that is the test
+		t.Fatal(err)
+	}
+	if err := durable.RequirePrivate(dir); err == nil || !strings.Contains(err.Error(), "run: chmod 700 "+dir) {
+		t.Errorf("a directory: %v", err)
 	}
 }

@@ -7,6 +7,10 @@
 // not a plain public address is refused unless the operator allowed its network.
 // Requests follow no redirect, use no proxy from the environment, carry no credential,
 // and are bounded in time and size.
+//
+// Who may call: whatever dials an address from the configuration, which is package
+// publish today. What is trusted: the address that the kernel is about to connect to, and
+// the networks that the operator allowed; no name and no answer is.
 package egress
 
 import (

@@ -14,8 +14,8 @@ import (
 	"github.com/keyward/keyward/internal/iam"
 )
 
-// TestRootIsReserved holds that not even a user who may do everything changes root.
-func TestRootIsReserved(t *testing.T) {
+// TestL2RootIsReserved holds that not even a user who may do everything changes root.
+func TestL2RootIsReserved(t *testing.T) {
 	w := newWorld(t)
 	ctx, admin := t.Context(), w.admin(t)
 	rootKey := must(w.CreateAccessKey(ctx, w.root(), iam.NewAccessKey{User: "root"}))(t).AccessKey.ID
@@ -56,9 +56,9 @@ func TestRootIsReserved(t *testing.T) {
 	must(w.ResetAccessKey(ctx, operator, rootKey))(t)
 }
 
-// TestRootSpellings holds that no user can be made who could be taken for root, and
+// TestL2RootSpellings holds that no user can be made who could be taken for root, and
 // that no spelling of the name reaches root.
-func TestRootSpellings(t *testing.T) {
+func TestL2RootSpellings(t *testing.T) {
 	w := newWorld(t)
 	letters := [][]string{{"r", "R", "ｒ", "г", "r\u0301"}, {"o", "O", "о", "ο", "º"}, {"o", "O", "ө", "o\u200b"}, {"t", "T", "т", "ｔ", "t "}}
 	around := []string{"", " ", "\t", "\x00", "\u00a0", "\u202e", "/", "root/", "user/", "%"}
@@ -102,12 +102,12 @@ type intruder struct {
 	targets []string // ids of all access keys
 }
 
-// TestPowerDoesNotGrow holds that nobody without the permission to attach policies
+// TestL2PowerDoesNotGrow holds that nobody without the permission to attach policies
 // comes to do what was out of reach, by whichever operations in whichever order.
 //
 // Mallory may use keys, but a policy denies her to delete them; bob has no such
 // policy; admin may do everything.
-func TestPowerDoesNotGrow(t *testing.T) {
+func TestL2PowerDoesNotGrow(t *testing.T) {
 	few(t)
 	rapid.Check(t, func(rt *rapid.T) {
 		w := newWorld(t)
@@ -183,9 +183,9 @@ func (in *intruder) check(t *rapid.T) {
 	}
 }
 
-// TestGrantIsNeeded holds each way to power that needs ram:AttachPolicyToUser beside
+// TestL2GrantIsNeeded holds each way to power that needs ram:AttachPolicyToUser beside
 // its own permission, with it and without it.
-func TestGrantIsNeeded(t *testing.T) {
+func TestL2GrantIsNeeded(t *testing.T) {
 	t.Parallel()
 	for name, try := range map[string]struct {
 		action string

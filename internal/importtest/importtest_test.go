@@ -3,12 +3,15 @@
 package importtest
 
 import (
+	"bytes"
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"go/version"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -88,7 +91,7 @@ var allowed = map[string][]string{
 	"client":            {"api"},
 	"internal/fault":    {},
 	"internal/cache":    {},
-	"internal/journal":  {},
+	"internal/journal":  {"internal/durable"},
 	"internal/replay":   {},
 	"internal/erase":    {},
 	"internal/job":      {},
@@ -104,7 +107,7 @@ var allowed = map[string][]string{
 	"internal/custody":  slices.Concat(leaves, []string{"internal/seal", "internal/shamir", "internal/agefile"}),
 	"internal/config":   {},
 	"internal/anchor":   {"internal/audit"},
-	"internal/store":    slices.Concat(domains, leaves, []string{"internal/seal", "internal/clock", "internal/custody", "internal/anchor", "internal/journal", "internal/replay"}),
+	"internal/store":    slices.Concat(domains, leaves, []string{"internal/seal", "internal/clock", "internal/custody", "internal/anchor", "internal/journal", "internal/replay", "internal/durable"}),
 	"internal/scrub":    slices.Concat(domains, leaves, []string{"internal/store", "internal/anchor"}),
 	"internal/server":   slices.Concat(domains, leaves, []string{"internal/server", "internal/authn", "internal/clock", "internal/custody", "internal/publish", "internal/seal", "api"}),
 	"internal/agefile":  {},
@@ -158,6 +161,51 @@ func TestWhoMayImportWhat(t *testing.T) {
 			if i == "math/rand" || i == "math/rand/v2" {
 				only(true, "internal/bench")
 			}
+		}
+	}
+}
+
+// L30: a toolchain before 1.26.3 lets a hostile proxy get round the checksum database
+// (CVE-2026-42501). No module asks for an older one, every dependency has its sum, and
+// nothing in the repository turns the database off.
+func TestL30ToolchainChecksSums(t *testing.T) {
+	root := filepath.Join("..", "..")
+	for _, dir := range []string{".", "interop", "vectors"} {
+		mod, err := os.ReadFile(filepath.Join(root, dir, "go.mod"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		asks := regexp.MustCompile(`(?m)^(?:go |toolchain go)(\S+)$`).FindAllSubmatch(mod, -1)
+		if len(asks) == 0 {
+			t.Errorf("%s/go.mod asks for no Go", dir)
+		}
+		for _, m := range asks {
+			if version.Compare("go"+string(m[1]), "go1.26.3") < 0 {
+				t.Errorf("%s/go.mod asks for Go %s", dir, m[1])
+			}
+		}
+		sums, err := os.ReadFile(filepath.Join(root, dir, "go.sum"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(`(?m)^(?:require )?\s+(\S+\.\S+/\S+ v\S+)`).FindAllSubmatch(mod, -1) {
+			if own := bytes.HasPrefix(m[1], []byte(strings.TrimSuffix(module, "/"))); !own && !bytes.Contains(sums, append(m[1], "/go.mod h1:"...)) {
+				t.Errorf("%s/go.sum has no sum of %s", dir, m[1])
+			}
+		}
+	}
+	off := regexp.MustCompile(`GONOSUM(DB|CHECK)|GOINSECURE|GOSUMDB *= *off|GOFLAGS.*-insecure|GONOPROXY|GOPRIVATE`)
+	scripts, err := filepath.Glob(filepath.Join(root, "scripts", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range append(scripts, filepath.Join(root, "Makefile")) {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found := off.Find(content); found != nil {
+			t.Errorf("%s: %s", path, found)
 		}
 	}
 }

@@ -10,6 +10,10 @@
 // Several nodes may share a queue: a node claims due jobs with a lease; a job whose
 // node died is claimed again when the lease is over. Handlers therefore must be
 // idempotent and must fail when somebody else acted meanwhile.
+//
+// Who may call: services plan jobs, through their stores; package app runs the queue
+// while the server is unsealed. Rows of jobs are not bound: who writes the database can
+// plan, delay or lose a look; what is done then follows from the subject.
 package job
 
 import (

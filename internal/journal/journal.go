@@ -27,6 +27,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"github.com/keyward/keyward/internal/durable"
 )
 
 // MaxRecord is the largest record, in bytes.
@@ -70,13 +72,13 @@ func Open(path string) (*Journal, [][]byte, error) {
 			return nil, nil, errors.Join(fmt.Errorf("opening journal: %w", err), j.Close())
 		}
 		j.files[i] = f
-		if info, err := f.Stat(); err != nil || info.Mode().Perm()&0o077 != 0 {
-			return nil, nil, errors.Join(err, fmt.Errorf("opening journal: others may read %s; run: chmod 600 %s", name, name), j.Close())
+		if err := durable.RequirePrivate(name); err != nil {
+			return nil, nil, errors.Join(fmt.Errorf("opening journal: %w", err), j.Close())
 		}
 	}
 	found, err := read(path)
 	if err == nil {
-		err = syncDirectory(filepath.Dir(path)) // the files themselves must survive a crash
+		err = durable.SyncDirectory(filepath.Dir(path)) // the files themselves must survive a crash
 	}
 	if err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("opening journal: %w", err), j.Close())
@@ -216,12 +218,4 @@ func (j *Journal) Close() error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-func syncDirectory(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

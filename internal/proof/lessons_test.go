@@ -1,8 +1,12 @@
 package proof
 
 import (
+	"bytes"
+	"debug/buildinfo"
 	"errors"
 	"math/rand/v2"
+	"os"
+	"regexp"
 	"testing"
 	"time"
 
@@ -94,6 +98,35 @@ func TestL25PartsAndReuse(t *testing.T) {
 	for n := 1; n < len(out.Ciphertext); n++ {
 		if _, err := c.Decrypt(ctx, api.DecryptRequest{Ciphertext: out.Ciphertext[:n]}); code(err) == "" {
 			t.Errorf("%d bytes of a ciphertext: %v", n, err)
+		}
+	}
+}
+
+// L29: the program as it is released has no switch that turns a protection off: none of
+// its texts is the name of one, and it was built with no tag.
+func TestL29ReleaseHasNoSwitch(t *testing.T) {
+	path := build(t)
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, own := range []string{"passphrase-file", "KEYWARD_PASSPHRASE", "forget_keys_after"} {
+		if !bytes.Contains(content, []byte(own)) {
+			t.Fatalf("the binary has no text %q, so that looking for others proves nothing", own)
+		}
+	}
+	// The names that flags, variables and settings would have; libraries have others.
+	off := regexp.MustCompile(`(?i)--(insecure|skip|no-verify|no-tls|no-auth|no-audit|disable-(tls|audit|auth|check|verif)|allow-http|accept-invalid)|KEYWARD_[A-Z_]*(INSECURE|SKIP|NO_|DISABLE|DEBUG)|(insecure|tls)_skip_verify|accept[_-]invalid[_-]certs?|danger[_-]accept`)
+	if found := off.Find(content); found != nil {
+		t.Errorf("the binary has the text %q", found)
+	}
+	built, err := buildinfo.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range built.Settings {
+		if s.Key == "-tags" || s.Key == "CGO_ENABLED" && s.Value != "0" {
+			t.Errorf("it was built with %s=%s", s.Key, s.Value)
 		}
 	}
 }

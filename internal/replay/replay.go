@@ -5,6 +5,9 @@
 // new request is taken for an old one once in two thousand billion times, and is then
 // refused, which is safe. Time is taken from the monotonic clock, so that nobody makes the
 // set forget early by setting the machine's clock.
+//
+// Package store calls it, for SQLite only, and makes the set durable; nodes that share a
+// PostgreSQL share their nonces there. A Set does no I/O.
 package replay
 
 import (

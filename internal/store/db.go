@@ -29,6 +29,7 @@ import (
 	_ "modernc.org/sqlite" // the "sqlite" driver
 
 	"github.com/keyward/keyward/internal/anchor"
+	"github.com/keyward/keyward/internal/durable"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/journal"
 )
@@ -159,7 +160,7 @@ func openSQLite(path string) (*DB, error) {
 	if err := checkFile(path); err != nil {
 		return nil, err
 	}
-	unlock, err := lockFile(path + ".lock")
+	unlock, err := lockFile(path)
 	if err != nil {
 		return nil, err
 	}
@@ -189,7 +190,8 @@ func fileURI(path string) string {
 	return "file:" + strings.NewReplacer("%", "%25", "?", "%3f", "#", "%23").Replace(path)
 }
 
-// checkFile creates the database file privately, or refuses one that others can read.
+// checkFile creates the database file privately, or refuses one that others can reach, or
+// whose log, index or lock they can.
 func checkFile(path string) error {
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -203,17 +205,25 @@ func checkFile(path string) error {
 	if !info.Mode().IsRegular() {
 		return fmt.Errorf("opening store: %s is not a regular file", path)
 	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return fmt.Errorf("opening store: others may read %s (mode %04o); run: chmod 600 %s", path, info.Mode().Perm(), path)
-	}
-	dir, err := os.Stat(filepath.Dir(path))
-	if err != nil {
+	if err := durable.RequirePrivate(path, path+"-wal", path+"-shm", path+lockSuffix, filepath.Dir(path)); err != nil {
 		return fmt.Errorf("opening store: %w", err)
 	}
-	if dir.Mode().Perm()&0o077 != 0 {
-		return fmt.Errorf("opening store: others may enter %s (mode %04o); run: chmod 700 %s", filepath.Dir(path), dir.Mode().Perm(), filepath.Dir(path))
-	}
 	return nil
+}
+
+// lockSuffix makes a database file's name that of its lock.
+const lockSuffix = ".lock"
+
+// lockFile makes this process the only one that uses a database file.
+func lockFile(path string) (unlock func(), err error) {
+	unlock, err = durable.Lock(path + lockSuffix)
+	if errors.Is(err, durable.ErrLocked) {
+		return nil, fault.ResourceInUse.New("another server uses this database file; an embedded database serves one")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("locking the database: %w", err)
+	}
+	return unlock, nil
 }
 
 // unavailable reports a database error to the caller without its text.

@@ -36,18 +36,27 @@ func Init(dir, name string) (public string, err error) {
 // able to read.
 func ReadKey(dir string) (*cosign.Signer, error) {
 	path := filepath.Join(dir, keyFile)
-	info, err := os.Stat(path)
-	if err != nil {
+	if err := durable.RequirePrivate(path); err != nil {
 		return nil, fmt.Errorf("reading the witness's key: %w", err)
-	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("reading the witness's key: others can read %s; run: chmod 600 %s", path, path)
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading the witness's key: %w", err)
 	}
 	return cosign.NewSigner(strings.TrimSpace(string(text)))
+}
+
+// Lock makes this process the only user of a state directory, until unlock is called or
+// the process ends.
+func Lock(dir string) (unlock func(), err error) {
+	unlock, err = durable.Lock(filepath.Join(dir, "lock"))
+	if errors.Is(err, durable.ErrLocked) {
+		return nil, fmt.Errorf("locking the witness's state: another witness uses %s; stop it first", dir)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("locking the witness's state: %w", err)
+	}
+	return unlock, nil
 }
 
 // A Standing is what a state directory holds of one log.

@@ -4,6 +4,11 @@
 // It is a dialect: operations.go is the table of operations, codec.go reads parameters
 // and writes answers, faults.go maps faults to the documented codes; signatures are
 // package authn's. It holds no rule of the product.
+//
+// A request goes: verify the signature, which answers the parameters that are executed;
+// admit it by rate; read each parameter, which refuses what the operation does not take;
+// call the service; encode. Page tokens are sealed ([Tokens]), so that a caller can only
+// pass back what it was given.
 package alibaba
 
 import (

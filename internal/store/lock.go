@@ -1,5 +1,3 @@
-//go:build unix
-
 package store
 
 import (
@@ -8,8 +6,6 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
-	"os"
-	"syscall"
 	"time"
 
 	"github.com/keyward/keyward/internal/fault"
@@ -78,16 +74,4 @@ func (t *tx) requireOnlyNode(ctx context.Context) error {
 		return fault.ResourceInUse.New("other nodes are unsealed, which would not know the new epoch; seal them, begin the epoch, then unseal them again")
 	}
 	return nil
-}
-
-func lockFile(path string) (unlock func(), err error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("locking the database: %w", err)
-	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		_ = f.Close() // nothing was written
-		return nil, fault.ResourceInUse.New("another server uses this database file; an embedded database serves one")
-	}
-	return func() { _ = f.Close() }, nil // closing releases the lock
 }
