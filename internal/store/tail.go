@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -358,7 +359,8 @@ func (t *tail) of(log string) []audit.Batch {
 
 // A batch in the journal is its format's number and, each behind its length or as a
 // varint: log, first, count, time, leaves, hashes, checkpoint, and the fingerprints of
-// the nonces that it claimed.
+// the nonces that it claimed, in hexadecimal: callers choose their nonces, and must not
+// be able to write what could be taken for the beginning of a record.
 const batchFormat = 1
 
 var errBatch = errors.New("a record of the audit journal is malformed; it is of a newer release, or somebody wrote it")
@@ -375,7 +377,7 @@ func encodeBatch(out []byte, b audit.Batch, nonces [][]byte, known []bool) []byt
 	bytes(b.Checkpoint)
 	for i, nonce := range nonces {
 		if !known[i] {
-			out = replay.FingerprintOf(nonce).Append(out)
+			out = hex.AppendEncode(out, replay.FingerprintOf(nonce).Append(nil))
 		}
 	}
 	return out
@@ -408,8 +410,9 @@ func decodeBatch(in []byte) (b audit.Batch, nonces []replay.Fingerprint, err err
 	b.Log = string(bytes())
 	b.First, b.Count, b.At = number(), number(), fromMicros(number())
 	b.Leaves, b.Hashes, b.Checkpoint = bytes(), bytes(), bytes()
-	if len(in)%replay.Size != 0 {
+	fingerprints, hexErr := hex.DecodeString(string(in))
+	if hexErr != nil || len(fingerprints)%replay.Size != 0 {
 		err = errBatch
 	}
-	return b, replay.Parse(in), err
+	return b, replay.Parse(fingerprints), err
 }
