@@ -268,6 +268,7 @@ func (u *heavyUser) settle() (areas []area) {
 	deadline := time.Now().Add(15 * time.Second)
 	time.Sleep(2 * time.Second)
 	for {
+		u.leave() // a connection may have become idle only now
 		areas = readMemory(u.t, u.server.cmd.Process.Pid)
 		if u.found(areas) == 0 || time.Now().After(deadline) {
 			return areas
