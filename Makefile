@@ -37,7 +37,7 @@ unit:
 
 # The packages that hold key material, as the release build has them.
 unit-erasing:
-	$(ERASE) go test -timeout 8m -ldflags="$(ERASE_LDFLAGS)" ./internal/erase ./internal/material ./internal/seal ./internal/key ./internal/iam ./internal/cache ./internal/app
+	$(ERASE) ./scripts/with-postgres go test -timeout 8m -ldflags="$(ERASE_LDFLAGS)" ./internal/erase ./internal/material ./internal/seal ./internal/key ./internal/iam ./internal/cache ./internal/app
 
 # Alibaba Cloud's own clients against the real binary.
 interop:
