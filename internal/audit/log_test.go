@@ -200,6 +200,30 @@ func (t *brokenTx) Append(ctx context.Context, batch audit.Batch) error {
 	return t.Tx.Append(ctx, batch)
 }
 
+// openOn opens a new log of the given name on a store and runs it until the test ends. It
+// answers the log and its public key.
+func openOn(t *testing.T, n storetest.Node, store audit.Store, origin string, surprised func()) (*audit.Log, string) {
+	t.Helper()
+	private, public, err := audit.GenerateKey(origin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := n.DB.CreateLog(t.Context(), audit.Identity{Origin: origin, PublicKey: public, SealedKey: []byte("none")}); err != nil {
+		t.Fatal(err)
+	}
+	log, err := audit.Open(t.Context(), audit.Options{
+		Store: store, Origin: origin, PrivateKey: private, PublicKey: public, Now: time.Now, Surprised: surprised,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { _ = log.Run(ctx) })
+	t.Cleanup(func() { cancel(); running.Wait() })
+	return log, public
+}
+
 // Whatever step fails, the operation is refused, nothing is recorded, and the log goes
 // on afterwards; a commit whose answer alone was lost counts as what it is.
 func TestEveryFailingStepRefuses(t *testing.T) {
@@ -221,22 +245,7 @@ func TestEveryFailingStepRefuses(t *testing.T) {
 				}
 				return errors.New("injected")
 			}}
-			private, public, err := audit.GenerateKey("keyward/broken")
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := n.DB.CreateLog(t.Context(), audit.Identity{Origin: "keyward/broken", PublicKey: public, SealedKey: []byte("none")}); err != nil {
-				t.Fatal(err)
-			}
-			log, err := audit.Open(t.Context(), audit.Options{Store: b, Origin: "keyward/broken", PrivateKey: private, PublicKey: public, Now: time.Now})
-			if err != nil {
-				t.Fatal(err)
-			}
-			ctx, cancel := context.WithCancel(t.Context())
-			var running sync.WaitGroup
-			running.Go(func() { _ = log.Run(ctx) })
-			defer running.Wait()
-			defer cancel()
+			log, public := openOn(t, n, b, "keyward/broken", nil)
 			first := record(1)
 			first.Nonce = []byte("first nonce 16 b")
 			if err := log.Append(t.Context(), first); err != nil {
@@ -245,7 +254,7 @@ func TestEveryFailingStepRefuses(t *testing.T) {
 			failing = step
 			second := record(2)
 			second.Nonce = []byte("other nonce 16 b")
-			err = log.Do(t.Context(), second, func() error {
+			err := log.Do(t.Context(), second, func() error {
 				if change != nil {
 					return log.Commit(t.Context(), second, change)
 				}
@@ -526,14 +535,7 @@ func TestStoreThatChangesUnderTheLog(t *testing.T) {
 			url := storetest.SQLite(t)
 			n, _ := start(t, url)
 			n.StopLog()
-			private, public, err := audit.GenerateKey("keyward/hurt")
-			if err != nil {
-				t.Fatal(err)
-			}
 			exec(t, url, `DELETE FROM audit_log`)
-			if err := n.DB.CreateLog(t.Context(), audit.Identity{Origin: "keyward/hurt", PublicKey: public, SealedKey: []byte("none")}); err != nil {
-				t.Fatal(err)
-			}
 			surprises := 0
 			failing := ""
 			b := &broken{n.DB, func(step string) error {
@@ -543,17 +545,7 @@ func TestStoreThatChangesUnderTheLog(t *testing.T) {
 				return nil
 			}}
 			lying := &lyingHead{Store: b}
-			log, err := audit.Open(t.Context(), audit.Options{
-				Store: lying, Origin: "keyward/hurt", PrivateKey: private, PublicKey: public, Now: time.Now, Surprised: func() { surprises++ },
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
-			ctx, cancel := context.WithCancel(t.Context())
-			var running sync.WaitGroup
-			running.Go(func() { _ = log.Run(ctx) })
-			defer running.Wait()
-			defer cancel()
+			log, public := openOn(t, n, lying, "keyward/hurt", func() { surprises++ })
 			nothing := func(context.Context, audit.Tx) ([]audit.Effect, error) { return nil, nil }
 			if err := log.Commit(t.Context(), record(0), nothing); err != nil {
 				t.Fatal(err)

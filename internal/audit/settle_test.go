@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"testing"
-	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -45,22 +43,7 @@ func TestUnreadableStoreIsNotARollback(t *testing.T) {
 			node, _ := start(t, storetest.SQLite(t))
 			node.StopLog()
 			u := &unreadable{Store: node.DB}
-			private, public, err := audit.GenerateKey("keyward/unreadable")
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := node.DB.CreateLog(t.Context(), audit.Identity{Origin: "keyward/unreadable", PublicKey: public, SealedKey: []byte("none")}); err != nil {
-				t.Fatal(err)
-			}
-			log, err := audit.Open(t.Context(), audit.Options{Store: u, Origin: "keyward/unreadable", PrivateKey: private, PublicKey: public, Now: time.Now})
-			if err != nil {
-				t.Fatal(err)
-			}
-			ctx, cancel := context.WithCancel(t.Context())
-			var running sync.WaitGroup
-			running.Go(func() { _ = log.Run(ctx) })
-			defer running.Wait()
-			defer cancel()
+			log, _ := openOn(t, node, u, "keyward/unreadable", nil)
 			if err := log.Append(t.Context(), record(1)); err != nil {
 				t.Fatal(err)
 			}

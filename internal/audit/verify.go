@@ -150,9 +150,6 @@ func (p *Prover) Tampered(format string, args ...any) error {
 	return &TamperError{Log: p.log, Where: fmt.Sprintf(format, args...)}
 }
 
-// Size answers how many leaves were added.
-func (p *Prover) Size() int64 { return p.tree.size }
-
 // Leaf adds the next leaf and answers the stored hashes that it creates, in tlog's
 // order; they are valid until the next call. It fails if the leaf is another log's or
 // another place's.

@@ -286,7 +286,7 @@ func TestL9NothingUnrecorded(t *testing.T) {
 func TestAnotherRootIsRefused(t *testing.T) {
 	w := newWorld(t, storetest.SQLite(t))
 	other := sealtest.NewStore()
-	keyring, err := seal.Initialize(t.Context(), other, material.NewBytes([]byte(second)), seal.Options{Now: start, Cost: sealtest.Cost()})
+	keyring, err := sealtest.Initialize(t.Context(), other, material.NewBytes([]byte(second)), sealtest.Options{Now: start, Cost: sealtest.Cost()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -331,7 +331,7 @@ func (w *world) check(t *testing.T, ids []string) {
 			t.Errorf("the tenant key of %s: %v", id, err)
 		}
 	}
-	keyring, err := seal.Unseal(t.Context(), w.node.DB, material.NewBytes([]byte(sealtest.Passphrase)))
+	keyring, err := sealtest.Unseal(t.Context(), w.node.DB, material.NewBytes([]byte(sealtest.Passphrase)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,7 +15,10 @@ func memory(t *testing.T, address uintptr, size int) []byte {
 	t.Helper()
 	self, err := os.Open("/proc/self/mem")
 	if err != nil {
-		t.Skip(err) // not Linux
+		if os.Getenv("CI") != "" {
+			t.Fatal(err)
+		}
+		t.Skipf("this needs Linux: %v", err)
 	}
 	defer self.Close()
 	content := make([]byte, size)

@@ -18,6 +18,7 @@ import (
 	"github.com/keyward/keyward/internal/key"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/seal"
+	"github.com/keyward/keyward/internal/seal/sealtest"
 	"github.com/keyward/keyward/internal/store"
 	"github.com/keyward/keyward/internal/store/storetest"
 )
@@ -32,7 +33,7 @@ func openMaterial(t *testing.T, s *server) (keys, always []known) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	keyring, err := seal.Unseal(ctx, db, material.NewBytes([]byte(passphrase)))
+	keyring, err := sealtest.Unseal(ctx, db, material.NewBytes([]byte(passphrase)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -63,9 +63,9 @@ func openPlant(ctx context.Context, dir string, now time.Time) (_ *plant, err er
 		return nil, err
 	}
 	if fresh := len(envelopes) == 0 && !p.has("checkpoint"); fresh {
-		p.keyring, err = seal.Initialize(ctx, p.db, passphrase, seal.Options{Now: now, Cost: sealtest.Cost()})
+		p.keyring, err = sealtest.Initialize(ctx, p.db, passphrase, sealtest.Options{Now: now, Cost: sealtest.Cost()})
 	} else {
-		p.keyring, err = seal.Unseal(ctx, p.db, passphrase)
+		p.keyring, err = sealtest.Unseal(ctx, p.db, passphrase)
 	}
 	if err != nil {
 		return nil, err

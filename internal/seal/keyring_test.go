@@ -281,7 +281,7 @@ func newHierarchy(t testing.TB) hierarchy {
 func openGolden(t testing.TB) (hierarchy, *seal.Keyring, material.Wrapper) {
 	t.Helper()
 	h := golden(t)
-	k, err := seal.Unseal(t.Context(), &rows{t, []seal.Envelope{h.Envelope}, []seal.Epoch{h.Epoch}}, passphrase(sealtest.Passphrase))
+	k, err := sealtest.Unseal(t.Context(), &rows{t, []seal.Envelope{h.Envelope}, []seal.Epoch{h.Epoch}}, passphrase(sealtest.Passphrase))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,7 +42,7 @@ func TestSharesOpen(t *testing.T) {
 			t.Errorf("%v; want %q", err, says)
 		}
 	}
-	if _, err := seal.Unseal(t.Context(), store, passphrase(sealtest.Passphrase)); !fault.Is(err, fault.StateConflict) {
+	if _, err := sealtest.Unseal(t.Context(), store, passphrase(sealtest.Passphrase)); !fault.Is(err, fault.StateConflict) {
 		t.Errorf("a passphrase opens it: %v", err)
 	}
 }
@@ -118,7 +118,7 @@ func TestKeyringLearnsEpochs(t *testing.T) {
 	if err != nil || !old || bytes.Equal(renewed, wrapped) {
 		t.Errorf("rewrapping: %t, %v", old, err)
 	}
-	again, err := seal.Unseal(t.Context(), kept, passphrase(sealtest.Passphrase))
+	again, err := sealtest.Unseal(t.Context(), kept, passphrase(sealtest.Passphrase))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,18 +20,6 @@ const (
 	MaxEnvelopes = 16
 )
 
-// Options are the choices at initialisation.
-type Options struct {
-	Now  time.Time
-	Cost Cost // zero means ProductionCost
-}
-
-// Initialize is [Found] with an envelope that the passphrase opens.
-func Initialize(ctx context.Context, store Store, passphrase material.Bytes, options Options) (*Keyring, error) {
-	keyring, _, err := Found(ctx, store, Protection{Name: firstName, Passphrase: passphrase, Cost: options.Cost}, options.Now)
-	return keyring, err
-}
-
 // Found creates root key, first epoch and the first envelope, stores them and answers
 // the keyring, unsealed, and the envelope's shares, if it has any. A passphrase needs at
 // least 12 characters (InvalidParameter fault); a store that was initialised before is
@@ -56,18 +44,6 @@ func Found(ctx context.Context, store Store, p Protection, now time.Time) (*Keyr
 		return nil, nil, fmt.Errorf("storing the root envelope: %w", err)
 	}
 	return keyring, shares, nil
-}
-
-// Unseal opens the stored hierarchy with the passphrase. It only reads. A wrong
-// passphrase is a WrongPassphrase fault, a store that was never initialised a
-// StateConflict fault, as is an envelope whose parameters are unreasonable.
-func Unseal(ctx context.Context, store Store, passphrase material.Bytes) (*Keyring, error) {
-	root, err := Open(ctx, store, WithPassphrase(passphrase))
-	if err != nil {
-		return nil, err
-	}
-	defer root.Close()
-	return root.Keyring()
 }
 
 // WithPassphrase tries the passphrase on each envelope for passphrases, one derivation each.

@@ -21,15 +21,15 @@ import (
 
 func passphrase(s string) material.Bytes { return material.NewBytes([]byte(s)) }
 
-func options() seal.Options {
-	return seal.Options{Now: time.Date(2026, 11, 21, 12, 0, 0, 123456789, time.UTC), Cost: sealtest.Cost()}
+func options() sealtest.Options {
+	return sealtest.Options{Now: time.Date(2026, 11, 21, 12, 0, 0, 123456789, time.UTC), Cost: sealtest.Cost()}
 }
 
 // initialized answers a store and the keyring it was initialised with.
 func initialized(t testing.TB) (*sealtest.Store, *seal.Keyring) {
 	t.Helper()
 	store := sealtest.NewStore()
-	keyring, err := seal.Initialize(t.Context(), store, passphrase(sealtest.Passphrase), options())
+	keyring, err := sealtest.Initialize(t.Context(), store, passphrase(sealtest.Passphrase), options())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +66,7 @@ func (r *rows) Initialize(context.Context, seal.Envelope, seal.Epoch) error {
 
 func TestUnsealFindsWhatInitializeMade(t *testing.T) {
 	store, first := initialized(t)
-	second, err := seal.Unseal(t.Context(), rowsOf(t, store), passphrase(sealtest.Passphrase))
+	second, err := sealtest.Unseal(t.Context(), rowsOf(t, store), passphrase(sealtest.Passphrase))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -114,11 +114,11 @@ func TestInitializeRefuses(t *testing.T) {
 		"no threads":         {sealtest.NewStore(), sealtest.Passphrase, seal.Cost{MemoryKiB: 8, Time: 1}, fault.InvalidParameter},
 		"4 GiB":              {sealtest.NewStore(), sealtest.Passphrase, seal.Cost{MemoryKiB: 4 << 20, Time: 1, Threads: 1}, fault.InvalidParameter},
 	} {
-		if _, err := seal.Initialize(t.Context(), c.store, passphrase(c.passphrase), seal.Options{Cost: c.cost}); !fault.Is(err, c.want) {
+		if _, err := sealtest.Initialize(t.Context(), c.store, passphrase(c.passphrase), sealtest.Options{Cost: c.cost}); !fault.Is(err, c.want) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := seal.Initialize(t.Context(), sealtest.NewStore(), passphrase(strings.Repeat("密", 12)), options()); err != nil {
+	if _, err := sealtest.Initialize(t.Context(), sealtest.NewStore(), passphrase(strings.Repeat("密", 12)), options()); err != nil {
 		t.Errorf("12 wide characters: %v", err)
 	}
 	if diff := cmp.Diff(before.envelopes, rowsOf(t, store).envelopes); diff != "" {
@@ -132,7 +132,7 @@ func TestInitializeConcurrently(t *testing.T) {
 	var callers sync.WaitGroup
 	for range 8 {
 		callers.Go(func() {
-			keyring, err := seal.Initialize(t.Context(), store, passphrase(sealtest.Passphrase), options())
+			keyring, err := sealtest.Initialize(t.Context(), store, passphrase(sealtest.Passphrase), options())
 			if err == nil {
 				succeeded.Add(1)
 				keyring.Close()
@@ -150,7 +150,7 @@ func TestInitializeConcurrently(t *testing.T) {
 func TestUnsealRefusesWrongPassphrase(t *testing.T) {
 	store, _ := initialized(t)
 	for _, wrong := range []string{"", "another fake passphrase", sealtest.Passphrase + " ", sealtest.Passphrase[:len(sealtest.Passphrase)-1]} {
-		_, err := seal.Unseal(t.Context(), rowsOf(t, store), passphrase(wrong))
+		_, err := sealtest.Unseal(t.Context(), rowsOf(t, store), passphrase(wrong))
 		if !fault.Is(err, fault.WrongPassphrase) || !strings.Contains(fault.Message(err), "passphrase is wrong") {
 			t.Errorf("%q: %v", wrong, err)
 		}
@@ -158,7 +158,7 @@ func TestUnsealRefusesWrongPassphrase(t *testing.T) {
 }
 
 func TestUnsealOfAnUninitializedStore(t *testing.T) {
-	_, err := seal.Unseal(t.Context(), sealtest.NewStore(), passphrase(sealtest.Passphrase))
+	_, err := sealtest.Unseal(t.Context(), sealtest.NewStore(), passphrase(sealtest.Passphrase))
 	if !fault.Is(err, fault.StateConflict) || !strings.Contains(fault.Message(err), "keyward operator init") {
 		t.Error(err)
 	}
@@ -195,7 +195,7 @@ func TestUnsealDetectsEveryChange(t *testing.T) {
 	} {
 		r := rowsOf(t, store)
 		change(r)
-		keyring, err := seal.Unseal(t.Context(), r, passphrase(sealtest.Passphrase))
+		keyring, err := sealtest.Unseal(t.Context(), r, passphrase(sealtest.Passphrase))
 		if err == nil {
 			keyring.Close()
 			t.Errorf("%s: not detected", name)
@@ -211,7 +211,7 @@ func TestUnsealTriesEachEnvelope(t *testing.T) {
 	broken.Params = []byte(`{}`)
 	r.envelopes = append([]seal.Envelope{{Provider: "pkcs11"}, broken, rowsOf(t, other).envelopes[0]}, r.envelopes...)
 	r.envelopes[2].ID += "damaged"
-	keyring, err := seal.Unseal(t.Context(), r, passphrase(sealtest.Passphrase))
+	keyring, err := sealtest.Unseal(t.Context(), r, passphrase(sealtest.Passphrase))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -238,7 +238,7 @@ func TestUnsealRefusesUnreasonableParams(t *testing.T) {
 	} {
 		r := rowsOf(t, store)
 		r.envelopes[0].Params = []byte(params)
-		_, err := seal.Unseal(t.Context(), r, passphrase(sealtest.Passphrase))
+		_, err := sealtest.Unseal(t.Context(), r, passphrase(sealtest.Passphrase))
 		if !fault.Is(err, fault.StateConflict) {
 			t.Errorf("%s: %v", params, err)
 		}
@@ -274,13 +274,13 @@ func (s failingStore) Initialize(ctx context.Context, envelope seal.Envelope, ep
 func TestStoreErrorsPassThrough(t *testing.T) {
 	store, _ := initialized(t)
 	broken := errors.New("the disk is full")
-	if _, err := seal.Unseal(t.Context(), failingStore{Store: store, envelopes: broken}, passphrase(sealtest.Passphrase)); !errors.Is(err, broken) {
+	if _, err := sealtest.Unseal(t.Context(), failingStore{Store: store, envelopes: broken}, passphrase(sealtest.Passphrase)); !errors.Is(err, broken) {
 		t.Error(err)
 	}
-	if _, err := seal.Unseal(t.Context(), failingStore{Store: store, epochs: broken}, passphrase(sealtest.Passphrase)); !errors.Is(err, broken) {
+	if _, err := sealtest.Unseal(t.Context(), failingStore{Store: store, epochs: broken}, passphrase(sealtest.Passphrase)); !errors.Is(err, broken) {
 		t.Error(err)
 	}
-	if _, err := seal.Initialize(t.Context(), failingStore{Store: sealtest.NewStore(), initialize: broken}, passphrase(sealtest.Passphrase), options()); !errors.Is(err, broken) {
+	if _, err := sealtest.Initialize(t.Context(), failingStore{Store: sealtest.NewStore(), initialize: broken}, passphrase(sealtest.Passphrase), options()); !errors.Is(err, broken) {
 		t.Error(err)
 	}
 }

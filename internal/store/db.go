@@ -151,6 +151,15 @@ func (db *DB) Ping(ctx context.Context) error { return db.read.PingContext(ctx) 
 // Shared tells whether other processes may use the same database.
 func (db *DB) Shared() bool { return db.dialect == postgres }
 
+// skipLocked ends a SELECT whose rows the same statement changes: rows that another
+// transaction is changing are passed over. SQLite has one writer and needs no such thing.
+func (db *DB) skipLocked() string {
+	if db.dialect == postgres {
+		return " FOR UPDATE SKIP LOCKED"
+	}
+	return ""
+}
+
 // readers is how many connections may read an SQLite database beside its writer.
 const readers = 4
 

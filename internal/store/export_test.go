@@ -14,3 +14,9 @@ func BoundColumns() map[string][]string {
 // OpenWatched is Open that tells each statement of the migration before it runs, and
 // "COMMIT" at the end.
 var OpenWatched = open
+
+// The journal's format of a batch of audit records.
+var (
+	EncodeBatch = encodeBatch
+	DecodeBatch = decodeBatch
+)

@@ -23,12 +23,15 @@ func (t *tx) schedule(ctx context.Context, jobs []job.Job) error {
 	return nil
 }
 
-// Claim implements job.Store. The predicate stands on the outer UPDATE too: a
-// concurrent claim that waited for this one's row locks must look again.
+// Claim implements job.Store. Concurrent claims on PostgreSQL pass over each other's
+// rows: if they waited for them, two could wait for each other. The predicate stands on
+// the outer UPDATE too, so that no plan can claim a row that changed since it was chosen.
 func (s *Store) Claim(ctx context.Context, c job.Claim) ([]job.Job, error) {
-	rows, err := s.db.write.QueryContext(ctx, `UPDATE job SET lease_until = $1, owner = $2
-		WHERE due_at <= $3 AND served <= $4 AND lease_until <= $3 AND (kind, account, subject) IN (
-			SELECT kind, account, subject FROM job WHERE due_at <= $3 AND served <= $4 AND lease_until <= $3 ORDER BY due_at LIMIT $5)
+	rows, err := s.db.write.QueryContext(ctx, `WITH due AS MATERIALIZED (
+			SELECT kind, account, subject FROM job WHERE due_at <= $3 AND served <= $4 AND lease_until <= $3
+			ORDER BY due_at LIMIT $5`+s.db.skipLocked()+`)
+		UPDATE job SET lease_until = $1, owner = $2
+		WHERE due_at <= $3 AND served <= $4 AND lease_until <= $3 AND (kind, account, subject) IN (SELECT kind, account, subject FROM due)
 		RETURNING kind, account, subject, due_at, served, attempts`,
 		micros(c.Until), c.Owner, micros(c.Now), c.Served.Microseconds(), c.Limit)
 	if err != nil {

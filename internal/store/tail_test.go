@@ -1,7 +1,10 @@
 package store_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/hex"
+	"flag"
 	"fmt"
 	"os"
 	"strings"
@@ -9,8 +12,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/replay"
 	"github.com/keyward/keyward/internal/seal/sealtest"
 	"github.com/keyward/keyward/internal/store"
 	"github.com/keyward/keyward/internal/store/storetest"
@@ -290,4 +296,47 @@ func TestReadingBesideAWorkingServer(t *testing.T) {
 	}
 	close(done)
 	writers.Wait()
+}
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// A batch that a released journal holds is read for ever.
+func TestBatchInTheJournalIsReadForEver(t *testing.T) {
+	const golden = "testdata/journal-batch-1.hex"
+	batch := audit.Batch{
+		Log: "keyward/node-1", First: 41, Count: 2, At: time.UnixMicro(1_800_000_000_123_456).UTC(),
+		Leaves: []byte("{\"v\":1}\n{\"v\":1}\n"), Hashes: bytes.Repeat([]byte{7}, 96), Checkpoint: []byte("keyward/node-1\n43\n"),
+	}
+	nonces := [][]byte{[]byte("0123456789abcdef"), []byte("used before 1234")}
+	have := hex.EncodeToString(store.EncodeBatch(nil, batch, nonces, []bool{false, true})) + "\n"
+	if *update {
+		if err := os.WriteFile(golden, []byte(have), 0o644); err != nil { //nolint:gosec // it is public
+			t.Fatal(err)
+		}
+	}
+	kept := string(read(t, golden))
+	if kept != have {
+		t.Errorf("a batch is now written as\n%s", have)
+	}
+	encoded, err := hex.DecodeString(strings.TrimSpace(kept))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, fingerprints, err := store.DecodeBatch(encoded)
+	if diff := cmp.Diff(batch, got); err != nil || diff != "" {
+		t.Errorf("%v; -want +have\n%s", err, diff)
+	}
+	if diff := cmp.Diff([]replay.Fingerprint{replay.FingerprintOf(nonces[0])}, fingerprints); diff != "" {
+		t.Errorf("-want +have\n%s", diff)
+	}
+}
+
+func FuzzDecodeBatch(f *testing.F) {
+	f.Add(store.EncodeBatch(nil, audit.Batch{Log: "l", Count: 1, Leaves: []byte("{}\n")}, nil, nil))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		batch, _, err := store.DecodeBatch(b)
+		if err == nil && batch.First < 0 {
+			t.Errorf("a batch begins at %d", batch.First)
+		}
+	})
 }

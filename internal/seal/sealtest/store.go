@@ -24,13 +24,35 @@ func Cost() seal.Cost { return seal.Cost{MemoryKiB: 8, Time: 1, Threads: 1} }
 // Keyring answers an unsealed keyring of its own, which is closed when the test ends.
 func Keyring(t testing.TB) *seal.Keyring {
 	t.Helper()
-	options := seal.Options{Now: time.Unix(1_700_000_000, 0), Cost: Cost()}
-	keyring, err := seal.Initialize(t.Context(), NewStore(), material.NewBytes([]byte(Passphrase)), options)
+	options := Options{Now: time.Unix(1_700_000_000, 0), Cost: Cost()}
+	keyring, err := Initialize(t.Context(), NewStore(), material.NewBytes([]byte(Passphrase)), options)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(keyring.Close)
 	return keyring
+}
+
+// Options are the choices at initialisation.
+type Options struct {
+	Now  time.Time
+	Cost seal.Cost // zero means production's
+}
+
+// Initialize founds a hierarchy in one envelope, which the passphrase opens.
+func Initialize(ctx context.Context, store seal.Store, passphrase material.Bytes, o Options) (*seal.Keyring, error) {
+	keyring, _, err := seal.Found(ctx, store, seal.Protection{Name: "passphrase", Passphrase: passphrase, Cost: o.Cost}, o.Now)
+	return keyring, err
+}
+
+// Unseal opens a hierarchy with a passphrase.
+func Unseal(ctx context.Context, store seal.Store, passphrase material.Bytes) (*seal.Keyring, error) {
+	root, err := seal.Open(ctx, store, seal.WithPassphrase(passphrase))
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	return root.Keyring()
 }
 
 // Store is a seal.Store in memory.
