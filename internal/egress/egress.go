@@ -8,8 +8,8 @@
 // Requests follow no redirect, use no proxy from the environment, carry no credential,
 // and are bounded in time and size.
 //
-// Who may call: whatever dials an address from the configuration, which is package
-// publish today. What is trusted: the address that the kernel is about to connect to, and
+// Who may call: whatever dials an address that a person entered: the witnesses of package
+// publish, the providers under package cloud, the channels of package channel. What is trusted: the address that the kernel is about to connect to, and
 // the networks that the operator allowed; no name and no answer is.
 package egress
 
@@ -136,6 +136,54 @@ func (g Guard) control(_, address string, _ syscall.RawConn) error {
 	return g.Check(to)
 }
 
+// Dialer answers a dialer that reaches only what the guard allows.
+func (g Guard) Dialer() *net.Dialer { return &net.Dialer{Timeout: patience, Control: g.control} }
+
+// HTTP answers a client for requests to whatever addresses a person entered: https to
+// public addresses, and both https and http to the networks in allow. It follows no
+// redirect, uses no proxy and never repeats a request by itself once its body was sent.
+// The caller bounds the time and the body of the answer ([ReadBody]). It may be used
+// concurrently.
+func HTTP(allow []netip.Prefix) *http.Client {
+	transport := func(g Guard) *http.Transport {
+		return &http.Transport{
+			DialContext: g.Dialer().DialContext, ForceAttemptHTTP2: true, TLSHandshakeTimeout: patience,
+			MaxIdleConnsPerHost: 4, IdleConnTimeout: time.Minute, MaxResponseHeaderBytes: 64 << 10,
+		}
+	}
+	return &http.Client{
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Transport:     schemes{https: transport(Guard{Allow: allow}), http: transport(Guard{Allow: allow, Plain: true})},
+	}
+}
+
+// schemes sends each request over the transport of its scheme.
+type schemes struct{ https, http http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (s schemes) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Scheme == "http" {
+		return s.http.RoundTrip(r)
+	}
+	return s.https.RoundTrip(r)
+}
+
+// ErrTooLong is wrapped by the error of an answer that is longer than its reader allows.
+var ErrTooLong = errors.New("the answer is too long")
+
+// ReadBody reads an answer of at most limit bytes and closes it.
+func ReadBody(resp *http.Response, limit int) ([]byte, error) {
+	defer func() { _ = resp.Body.Close() }() // it was only read
+	content, err := io.ReadAll(io.LimitReader(resp.Body, int64(limit)+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading the answer: %w", err)
+	}
+	if len(content) > limit {
+		return nil, fmt.Errorf("reading the answer: more than %d bytes: %w", limit, ErrTooLong)
+	}
+	return content, nil
+}
+
 // A Client sends requests to one configured URL and what lies below it. It may be used
 // concurrently.
 type Client struct {
@@ -163,8 +211,7 @@ func NewClient(base string, allow []netip.Prefix) (*Client, error) {
 			return nil, fmt.Errorf("reading URL %q: bad port", base)
 		}
 	}
-	guard := Guard{Allow: allow, Ports: []uint16{uint16(port)}, Plain: u.Scheme == "http"}
-	dialer := &net.Dialer{Timeout: patience, Control: guard.control}
+	dialer := Guard{Allow: allow, Ports: []uint16{uint16(port)}, Plain: u.Scheme == "http"}.Dialer()
 	return &Client{u, &http.Client{
 		Timeout:       patience,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -194,13 +241,9 @@ func (c *Client) Do(ctx context.Context, method, path string, body []byte) (Answ
 	if err != nil {
 		return Answer{}, err
 	}
-	defer func() { _ = resp.Body.Close() }() // it was only read
-	content, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
+	content, err := ReadBody(resp, maxBody)
 	if err != nil {
-		return Answer{}, fmt.Errorf("reading the answer: %w", err)
-	}
-	if len(content) > maxBody {
-		return Answer{}, fmt.Errorf("reading the answer: it is longer than %d bytes", maxBody)
+		return Answer{}, err
 	}
 	return Answer{resp.StatusCode, resp.Header.Get("Content-Type"), content}, nil
 }

@@ -80,43 +80,51 @@ func below(pkg string, dirs ...string) bool {
 }
 
 var (
-	domains = []string{"internal/iam", "internal/key"}
+	domains = []string{"internal/iam", "internal/key", "internal/secret", "internal/accesskey", "internal/finding", "internal/notify", "internal/expiry"}
 	// leaves are what domains stand on; they import each other downwards only.
-	leaves = []string{"internal/audit", "internal/authz", "internal/material", "internal/fault", "internal/job", "internal/cache", "internal/clock", "internal/erase"}
+	leaves = []string{"internal/audit", "internal/authz", "internal/material", "internal/fault", "internal/job", "internal/cache", "internal/clock", "internal/erase", "internal/form"}
 )
 
 // The direction of imports: cmd → app → edges and store → domains → leaves.
 var allowed = map[string][]string{
-	"api":               {},
-	"client":            {"api"},
-	"internal/fault":    {},
-	"internal/cache":    {},
-	"internal/journal":  {"internal/durable"},
-	"internal/replay":   {},
-	"internal/erase":    {},
-	"internal/job":      {},
-	"internal/authz":    {"internal/fault"},
-	"internal/material": {"internal/erase", "internal/fault"},
-	"internal/audit":    {"internal/authz", "internal/fault"},
-	"internal/seal":     {"internal/material", "internal/shamir", "internal/erase", "internal/fault"},
-	"internal/shamir":   {"internal/material"},
-	"internal/clock":    {"internal/audit", "internal/fault"},
-	"internal/authn":    {"internal/authz", "internal/material", "internal/erase", "internal/fault"},
-	"internal/iam":      slices.Concat(domains, leaves),
-	"internal/key":      slices.Concat(domains, leaves),
-	"internal/custody":  slices.Concat(leaves, []string{"internal/seal", "internal/shamir", "internal/agefile"}),
-	"internal/config":   {},
-	"internal/anchor":   {"internal/audit"},
-	"internal/store":    slices.Concat(domains, leaves, []string{"internal/seal", "internal/clock", "internal/custody", "internal/anchor", "internal/journal", "internal/replay", "internal/durable"}),
-	"internal/scrub":    slices.Concat(domains, leaves, []string{"internal/store", "internal/anchor"}),
-	"internal/server":   slices.Concat(domains, leaves, []string{"internal/server", "internal/authn", "internal/clock", "internal/custody", "internal/publish", "internal/seal", "api"}),
-	"internal/agefile":  {},
-	"internal/cosign":   {},
-	"internal/durable":  {},
-	"internal/egress":   {},
-	"internal/witness":  {"internal/cosign", "internal/durable"},
-	"internal/publish":  {"internal/audit", "internal/cosign", "internal/durable", "internal/egress", "internal/witness"},
-	"internal/tiles":    {"internal/audit", "internal/durable"},
+	"api":                {},
+	"client":             {"api"},
+	"internal/fault":     {},
+	"internal/cache":     {},
+	"internal/journal":   {"internal/durable"},
+	"internal/replay":    {},
+	"internal/erase":     {},
+	"internal/job":       {},
+	"internal/authz":     {"internal/fault"},
+	"internal/material":  {"internal/erase", "internal/fault"},
+	"internal/audit":     {"internal/authz", "internal/fault"},
+	"internal/seal":      {"internal/material", "internal/shamir", "internal/erase", "internal/fault"},
+	"internal/shamir":    {"internal/material"},
+	"internal/clock":     {"internal/audit", "internal/fault"},
+	"internal/authn":     {"internal/authz", "internal/material", "internal/erase", "internal/fault"},
+	"internal/iam":       slices.Concat(domains, leaves),
+	"internal/key":       slices.Concat(domains, leaves),
+	"internal/secret":    slices.Concat(domains, leaves),
+	"internal/accesskey": slices.Concat(domains, leaves),
+	"internal/finding":   slices.Concat(domains, leaves),
+	"internal/notify":    slices.Concat(domains, leaves),
+	"internal/expiry":    slices.Concat(domains, leaves),
+	"internal/form":      {"internal/material", "internal/fault"},
+	"internal/cloud":     slices.Concat(domains, leaves, []string{"internal/egress", "internal/cloud"}),
+	"internal/channel":   slices.Concat(domains, leaves, []string{"internal/egress", "internal/cloud"}),
+	"internal/custody":   slices.Concat(leaves, []string{"internal/seal", "internal/shamir", "internal/agefile"}),
+	"internal/config":    {},
+	"internal/anchor":    {"internal/audit"},
+	"internal/store":     slices.Concat(domains, leaves, []string{"internal/seal", "internal/clock", "internal/custody", "internal/anchor", "internal/journal", "internal/replay", "internal/durable"}),
+	"internal/scrub":     slices.Concat(domains, leaves, []string{"internal/store", "internal/anchor"}),
+	"internal/server":    slices.Concat(domains, leaves, []string{"internal/server", "internal/authn", "internal/clock", "internal/custody", "internal/publish", "internal/seal", "api"}),
+	"internal/agefile":   {},
+	"internal/cosign":    {},
+	"internal/durable":   {},
+	"internal/egress":    {},
+	"internal/witness":   {"internal/cosign", "internal/durable"},
+	"internal/publish":   {"internal/audit", "internal/cosign", "internal/durable", "internal/egress", "internal/witness"},
+	"internal/tiles":     {"internal/audit", "internal/durable"},
 }
 
 func TestImportsPointDown(t *testing.T) {
@@ -148,10 +156,10 @@ func TestWhoMayImportWhat(t *testing.T) {
 					t.Errorf("%s imports %s, which belongs to %v", f.path, i, where)
 				}
 			}
-			only(i == "net/http" || strings.HasPrefix(i, "net/http/"), "internal/server", "internal/app", "internal/egress", "internal/witness", "internal/publish", "client", "cmd", "internal/bench")
+			only(i == "net/http" || strings.HasPrefix(i, "net/http/"), "internal/server", "internal/app", "internal/egress", "internal/witness", "internal/publish", "internal/cloud", "internal/channel", "client", "cmd", "internal/bench")
 			only(i == "database/sql" || strings.HasPrefix(i, "github.com/jackc/pgx") || strings.HasPrefix(i, "modernc.org/"), "internal/store")
 			only(slices.Contains(ciphers, i) || strings.HasPrefix(i, "github.com/emmansun/gmsm") || strings.HasPrefix(i, "golang.org/x/crypto") || strings.HasPrefix(i, "github.com/decred"),
-				"internal/material", "internal/seal", "internal/authn", "internal/cosign", "client", "internal/bench", "cmd/keyward")
+				"internal/material", "internal/seal", "internal/authn", "internal/cosign", "internal/cloud", "internal/channel", "client", "internal/bench", "cmd/keyward")
 			only(strings.HasPrefix(i, "filippo.io/age"), "internal/agefile", "cmd/keyward")
 			only(i == "github.com/spf13/cobra" || strings.HasPrefix(i, "github.com/spf13/pflag"), "cmd")
 			only(strings.HasPrefix(i, "github.com/prometheus"), "internal/server")
