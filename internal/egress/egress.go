@@ -169,7 +169,7 @@ func (s schemes) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // ErrTooLong is wrapped by the error of an answer that is longer than its reader allows.
-var ErrTooLong = errors.New("the answer is too long")
+var ErrTooLong = errors.New("too long an answer")
 
 // ReadBody reads an answer of at most limit bytes and closes it.
 func ReadBody(resp *http.Response, limit int) ([]byte, error) {
@@ -179,7 +179,7 @@ func ReadBody(resp *http.Response, limit int) ([]byte, error) {
 		return nil, fmt.Errorf("reading the answer: %w", err)
 	}
 	if len(content) > limit {
-		return nil, fmt.Errorf("reading the answer: more than %d bytes: %w", limit, ErrTooLong)
+		return nil, fmt.Errorf("reading the answer: it is longer than %d bytes: %w", limit, ErrTooLong)
 	}
 	return content, nil
 }
