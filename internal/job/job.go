@@ -18,7 +18,11 @@ package job
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"maps"
+	"slices"
+	"sync"
 	"time"
 )
 
@@ -35,8 +39,13 @@ type Job struct {
 // A Store keeps jobs; there is at most one for each (kind, account, subject). Its
 // methods may be called concurrently, from several processes.
 type Store interface {
+	// Ensure plans the jobs that are not planned yet; the others stay as they are.
+	Ensure(ctx context.Context, jobs ...Job) error
 	// Claim leases due jobs. A job is never leased to two owners at once.
 	Claim(ctx context.Context, c Claim) ([]Job, error)
+	// Renew makes a lease longer. It answers false when the job is not leased to the owner
+	// any more or was scheduled again since it was claimed.
+	Renew(ctx context.Context, owner string, j Job, until time.Time) (bool, error)
 	// Finish removes a job, unless it was scheduled again since it was claimed.
 	Finish(ctx context.Context, owner string, j Job) error
 	// Retry schedules a job anew, unless it was scheduled again since, and counts the attempt.
@@ -46,6 +55,7 @@ type Store interface {
 // A Claim says which jobs to lease.
 type Claim struct {
 	Owner  string
+	Kinds  []string      // of jobs, one at least: a node leaves what it does not know to newer ones
 	Now    time.Time     // what is due then
 	Served time.Duration // and needs no more service than this
 	Until  time.Time     // end of the lease
@@ -63,11 +73,14 @@ const (
 	maxDelay = 10 * time.Minute
 )
 
-// A Runner claims due jobs and hands them to their handlers.
+// A Runner claims due jobs of the kinds that it has handlers for.
 type Runner struct {
 	Store    Store
-	Owner    string // unique to the process
+	Owner    string // unique to the process and, of several runners in it, to this one
 	Handlers map[string]Handler
+	// Parallel is how many handlers run at once. With one or none, jobs run in the order
+	// of their times; handlers that wait for others' services should run beside each other.
+	Parallel int
 	Now      func() time.Time
 	// Served answers how long the service has served, and whether jobs may be done at
 	// all: not while the clock is wrong.
@@ -77,20 +90,37 @@ type Runner struct {
 
 // Run works until ctx ends.
 func (r *Runner) Run(ctx context.Context) error {
+	var workers sync.WaitGroup
+	for range max(r.Parallel, 1) {
+		workers.Go(func() { r.work(ctx) })
+	}
+	workers.Wait()
+	return nil
+}
+
+func (r *Runner) work(ctx context.Context) {
 	for {
 		n, err := r.Step(ctx)
 		if err != nil && ctx.Err() == nil {
 			r.Logger.Warn("claiming jobs", "error", err)
 		}
-		if n == perClaim {
+		if n == r.atOnce() {
 			continue
 		}
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-time.After(idle):
 		}
 	}
+}
+
+// atOnce is how many jobs one claim takes: no more than are worked on, when it may take long.
+func (r *Runner) atOnce() int {
+	if r.Parallel > 1 {
+		return 1
+	}
+	return perClaim
 }
 
 // Step claims what is due now, handles it, and answers how many jobs it claimed.
@@ -100,7 +130,9 @@ func (r *Runner) Step(ctx context.Context) (int, error) {
 	if !ok {
 		return 0, nil
 	}
-	jobs, err := r.Store.Claim(ctx, Claim{Owner: r.Owner, Now: now, Served: served, Until: now.Add(lease), Limit: perClaim})
+	jobs, err := r.Store.Claim(ctx, Claim{
+		Owner: r.Owner, Kinds: slices.Sorted(maps.Keys(r.Handlers)), Now: now, Served: served, Until: now.Add(lease), Limit: r.atOnce(),
+	})
 	if err != nil {
 		return 0, err
 	}
@@ -113,11 +145,7 @@ func (r *Runner) Step(ctx context.Context) (int, error) {
 }
 
 func (r *Runner) handle(ctx context.Context, j Job) error {
-	h, ok := r.Handlers[j.Kind]
-	if !ok { // a newer release scheduled it; leave it to a node that knows it
-		return r.Store.Retry(ctx, r.Owner, j, r.Now().Add(maxDelay), "no handler for this kind of job")
-	}
-	again, err := h(ctx, j)
+	again, err := r.hold(ctx, j)
 	if err != nil {
 		r.Logger.Warn("job failed", "kind", j.Kind, "account", j.Account, "subject", j.Subject, "attempts", j.Attempts+1, "error", err)
 		return r.Store.Retry(ctx, r.Owner, j, r.Now().Add(backoff(j.Attempts)), err.Error())
@@ -126,6 +154,34 @@ func (r *Runner) handle(ctx context.Context, j Job) error {
 		return r.Store.Retry(ctx, r.Owner, j, again, "it is not time yet")
 	}
 	return r.Store.Finish(ctx, r.Owner, j)
+}
+
+// hold runs the job's handler and keeps its lease meanwhile. A handler whose lease is
+// lost is told to end: somebody else may do the job.
+func (r *Runner) hold(ctx context.Context, j Job) (again time.Time, err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var renewing sync.WaitGroup
+	defer renewing.Wait()
+	done := make(chan struct{})
+	defer close(done)
+	renewing.Go(func() {
+		tick := time.NewTicker(lease / 3)
+		defer tick.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+			}
+			held, err := r.Store.Renew(ctx, r.Owner, j, r.Now().Add(lease))
+			if err == nil && !held {
+				cancel(errors.New("the lease of the job was lost"))
+				return
+			}
+		}
+	})
+	return r.Handlers[j.Kind](ctx, j)
 }
 
 // backoff doubles from one second to ten minutes.

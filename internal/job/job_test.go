@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/keyward/keyward/internal/job"
@@ -15,14 +18,28 @@ type queue struct {
 	job    *job.Job
 	leased time.Time
 	reason string
+
+	mu      sync.Mutex // guards what follows
+	renewed int
+	stolen  bool // its lease is somebody else's
 }
 
 func (q *queue) Claim(_ context.Context, c job.Claim) ([]job.Job, error) {
-	if q.job == nil || q.job.Due.After(c.Now) || q.job.Served > c.Served || q.leased.After(c.Now) {
+	if q.job == nil || !slices.Contains(c.Kinds, q.job.Kind) || q.job.Due.After(c.Now) || q.job.Served > c.Served || q.leased.After(c.Now) {
 		return nil, nil
 	}
 	q.leased = c.Until
 	return []job.Job{*q.job}, nil
+}
+
+func (q *queue) Ensure(context.Context, ...job.Job) error { return nil }
+
+func (q *queue) Renew(_ context.Context, _ string, _ job.Job, until time.Time) (bool, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.renewed++
+	q.leased = until
+	return !q.stolen, nil
 }
 
 func (q *queue) Finish(context.Context, string, job.Job) error { q.job = nil; return nil }
@@ -75,7 +92,34 @@ func TestHandlerMayPutAJobOff(t *testing.T) {
 func TestUnknownKindsWaitForANodeThatKnowsThem(t *testing.T) {
 	q := &queue{job: &job.Job{Kind: "future", Due: noon}}
 	run(t, q, noon, nil)
-	if q.job == nil || !q.job.Due.After(noon) {
-		t.Errorf("have %+v", q.job)
+	if q.job == nil || !q.leased.IsZero() {
+		t.Errorf("have %+v, leased until %v", q.job, q.leased)
 	}
+}
+
+func TestALeaseIsKeptAsLongAsItsHandlerRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := &queue{job: &job.Job{Kind: "k", Due: time.Now()}}
+		run(t, q, time.Now(), func(ctx context.Context, _ job.Job) (time.Time, error) {
+			time.Sleep(5 * time.Minute)
+			return time.Time{}, ctx.Err()
+		})
+		if q.renewed < 10 || q.job != nil {
+			t.Errorf("renewed %d times in five minutes; job %+v", q.renewed, q.job)
+		}
+	})
+}
+
+func TestAHandlerThatLostItsLeaseIsToldToEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := &queue{job: &job.Job{Kind: "k", Due: time.Now()}, stolen: true}
+		began := time.Now()
+		run(t, q, began, func(ctx context.Context, _ job.Job) (time.Time, error) {
+			<-ctx.Done()
+			return time.Time{}, context.Cause(ctx)
+		})
+		if took := time.Since(began); took > time.Minute || q.reason == "" {
+			t.Errorf("it ended after %v because %q", took, q.reason)
+		}
+	})
 }

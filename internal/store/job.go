@@ -23,17 +23,46 @@ func (t *tx) schedule(ctx context.Context, jobs []job.Job) error {
 	return nil
 }
 
+// Ensure implements job.Store.
+func (s *Store) Ensure(ctx context.Context, jobs ...job.Job) error {
+	for _, j := range jobs {
+		_, err := s.db.write.ExecContext(ctx, `INSERT INTO job (kind, account, subject, due_at, served, lease_until, owner, attempts, last_error)
+			VALUES ($1, $2, $3, $4, $5, 0, '', 0, '') ON CONFLICT DO NOTHING`,
+			j.Kind, j.Account, j.Subject, micros(j.Due), j.Served.Microseconds())
+		if err != nil {
+			return unavailable(err, "planning job")
+		}
+	}
+	return nil
+}
+
+// Renew implements job.Store.
+func (s *Store) Renew(ctx context.Context, owner string, j job.Job, until time.Time) (bool, error) {
+	res, err := s.db.write.ExecContext(ctx,
+		`UPDATE job SET lease_until = $1 WHERE kind = $2 AND account = $3 AND subject = $4 AND owner = $5 AND due_at = $6`,
+		micros(until), j.Kind, j.Account, j.Subject, owner, micros(j.Due))
+	if err != nil {
+		return false, unavailable(err, "renewing job")
+	}
+	n, err := res.RowsAffected()
+	return n == 1, unavailable(err, "renewing job")
+}
+
 // Claim implements job.Store. Concurrent claims on PostgreSQL pass over each other's
 // rows: if they waited for them, two could wait for each other. The predicate stands on
 // the outer UPDATE too, so that no plan can claim a row that changed since it was chosen.
 func (s *Store) Claim(ctx context.Context, c job.Claim) ([]job.Job, error) {
+	args := []any{micros(c.Until), c.Owner, micros(c.Now), c.Served.Microseconds(), c.Limit}
+	for _, kind := range c.Kinds {
+		args = append(args, kind)
+	}
 	rows, err := s.db.write.QueryContext(ctx, `WITH due AS MATERIALIZED (
-			SELECT kind, account, subject FROM job WHERE due_at <= $3 AND served <= $4 AND lease_until <= $3
+			SELECT kind, account, subject FROM job
+			WHERE due_at <= $3 AND served <= $4 AND lease_until <= $3 AND kind IN (`+places(6, len(c.Kinds))+`)
 			ORDER BY due_at LIMIT $5`+s.db.skipLocked()+`)
 		UPDATE job SET lease_until = $1, owner = $2
 		WHERE due_at <= $3 AND served <= $4 AND lease_until <= $3 AND (kind, account, subject) IN (SELECT kind, account, subject FROM due)
-		RETURNING kind, account, subject, due_at, served, attempts`,
-		micros(c.Until), c.Owner, micros(c.Now), c.Served.Microseconds(), c.Limit)
+		RETURNING kind, account, subject, due_at, served, attempts`, args...)
 	if err != nil {
 		return nil, unavailable(err, "claiming jobs")
 	}

@@ -80,7 +80,7 @@ func TestJobsAreClaimedOnce(t *testing.T) {
 		for worker := range 8 {
 			wg.Go(func() {
 				for {
-					got, err := n.Store.Claim(t.Context(), job.Claim{Owner: fmt.Sprint(worker), Now: time.Unix(2000, 0), Until: time.Unix(3000, 0), Limit: 5})
+					got, err := n.Store.Claim(t.Context(), job.Claim{Kinds: []string{"test"}, Owner: fmt.Sprint(worker), Now: time.Unix(2000, 0), Until: time.Unix(3000, 0), Limit: 5})
 					if err != nil {
 						t.Error(err)
 						return
@@ -104,7 +104,7 @@ func TestJobsAreClaimedOnce(t *testing.T) {
 		if len(claims) != jobs || total != jobs {
 			t.Errorf("%d claims of %d jobs, want %d of each", total, len(claims), jobs)
 		}
-		again, err := n.Store.Claim(t.Context(), job.Claim{Owner: "later", Now: time.Unix(3000, 0), Until: time.Unix(4000, 0), Limit: jobs})
+		again, err := n.Store.Claim(t.Context(), job.Claim{Kinds: []string{"test"}, Owner: "later", Now: time.Unix(3000, 0), Until: time.Unix(4000, 0), Limit: jobs})
 		if err != nil || len(again) != jobs {
 			t.Errorf("after the lease %d jobs can be claimed, want %d; %v", len(again), jobs, err)
 		}
@@ -117,7 +117,7 @@ func TestJobsAreClaimedOnce(t *testing.T) {
 		if err := n.Store.Retry(t.Context(), "later", again[2], time.Unix(9000, 0), "test"); err != nil {
 			t.Fatal(err)
 		}
-		last, err := n.Store.Claim(t.Context(), job.Claim{Owner: "last", Now: time.Unix(4000, 0), Until: time.Unix(5000, 0), Limit: jobs})
+		last, err := n.Store.Claim(t.Context(), job.Claim{Kinds: []string{"test"}, Owner: "last", Now: time.Unix(4000, 0), Until: time.Unix(5000, 0), Limit: jobs})
 		if err != nil || len(last) != jobs-2 {
 			t.Errorf("one finished, one put off: %d left, want %d; %v", len(last), jobs-2, err)
 		}
