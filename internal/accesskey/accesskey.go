@@ -76,7 +76,7 @@ const (
 	Root         Kind = "root" // the account itself
 	User         Kind = "user"
 	Collaborator Kind = "collaborator" // a user of another account
-	Service      Kind = "service"      // a program's own identity, or a key without a user
+	Program      Kind = "program"      // a program's own identity, or a key that belongs to no user
 )
 
 // A Principal is who holds keys at a provider.

@@ -31,7 +31,7 @@ func (d Damage) Error() string { return string(d) }
 type Row struct {
 	Table string
 	ID    string // the key columns joined by slashes, as in audit records
-	Value any    // iam.Account, iam.User, iam.AccessKey, iam.Policy, key.Key, key.Version or key.Alias
+	Value any    // of its domain's type, such as key.Key
 	Err   error  // why it is not to be believed; it wraps a Damage
 }
 
@@ -48,7 +48,7 @@ type table struct {
 func tables() []table {
 	return []table{
 		tableOf(accountRow), tableOf(policyRow), tableOf(userRow), tableOf(accessKeyRow),
-		tableOf(keyRow), tableOf(keyVersionRow), tableOf(aliasRow), tableOf(testRow),
+		tableOf(keyRow), tableOf(keyVersionRow), tableOf(aliasRow), tableOf(sourceRow), tableOf(remarkRow), tableOf(testRow),
 	}
 }
 

@@ -1,0 +1,129 @@
+package accesskey
+
+import (
+	"context"
+	"time"
+
+	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/fault"
+)
+
+// MaxPage is how many keys one page of a list has at most.
+const MaxPage = 1000
+
+// Keys answers the keys of the account that match, and the cursor of the rest, "" if there
+// is none.
+func (s *Service) Keys(ctx context.Context, c *authz.Call, q Query) (keys []AccessKey, next string, err error) {
+	err = s.do(ctx, c, "keyward:ListAccessKeys", func(rec *audit.Record) error {
+		if err := s.may(c, rec, "accesskey/*"); err != nil {
+			return err
+		}
+		switch q.Order {
+		case "":
+			q.Order = ByDue
+		case ByDue, ByAge, ByUse, BySubject:
+		default:
+			return fault.InvalidParameter.New("keys cannot be ordered by %q; use due, age, use or name", q.Order)
+		}
+		switch q.Status {
+		case "", Active, Inactive, Expired, Deleted, Gone:
+		default:
+			return fault.InvalidParameter.New("there is no status %q; use active, inactive, expired, deleted or gone", q.Status)
+		}
+		if q.Limit < 1 || q.Limit > MaxPage {
+			return fault.InvalidParameter.New("a page has 1 to %d keys", MaxPage)
+		}
+		keys, next, err = s.o.Keys.Keys(ctx, c.Account, q)
+		return err
+	})
+	return keys, next, err
+}
+
+// Each calls fn with every key of the account that is not gone, for keyward itself and
+// without a record, until fn answers an error.
+func (s *Service) Each(ctx context.Context, account string, fn func(AccessKey) error) error {
+	for q := (Query{Order: BySubject, Limit: MaxPage}); ; {
+		keys, next, err := s.o.Keys.Keys(ctx, account, q)
+		if err != nil {
+			return err
+		}
+		for _, k := range keys {
+			if err := fn(k); err != nil {
+				return err
+			}
+		}
+		if next == "" {
+			return nil
+		}
+		q.After = next
+	}
+}
+
+// Key answers one key.
+func (s *Service) Key(ctx context.Context, c *authz.Call, source, id string) (k AccessKey, err error) {
+	err = s.do(ctx, c, "keyward:GetAccessKey", func(rec *audit.Record) error {
+		k, err = s.key(ctx, c, rec, source, id)
+		return err
+	})
+	return k, err
+}
+
+func (s *Service) key(ctx context.Context, c *authz.Call, rec *audit.Record, source, id string) (AccessKey, error) {
+	if err := s.may(c, rec, "accesskey/"+source+"/"+id); err != nil {
+		return AccessKey{}, err
+	}
+	return s.o.Keys.Key(ctx, c.Account, source, id)
+}
+
+// A Note changes what people say of a key; nil leaves a part as it is.
+type Note struct {
+	Owner, Purpose, System, Text *string
+	Consumers                    *[]string
+	Tags                         *map[string]string
+	ExpiresAt                    *time.Time // the zero time takes it back
+	Permanent                    *bool
+}
+
+// Remark changes what people say of a key, and answers the key.
+func (s *Service) Remark(ctx context.Context, c *authz.Call, source, id string, n Note) (k AccessKey, err error) {
+	err = s.do(ctx, c, "keyward:RemarkAccessKey", func(rec *audit.Record) error {
+		if k, err = s.key(ctx, c, rec, source, id); err != nil {
+			return err
+		}
+		src, err := s.o.Sources.Source(ctx, c.Account, source)
+		if err != nil {
+			return err
+		}
+		r := k.Remark
+		r.Account, r.Source, r.Key = c.Account, source, id
+		n.apply(&r)
+		r.UpdatedAt = s.now()
+		if err := r.check(); err != nil {
+			return err
+		}
+		k.Remark, k.Owner = r, r.Owner
+		if k.Owner == "" {
+			k.Owner = src.Owner
+		}
+		k.Due = Due(k.Observed, r, src.MaxAge)
+		return s.o.Keys.SaveRemark(ctx, rec, &k.Remark, k.Owner, k.Due)
+	})
+	return k, err
+}
+
+func (n Note) apply(r *Remark) {
+	r.Owner, r.Purpose = valueOr(n.Owner, r.Owner), valueOr(n.Purpose, r.Purpose)
+	r.System, r.Note = valueOr(n.System, r.System), valueOr(n.Text, r.Note)
+	r.Consumers = valueOr(n.Consumers, r.Consumers)
+	r.Permanent = valueOr(n.Permanent, r.Permanent)
+	if n.Tags != nil {
+		r.Tags = pairs(*n.Tags)
+	}
+	if n.ExpiresAt != nil {
+		r.ExpiresAt = n.ExpiresAt.UTC().Truncate(time.Microsecond)
+		if n.ExpiresAt.IsZero() {
+			r.ExpiresAt = time.Time{}
+		}
+	}
+}

@@ -1,0 +1,81 @@
+package accesskey
+
+import (
+	"context"
+	"time"
+
+	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/job"
+)
+
+// A SourceStore keeps sources and how their synchronisations went.
+//
+// A method that takes a record commits its change together with the record and the jobs,
+// or does neither. A source that changed since it was read is [fault.Changed], one that
+// is not there [fault.ResourceNotFound]. Methods may be called concurrently.
+type SourceStore interface {
+	// CreateSource stores a new source, or answers [fault.ResourceExists].
+	CreateSource(ctx context.Context, rec *audit.Record, s *Source, jobs []job.Job) error
+	UpdateSource(ctx context.Context, rec *audit.Record, s *Source, jobs []job.Job) error
+	// DeleteSource removes a source with all that was observed; remarks stay, for the day
+	// on which the source comes back.
+	DeleteSource(ctx context.Context, rec *audit.Record, s *Source) error
+	Source(ctx context.Context, account, name string) (Source, error)
+	// Sources answers all sources of the account, by name.
+	Sources(ctx context.Context, account string) ([]Source, error)
+	// States answers the states of the account's sources by their names.
+	States(ctx context.Context, account string) (map[string]State, error)
+	// SaveState stores how a synchronisation went that answered nothing.
+	SaveState(ctx context.Context, st State) error
+}
+
+// A KeyStore keeps what was observed and what people say of it, with the same rules.
+type KeyStore interface {
+	// SaveSnapshot replaces what was observed of a source. Keys that the snapshot lacks
+	// become [Gone] when it is whole, and else stay as they are.
+	SaveSnapshot(ctx context.Context, rec *audit.Record, save Save) error
+	// SaveRemark stores a remark, a new one or a changed one, and the key's new due date.
+	SaveRemark(ctx context.Context, rec *audit.Record, r *Remark, owner string, due Expiry) error
+	// Key answers one key with its principal and remark.
+	Key(ctx context.Context, account, source, id string) (AccessKey, error)
+	// Keys answers at most q.Limit keys that match, in the order asked for, and the cursor
+	// of the rest, "" if there is none.
+	Keys(ctx context.Context, account string, q Query) (keys []AccessKey, next string, err error)
+	// Remarks answers all remarks of a source by the ids of their keys.
+	Remarks(ctx context.Context, account, source string) (map[string]Remark, error)
+	// Principals answers what was observed of a source's principals.
+	Principals(ctx context.Context, account, source string) ([]Principal, error)
+}
+
+// A Save is a snapshot to be stored.
+type Save struct {
+	Source   Source
+	State    State
+	Snapshot Snapshot
+	Remarks  map[string]Remark
+	At       time.Time
+	Whole    bool // nothing is missing from the list of keys
+}
+
+// An Order of a list of keys.
+type Order string
+
+// The orders; within equals by source and id.
+const (
+	ByDue     Order = "due"  // what never is comes last
+	ByAge     Order = "age"  // the oldest first
+	ByUse     Order = "use"  // the longest unused first
+	BySubject Order = "name" // by source and id alone
+)
+
+// A Query chooses keys. A field that is empty chooses all.
+type Query struct {
+	Source    string
+	Status    Status // "" for all but Gone
+	Owner     string // "-" for none
+	Text      string // in the id or the name
+	DueBefore time.Time
+	Order     Order // ByDue if empty
+	After     string
+	Limit     int
+}

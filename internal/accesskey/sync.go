@@ -1,0 +1,178 @@
+package accesskey
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/job"
+)
+
+const (
+	syncPatience = 30 * time.Minute // for one synchronisation, whatever it waits for
+	syncRetry    = time.Minute      // after the first attempt that failed; doubled with each further one
+	maxRetry     = time.Hour
+	maxProblems  = 200 // that are kept of one synchronisation
+	maxObserved  = 512 // bytes of a text that a provider told
+)
+
+// syncDue reads a source and stores what it saw. An attempt that sees nothing changes
+// only the source's state.
+func (s *Service) syncDue(ctx context.Context, j job.Job) (again time.Time, err error) {
+	src, err := s.o.Sources.Source(ctx, j.Account, j.Subject)
+	if fault.Is(err, fault.ResourceNotFound) {
+		return time.Time{}, nil
+	}
+	if err != nil || src.Paused {
+		return time.Time{}, err
+	}
+	states, err := s.o.Sources.States(ctx, j.Account)
+	if err != nil {
+		return time.Time{}, err
+	}
+	began := s.now()
+	snapshot, err := s.observe(ctx, src)
+	if ctx.Err() != nil {
+		return time.Time{}, context.Cause(ctx)
+	}
+	st := states[src.Name]
+	st.Account, st.Source, st.StartedAt, st.Took = src.Account, src.Name, began, s.now().Sub(began)
+	if err != nil {
+		st.Failures++
+		st.Error = clean(fault.Message(err))
+		wait := min(syncRetry<<min(st.Failures-1, 10), maxRetry, src.Pace)
+		return s.now().Add(wait), s.o.Sources.SaveState(ctx, st)
+	}
+	return s.now().Add(src.Pace), s.save(ctx, src, st, snapshot)
+}
+
+// observe opens the source's credential for as long as its provider is read.
+func (s *Service) observe(ctx context.Context, src Source) (Snapshot, error) {
+	k, err := s.kind(src.Kind)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	tenant, err := s.o.Tenants.Tenant(ctx, src.Account)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	filling, err := src.open(tenant)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	defer erase(filling.Credential)
+	p, err := k.Open(Opening{Filling: filling, Now: s.o.Now, Allow: s.o.Allow})
+	if err != nil {
+		return Snapshot{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, syncPatience)
+	defer cancel()
+	return p.Observe(ctx)
+}
+
+// save stores a snapshot with its record.
+func (s *Service) save(ctx context.Context, src Source, st State, snapshot Snapshot) error {
+	snapshot.tidy()
+	remarks, err := s.o.Keys.Remarks(ctx, src.Account, src.Name)
+	if err != nil {
+		return err
+	}
+	st.SucceededAt, st.Failures, st.Error = s.now(), 0, ""
+	st.Identity, st.Facts, st.Problems = snapshot.Identity, snapshot.Account, snapshot.Problems
+	st.Keys, st.Principals, st.Calls = len(snapshot.Keys), len(snapshot.Principals), snapshot.Calls
+	whole := !slices.ContainsFunc(snapshot.Problems, func(p Problem) bool { return p.Lists })
+	return s.do(ctx, s.scheduler(src.Account), "keyward:ObserveProvider", func(rec *audit.Record) error {
+		rec.Resource = "acs:keyward:" + s.o.Region + ":" + src.Account + ":provider/" + src.Name
+		rec.Param("Keys", strconv.Itoa(st.Keys))
+		rec.Param("Problems", strconv.Itoa(len(st.Problems)))
+		return s.o.Keys.SaveSnapshot(ctx, rec, Save{Source: src, State: st, Snapshot: snapshot, Remarks: remarks, At: s.now(), Whole: whole})
+	})
+}
+
+// tidy bounds and cleans what a provider told. A key that cannot be named is a problem,
+// and so is one that is named twice.
+func (s *Snapshot) tidy() {
+	seen := map[string]bool{}
+	s.Keys = slices.DeleteFunc(s.Keys, func(o Observed) bool {
+		if keyID.MatchString(o.ID) && !seen[o.ID] {
+			seen[o.ID] = true
+			return false
+		}
+		s.Problems = append(s.Problems, Problem{What: "key", Subject: clean(o.ID), Reason: "its id is empty, too long, no plain text, or not unique", Lists: true})
+		return true
+	})
+	for i := range s.Keys {
+		s.Keys[i].tidy()
+	}
+	known := map[string]bool{}
+	s.Principals = slices.DeleteFunc(s.Principals, func(p Principal) bool {
+		again := known[p.ID]
+		known[p.ID] = true
+		return again
+	})
+	for i := range s.Principals {
+		p := &s.Principals[i]
+		p.ID, p.Name, p.Remark, p.Boundary = clean(p.ID), clean(p.Name), clean(p.Remark), clean(p.Boundary)
+		for g := range p.Grants {
+			p.Grants[g].Name, p.Grants[g].ID, p.Grants[g].Via = clean(p.Grants[g].Name), clean(p.Grants[g].ID), clean(p.Grants[g].Via)
+		}
+	}
+	for i := range s.Problems {
+		p := &s.Problems[i]
+		p.What, p.Subject, p.Reason = clean(p.What), clean(p.Subject), clean(p.Reason)
+	}
+	if extra := len(s.Problems) - maxProblems; extra > 0 {
+		lists := slices.ContainsFunc(s.Problems, func(p Problem) bool { return p.Lists })
+		s.Problems = append(s.Problems[:maxProblems], Problem{What: "more", Reason: strconv.Itoa(extra) + " further problems", Lists: lists})
+	}
+}
+
+func (o *Observed) tidy() {
+	o.Principal, o.Name = clean(o.Principal), clean(o.Name)
+	o.Use.Service, o.Use.Region, o.Use.IP = clean(o.Use.Service), clean(o.Use.Region), clean(o.Use.IP)
+	o.Tags, o.Detail = cleanMap(o.Tags), cleanMap(o.Detail)
+	if o.Status == "" {
+		o.Status = Active // a provider that has no states lists what works
+	}
+	for _, at := range []*time.Time{&o.CreatedAt, &o.ChangedAt, &o.Expiry.At, &o.Use.At, &o.UndoUntil} {
+		if y := at.Year(); y < 1970 || y > 9999 {
+			*at = time.Time{}
+		}
+		*at = at.UTC().Truncate(time.Microsecond)
+	}
+	if o.Expiry.At.IsZero() {
+		o.Expiry.Basis = ""
+	}
+}
+
+func cleanMap(m map[string]string) map[string]string {
+	const most = 50
+	out := make(map[string]string, min(len(m), most))
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		if len(out) < most {
+			out[clean(name)] = clean(m[name])
+		}
+	}
+	return out
+}
+
+// clean makes a text that somebody else wrote fit to be shown: valid, without control
+// characters, and bounded.
+func clean(text string) string {
+	if len(text) > maxObserved {
+		text = text[:maxObserved]
+	}
+	text = strings.ToValidUTF8(text, "\ufffd")
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 || r == utf8.RuneError || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
+			return '\ufffd'
+		}
+		return r
+	}, text)
+}

@@ -1,0 +1,176 @@
+package store_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/keyward/keyward/internal/accesskey"
+	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/seal/sealtest"
+	"github.com/keyward/keyward/internal/store"
+	"github.com/keyward/keyward/internal/store/storetest"
+)
+
+var (
+	noon  = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	never time.Time
+)
+
+// shelf is an inventory with one source.
+type shelf struct {
+	store.Inventory
+	src accesskey.Source
+}
+
+func newShelf(t *testing.T, url string) shelf {
+	t.Helper()
+	n := start(t, url, "keyward/a", sealtest.Keyring(t), quiet)
+	s := shelf{store.Inventory{Store: n.Store}, accesskey.Source{
+		Account: "1", Name: "prod", Kind: "fake", Settings: []accesskey.Pair{{Name: "region", Value: "r"}}, Sealed: []byte("sealed"),
+		Owner: "team", MaxAge: 100 * 24 * time.Hour, Pace: time.Hour, CreatedAt: noon,
+	}}
+	if err := s.CreateSource(t.Context(), record("AddProvider"), &s.src, nil); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func (s shelf) save(t *testing.T, whole bool, at time.Time, keys ...accesskey.Observed) {
+	t.Helper()
+	remarks, err := s.Remarks(t.Context(), "1", "prod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = s.SaveSnapshot(t.Context(), record("ObserveProvider"), accesskey.Save{
+		Source: s.src, State: accesskey.State{Account: "1", Source: "prod", SucceededAt: at, Keys: len(keys)}, Remarks: remarks,
+		Snapshot: accesskey.Snapshot{Keys: keys, Principals: []accesskey.Principal{{ID: "u1", Name: "alice", Kind: accesskey.User}}}, At: at, Whole: whole,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func observed(id string, created, expires time.Time) accesskey.Observed {
+	o := accesskey.Observed{ID: id, Principal: "u1", Name: "name of " + id, Status: accesskey.Active, CreatedAt: created}
+	if !expires.IsZero() {
+		o.Expiry = accesskey.Expiry{At: expires, Basis: accesskey.Provided}
+	}
+	return o
+}
+
+func TestInventory(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		s := newShelf(t, url)
+		old := observed("old", noon.Add(-99*24*time.Hour), never)
+		new := observed("new/1", noon, noon.Add(48*time.Hour))
+		s.save(t, true, noon, old, new)
+
+		got, err := s.Key(t.Context(), "1", "prod", "new/1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := accesskey.AccessKey{
+			Account: "1", Source: "prod", Provider: "fake", Observed: new, Principal: accesskey.Principal{ID: "u1", Name: "alice", Kind: accesskey.User},
+			Owner: "team", Due: accesskey.Expiry{At: noon.Add(48 * time.Hour), Basis: accesskey.Provided}, SeenFirst: noon,
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("-want +have\n%s", diff)
+		}
+
+		// What a person says is joined, moves the due date, and survives the next snapshot.
+		r := accesskey.Remark{Account: "1", Source: "prod", Key: "old", Owner: "bob", Purpose: "pay", ExpiresAt: noon.Add(time.Hour), UpdatedAt: noon}
+		due := accesskey.Due(old, r, s.src.MaxAge)
+		if err := s.SaveRemark(t.Context(), record("RemarkAccessKey"), &r, "bob", due); err != nil {
+			t.Fatal(err)
+		}
+		s.save(t, true, noon.Add(time.Hour), old, new)
+		got, err = s.Key(t.Context(), "1", "prod", "old")
+		if err != nil || got.Remark.Purpose != "pay" || got.Owner != "bob" || got.Due != (accesskey.Expiry{At: noon.Add(time.Hour), Basis: accesskey.Declared}) {
+			t.Errorf("have %+v, %v", got, err)
+		}
+
+		// A key that a whole snapshot lacks is gone; one that a partial one lacks stays.
+		s.save(t, false, noon.Add(2*time.Hour), new)
+		if got, err = s.Key(t.Context(), "1", "prod", "old"); err != nil || got.Observed.Status != accesskey.Active {
+			t.Errorf("have %+v, %v", got, err)
+		}
+		s.save(t, true, noon.Add(3*time.Hour), new)
+		if got, err = s.Key(t.Context(), "1", "prod", "old"); err != nil || got.Observed.Status != accesskey.Gone || !got.Due.At.IsZero() || !got.GoneAt.Equal(noon.Add(3*time.Hour)) {
+			t.Errorf("have %+v, %v", got, err)
+		}
+		s.save(t, true, noon.Add(4*time.Hour), old, new) // and comes back
+		if got, err = s.Key(t.Context(), "1", "prod", "old"); err != nil || got.Observed.Status != accesskey.Active || !got.GoneAt.IsZero() {
+			t.Errorf("have %+v, %v", got, err)
+		}
+		states, err := s.States(t.Context(), "1")
+		if err != nil || states["prod"].Keys != 2 {
+			t.Errorf("states %+v, %v", states, err)
+		}
+
+		if err := s.DeleteSource(t.Context(), record("RemoveProvider"), &s.src); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Key(t.Context(), "1", "prod", "old"); !fault.Is(err, fault.ResourceNotFound) {
+			t.Errorf("a key of a removed source: %v", err)
+		}
+		if err := s.SaveState(t.Context(), accesskey.State{Account: "1", Source: "prod"}); err != nil {
+			t.Fatal(err)
+		}
+		if states, _ := s.States(t.Context(), "1"); len(states) != 0 {
+			t.Errorf("a removed source has a state: %+v", states)
+		}
+	})
+}
+
+// Pages of every order and filter, put together, are what one large page answers.
+func TestInventoryPages(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		s := newShelf(t, url)
+		var keys []accesskey.Observed
+		for i := range 60 {
+			o := observed(fmt.Sprintf("k%02d", i*7%60), noon.Add(-time.Duration(i%5)*24*time.Hour), never)
+			if i%3 == 0 {
+				o.Expiry = accesskey.Expiry{At: noon.Add(time.Duration(i%4) * time.Hour), Basis: accesskey.Provided}
+			}
+			if i%7 == 0 {
+				o.Status = accesskey.Inactive
+			}
+			keys = append(keys, o)
+		}
+		s.save(t, true, noon, keys...)
+		rapid.Check(t, func(rt *rapid.T) {
+			q := accesskey.Query{
+				Order: rapid.SampledFrom([]accesskey.Order{accesskey.ByDue, accesskey.ByAge, accesskey.ByUse, accesskey.BySubject}).Draw(rt, "order"),
+				Text:  rapid.SampledFrom([]string{"", "K1", "name of k2", "%", "_"}).Draw(rt, "text"),
+				Owner: rapid.SampledFrom([]string{"", "-", "team"}).Draw(rt, "owner"),
+				Limit: 100,
+			}
+			if rapid.Bool().Draw(rt, "active") {
+				q.Status = accesskey.Active
+			}
+			if rapid.Bool().Draw(rt, "soon") {
+				q.DueBefore = noon.Add(2 * time.Hour)
+			}
+			whole, next, err := s.Keys(t.Context(), "1", q)
+			if err != nil || next != "" {
+				rt.Fatal(next, err)
+			}
+			q.Limit = rapid.IntRange(1, 20).Draw(rt, "limit")
+			var paged []accesskey.AccessKey
+			for more := true; more; more = q.After != "" {
+				var page []accesskey.AccessKey
+				if page, q.After, err = s.Keys(t.Context(), "1", q); err != nil {
+					rt.Fatal(err)
+				}
+				paged = append(paged, page...)
+			}
+			if diff := cmp.Diff(whole, paged); diff != "" {
+				rt.Fatalf("-whole +paged\n%s", diff)
+			}
+		})
+	})
+}
