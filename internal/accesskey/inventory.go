@@ -7,6 +7,7 @@ import (
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/form"
 )
 
 // MaxPage is how many keys one page of a list has at most.
@@ -118,7 +119,7 @@ func (n Note) apply(r *Remark) {
 	r.Consumers = valueOr(n.Consumers, r.Consumers)
 	r.Permanent = valueOr(n.Permanent, r.Permanent)
 	if n.Tags != nil {
-		r.Tags = pairs(*n.Tags)
+		r.Tags = form.Pairs(*n.Tags)
 	}
 	if n.ExpiresAt != nil {
 		r.ExpiresAt = n.ExpiresAt.UTC().Truncate(time.Microsecond)

@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/form"
 )
 
 // A Remark is what people say of one key.
@@ -17,7 +18,7 @@ type Remark struct {
 	Purpose   string
 	System    string // that it belongs to
 	Consumers []string
-	Tags      []Pair
+	Tags      []form.Pair
 	ExpiresAt time.Time // as a person says; zero if nobody did
 	Permanent bool      // it is accepted that nobody knows an expiry
 	Note      string
@@ -44,7 +45,7 @@ func (r *Remark) check() error {
 		}
 	}
 	for i, tag := range r.Tags {
-		if tag.Name == "" || slices.IndexFunc(r.Tags, func(p Pair) bool { return p.Name == tag.Name }) != i {
+		if tag.Name == "" || slices.IndexFunc(r.Tags, func(p form.Pair) bool { return p.Name == tag.Name }) != i {
 			return fault.InvalidParameter.New("a tag has no name, or a name is given twice")
 		}
 		if err := checkText("tag", tag.Name+tag.Value, MaxText); err != nil {

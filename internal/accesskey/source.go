@@ -1,14 +1,10 @@
 package accesskey
 
 import (
-	"encoding/json"
-	"maps"
 	"regexp"
-	"slices"
 	"time"
 
 	"github.com/keyward/keyward/internal/form"
-	"github.com/keyward/keyward/internal/material"
 )
 
 // Limits. docs/inventory.md tells them to users.
@@ -35,7 +31,7 @@ type Source struct {
 	Account   string // of keyward
 	Name      string // chosen by a person, for ever
 	Kind      string // KindOfProvider.Name
-	Settings  []Pair
+	Settings  []form.Pair
 	Sealed    []byte        // the credential, wrapped under the tenant's key
 	Owner     string        // of keys that nobody else owns
 	MaxAge    time.Duration // the age that its keys may reach; 0 for any
@@ -45,72 +41,8 @@ type Source struct {
 	Rev       int64
 }
 
-// A Pair is a named value.
-type Pair struct{ Name, Value string }
-
-// pairs answers a map as a list in the order of its names.
-func pairs(m map[string]string) []Pair {
-	var out []Pair
-	for _, name := range slices.Sorted(maps.Keys(m)) {
-		if m[name] != "" {
-			out = append(out, Pair{name, m[name]})
-		}
-	}
-	return out
-}
-
-// Setting answers the settings as a map.
-func (s *Source) settings() map[string]string {
-	out := make(map[string]string, len(s.Settings))
-	for _, p := range s.Settings {
-		out[p.Name] = p.Value
-	}
-	return out
-}
-
-// binding is what the sealed credential belongs to. The settings are part of it: who can
-// change a row cannot have the credential sent somewhere else.
-func (s *Source) binding() []byte {
-	fields := []string{"keyward-source/v1", s.Account, s.Name, s.Kind}
-	for _, p := range s.Settings {
-		fields = append(fields, p.Name, p.Value)
-	}
-	return material.Binding(fields...)
-}
-
-// seal wraps a credential. Its parts become one JSON object.
-func (s *Source) seal(w material.Wrapper, credential map[string]material.Bytes) (err error) {
-	plain := make(map[string][]byte, len(credential))
-	for name, part := range credential {
-		plain[name] = part.Expose()
-	}
-	encoded, err := json.Marshal(plain)
-	if err != nil {
-		return err
-	}
-	secret := material.NewBytes(encoded)
-	defer secret.Zero()
-	s.Sealed, err = w.Wrap(s.binding(), secret)
-	return err
-}
-
-// open unwraps what a provider is opened with. The caller erases it.
-func (s *Source) open(w material.Wrapper) (form.Filling, error) {
-	secret, err := w.Unwrap(s.binding(), s.Sealed)
-	if err != nil {
-		return form.Filling{}, err
-	}
-	defer secret.Zero()
-	var plain map[string][]byte
-	if err := json.Unmarshal(secret.Expose(), &plain); err != nil {
-		return form.Filling{}, err
-	}
-	in := form.Filling{Settings: s.settings(), Credential: make(map[string]material.Bytes, len(plain))}
-	for name, part := range plain {
-		in.Credential[name] = material.NewBytes(part)
-	}
-	return in, nil
-}
+// bound names what the sealed credential belongs to.
+func (s *Source) bound() []string { return []string{"keyward-source/v1", s.Account, s.Name, s.Kind} }
 
 // A State is how the last synchronisations of a source went. It is not bound: the next
 // one says it anew.

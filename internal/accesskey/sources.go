@@ -9,7 +9,6 @@ import (
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/form"
 	"github.com/keyward/keyward/internal/job"
-	"github.com/keyward/keyward/internal/material"
 )
 
 // patience is how long a check of a credential may take: somebody waits for it.
@@ -67,7 +66,7 @@ func (s *Service) fill(ctx context.Context, src *Source, k KindOfProvider, d Dra
 	if err := k.Form.Check(d.Filling); err != nil {
 		return err
 	}
-	src.Settings = pairs(d.Settings)
+	src.Settings = form.Pairs(d.Settings)
 	if err := src.arrange(d.Owner, d.MaxAge, d.Pace); err != nil {
 		return err
 	}
@@ -75,7 +74,8 @@ func (s *Service) fill(ctx context.Context, src *Source, k KindOfProvider, d Dra
 	if err != nil {
 		return err
 	}
-	return src.seal(tenant, d.Credential)
+	src.Sealed, err = form.Seal(tenant, src.Settings, d.Credential, src.bound()...)
+	return err
 }
 
 // arrange sets what is no part of the connection.
@@ -224,11 +224,4 @@ func (s *Service) Sync(ctx context.Context, c *authz.Call, name string) error {
 		}
 		return s.o.Sources.UpdateSource(ctx, rec, &src, s.syncs(src))
 	})
-}
-
-// erase overwrites a credential.
-func erase(credential map[string]material.Bytes) {
-	for _, part := range credential {
-		part.Zero()
-	}
 }

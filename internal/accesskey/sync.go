@@ -11,6 +11,7 @@ import (
 
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/form"
 	"github.com/keyward/keyward/internal/job"
 )
 
@@ -62,11 +63,11 @@ func (s *Service) observe(ctx context.Context, src Source) (Snapshot, error) {
 	if err != nil {
 		return Snapshot{}, err
 	}
-	filling, err := src.open(tenant)
+	filling, err := form.Open(tenant, src.Settings, src.Sealed, src.bound()...)
 	if err != nil {
 		return Snapshot{}, err
 	}
-	defer erase(filling.Credential)
+	defer filling.Erase()
 	p, err := k.Open(Opening{Filling: filling, Now: s.o.Now, Allow: s.o.Allow})
 	if err != nil {
 		return Snapshot{}, err

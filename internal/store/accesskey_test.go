@@ -10,6 +10,7 @@ import (
 
 	"github.com/keyward/keyward/internal/accesskey"
 	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/form"
 	"github.com/keyward/keyward/internal/seal/sealtest"
 	"github.com/keyward/keyward/internal/store"
 	"github.com/keyward/keyward/internal/store/storetest"
@@ -30,7 +31,7 @@ func newShelf(t *testing.T, url string) shelf {
 	t.Helper()
 	n := start(t, url, "keyward/a", sealtest.Keyring(t), quiet)
 	s := shelf{store.Inventory{Store: n.Store}, accesskey.Source{
-		Account: "1", Name: "prod", Kind: "fake", Settings: []accesskey.Pair{{Name: "region", Value: "r"}}, Sealed: []byte("sealed"),
+		Account: "1", Name: "prod", Kind: "fake", Settings: []form.Pair{{Name: "region", Value: "r"}}, Sealed: []byte("sealed"),
 		Owner: "team", MaxAge: 100 * 24 * time.Hour, Pace: time.Hour, CreatedAt: noon,
 	}}
 	if err := s.CreateSource(t.Context(), record("AddProvider"), &s.src, nil); err != nil {

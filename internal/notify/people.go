@@ -1,0 +1,131 @@
+package notify
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/keyward/keyward/internal/fault"
+)
+
+// Limits. docs/alerts.md tells them to users.
+const (
+	MaxPeople   = 1000 // of one account
+	MaxChannels = 100
+	MaxRotas    = 100
+	MaxRotaSize = 50 // people of one rota
+)
+
+var (
+	nameForm   = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,62}$`)
+	mobileForm = regexp.MustCompile(`^\+[1-9][0-9]{6,14}$`)
+	emailForm  = regexp.MustCompile(`^[^\s@<>()",;:\\\x00-\x1f]{1,64}@[a-zA-Z0-9.-]{1,190}$`)
+)
+
+// A Person can be told.
+type Person struct {
+	Account  string
+	Name     string
+	Email    string
+	Mobile   string
+	IDs      []Fact // by kind of channel
+	Language Language
+	Rev      int64
+}
+
+func (p Person) check() error {
+	switch {
+	case !nameForm.MatchString(p.Name):
+		return fault.InvalidParameter.New("a name has lower-case letters, digits, dots, hyphens and underscores, at most 63")
+	case p.Email != "" && !emailForm.MatchString(p.Email):
+		return fault.InvalidParameter.New("that is no e-mail address")
+	case p.Mobile != "" && !mobileForm.MatchString(p.Mobile):
+		return fault.InvalidParameter.New("a mobile number begins with + and the country: +8613800000000")
+	case p.Language != "" && p.Language != English && p.Language != Chinese:
+		return fault.InvalidParameter.New("the language is en or zh")
+	case len(p.IDs) > 20:
+		return fault.LimitExceeded.New("a person has at most 20 ids at channels")
+	}
+	for _, id := range p.IDs {
+		if id.Name == "" || id.Value == "" || len(id.Value) > 128 || strings.ContainsAny(id.Value, " \t\r\n<>") {
+			return fault.InvalidParameter.New("an id at a channel is a kind of channel and one word")
+		}
+	}
+	return nil
+}
+
+func (p Person) recipient() Recipient {
+	r := Recipient{Person: p.Name, Email: p.Email, Mobile: p.Mobile, IDs: map[string]string{}}
+	for _, id := range p.IDs {
+		r.IDs[id.Name] = id.Value
+	}
+	return r
+}
+
+// A Rota says who is on call when: its people take turns of equal length.
+type Rota struct {
+	Account string
+	Name    string
+	People  []string
+	Start   time.Time     // of the first turn of the first person
+	Turn    time.Duration // whole hours
+	Rev     int64
+}
+
+func (r Rota) check() error {
+	switch {
+	case !nameForm.MatchString(r.Name):
+		return fault.InvalidParameter.New("a name has lower-case letters, digits, dots, hyphens and underscores, at most 63")
+	case len(r.People) == 0 || len(r.People) > MaxRotaSize:
+		return fault.InvalidParameter.New("a rota has 1 to %d people", MaxRotaSize)
+	case r.Turn < time.Hour || r.Turn > 366*day || r.Turn%time.Hour != 0:
+		return fault.InvalidParameter.New("a turn takes whole hours, 366 days at most")
+	case r.Start.IsZero():
+		return fault.MissingParameter.New("a rota needs the time at which the first turn begins")
+	}
+	return nil
+}
+
+// OnCall answers whose turn it is. Before the first turn it is the first person's.
+func (r Rota) OnCall(now time.Time) string {
+	turns := max(now.Sub(r.Start)/r.Turn, 0)
+	return r.People[int(turns%time.Duration(len(r.People)))]
+}
+
+// A Directory is the people and rotas of an account.
+type Directory struct {
+	People []Person
+	Rotas  []Rota
+}
+
+// Told answers the people of the levels up to one, at a time. An owner that is no known
+// person is replaced by the next level that has somebody.
+func (d Directory) Told(levels []Level, upTo int, owner string, now time.Time) []Person {
+	var out []Person
+	add := func(name string) {
+		i := slices.IndexFunc(d.People, func(p Person) bool { return p.Name == name || p.Email != "" && strings.EqualFold(p.Email, name) })
+		if i >= 0 && !slices.ContainsFunc(out, func(p Person) bool { return p.Name == d.People[i].Name }) {
+			out = append(out, d.People[i])
+		}
+	}
+	for n, level := range levels {
+		if n > upTo && len(out) > 0 {
+			break
+		}
+		for _, who := range level {
+			kind, name, _ := strings.Cut(who, ":")
+			switch kind {
+			case "owner":
+				add(owner)
+			case "person":
+				add(name)
+			case "rota":
+				if i := slices.IndexFunc(d.Rotas, func(r Rota) bool { return r.Name == name }); i >= 0 {
+					add(d.Rotas[i].OnCall(now))
+				}
+			}
+		}
+	}
+	return out
+}
