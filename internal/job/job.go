@@ -34,6 +34,9 @@ type Job struct {
 	Due      time.Time
 	Served   time.Duration // how long the service must have served, too; 0 for what destroys nothing
 	Attempts int           // how often it failed so far
+	// Hasten makes a plan that stands keep its lease, and its time if that is earlier;
+	// otherwise it moves to the new time and loses its lease.
+	Hasten bool
 }
 
 // A Store keeps jobs; there is at most one for each (kind, account, subject). Its
@@ -44,9 +47,10 @@ type Store interface {
 	// Claim leases due jobs. A job is never leased to two owners at once.
 	Claim(ctx context.Context, c Claim) ([]Job, error)
 	// Renew makes a lease longer. It answers false when the job is not leased to the owner
-	// any more or was scheduled again since it was claimed.
+	// any more.
 	Renew(ctx context.Context, owner string, j Job, until time.Time) (bool, error)
-	// Finish removes a job, unless it was scheduled again since it was claimed.
+	// Finish removes a job, unless it was scheduled again since it was claimed; then it
+	// gives back the lease, as Retry does.
 	Finish(ctx context.Context, owner string, j Job) error
 	// Retry schedules a job anew, unless it was scheduled again since, and counts the attempt.
 	Retry(ctx context.Context, owner string, j Job, due time.Time, reason string) error

@@ -37,6 +37,7 @@ type Fact struct{ Name, Value string }
 // The kinds of incidents.
 const (
 	KeyExpiry      = "key-expiry"      // a key expires
+	KeyAge         = "key-age"         // a key becomes older than its provider's keys should
 	KeyFinding     = "key-finding"     // a check found something critical
 	ProviderStale  = "provider-stale"  // a provider was not read for too long
 	ScanLate       = "scan-late"       // the scan for expiries did not run, or missed keys

@@ -48,7 +48,8 @@ type table struct {
 func tables() []table {
 	return []table{
 		tableOf(accountRow), tableOf(policyRow), tableOf(userRow), tableOf(accessKeyRow),
-		tableOf(keyRow), tableOf(keyVersionRow), tableOf(aliasRow), tableOf(sourceRow), tableOf(remarkRow), tableOf(testRow),
+		tableOf(keyRow), tableOf(keyVersionRow), tableOf(aliasRow), tableOf(sourceRow), tableOf(remarkRow),
+		tableOf(channelRow), tableOf(planRow), tableOf(personRow), tableOf(rotaRow), tableOf(incidentRow), tableOf(testRow),
 	}
 }
 

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"time"
 
@@ -12,9 +13,13 @@ import (
 // planned already moves to the new time and loses its lease.
 func (t *tx) schedule(ctx context.Context, jobs []job.Job) error {
 	for _, j := range jobs {
+		again := `due_at = $4, served = $5, lease_until = 0, owner = '', attempts = 0, last_error = ''`
+		if j.Hasten { // whoever has it leased must not settle it as if it knew of this plan
+			again = `due_at = CASE WHEN job.owner <> '' AND job.due_at >= $4 THEN job.due_at + 1
+				WHEN job.owner <> '' OR job.due_at > $4 THEN $4 ELSE job.due_at END, served = CASE WHEN job.served < $5 THEN job.served ELSE $5 END`
+		}
 		_, err := t.exec(ctx, `INSERT INTO job (kind, account, subject, due_at, served, lease_until, owner, attempts, last_error)
-			VALUES ($1, $2, $3, $4, $5, 0, '', 0, '')
-			ON CONFLICT (kind, account, subject) DO UPDATE SET due_at = $4, served = $5, lease_until = 0, owner = '', attempts = 0, last_error = ''`,
+			VALUES ($1, $2, $3, $4, $5, 0, '', 0, '') ON CONFLICT (kind, account, subject) DO UPDATE SET `+again,
 			j.Kind, j.Account, j.Subject, micros(j.Due), j.Served.Microseconds())
 		if err != nil {
 			return fmt.Errorf("scheduling %s: %w", j.Kind, err)
@@ -39,8 +44,8 @@ func (s *Store) Ensure(ctx context.Context, jobs ...job.Job) error {
 // Renew implements job.Store.
 func (s *Store) Renew(ctx context.Context, owner string, j job.Job, until time.Time) (bool, error) {
 	res, err := s.db.write.ExecContext(ctx,
-		`UPDATE job SET lease_until = $1 WHERE kind = $2 AND account = $3 AND subject = $4 AND owner = $5 AND due_at = $6`,
-		micros(until), j.Kind, j.Account, j.Subject, owner, micros(j.Due))
+		`UPDATE job SET lease_until = $1 WHERE kind = $2 AND account = $3 AND subject = $4 AND owner = $5`,
+		micros(until), j.Kind, j.Account, j.Subject, owner)
 	if err != nil {
 		return false, unavailable(err, "renewing job")
 	}
@@ -82,17 +87,31 @@ func (s *Store) Claim(ctx context.Context, c job.Claim) ([]job.Job, error) {
 
 // Finish implements job.Store.
 func (s *Store) Finish(ctx context.Context, owner string, j job.Job) error {
-	_, err := s.db.write.ExecContext(ctx,
+	res, err := s.db.write.ExecContext(ctx,
 		`DELETE FROM job WHERE kind = $1 AND account = $2 AND subject = $3 AND owner = $4 AND due_at = $5`,
 		j.Kind, j.Account, j.Subject, owner, micros(j.Due))
-	return unavailable(err, "finishing job")
+	return s.release(ctx, owner, j, res, unavailable(err, "finishing job"))
+}
+
+// release gives back the lease of a job that was scheduled again meanwhile: then the
+// statement that settled it touched nothing.
+func (s *Store) release(ctx context.Context, owner string, j job.Job, settled sql.Result, err error) error {
+	if err != nil {
+		return err
+	}
+	if n, err := settled.RowsAffected(); n > 0 || err != nil {
+		return unavailable(err, "settling job")
+	}
+	_, err = s.db.write.ExecContext(ctx, `UPDATE job SET lease_until = 0, owner = '' WHERE kind = $1 AND account = $2 AND subject = $3 AND owner = $4`,
+		j.Kind, j.Account, j.Subject, owner)
+	return unavailable(err, "releasing job")
 }
 
 // Retry implements job.Store.
 func (s *Store) Retry(ctx context.Context, owner string, j job.Job, due time.Time, reason string) error {
-	_, err := s.db.write.ExecContext(ctx,
+	res, err := s.db.write.ExecContext(ctx,
 		`UPDATE job SET due_at = $1, lease_until = 0, owner = '', attempts = attempts + 1, last_error = $2
 		WHERE kind = $3 AND account = $4 AND subject = $5 AND owner = $6 AND due_at = $7`,
 		micros(due), reason, j.Kind, j.Account, j.Subject, owner, micros(j.Due))
-	return unavailable(err, "retrying job")
+	return s.release(ctx, owner, j, res, unavailable(err, "retrying job"))
 }

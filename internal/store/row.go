@@ -204,7 +204,8 @@ type binder interface {
 // revisions of the next row go on where those of the former one ended, or beyond, so
 // that revisions say which row is newer. The floor that sees to it is no secret and not
 // bound: who lowers it makes new rows unusable, and gains nothing.
-var reused = map[string]bool{"iam_user": true, "iam_policy": true, "kms_alias": true, "accesskey_source": true}
+var reused = map[string]bool{"iam_user": true, "iam_policy": true, "kms_alias": true, "accesskey_source": true,
+	"notify_channel": true, "notify_person": true, "notify_rota": true}
 
 // floor answers the highest revision that a removed row of the table had, or rev if
 // that is higher, and keeps other transactions that need it waiting.

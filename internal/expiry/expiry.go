@@ -1,0 +1,313 @@
+// Package expiry looks, again and again, at every key of the inventory, and reports what
+// expires to package notify, which tells people.
+//
+// A scan reads all that is known, computes each key's due date anew from what the provider
+// told, what people declared and how old keys may become, and compares it with the rungs
+// of the account's plan. What a scan reports does not depend on what an earlier one saw, so
+// a stopped daemon, a jump of the clock or a restored backup costs at most delay. It notes
+// how many keys it looked at, of how many; a scan that is late or incomplete is an incident
+// of its own, and stops the signs of life that a watchdog outside waits for.
+//
+// Who may call: package app, which plans the jobs; the API, which shows the last scan.
+// What is trusted: the inventory's dates, as far as their providers are.
+package expiry
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/keyward/keyward/internal/accesskey"
+	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/job"
+	"github.com/keyward/keyward/internal/notify"
+)
+
+// The kinds of jobs; each account has one of each, without a subject.
+const (
+	JobScan  = "expiry.scan"
+	JobWatch = "expiry.watch" // looks whether the scans run
+)
+
+const (
+	// Every is the longest time between two scans. One comes earlier when a key reaches a
+	// rung before.
+	Every    = 15 * time.Minute
+	soonest  = time.Minute
+	watching = time.Hour
+	// Late is the age of the last scan from which on its absence is an incident.
+	Late     = 26 * time.Hour
+	stale    = 26 * time.Hour // a provider that was not read for so long is one, too
+	atOnce   = 16             // reports at once: their records share a commit
+	prefix   = "expiry/"
+	provider = "provider/"
+)
+
+// A Scan is how the last scan of an account went.
+type Scan struct {
+	Account string
+	At      time.Time
+	Took    time.Duration
+	Seen    int // keys that were looked at
+	Of      int // keys that there are
+	Due     int // keys on a rung of the plan
+	Error   string
+}
+
+// A Store keeps the last scan of each account. Methods may be called concurrently.
+type Store interface {
+	SaveScan(ctx context.Context, s Scan) error
+	LastScan(ctx context.Context, account string) (Scan, error) // the zero Scan if there was none
+	CountKeys(ctx context.Context, account string) (int, error) // that are not gone
+}
+
+// An Inventory is what is scanned; accesskey.Service is one.
+type Inventory interface {
+	Each(ctx context.Context, account string, fn func(accesskey.AccessKey) error) error
+	Standings(ctx context.Context, account string) ([]accesskey.Standing, error)
+}
+
+// Incidents is who is told; notify.Service is one.
+type Incidents interface {
+	Report(ctx context.Context, account string, c notify.Condition) error
+	End(ctx context.Context, account, condition string) error
+	Open(ctx context.Context, account string) ([]notify.Incident, error)
+	Ladder(ctx context.Context, account string) (notify.Plan, error)
+}
+
+// Options says what a Service is made of.
+type Options struct {
+	Store     Store
+	Inventory Inventory
+	Incidents Incidents
+	Log       *audit.Log
+	Now       func() time.Time
+}
+
+// A Service scans. It may be used concurrently.
+type Service struct{ o Options }
+
+// New makes a Service.
+func New(o Options) *Service { return &Service{o} }
+
+// Handlers answers what the service does when its jobs are due.
+func (s *Service) Handlers() map[string]job.Handler {
+	return map[string]job.Handler{JobScan: s.scan, JobWatch: s.watch}
+}
+
+// Jobs answers the jobs that an account needs, for ever.
+func Jobs(account string, now time.Time) []job.Job {
+	return []job.Job{{Kind: JobScan, Account: account, Due: now}, {Kind: JobWatch, Account: account, Due: now.Add(watching)}}
+}
+
+// Last answers how the last scan of an account went.
+func (s *Service) Last(ctx context.Context, account string) (Scan, error) {
+	return s.o.Store.LastScan(ctx, account)
+}
+
+// Healthy tells whether the account's keys are scanned as they should be.
+func (s *Service) Healthy(ctx context.Context, account string) bool {
+	last, err := s.Last(ctx, account)
+	return err == nil && last.complete(s.o.Now())
+}
+
+func (s Scan) complete(now time.Time) bool {
+	return s.Error == "" && s.Seen >= s.Of && now.Sub(s.At) < Late
+}
+
+// watch raises the alarm when scans do not run or miss something.
+func (s *Service) watch(ctx context.Context, j job.Job) (again time.Time, err error) {
+	last, err := s.Last(ctx, j.Account)
+	if err != nil {
+		return time.Time{}, err
+	}
+	now := s.o.Now()
+	if last.complete(now) {
+		return now.Add(watching), s.o.Incidents.End(ctx, j.Account, "scan")
+	}
+	return now.Add(watching), s.o.Incidents.Report(ctx, j.Account, notify.Condition{
+		Name: "scan", Kind: notify.ScanLate, Severity: notify.Critical,
+		Facts: []notify.Fact{{Name: "since", Value: last.At.Format(time.RFC3339)}, {Name: "seen", Value: fmt.Sprintf("%d / %d", last.Seen, last.Of)}},
+	})
+}
+
+// A finding of a scan: what is so, and what was found to be over by its absence.
+type findings struct {
+	conditions map[string]notify.Condition
+	next       time.Time // when the next key reaches a rung
+}
+
+// scan looks at every key and every provider once.
+func (s *Service) scan(ctx context.Context, j job.Job) (again time.Time, err error) {
+	began := s.o.Now()
+	result := Scan{Account: j.Account, At: began}
+	found, err := s.look(ctx, j.Account, began, &result)
+	if err == nil {
+		err = s.tell(ctx, j.Account, found)
+	}
+	if ctx.Err() != nil {
+		return time.Time{}, context.Cause(ctx)
+	}
+	result.Took = s.o.Now().Sub(began)
+	if err != nil {
+		result.Error = "the scan did not end; the server's log says why"
+	}
+	rec := audit.NewRecord(&authz.Call{
+		Principal: authz.Principal{Account: j.Account, Kind: authz.Service, Name: "expiry"}, Time: began, Scheme: "job",
+	}, "keyward:ScanExpiries")
+	rec.Param("Seen", strconv.Itoa(result.Seen))
+	rec.Param("Of", strconv.Itoa(result.Of))
+	rec.Param("Due", strconv.Itoa(result.Due))
+	recorded := s.o.Log.Do(ctx, rec, func() error { return err })
+	if saved := s.o.Store.SaveScan(ctx, result); saved != nil {
+		return time.Time{}, saved
+	}
+	if recorded != nil {
+		return time.Time{}, recorded
+	}
+	again = began.Add(Every)
+	if !found.next.IsZero() && found.next.Before(again) {
+		again = found.next
+	}
+	if earliest := began.Add(soonest); again.Before(earliest) {
+		again = earliest
+	}
+	return again, nil
+}
+
+// look reads everything and answers what is to be told.
+func (s *Service) look(ctx context.Context, account string, now time.Time, result *Scan) (f findings, err error) {
+	f.conditions = map[string]notify.Condition{}
+	plan, err := s.o.Incidents.Ladder(ctx, account)
+	if err != nil {
+		return f, err
+	}
+	if result.Of, err = s.o.Store.CountKeys(ctx, account); err != nil {
+		return f, err
+	}
+	standings, err := s.o.Inventory.Standings(ctx, account)
+	if err != nil {
+		return f, err
+	}
+	maxAge := map[string]time.Duration{}
+	for _, st := range standings {
+		maxAge[st.Source.Name] = st.Source.MaxAge
+		if c, ok := staleness(st, now); ok {
+			f.conditions[c.Name] = c
+		}
+	}
+	err = s.o.Inventory.Each(ctx, account, func(k accesskey.AccessKey) error {
+		result.Seen++
+		k.Due = accesskey.Due(k.Observed, k.Remark, maxAge[k.Source])
+		if k.Due.At.IsZero() {
+			return nil
+		}
+		if c, ok := condition(k, plan, now); ok {
+			f.conditions[c.Name] = c
+			result.Due++
+		}
+		for _, r := range plan.Rungs {
+			if at := k.Due.At.Add(-r.Left); at.After(now) && (f.next.IsZero() || at.Before(f.next)) {
+				f.next = at
+			}
+		}
+		return nil
+	})
+	return f, err
+}
+
+// condition answers what is to be told of a key that is due.
+func condition(k accesskey.AccessKey, plan notify.Plan, now time.Time) (notify.Condition, bool) {
+	stage := plan.StageAt(k.Due.At, now)
+	if stage < 0 {
+		return notify.Condition{}, false
+	}
+	c := notify.Condition{
+		Name: prefix + k.Source + "/" + k.Observed.ID, Kind: notify.KeyExpiry, Subject: subject(k), Owner: k.Owner, Deadline: k.Due.At,
+		Facts: facts(k),
+	}
+	if k.Due.Basis == accesskey.Policy { // nothing breaks then: it is a warning at worst, and has no deadline
+		c.Kind, c.Deadline = notify.KeyAge, time.Time{}
+		c.Severity = min(plan.Rungs[stage].Severity, notify.Warning)
+	}
+	return c, true
+}
+
+// subject names a key for people: by what it is for, if that is known.
+func subject(k accesskey.AccessKey) string {
+	for _, name := range []string{k.Remark.Purpose, k.Observed.Name} {
+		if name != "" {
+			return name + " (" + k.Observed.ID + ")"
+		}
+	}
+	return k.Observed.ID
+}
+
+func facts(k accesskey.AccessKey) []notify.Fact {
+	basis := map[accesskey.Basis]string{
+		accesskey.Provided: "provider / 平台给出", accesskey.Certificate: "certificate / 证书", accesskey.Declared: "declared / 人工登记", accesskey.Policy: "age limit / 密钥最长使用期限",
+	}[k.Due.Basis]
+	var out []notify.Fact
+	for _, f := range []notify.Fact{
+		{Name: "key", Value: k.Observed.ID}, {Name: "provider", Value: k.Source}, {Name: "owner", Value: k.Owner}, {Name: "purpose", Value: k.Remark.Purpose},
+		{Name: "system", Value: k.Remark.System}, {Name: "consumers", Value: strings.Join(k.Remark.Consumers, ", ")},
+		{Name: "expires", Value: k.Due.At.Format(time.RFC3339)}, {Name: "basis", Value: basis},
+	} {
+		if f.Value != "" {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+// staleness answers what is to be told of a provider that was not read for too long.
+func staleness(st accesskey.Standing, now time.Time) (notify.Condition, bool) {
+	since := st.State.SucceededAt
+	if since.IsZero() {
+		since = st.Source.CreatedAt
+	}
+	if st.Source.Paused || now.Sub(since) < max(stale, 3*st.Source.Pace) {
+		return notify.Condition{}, false
+	}
+	return notify.Condition{
+		Name: provider + st.Source.Name, Kind: notify.ProviderStale, Subject: st.Source.Name, Owner: st.Source.Owner, Severity: notify.Critical,
+		Facts: []notify.Fact{{Name: "since", Value: since.Format(time.RFC3339)}, {Name: "reason", Value: st.State.Error}},
+	}, true
+}
+
+// tell reports what is so and ends what is over, many at once.
+func (s *Service) tell(ctx context.Context, account string, f findings) error {
+	open, err := s.o.Incidents.Open(ctx, account)
+	if err != nil {
+		return err
+	}
+	var mu sync.Mutex // guards err
+	places := make(chan struct{}, atOnce)
+	var running sync.WaitGroup
+	start := func(act func() error) {
+		places <- struct{}{}
+		running.Go(func() {
+			defer func() { <-places }()
+			if failed := act(); failed != nil {
+				mu.Lock()
+				err = failed
+				mu.Unlock()
+			}
+		})
+	}
+	for _, c := range f.conditions {
+		start(func() error { return s.o.Incidents.Report(ctx, account, c) })
+	}
+	for _, i := range open {
+		ours := strings.HasPrefix(i.Condition, prefix) || strings.HasPrefix(i.Condition, provider)
+		if _, still := f.conditions[i.Condition]; ours && !still {
+			start(func() error { return s.o.Incidents.End(ctx, account, i.Condition) })
+		}
+	}
+	running.Wait()
+	return err
+}

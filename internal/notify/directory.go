@@ -1,0 +1,155 @@
+package notify
+
+import (
+	"context"
+	"slices"
+
+	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/fault"
+)
+
+// SetPerson stores a person, a new one or a changed one.
+func (s *Service) SetPerson(ctx context.Context, c *authz.Call, p Person) (Person, error) {
+	err := s.do(ctx, c, "keyward:SetPerson", "person/"+p.Name, func(rec *audit.Record) error {
+		if err := p.check(); err != nil {
+			return err
+		}
+		d, err := s.o.Directory.Directory(ctx, c.Account)
+		if err != nil {
+			return err
+		}
+		p.Account, p.Rev = c.Account, 0
+		if i := d.person(p.Name); i >= 0 {
+			p.Rev = d.People[i].Rev
+		} else if len(d.People) >= MaxPeople {
+			return fault.LimitExceeded.New("the account has %d people, which is the limit", MaxPeople)
+		}
+		return s.o.Directory.SavePerson(ctx, rec, &p)
+	})
+	return p, err
+}
+
+// RemovePerson forgets a person whom no rota and no level of the plan names.
+func (s *Service) RemovePerson(ctx context.Context, c *authz.Call, name string) error {
+	return s.do(ctx, c, "keyward:RemovePerson", "person/"+name, func(rec *audit.Record) error {
+		d, err := s.o.Directory.Directory(ctx, c.Account)
+		if err != nil {
+			return err
+		}
+		i := d.person(name)
+		if i < 0 {
+			return fault.ResourceNotFound.New("there is no person %q; list them with: keyward person list", name)
+		}
+		for _, r := range d.Rotas {
+			if slices.Contains(r.People, name) {
+				return fault.ResourceInUse.New("the rota %s names %s; take the person off it first", r.Name, name)
+			}
+		}
+		if err := s.unplanned(ctx, c.Account, "person:"+name); err != nil {
+			return err
+		}
+		return s.o.Directory.DeletePerson(ctx, rec, &d.People[i])
+	})
+}
+
+// SetRota stores a rota, a new one or a changed one.
+func (s *Service) SetRota(ctx context.Context, c *authz.Call, r Rota) (Rota, error) {
+	err := s.do(ctx, c, "keyward:SetRota", "rota/"+r.Name, func(rec *audit.Record) error {
+		r.Start = r.Start.UTC().Truncate(1000)
+		if err := r.check(); err != nil {
+			return err
+		}
+		d, err := s.o.Directory.Directory(ctx, c.Account)
+		if err != nil {
+			return err
+		}
+		for _, name := range r.People {
+			if d.person(name) < 0 {
+				return fault.InvalidParameter.New("there is no person %q; add the person first", name)
+			}
+		}
+		r.Account, r.Rev = c.Account, 0
+		if i := d.rota(r.Name); i >= 0 {
+			r.Rev = d.Rotas[i].Rev
+		} else if len(d.Rotas) >= MaxRotas {
+			return fault.LimitExceeded.New("the account has %d rotas, which is the limit", MaxRotas)
+		}
+		return s.o.Directory.SaveRota(ctx, rec, &r)
+	})
+	return r, err
+}
+
+// RemoveRota forgets a rota that no level of the plan names.
+func (s *Service) RemoveRota(ctx context.Context, c *authz.Call, name string) error {
+	return s.do(ctx, c, "keyward:RemoveRota", "rota/"+name, func(rec *audit.Record) error {
+		d, err := s.o.Directory.Directory(ctx, c.Account)
+		if err != nil {
+			return err
+		}
+		i := d.rota(name)
+		if i < 0 {
+			return fault.ResourceNotFound.New("there is no rota %q; list them with: keyward rota list", name)
+		}
+		if err := s.unplanned(ctx, c.Account, "rota:"+name); err != nil {
+			return err
+		}
+		return s.o.Directory.DeleteRota(ctx, rec, &d.Rotas[i])
+	})
+}
+
+// unplanned refuses what a level of the plan names.
+func (s *Service) unplanned(ctx context.Context, account, who string) error {
+	p, err := s.o.Config.Plan(ctx, account)
+	if err != nil {
+		return err
+	}
+	for _, level := range p.Levels {
+		if slices.Contains(level, who) {
+			return fault.ResourceInUse.New("the escalation names %s; change it first", who)
+		}
+	}
+	return nil
+}
+
+// Directory answers the people and rotas of the account, by name.
+func (s *Service) Directory(ctx context.Context, c *authz.Call) (d Directory, err error) {
+	err = s.do(ctx, c, "keyward:ListPeople", "person/*", func(*audit.Record) error {
+		d, err = s.o.Directory.Directory(ctx, c.Account)
+		return err
+	})
+	return d, err
+}
+
+func (d Directory) person(name string) int {
+	return slices.IndexFunc(d.People, func(p Person) bool { return p.Name == name })
+}
+
+func (d Directory) rota(name string) int {
+	return slices.IndexFunc(d.Rotas, func(r Rota) bool { return r.Name == name })
+}
+
+// SetPlan makes an account's own plan.
+func (s *Service) SetPlan(ctx context.Context, c *authz.Call, p Plan) (Plan, error) {
+	err := s.do(ctx, c, "keyward:SetEscalation", "escalation", func(rec *audit.Record) error {
+		if err := p.Check(); err != nil {
+			return err
+		}
+		have, err := s.o.Config.Plan(ctx, c.Account)
+		if err != nil {
+			return err
+		}
+		p.Account, p.Rev = c.Account, have.Rev
+		return s.o.Config.SavePlan(ctx, rec, &p)
+	})
+	return p, err
+}
+
+// Plan answers an account's plan.
+func (s *Service) Plan(ctx context.Context, c *authz.Call) (p Plan, err error) {
+	err = s.do(ctx, c, "keyward:GetEscalation", "escalation", func(*audit.Record) error {
+		p, err = s.o.Config.Plan(ctx, c.Account)
+		return err
+	})
+	return p, err
+}

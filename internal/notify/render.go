@@ -1,0 +1,135 @@
+package notify
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/keyward/keyward/internal/form"
+)
+
+// headlines are the first lines of messages, by kind of incident; %s is the subject.
+var headlines = map[string]form.Text{
+	KeyExpiry:      {English: "Key %s expires", Chinese: "密钥 %s 即将到期"},
+	KeyAge:         {English: "Key %s is older than it should become", Chinese: "密钥 %s 超过最长使用期限"},
+	KeyFinding:     {English: "Problem with %s", Chinese: "%s 存在安全问题"},
+	ProviderStale:  {English: "Provider %s cannot be read", Chinese: "密钥来源 %s 无法读取"},
+	ScanLate:       {English: "The scan for expiring keys is incomplete", Chinese: "到期扫描未完整执行"},
+	ChannelFailing: {English: "Messages cannot be sent over %s", Chinese: "通知渠道 %s 无法发送消息"},
+	ChannelUnread:  {English: "Nobody confirmed the test message of %s", Chinese: "通知渠道 %s 的测试消息无人确认"},
+	SinkFailing:    {English: "The copy of a secret is out of date: %s", Chinese: "凭据副本未同步：%s"},
+}
+
+// factNames are the names of facts, for people.
+var factNames = map[string]form.Text{
+	"key": {English: "Key", Chinese: "密钥"}, "provider": {English: "Provider", Chinese: "来源"}, "owner": {English: "Owner", Chinese: "负责人"},
+	"purpose": {English: "Purpose", Chinese: "用途"}, "system": {English: "System", Chinese: "系统"}, "expires": {English: "Expires", Chinese: "到期时间"},
+	"basis": {English: "Says", Chinese: "依据"}, "reason": {English: "Reason", Chinese: "原因"}, "since": {English: "Since", Chinese: "起始时间"},
+	"seen": {English: "Looked at", Chinese: "已扫描"}, "check": {English: "Check", Chinese: "检查项"}, "fix": {English: "To do", Chinese: "处理方法"},
+	"consumers": {English: "Used by", Chinese: "使用方"},
+}
+
+func in(t form.Text, l Language) string {
+	if l == Chinese {
+		return t.Chinese
+	}
+	return t.English
+}
+
+func pick(l Language, english, chinese string) string {
+	return in(form.Text{English: english, Chinese: chinese}, l)
+}
+
+// Left spells how long is left until a deadline, rounded down: nobody is told of time
+// that is not there.
+func Left(d time.Duration, l Language) string {
+	switch {
+	case d <= 0:
+		return pick(l, "expired", "已过期")
+	case d < time.Hour:
+		return fmt.Sprintf(pick(l, "%d min", "%d 分钟"), int(d/time.Minute))
+	case d < 48*time.Hour:
+		return fmt.Sprintf(pick(l, "%d h", "%d 小时"), int(d/time.Hour))
+	}
+	return fmt.Sprintf(pick(l, "%d days", "%d 天"), int(d/day))
+}
+
+// Headline answers an incident's first line.
+func Headline(i Incident, l Language, now time.Time) string {
+	t, ok := headlines[i.Kind]
+	if !ok {
+		t = form.Text{English: "%s", Chinese: "%s"}
+	}
+	line := fmt.Sprintf(in(t, l), i.Subject)
+	if !i.Deadline.IsZero() {
+		left := i.Deadline.Sub(now)
+		if left <= 0 {
+			return fmt.Sprintf(pick(l, "Key %s HAS EXPIRED", "密钥 %s 已过期"), i.Subject)
+		}
+		return line + pick(l, " in ", "，剩余 ") + Left(left, l)
+	}
+	return line
+}
+
+// alarm completes the message of one delivery.
+func alarm(i Incident, d Delivery, m Message, now time.Time) Message {
+	l := m.Language
+	m.Incident, m.Event, m.Severity = i.ID, d.Event, d.Severity
+	head := Headline(i, l, now)
+	switch {
+	case d.Event == Resolve:
+		head = pick(l, "Over: ", "已解除：") + fmt.Sprintf(in(headlines[i.Kind], l), i.Subject)
+	case d.Why == Lapsed:
+		head = pick(l, "Still: ", "仍未处理：") + head
+	case d.Why == Unanswered:
+		head = pick(l, "No answer yet: ", "无人响应：") + head
+	}
+	m.Title = "[keyward] " + head
+	for _, f := range i.Facts {
+		name, ok := factNames[f.Name]
+		if !ok {
+			name = form.Text{English: f.Name, Chinese: f.Name}
+		}
+		m.Lines = append(m.Lines, in(name, l)+pick(l, ": ", "：")+f.Value)
+	}
+	m.Lines = append(m.Lines, fmt.Sprintf(pick(l, "Incident %s, alarm %d", "事件 %s，第 %d 次告警"), i.ID, d.Alarm))
+	if d.Event == Trigger {
+		m.Lines = append(m.Lines, fmt.Sprintf(pick(l, "Acknowledge: keyward incident ack %s", "确认：keyward incident ack %s"), i.ID))
+	}
+	left := "-"
+	if !i.Deadline.IsZero() {
+		left = Left(i.Deadline.Sub(now), l)
+	}
+	m.Values = Values{Product: "keyward", Subject: cut(i.Subject, 20), Left: left, Ticket: i.ID}
+	m.Short = cut(fmt.Sprintf("keyward %s %s", i.ID, head), 70)
+	return m
+}
+
+// digest completes the message of many deliveries, the most severe first.
+func digest(batch []Delivery, incidents []Incident, m Message, now time.Time) Message {
+	l := m.Language
+	m.Event = Digest
+	order := make([]int, len(batch))
+	for n := range order {
+		order[n] = n
+		m.Severity = max(m.Severity, batch[n].Severity)
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return int(batch[b].Severity) - int(batch[a].Severity) })
+	m.Title = fmt.Sprintf(pick(l, "[keyward] %d alarms", "[keyward] %d 条告警"), len(batch))
+	for _, n := range order {
+		m.Lines = append(m.Lines, incidents[n].ID+" "+Headline(incidents[n], l, now))
+	}
+	m.Lines = append(m.Lines, pick(l, "Acknowledge each: keyward incident ack ID", "逐条确认：keyward incident ack ID"))
+	m.Values = Values{Product: "keyward", Subject: fmt.Sprintf(pick(l, "%d alarms", "%d 条告警"), len(batch)), Left: "-", Ticket: incidents[order[0]].ID}
+	m.Short = cut(fmt.Sprintf("keyward %s %s", m.Values.Subject, Headline(incidents[order[0]], l, now)), 70)
+	return m
+}
+
+// cut shortens a text to a number of characters.
+func cut(text string, most int) string {
+	runes := []rune(text)
+	if len(runes) <= most {
+		return text
+	}
+	return string(runes[:most-1]) + "…"
+}

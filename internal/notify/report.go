@@ -1,0 +1,309 @@
+package notify
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/job"
+)
+
+// A Condition is what somebody watches and found to be so.
+type Condition struct {
+	Name     string // Incident.Condition
+	Kind     string
+	Subject  string
+	Owner    string
+	Facts    []Fact
+	Deadline time.Time
+	Severity Severity // where there is no deadline
+}
+
+const (
+	retries   = 8                  // attempts at a change that somebody else's change keeps overtaking
+	testEvery = 7 * 24 * time.Hour // between two test messages over a channel
+)
+
+// Report opens an incident for a condition, or tells an open one how the condition is
+// now. Reporting the same again changes nothing.
+func (s *Service) Report(ctx context.Context, account string, c Condition) error {
+	p, err := s.o.Config.Plan(ctx, account)
+	if err != nil {
+		return err
+	}
+	now := s.now()
+	stage := p.StageOf(c.Severity)
+	if !c.Deadline.IsZero() {
+		if stage = p.StageAt(c.Deadline, now); stage < 0 {
+			return s.End(ctx, account, c.Name) // it was put off
+		}
+	}
+	for try := 1; ; try++ {
+		i, found, err := s.o.Incidents.Watched(ctx, account, c.Name)
+		if err != nil {
+			return err
+		}
+		before := i
+		if !found {
+			i = Incident{Account: account, ID: ticket(), Condition: c.Name, OpenedAt: now}
+		}
+		i.Kind, i.Subject, i.Owner, i.Facts, i.Deadline = c.Kind, c.Subject, c.Owner, c.Facts, c.Deadline
+		if i.Stage = stage; i.Told > stage+1 {
+			i.Told = stage + 1 // it was put off; what comes again is told again
+		}
+		if found && same(before, i) {
+			return nil
+		}
+		err = s.proceed(ctx, s.engine(account), "keyward:RaiseIncident", i, p)
+		if !fault.Is(err, fault.Changed) && !fault.Is(err, fault.ResourceExists) || try == retries {
+			return err
+		}
+	}
+}
+
+// same tells whether a report brings nothing new.
+func same(a, b Incident) bool {
+	return a.Stage == b.Stage && a.Kind == b.Kind && a.Subject == b.Subject && a.Owner == b.Owner &&
+		a.Deadline.Equal(b.Deadline) && slices.Equal(a.Facts, b.Facts)
+}
+
+// End tells that a condition is over, if it was reported.
+func (s *Service) End(ctx context.Context, account, condition string) error {
+	for try := 1; ; try++ {
+		i, found, err := s.o.Incidents.Watched(ctx, account, condition)
+		if err != nil || !found {
+			return err
+		}
+		err = s.end(ctx, i)
+		if !fault.Is(err, fault.Changed) || try == retries {
+			return err
+		}
+	}
+}
+
+func (s *Service) end(ctx context.Context, i Incident) error {
+	return s.do(ctx, s.engine(i.Account), "keyward:EndIncident", "incident/"+i.ID, func(rec *audit.Record) error {
+		now := s.now()
+		i.EndedAt, i.ChangedAt, i.NextAt = now, now, time.Time{}
+		sent, err := s.o.Incidents.Deliveries(ctx, i.Account, i.ID)
+		if err != nil {
+			return err
+		}
+		// Who was told that it began is told that it is over, but not by SMS.
+		channels, err := s.o.Config.Channels(ctx, i.Account)
+		if err != nil {
+			return err
+		}
+		var out []Delivery
+		told := map[string]bool{}
+		for _, d := range sent {
+			to := d.Channel + "/" + d.Person
+			n := slices.IndexFunc(channels, func(c Channel) bool { return c.Name == d.Channel })
+			if d.Event != Trigger || told[to] || n < 0 {
+				continue
+			}
+			if k, err := s.kind(channels[n].Kind); err != nil || k.Traits.Family == Phone {
+				continue
+			}
+			told[to] = true
+			out = append(out, delivery(i, Alarm{Number: i.Alarms + 1, Rung: Rung{Severity: d.Severity}}, Resolve, d.Channel, d.Person, now))
+		}
+		return s.o.Incidents.SaveIncident(ctx, rec, &i, out, sends(out, now))
+	})
+}
+
+// proceed decides what becomes of an incident and stores it with what is to be sent.
+func (s *Service) proceed(ctx context.Context, c *authz.Call, action string, i Incident, p Plan) error {
+	return s.do(ctx, c, action, "incident/"+i.ID, func(rec *audit.Record) error {
+		now := s.now()
+		i, alarm, told := Decide(i, p, now)
+		i.ChangedAt = now
+		rec.Param("Condition", i.Condition)
+		var out []Delivery
+		if told {
+			rec.Param("Alarm", string(alarm.Why)+" "+strconv.Itoa(alarm.Number))
+			var err error
+			if out, err = s.address(ctx, i, p, alarm, now); err != nil {
+				return err
+			}
+		}
+		jobs := sends(out, now)
+		if !i.NextAt.IsZero() {
+			jobs = append(jobs, job.Job{Kind: JobStep, Account: i.Account, Subject: i.ID, Due: i.NextAt})
+		}
+		return s.o.Incidents.SaveIncident(ctx, rec, &i, out, jobs)
+	})
+}
+
+// address answers the deliveries of an alarm: over each channel of the rung's families,
+// one to the group or one to each person. If a channel is known to fail, the next level
+// is told at once.
+func (s *Service) address(ctx context.Context, i Incident, p Plan, a Alarm, now time.Time) ([]Delivery, error) {
+	channels, err := s.o.Config.Channels(ctx, i.Account)
+	if err != nil {
+		return nil, err
+	}
+	healths, err := s.o.Config.Healths(ctx, i.Account)
+	if err != nil {
+		return nil, err
+	}
+	directory, err := s.o.Directory.Directory(ctx, i.Account)
+	if err != nil {
+		return nil, err
+	}
+	if slices.ContainsFunc(channels, func(c Channel) bool { return healths[c.Name].Failures >= failing }) {
+		a.Level++
+	}
+	people := directory.Told(p.Levels, a.Level, i.Owner, now)
+	after := now
+	if quiet := p.Quiet.Until(now); a.Rung.Severity == Info && !quiet.IsZero() {
+		after = quiet
+	}
+	var out []Delivery
+	for _, ch := range channels {
+		k, err := s.kind(ch.Kind)
+		if err != nil || ch.Paused || ch.Heartbeat > 0 || !slices.Contains(a.Rung.Families, k.Traits.Family) {
+			continue
+		}
+		if i.Condition == channelCondition(ch.Name) {
+			continue // it cannot tell of its own death
+		}
+		if k.Traits.Group {
+			out = append(out, delivery(i, a, Trigger, ch.Name, "", after))
+			continue
+		}
+		for _, person := range people {
+			if k.Traits.Reaches(person.recipient()) {
+				out = append(out, delivery(i, a, Trigger, ch.Name, person.Name, after))
+			}
+		}
+	}
+	if len(out) == 0 {
+		s.o.Logger.Error("an alarm reaches nobody: add channels and people", "account", i.Account, "incident", i.ID, "subject", i.Subject)
+	}
+	return out, nil
+}
+
+func delivery(i Incident, a Alarm, e Event, channel, person string, after time.Time) Delivery {
+	return Delivery{
+		Account: i.Account, ID: fmt.Sprintf("%s-%d-%s-%s", i.ID, a.Number, channel, person), Incident: i.ID, Alarm: a.Number, Why: a.Why, Event: e,
+		Severity: a.Rung.Severity, Level: a.Level, Channel: channel, Person: person, At: i.ChangedAt, After: after, Progress: Waiting,
+	}
+}
+
+// sends plans the sending of deliveries, one job for each channel.
+func sends(deliveries []Delivery, now time.Time) []job.Job {
+	var out []job.Job
+	for _, d := range deliveries {
+		if !slices.ContainsFunc(out, func(j job.Job) bool { return j.Subject == d.Channel }) {
+			out = append(out, job.Job{Kind: JobSend, Account: d.Account, Subject: d.Channel, Due: now, Hasten: true})
+		}
+	}
+	return out
+}
+
+// step looks at an incident whose time has come.
+func (s *Service) step(ctx context.Context, j job.Job) (again time.Time, err error) {
+	for try := 1; ; try++ {
+		i, err := s.o.Incidents.Incident(ctx, j.Account, j.Subject)
+		if fault.Is(err, fault.ResourceNotFound) {
+			return time.Time{}, nil
+		}
+		if err != nil || !i.Open() || i.NextAt.IsZero() {
+			return time.Time{}, err
+		}
+		if s.now().Before(i.NextAt) {
+			return i.NextAt, nil
+		}
+		p, err := s.o.Config.Plan(ctx, j.Account)
+		if err != nil {
+			return time.Time{}, err
+		}
+		err = s.proceed(ctx, s.engine(j.Account), "keyward:EscalateIncident", i, p)
+		if !fault.Is(err, fault.Changed) || try == retries {
+			return time.Time{}, err
+		}
+	}
+}
+
+// Acknowledge has a person take an incident on, which holds the escalation for as long
+// as asked for, at most [Incident.AckLimit]; 0 asks for that.
+func (s *Service) Acknowledge(ctx context.Context, c *authz.Call, id, by, note string, hold time.Duration) (i Incident, err error) {
+	err = s.do(ctx, c, "keyward:AcknowledgeIncident", "incident/"+id, func(rec *audit.Record) error {
+		if len(note) > 1000 || len(by) > 128 {
+			return fault.InvalidParameter.New("a note has at most 1000 bytes and a name 128")
+		}
+		if i, err = s.o.Incidents.Incident(ctx, c.Account, id); err != nil {
+			return err
+		}
+		if !i.Open() {
+			return fault.StateConflict.New("the incident %s is over", id)
+		}
+		now := s.now()
+		limit := i.AckLimit(now)
+		if hold == 0 {
+			hold = limit
+		}
+		if hold < 0 || hold > limit {
+			return fault.InvalidParameter.New("this incident can be held for at most %v now; acknowledge it again then", limit.Round(time.Second))
+		}
+		if by == "" {
+			by = c.ARN()
+		}
+		rec.Param("By", by)
+		i.AckBy, i.AckNote, i.AckAt, i.AckUntil = by, note, now, now.Add(hold)
+		i.NextAt, i.ChangedAt = i.AckUntil, now
+		jobs := []job.Job{{Kind: JobStep, Account: i.Account, Subject: i.ID, Due: i.NextAt}}
+		return s.o.Incidents.SaveIncident(ctx, rec, &i, nil, jobs)
+	})
+	return i, err
+}
+
+// A File is an incident with what was sent of it.
+type File struct {
+	Incident   Incident
+	Deliveries []Delivery
+}
+
+// Incident answers one incident with what was sent of it.
+func (s *Service) Incident(ctx context.Context, c *authz.Call, id string) (f File, err error) {
+	err = s.do(ctx, c, "keyward:GetIncident", "incident/"+id, func(*audit.Record) error {
+		if f.Incident, err = s.o.Incidents.Incident(ctx, c.Account, id); err != nil {
+			return err
+		}
+		f.Deliveries, err = s.o.Incidents.Deliveries(ctx, c.Account, id)
+		return err
+	})
+	return f, err
+}
+
+// maxEnded is how many incidents that are over a list has.
+const maxEnded = 1000
+
+// Incidents answers the account's open incidents, or those that ended last.
+func (s *Service) Incidents(ctx context.Context, c *authz.Call, ended bool) (out []Incident, err error) {
+	err = s.do(ctx, c, "keyward:ListIncidents", "incident/*", func(*audit.Record) error {
+		out, err = s.o.Incidents.Incidents(ctx, c.Account, ended, maxEnded)
+		return err
+	})
+	return out, err
+}
+
+// Open answers the open incidents for keyward itself, without a record.
+func (s *Service) Open(ctx context.Context, account string) ([]Incident, error) {
+	return s.o.Incidents.Incidents(ctx, account, false, 0)
+}
+
+// Ladder answers an account's plan for keyward itself, without a record.
+func (s *Service) Ladder(ctx context.Context, account string) (Plan, error) {
+	return s.o.Config.Plan(ctx, account)
+}
+
+// ticket makes an incident's id.
+func ticket() string { return rand.Text()[:8] }

@@ -1,0 +1,248 @@
+package notify
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/form"
+	"github.com/keyward/keyward/internal/job"
+	"github.com/keyward/keyward/internal/material"
+)
+
+// The kinds of jobs.
+const (
+	JobStep      = "notify.step"      // looks at an incident; its subject is the incident's id
+	JobSend      = "notify.send"      // sends what waits for a channel; its subject is the channel's name
+	JobHeartbeat = "notify.heartbeat" // sends a sign of life over a channel
+	JobSelfTest  = "notify.selftest"  // sends a test message over a channel every week
+)
+
+// Tenants answers the wrapper that protects an account's credentials at rest.
+type Tenants interface {
+	Tenant(ctx context.Context, account string) (material.Wrapper, error)
+}
+
+// Links answers the pages on which messages can be acknowledged; "" if there are none.
+type Links interface {
+	Incident(account, incident, person string) string
+	Confirm(account, channel, person string) string
+}
+
+// Options says what a Service is made of.
+type Options struct {
+	Config    ConfigStore
+	Directory DirectoryStore
+	Incidents IncidentStore
+	Outbox    Outbox
+	Tenants   Tenants
+	Links     Links
+	Log       *audit.Log
+	Kinds     []KindOfChannel
+	Region    string // of the ARNs
+	Now       func() time.Time
+	Allow     []netip.Prefix // networks that are not public and that channels may be at
+	// Healthy tells whether a sign of life may be given for an account: what it would
+	// stand for works.
+	Healthy func(ctx context.Context, account string) bool
+	Logger  *slog.Logger
+}
+
+// A Service tells people. It may be used concurrently.
+type Service struct{ o Options }
+
+// New makes a Service.
+func New(o Options) *Service { return &Service{o} }
+
+// Kinds answers the kinds of channels.
+func (s *Service) Kinds() []KindOfChannel { return s.o.Kinds }
+
+func (s *Service) kind(name string) (KindOfChannel, error) {
+	i := slices.IndexFunc(s.o.Kinds, func(k KindOfChannel) bool { return k.Name == name })
+	if i < 0 {
+		return KindOfChannel{}, fault.InvalidParameter.New("there is no kind of channel %q; list them with: keyward channel kinds", name)
+	}
+	return s.o.Kinds[i], nil
+}
+
+// Handlers answers what the service does when its jobs are due. Sending waits for others'
+// services: these jobs should run beside each other.
+func (s *Service) Handlers() map[string]job.Handler {
+	return map[string]job.Handler{JobStep: s.step, JobSend: s.send, JobHeartbeat: s.heartbeat, JobSelfTest: s.selfTest}
+}
+
+// do runs one operation that ends in one record.
+func (s *Service) do(ctx context.Context, c *authz.Call, action, resource string, fn func(*audit.Record) error) error {
+	rec := audit.NewRecord(c, action)
+	return s.o.Log.Do(ctx, rec, func() error {
+		rec.Resource = "acs:keyward:" + s.o.Region + ":" + c.Account + ":" + resource
+		if c.Kind != authz.Service {
+			d, err := c.Check(authz.Request{Action: action, Resource: rec.Resource})
+			rec.Decision = d.String()
+			if err != nil {
+				return err
+			}
+		}
+		return fn(rec)
+	})
+}
+
+func (s *Service) now() time.Time { return s.o.Now().UTC().Truncate(time.Microsecond) }
+
+// engine is whom the records of what nobody asked for name.
+func (s *Service) engine(account string) *authz.Call {
+	return &authz.Call{
+		Principal: authz.Principal{Account: account, Kind: authz.Service, Name: "alerts"}, Time: s.o.Now(), Scheme: "job",
+	}
+}
+
+// A Draft is what a person says of a channel. Settings and credential are given together,
+// so that whoever may change a channel, and does not know its credential, cannot have it
+// sent somewhere else; a nil Filling leaves both.
+type Draft struct {
+	Filling   *form.Filling
+	Heartbeat *time.Duration
+	Paused    *bool
+}
+
+// AddChannel stores a new channel.
+func (s *Service) AddChannel(ctx context.Context, c *authz.Call, name, kind string, d Draft) (out Channel, err error) {
+	err = s.do(ctx, c, "keyward:AddChannel", "channel/"+name, func(rec *audit.Record) error {
+		if !nameForm.MatchString(name) {
+			return fault.InvalidParameter.New("the name of a channel has lower-case letters, digits, dots, hyphens and underscores, at most 63")
+		}
+		have, err := s.o.Config.Channels(ctx, c.Account)
+		if err != nil {
+			return err
+		}
+		if len(have) >= MaxChannels {
+			return fault.LimitExceeded.New("the account has %d channels, which is the limit", MaxChannels)
+		}
+		if d.Filling == nil {
+			d.Filling = &form.Filling{}
+		}
+		out = Channel{Account: c.Account, Name: name, Kind: kind, CreatedAt: s.now()}
+		return s.saveChannel(ctx, rec, &out, d)
+	})
+	return out, err
+}
+
+// UpdateChannel changes a channel.
+func (s *Service) UpdateChannel(ctx context.Context, c *authz.Call, name string, d Draft) (out Channel, err error) {
+	err = s.do(ctx, c, "keyward:UpdateChannel", "channel/"+name, func(rec *audit.Record) error {
+		if out, err = s.channel(ctx, c.Account, name); err != nil {
+			return err
+		}
+		return s.saveChannel(ctx, rec, &out, d)
+	})
+	return out, err
+}
+
+func (s *Service) saveChannel(ctx context.Context, rec *audit.Record, ch *Channel, d Draft) error {
+	k, err := s.kind(ch.Kind)
+	if err != nil {
+		return err
+	}
+	if d.Filling != nil {
+		if err := k.Form.Check(*d.Filling); err != nil {
+			return err
+		}
+		if _, err := k.Open(Opening{Filling: *d.Filling, Now: s.o.Now, Allow: s.o.Allow}); err != nil {
+			return err
+		}
+		tenant, err := s.o.Tenants.Tenant(ctx, ch.Account)
+		if err != nil {
+			return err
+		}
+		ch.Settings = form.Pairs(d.Filling.Settings)
+		if ch.Sealed, err = form.Seal(tenant, ch.Settings, d.Filling.Credential, ch.bound()...); err != nil {
+			return err
+		}
+	}
+	if d.Heartbeat != nil {
+		if *d.Heartbeat != 0 && (*d.Heartbeat < time.Minute || *d.Heartbeat > day) {
+			return fault.InvalidParameter.New("signs of life are given every minute to every day")
+		}
+		ch.Heartbeat = d.Heartbeat.Truncate(time.Second)
+	}
+	if d.Paused != nil {
+		ch.Paused = *d.Paused
+	}
+	now := s.now()
+	jobs := []job.Job{{Kind: JobSend, Account: ch.Account, Subject: ch.Name, Due: now}}
+	if ch.Heartbeat > 0 && !ch.Paused {
+		jobs = append(jobs, job.Job{Kind: JobHeartbeat, Account: ch.Account, Subject: ch.Name, Due: now})
+	}
+	if ch.Rev == 0 {
+		jobs = append(jobs, job.Job{Kind: JobSelfTest, Account: ch.Account, Subject: ch.Name, Due: now.Add(testEvery)})
+	}
+	return s.o.Config.SaveChannel(ctx, rec, ch, jobs)
+}
+
+// RemoveChannel forgets a channel and what waits for it.
+func (s *Service) RemoveChannel(ctx context.Context, c *authz.Call, name string) error {
+	return s.do(ctx, c, "keyward:RemoveChannel", "channel/"+name, func(rec *audit.Record) error {
+		ch, err := s.channel(ctx, c.Account, name)
+		if err != nil {
+			return err
+		}
+		return s.o.Config.DeleteChannel(ctx, rec, &ch)
+	})
+}
+
+// A Standing is a channel and how it does.
+type Standing struct {
+	Channel Channel
+	Health  Health
+}
+
+// ListChannels answers the account's channels, by name.
+func (s *Service) ListChannels(ctx context.Context, c *authz.Call) (out []Standing, err error) {
+	err = s.do(ctx, c, "keyward:ListChannels", "channel/*", func(*audit.Record) error {
+		channels, err := s.o.Config.Channels(ctx, c.Account)
+		if err != nil {
+			return err
+		}
+		healths, err := s.o.Config.Healths(ctx, c.Account)
+		for _, ch := range channels {
+			out = append(out, Standing{ch, healths[ch.Name]})
+		}
+		return err
+	})
+	return out, err
+}
+
+func (s *Service) channel(ctx context.Context, account, name string) (Channel, error) {
+	all, err := s.o.Config.Channels(ctx, account)
+	if err != nil {
+		return Channel{}, err
+	}
+	i := slices.IndexFunc(all, func(ch Channel) bool { return ch.Name == name })
+	if i < 0 {
+		return Channel{}, fault.ResourceNotFound.New("there is no channel %q; list them with: keyward channel list", name)
+	}
+	return all[i], nil
+}
+
+// open opens a channel's sender. The caller erases the filling when it is done with it.
+func (s *Service) open(ctx context.Context, ch Channel) (Sender, KindOfChannel, form.Filling, error) {
+	k, err := s.kind(ch.Kind)
+	if err != nil {
+		return nil, k, form.Filling{}, err
+	}
+	tenant, err := s.o.Tenants.Tenant(ctx, ch.Account)
+	if err != nil {
+		return nil, k, form.Filling{}, err
+	}
+	f, err := form.Open(tenant, ch.Settings, ch.Sealed, ch.bound()...)
+	if err != nil {
+		return nil, k, f, err
+	}
+	sender, err := k.Open(Opening{Filling: f, Now: s.o.Now, Allow: s.o.Allow})
+	return sender, k, f, err
+}
