@@ -87,7 +87,8 @@ type KindOfProvider struct {
 
 // An Opening is what a provider is opened with.
 type Opening struct {
-	form.Filling // valid until the provider is not used any more
+	form.Filling        // valid until the provider is not used any more
+	Account      string // of keyward
 	Now          func() time.Time
 	Allow        []netip.Prefix // networks that are not public and may be reached all the same
 }

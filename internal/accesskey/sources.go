@@ -53,7 +53,7 @@ func (s *Service) Add(ctx context.Context, c *authz.Call, name, kind string, d D
 		if err := s.fill(ctx, &out, k, d); err != nil {
 			return err
 		}
-		if id, err = s.prove(ctx, k, d); err != nil {
+		if id, err = s.prove(ctx, c.Account, k, d); err != nil {
 			return err
 		}
 		return s.o.Sources.CreateSource(ctx, rec, &out, s.syncs(out))
@@ -94,8 +94,8 @@ func (s *Source) arrange(owner string, maxAge, pace time.Duration) error {
 }
 
 // prove asks the provider whose the credential is.
-func (s *Service) prove(ctx context.Context, k KindOfProvider, d Draft) (Identity, error) {
-	p, err := k.Open(Opening{Filling: d.Filling, Now: s.o.Now, Allow: s.o.Allow})
+func (s *Service) prove(ctx context.Context, account string, k KindOfProvider, d Draft) (Identity, error) {
+	p, err := k.Open(Opening{Filling: d.Filling, Account: account, Now: s.o.Now, Allow: s.o.Allow})
 	if err != nil || d.Unchecked {
 		return Identity{}, err
 	}
@@ -139,7 +139,7 @@ func (s *Service) Update(ctx context.Context, c *authz.Call, name string, ch Cha
 			if err := s.fill(ctx, &out, k, d); err != nil {
 				return err
 			}
-			if _, err := s.prove(ctx, k, d); err != nil {
+			if _, err := s.prove(ctx, c.Account, k, d); err != nil {
 				return err
 			}
 		}

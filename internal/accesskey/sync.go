@@ -68,7 +68,7 @@ func (s *Service) observe(ctx context.Context, src Source) (Snapshot, error) {
 		return Snapshot{}, err
 	}
 	defer filling.Erase()
-	p, err := k.Open(Opening{Filling: filling, Now: s.o.Now, Allow: s.o.Allow})
+	p, err := k.Open(Opening{Filling: filling, Account: src.Account, Now: s.o.Now, Allow: s.o.Allow})
 	if err != nil {
 		return Snapshot{}, err
 	}

@@ -6,13 +6,13 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/keyward/keyward/internal/accesskey"
 	"github.com/keyward/keyward/internal/anchor"
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authn"
@@ -20,11 +20,12 @@ import (
 	"github.com/keyward/keyward/internal/clock"
 	"github.com/keyward/keyward/internal/custody"
 	"github.com/keyward/keyward/internal/durable"
+	"github.com/keyward/keyward/internal/expiry"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/iam"
-	"github.com/keyward/keyward/internal/job"
 	"github.com/keyward/keyward/internal/key"
 	"github.com/keyward/keyward/internal/material"
+	"github.com/keyward/keyward/internal/notify"
 	"github.com/keyward/keyward/internal/publish"
 	"github.com/keyward/keyward/internal/scrub"
 	"github.com/keyward/keyward/internal/seal"
@@ -44,6 +45,9 @@ type engine struct {
 	clock    *clock.Watch
 	iam      *iam.Service
 	keys     *key.Service
+	stock    *accesskey.Service
+	alerts   *notify.Service
+	expiry   *expiry.Service
 	scrubber *scrub.Scrubber
 	custody  *custody.Service
 	alibaba  *alibaba.Dialect
@@ -90,9 +94,6 @@ func (a *App) startEngine(ctx context.Context, keyring *seal.Keyring, opening cu
 	}
 	refusals := audit.NewRefusals(e.log)
 	e.dialects(a, refusals)
-	handlers := e.keys.Handlers()
-	maps.Copy(handlers, e.custody.Handlers(a.jobCall))
-	jobs := &job.Runner{Store: e.store, Owner: e.log.Origin(), Handlers: handlers, Now: e.now, Served: e.clock.Jobs, Logger: a.Logger}
 	e.witness, err = publish.New(publish.Options{
 		Reader: a.db, Log: e.log.Origin(), PublicKey: e.identity.PublicKey, Head: e.log.Checkpoint, Dir: a.Config.DataDir,
 		Witnesses: a.witnesses(), Now: a.Now, Logger: a.Logger,
@@ -110,7 +111,7 @@ func (a *App) startEngine(ctx context.Context, keyring *seal.Keyring, opening cu
 	e.run(a, "clock", e.clock.Run)
 	e.run(a, "access keys", e.iam.Run)
 	e.run(a, "refusals", refusals.Run)
-	e.run(a, "jobs", jobs.Run)
+	e.startJobs(a)
 	e.run(a, "scrub", e.scrubber.Run)
 	e.run(a, "idle keys", func(ctx context.Context) error { return e.forgetIdle(ctx, a.Config.Seal.ForgetKeysAfter) })
 	if opening.Envelope.ID == "" { // it was just made
@@ -157,6 +158,7 @@ func (e *engine) services(ctx context.Context, a *App) (err error) {
 	e.custody = custody.New(custody.Options{
 		Store: e.store, Logs: a.db, Log: e.log, Keyring: e.keyring, Tenants: e.iam, Now: a.Now, Cost: a.Cost, LogBinding: logBinding,
 	})
+	e.watchers(a)
 	return nil
 }
 

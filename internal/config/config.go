@@ -37,7 +37,9 @@ type Config struct {
 	Seal           Seal           `toml:"seal"`
 	Limits         Limits         `toml:"limits"`
 	Log            Log            `toml:"log"`
-	Witnesses      []Witness      `toml:"witness"` // that cosign the audit log
+	Witnesses      []Witness      `toml:"witness"`    // that cosign the audit log
+	Egress         Egress         `toml:"egress"`     // where the server may connect to
+	PublicURL      string         `toml:"public_url"` // how people reach the server, for links in messages; "" for no links
 }
 
 // TLS is how the API is encrypted. Without a certificate it is plain HTTP, which is
@@ -60,6 +62,11 @@ type Limits struct {
 	CallsPerAccessKey     int `toml:"calls_per_access_key"`    // a second; 0 for none
 	CallsPerAccount       int `toml:"calls_per_account"`       // a second; 0 for none
 	ConnectionsPerAddress int `toml:"connections_per_address"` // at once; 0 for none
+}
+
+// Egress says where providers, channels and sinks that people configure may be.
+type Egress struct {
+	Allow []netip.Prefix `toml:"allow"` // networks that may be reached although they are not public
 }
 
 // Log is how the server logs.
@@ -151,6 +158,7 @@ func private(path string) error {
 var (
 	databasePattern = regexp.MustCompile(`^(sqlite:.|postgres(ql)?://)`)
 	nodePattern     = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{0,62}$`)
+	publicPattern   = regexp.MustCompile(`^https?://[^/?#@\s]+$`)
 	regionPattern   = regexp.MustCompile(`^[a-z0-9-]{1,32}$`)
 )
 
@@ -180,6 +188,8 @@ func (c *Config) Complete() error {
 		return fmt.Errorf("seal.forget_keys_after %v: use a second or more", c.Seal.ForgetKeysAfter)
 	case c.Limits.CallsPerAccessKey < 0 || c.Limits.CallsPerAccount < 0 || c.Limits.ConnectionsPerAddress < 0:
 		return errors.New("a limit is negative; 0 is none")
+	case c.PublicURL != "" && !publicPattern.MatchString(c.PublicURL):
+		return fmt.Errorf("public_url %q: use https://host, without a path", c.PublicURL)
 	case c.Log.Format != "json" && c.Log.Format != "text":
 		return fmt.Errorf(`log.format %q: use "json" or "text"`, c.Log.Format)
 	}

@@ -1,0 +1,91 @@
+package app
+
+import (
+	"context"
+	"maps"
+	"time"
+
+	"github.com/keyward/keyward/internal/accesskey"
+	"github.com/keyward/keyward/internal/cloud/own"
+	"github.com/keyward/keyward/internal/expiry"
+	"github.com/keyward/keyward/internal/iam"
+	"github.com/keyward/keyward/internal/job"
+	"github.com/keyward/keyward/internal/notify"
+	"github.com/keyward/keyward/internal/store"
+)
+
+// outside is how many jobs that wait for others' services run at once.
+const outside = 16
+
+// watchers builds what takes stock of keys and tells people.
+func (e *engine) watchers(a *App) {
+	shelf, alerts := store.Inventory{Store: e.store}, store.Alerts{Store: e.store}
+	e.stock = accesskey.New(accesskey.Options{
+		Sources: shelf, Keys: shelf, Tenants: e.iam, Log: e.log, Kinds: e.providers(), Region: a.Config.Region, Now: e.now, Allow: a.Config.Egress.Allow,
+	})
+	e.alerts = notify.New(notify.Options{
+		Config: alerts, Directory: alerts, Incidents: alerts, Outbox: alerts, Tenants: e.iam, Log: e.log, Kinds: channels(),
+		Region: a.Config.Region, Now: e.now, Allow: a.Config.Egress.Allow, Logger: a.Logger,
+		Healthy: func(ctx context.Context, account string) bool { return e.expiry.Healthy(ctx, account) },
+	})
+	e.expiry = expiry.New(expiry.Options{Store: e.store, Inventory: e.stock, Incidents: e.alerts, Log: e.log, Now: e.now})
+}
+
+// providers answers the kinds of providers that a source may have.
+func (e *engine) providers() []accesskey.KindOfProvider {
+	return []accesskey.KindOfProvider{own.Kind(e.store)}
+}
+
+// channels answers the kinds of channels.
+func channels() []notify.KindOfChannel { return nil }
+
+// startJobs starts two queues: of what changes keys, in the order of time and only while
+// the clock is believed; and of what reads or tells somebody outside, which may take its
+// time and must not stop because a clock jumped.
+func (e *engine) startJobs(a *App) {
+	inside := e.keys.Handlers()
+	maps.Copy(inside, e.custody.Handlers(a.jobCall))
+	out := e.stock.Handlers()
+	maps.Copy(out, e.alerts.Handlers())
+	maps.Copy(out, e.expiry.Handlers())
+	always := func() (time.Duration, bool) { return 0, true }
+	e.run(a, "jobs", (&job.Runner{Store: e.store, Owner: e.log.Origin(), Handlers: inside, Now: e.now, Served: e.clock.Jobs, Logger: a.Logger}).Run)
+	e.run(a, "outside jobs", (&job.Runner{
+		Store: e.store, Owner: e.log.Origin() + "/outside", Handlers: out, Parallel: outside, Now: e.now, Served: always, Logger: a.Logger,
+	}).Run)
+	e.run(a, "scans", func(ctx context.Context) error { return e.planScans(ctx, a) })
+}
+
+// planScans sees to it that every account is scanned, new ones within minutes.
+func (e *engine) planScans(ctx context.Context, a *App) error {
+	tick := time.NewTicker(5 * time.Minute)
+	defer tick.Stop()
+	for {
+		if err := e.ensureScans(ctx); err != nil && ctx.Err() == nil {
+			a.Logger.Warn("planning scans", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+func (e *engine) ensureScans(ctx context.Context) error {
+	for page := (iam.Page{Limit: iam.MaxPage}); ; {
+		accounts, err := e.store.Accounts(ctx, page)
+		if err != nil {
+			return err
+		}
+		for _, account := range accounts {
+			page.After = account.ID
+			if err := e.store.Ensure(ctx, expiry.Jobs(account.ID, e.now())...); err != nil {
+				return err
+			}
+		}
+		if len(accounts) < page.Limit {
+			return nil
+		}
+	}
+}
