@@ -57,7 +57,7 @@ type Problem struct {
 	Subject string // a Principal.ID or key; "" for the whole account
 	Reason  string // for a person, with what to do about it
 	Denied  bool   // a right is missing
-	Lists   bool   // keys may exist that were not seen, so none may be called gone
+	Lists   bool   // keys of the subject, a principal, may exist that were not seen, so none may be called gone
 }
 
 // Capabilities are what a kind of provider lets one do with a key. Plans of rotation are

@@ -32,7 +32,7 @@ type SourceStore interface {
 // A KeyStore keeps what was observed and what people say of it, with the same rules.
 type KeyStore interface {
 	// SaveSnapshot replaces what was observed of a source. Keys that the snapshot lacks
-	// become [Gone] when it is whole, and else stay as they are.
+	// become [Gone] when all keys of their principals were seen, and else stay as they are.
 	SaveSnapshot(ctx context.Context, rec *audit.Record, save Save) error
 	// SaveRemark stores a remark, a new one or a changed one, and the key's new due date.
 	SaveRemark(ctx context.Context, rec *audit.Record, r *Remark, owner string, due Expiry) error
@@ -54,7 +54,8 @@ type Save struct {
 	Snapshot Snapshot
 	Remarks  map[string]Remark
 	At       time.Time
-	Whole    bool // nothing is missing from the list of keys
+	Whole    bool            // nothing is missing from the list of keys, but of these principals
+	Unread   map[string]bool // by Principal.ID
 }
 
 // An Order of a list of keys.

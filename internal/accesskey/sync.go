@@ -87,12 +87,18 @@ func (s *Service) save(ctx context.Context, src Source, st State, snapshot Snaps
 	st.SucceededAt, st.Failures, st.Error = s.now(), 0, ""
 	st.Identity, st.Facts, st.Problems = snapshot.Identity, snapshot.Account, snapshot.Problems
 	st.Keys, st.Principals, st.Calls = len(snapshot.Keys), len(snapshot.Principals), snapshot.Calls
-	whole := !slices.ContainsFunc(snapshot.Problems, func(p Problem) bool { return p.Lists })
+	whole, unread := true, map[string]bool{}
+	for _, p := range snapshot.Problems {
+		if p.Lists {
+			whole = whole && p.Subject != ""
+			unread[p.Subject] = true
+		}
+	}
 	return s.do(ctx, s.scheduler(src.Account), "keyward:ObserveProvider", func(rec *audit.Record) error {
 		rec.Resource = "acs:keyward:" + s.o.Region + ":" + src.Account + ":provider/" + src.Name
 		rec.Param("Keys", strconv.Itoa(st.Keys))
 		rec.Param("Problems", strconv.Itoa(len(st.Problems)))
-		return s.o.Keys.SaveSnapshot(ctx, rec, Save{Source: src, State: st, Snapshot: snapshot, Remarks: remarks, At: s.now(), Whole: whole})
+		return s.o.Keys.SaveSnapshot(ctx, rec, Save{Source: src, State: st, Snapshot: snapshot, Remarks: remarks, At: s.now(), Whole: whole, Unread: unread})
 	})
 }
 
@@ -105,7 +111,7 @@ func (s *Snapshot) tidy() {
 			seen[o.ID] = true
 			return false
 		}
-		s.Problems = append(s.Problems, Problem{What: "key", Subject: clean(o.ID), Reason: "its id is empty, too long, no plain text, or not unique", Lists: true})
+		s.Problems = append(s.Problems, Problem{What: "key " + clean(o.ID), Reason: "its id is empty, too long, no plain text, or not unique", Lists: true})
 		return true
 	})
 	for i := range s.Keys {

@@ -197,6 +197,10 @@ func (t *tx) savePrincipals(ctx context.Context, save accesskey.Save) error {
 
 func (t *tx) saveKeys(ctx context.Context, save accesskey.Save) error {
 	src := save.Source
+	principals, err := t.texts(ctx, `SELECT id, principal FROM accesskey WHERE account = $1 AND source = $2 AND gone_at = 0`, src)
+	if err != nil {
+		return err
+	}
 	have, err := t.texts(ctx, `SELECT id, owner || '/' || CAST(due_at AS TEXT) || '/' || due_basis || '/' || body FROM accesskey WHERE account = $1 AND source = $2 AND gone_at = 0`, src)
 	if err != nil {
 		return err
@@ -229,6 +233,9 @@ func (t *tx) saveKeys(ctx context.Context, save accesskey.Save) error {
 		return nil
 	}
 	for id := range have {
+		if save.Unread[principals[id]] {
+			continue
+		}
 		if _, err := t.exec(ctx, `UPDATE accesskey SET status = $1, due_at = $2, due_basis = '', gone_at = $3 WHERE account = $4 AND source = $5 AND id = $6`,
 			string(accesskey.Gone), int64(math.MaxInt64), micros(save.At), src.Account, src.Name, id); err != nil {
 			return err

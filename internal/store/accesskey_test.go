@@ -99,6 +99,14 @@ func TestInventory(t *testing.T) {
 		if got, err = s.Key(t.Context(), "1", "prod", "old"); err != nil || got.Observed.Status != accesskey.Active {
 			t.Errorf("have %+v, %v", got, err)
 		}
+		if err := s.SaveSnapshot(t.Context(), record("ObserveProvider"), accesskey.Save{
+			Source: s.src, State: accesskey.State{Account: "1", Source: "prod"}, At: noon, Whole: true, Unread: map[string]bool{"u1": true},
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if got, err = s.Key(t.Context(), "1", "prod", "old"); err != nil || got.Observed.Status != accesskey.Active {
+			t.Errorf("its principal was not read: have %+v, %v", got, err)
+		}
 		s.save(t, true, noon.Add(3*time.Hour), new)
 		if got, err = s.Key(t.Context(), "1", "prod", "old"); err != nil || got.Observed.Status != accesskey.Gone || !got.Due.At.IsZero() || !got.GoneAt.Equal(noon.Add(3*time.Hour)) {
 			t.Errorf("have %+v, %v", got, err)
