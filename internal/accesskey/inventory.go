@@ -41,10 +41,15 @@ func (s *Service) Keys(ctx context.Context, c *authz.Call, q Query) (keys []Acce
 	return keys, next, err
 }
 
-// Each calls fn with every key of the account that is not gone, for keyward itself and
-// without a record, until fn answers an error.
-func (s *Service) Each(ctx context.Context, account string, fn func(AccessKey) error) error {
-	for q := (Query{Order: BySubject, Limit: MaxPage}); ; {
+// Each calls fn with every key of the account that is not gone, or only with those due
+// before a time if it is not zero, for keyward itself and without a record, until fn
+// answers an error.
+func (s *Service) Each(ctx context.Context, account string, before time.Time, fn func(AccessKey) error) error {
+	q := Query{Order: BySubject, Limit: MaxPage, DueBefore: before}
+	if !before.IsZero() {
+		q.Order = ByDue // which has an index
+	}
+	for {
 		keys, next, err := s.o.Keys.Keys(ctx, account, q)
 		if err != nil {
 			return err
@@ -108,7 +113,7 @@ func (s *Service) Remark(ctx context.Context, c *authz.Call, source, id string, 
 			k.Owner = src.Owner
 		}
 		k.Due = Due(k.Observed, r, src.MaxAge)
-		return s.o.Keys.SaveRemark(ctx, rec, &k.Remark, k.Owner, k.Due)
+		return s.o.Keys.SaveRemark(ctx, rec, &k, s.o.Follow(c.Account, s.now()))
 	})
 	return k, err
 }

@@ -30,14 +30,21 @@ type Options struct {
 	Kinds   []KindOfProvider
 	Region  string // of the ARNs
 	Now     func() time.Time
-	Allow   []netip.Prefix // networks that are not public and that providers may be at
+	// Follow answers the jobs that look at what has just changed in an account; nil for none.
+	Follow func(account string, now time.Time) []job.Job
+	Allow  []netip.Prefix // networks that are not public and that providers may be at
 }
 
 // A Service offers the operations on the inventory. It may be used concurrently.
 type Service struct{ o Options }
 
 // New makes a Service.
-func New(o Options) *Service { return &Service{o} }
+func New(o Options) *Service {
+	if o.Follow == nil {
+		o.Follow = func(string, time.Time) []job.Job { return nil }
+	}
+	return &Service{o}
+}
 
 // Kinds answers the kinds of providers that a source may have.
 func (s *Service) Kinds() []KindOfProvider { return s.o.Kinds }

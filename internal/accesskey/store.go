@@ -34,8 +34,8 @@ type KeyStore interface {
 	// SaveSnapshot replaces what was observed of a source. Keys that the snapshot lacks
 	// become [Gone] when all keys of their principals were seen, and else stay as they are.
 	SaveSnapshot(ctx context.Context, rec *audit.Record, save Save) error
-	// SaveRemark stores a remark, a new one or a changed one, and the key's new due date.
-	SaveRemark(ctx context.Context, rec *audit.Record, r *Remark, owner string, due Expiry) error
+	// SaveRemark stores a key's remark, a new one or a changed one, its owner and due date.
+	SaveRemark(ctx context.Context, rec *audit.Record, k *AccessKey, jobs []job.Job) error
 	// Key answers one key with its principal and remark.
 	Key(ctx context.Context, account, source, id string) (AccessKey, error)
 	// Keys answers at most q.Limit keys that match, in the order asked for, and the cursor
@@ -54,6 +54,7 @@ type Save struct {
 	Snapshot Snapshot
 	Remarks  map[string]Remark
 	At       time.Time
+	Jobs     []job.Job
 	Whole    bool            // nothing is missing from the list of keys, but of these principals
 	Unread   map[string]bool // by Principal.ID
 }

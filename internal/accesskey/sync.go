@@ -98,7 +98,8 @@ func (s *Service) save(ctx context.Context, src Source, st State, snapshot Snaps
 		rec.Resource = "acs:keyward:" + s.o.Region + ":" + src.Account + ":provider/" + src.Name
 		rec.Param("Keys", strconv.Itoa(st.Keys))
 		rec.Param("Problems", strconv.Itoa(len(st.Problems)))
-		return s.o.Keys.SaveSnapshot(ctx, rec, Save{Source: src, State: st, Snapshot: snapshot, Remarks: remarks, At: s.now(), Whole: whole, Unread: unread})
+		return s.o.Keys.SaveSnapshot(ctx, rec, Save{Source: src, State: st, Snapshot: snapshot, Remarks: remarks, At: s.now(), Whole: whole, Unread: unread,
+			Jobs: s.o.Follow(src.Account, s.now())})
 	})
 }
 

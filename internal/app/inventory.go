@@ -22,6 +22,7 @@ func (e *engine) watchers(a *App) {
 	shelf, alerts := store.Inventory{Store: e.store}, store.Alerts{Store: e.store}
 	e.stock = accesskey.New(accesskey.Options{
 		Sources: shelf, Keys: shelf, Tenants: e.iam, Log: e.log, Kinds: e.providers(), Region: a.Config.Region, Now: e.now, Allow: a.Config.Egress.Allow,
+		Follow: expiry.Soon,
 	})
 	e.alerts = notify.New(notify.Options{
 		Config: alerts, Directory: alerts, Incidents: alerts, Outbox: alerts, Tenants: e.iam, Log: e.log, Kinds: channels(),

@@ -1,23 +1,25 @@
 // Package expiry looks, again and again, at every key of the inventory, and reports what
 // expires to package notify, which tells people.
 //
-// A scan reads all that is known, computes each key's due date anew from what the provider
-// told, what people declared and how old keys may become, and compares it with the rungs
-// of the account's plan. What a scan reports does not depend on what an earlier one saw, so
-// a stopped daemon, a jump of the clock or a restored backup costs at most delay. It notes
-// how many keys it looked at, of how many; a scan that is late or incomplete is an incident
-// of its own, and stops the signs of life that a watchdog outside waits for.
+// Once a day a whole scan reads all that is known, computes each key's due date anew from
+// what the provider told, what people declared and how old keys may become, and compares
+// it with the rungs of the account's plan. It notes how many keys it looked at, of how
+// many; a scan that is late or incomplete is an incident of its own, and stops the signs of
+// life that a watchdog outside waits for. In between, near scans read what is due soon, at
+// the very time when the next key reaches a rung. What a scan reports does not depend on
+// what an earlier one saw, so a stopped daemon, a jump of the clock or a restored backup
+// costs at most delay.
 //
 // Who may call: package app, which plans the jobs; the API, which shows the last scan.
 // What is trusted: the inventory's dates, as far as their providers are.
 package expiry
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/keyward/keyward/internal/accesskey"
@@ -34,23 +36,23 @@ const (
 )
 
 const (
-	// Every is the longest time between two scans. One comes earlier when a key reaches a
-	// rung before.
-	Every    = 15 * time.Minute
+	// Whole is the longest time between two whole scans.
+	Whole    = 24 * time.Hour
+	every    = 15 * time.Minute
 	soonest  = time.Minute
 	watching = time.Hour
 	// Late is the age of the last scan from which on its absence is an incident.
 	Late     = 26 * time.Hour
 	stale    = 26 * time.Hour // a provider that was not read for so long is one, too
-	atOnce   = 16             // reports at once: their records share a commit
 	prefix   = "expiry/"
 	provider = "provider/"
 )
 
-// A Scan is how the last scan of an account went.
+// A Scan is how the last whole scan of an account went.
 type Scan struct {
 	Account string
 	At      time.Time
+	NearAt  time.Time // of the last scan, whole or near
 	Took    time.Duration
 	Seen    int // keys that were looked at
 	Of      int // keys that there are
@@ -67,7 +69,8 @@ type Store interface {
 
 // An Inventory is what is scanned; accesskey.Service is one.
 type Inventory interface {
-	Each(ctx context.Context, account string, fn func(accesskey.AccessKey) error) error
+	// Each calls fn with every key that is not gone, or only with those due before a time.
+	Each(ctx context.Context, account string, before time.Time, fn func(accesskey.AccessKey) error) error
 	Standings(ctx context.Context, account string) ([]accesskey.Standing, error)
 }
 
@@ -75,7 +78,7 @@ type Inventory interface {
 type Incidents interface {
 	Report(ctx context.Context, account string, c notify.Condition) error
 	End(ctx context.Context, account, condition string) error
-	Open(ctx context.Context, account string) ([]notify.Incident, error)
+	Reconcile(ctx context.Context, account string, ours func(condition string) bool, conditions map[string]notify.Condition) error
 	Ladder(ctx context.Context, account string) (notify.Plan, error)
 }
 
@@ -86,13 +89,19 @@ type Options struct {
 	Incidents Incidents
 	Log       *audit.Log
 	Now       func() time.Time
+	// Every is the longest time between two scans, 0 for a quarter of an hour. One comes
+	// earlier when the inventory changes or a key reaches a rung, but not within a minute.
+	Every time.Duration
 }
 
 // A Service scans. It may be used concurrently.
 type Service struct{ o Options }
 
 // New makes a Service.
-func New(o Options) *Service { return &Service{o} }
+func New(o Options) *Service {
+	o.Every = cmp.Or(o.Every, every)
+	return &Service{o}
+}
 
 // Handlers answers what the service does when its jobs are due.
 func (s *Service) Handlers() map[string]job.Handler {
@@ -102,6 +111,11 @@ func (s *Service) Handlers() map[string]job.Handler {
 // Jobs answers the jobs that an account needs, for ever.
 func Jobs(account string, now time.Time) []job.Job {
 	return []job.Job{{Kind: JobScan, Account: account, Due: now}, {Kind: JobWatch, Account: account, Due: now.Add(watching)}}
+}
+
+// Soon answers the job that has an account scanned because something has changed.
+func Soon(account string, now time.Time) []job.Job {
+	return []job.Job{{Kind: JobScan, Account: account, Due: now, Hasten: true}}
 }
 
 // Last answers how the last scan of an account went.
@@ -135,41 +149,43 @@ func (s *Service) watch(ctx context.Context, j job.Job) (again time.Time, err er
 	})
 }
 
-// A finding of a scan: what is so, and what was found to be over by its absence.
+// findings are what a scan found to be so; of what it did not, it is over.
 type findings struct {
 	conditions map[string]notify.Condition
 	next       time.Time // when the next key reaches a rung
 }
 
-// scan looks at every key and every provider once.
+// scan looks at every key and every provider, or at what is due soon if all of them were
+// looked at within a day.
 func (s *Service) scan(ctx context.Context, j job.Job) (again time.Time, err error) {
 	began := s.o.Now()
-	result := Scan{Account: j.Account, At: began}
-	found, err := s.look(ctx, j.Account, began, &result)
+	last, err := s.Last(ctx, j.Account)
+	if err != nil {
+		return time.Time{}, err
+	}
+	near := last.Error == "" && last.Seen >= last.Of && !last.At.IsZero() && began.Sub(last.At) < Whole && !began.Before(last.At)
+	result := Scan{Account: j.Account, At: began, NearAt: began}
+	found, err := s.look(ctx, j.Account, near, &result)
 	if err == nil {
-		err = s.tell(ctx, j.Account, found)
+		err = s.o.Incidents.Reconcile(ctx, j.Account, ours, found.conditions)
 	}
 	if ctx.Err() != nil {
 		return time.Time{}, context.Cause(ctx)
 	}
-	result.Took = s.o.Now().Sub(began)
+	if near && err == nil {
+		due := result.Due
+		result = last
+		result.NearAt, result.Due = began, due
+	} else {
+		err = s.record(ctx, &result, err)
+	}
+	if saved := s.o.Store.SaveScan(ctx, result); err == nil {
+		err = saved
+	}
 	if err != nil {
-		result.Error = "the scan did not end; the server's log says why"
+		return time.Time{}, err
 	}
-	rec := audit.NewRecord(&authz.Call{
-		Principal: authz.Principal{Account: j.Account, Kind: authz.Service, Name: "expiry"}, Time: began, Scheme: "job",
-	}, "keyward:ScanExpiries")
-	rec.Param("Seen", strconv.Itoa(result.Seen))
-	rec.Param("Of", strconv.Itoa(result.Of))
-	rec.Param("Due", strconv.Itoa(result.Due))
-	recorded := s.o.Log.Do(ctx, rec, func() error { return err })
-	if saved := s.o.Store.SaveScan(ctx, result); saved != nil {
-		return time.Time{}, saved
-	}
-	if recorded != nil {
-		return time.Time{}, recorded
-	}
-	again = began.Add(Every)
+	again = began.Add(s.o.Every)
 	if !found.next.IsZero() && found.next.Before(again) {
 		again = found.next
 	}
@@ -179,8 +195,28 @@ func (s *Service) scan(ctx context.Context, j job.Job) (again time.Time, err err
 	return again, nil
 }
 
-// look reads everything and answers what is to be told.
-func (s *Service) look(ctx context.Context, account string, now time.Time, result *Scan) (f findings, err error) {
+func ours(condition string) bool {
+	return strings.HasPrefix(condition, prefix) || strings.HasPrefix(condition, provider)
+}
+
+// record notes a whole scan, or one that failed, in the audit log.
+func (s *Service) record(ctx context.Context, result *Scan, err error) error {
+	result.Took = s.o.Now().Sub(result.At)
+	if err != nil {
+		result.Error = "the scan did not end; the server's log says why"
+	}
+	rec := audit.NewRecord(&authz.Call{
+		Principal: authz.Principal{Account: result.Account, Kind: authz.Service, Name: "expiry"}, Time: result.At, Scheme: "job",
+	}, "keyward:ScanExpiries")
+	rec.Param("Seen", strconv.Itoa(result.Seen))
+	rec.Param("Of", strconv.Itoa(result.Of))
+	rec.Param("Due", strconv.Itoa(result.Due))
+	return s.o.Log.Do(ctx, rec, func() error { return err })
+}
+
+// look reads what there is and answers what is to be told.
+func (s *Service) look(ctx context.Context, account string, near bool, result *Scan) (f findings, err error) {
+	now := result.At
 	f.conditions = map[string]notify.Condition{}
 	plan, err := s.o.Incidents.Ladder(ctx, account)
 	if err != nil {
@@ -200,7 +236,11 @@ func (s *Service) look(ctx context.Context, account string, now time.Time, resul
 			f.conditions[c.Name] = c
 		}
 	}
-	err = s.o.Inventory.Each(ctx, account, func(k accesskey.AccessKey) error {
+	var before time.Time
+	if near { // and what reaches the first rung before the next scan
+		before = now.Add(plan.Rungs[0].Left + s.o.Every)
+	}
+	err = s.o.Inventory.Each(ctx, account, before, func(k accesskey.AccessKey) error {
 		result.Seen++
 		k.Due = accesskey.Due(k.Observed, k.Remark, maxAge[k.Source])
 		if k.Due.At.IsZero() {
@@ -277,37 +317,4 @@ func staleness(st accesskey.Standing, now time.Time) (notify.Condition, bool) {
 		Name: provider + st.Source.Name, Kind: notify.ProviderStale, Subject: st.Source.Name, Owner: st.Source.Owner, Severity: notify.Critical,
 		Facts: []notify.Fact{{Name: "since", Value: since.Format(time.RFC3339)}, {Name: "reason", Value: st.State.Error}},
 	}, true
-}
-
-// tell reports what is so and ends what is over, many at once.
-func (s *Service) tell(ctx context.Context, account string, f findings) error {
-	open, err := s.o.Incidents.Open(ctx, account)
-	if err != nil {
-		return err
-	}
-	var mu sync.Mutex // guards err
-	places := make(chan struct{}, atOnce)
-	var running sync.WaitGroup
-	start := func(act func() error) {
-		places <- struct{}{}
-		running.Go(func() {
-			defer func() { <-places }()
-			if failed := act(); failed != nil {
-				mu.Lock()
-				err = failed
-				mu.Unlock()
-			}
-		})
-	}
-	for _, c := range f.conditions {
-		start(func() error { return s.o.Incidents.Report(ctx, account, c) })
-	}
-	for _, i := range open {
-		ours := strings.HasPrefix(i.Condition, prefix) || strings.HasPrefix(i.Condition, provider)
-		if _, still := f.conditions[i.Condition]; ours && !still {
-			start(func() error { return s.o.Incidents.End(ctx, account, i.Condition) })
-		}
-	}
-	running.Wait()
-	return err
 }

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
@@ -28,6 +30,8 @@ type Condition struct {
 const (
 	retries   = 8                  // attempts at a change that somebody else's change keeps overtaking
 	testEvery = 7 * 24 * time.Hour // between two test messages over a channel
+	// atOnceReports is how many incidents are stored at once: their records share a commit.
+	atOnceReports = 16
 )
 
 // Report opens an incident for a condition, or tells an open one how the condition is
@@ -37,34 +41,86 @@ func (s *Service) Report(ctx context.Context, account string, c Condition) error
 	if err != nil {
 		return err
 	}
-	now := s.now()
-	stage := p.StageOf(c.Severity)
-	if !c.Deadline.IsZero() {
-		if stage = p.StageAt(c.Deadline, now); stage < 0 {
-			return s.End(ctx, account, c.Name) // it was put off
-		}
-	}
 	for try := 1; ; try++ {
 		i, found, err := s.o.Incidents.Watched(ctx, account, c.Name)
 		if err != nil {
 			return err
 		}
-		before := i
-		if !found {
-			i = Incident{Account: account, ID: ticket(), Condition: c.Name, OpenedAt: now}
-		}
-		i.Kind, i.Subject, i.Owner, i.Facts, i.Deadline = c.Kind, c.Subject, c.Owner, c.Facts, c.Deadline
-		if i.Stage = stage; i.Told > stage+1 {
-			i.Told = stage + 1 // it was put off; what comes again is told again
-		}
-		if found && same(before, i) {
-			return nil
-		}
-		err = s.proceed(ctx, s.engine(account), "keyward:RaiseIncident", i, p)
+		err = s.report(ctx, account, p, c, i, found)
 		if !fault.Is(err, fault.Changed) && !fault.Is(err, fault.ResourceExists) || try == retries {
 			return err
 		}
 	}
+}
+
+// report brings an incident up to what its condition is now.
+func (s *Service) report(ctx context.Context, account string, p Plan, c Condition, i Incident, found bool) error {
+	now := s.now()
+	stage := p.StageOf(c.Severity)
+	if !c.Deadline.IsZero() {
+		if stage = p.StageAt(c.Deadline, now); stage < 0 { // it is far away, perhaps put off
+			if found {
+				return s.end(ctx, i)
+			}
+			return nil
+		}
+	}
+	before := i
+	if !found {
+		i = Incident{Account: account, ID: ticket(), Condition: c.Name, OpenedAt: now}
+	}
+	i.Kind, i.Subject, i.Owner, i.Facts, i.Deadline = c.Kind, c.Subject, c.Owner, c.Facts, c.Deadline
+	i.Stage = stage
+	if c.Deadline.Sub(before.Deadline) >= day { // another deadline is another ladder
+		i.Told, i.Level, i.AckBy, i.AckUntil = 0, 0, "", time.Time{}
+	}
+	i.Told = min(i.Told, stage+1) // what comes again is told again
+	if found && same(before, i) {
+		return nil
+	}
+	return s.proceed(ctx, s.engine(account), "keyward:RaiseIncident", i, p)
+}
+
+// Reconcile brings all incidents whose conditions are the caller's, as ours tells, up to
+// what is so now: conditions by name. Those that are not so any more end.
+func (s *Service) Reconcile(ctx context.Context, account string, ours func(condition string) bool, conditions map[string]Condition) error {
+	p, err := s.o.Config.Plan(ctx, account)
+	if err != nil {
+		return err
+	}
+	open, err := s.o.Incidents.Incidents(ctx, account, false, 0)
+	if err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(atOnceReports)
+	known := map[string]bool{}
+	for _, i := range open {
+		known[i.Condition] = true
+		c, still := conditions[i.Condition]
+		switch {
+		case !ours(i.Condition):
+		case still:
+			g.Go(func() error { return overtaken(s.report(ctx, account, p, c, i, true)) })
+		default:
+			g.Go(func() error { return overtaken(s.end(ctx, i)) })
+		}
+	}
+	for name, c := range conditions {
+		if !known[name] {
+			g.Go(func() error { return overtaken(s.report(ctx, account, p, c, Incident{}, false)) })
+		}
+	}
+	return g.Wait()
+}
+
+// overtaken passes over what somebody else changed at the same moment: whoever reconciles
+// does so again.
+func overtaken(err error) error {
+	if fault.Is(err, fault.Changed) || fault.Is(err, fault.ResourceExists) {
+		return nil
+	}
+	return err
 }
 
 // same tells whether a report brings nothing new.
@@ -293,11 +349,6 @@ func (s *Service) Incidents(ctx context.Context, c *authz.Call, ended bool) (out
 		return err
 	})
 	return out, err
-}
-
-// Open answers the open incidents for keyward itself, without a record.
-func (s *Service) Open(ctx context.Context, account string) ([]Incident, error) {
-	return s.o.Incidents.Incidents(ctx, account, false, 0)
 }
 
 // Ladder answers an account's plan for keyward itself, without a record.

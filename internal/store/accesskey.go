@@ -160,7 +160,10 @@ func (s Inventory) SaveSnapshot(ctx context.Context, rec *audit.Record, save acc
 		if err := t.savePrincipals(ctx, save); err != nil {
 			return err
 		}
-		return t.saveKeys(ctx, save)
+		if err := t.saveKeys(ctx, save); err != nil {
+			return err
+		}
+		return t.schedule(ctx, save.Jobs)
 	})
 }
 
@@ -271,18 +274,16 @@ func dueMicros(e accesskey.Expiry) int64 {
 }
 
 // SaveRemark implements accesskey.KeyStore.
-func (s Inventory) SaveRemark(ctx context.Context, rec *audit.Record, r *accesskey.Remark, owner string, due accesskey.Expiry) error {
+func (s Inventory) SaveRemark(ctx context.Context, rec *audit.Record, k *accesskey.AccessKey, jobs []job.Job) error {
 	return s.mutate(ctx, rec, func(ctx context.Context, t *tx) error {
-		write := t.update
-		if r.Rev == 0 {
-			write = t.insert
-		}
-		if err := write(ctx, s.keys, remarkRow(r)); err != nil {
+		if err := t.save(ctx, s.keys, remarkRow(&k.Remark)); err != nil {
 			return err
 		}
-		_, err := t.exec(ctx, `UPDATE accesskey SET owner = $1, due_at = $2, due_basis = $3 WHERE account = $4 AND source = $5 AND id = $6`,
-			owner, dueMicros(due), string(due.Basis), r.Account, r.Source, r.Key)
-		return err
+		if _, err := t.exec(ctx, `UPDATE accesskey SET owner = $1, due_at = $2, due_basis = $3 WHERE account = $4 AND source = $5 AND id = $6`,
+			k.Owner, dueMicros(k.Due), string(k.Due.Basis), k.Remark.Account, k.Remark.Source, k.Remark.Key); err != nil {
+			return err
+		}
+		return t.schedule(ctx, jobs)
 	})
 }
 

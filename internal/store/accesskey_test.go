@@ -84,8 +84,8 @@ func TestInventory(t *testing.T) {
 
 		// What a person says is joined, moves the due date, and survives the next snapshot.
 		r := accesskey.Remark{Account: "1", Source: "prod", Key: "old", Owner: "bob", Purpose: "pay", ExpiresAt: noon.Add(time.Hour), UpdatedAt: noon}
-		due := accesskey.Due(old, r, s.src.MaxAge)
-		if err := s.SaveRemark(t.Context(), record("RemarkAccessKey"), &r, "bob", due); err != nil {
+		said := accesskey.AccessKey{Observed: old, Remark: r, Owner: "bob", Due: accesskey.Due(old, r, s.src.MaxAge)}
+		if err := s.SaveRemark(t.Context(), record("RemarkAccessKey"), &said, nil); err != nil {
 			t.Fatal(err)
 		}
 		s.save(t, true, noon.Add(time.Hour), old, new)
