@@ -13,6 +13,9 @@
 // configures a server starts its own. The clock is the machine's: what takes days is
 // begun by a server whose clock is behind (past_test.go).
 //
+// Directory tencent is about a simulated cloud instead: it holds the simulator that the
+// tests of keyward use against the vendor's own client.
+//
 // Directory node has the Node.js clients with their lock, and what they do; readme is the
 // program that the project's README shows.
 package interop

@@ -2,8 +2,6 @@ module github.com/keyward/keyward/interop
 
 go 1.26.8
 
-replace github.com/keyward/keyward => ../
-
 require (
 	github.com/alibabacloud-go/darabonba-openapi/v2 v2.0.9
 	github.com/alibabacloud-go/kms-20160120/v3 v3.2.3
@@ -20,6 +18,7 @@ require (
 	github.com/hashicorp/go-kms-wrapping/wrappers/alicloudkms/v2 v2.0.4
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/keyward/keyward v0.0.0-00010101000000-000000000000
+	github.com/tencentcloud/tencentcloud-sdk-go/tencentcloud/common v1.3.209
 )
 
 require (
@@ -63,3 +62,5 @@ require (
 	google.golang.org/protobuf v1.36.12 // indirect
 	gopkg.in/ini.v1 v1.67.0 // indirect
 )
+
+replace github.com/keyward/keyward => ../
