@@ -1,0 +1,7 @@
+package wechatpay
+
+// Decode reads an answer and tells how many certificates it holds.
+func Decode(body, apiKey []byte) (int, error) {
+	certs, err := decode(body, apiKey)
+	return len(certs), err
+}
