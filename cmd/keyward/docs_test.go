@@ -37,12 +37,13 @@ var (
 // CONTRIBUTING.md tells the convention.
 func TestDocumentedCommands(t *testing.T) {
 	for name, script := range map[string]string{
-		"README.md":          "readme.txt",
-		"docs/quickstart.md": "docs-quickstart.txt",
-		"docs/keys.md":       "docs-keys.txt",
-		"docs/audit.md":      "docs-audit.txt",
-		"docs/operations.md": "docs-operations.txt",
-		"docs/witness.md":    "docs-witness.txt",
+		"README.md":              "readme.txt",
+		"docs/quickstart.md":     "docs-quickstart.txt",
+		"docs/keys.md":           "docs-keys.txt",
+		"docs/audit.md":          "docs-audit.txt",
+		"docs/operations.md":     "docs-operations.txt",
+		"docs/witness.md":        "docs-witness.txt",
+		"docs/providers/http.md": "docs-http.txt",
 	} {
 		t.Run(name, func(t *testing.T) {
 			var documented []txtar.File

@@ -29,7 +29,7 @@ Start with "keyward dev", which runs the whole product from one directory.`,
 	},
 		newDevCmd(c), newServerCmd(c),
 		newEncryptCmd(c), newDecryptCmd(c), newKeyCmd(c),
-		newUserCmd(c), newAccessKeyCmd(c), newPolicyCmd(c), newWhoamiCmd(c),
+		newUserCmd(c), newAccessKeyCmd(c), newPolicyCmd(c), newWhoamiCmd(c), newProviderCmd(c),
 		newAuditCmd(c), newWitnessCmd(c), newOperatorCmd(c),
 		newProfileCmd(c), newVersionCmd(c), newCompletionCmd(c),
 	)

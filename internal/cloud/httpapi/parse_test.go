@@ -1,0 +1,171 @@
+package httpapi_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/keyward/keyward/internal/cloud/httpapi"
+	"github.com/keyward/keyward/internal/cloud/httpapi/document"
+)
+
+// small is the least that a definition can be.
+const small = `apiVersion: keyward/v1
+kind: HTTPProvider
+metadata: {name: small, version: 1, title: {en: Small, zh: 小}}
+spec:
+  capabilities: {archetype: multi}
+  vars:
+    account: {type: string, pattern: "[0-9]+", help: {en: account, zh: 账户}}
+  credential:
+    token: {help: {en: token, zh: 令牌}}
+  endpoint: {base: "https://api.example.com/v1"}
+  auth:
+    admin: {headers: {Authorization: "Bearer {{secret.token}}"}}
+  operations:
+    list:
+      request: {method: GET, path: "/accounts/{{vars.account}}/keys"}
+      items: /keys
+      map:
+        id: /id
+        name: {pointer: /name, optional: true}
+        status: {pointer: /state, optional: true}
+        expiresAt: {pointer: /expires, optional: true}
+      statusMap: {"on": active, "off": inactive, "": active}
+`
+
+// edit answers the small definition with texts replaced; each old one must be there.
+func edit(t testing.TB, pairs ...string) string {
+	t.Helper()
+	text := small
+	for i := 0; i < len(pairs); i += 2 {
+		if !strings.Contains(text, pairs[i]) {
+			t.Fatalf("the definition has no %q", pairs[i])
+		}
+		text = strings.Replace(text, pairs[i], pairs[i+1], 1)
+	}
+	return text
+}
+
+func TestSmallDefinition(t *testing.T) {
+	d, err := httpapi.Parse([]byte(small))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d.Name != "small" || !d.Has(httpapi.List) || d.Has(httpapi.Verify) || d.Pages() || !d.TellsExpiry() {
+		t.Errorf("parsed as %+v", d)
+	}
+}
+
+func TestBadDefinitions(t *testing.T) {
+	path := `"/accounts/{{vars.account}}/keys"`
+	request := `request: {method: GET, path: ` + path + `}`
+	expires := `expiresAt: {pointer: /expires, optional: true}`
+	for name, c := range map[string]struct {
+		edits []string
+		line  int // 0 for any
+		want  string
+	}{
+		"unknown field":             {[]string{"items: /keys", "items: /keys\n      effect: read"}, 17, "operations.list.effect: there is no such field"},
+		"unknown field, high up":    {[]string{"kind: HTTPProvider", "kind: HTTPProvider\nextra: 1"}, 3, "extra: there is no such field"},
+		"field twice":               {[]string{"items: /keys", "items: /keys\n      items: /others"}, 17, "stands here twice"},
+		"anchor":                    {[]string{"items: /keys", "items: &a /keys"}, 16, "anchors and aliases"},
+		"alias bomb":                {[]string{"metadata:", "a: &a [x,x]\nb: &b [*a,*a]\nc: [*b,*b]\nmetadata:"}, 3, "anchors and aliases"},
+		"merge":                     {[]string{"items: /keys", "<<: {items: /keys}"}, 16, "merge"},
+		"tag":                       {[]string{"items: /keys", "items: !!str /keys"}, 16, "tags"},
+		"wrong type":                {[]string{"version: 1", "version: one"}, 3, "it must be integer"},
+		"unquoted":                  {[]string{"title: {en: Small,", "title: {en: 1,"}, 3, "put it in quotes"},
+		"no list, no status":        {[]string{"list:", "verify:"}, 0, "items"},
+		"template loop":             {[]string{path, `"/{{range .Keys}}/{{.}}/{{end}}"`}, 15, "no loops"},
+		"another template's loop":   {[]string{path, `"/{% for x in y %}"`}, 15, "other template languages"},
+		"template condition":        {[]string{path, `"/{{#if vars.account}}"`}, 15, "no loops, conditions or functions"},
+		"template function":         {[]string{path, `"/{{env(HOME)}}"`}, 15, "functions"},
+		"template in a template":    {[]string{path, `"/{{vars.{{vars.account}}}}"`}, 15, "within a template"},
+		"template not closed":       {[]string{path, `"/{{vars.account"`}, 15, "without its }}"},
+		"template not opened":       {[]string{path, `"/vars.account}}"`}, 15, "without its {{"},
+		"unknown name":              {[]string{path, `"/{{vars.acount}}"`}, 15, "the names are vars.account"},
+		"unknown filter":            {[]string{path, `"/{{vars.account|upper}}"`}, 15, "no filter"},
+		"secret in a path":          {[]string{path, `"/{{secret.token}}"`}, 15, "no such name"},
+		"secret in a query":         {[]string{request, `request: {method: GET, path: "/{{vars.account}}", query: {key: "{{secret.token}}"}}`}, 15, "no such name"},
+		"climbing path":             {[]string{path, `"/{{vars.account}}/../keys"`}, 15, "in query"},
+		"query in a path":           {[]string{path, `"/{{vars.account}}?x=1"`}, 15, "in query"},
+		"base of http":              {[]string{"https://api", "http://api"}, 10, "endpoint.base"},
+		"base with a user":          {[]string{"https://api", "https://user@api"}, 10, "no user"},
+		"base with a template":      {[]string{"https://api.example.com/v1", "https://{{vars.account}}.example.com/{{vars.account}}"}, 10, "no user, query or fragment"},
+		"base of a variable":        {[]string{"https://api.example.com/v1", "{{vars.account}}"}, 10, "type url"},
+		"too patient":               {[]string{`v1"}`, `v1", timeout: 10m}`}, 10, "at most 1m"},
+		"too large":                 {[]string{`v1"}`, `v1", maxBody: 9999KiB}`}, 10, "at most 4096KiB"},
+		"list that writes":          {[]string{"method: GET", "method: POST"}, 15, "only reads"},
+		"date without zone":         {[]string{expires, `expiresAt: {pointer: /expires, layout: "2006-01-02"}`}, 21, "has no zone"},
+		"time without zone":         {[]string{expires, `expiresAt: {pointer: /expires, layout: "2006-01-02 15:04:05"}`}, 21, "has no zone"},
+		"local zone":                {[]string{expires, `expiresAt: {pointer: /expires, layout: "2006-01-02", zone: Local}`}, 21, "another one on every machine"},
+		"no such zone":              {[]string{expires, `expiresAt: {pointer: /expires, layout: "2006-01-02", zone: Asia/Nowhere}`}, 21, "no zone"},
+		"layout without a year":     {[]string{expires, `expiresAt: {pointer: /expires, layout: "01-02", zone: UTC}`}, 21, "year, month and day"},
+		"layout of strftime":        {[]string{expires, `expiresAt: {pointer: /expires, layout: "%Y-%m-%d", zone: UTC}`}, 21, "year, month and day"},
+		"unix day without zone":     {[]string{expires, `expiresAt: {pointer: /expires, layout: unix, round: start-of-day}`}, 21, "needs a zone"},
+		"time that is fixed":        {[]string{expires, `expiresAt: {value: "2026-01-01T00:00:00Z"}`}, 21, "needs a pointer"},
+		"layout of a text":          {[]string{"id: /id", "id: {pointer: /id, layout: unix}"}, 18, "are of times"},
+		"status without its words":  {[]string{`      statusMap: {"on": active, "off": inactive, "": active}`, ""}, 0, "belong together"},
+		"status of another word":    {[]string{`"on": active`, `"on": fine`}, 22, "is not one of"},
+		"no id":                     {[]string{"id: /id", "tag: /id"}, 0, "where the id of a key stands"},
+		"bad pointer":               {[]string{"items: /keys", "items: keys"}, 16, "does not look like"},
+		"unused variable":           {[]string{"{{vars.account}}", "1"}, 7, "nothing uses the variable"},
+		"unused secret":             {[]string{"{{secret.token}}", "fixed"}, 9, "nothing in auth uses"},
+		"unknown auth":              {[]string{"      request:", "      as: nobody\n      request:"}, 15, `auth has no "nobody"`},
+		"bad pattern":               {[]string{"[0-9]+", "[0-9"}, 7, "regular expression"},
+		"default that does not fit": {[]string{`pattern: "[0-9]+"`, `pattern: "[0-9]+", default: x`}, 7, "does not look like"},
+		"page without a place":      {[]string{"items: /keys", "items: /keys\n      page: {kind: number, size: 10}"}, 17, "{{page}}"},
+		"cursor without a place":    {[]string{"items: /keys", "items: /keys\n      page: {kind: cursor, next: /next}"}, 17, "{{cursor}}"},
+		"create alone":              {[]string{"  operations:", "  operations:\n    create: {request: {method: POST, path: /keys}, map: {id: /id, secret: /key}}"}, 0, "needs the operation delete"},
+		"create by GET":             {[]string{"  operations:", "  operations:\n    create: {request: {method: GET, path: /keys}, map: {id: /id, secret: /key}}"}, 14, "cannot be a GET"},
+		"create without secret":     {[]string{"  operations:", "  operations:\n    create: {request: {method: POST, path: /keys}, map: {id: /id}}"}, 14, "where the new secret stands"},
+		"manual that writes":        {[]string{"archetype: multi", "archetype: manual", "  operations:", "  operations:\n    delete: {request: {method: DELETE, path: /keys}}"}, 0, "not changed through this API"},
+		"overlap without length":    {[]string{"archetype: multi", "archetype: multi, overlap: {kind: fixed}"}, 5, "needs for"},
+		"now without a filter":      {[]string{path, `"/{{vars.account}}/{{now}}"`}, 15, "needs a filter"},
+		"another document":          {[]string{"kind: HTTPProvider", "kind: HTTPProvider\n---\nkind: Other\n---"}, 0, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := httpapi.Parse([]byte(edit(t, c.edits...)))
+			var wrong *document.Error
+			if !errors.As(err, &wrong) {
+				t.Fatalf("answered %v", err)
+			}
+			if !strings.Contains(err.Error(), c.want) || c.line > 0 && wrong.Line != c.line {
+				t.Errorf("answered %v; expected line %d and %q", err, c.line, c.want)
+			}
+		})
+	}
+}
+
+func TestBadFiles(t *testing.T) {
+	for name, text := range map[string]string{
+		"empty": "", "blank": "\n\n", "only a comment": "# x", "no YAML": "a: [", "a list": "- 1", "a word": "x", "null": "null",
+		"too long":  "a: " + strings.Repeat("x", document.MaxSize),
+		"too deep":  "a: " + strings.Repeat("[", 100) + strings.Repeat("]", 100),
+		"too many":  "a: [" + strings.Repeat("1,", 25_000) + "]",
+		"invalid":   "a: \xff\xfe",
+		"documents": strings.Repeat("--- 1\n", 9),
+	} {
+		var wrong *document.Error
+		if _, err := httpapi.Parse([]byte(text)); !errors.As(err, &wrong) {
+			t.Errorf("%s: answered %v", name, err)
+		} else if len(err.Error()) > 600 {
+			t.Errorf("%s: the error is %d bytes long", name, len(err.Error()))
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(small))
+	f.Add([]byte("a: &a [x]\nb: {<<: *a}\n---\n{kind: HTTPContract}"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		d, err := httpapi.Parse(text)
+		var wrong *document.Error
+		if err != nil && !errors.As(err, &wrong) {
+			t.Errorf("an error of another kind: %v", err)
+		}
+		if err == nil && !d.Has(httpapi.List) && !d.Has(httpapi.Status) {
+			t.Error("a definition that sees nothing is accepted")
+		}
+	})
+}
