@@ -228,7 +228,7 @@ func (p *provider) Observe(ctx context.Context) (accesskey.Snapshot, error) {
 		out.Problems = append(out.Problems, s.Problems...)
 		if !known[s.Principal] {
 			known[s.Principal] = true
-			out.Principals = append(out.Principals, accesskey.Principal{ID: s.Principal, Name: s.Principal, Kind: accesskey.Service})
+			out.Principals = append(out.Principals, accesskey.Principal{ID: s.Principal, Name: s.Principal, Kind: accesskey.Program})
 		}
 	}
 	out.Account = accesskey.Account{Quota: p.client.def.Capabilities.MaxKeys, Detail: map[string]string{"definition": fmt.Sprintf("%s v%d", p.client.def.Name, p.client.def.Version)}}
