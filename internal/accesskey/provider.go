@@ -78,6 +78,7 @@ type KindOfProvider struct {
 	Title        form.Text
 	Form         form.Form
 	Capabilities Capabilities
+	Guides       []Guide       // of a kind whose keys a person changes; nil for others
 	Policy       string        // the least rights of the credential, in the provider's own form; "" for none
 	Pace         time.Duration // between two synchronisations unless the source says otherwise
 	// Open makes a provider of what fits the form. It makes no request; it refuses settings

@@ -26,6 +26,7 @@ type Options struct {
 	Sources SourceStore
 	Keys    KeyStore
 	Tenants Tenants
+	Vault   Vault
 	Log     *audit.Log
 	Kinds   []KindOfProvider
 	Region  string // of the ARNs

@@ -155,8 +155,11 @@ func valueOr[T any](p *T, otherwise T) T {
 	return *p
 }
 
-// syncs plans a synchronisation now.
+// syncs plans a synchronisation now, if there is anything to read.
 func (s *Service) syncs(src Source) []job.Job {
+	if k, err := s.kind(src.Kind); err != nil || k.Capabilities.Manual {
+		return nil
+	}
 	return []job.Job{{Kind: JobSync, Account: src.Account, Subject: src.Name, Due: s.now()}}
 }
 
@@ -178,6 +181,7 @@ func (s *Service) Remove(ctx context.Context, c *authz.Call, name string) error 
 type Standing struct {
 	Source Source
 	State  State
+	Manual bool // it is never synchronised: people enter its keys
 }
 
 // List answers all sources of the account, by name.
@@ -204,7 +208,8 @@ func (s *Service) Standings(ctx context.Context, account string) ([]Standing, er
 	}
 	out := make([]Standing, len(sources))
 	for i, src := range sources {
-		out[i] = Standing{src, states[src.Name]}
+		k, err := s.kind(src.Kind)
+		out[i] = Standing{src, states[src.Name], err == nil && k.Capabilities.Manual}
 	}
 	return out, nil
 }

@@ -36,6 +36,8 @@ type KeyStore interface {
 	SaveSnapshot(ctx context.Context, rec *audit.Record, save Save) error
 	// SaveRemark stores a key's remark, a new one or a changed one, its owner and due date.
 	SaveRemark(ctx context.Context, rec *audit.Record, k *AccessKey, jobs []job.Job) error
+	// ForgetKey removes what was observed of a key; what people said of it stays.
+	ForgetKey(ctx context.Context, rec *audit.Record, account, source, id string) error
 	// Key answers one key with its principal and remark.
 	Key(ctx context.Context, account, source, id string) (AccessKey, error)
 	// Keys answers at most q.Limit keys that match, in the order asked for, and the cursor

@@ -6,7 +6,14 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/internal/accesskey"
+	"github.com/keyward/keyward/internal/cloud/alibaba"
+	"github.com/keyward/keyward/internal/cloud/aws"
+	"github.com/keyward/keyward/internal/cloud/certificate"
+	"github.com/keyward/keyward/internal/cloud/httpapi"
+	"github.com/keyward/keyward/internal/cloud/manual"
 	"github.com/keyward/keyward/internal/cloud/own"
+	"github.com/keyward/keyward/internal/cloud/tencent"
+	"github.com/keyward/keyward/internal/cloud/wechatpay"
 	"github.com/keyward/keyward/internal/expiry"
 	"github.com/keyward/keyward/internal/iam"
 	"github.com/keyward/keyward/internal/job"
@@ -21,7 +28,7 @@ const outside = 16
 func (e *engine) watchers(a *App) {
 	shelf, alerts := store.Inventory{Store: e.store}, store.Alerts{Store: e.store}
 	e.stock = accesskey.New(accesskey.Options{
-		Sources: shelf, Keys: shelf, Tenants: e.iam, Log: e.log, Kinds: e.providers(), Region: a.Config.Region, Now: e.now, Allow: a.Config.Egress.Allow,
+		Sources: shelf, Keys: shelf, Tenants: e.iam, Log: e.log, Kinds: e.providers(a.Config.Inventory.CertificateDirs), Region: a.Config.Region, Now: e.now, Allow: a.Config.Egress.Allow,
 		Follow: expiry.Soon,
 	})
 	e.alerts = notify.New(notify.Options{
@@ -33,8 +40,10 @@ func (e *engine) watchers(a *App) {
 }
 
 // providers answers the kinds of providers that a source may have.
-func (e *engine) providers() []accesskey.KindOfProvider {
-	return []accesskey.KindOfProvider{own.Kind(e.store)}
+func (e *engine) providers(certificates []string) []accesskey.KindOfProvider {
+	return []accesskey.KindOfProvider{
+		tencent.Kind(), alibaba.Kind(), aws.Kind(), httpapi.Kind(), certificate.Kind(certificates), wechatpay.Kind(), manual.Kind(), own.Kind(e.store),
+	}
 }
 
 // channels answers the kinds of channels.

@@ -37,7 +37,8 @@ type Config struct {
 	Seal           Seal           `toml:"seal"`
 	Limits         Limits         `toml:"limits"`
 	Log            Log            `toml:"log"`
-	Witnesses      []Witness      `toml:"witness"`    // that cosign the audit log
+	Witnesses      []Witness      `toml:"witness"` // that cosign the audit log
+	Inventory      Inventory      `toml:"inventory"`
 	Egress         Egress         `toml:"egress"`     // where the server may connect to
 	PublicURL      string         `toml:"public_url"` // how people reach the server, for links in messages; "" for no links
 }
@@ -62,6 +63,11 @@ type Limits struct {
 	CallsPerAccessKey     int `toml:"calls_per_access_key"`    // a second; 0 for none
 	CallsPerAccount       int `toml:"calls_per_account"`       // a second; 0 for none
 	ConnectionsPerAddress int `toml:"connections_per_address"` // at once; 0 for none
+}
+
+// Inventory is what the inventory of keys may read on this machine.
+type Inventory struct {
+	CertificateDirs []string `toml:"certificate_dirs"` // that watched certificate files may be in
 }
 
 // Egress says where providers, channels and sinks that people configure may be.

@@ -310,7 +310,7 @@ func staleness(st accesskey.Standing, now time.Time) (notify.Condition, bool) {
 	if since.IsZero() {
 		since = st.Source.CreatedAt
 	}
-	if st.Source.Paused || now.Sub(since) < max(stale, 3*st.Source.Pace) {
+	if st.Source.Paused || st.Manual || now.Sub(since) < max(stale, 3*st.Source.Pace) {
 		return notify.Condition{}, false
 	}
 	return notify.Condition{

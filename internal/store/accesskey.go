@@ -287,6 +287,14 @@ func (s Inventory) SaveRemark(ctx context.Context, rec *audit.Record, k *accessk
 	})
 }
 
+// ForgetKey implements accesskey.KeyStore.
+func (s Inventory) ForgetKey(ctx context.Context, rec *audit.Record, account, source, id string) error {
+	return s.mutate(ctx, rec, func(ctx context.Context, t *tx) error {
+		_, err := t.exec(ctx, `DELETE FROM accesskey WHERE account = $1 AND source = $2 AND id = $3`, account, source, id)
+		return err
+	})
+}
+
 // Remarks implements accesskey.KeyStore.
 func (s Inventory) Remarks(ctx context.Context, account, source string) (map[string]accesskey.Remark, error) {
 	all, err := list(ctx, s.Store, s.db.read, remarkRow, `WHERE account = $1 AND source = $2`, account, source)

@@ -28,88 +28,88 @@ const (
 	alphanumeric = decimal + "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 )
 
-func checkWechatPayCertificate(e entered) (Evidence, error) {
+func checkWechatPayCertificate(e entered) (accesskey.Evidence, error) {
 	mchid, err := digits(e, "mchid", 8, 10)
 	if err != nil {
-		return Evidence{}, err
+		return accesskey.Evidence{}, err
 	}
 	out, cert, err := e.pair("certificate", "private_key")
 	if err != nil {
-		return Evidence{}, err
+		return accesskey.Evidence{}, err
 	}
 	out.Detail["mchid"] = mchid
 	switch name, bits := certificate.Algorithm(cert.PublicKey); {
 	case name != "SM2" && (name != "RSA" || bits < 2048):
-		return Evidence{}, fault.InvalidParameter.New("the certificate is of %s with %d bits, WeChat Pay's are of RSA with 2048 or of SM2; enter apiclient_cert.pem", name, bits)
+		return accesskey.Evidence{}, fault.InvalidParameter.New("the certificate is of %s with %d bits, WeChat Pay's are of RSA with 2048 or of SM2; enter apiclient_cert.pem", name, bits)
 	case cert.IsCA:
-		return Evidence{}, fault.InvalidParameter.New("the certificate is an authority's; enter apiclient_cert.pem")
+		return accesskey.Evidence{}, fault.InvalidParameter.New("the certificate is an authority's; enter apiclient_cert.pem")
 	case cert.Subject.CommonName != mchid:
-		return Evidence{}, fault.InvalidParameter.New("the certificate is of %q, not of merchant %s; log in as that merchant, or correct mchid", cert.Subject.CommonName, mchid)
+		return accesskey.Evidence{}, fault.InvalidParameter.New("the certificate is of %q, not of merchant %s; log in as that merchant, or correct mchid", cert.Subject.CommonName, mchid)
 	}
 	return out, nil
 }
 
-func checkWechatPayKey(e entered) (Evidence, error) {
+func checkWechatPayKey(e entered) (accesskey.Evidence, error) {
 	mchid, err := digits(e, "mchid", 8, 10)
 	if err != nil {
-		return Evidence{}, err
+		return accesskey.Evidence{}, err
 	}
 	key := e.secret("api_v3_key")
 	if trimmed := bytes.TrimSpace(key); len(trimmed) != len(key) {
-		return Evidence{}, fault.InvalidParameter.New("there is white space around the APIv3 key; enter its 32 characters only")
+		return accesskey.Evidence{}, fault.InvalidParameter.New("there is white space around the APIv3 key; enter its 32 characters only")
 	}
 	if len(key) != 32 {
-		return Evidence{}, fault.InvalidParameter.New("the APIv3 key has %d bytes and needs 32; make one with: openssl rand -hex 16", len(key))
+		return accesskey.Evidence{}, fault.InvalidParameter.New("the APIv3 key has %d bytes and needs 32; make one with: openssl rand -hex 16", len(key))
 	}
 	if strings.Trim(string(key), alphanumeric) != "" {
-		return Evidence{}, fault.InvalidParameter.New("the APIv3 key may hold letters and digits only; make one with: openssl rand -hex 16")
+		return accesskey.Evidence{}, fault.InvalidParameter.New("the APIv3 key may hold letters and digits only; make one with: openssl rand -hex 16")
 	}
 	kinds := map[byte]bool{}
 	for _, c := range key {
 		kinds[c] = true
 	}
-	out := Evidence{ID: "wechatpay/" + mchid + "/apiv3", Name: "APIv3 " + mchid, Detail: map[string]string{"mchid": mchid, "length": "32"}}
+	out := accesskey.Evidence{ID: "wechatpay/" + mchid + "/apiv3", Name: "APIv3 " + mchid, Detail: map[string]string{"mchid": mchid, "length": "32"}}
 	if len(kinds) < 8 { // which never happens to 32 random hexadecimal digits
-		out.warn("the key does not look random: few of its characters differ", "该密钥看起来不是随机生成的:不同的字符太少")
+		warn(&out, "the key does not look random: few of its characters differ", "该密钥看起来不是随机生成的:不同的字符太少")
 	}
 	return out, nil
 }
 
-func checkAlipayKey(e entered) (Evidence, error) {
+func checkAlipayKey(e entered) (accesskey.Evidence, error) {
 	app, err := digits(e, "app_id", 16, 16)
 	if err != nil {
-		return Evidence{}, err
+		return accesskey.Evidence{}, err
 	}
 	key, err := e.key("private_key")
 	if err != nil {
-		return Evidence{}, err
+		return accesskey.Evidence{}, err
 	}
 	public, err := certificate.ParsePublicKey(e.secret("public_key"))
 	if err != nil {
-		return Evidence{}, fault.InvalidParameter.New("the application's public key cannot be used: %v", err)
+		return accesskey.Evidence{}, fault.InvalidParameter.New("the application's public key cannot be used: %v", err)
 	}
 	if err := certificate.Proves(key, public); err != nil {
-		return Evidence{}, fault.InvalidParameter.New("the application's keys do not belong together: %v; take both from one pair of the key tool, and not Alipay's public key", err)
+		return accesskey.Evidence{}, fault.InvalidParameter.New("the application's keys do not belong together: %v; take both from one pair of the key tool, and not Alipay's public key", err)
 	}
 	name, err := alipayAlgorithm(key.Public())
 	if err != nil {
-		return Evidence{}, err
+		return accesskey.Evidence{}, err
 	}
-	out := Evidence{ID: certificate.Fingerprint(public), Name: app + " " + name, Detail: map[string]string{"app_id": app, "sign_type": name, "public_key_sha256": certificate.Fingerprint(public)}}
+	out := accesskey.Evidence{ID: certificate.Fingerprint(public), Name: app + " " + name, Detail: map[string]string{"app_id": app, "sign_type": name, "public_key_sha256": certificate.Fingerprint(public)}}
 	text := e.secret("alipay_public_key")
 	if len(text) == 0 {
-		out.warn("Alipay's public key is missing: programs need it to verify answers", "缺少支付宝公钥:程序验签时需要它")
+		warn(&out, "Alipay's public key is missing: programs need it to verify answers", "缺少支付宝公钥:程序验签时需要它")
 		return out, nil
 	}
 	theirs, err := certificate.ParsePublicKey(text)
 	switch {
 	case err != nil:
-		return Evidence{}, fault.InvalidParameter.New("Alipay's public key cannot be used: %v", err)
+		return accesskey.Evidence{}, fault.InvalidParameter.New("Alipay's public key cannot be used: %v", err)
 	case certificate.SameKey(theirs, public):
-		return Evidence{}, fault.InvalidParameter.New("what was entered as Alipay's public key is the application's own; copy the one that the console shows as 支付宝公钥")
+		return accesskey.Evidence{}, fault.InvalidParameter.New("what was entered as Alipay's public key is the application's own; copy the one that the console shows as 支付宝公钥")
 	}
 	if other, err := alipayAlgorithm(theirs); err != nil || other != name {
-		return Evidence{}, fault.InvalidParameter.New("Alipay's public key is of another algorithm than the application's; copy the one that the console shows for %s", name)
+		return accesskey.Evidence{}, fault.InvalidParameter.New("Alipay's public key is of another algorithm than the application's; copy the one that the console shows for %s", name)
 	}
 	out.Detail["alipay_public_key_sha256"] = certificate.Fingerprint(theirs)
 	return out, nil
@@ -127,32 +127,32 @@ func alipayAlgorithm(key crypto.PublicKey) (string, error) {
 	}
 }
 
-func checkAlipayCertificates(e entered) (Evidence, error) {
+func checkAlipayCertificates(e entered) (accesskey.Evidence, error) {
 	app, err := digits(e, "app_id", 16, 16)
 	if err != nil {
-		return Evidence{}, err
+		return accesskey.Evidence{}, err
 	}
 	out, cert, err := e.pair("app_certificate", "private_key")
 	if err != nil {
-		return Evidence{}, err
+		return accesskey.Evidence{}, err
 	}
 	name, err := alipayAlgorithm(cert.PublicKey)
 	if err != nil {
-		return Evidence{}, err
+		return accesskey.Evidence{}, err
 	}
 	theirs, err := e.leaf("alipay_certificate")
 	if err != nil {
-		return Evidence{}, err
+		return accesskey.Evidence{}, err
 	}
 	if certificate.SameKey(theirs[0].PublicKey, cert.PublicKey) {
-		return Evidence{}, fault.InvalidParameter.New("what was entered as Alipay's certificate is the application's own; enter alipayCertPublicKey_RSA2.crt")
+		return accesskey.Evidence{}, fault.InvalidParameter.New("what was entered as Alipay's certificate is the application's own; enter alipayCertPublicKey_RSA2.crt")
 	}
 	roots, err := certificate.Parse(e.secret("alipay_root"))
 	if err != nil {
-		return Evidence{}, fault.InvalidParameter.New("the field %q cannot be used: %v; enter the whole of alipayRootCert.crt", "alipay_root", err)
+		return accesskey.Evidence{}, fault.InvalidParameter.New("the field %q cannot be used: %v; enter the whole of alipayRootCert.crt", "alipay_root", err)
 	}
 	if !reaches(theirs, roots) {
-		return Evidence{}, fault.InvalidParameter.New("Alipay's certificate was not issued under the root certificates that were entered; download all three files anew")
+		return accesskey.Evidence{}, fault.InvalidParameter.New("Alipay's certificate was not issued under the root certificates that were entered; download all three files anew")
 	}
 	for key, value := range map[string]string{
 		"app_id": app, "sign_type": name, "app_cert_sn": alipaySN(cert), "alipay_cert_sn": alipaySN(theirs[0]),
@@ -162,7 +162,7 @@ func checkAlipayCertificates(e entered) (Evidence, error) {
 	}
 	if theirs[0].NotAfter.Before(out.Expiry.At) { // whichever ends first stops the payments
 		out.Expiry.At = theirs[0].NotAfter.UTC()
-		out.warn("Alipay's own certificate ends before the application's", "支付宝公钥证书早于应用公钥证书到期")
+		warn(&out, "Alipay's own certificate ends before the application's", "支付宝公钥证书早于应用公钥证书到期")
 	}
 	return out, nil
 }
@@ -197,10 +197,10 @@ func alipaySN(c *certificate.X509) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func checkUnionPayCertificate(e entered) (Evidence, error) {
+func checkUnionPayCertificate(e entered) (accesskey.Evidence, error) {
 	merchant := e.setting("mer_id")
 	if len(merchant) != 15 || strings.Trim(merchant, alphanumeric) != "" {
-		return Evidence{}, fault.InvalidParameter.New("the merchant number (merId) has 15 digits or letters; copy it from the mail about your admission")
+		return accesskey.Evidence{}, fault.InvalidParameter.New("the merchant number (merId) has 15 digits or letters; copy it from the mail about your admission")
 	}
 	content := e.secret("pfx")
 	if !pkcs12.Is(content) {
@@ -211,11 +211,11 @@ func checkUnionPayCertificate(e entered) (Evidence, error) {
 	key, certs, err := certificate.Open(content, e.secret("password"))
 	switch {
 	case errors.Is(err, pkcs12.ErrPassword):
-		return Evidence{}, fault.InvalidParameter.New("the password does not open the .pfx file; enter the one under which it was exported")
+		return accesskey.Evidence{}, fault.InvalidParameter.New("the password does not open the .pfx file; enter the one under which it was exported")
 	case err != nil:
-		return Evidence{}, fault.InvalidParameter.New("the .pfx file cannot be used: %v", err)
+		return accesskey.Evidence{}, fault.InvalidParameter.New("the .pfx file cannot be used: %v", err)
 	case key == nil:
-		return Evidence{}, fault.InvalidParameter.New("the .pfx file holds no private key; export it again with the private key")
+		return accesskey.Evidence{}, fault.InvalidParameter.New("the .pfx file holds no private key; export it again with the private key")
 	}
 	for _, cert := range certs {
 		if certificate.Proves(key, cert.PublicKey) != nil {
@@ -223,58 +223,58 @@ func checkUnionPayCertificate(e entered) (Evidence, error) {
 		}
 		out, err := e.evidence("pfx", cert)
 		if err != nil {
-			return Evidence{}, err
+			return accesskey.Evidence{}, err
 		}
 		out.Detail["mer_id"] = merchant
 		out.Detail["cert_id"] = cert.SerialNumber.String() // as certId in messages: decimal
 		return out, nil
 	}
-	return Evidence{}, fault.InvalidParameter.New("no certificate in the .pfx file fits its private key; export it again from where it was applied for")
+	return accesskey.Evidence{}, fault.InvalidParameter.New("no certificate in the .pfx file fits its private key; export it again from where it was applied for")
 }
 
-func checkPayPalSecret(e entered) (Evidence, error) {
+func checkPayPalSecret(e entered) (accesskey.Evidence, error) {
 	id, secret := e.setting("client_id"), string(e.secret("secret"))
 	switch {
 	case strings.TrimSpace(secret) != secret || strings.ContainsAny(secret, " \t\r\n"):
-		return Evidence{}, fault.InvalidParameter.New("there is white space in the secret; copy it with the console's copy button")
+		return accesskey.Evidence{}, fault.InvalidParameter.New("there is white space in the secret; copy it with the console's copy button")
 	case strings.TrimSpace(id) != id || strings.ContainsAny(id, " \t"):
-		return Evidence{}, fault.InvalidParameter.New("there is white space in the client id; copy it with the console's copy button")
+		return accesskey.Evidence{}, fault.InvalidParameter.New("there is white space in the client id; copy it with the console's copy button")
 	case id == secret:
-		return Evidence{}, fault.InvalidParameter.New("the client id and the secret are the same; copy the secret from below the client id")
+		return accesskey.Evidence{}, fault.InvalidParameter.New("the client id and the secret are the same; copy the secret from below the client id")
 	case len(secret) < 40:
-		return Evidence{}, fault.InvalidParameter.New("the secret has %d characters, which is too few; show it whole before you copy it", len(secret))
+		return accesskey.Evidence{}, fault.InvalidParameter.New("the secret has %d characters, which is too few; show it whole before you copy it", len(secret))
 	}
-	out := Evidence{ID: "paypal/" + id, Name: "PayPal " + id, Detail: map[string]string{"client_id": id}}
+	out := accesskey.Evidence{ID: "paypal/" + id, Name: "PayPal " + id, Detail: map[string]string{"client_id": id}}
 	if !strings.HasPrefix(id, "A") || !strings.HasPrefix(secret, "E") {
-		out.warn("client ids usually begin with A and secrets with E: were they confused?", "Client ID 通常以 A 开头、secret 以 E 开头:是否填反?")
+		warn(&out, "client ids usually begin with A and secrets with E: were they confused?", "Client ID 通常以 A 开头、secret 以 E 开头:是否填反?")
 	}
 	return out, nil
 }
 
-func checkAnyKey(e entered) (Evidence, error) {
+func checkAnyKey(e entered) (accesskey.Evidence, error) {
 	name, value := e.setting("name"), e.secret("value")
 	if bytes.Equal([]byte(name), value) {
-		return Evidence{}, fault.InvalidParameter.New("the name is the key itself; give it a name that may be shown")
+		return accesskey.Evidence{}, fault.InvalidParameter.New("the name is the key itself; give it a name that may be shown")
 	}
-	out := Evidence{ID: "other/" + name, Name: name, Detail: map[string]string{}}
+	out := accesskey.Evidence{ID: "other/" + name, Name: name, Detail: map[string]string{}}
 	if text := e.setting("expires_at"); text != "" {
 		at, err := time.Parse(time.RFC3339, text)
 		switch {
 		case err != nil:
-			return Evidence{}, fault.InvalidParameter.New("the field %q needs a date, a time and a zone, such as 2027-03-31T23:59:59+08:00", "expires_at")
+			return accesskey.Evidence{}, fault.InvalidParameter.New("the field %q needs a date, a time and a zone, such as 2027-03-31T23:59:59+08:00", "expires_at")
 		case !at.After(e.now):
-			return Evidence{}, fault.InvalidParameter.New("the key has ended on %s; make a new one", day(at))
+			return accesskey.Evidence{}, fault.InvalidParameter.New("the key has ended on %s; make a new one", day(at))
 		}
 		out.Expiry = accesskey.Expiry{At: at.UTC(), Basis: accesskey.Declared}
 	}
 	if len(bytes.TrimSpace(value)) != len(value) {
-		out.warn("there is white space around the key: was a line break copied?", "密钥首尾有空白字符:是否多复制了换行?")
+		warn(&out, "there is white space around the key: was a line break copied?", "密钥首尾有空白字符:是否多复制了换行?")
 	}
 	return out, nil
 }
 
 // warn adds something to look at.
-func (e *Evidence) warn(english, chinese string) {
+func warn(e *accesskey.Evidence, english, chinese string) {
 	e.Warnings = append(e.Warnings, form.Text{English: english, Chinese: chinese})
 }
 
@@ -309,17 +309,17 @@ func (e entered) leaf(field string) ([]*certificate.X509, error) {
 }
 
 // pair answers what is known of the certificate of one field, which the key of another fits.
-func (e entered) pair(certField, keyField string) (Evidence, *certificate.X509, error) {
+func (e entered) pair(certField, keyField string) (accesskey.Evidence, *certificate.X509, error) {
 	certs, err := e.leaf(certField)
 	if err != nil {
-		return Evidence{}, nil, err
+		return accesskey.Evidence{}, nil, err
 	}
 	key, err := e.key(keyField)
 	if err != nil {
-		return Evidence{}, nil, err
+		return accesskey.Evidence{}, nil, err
 	}
 	if err := certificate.Proves(key, certs[0].PublicKey); err != nil {
-		return Evidence{}, nil, fault.InvalidParameter.New("the fields %q and %q do not belong together: %v; take both from the same application for a certificate", certField, keyField, err)
+		return accesskey.Evidence{}, nil, fault.InvalidParameter.New("the fields %q and %q do not belong together: %v; take both from the same application for a certificate", certField, keyField, err)
 	}
 	out, err := e.evidence(certField, certs[0])
 	return out, certs[0], err
@@ -337,17 +337,17 @@ func (e entered) valid(field string, cert *certificate.X509) error {
 }
 
 // evidence answers what is known of a certificate, if it is valid now.
-func (e entered) evidence(field string, cert *certificate.X509) (Evidence, error) {
+func (e entered) evidence(field string, cert *certificate.X509) (accesskey.Evidence, error) {
 	if err := e.valid(field, cert); err != nil {
-		return Evidence{}, err
+		return accesskey.Evidence{}, err
 	}
 	seen := certificate.Observe(cert, e.now)
-	out := Evidence{ID: seen.ID, Name: seen.Name, Expiry: seen.Expiry, Detail: seen.Detail}
+	out := accesskey.Evidence{ID: seen.ID, Name: seen.Name, Expiry: seen.Expiry, Detail: seen.Detail}
 	if left := cert.NotAfter.Sub(e.now); left < soon {
-		out.warn(fmt.Sprintf("the certificate ends on %s already: is it the old one?", day(cert.NotAfter)), fmt.Sprintf("该证书将于 %s 到期:是否误填了旧证书?", day(cert.NotAfter)))
+		warn(&out, fmt.Sprintf("the certificate ends on %s already: is it the old one?", day(cert.NotAfter)), fmt.Sprintf("该证书将于 %s 到期:是否误填了旧证书?", day(cert.NotAfter)))
 	}
 	if weak := certificate.Weakness(cert); weak != "" {
-		out.warn("the certificate is weak: "+weak, "该证书强度不足:"+weak)
+		warn(&out, "the certificate is weak: "+weak, "该证书强度不足:"+weak)
 	}
 	return out, nil
 }

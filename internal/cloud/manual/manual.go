@@ -2,14 +2,14 @@
 // can change: the keys and certificates of WeChat Pay, Alipay, UnionPay, PayPal, and
 // whatever else has no API. It is the provider kind "manual".
 //
-// A [Guide] says what to click and what to enter, in both languages, and checks what was
+// An [accesskey.Guide] says what to click and what to enter, in both languages, and checks what was
 // entered before anybody relies on it: a certificate that is not of this merchant, that
 // has expired or does not fit its private key, a PKCS#12 file that does not open, a key of
 // the wrong length or from the wrong line of the console is refused with what to do. What
 // is only suspicious is a warning.
 //
 // [Guide.Check] is pure: it stores nothing, asks nobody and looks at no clock. It answers
-// [Evidence], which holds no secret and may be shown: what the inventory keeps of the key.
+// [accesskey.Evidence], which holds no secret and may be shown: what the inventory keeps of the key.
 // Who calls it seals what was entered.
 //
 // The provider of this kind reads nothing, because there is nothing to read: it says so in
@@ -24,31 +24,18 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/internal/accesskey"
-	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/form"
 )
 
-// A Guide is how one kind of key is changed by hand.
-type Guide struct {
-	Name         string // lower case with hyphens, such as "wechatpay-merchant-certificate"
+// A guide is an [accesskey.Guide] whose check has what it works on in one piece.
+type guide struct {
+	Name         string
 	Title        form.Text
-	Steps        []form.Text // what to do, in order
-	Form         form.Form   // what to enter; certificates stand in Credential, because they have many lines
+	Steps        []form.Text
+	Form         form.Form // certificates stand in Credential, because they have many lines
 	Capabilities accesskey.Capabilities
 
-	check func(entered) (Evidence, error)
-}
-
-// Evidence is what checking found: nothing in it is secret.
-type Evidence struct {
-	// ID tells this key from the one before and the one after: of a certificate its
-	// fingerprint, of a key pair that of the public key. What has nothing public has the
-	// id of its account, the same for each of its keys.
-	ID       string
-	Name     string // for a list, such as a common name
-	Expiry   accesskey.Expiry
-	Detail   map[string]string // as in accesskey.Observed
-	Warnings []form.Text       // what a person should look at before going on
+	check func(entered) (accesskey.Evidence, error)
 }
 
 // entered is what a check works on.
@@ -62,29 +49,22 @@ func (e entered) setting(name string) string { return e.Settings[name] }
 func (e entered) secret(name string) []byte { return e.Credential[name].Expose() }
 
 // Guides answers all guides, in the order of a menu.
-func Guides() []Guide {
-	return []Guide{
+func Guides() []accesskey.Guide {
+	var out []accesskey.Guide
+	for _, g := range []guide{
 		wechatPayCertificate(), wechatPayKey(), alipayKey(), alipayCertificates(), unionPayCertificate(), payPalSecret(), anyKey(),
+	} {
+		out = append(out, accesskey.Guide{
+			Name: g.Name, Title: g.Title, Steps: g.Steps, Form: g.Form, Capabilities: g.Capabilities,
+			Check: func(in form.Filling, now time.Time) (accesskey.Evidence, error) {
+				if err := g.Form.Check(in); err != nil {
+					return accesskey.Evidence{}, err
+				}
+				return g.check(entered{in, now})
+			},
+		})
 	}
-}
-
-// Find answers the guide of a name, or [fault.ResourceNotFound].
-func Find(name string) (Guide, error) {
-	for _, g := range Guides() {
-		if g.Name == name {
-			return g, nil
-		}
-	}
-	return Guide{}, fault.ResourceNotFound.New("there is no guide %q", name)
-}
-
-// Check verifies what was entered as of now. Errors are [fault.InvalidParameter] and
-// [fault.MissingParameter], say what to do, and hold nothing of a secret.
-func (g Guide) Check(in form.Filling, now time.Time) (Evidence, error) {
-	if err := g.Form.Check(in); err != nil {
-		return Evidence{}, err
-	}
-	return g.check(entered{in, now})
+	return out
 }
 
 // Kind answers the provider kind "manual".
@@ -94,6 +74,7 @@ func Kind() accesskey.KindOfProvider {
 		Title:        form.Text{English: "keys that are changed by hand at a console", Chinese: "只能在控制台人工更换的密钥"},
 		Form:         form.Form{Settings: []form.Field{{Name: "account", Help: form.Text{English: "what these keys belong to, for people", Chinese: "这些密钥所属的账号或系统(供人识别)"}, Example: "收单-华东"}}},
 		Capabilities: accesskey.Capabilities{Manual: true},
+		Guides:       Guides(),
 		Pace:         24 * time.Hour,
 		Open:         func(o accesskey.Opening) (accesskey.Provider, error) { return provider{o.Settings["account"]}, nil },
 	}

@@ -20,8 +20,8 @@ func optional(name, english, chinese string) form.Field {
 	return form.Field{Name: name, Help: form.Text{English: english, Chinese: chinese}}
 }
 
-func wechatPayCertificate() Guide {
-	return Guide{
+func wechatPayCertificate() guide {
+	return guide{
 		Name:  "wechatpay-merchant-certificate",
 		Title: form.Text{English: "WeChat Pay: merchant API certificate", Chinese: "微信支付:商户 API 证书"},
 		Steps: []form.Text{
@@ -48,8 +48,8 @@ func wechatPayCertificate() Guide {
 	}
 }
 
-func wechatPayKey() Guide {
-	return Guide{
+func wechatPayKey() guide {
+	return guide{
 		Name:  "wechatpay-apiv3-key",
 		Title: form.Text{English: "WeChat Pay: APIv3 key", Chinese: "微信支付:APIv3 密钥"},
 		Steps: []form.Text{
@@ -71,8 +71,8 @@ func wechatPayKey() Guide {
 	}
 }
 
-func alipayKey() Guide {
-	return Guide{
+func alipayKey() guide {
+	return guide{
 		Name:  "alipay-signing-key",
 		Title: form.Text{English: "Alipay: signing key of an application (public key mode)", Chinese: "支付宝:应用私钥(接口加签方式:密钥)"},
 		Steps: []form.Text{
@@ -98,8 +98,8 @@ func alipayKey() Guide {
 	}
 }
 
-func alipayCertificates() Guide {
-	return Guide{
+func alipayCertificates() guide {
+	return guide{
 		Name:  "alipay-certificates",
 		Title: form.Text{English: "Alipay: certificates of an application (certificate mode)", Chinese: "支付宝:应用公钥证书(接口加签方式:证书)"},
 		Steps: []form.Text{
@@ -126,8 +126,8 @@ func alipayCertificates() Guide {
 	}
 }
 
-func unionPayCertificate() Guide {
-	return Guide{
+func unionPayCertificate() guide {
+	return guide{
 		Name:  "unionpay-merchant-certificate",
 		Title: form.Text{English: "UnionPay: merchant signing certificate", Chinese: "银联:商户私钥证书(.pfx)"},
 		Steps: []form.Text{
@@ -151,8 +151,8 @@ func unionPayCertificate() Guide {
 	}
 }
 
-func payPalSecret() Guide {
-	return Guide{
+func payPalSecret() guide {
+	return guide{
 		Name:  "paypal-rest-secret",
 		Title: form.Text{English: "PayPal: secret of a REST application", Chinese: "PayPal:REST 应用密钥(secret)"},
 		Steps: []form.Text{
@@ -173,8 +173,8 @@ func payPalSecret() Guide {
 	}
 }
 
-func anyKey() Guide {
-	return Guide{
+func anyKey() guide {
+	return guide{
 		Name:  "other",
 		Title: form.Text{English: "any other key", Chinese: "其他密钥"},
 		Steps: []form.Text{

@@ -1,0 +1,193 @@
+package accesskey
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/form"
+	"github.com/keyward/keyward/internal/material"
+)
+
+// A Guide is how one kind of key is changed by a person at a console.
+type Guide struct {
+	Name         string // lower case with hyphens, such as "wechatpay-merchant-certificate"
+	Title        form.Text
+	Steps        []form.Text // what to do, in order
+	Form         form.Form   // what to enter afterwards
+	Capabilities Capabilities
+	// Check verifies what was entered as of a time. Its errors are faults, say what to do,
+	// and hold nothing of a secret. It stores nothing and asks nobody.
+	Check func(form.Filling, time.Time) (Evidence, error)
+}
+
+// Evidence is what checking found: nothing in it is secret.
+type Evidence struct {
+	// ID tells this key from the one before and the one after: of a certificate its
+	// fingerprint, of a key pair that of the public key. What has nothing public has the
+	// id of its account, the same for each of its keys.
+	ID       string
+	Name     string // for a list, such as a common name
+	Expiry   Expiry
+	Detail   map[string]string // as in Observed
+	Warnings []form.Text       // what a person should look at before going on
+}
+
+// A Vault keeps what a person entered; package secret's service is behind it.
+type Vault interface {
+	// Keep stores the parts of a credential as the newest version of a secret, which it
+	// makes if need be, in the name of the caller.
+	Keep(ctx context.Context, c *authz.Call, name string, parts map[string]material.Bytes) error
+}
+
+func (s *Service) guide(k KindOfProvider, name string) (Guide, error) {
+	i := slices.IndexFunc(k.Guides, func(g Guide) bool { return g.Name == name })
+	if i < 0 {
+		return Guide{}, fault.InvalidParameter.New("there is no guide %q for this provider; list them with: keyward provider guides", name)
+	}
+	return k.Guides[i], nil
+}
+
+// Guide answers a guide for keys of a source.
+func (s *Service) Guide(ctx context.Context, c *authz.Call, source, guide string) (g Guide, err error) {
+	err = s.do(ctx, c, "keyward:GetGuide", func(rec *audit.Record) error {
+		if err := s.may(c, rec, "provider/"+source); err != nil {
+			return err
+		}
+		src, err := s.o.Sources.Source(ctx, c.Account, source)
+		if err != nil {
+			return err
+		}
+		k, err := s.kind(src.Kind)
+		if err != nil {
+			return err
+		}
+		g, err = s.guide(k, guide)
+		return err
+	})
+	return g, err
+}
+
+// An Entry is a key that a person made at a console.
+type Entry struct {
+	Guide string
+	form.Filling
+	Note Note
+}
+
+// Enter checks a key that a person made, seals what is secret of it as a secret named
+// after the source and the guide, and adds it to the inventory. Nothing is kept of what
+// does not pass. The warnings are what the person should look at.
+func (s *Service) Enter(ctx context.Context, c *authz.Call, source string, e Entry) (k AccessKey, warnings []form.Text, err error) {
+	err = s.do(ctx, c, "keyward:EnterAccessKey", func(rec *audit.Record) error {
+		if err := s.may(c, rec, "accesskey/"+source+"/"+e.Guide); err != nil {
+			return err
+		}
+		src, err := s.o.Sources.Source(ctx, c.Account, source)
+		if err != nil {
+			return err
+		}
+		kind, err := s.kind(src.Kind)
+		if err != nil {
+			return err
+		}
+		g, err := s.guide(kind, e.Guide)
+		if err != nil {
+			return err
+		}
+		found, err := g.Check(e.Filling, s.now())
+		if err != nil {
+			return err
+		}
+		warnings = found.Warnings
+		o := Observed{
+			ID: found.ID, Name: cmp.Or(found.Name, g.Title.English), Status: Active, CreatedAt: s.now(), Expiry: found.Expiry, Detail: maps.Clone(found.Detail),
+		}
+		if o.Detail == nil {
+			o.Detail = map[string]string{}
+		}
+		o.Detail["guide"] = g.Name
+		if len(e.Credential) > 0 {
+			name := vaultName(source, g.Name, found.ID)
+			o.Detail["secret"] = name
+			if err := s.o.Vault.Keep(ctx, c, name, e.Credential); err != nil {
+				return err
+			}
+		}
+		o.tidy()
+		k, err = s.enter(ctx, rec, src, o, e.Note)
+		return err
+	})
+	return k, warnings, err
+}
+
+// enter stores an entered key. The date is kept in the remark, too, whose row is bound:
+// there is no provider that could tell it again.
+func (s *Service) enter(ctx context.Context, rec *audit.Record, src Source, o Observed, n Note) (AccessKey, error) {
+	remarks, err := s.o.Keys.Remarks(ctx, src.Account, src.Name)
+	if err != nil {
+		return AccessKey{}, err
+	}
+	r := remarks[o.ID]
+	r.Account, r.Source, r.Key, r.UpdatedAt = src.Account, src.Name, o.ID, s.now()
+	if n.ExpiresAt == nil && !o.Expiry.At.IsZero() {
+		n.ExpiresAt = &o.Expiry.At
+	}
+	n.apply(&r)
+	if err := r.check(); err != nil {
+		return AccessKey{}, err
+	}
+	remarks[o.ID] = r
+	states, err := s.o.Sources.States(ctx, src.Account)
+	if err != nil {
+		return AccessKey{}, err
+	}
+	st := states[src.Name]
+	st.Account, st.Source, st.SucceededAt, st.Keys = src.Account, src.Name, s.now(), st.Keys+1
+	save := Save{Source: src, State: st, Snapshot: Snapshot{Keys: []Observed{o}}, Remarks: remarks, At: s.now(), Jobs: s.o.Follow(src.Account, s.now())}
+	if err := s.o.Keys.SaveSnapshot(ctx, rec, save); err != nil {
+		return AccessKey{}, err
+	}
+	k := AccessKey{
+		Account: src.Account, Source: src.Name, Provider: src.Kind, Observed: o, Remark: r, Owner: cmp.Or(r.Owner, src.Owner),
+		Due: Due(o, r, src.MaxAge), SeenFirst: s.now(),
+	}
+	said := audit.NewRecord(s.scheduler(src.Account), "keyward:RemarkAccessKey")
+	said.Resource = rec.Resource
+	return k, s.o.Log.Do(ctx, said, func() error { return s.o.Keys.SaveRemark(ctx, said, &k, nil) })
+}
+
+var unnamed = regexp.MustCompile(`[^a-zA-Z0-9_/+=.@-]+`)
+
+// vaultName names the secret that an entered key is kept in: one for each key, because
+// the one before stays in use for a while.
+func vaultName(source, guide, id string) string {
+	id = strings.Trim(unnamed.ReplaceAllString(id, "-"), "-")
+	return "entered/" + source + "/" + guide + "/" + id[:min(len(id), 16)]
+}
+
+// Forget removes an entered or gone key from the inventory; what a provider lists comes
+// back with the next synchronisation, so that is refused.
+func (s *Service) Forget(ctx context.Context, c *authz.Call, source, id string) error {
+	return s.do(ctx, c, "keyward:ForgetAccessKey", func(rec *audit.Record) error {
+		k, err := s.key(ctx, c, rec, source, id)
+		if err != nil {
+			return err
+		}
+		kind, err := s.kind(k.Provider)
+		if err != nil {
+			return err
+		}
+		if !kind.Capabilities.Manual && k.Observed.Status != Gone {
+			return fault.StateConflict.New("the provider %s lists this key; delete it there, and it will be gone here", source)
+		}
+		return s.o.Keys.ForgetKey(ctx, rec, c.Account, source, id)
+	})
+}
