@@ -114,20 +114,26 @@ func (a *App) now() time.Time {
 	return a.engine.now()
 }
 
-// enterEngine answers the engine, if there is one, for as long as until leave is called.
-func (a *App) enterEngine() (e *engine, leave func()) {
+// enterEngine answers the engine, or nil if there is none. It stays until it is left.
+func (a *App) enterEngine() *engine {
 	a.mu.RLock()
 	defer a.mu.RUnlock()
-	if a.engine == nil {
-		return nil, func() {}
+	if a.engine != nil {
+		a.engine.inFlight.Add(1)
 	}
-	a.engine.inFlight.Add(1)
-	return a.engine, a.engine.inFlight.Done
+	return a.engine
+}
+
+// leave lets the engine go; there need not be one.
+func (e *engine) leave() {
+	if e != nil {
+		e.inFlight.Done()
+	}
 }
 
 func (a *App) gauge(read func(*engine) float64, sealed float64) float64 {
-	e, leave := a.enterEngine()
-	defer leave()
+	e := a.enterEngine()
+	defer e.leave()
 	if e == nil {
 		return sealed
 	}

@@ -162,8 +162,8 @@ func (a *App) Export(ctx context.Context, w io.Writer) error {
 
 // with runs fn with the engine, or answers that there is none.
 func (a *App) with(fn func(*engine) error) error {
-	e, leave := a.enterEngine()
-	defer leave()
+	e := a.enterEngine()
+	defer e.leave()
 	if e == nil {
 		return fault.Sealed.New("the server is sealed; run: keyward operator unseal")
 	}

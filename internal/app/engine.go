@@ -50,7 +50,7 @@ type engine struct {
 	expiry   *expiry.Service
 	scrubber *scrub.Scrubber
 	custody  *custody.Service
-	alibaba  *alibaba.Dialect
+	alibaba  server.Handler
 	rest     server.Handler
 	witness  *publish.Publisher
 
@@ -278,10 +278,10 @@ func (e *engine) dialects(a *App, refusals *audit.Refusals) {
 	}}
 	limiter := &server.Limiter{PerKey: a.Config.Limits.CallsPerAccessKey, PerAccount: a.Config.Limits.CallsPerAccount}
 	touch := func(c *authz.Call, action string) { e.iam.Touch(c.AccessKey, c.Time, c.Source, action) }
-	e.alibaba = &alibaba.Dialect{
+	e.alibaba = (&alibaba.Dialect{
 		Verifier: verifier, Keys: e.keys, Log: e.log, Refusals: refusals, Limiter: limiter,
 		Tokens: pageTokens{e.keyring}, Region: a.Config.Region, Touch: touch,
-	}
+	}).Serve
 	e.rest = rest.New(rest.Options{
 		Verifier: verifier, Keys: e.keys, IAM: e.iam, Log: e.log, Audit: a.db, Refusals: refusals, Limiter: limiter, Region: a.Config.Region, Touch: touch,
 	})
@@ -351,8 +351,8 @@ func (a *App) witnesses() []publish.Witness {
 
 // witnessStatus answers how the witnesses stand; nil while the server is sealed.
 func (a *App) witnessStatus() []publish.Status {
-	e, leave := a.enterEngine()
-	defer leave()
+	e := a.enterEngine()
+	defer e.leave()
 	if e == nil {
 		return nil
 	}

@@ -16,7 +16,7 @@ import (
 // is nothing else is the REST dialect's, which refuses what it does not know.
 func (a *App) handler() http.Handler {
 	rpc := a.edge.Handle("alibaba", server.MaxBody, a.unsealed(
-		func(e *engine) server.Handler { return e.alibaba.Serve }, (&alibaba.Dialect{}).Serve))
+		func(e *engine) server.Handler { return e.alibaba }, (&alibaba.Dialect{}).Serve))
 	native := a.edge.Handle("rest", server.MaxPolicy, a.unsealed(
 		func(e *engine) server.Handler { return e.rest }, rest.Refuse))
 	probes := map[string]http.Handler{
@@ -42,8 +42,8 @@ func (a *App) handler() http.Handler {
 // the server is sealed. A request in flight keeps the engine from being stopped.
 func (a *App) unsealed(choose func(*engine) server.Handler, refuse server.Handler) server.Handler {
 	return func(w http.ResponseWriter, r *http.Request, x *server.Exchange, err error) {
-		e, leave := a.enterEngine()
-		defer leave()
+		e := a.enterEngine()
+		defer e.leave()
 		if e == nil {
 			refuse(w, r, x, fault.Sealed.New("the server is sealed; its operator must run: keyward operator unseal"))
 			return

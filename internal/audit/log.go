@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,7 +19,6 @@ import (
 
 const (
 	maxBatch  = 512             // records of one group commit
-	maxQueue  = 4 * maxBatch    // records waiting; beyond it callers wait to queue
 	usualLeaf = 768             // bytes, most leaves are shorter
 	patience  = 2 * time.Second // how long a caller, and a transaction, may wait
 )
@@ -39,17 +39,23 @@ type Log struct {
 	now       func() time.Time
 	surprised func()
 
-	queue  chan *pending
 	idle   sync.Pool              // of *pending
 	head   atomic.Pointer[[]byte] // newest durable checkpoint
 	broken atomic.Pointer[error]  // why the log can never be written again by this process
 	failed atomic.Bool            // the last attempt to write failed
 
+	mu       sync.Mutex // guards the fields below
+	queue    []*pending // that the writer has not taken, oldest first
+	watching bool       // watchdog will go off
+	watchdog *time.Timer
+	arrived  chan struct{} // has an element if the queue may have one
+
 	// The fields below belong to the goroutine of Run.
 	tree      frontier
-	at        time.Time // of the last batch
-	unsettled bool      // the last commit's outcome is unknown
-	held      *pending  // taken from the queue, but not part of the batch in hand
+	at        time.Time   // of the last batch
+	unsettled bool        // the last commit's outcome is unknown
+	batch     []*pending  // memory for the batch in hand
+	hashes    []tlog.Hash // memory for those of a batch
 }
 
 // Options says what a Log is made of.
@@ -75,8 +81,10 @@ func Open(ctx context.Context, o Options) (*Log, error) {
 	}
 	l := &Log{
 		store: o.Store, origin: o.Origin, signer: signer, publicKey: o.PublicKey, now: o.Now, surprised: o.Surprised,
-		queue: make(chan *pending, maxQueue), idle: sync.Pool{New: newPending},
+		idle: sync.Pool{New: newPending}, arrived: make(chan struct{}, 1),
 	}
+	l.watchdog = time.AfterFunc(patience, l.abandon)
+	l.watchdog.Stop()
 	head, err := o.Store.Head(ctx, o.Origin)
 	if err != nil {
 		return nil, fmt.Errorf("opening audit log: %w", err)
@@ -168,30 +176,37 @@ func (l *Log) Commit(_ context.Context, rec *Record, change Change) error {
 
 // submit hands p to the writer and waits for its answer.
 func (l *Log) submit(p *pending) error {
-	p.state.Store(waiting)
-	p.timer.Reset(patience)
+	l.mu.Lock()
+	p.since = time.Now()
+	l.queue = append(l.queue, p)
+	if !l.watching {
+		l.watching = true
+		l.watchdog.Reset(patience)
+	}
+	l.mu.Unlock()
 	select {
-	case l.queue <- p:
-	default:
-		if err := l.enqueue(p); err != nil {
-			return err
-		}
+	case l.arrived <- struct{}{}:
+	default: // the writer will look anyway
 	}
 	err := <-p.done
-	if p.timer.Stop() { // else it may still look at p
-		p.rec, p.change = nil, nil
-		l.idle.Put(p)
-	}
+	p.rec, p.change = nil, nil
+	l.idle.Put(p)
 	return err
 }
 
-// enqueue waits for a place in a full queue, for as long as p is not abandoned.
-func (l *Log) enqueue(p *pending) error {
-	select {
-	case l.queue <- p:
-		return nil
-	case err := <-p.done:
-		return err
+// abandon answers the callers whose patience is over that nothing was done. What the
+// writer has taken is not among them: its transaction is bounded by the same patience.
+func (l *Log) abandon() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	late := 0
+	for late < len(l.queue) && time.Since(l.queue[late].since) >= patience {
+		l.queue[late].done <- fault.AuditUnavailable.New("the audit log could not be written in time; nothing was done; try again")
+		late++
+	}
+	l.queue = slices.Delete(l.queue, 0, late)
+	if l.watching = len(l.queue) > 0; l.watching {
+		l.watchdog.Reset(patience - time.Since(l.queue[0].since))
 	}
 }
 
@@ -199,30 +214,48 @@ func (l *Log) enqueue(p *pending) error {
 func (l *Log) Run(ctx context.Context) error {
 	probe := time.NewTicker(time.Second)
 	defer probe.Stop()
-	for {
-		first := l.held
-		l.held = nil
-		if first == nil {
-			select {
-			case first = <-l.queue:
-			default:
-				select {
-				case first = <-l.queue:
-				case <-probe.C:
-					l.probe()
-					continue
-				case <-ctx.Done():
-					return nil
-				}
-			}
+	for ended := false; !ended; {
+		select {
+		case <-l.arrived:
+		case <-probe.C:
+			l.probe()
+		case <-ctx.Done():
+			ended = true
 		}
-		// Whoever is ready to run may have a record as well: a batch costs the same for one as
-		// for many. On an idle machine this returns at once.
-		runtime.Gosched()
-		if first.state.CompareAndSwap(waiting, taken) {
-			l.write(l.gather(first))
+		for l.gather() {
+			l.write(l.batch)
 		}
 	}
+	return nil
+}
+
+// gather takes the next batch from the queue: a change, or all plain records up to the
+// next one. It answers false if there is none.
+func (l *Log) gather() bool {
+	// Whoever is ready to run may have a record as well: a batch costs the same for one as
+	// for many. On an idle machine this returns at once.
+	for before, now := -1, l.waiting(); now > before && now > 0; before, now = now, l.waiting() {
+		runtime.Gosched()
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := 0
+	for n < min(len(l.queue), maxBatch) && l.queue[n].change == nil {
+		n++
+	}
+	if n == 0 {
+		n = min(len(l.queue), 1)
+	}
+	l.batch = append(l.batch[:0], l.queue[:n]...)
+	l.queue = slices.Delete(l.queue, 0, n)
+	return n > 0
+}
+
+// waiting answers how long the queue is.
+func (l *Log) waiting() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.queue)
 }
 
 // Writable tells whether the last attempt to write succeeded. After a failure the
@@ -238,29 +271,6 @@ func (l *Log) probe() {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	l.failed.Store(l.store.Probe(ctx) != nil)
-}
-
-// gather adds to a plain record whatever other plain records are queued.
-func (l *Log) gather(first *pending) []*pending {
-	batch := []*pending{first}
-	if first.change != nil {
-		return batch
-	}
-	for len(batch) < maxBatch {
-		select {
-		case p := <-l.queue:
-			if p.change != nil {
-				l.held = p
-				return batch
-			}
-			if p.state.CompareAndSwap(waiting, taken) {
-				batch = append(batch, p)
-			}
-		default:
-			return batch
-		}
-	}
-	return batch
 }
 
 // write makes one batch durable and answers its callers.

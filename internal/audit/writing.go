@@ -3,7 +3,6 @@ package audit
 import (
 	"context"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -16,31 +15,13 @@ type pending struct {
 	rec    *Record
 	body   []byte // of the leaf, encoded by the caller: the writer is one for all
 	change Change
-	state  atomic.Int32 // waiting, then taken by the writer or abandoned by the caller
-	done   chan error   // buffered; receives one answer, of the writer or of the timer
-	timer  *time.Timer  // abandons it
+	since  time.Time  // when it was queued
+	done   chan error // buffered; receives one answer, of the writer or of the watchdog
 }
 
 func newPending() any {
-	p := &pending{body: make([]byte, 0, usualLeaf), done: make(chan error, 1)}
-	p.timer = time.AfterFunc(time.Hour, p.abandon)
-	p.timer.Stop()
-	return p
+	return &pending{body: make([]byte, 0, usualLeaf), done: make(chan error, 1)}
 }
-
-// abandon answers the caller that nothing was done, unless the writer has the record
-// already: its transaction is bounded by the same patience.
-func (p *pending) abandon() {
-	if p.state.CompareAndSwap(waiting, abandoned) {
-		p.done <- fault.AuditUnavailable.New("the audit log could not be written in time; nothing was done; try again")
-	}
-}
-
-const (
-	waiting int32 = iota
-	taken
-	abandoned
-)
 
 // changeError marks an error of a Change, as opposed to one of the log.
 type changeError struct{ cause error }
@@ -89,6 +70,17 @@ func (w *writing) commit(ctx context.Context, tx Tx) error {
 	return tx.Append(ctx, out)
 }
 
+// size answers how many bytes the leaves of the batch will have, or a few more: the store
+// keeps them for a while.
+func (w *writing) size() int {
+	const beginning = 96 // of a leaf, before its body, without the log's name
+	size := 0
+	for _, p := range w.batch {
+		size += len(p.body) + len(w.log.origin) + beginning
+	}
+	return size
+}
+
 // build makes the batch. used tells which of the nonces were used before.
 func (w *writing) build(used []bool) (Batch, error) {
 	l := w.log
@@ -97,8 +89,8 @@ func (w *writing) build(used []bool) (Batch, error) {
 		now = l.at // the clock was set back
 	}
 	w.used = make([]bool, len(w.batch))
-	w.out = Batch{Log: l.origin, First: w.next.size, Count: int64(len(w.batch)), At: now, Leaves: make([]byte, 0, usualLeaf*len(w.batch))}
-	hashes := make([]tlog.Hash, 0, 2*len(w.batch))
+	w.out = Batch{Log: l.origin, First: w.next.size, Count: int64(len(w.batch)), At: now, Leaves: make([]byte, 0, w.size())}
+	hashes := l.hashes[:0]
 	for i, p := range w.batch {
 		if p.rec.Nonce != nil {
 			w.used[i], used = used[0], used[1:]
@@ -115,6 +107,7 @@ func (w *writing) build(used []bool) (Batch, error) {
 		hashes = w.next.add(w.out.Leaves[start:], hashes)
 		w.out.Leaves = append(w.out.Leaves, '\n')
 	}
+	l.hashes = hashes
 	w.out.Hashes = make([]byte, 0, tlog.HashSize*len(hashes))
 	for i := range hashes {
 		w.out.Hashes = append(w.out.Hashes, hashes[i][:]...)

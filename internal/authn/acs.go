@@ -47,7 +47,7 @@ func readACS(r Request) (claim, error) {
 		return claim{}, err
 	}
 	c.signed.Format = JSON
-	if accept := r.values("Accept"); len(accept) == 1 && strings.Contains(accept[0], "xml") {
+	if accept := r.Header["Accept"]; len(accept) == 1 && strings.Contains(accept[0], "xml") {
 		c.signed.Format = XML
 	}
 	return c, c.checkSignedOnce()
@@ -81,9 +81,9 @@ func readREST(r Request) (claim, error) {
 // checkSignedOnce refuses parameters that would sign the request a second time, in the
 // other way: a reader could take the wrong one of two identities, or of two actions.
 func (c *claim) checkSignedOnce() error {
-	for _, name := range rpcParams {
-		if _, ok := c.signed.Params.Value(name); ok {
-			return fault.InvalidParameter.New("the parameter %s must not be there when the request is signed in the Authorization header", name)
+	for _, p := range c.signed.Params.sorted {
+		if slices.Contains(rpcParams, p.name) {
+			return fault.InvalidParameter.New("the parameter %s must not be there when the request is signed in the Authorization header", p.name)
 		}
 	}
 	return c.checkSizes()
@@ -94,17 +94,21 @@ type authorization struct {
 	scheme    *scheme
 	accessKey string
 	scope     []string
-	list      string   // SignedHeaders as it came
-	names     []string // the same, one by one
-	values    []string // of the headers in names
+	list      string         // SignedHeaders as it came
+	headers   []signedHeader // the same, one by one
 	signature string
+}
+
+type signedHeader struct {
+	name, value string
+	found       bool
 }
 
 // readAuthorization reads exactly
 //
 //	SCHEME Credential=…,SignedHeaders=a;b;c,Signature=…
 func readAuthorization(r Request) (authorization, error) {
-	given := r.values("Authorization")
+	given := r.Header["Authorization"]
 	if len(given) != 1 {
 		return authorization{}, fault.IncompleteSignature.New("the request must have one Authorization header; sign it with %s", acs3.name)
 	}
@@ -133,49 +137,60 @@ func readAuthorization(r Request) (authorization, error) {
 // readHeaders collects the signed headers. A header that could mean something to the
 // server but is not signed could have been added on the way, so it is refused.
 func (a *authorization) readHeaders(r Request) error {
-	a.names = strings.Split(a.list, ";")
-	if len(a.names) > maxHeaders {
+	count := strings.Count(a.list, ";") + 1
+	if count > maxHeaders {
 		return fault.IncompleteSignature.New("at most %d headers may be signed", maxHeaders)
 	}
-	a.values = make([]string, len(a.names))
-	var found [maxHeaders]bool
-	for header, list := range r.Header {
-		i := slices.IndexFunc(a.names, func(name string) bool { return strings.EqualFold(name, header) })
-		if i < 0 {
-			if mustBeSigned(header, r.Body) {
-				return fault.IncompleteSignature.New("the header %q must be signed", header)
+	a.headers = make([]signedHeader, 0, count)
+	for name := range strings.SplitSeq(a.list, ";") {
+		a.headers = append(a.headers, signedHeader{name: name})
+	}
+	for name, list := range r.Header {
+		h := a.header(name)
+		if h == nil {
+			if strings.HasPrefix(name, "X-Acs-") || len(r.Body) > 0 && name == "Content-Type" {
+				return fault.IncompleteSignature.New("the header %q must be signed", name)
 			}
 			continue
 		}
-		if len(list) != 1 || found[i] {
-			return fault.InvalidParameter.New("the header %s is given twice", a.names[i])
+		if len(list) != 1 || h.found {
+			return fault.InvalidParameter.New("the header %s is given twice", h.name)
 		}
-		a.values[i], found[i] = strings.Trim(list[0], " \t"), true
+		h.value, h.found = strings.Trim(list[0], " \t"), true
 	}
-	if i := slices.Index(a.names, "host"); i >= 0 && !found[i] {
-		a.values[i], found[i] = r.Host, true
+	if h := a.header("Host"); h != nil && !h.found {
+		h.value, h.found = r.Host, true
 	}
-	for i, name := range a.names {
-		if !found[i] || strings.ToLower(name) != name {
-			return fault.MissingParameter.New("SignedHeaders must name headers of the request in lower case, each once; %q is not one", name)
+	for _, h := range a.headers {
+		if !h.found || strings.ToLower(h.name) != h.name {
+			return fault.MissingParameter.New("SignedHeaders must name headers of the request in lower case, each once; %q is not one", h.name)
 		}
 		// A line break would let two different requests have the same canonical form.
-		if strings.ContainsFunc(a.values[i], func(c rune) bool { return c < ' ' || c == 0x7f }) {
-			return fault.InvalidParameter.New("the header %s has a control character", name)
+		for i := range len(h.value) {
+			if c := h.value[i]; c < ' ' || c == 0x7f {
+				return fault.InvalidParameter.New("the header %s has a control character", h.name)
+			}
 		}
 	}
 	return nil
 }
 
-func mustBeSigned(header string, body []byte) bool {
-	const prefix = "x-acs-"
-	return len(header) >= len(prefix) && strings.EqualFold(header[:len(prefix)], prefix) ||
-		len(body) > 0 && strings.EqualFold(header, "content-type")
+// header answers the first signed header of the name, in whatever case, or nil.
+func (a *authorization) header(name string) *signedHeader {
+	for i := range a.headers {
+		if h := &a.headers[i]; len(h.name) == len(name) && strings.EqualFold(h.name, name) {
+			return h
+		}
+	}
+	return nil
 }
 
+// value answers the value of a signed header, by its name in lower case.
 func (a *authorization) value(name string) string {
-	if i := slices.Index(a.names, name); i >= 0 {
-		return a.values[i]
+	for i := range a.headers {
+		if h := &a.headers[i]; h.name == name {
+			return h.value
+		}
 	}
 	return ""
 }
@@ -189,7 +204,7 @@ func (a *authorization) required(name string) (string, error) {
 
 // claim puts together what is signed. It answers the parameters of the query, too.
 func (a *authorization) claim(r Request, path string) (claim, Params, error) {
-	for _, name := range []string{"host", headerDate, headerNonce, headerHash} {
+	for _, name := range [...]string{"host", headerDate, headerNonce, headerHash} {
 		if _, err := a.required(name); err != nil {
 			return claim{}, Params{}, err
 		}
@@ -239,9 +254,9 @@ func (r signedRequest) text(bareEmpty bool) []byte {
 	canonical := append(append(stack[:0], r.method...), '\n')
 	canonical = append(append(canonical, r.path...), '\n')
 	canonical = append(r.query.appendQuery(canonical, bareEmpty), '\n')
-	for i, name := range r.names {
-		canonical = append(append(canonical, name...), ':')
-		canonical = append(append(canonical, r.values[i]...), '\n')
+	for _, h := range r.headers {
+		canonical = append(append(canonical, h.name...), ':')
+		canonical = append(append(canonical, h.value...), '\n')
 	}
 	canonical = append(append(append(canonical, '\n'), r.list...), '\n')
 	canonical = append(canonical, r.value(headerHash)...)

@@ -119,7 +119,7 @@ func TestRecordedRequestsVerify(t *testing.T) {
 	schemes := map[string]int{}
 	nonces := map[string]bool{}
 	for _, r := range all {
-		s, err := r.verifier().Verify(t.Context(), r.request)
+		s, err := r.verifier().Verify(t.Context(), served(r.request))
 		if err != nil {
 			t.Errorf("%s: %v", r.client, err)
 			continue
@@ -157,7 +157,7 @@ func TestParametersOfQueryAndFormAreOne(t *testing.T) {
 		if !strings.HasPrefix(r.client, "terraform") {
 			continue
 		}
-		s, err := r.verifier().Verify(t.Context(), r.request)
+		s, err := r.verifier().Verify(t.Context(), served(r.request))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -276,7 +276,7 @@ func TestRecordedRequestsWithOneByteChanged(t *testing.T) {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			t.Parallel()
 			v := r.verifier()
-			original, err := v.Verify(t.Context(), r.request)
+			original, err := v.Verify(t.Context(), served(r.request))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -287,7 +287,7 @@ func TestRecordedRequestsWithOneByteChanged(t *testing.T) {
 							continue
 						}
 						changed := change(r.request, f, at, to)
-						got, err := v.Verify(t.Context(), changed)
+						got, err := v.Verify(t.Context(), served(changed))
 						if err != nil {
 							continue
 						}
@@ -308,7 +308,7 @@ func TestRecordedRequestsWithOneByteChanged(t *testing.T) {
 func TestUnsignedHeadersMeanNothing(t *testing.T) {
 	for _, r := range recordings(t) {
 		v := r.verifier()
-		original, err := v.Verify(t.Context(), r.request)
+		original, err := v.Verify(t.Context(), served(r.request))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -325,7 +325,7 @@ func TestUnsignedHeadersMeanNothing(t *testing.T) {
 			changed.Host = "elsewhere"
 			changed.Header["x-acs-action"] = []string{"DeleteKey"}
 		}
-		got, err := v.Verify(t.Context(), changed)
+		got, err := v.Verify(t.Context(), served(changed))
 		if err != nil {
 			t.Errorf("%s: %v", r.client, err)
 		}

@@ -30,6 +30,9 @@ func (p Params) Value(name string) (string, bool) {
 // Len answers how many parameters there are.
 func (p Params) Len() int { return len(p.sorted) }
 
+// At answers the i-th name and value, in the order of the names.
+func (p Params) At(i int) (name, value string) { return p.sorted[i].name, p.sorted[i].value }
+
 // All yields every name and value in the order of the names.
 func (p Params) All() iter.Seq2[string, string] {
 	return func(yield func(string, string) bool) {

@@ -1,7 +1,6 @@
 package authn
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/keyward/keyward/internal/fault"
@@ -67,7 +66,7 @@ func (r Request) form() (string, error) {
 	if len(r.Body) == 0 {
 		return "", nil
 	}
-	types := r.values("Content-Type")
+	types := r.Header["Content-Type"]
 	if len(types) == 1 {
 		mediaType, _, _ := strings.Cut(types[0], ";")
 		if strings.EqualFold(strings.TrimSpace(mediaType), "application/x-www-form-urlencoded") {
@@ -75,21 +74,6 @@ func (r Request) form() (string, error) {
 		}
 	}
 	return "", fault.InvalidParameter.New("a body must be a form; send it with Content-Type: application/x-www-form-urlencoded")
-}
-
-// values answers what a header was given, in whatever case its name is written.
-func (r Request) values(name string) []string {
-	var values []string
-	for header, list := range r.Header {
-		switch {
-		case !strings.EqualFold(header, name):
-		case values == nil:
-			values = list
-		default:
-			values = slices.Concat(values, list)
-		}
-	}
-	return values
 }
 
 func parseFormat(s string) (Format, error) {

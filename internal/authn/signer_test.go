@@ -180,7 +180,7 @@ type variant struct {
 
 func variants() []variant {
 	verify := func(v *authn.Verifier, t *rapid.T, r authn.Request) (authn.Signed, error) {
-		return v.Verify(t.Context(), r)
+		return v.Verify(t.Context(), served(r))
 	}
 	all := []variant{{name: "RPC", sign: func(s signer, r authn.Request) authn.Request { return s.rpc(r, nil) }, verify: verify}}
 	for _, scheme := range []string{"ACS3-HMAC-SHA256", "ACS3-HMAC-SM3", "ACS4-HMAC-SHA256"} {
@@ -190,7 +190,7 @@ func variants() []variant {
 		name: "REST",
 		sign: func(s signer, r authn.Request) authn.Request { return s.acs(r, "ACS3-HMAC-SHA256", nil) },
 		verify: func(v *authn.Verifier, t *rapid.T, r authn.Request) (authn.Signed, error) {
-			return v.VerifyREST(t.Context(), r)
+			return v.VerifyREST(t.Context(), served(r))
 		},
 		rest: true,
 	})

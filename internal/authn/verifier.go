@@ -16,7 +16,6 @@ package authn
 
 import (
 	"context"
-	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
 	"time"
@@ -43,7 +42,7 @@ type Request struct {
 	Host     string              // with the port, as the client sent it
 	Path     string              // still percent-encoded
 	RawQuery string              // without the question mark
-	Header   map[string][]string // names in any case
+	Header   map[string][]string // names as net/http writes them: X-Acs-Date
 	Body     []byte
 }
 
@@ -95,7 +94,7 @@ type Verifier struct {
 // error is one of Lookup.
 func (v *Verifier) Verify(ctx context.Context, r Request) (Signed, error) {
 	read := readRPC
-	if r.values("Authorization") != nil {
+	if r.Header["Authorization"] != nil {
 		read = readACS
 	}
 	c, err := read(r)
@@ -165,18 +164,17 @@ func (c *claim) proves(secret []byte) bool {
 }
 
 func (c *claim) signs(secret, text []byte) bool {
-	mac := hmac.New(c.scheme.hash, c.scheme.key(secret, c.scope))
-	mac.Write(text)
-	want := c.scheme.encode(mac.Sum(nil))
+	mac := c.scheme.mac(nil, c.scheme.key(secret, c.scope), text)
+	want := c.scheme.encode(nil, mac)
 	// The texts are compared, not the bytes they stand for: several texts can stand for the same bytes.
-	return subtle.ConstantTimeCompare([]byte(want), []byte(c.signature)) == 1
+	return subtle.ConstantTimeCompare(want, []byte(c.signature)) == 1
 }
 
 const timeLayout = "2006-01-02T15:04:05Z"
 
 func checkTime(timestamp string, now time.Time) error {
-	at, err := time.Parse(timeLayout, timestamp)
-	if err != nil || len(timestamp) != len(timeLayout) { // time.Parse takes fractions of a second, too
+	at, err := time.Parse(time.RFC3339, timestamp) // which takes fractions of a second and zones, too
+	if err != nil || len(timestamp) != len(timeLayout) || timestamp[len(timeLayout)-1] != 'Z' {
 		return fault.TimestampInvalid.New("the time of the request must be in UTC and look like %s", timeLayout)
 	}
 	if d := now.Sub(at); d > MaxSkew || d < -MaxSkew {

@@ -36,7 +36,7 @@ func TestPublishedExampleVerifies(t *testing.T) {
 			return authn.Credential{Secret: material.NewBytes([]byte("YourAccessKeySecret"))}, nil
 		},
 	}
-	s, err := v.Verify(t.Context(), r)
+	s, err := v.Verify(t.Context(), served(r))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +188,7 @@ func TestRefusals(t *testing.T) {
 			r.Header["Authorization"][0] = strings.Replace(r.Header["Authorization"][0], "aliyun_v4_request", "x", 1)
 		}), fault.IncompleteSignature},
 	} {
-		_, err := verifier(s.at, "").Verify(t.Context(), test.request)
+		_, err := verifier(s.at, "").Verify(t.Context(), served(test.request))
 		if fault.KindOf(err) != test.want {
 			t.Errorf("%s: answered %v, want %q", name, err, test.want)
 		}
@@ -233,7 +233,7 @@ func TestRESTRefusals(t *testing.T) {
 		"method":              {with(rest("/v1/users"), func(r *authn.Request) { r.Method = "GET\n/v1" }), fault.MethodNotAllowed},
 		"no method":           {with(rest("/v1/users"), func(r *authn.Request) { r.Method = "" }), fault.MethodNotAllowed},
 	} {
-		_, err := verifier(s.at, "").VerifyREST(t.Context(), test.request)
+		_, err := verifier(s.at, "").VerifyREST(t.Context(), served(test.request))
 		if fault.KindOf(err) != test.want {
 			t.Errorf("%s: answered %v, want %q", name, err, test.want)
 		}
@@ -252,7 +252,7 @@ func TestSkew(t *testing.T) {
 		-1000000 * time.Hour:             fault.TimestampExpired,
 	} {
 		for name, r := range map[string]authn.Request{"rpc": s.rpc(unsigned(), nil), "acs": s.acs(unsigned(), "ACS3-HMAC-SHA256", rpcAction)} {
-			if _, err := verifier(s.at.Add(difference), "").Verify(t.Context(), r); fault.KindOf(err) != want {
+			if _, err := verifier(s.at.Add(difference), "").Verify(t.Context(), served(r)); fault.KindOf(err) != want {
 				t.Errorf("%s, %v later: %v", name, difference, err)
 			}
 		}
@@ -291,7 +291,7 @@ func TestOrderOfChecks(t *testing.T) {
 				return test.credential, test.lookup
 			},
 		}
-		got, err := v.Verify(t.Context(), test.request)
+		got, err := v.Verify(t.Context(), served(test.request))
 		if fault.KindOf(err) != fault.KindOf(test.want) || asked != test.asked {
 			t.Errorf("%s: answered %v, asked %v", name, err, asked)
 		}
@@ -324,7 +324,7 @@ func TestFormats(t *testing.T) {
 		"acs text/xml": {accept("text/xml; q=1"), authn.XML},
 		"acs several":  {accept("application/json", "application/xml"), authn.JSON},
 	} {
-		got, err := verifier(s.at, "").Verify(t.Context(), test.request)
+		got, err := verifier(s.at, "").Verify(t.Context(), served(test.request))
 		if err != nil || got.Format != test.want {
 			t.Errorf("%s: answered %q, %v", name, got.Format, err)
 		}
@@ -338,7 +338,7 @@ func TestNonceBelongsToItsKey(t *testing.T) {
 			v := authn.Verifier{Now: func() time.Time { return s.at }, Lookup: func(context.Context, string) (authn.Credential, error) {
 				return authn.Credential{Secret: material.NewBytes([]byte("s"))}, nil
 			}}
-			got, err := v.Verify(t.Context(), r)
+			got, err := v.Verify(t.Context(), served(r))
 			if err != nil || len(got.Nonce) != 16 {
 				t.Fatalf("answered %x, %v", got.Nonce, err)
 			}
@@ -357,7 +357,7 @@ func TestNothingPrintsParameters(t *testing.T) {
 		s.rpc(with(unsigned(), func(r *authn.Request) { r.RawQuery = "Plaintext=" + canary }), nil),
 		s.acs(form("Plaintext="+canary), "ACS3-HMAC-SHA256", rpcAction),
 	} {
-		got, err := verifier(s.at, "").Verify(t.Context(), r)
+		got, err := verifier(s.at, "").Verify(t.Context(), served(r))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -371,7 +371,7 @@ func TestNothingPrintsParameters(t *testing.T) {
 			with(r, func(r *authn.Request) { r.RawQuery += "&Plaintext=" + canary }),
 			with(r, func(r *authn.Request) { r.RawQuery += "&x=" + canary + "%zz" }),
 		} {
-			_, err := verifier(s.at, "").Verify(t.Context(), broken)
+			_, err := verifier(s.at, "").Verify(t.Context(), served(broken))
 			if err == nil {
 				t.Fatal("a broken request verifies")
 			}

@@ -36,9 +36,6 @@ type actor struct {
 // was deleted, is answered with fault.AccessKeyNotFound. Once warm it reads nothing
 // from the store; a change is in force for every call that begins after it.
 func (s *Service) Credential(ctx context.Context, accessKeyID string) (Credential, error) {
-	if !ValidAccessKeyID(accessKeyID) {
-		return Credential{}, unknownKey()
-	}
 	signer, err := s.secrets.Get(ctx, accessKeyID)
 	if err != nil {
 		return Credential{}, err
@@ -52,7 +49,7 @@ func (s *Service) Credential(ctx context.Context, accessKeyID string) (Credentia
 	switch {
 	case !signer.key.Enabled:
 		c.Refusal = fault.AccessKeyInactive.New("Specified access key is disabled.")
-	case signer.key.Expired(s.clock()):
+	case !signer.key.ExpiresAt.IsZero() && signer.key.Expired(s.clock()):
 		c.Refusal = fault.AccessKeyInactive.New("Specified access key has expired.")
 	case !actor.enabled:
 		c.Refusal = fault.AccessKeyInactive.New("The user of the specified access key is disabled.")
@@ -63,6 +60,9 @@ func (s *Service) Credential(ctx context.Context, accessKeyID string) (Credentia
 func unknownKey() error { return fault.AccessKeyNotFound.New("Specified access key is not found.") }
 
 func (s *Service) loadSigner(ctx context.Context, id string) (signer, error) {
+	if !ValidAccessKeyID(id) {
+		return signer{}, unknownKey()
+	}
 	key, err := s.store.AccessKey(ctx, id)
 	if fault.Is(err, fault.ResourceNotFound) {
 		return signer{}, unknownKey()

@@ -145,7 +145,7 @@ func (s *Service) find(ctx context.Context, c *authz.Call, rec *audit.Record, ac
 		}
 		return nil, err
 	}
-	if err := s.may(c, rec, action, s.ARN(u.key), u.attributes(attributes)...); err != nil {
+	if err := s.may(c, rec, action, u.arn, u.attributes(attributes)...); err != nil {
 		return nil, err
 	}
 	return u, nil

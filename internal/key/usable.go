@@ -15,6 +15,7 @@ import (
 // A usable is a key in the cache with those of its versions that were used, unwrapped.
 type usable struct {
 	key Key
+	arn string
 
 	mu       sync.RWMutex // guards the fields below
 	versions map[VersionID]*usableVersion
@@ -36,7 +37,7 @@ func (s *Service) load(ctx context.Context, r keyRef) (*usable, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &usable{key: k, versions: map[VersionID]*usableVersion{}, age: s.age.Load()}, nil
+	return &usable{key: k, arn: s.ARN(k), versions: map[VersionID]*usableVersion{}, age: s.age.Load()}, nil
 }
 
 // attributes adds to a request's condition keys those of the key itself.

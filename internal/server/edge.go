@@ -46,18 +46,22 @@ type Exchange struct {
 	Secure    bool
 	Body      []byte
 
+	deadline  deadline
+	id        [1]string // RequestID, as a header's value
 	dialect   string
 	operation string
 	result    string
-	principal string
+	principal authz.Principal
 	err       error // what the caller is not told of
 }
 
+// Context answers the request's context, which ends with the server's patience. It is not
+// the http.Request's: to put it there would copy that.
+func (x *Exchange) Context() context.Context { return &x.deadline }
+
 // Call makes the call of an authenticated principal.
 func (x *Exchange) Call(r *http.Request, p authz.Principal, scheme string, nonce []byte) *authz.Call {
-	if p.Account != "" {
-		x.principal = p.ARN()
-	}
+	x.principal = p
 	return &authz.Call{
 		Principal: p, RequestID: x.RequestID, Time: x.Received, Source: x.Source,
 		UserAgent: r.UserAgent(), Secure: x.Secure, Scheme: scheme, Nonce: nonce,
@@ -76,8 +80,8 @@ func (x *Exchange) Note(operation string, err error) {
 
 const resultOK = "OK"
 
-// A Handler serves one request of a dialect. A body that is too large or that broke
-// off arrives as err, for the dialect to answer in its own form.
+// A Handler serves one request of a dialect, in the context of the exchange. A body that
+// is too large or that broke off arrives as err, for the dialect to answer in its own form.
 type Handler func(w http.ResponseWriter, r *http.Request, x *Exchange, err error)
 
 // An Edge is the common front of the dialects.
@@ -92,21 +96,21 @@ type Edge struct {
 // Handle puts the edge in front of a dialect whose bodies have at most maxBody bytes.
 func (e *Edge) Handle(dialect string, maxBody int64, h Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		x := &Exchange{RequestID: newRequestID(), Received: e.Now(), Secure: r.TLS != nil, dialect: dialect, operation: "-", result: "-"}
-		x.Source = e.source(r)
+		x := &Exchange{RequestID: newRequestID(), Received: e.Now(), Source: e.source(r), Secure: r.TLS != nil, dialect: dialect, operation: "-", result: "-"}
+		x.deadline.Context, x.deadline.at = r.Context(), time.Now().Add(patience)
+		x.id[0] = x.RequestID
 		header := w.Header() // in net/http's spelling, which Set would look for each time
-		header["X-Acs-Request-Id"], header["Cache-Control"], header["X-Content-Type-Options"] = []string{x.RequestID}, noStore, noSniff
+		header["X-Acs-Request-Id"], header["Cache-Control"], header["X-Content-Type-Options"] = x.id[:], noStore, noSniff
 		if len(r.TransferEncoding) > 0 {
 			// There may have been a Content-Length, too, which net/http drops silently. Whoever
 			// believed that one sees other requests on this connection than we do, so it ends here.
 			header["Connection"] = []string{"close"}
 		}
-		ctx := &deadline{Context: r.Context(), at: time.Now().Add(patience)}
-		defer ctx.end()
+		defer x.deadline.end()
 		defer e.finish(w, x)
 		erase.After(func() {
 			err := e.read(w, r, x, maxBody)
-			h(w, r.WithContext(ctx), x, err)
+			h(w, r, x, err)
 		})
 	})
 }
@@ -173,12 +177,15 @@ func (e *Edge) log(x *Exchange, took time.Duration) {
 		level = slog.LevelDebug
 	}
 	if e.Logger.Enabled(context.Background(), level) {
-		source := ""
+		source, principal := "", ""
+		if x.principal.Account != "" {
+			principal = x.principal.ARN()
+		}
 		if x.Source.IsValid() { // a Unix socket has none
 			source = x.Source.String()
 		}
 		e.Logger.Log(context.Background(), level, "request", "request", x.RequestID, "dialect", x.dialect, "operation", x.operation,
-			"result", x.result, "principal", x.principal, "source", source, "ms", float64(took.Microseconds())/1000)
+			"result", x.result, "principal", principal, "source", source, "ms", float64(took.Microseconds())/1000)
 	}
 	if errors.Is(x.err, context.Canceled) {
 		return // the caller hung up, which any stranger can do as often as they like

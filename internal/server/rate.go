@@ -16,7 +16,13 @@ type Limiter struct {
 	PerAccount int
 
 	mu      sync.Mutex // guards buckets
-	buckets map[string]time.Time
+	buckets map[bucket]time.Time
+}
+
+// A bucket is an access key's or an account's.
+type bucket struct {
+	account bool
+	id      string
 }
 
 // maxBuckets bounds memory; beyond it, buckets that are full again are dropped.
@@ -27,7 +33,7 @@ func (l *Limiter) Admit(c *authz.Call) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.buckets == nil {
-		l.buckets = map[string]time.Time{}
+		l.buckets = map[bucket]time.Time{}
 	}
 	if len(l.buckets) > maxBuckets {
 		for name, t := range l.buckets {
@@ -36,7 +42,7 @@ func (l *Limiter) Admit(c *authz.Call) error {
 			}
 		}
 	}
-	if !l.take("k"+c.AccessKey, l.PerKey, c.Time) || !l.take("a"+c.Account, l.PerAccount, c.Time) {
+	if !l.take(bucket{false, c.AccessKey}, l.PerKey, c.Time) || !l.take(bucket{true, c.Account}, l.PerAccount, c.Time) {
 		return fault.Throttled.New("The request was denied due to throttling: at most %d calls a second per access key and %d per account. Wait a moment and try again.", l.PerKey, l.PerAccount)
 	}
 	return nil
@@ -44,11 +50,11 @@ func (l *Limiter) Admit(c *authz.Call) error {
 
 // take is the generic cell rate algorithm with a burst of one second: the bucket keeps
 // the time at which it would be full again.
-func (l *Limiter) take(name string, perSecond int, now time.Time) bool {
+func (l *Limiter) take(b bucket, perSecond int, now time.Time) bool {
 	if perSecond == 0 {
 		return true
 	}
-	full := l.buckets[name]
+	full := l.buckets[b]
 	if full.Before(now) {
 		full = now
 	}
@@ -56,6 +62,6 @@ func (l *Limiter) take(name string, perSecond int, now time.Time) bool {
 	if full.Sub(now) > time.Second {
 		return false
 	}
-	l.buckets[name] = full
+	l.buckets[b] = full
 	return true
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/xml"
-	"iter"
 	"net/http"
 	"slices"
 	"strconv"
@@ -26,12 +25,20 @@ type values struct {
 	read   []string // names of the parameters that the operation has
 	dryRun bool
 	err    error
+	usual  [8]string // memory for read
+}
+
+func newValues(p parameters) *values {
+	v := &values{params: p}
+	v.read = v.usual[:0]
+	return v
 }
 
 // parameters are an authenticated request's; authn.Params are some.
 type parameters interface {
 	Value(name string) (string, bool)
-	All() iter.Seq2[string, string]
+	Len() int
+	At(i int) (name, value string)
 }
 
 // everywhere are parameters that clients send with every action.
@@ -41,7 +48,8 @@ func (v *values) finish() error {
 	if v.err != nil {
 		return v.err
 	}
-	for name, value := range v.params.All() {
+	for i := range v.params.Len() {
+		name, value := v.params.At(i)
 		if !slices.Contains(v.read, name) && !everywhere[name] {
 			return fault.InvalidParameter.New("The specified parameter %.64q is not valid: this action does not have it.", name)
 		}
@@ -298,16 +306,25 @@ func (a answer) fail(err error, own map[fault.Kind]string, dryRun bool) {
 }
 
 func (a answer) write(status int, root string, body any) {
-	contentType, encode := "application/json;charset=utf-8", appendJSON
+	contentType, encode := typeJSON, appendJSON
 	if a.format == authn.XML {
-		contentType, encode = "text/xml;charset=utf-8", appendXML
+		contentType, encode = typeXML, appendXML
 	}
 	b := encode(make([]byte, 0, usualAnswer), root, body)
 	header := a.w.Header()
-	header["Content-Type"], header["Content-Length"] = []string{contentType}, []string{strconv.Itoa(len(b))}
+	header["Content-Type"] = contentType
+	if len(b) > usualAnswer { // else net/http counts it itself, for less
+		header["Content-Length"] = []string{strconv.Itoa(len(b))}
+	}
 	a.w.WriteHeader(status)
 	_, _ = a.w.Write(b) // a client that has gone needs no answer
 }
+
+// The types of answers, as values of a header.
+var (
+	typeJSON = []string{"application/json;charset=utf-8"}
+	typeXML  = []string{"text/xml;charset=utf-8"}
+)
 
 // usualAnswer is the size in bytes that answers of the data plane seldom exceed.
 const usualAnswer = 512

@@ -57,12 +57,12 @@ func (d *Dialect) Serve(w http.ResponseWriter, r *http.Request, x *server.Exchan
 		out.fail(err, nil, false)
 		return
 	}
-	signed, err := d.Verifier.Verify(r.Context(), authn.Request{
+	signed, err := d.Verifier.Verify(x.Context(), authn.Request{
 		Method: r.Method, Host: r.Host, Path: r.URL.EscapedPath(), RawQuery: r.URL.RawQuery, Header: r.Header, Body: x.Body,
 	})
 	if err != nil {
 		c := x.Call(r, authz.Principal{}, "", nil)
-		err = d.Refusals.Refuse(r.Context(), c, "kms:Authenticate", server.ClaimedKey(r), err)
+		err = d.Refusals.Refuse(x.Context(), c, "kms:Authenticate", server.ClaimedKey(r), err)
 		out.format = formatOf(r)
 		x.Note("-", err)
 		out.fail(err, nil, false)
@@ -70,9 +70,9 @@ func (d *Dialect) Serve(w http.ResponseWriter, r *http.Request, x *server.Exchan
 	}
 	out.format = signed.Format
 	c := x.Call(r, signed.Principal, signed.Scheme, signed.Nonce)
-	v := &values{params: signed.Params, read: make([]string, 0, 8)}
+	v := newValues(signed.Params)
 	op, known := operations[signed.Action]
-	reply, err := d.run(r.Context(), c, signed, op, v)
+	reply, err := d.run(x.Context(), c, signed, op, v)
 	if !known {
 		signed.Action = "-"
 	}

@@ -3,7 +3,6 @@ package alibaba
 import (
 	"encoding/json"
 	"encoding/xml"
-	"iter"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -89,11 +88,10 @@ func TestInternalErrorsAreNotAnswered(t *testing.T) {
 type one string
 
 func (o one) Value(name string) (string, bool) { return string(o), name == "P" }
-func (o one) All() iter.Seq2[string, string] {
-	return func(yield func(string, string) bool) { yield("P", string(o)) }
-}
+func (o one) Len() int                         { return 1 }
+func (o one) At(int) (name, value string)      { return "P", string(o) }
 
-func decode(s string) *values { return &values{params: one(s)} }
+func decode(s string) *values { return newValues(one(s)) }
 
 func TestIntervals(t *testing.T) {
 	for s, want := range map[string]time.Duration{

@@ -291,7 +291,7 @@ func (h handler) export(w http.ResponseWriter, r *http.Request, x *server.Exchan
 	}
 	stream := &stream{w: w}
 	if err == nil {
-		err = h.control.Export(context.WithoutCancel(r.Context()), stream)
+		err = h.control.Export(context.WithoutCancel(x.Context()), stream)
 	}
 	x.Note("ExportAudit", err)
 	switch {

@@ -82,7 +82,7 @@ func (d *dialect) run(r *http.Request, x *server.Exchange, m match) (any, error)
 	if m.missing != nil && r.Header.Get("Authorization") == "" {
 		return nil, m.missing
 	}
-	ctx := r.Context()
+	ctx := x.Context()
 	signed, err := d.Verifier.VerifyREST(ctx, authn.Request{
 		Method: r.Method, Host: r.Host, Path: r.URL.EscapedPath(), RawQuery: r.URL.RawQuery, Header: r.Header, Body: x.Body,
 	})
