@@ -30,6 +30,13 @@ func aKey() api.Key {
 	}
 }
 
+func aSink() api.Sink {
+	return api.Sink{
+		Name: "ours", ARN: "acs:keyward:r:1:sink/ours", Kind: "vault", Settings: map[string]string{"address": "https://vault.example.com:8200"},
+		Secrets: []string{"pay/*"}, TagKeys: []string{}, CreatedAt: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC),
+	}
+}
+
 // What commands print, in both languages and in JSON, whose keys programs rely on.
 func TestOutput(t *testing.T) {
 	other := aKey()
@@ -43,11 +50,20 @@ func TestOutput(t *testing.T) {
 		"POST /v1/users/ci/access-keys": api.IssuedAccessKey{AccessKey: api.AccessKey{ID: "KWAKNEW", User: "ci", Enabled: true, CreatedAt: used}, Secret: "kwsk_fake_new"},
 		"GET /v1/policies/p":            api.Policy{Name: "p", Document: "{\n\t\"Version\": \"1\"\n}\n", CreatedAt: used, UpdatedAt: used},
 		"GET /v1/audit/records":         api.AuditRecordList{Records: []api.AuditRecord{{Log: "keyward/n", Seq: 7, Time: used, Principal: "acs:ram::1:user/admin", Source: "192.0.2.1", Action: "kms:Encrypt", Resource: "acs:kms:r:1:key/key-aaaa", Result: "OK"}}},
+		"GET /v1/sinks":                 api.SinkList{Sinks: []api.Sink{aSink()}},
+		"GET /v1/sinks/ours": api.SinkStatus{Sink: aSink(), Total: 2, Copies: []api.SecretCopy{
+			{Secret: "pay/a", Status: "synced", Version: "v1", Remote: 3, At: used, SyncedAt: used}, {Secret: "pay/b", Status: "drifted", Remote: 2, At: used, Error: "somebody wrote version 4 there"},
+		}},
+		"GET /v1/secrets/pay~a": api.Secret{
+			Name: "pay/a", ARN: "acs:kms:r:1:secret/pay/a", Description: "支付", Key: "key-aaaa", Creator: "acs:ram::1:user/admin", CreatedAt: used, UpdatedAt: used,
+			Versions: 2, Stages: map[string]string{"ACSCurrent": "v2", "ACSPrevious": "v1"}, Tags: map[string]string{"team": "支付"},
+		},
 	}
 	for name, args := range map[string][]string{
 		"key-show": {"key", "show", "alias/a"}, "key-list": {"key", "list"}, "user-list": {"user", "list"},
 		"accesskey-list": {"accesskey", "list"}, "accesskey-create": {"accesskey", "create", "ci"},
 		"policy-show": {"policy", "show", "p"}, "audit-list": {"audit", "list"}, "tag-list": {"key", "tag", "list", "alias/a"},
+		"sink-show": {"sink", "show", "ours"}, "sink-list": {"sink", "list"}, "secret-show": {"secret", "show", "pay/a"},
 	} {
 		for _, form := range []struct {
 			lang   language

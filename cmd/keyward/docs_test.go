@@ -44,6 +44,7 @@ func TestDocumentedCommands(t *testing.T) {
 		"docs/operations.md":     "docs-operations.txt",
 		"docs/witness.md":        "docs-witness.txt",
 		"docs/providers/http.md": "docs-http.txt",
+		"docs/secrets.md":        "docs-secrets.txt",
 	} {
 		t.Run(name, func(t *testing.T) {
 			var documented []txtar.File

@@ -18,6 +18,7 @@ import (
 	"github.com/keyward/keyward/internal/authn"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/clock"
+	"github.com/keyward/keyward/internal/cloud/vault"
 	"github.com/keyward/keyward/internal/custody"
 	"github.com/keyward/keyward/internal/durable"
 	"github.com/keyward/keyward/internal/expiry"
@@ -29,9 +30,11 @@ import (
 	"github.com/keyward/keyward/internal/publish"
 	"github.com/keyward/keyward/internal/scrub"
 	"github.com/keyward/keyward/internal/seal"
+	"github.com/keyward/keyward/internal/secret"
 	"github.com/keyward/keyward/internal/server"
 	"github.com/keyward/keyward/internal/server/alibaba"
 	"github.com/keyward/keyward/internal/server/rest"
+	"github.com/keyward/keyward/internal/sink"
 	"github.com/keyward/keyward/internal/store"
 )
 
@@ -45,6 +48,8 @@ type engine struct {
 	clock    *clock.Watch
 	iam      *iam.Service
 	keys     *key.Service
+	secrets  *secret.Service
+	sinks    *sink.Service
 	stock    *accesskey.Service
 	alerts   *notify.Service
 	expiry   *expiry.Service
@@ -152,8 +157,14 @@ func (e *engine) services(ctx context.Context, a *App) (err error) {
 		Store: e.store, Aliases: e.store, Tenants: e.iam, Log: e.log, Region: a.Config.Region, Now: e.now, After: e.clock.After,
 		Fresh: e.store.Fresh, ContextDigest: e.contextDigest,
 	})
+	e.secrets = secret.New(secret.Options{
+		Store: e.store, Keys: e.keys, Log: e.log, Region: a.Config.Region, Now: e.now, After: e.clock.After, Fresh: e.store.Fresh,
+	})
+	e.sinks = sink.New(sink.Options{
+		Store: e.store, Secrets: e.secrets, Tenants: e.iam, Log: e.log, Kinds: []sink.KindOfSink{vault.Kind()}, Region: a.Config.Region, Now: e.now, Allow: a.Config.Egress.Allow,
+	})
 	e.scrubber = scrub.New(scrub.Options{
-		DB: a.db, Store: e.store, Anchor: e.anchor, Logs: e.anchorOptions(a), IAM: e.iam, Keys: e.keys, Log: e.log, Now: e.now, Logger: a.Logger,
+		DB: a.db, Store: e.store, Anchor: e.anchor, Logs: e.anchorOptions(a), IAM: e.iam, Keys: e.keys, Secrets: e.secrets, Log: e.log, Now: e.now, Logger: a.Logger,
 	})
 	e.custody = custody.New(custody.Options{
 		Store: e.store, Logs: a.db, Log: e.log, Keyring: e.keyring, Tenants: e.iam, Now: a.Now, Cost: a.Cost, LogBinding: logBinding,
@@ -188,7 +199,7 @@ func (e *engine) stop() {
 	if e.store != nil {
 		e.store.Close()
 	}
-	if e.keys != nil {
+	if e.secrets != nil {
 		e.changed("", "")
 	}
 	e.keyring.Close()
@@ -283,7 +294,7 @@ func (e *engine) dialects(a *App, refusals *audit.Refusals) {
 		Tokens: pageTokens{e.keyring}, Region: a.Config.Region, Touch: touch,
 	}).Serve
 	e.rest = rest.New(rest.Options{
-		Verifier: verifier, Keys: e.keys, IAM: e.iam, Log: e.log, Audit: a.db, Refusals: refusals, Limiter: limiter, Region: a.Config.Region, Touch: touch,
+		Verifier: verifier, Keys: e.keys, Secrets: e.secrets, Sinks: e.sinks, IAM: e.iam, Log: e.log, Audit: a.db, Refusals: refusals, Limiter: limiter, Region: a.Config.Region, Touch: touch,
 	})
 }
 
@@ -291,6 +302,7 @@ func (e *engine) dialects(a *App, refusals *audit.Refusals) {
 func (e *engine) changed(table, id string) {
 	e.iam.Changed(table, id)
 	e.keys.Changed(table, id)
+	e.secrets.Changed(table, id)
 	e.dropped.Store(true)
 }
 
@@ -303,7 +315,7 @@ func (e *engine) forgetIdle(ctx context.Context, period time.Duration) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			if e.keys.Age()+e.iam.Age() > 0 {
+			if e.keys.Age()+e.secrets.Age()+e.iam.Age() > 0 {
 				e.dropped.Store(true)
 			}
 		}

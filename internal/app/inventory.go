@@ -54,10 +54,12 @@ func channels() []notify.KindOfChannel { return nil }
 // time and must not stop because a clock jumped.
 func (e *engine) startJobs(a *App) {
 	inside := e.keys.Handlers()
+	maps.Copy(inside, e.secrets.Handlers())
 	maps.Copy(inside, e.custody.Handlers(a.jobCall))
 	out := e.stock.Handlers()
 	maps.Copy(out, e.alerts.Handlers())
 	maps.Copy(out, e.expiry.Handlers())
+	maps.Copy(out, e.sinks.Handlers())
 	always := func() (time.Duration, bool) { return 0, true }
 	e.run(a, "jobs", (&job.Runner{Store: e.store, Owner: e.log.Origin(), Handlers: inside, Now: e.now, Served: e.clock.Jobs, Logger: a.Logger}).Run)
 	e.run(a, "outside jobs", (&job.Runner{

@@ -168,6 +168,15 @@ func (s schemes) RoundTrip(r *http.Request) (*http.Response, error) {
 	return s.https.RoundTrip(r)
 }
 
+// CloseIdleConnections is what [http.Client.CloseIdleConnections] calls.
+func (s schemes) CloseIdleConnections() {
+	for _, t := range []http.RoundTripper{s.https, s.http} {
+		if c, ok := t.(interface{ CloseIdleConnections() }); ok {
+			c.CloseIdleConnections()
+		}
+	}
+}
+
 // ErrTooLong is wrapped by the error of an answer that is longer than its reader allows.
 var ErrTooLong = errors.New("too long an answer")
 

@@ -80,9 +80,9 @@ func below(pkg string, dirs ...string) bool {
 }
 
 var (
-	domains = []string{"internal/iam", "internal/key", "internal/secret", "internal/accesskey", "internal/finding", "internal/notify", "internal/expiry"}
+	domains = []string{"internal/iam", "internal/key", "internal/secret", "internal/sink", "internal/accesskey", "internal/finding", "internal/notify", "internal/expiry"}
 	// leaves are what domains stand on; they import each other downwards only.
-	leaves = []string{"internal/audit", "internal/authz", "internal/material", "internal/fault", "internal/job", "internal/cache", "internal/clock", "internal/erase", "internal/form"}
+	leaves = []string{"internal/audit", "internal/authz", "internal/material", "internal/fault", "internal/job", "internal/cache", "internal/clock", "internal/erase", "internal/form", "internal/tag"}
 )
 
 // The direction of imports: cmd → app → edges and store → domains → leaves.
@@ -91,6 +91,7 @@ var allowed = map[string][]string{
 	"client":             {"api"},
 	"internal/fault":     {},
 	"internal/cache":     {},
+	"internal/tag":       {"internal/fault"},
 	"internal/journal":   {"internal/durable"},
 	"internal/replay":    {},
 	"internal/erase":     {},
@@ -105,6 +106,7 @@ var allowed = map[string][]string{
 	"internal/iam":       slices.Concat(domains, leaves),
 	"internal/key":       slices.Concat(domains, leaves),
 	"internal/secret":    slices.Concat(domains, leaves),
+	"internal/sink":      slices.Concat(domains, leaves),
 	"internal/accesskey": slices.Concat(domains, leaves),
 	"internal/finding":   slices.Concat(domains, leaves),
 	"internal/notify":    slices.Concat(domains, leaves),

@@ -83,7 +83,7 @@ func (s *Service) ListAliases(ctx context.Context, c *authz.Call, p Page) (out [
 		if err := s.may(c, rec, rec.Action, s.arn(c.Account, "alias")); err != nil {
 			return err
 		}
-		if err := checkPage(p); err != nil {
+		if err := p.Check(); err != nil {
 			return err
 		}
 		out, total, err = s.aliases.Aliases(ctx, c.Account, "", p)
@@ -102,7 +102,7 @@ func (s *Service) ListKeyAliases(ctx context.Context, c *authz.Call, key string,
 		if err != nil {
 			return err
 		}
-		if err := checkPage(p); err != nil {
+		if err := p.Check(); err != nil {
 			return err
 		}
 		out, total, err = s.aliases.Aliases(ctx, c.Account, u.key.ID, p)

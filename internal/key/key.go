@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/internal/material"
+	"github.com/keyward/keyward/internal/tag"
 )
 
 // An ID names a key: "key-" and 26 characters that spell 128 random bits.
@@ -184,4 +185,4 @@ type Alias struct {
 }
 
 // A Tag is a label of a key.
-type Tag struct{ Key, Value string }
+type Tag = tag.Tag

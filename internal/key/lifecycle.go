@@ -11,6 +11,7 @@ import (
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/job"
 	"github.com/keyward/keyward/internal/material"
+	"github.com/keyward/keyward/internal/tag"
 )
 
 // CreateInput is what Create takes. Every field may be empty.
@@ -94,7 +95,7 @@ func (s *Service) newKey(c *authz.Call, in CreateInput) (Key, error) {
 	if err := checkDescription(in.Description); err != nil {
 		return Key{}, err
 	}
-	if k.Tags, err = mergeTags(nil, in.Tags); err != nil {
+	if k.Tags, err = tag.Merge(nil, in.Tags); err != nil {
 		return Key{}, err
 	}
 	return k, k.setRotation(in.Rotate, in.Interval)
@@ -137,7 +138,7 @@ func (s *Service) List(ctx context.Context, c *authz.Call, f Filter, p Page) (ou
 		if err := s.may(c, rec, rec.Action, s.arn(c.Account, "key")); err != nil {
 			return err
 		}
-		if err := errors.Join(checkPage(p), f.check()); err != nil {
+		if err := errors.Join(p.Check(), f.check()); err != nil {
 			return err
 		}
 		out, total, err = s.store.Keys(ctx, c.Account, f, p)
@@ -149,7 +150,8 @@ func (s *Service) List(ctx context.Context, c *authz.Call, f Filter, p Page) (ou
 	return out, total, nil
 }
 
-func checkPage(p Page) error {
+// Check refuses a page that no list has.
+func (p Page) Check() error {
 	if p.Number < 1 || p.Number > 1_000_000 {
 		return fault.InvalidParameter.New("The specified parameter PageNumber is not valid. It counts from 1.")
 	}

@@ -1,7 +1,6 @@
 package key
 
 import (
-	"encoding/json"
 	"regexp"
 	"slices"
 	"strings"
@@ -10,14 +9,14 @@ import (
 
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/material"
+	"github.com/keyward/keyward/internal/tag"
 )
 
 // The limits of keys, as Alibaba Cloud KMS documents them.
 const (
 	MaxDescription = 8192 // bytes
 	MaxAlias       = 255  // characters, with "alias/"
-	MaxTags        = 20   // of one key
-	MaxTagLength   = 128  // characters of a tag's key and of its value
+	MaxTags        = tag.Max
 	MaxPlaintext   = 6144 // bytes that Encrypt takes
 	MaxDataKey     = 1024 // bytes of a data key
 	MaxVersions    = 50   // of one key before CreateVersion refuses; automatic rotation goes on
@@ -31,10 +30,9 @@ const (
 	versionPause = 7 * 24 * time.Hour // between two versions made by hand
 )
 
-// An alias or tag is matched whole; Go's regular expressions run in linear time.
+// An alias is matched whole; Go's regular expressions run in linear time.
 var (
 	aliasPattern = regexp.MustCompile(`^alias/[A-Za-z0-9_/-]{1,249}$`)
-	tagPattern   = regexp.MustCompile(`^[\p{L}\p{N}/\\_\-.+=:@ ]*$`)
 )
 
 // usages answers what keys of the spec may be used for, the default first.
@@ -104,51 +102,5 @@ func checkInterval(d time.Duration) error {
 	if d < minInterval || d > maxInterval || d%time.Second != 0 {
 		return fault.InvalidParameter.New("The specified parameter RotationInterval is not valid. It must be between 7 and 365 days.")
 	}
-	return nil
-}
-
-// mergeTags adds tags to those that a key has. A tag with a known key replaces it.
-func mergeTags(have, add []Tag) ([]Tag, error) {
-	merged := slices.Clone(have)
-	seen := map[string]bool{}
-	for _, t := range add {
-		if seen[t.Key] {
-			return nil, fault.DuplicateTagKey.New("The specified tagKey is duplicate: name each tag once.")
-		}
-		seen[t.Key] = true
-		if err := checkTag(t); err != nil {
-			return nil, err
-		}
-		merged = slices.DeleteFunc(merged, func(old Tag) bool { return old.Key == t.Key })
-		merged = append(merged, t)
-	}
-	if len(merged) > MaxTags {
-		return nil, fault.LimitExceeded.New("a key has at most %d tags; remove some first", MaxTags)
-	}
-	slices.SortFunc(merged, func(a, b Tag) int { return strings.Compare(a.Key, b.Key) })
-	return merged, nil
-}
-
-func checkTag(t Tag) error {
-	if n := utf8.RuneCountInString(t.Key); n < 1 || n > MaxTagLength || !tagPattern.MatchString(t.Key) ||
-		strings.HasPrefix(t.Key, "aliyun") || strings.HasPrefix(t.Key, "acs:") {
-		return fault.InvalidTagKey.New(`The specified tag key is not valid. It may have 1 to %d letters, digits, spaces and / \ _ - . + = : @, and must not begin with "aliyun" or "acs:".`, MaxTagLength)
-	}
-	if utf8.RuneCountInString(t.Value) > MaxTagLength || !tagPattern.MatchString(t.Value) {
-		return fault.InvalidTagValue.New(`The specified tag value is not valid. It may have %d letters, digits, spaces and / \ _ - . + = : @.`, MaxTagLength)
-	}
-	return nil
-}
-
-// MarshalJSON keeps a tag as a pair, which is how the store can look it up in text.
-func (t Tag) MarshalJSON() ([]byte, error) { return json.Marshal([2]string{t.Key, t.Value}) }
-
-// UnmarshalJSON reads the pair back.
-func (t *Tag) UnmarshalJSON(b []byte) error {
-	var pair [2]string
-	if err := json.Unmarshal(b, &pair); err != nil {
-		return err
-	}
-	t.Key, t.Value = pair[0], pair[1]
 	return nil
 }

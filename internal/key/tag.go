@@ -7,13 +7,14 @@ import (
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/tag"
 )
 
 // Tag adds tags to one key; a tag with a known key gets the new value.
 func (s *Service) Tag(ctx context.Context, c *authz.Call, key string, tags []Tag) error {
 	return s.do(ctx, c, "kms:TagResource", func(rec *audit.Record) error {
 		return s.retag(ctx, c, rec, []string{key}, func(k *Key) (err error) {
-			k.Tags, err = mergeTags(k.Tags, tags)
+			k.Tags, err = tag.Merge(k.Tags, tags)
 			return err
 		})
 	})
@@ -23,7 +24,7 @@ func (s *Service) Tag(ctx context.Context, c *authz.Call, key string, tags []Tag
 func (s *Service) TagMany(ctx context.Context, c *authz.Call, keys []string, tags []Tag) error {
 	return s.do(ctx, c, "kms:TagResources", func(rec *audit.Record) error {
 		return s.retag(ctx, c, rec, keys, func(k *Key) (err error) {
-			k.Tags, err = mergeTags(k.Tags, tags)
+			k.Tags, err = tag.Merge(k.Tags, tags)
 			return err
 		})
 	})

@@ -80,7 +80,7 @@ func (s *Service) ListVersions(ctx context.Context, c *authz.Call, key string, p
 		if err != nil {
 			return err
 		}
-		if err := checkPage(p); err != nil {
+		if err := p.Check(); err != nil {
 			return err
 		}
 		out, total, err = s.store.Versions(ctx, c.Account, u.key.ID, p)

@@ -36,6 +36,7 @@ func TestCanaries(t *testing.T) {
 	canaries = append(canaries, passphrase, string(s.key.AccessKeySecret))
 
 	canaries = append(canaries, useKeys(t, c, fresh, note)...)
+	useSecrets(t, c, fresh, note)
 	canaries = append(canaries, useAccess(t, c, note)...)
 	useWrongly(t, s, fresh, note)
 
@@ -128,6 +129,39 @@ func useKeys(t *testing.T, c *client.Client, fresh func() api.SecretBytes, note 
 	_, err = c.Encrypt(ctx, api.EncryptRequest{Key: key.ID, Plaintext: fresh()})
 	note(err)
 	return secrets
+}
+
+// useSecrets keeps secrets, and puts some where they do not belong.
+func useSecrets(t *testing.T, c *client.Client, fresh func() api.SecretBytes, note func(error)) {
+	ctx := t.Context()
+	if _, err := c.CreateSecret(ctx, api.CreateSecretRequest{Name: "canary", Value: fresh()}); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		value := fresh()
+		if _, err := c.PutSecretValue(ctx, "canary", api.PutSecretRequest{Value: value, Version: fmt.Sprint("v", i)}); err != nil {
+			t.Fatal(err)
+		}
+		got, err := c.GetSecretValue(ctx, "canary", api.GetSecretRequest{})
+		if err != nil || string(got.Value) != string(value) {
+			t.Fatalf("%v: another value came back", err)
+		}
+	}
+	_, err := c.PutSecretValue(ctx, "canary", api.PutSecretRequest{Value: fresh(), Version: "a/b"})
+	note(err)
+	_, err = c.PutSecretValue(ctx, "missing", api.PutSecretRequest{Value: fresh()})
+	note(err)
+	_, err = c.CreateSecret(ctx, api.CreateSecretRequest{Name: "canary", Value: fresh()})
+	note(err)
+	_, err = c.CreateSecret(ctx, api.CreateSecretRequest{Name: "large", Value: append(fresh(), make([]byte, 31_000)...)})
+	note(err)
+	if _, err := c.DeleteSecret(ctx, "canary", api.DeleteSecretRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.PutSecretValue(ctx, "canary", api.PutSecretRequest{Value: fresh()})
+	note(err)
+	_, err = c.GetSecretValue(ctx, "canary", api.GetSecretRequest{})
+	note(err)
 }
 
 // useAccess makes access keys and answers their secrets.

@@ -24,6 +24,7 @@ import (
 	"github.com/keyward/keyward/internal/scrub"
 	"github.com/keyward/keyward/internal/seal"
 	"github.com/keyward/keyward/internal/seal/sealtest"
+	"github.com/keyward/keyward/internal/secret"
 	"github.com/keyward/keyward/internal/store"
 )
 
@@ -41,6 +42,7 @@ type plant struct {
 	anchor  *anchor.Anchor
 	iam     *iam.Service
 	keys    *key.Service
+	secrets *secret.Service
 	scrub   *scrub.Scrubber
 	stops   []func()
 }
@@ -109,6 +111,7 @@ func (p *plant) wire(ctx context.Context) error {
 	p.store = store.New(store.Options{DB: p.db, Log: p.log, Keys: p.keyring, Anchor: p.anchor, Logger: quiet, Changed: func(table, id string) {
 		p.iam.Changed(table, id)
 		p.keys.Changed(table, id)
+		p.secrets.Changed(table, id)
 	}})
 	if p.iam, err = iam.New(iam.Options{Store: p.store, Log: p.log, Keyring: p.keyring, Logger: quiet, Now: p.clock, Fresh: p.store.Fresh}); err != nil {
 		return err
@@ -117,8 +120,11 @@ func (p *plant) wire(ctx context.Context) error {
 		Store: p.store, Aliases: p.store, Tenants: p.iam, Log: p.log, Region: "cn-test", Now: p.clock, After: func(_ context.Context, d time.Duration) (time.Duration, error) { return d, nil }, Fresh: p.store.Fresh,
 		ContextDigest: func(b []byte) (string, error) { return fmt.Sprintf("%x", sha256.Sum256(b)), nil },
 	})
+	p.secrets = secret.New(secret.Options{
+		Store: p.store, Keys: p.keys, Log: p.log, Region: "cn-test", Now: p.clock, After: func(_ context.Context, d time.Duration) (time.Duration, error) { return d, nil }, Fresh: p.store.Fresh,
+	})
 	p.scrub = scrub.New(scrub.Options{
-		DB: p.db, Store: p.store, Anchor: p.anchor, Logs: logs, IAM: p.iam, Keys: p.keys, Log: p.log, Now: p.clock, Logger: quiet,
+		DB: p.db, Store: p.store, Anchor: p.anchor, Logs: logs, IAM: p.iam, Keys: p.keys, Secrets: p.secrets, Log: p.log, Now: p.clock, Logger: quiet,
 	})
 	running, cancel := context.WithCancel(context.Background())
 	var done sync.WaitGroup

@@ -10,7 +10,9 @@ import (
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/iam"
+	"github.com/keyward/keyward/internal/job"
 	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/secret"
 	"github.com/keyward/keyward/internal/store"
 )
 
@@ -116,7 +118,11 @@ func (p *pass) row(ctx context.Context, r store.Row) error {
 		p.refers(r, second(p.Store.User(ctx, v.Account, v.User)))
 	case key.Key:
 		p.refers(r, second(p.Store.Version(ctx, v.Account, v.ID, v.Primary)))
-		return p.jobs(ctx, v)
+		plans, err := p.Keys.Plans(ctx, v)
+		if err != nil {
+			return err
+		}
+		return p.jobs(ctx, r, plans)
 	case key.Version:
 		k, err := p.Store.Key(ctx, v.Account, v.Key)
 		if p.refers(r, err); err == nil {
@@ -124,6 +130,22 @@ func (p *pass) row(ctx context.Context, r store.Row) error {
 		}
 	case key.Alias:
 		p.refers(r, second(p.Store.Key(ctx, v.Account, v.Key)))
+	case secret.Secret:
+		for _, label := range v.Stages {
+			p.refers(r, second(p.Store.SecretVersion(ctx, v.Account, v.ID, label.Version)))
+		}
+		plans, err := p.Secrets.Plans(ctx, v)
+		if err != nil {
+			return err
+		}
+		return p.jobs(ctx, r, plans)
+	case secret.Version:
+		of, err := p.Store.Secret(ctx, v.Account, v.Name)
+		if err == nil && of.ID != v.Secret {
+			err = errors.New("the secret of this name is another one")
+		}
+		p.refers(r, err)
+		p.opens(r, p.Secrets.Inspect(ctx, v))
 	}
 	return ctx.Err()
 }
@@ -156,12 +178,8 @@ func (p *pass) gone(problem Problem, r store.Row, why error) {
 // which failed is put off, and the lease of one that is being done.
 const grace = 12 * time.Minute
 
-// jobs plans what the key needs and is not planned.
-func (p *pass) jobs(ctx context.Context, k key.Key) error {
-	plans, err := p.Keys.Plans(ctx, k)
-	if err != nil {
-		return err
-	}
+// jobs plans what a row needs and is not planned.
+func (p *pass) jobs(ctx context.Context, r store.Row, plans []job.Job) error {
 	for _, j := range plans {
 		latest := j.Due
 		if now := p.Now(); now.After(latest) {
@@ -174,8 +192,7 @@ func (p *pass) jobs(ctx context.Context, k key.Key) error {
 		if !restored {
 			continue
 		}
-		p.gone(Job, store.Row{Table: "kms_key", ID: k.Account + "/" + string(k.ID), Value: k},
-			fmt.Errorf("%s was not planned for %s; it is now", j.Kind, j.Due.UTC().Format(time.RFC3339)))
+		p.gone(Job, r, fmt.Errorf("%s was not planned for %s; it is now", j.Kind, j.Due.UTC().Format(time.RFC3339)))
 	}
 	return nil
 }

@@ -21,16 +21,18 @@ import (
 	"github.com/keyward/keyward/internal/scrub"
 	"github.com/keyward/keyward/internal/seal"
 	"github.com/keyward/keyward/internal/seal/sealtest"
+	"github.com/keyward/keyward/internal/secret"
 	"github.com/keyward/keyward/internal/store/storetest"
 )
 
 type world struct {
 	*scrub.Scrubber
-	node storetest.Node
-	iam  *iam.Service
-	keys *key.Service
-	root *authz.Call
-	db   *sql.DB
+	node    storetest.Node
+	iam     *iam.Service
+	keys    *key.Service
+	secrets *secret.Service
+	root    *authz.Call
+	db      *sql.DB
 }
 
 func operator() *authz.Call {
@@ -43,6 +45,7 @@ func newWorld(t *testing.T, url, origin string, keys *seal.Keyring) *world {
 	w.node = storetest.Start(t, storetest.Options{URL: url, Origin: origin, Keys: keys, Now: time.Now, Changed: func(table, id string) {
 		w.iam.Changed(table, id)
 		w.keys.Changed(table, id)
+		w.secrets.Changed(table, id)
 	}})
 	quiet := slog.New(slog.DiscardHandler)
 	var err error
@@ -53,8 +56,11 @@ func newWorld(t *testing.T, url, origin string, keys *seal.Keyring) *world {
 		Store: w.node.Store, Aliases: w.node.Store, Tenants: w.iam, Log: w.node.Log, Region: "cn-test", Now: time.Now, After: func(_ context.Context, d time.Duration) (time.Duration, error) { return d, nil }, Fresh: w.node.Store.Fresh,
 		ContextDigest: func([]byte) (string, error) { return "", nil },
 	})
+	w.secrets = secret.New(secret.Options{
+		Store: w.node.Store, Keys: w.keys, Log: w.node.Log, Region: "cn-test", Now: time.Now, After: func(_ context.Context, d time.Duration) (time.Duration, error) { return d, nil }, Fresh: w.node.Store.Fresh,
+	})
 	w.Scrubber = scrub.New(scrub.Options{
-		DB: w.node.DB, Store: w.node.Store, Anchor: w.node.Anchor, Logs: w.node.Logs, IAM: w.iam, Keys: w.keys, Log: w.node.Log, Now: time.Now, Logger: quiet,
+		DB: w.node.DB, Store: w.node.Store, Anchor: w.node.Anchor, Logs: w.node.Logs, IAM: w.iam, Keys: w.keys, Secrets: w.secrets, Log: w.node.Log, Now: time.Now, Logger: quiet,
 	})
 	driver, dsn := "pgx", url
 	if path, ok := strings.CutPrefix(url, "sqlite:"); ok {

@@ -49,7 +49,8 @@ func tables() []table {
 	return []table{
 		tableOf(accountRow), tableOf(policyRow), tableOf(userRow), tableOf(accessKeyRow),
 		tableOf(keyRow), tableOf(keyVersionRow), tableOf(aliasRow), tableOf(sourceRow), tableOf(remarkRow),
-		tableOf(channelRow), tableOf(planRow), tableOf(personRow), tableOf(rotaRow), tableOf(incidentRow), tableOf(testRow),
+		tableOf(channelRow), tableOf(planRow), tableOf(personRow), tableOf(rotaRow), tableOf(incidentRow),
+		tableOf(secretRow), tableOf(secretVersionRow), tableOf(sinkRow), tableOf(copyRow), tableOf(testRow),
 	}
 }
 

@@ -181,16 +181,7 @@ func (s *Store) Keys(ctx context.Context, account string, f key.Filter, p key.Pa
 	if len(f.Aliases) > 0 {
 		w.and(`id IN (SELECT key_id FROM kms_alias WHERE account = $1 AND name IN (` + w.places(f.Aliases) + `))`)
 	}
-	// Tags are kept as JSON pairs, so a pair, a key and a value each have one spelling.
-	w.like("tags", f.TagKeys, func(key string) string { return "[" + quoted(key) + "," })
-	w.like("tags", f.TagValues, func(value string) string { return "," + quoted(value) + "]" })
-	for _, t := range f.Tags {
-		pair := "[" + quoted(t.Key) + ","
-		if t.Value != "" {
-			pair += quoted(t.Value) + "]"
-		}
-		w.like("tags", []string{pair}, func(pair string) string { return pair })
-	}
+	w.tagged(f.TagKeys, f.TagValues, f.Tags)
 	return page(ctx, s, keyRow, p, "created_at, id", w.String(), w.args...)
 }
 
@@ -294,6 +285,21 @@ func (w *condition) like(column string, values []string, spell func(string) stri
 		any = append(any, column+` LIKE `+w.places([]string{pattern})+` ESCAPE '\'`)
 	}
 	w.and("(" + strings.Join(any, " OR ") + ")")
+}
+
+// tagged demands a tag with one of the keys, one with one of the values, and all of the
+// tags, of which an empty value stands for any.
+func (w *condition) tagged(keys, values []string, tags []key.Tag) {
+	// Tags are kept as JSON pairs, so a pair, a key and a value each have one spelling.
+	w.like("tags", keys, func(key string) string { return "[" + quoted(key) + "," })
+	w.like("tags", values, func(value string) string { return "," + quoted(value) + "]" })
+	for _, t := range tags {
+		pair := "[" + quoted(t.Key) + ","
+		if t.Value != "" {
+			pair += quoted(t.Value) + "]"
+		}
+		w.like("tags", []string{pair}, func(pair string) string { return pair })
+	}
 }
 
 // quoted spells s as the tags column does.

@@ -380,6 +380,8 @@ func (w *world) foreignNames() map[kind][][2]string {
 		oldAlias:   {{n["foreign.alias"], "alias/missing"}},
 		userName:   {{"stranger", "missing"}},
 		policyName: {{"foreign-policy", "missing-policy"}},
+		secretName: {{"foreign-secret", "missing-secret"}},
+		sinkName:   {{"foreign-sink", "missing-sink"}},
 		accessKey:  {{n["stranger.ak"], n["missing.ak"]}},
 		sequence:   {{n["foreign.seq"], "999999"}},
 		blob:       {{n["foreign.blob"], n["mangled.blob"]}},
@@ -463,7 +465,7 @@ func (w *world) checkLists(t *testing.T, g *generator) {
 		if a.status != 200 {
 			t.Errorf("%s %s: %d %s", op.dialect, op.name, a.status, a.body)
 		}
-		for _, name := range []string{"foreign", "foreign.account", "foreign.version", "stranger.ak"} {
+		for _, name := range []string{"foreign", "foreign.account", "foreign.version", "foreign.secret", "stranger.ak"} {
 			if strings.Contains(a.body, w.names[name]) {
 				t.Errorf("%s %s answers %s of another account: %s", op.dialect, op.name, name, a.body)
 			}

@@ -272,6 +272,7 @@ func (r *refusing) checkRefused(op operation, a answer) error {
 // canaries are what no refusal may hold.
 func (r *refusing) canaries() []string {
 	out := []string{
+		"known secret", base64.StdEncoding.EncodeToString([]byte("known secret one")), base64.StdEncoding.EncodeToString([]byte("known secret two")),
 		"known plaintext", base64.StdEncoding.EncodeToString([]byte("known plaintext")), "a25vd24=", "BEGIN PUBLIC KEY",
 		r.root.secret, r.nobody.secret, r.foreign.secret, sealtest.Passphrase,
 	}

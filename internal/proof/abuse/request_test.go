@@ -261,10 +261,10 @@ func canonicalPath(path string) string {
 
 func timestamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05Z") }
 
-// pathText spells a name so that it can stand in a path: keys and aliases have "~" for
+// pathText spells a name so that it can stand in a path: keys, aliases and secrets have "~" for
 // a slash.
 func pathText(name string, k kind) string {
-	if k == keyName || k == oldAlias {
+	if k == keyName || k == oldAlias || k == secretName {
 		name = strings.ReplaceAll(name, "/", "~")
 	}
 	return escape(name)

@@ -78,6 +78,13 @@ const (
 	cursor
 	rotation // objects of REST
 	texts    // any texts; only what is no text at all is wrong
+	secretName
+	newSecret
+	secretValue
+	secretVersion // of a secret that has v1 and v2
+	newVersion
+	stageName
+	sinkName
 )
 
 // rpcOperations is the RPC API: name, fields as "Name:kind=value", "!" for required.
@@ -159,6 +166,28 @@ var restFields = map[string]operation{
 	"Verify":                          rest("", need("key", keyName, "$sign"), need("version", versionID, "$sign.version"), need("algorithm", word, "ECDSA_SHA_256"), need("digest", digest, "$digest"), need("signature", signature, "$signature")),
 	"AsymmetricEncrypt":               rest("", need("key", keyName, "$crypt"), need("version", versionID, "$crypt.version"), need("algorithm", word, "RSAES_OAEP_SHA_256"), need("plaintext", plaintext, "a25vd24=")),
 	"AsymmetricDecrypt":               rest("", need("key", keyName, "$crypt"), need("version", versionID, "$crypt.version"), need("algorithm", word, "RSAES_OAEP_SHA_256"), need("ciphertext", blob, "$rsa.blob")),
+
+	"CreateSecret": rest("", need("name", newSecret, "secret/made"), need("value", secretValue, "a25vd24="), f("type", word, "text"), f("version", newVersion, "v1"), f("key", keyName, "$key"),
+		f("description", description, "made"), f("tags", tags, `{"team":"pay"}`)),
+	"ListSecrets":        rest("", f("limit", small, "10"), f("cursor", cursor, ""), f("names", texts, ""), f("startsWith", texts, "secret/"), f("tagKeys", texts, ""), f("tagValues", texts, ""), f("deleting", flag, "false")),
+	"DescribeSecret":     rest("", need("{secret}", secretName, "secret/read")),
+	"UpdateSecret":       rest("", need("{secret}", secretName, "secret/update"), f("description", description, "changed"), f("key", keyName, "$key")),
+	"GetSecretValue":     rest("", need("{secret}", secretName, "secret/read"), f("version", secretVersion, "v1"), f("stage", stageName, "ACSPrevious")),
+	"PutSecretValue":     rest("", need("{secret}", secretName, "secret/put"), need("value", secretValue, "a25vd24="), f("type", word, "text"), f("version", newVersion, "v3"), f("stages", texts, "blue")),
+	"ListSecretVersions": rest("", need("{secret}", secretName, "secret/read"), f("limit", small, "10"), f("cursor", cursor, "")),
+	"RollbackSecret":     rest("", need("{secret}", secretName, "secret/rollback"), f("version", secretVersion, "v1")),
+	"MoveSecretStage":    rest("", need("{secret}", secretName, "secret/stage"), need("{stage}", stageName, "ACSCurrent"), f("from", secretVersion, "v2"), f("to", secretVersion, "v1")),
+	"DeleteSecret":       rest("", need("{secret}", secretName, "secret/delete"), f("days", days, "7"), f("force", flag, "false")),
+	"RestoreSecret":      rest("", need("{secret}", secretName, "secret/restore")),
+	"TagSecret":          rest("", need("{secret}", secretName, "secret/tag"), need("tags", tags, `{"team":"pay"}`)),
+	"UntagSecret":        rest("", need("{secret}", secretName, "secret/untag"), need("keys", texts, "old")),
+
+	"AddSink": rest("", need("name", newName, "made"), need("kind", word, "vault"), need("settings", tags, "$vault.settings"), need("credential", tags, "$vault.credential"),
+		f("secrets", texts, "nothing/here"), f("tagKeys", texts, "")),
+	"ListSinks":    rest(""),
+	"DescribeSink": rest("", need("{sink}", sinkName, "idle"), f("limit", small, "10"), f("cursor", cursor, "")),
+	"SyncSink":     rest("", need("{sink}", sinkName, "synced"), f("overwrite", flag, "true")),
+	"RemoveSink":   rest("", need("{sink}", sinkName, "removed")),
 
 	"CreateUser":      rest("", need("name", newName, "made"), f("remark", remark, "a remark")),
 	"ListUsers":       rest("", f("limit", small, "10"), f("cursor", cursor, "")),

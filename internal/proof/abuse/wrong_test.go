@@ -84,9 +84,9 @@ func (g *generator) wrong(f field) string {
 		return pick(g, "alias/missing", "alias/Key", "alias/key/", "alias//key", "ALIAS/key", "key", g.w.names["foreign.alias"], " alias/key", "alias/"+strings.Repeat("a", 300))
 	case newAlias:
 		return pick(g, "reports", "alias/", "alias/acs/mine", "alias/a b", "alias/密钥", "alias/a.b", "Alias/a", "alias/a%2fb", "alias/a\n", "alias/"+strings.Repeat("a", 250), g.w.names["key.alias"])
-	case versionID, accessKey, userName, policyName, newName:
+	case versionID, accessKey, userName, policyName, newName, secretName, newSecret, secretVersion, newVersion, stageName, sinkName:
 		return g.wrongName(f)
-	case plaintext, digest, blob, signature, passphrase:
+	case plaintext, digest, blob, signature, passphrase, secretValue:
 		return g.wrongBytes(f.kind)
 	case encContext, tags, tagList, filters, document, rotation:
 		return g.wrongDocument(f.kind)
@@ -133,6 +133,20 @@ func (g *generator) wrongName(f field) string {
 	case policyName:
 		return pick(g, "missing", "Spare", "SPARE", "spare ", "foreign-policy", "sp are", "é", strings.Repeat("p", 129), "*", "%", "spare_", "' OR 1=1", "\xff")
 	}
+	switch f.kind {
+	case secretName:
+		return pick(g, "missing", "Secret/read", "secret/read ", "secret", "secret/", "foreign-secret", w["foreign.secret"], w["key.arn"], "é", strings.Repeat("s", 193), "*", "%", "secret/re_d", "' OR 1=1", "\xff")
+	case newSecret:
+		return pick(g, "secret/read", "a b", "é", "a\nb", strings.Repeat("s", 193), "a\u200bb", "<b>", "a:b", "\xff", "a\\b", "名")
+	case secretVersion:
+		return pick(g, "missing", "V1", "v1 ", "v", "1", "*", "%", "é", "a/b", strings.Repeat("v", 65), "' OR 1=1", "\xff")
+	case newVersion:
+		return pick(g, "a b", "a/b", "é", "a\nb", strings.Repeat("v", 65), "<b>", "a:b", "\xff", "版本")
+	case sinkName:
+		return pick(g, "missing", "Idle", "idle ", "foreign-sink", "é", strings.Repeat("s", 64), "*", "%", "id_e", "' OR 1=1", "\xff")
+	case stageName:
+		return pick(g, "ACSMissing", "ACS", "a b", "é", "a/b", strings.Repeat("s", 65), "a:b", "\xff", "当前")
+	}
 	return pick(g, "a b", "a/b", "", "é", "a\nb", strings.Repeat("n", 129), "a\u200bb", "<b>", "a:b", "\xff", "a\\b", "名")
 }
 
@@ -145,6 +159,8 @@ func (g *generator) wrongBytes(k kind) string {
 		return pick(g, plain, base64Of("short"), base64Of(g.raw(31)), base64Of(g.raw(33)), base64Of(g.raw(64)))
 	case blob:
 		return pick(g, plain, base64Of(g.raw(1+g.IntN(200))), base64Of(strings.Repeat("\x00", 300)), g.flipped("blob"), g.flipped("rsa.blob"), g.shortened("blob"), g.shortened("rsa.blob"), g.w.names["foreign.blob"], base64Of(g.raw(20_000)))
+	case secretValue:
+		return pick(g, plain, base64Of(strings.Repeat("s", 30_721)), base64Of("\xff"))
 	case passphrase:
 		return pick(g, plain, "!")
 	}

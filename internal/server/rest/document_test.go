@@ -192,6 +192,9 @@ var variables = map[string]string{
 	"user":    "Name of a user.",
 	"policy":  "Name of a policy.",
 	"id":      "Id of an access key.",
+	"secret":  "Name or ARN of a secret; slashes are written ~.",
+	"stage":   "A stage of a secret.",
+	"sink":    "Name of a sink.",
 }
 
 func reference(name string) object { return object{"$ref": "#/components/schemas/" + name} }

@@ -81,7 +81,7 @@ func TestBadInput(t *testing.T) {
 		{"policy above its limit", post("/v1/policies", fmt.Sprintf(`{"name":"P","document":%q}`, strings.Repeat("A", 96<<10))), 413, "TooLarge", ""},
 		{"no policy", post("/v1/policies", fmt.Sprintf(`{"name":"P","document":%q}`, strings.Repeat("A", 70<<10))), 400, "InvalidParameter", "ram:CreatePolicy"},
 		{"expiry and none", raw{"PATCH", "/v1/access-keys/" + admin.id, jsonType, []byte(`{"expiresAt":"2099-01-01T00:00:00Z","neverExpires":true}`)}, 400, "InvalidParameter", "ram:UpdateAccessKey"},
-		{"unknown path", raw{"GET", "/v1/secrets", "", nil}, 404, "ActionNotFound", "keyward:UnknownOperation"},
+		{"unknown path", raw{"GET", "/v1/nothing", "", nil}, 404, "ActionNotFound", "keyward:UnknownOperation"},
 		{"other version", raw{"GET", "/v2/keys", "", nil}, 404, "ActionNotFound", "keyward:UnknownOperation"},
 		{"longer path", raw{"GET", keys + "/a/b/c", "", nil}, 404, "ActionNotFound", "keyward:UnknownOperation"},
 		{"other method", raw{"PATCH", keys, jsonType, []byte(`{}`)}, 405, "MethodNotAllowed", "keyward:UnknownOperation"},

@@ -143,10 +143,6 @@ func (d *dialect) deleteAlias(ctx context.Context, q request, _ none) (none, err
 
 // key answers a key as the API words it.
 func (d *dialect) key(k key.Key) api.Key {
-	tags := make(map[string]string, len(k.Tags))
-	for _, t := range k.Tags {
-		tags[t.Key] = t.Value
-	}
 	return api.Key{
 		ID: string(k.ID), ARN: d.Keys.ARN(k), Spec: string(k.Spec), Usage: string(k.Usage), State: string(k.State),
 		Origin: k.Origin, ProtectionLevel: k.ProtectionLevel, Description: k.Description, Creator: k.Creator,
@@ -156,7 +152,7 @@ func (d *dialect) key(k key.Key) api.Key {
 			LastAt: k.Rotation.Last, NextAt: k.NextRotation(),
 		},
 		Protection: api.Protection{Enabled: k.Protected, Note: k.ProtectionNote},
-		Tags:       tags,
+		Tags:       tagMap(k.Tags),
 	}
 }
 

@@ -26,8 +26,10 @@ import (
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/iam"
 	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/secret"
 	"github.com/keyward/keyward/internal/server"
 	"github.com/keyward/keyward/internal/server/wire"
+	"github.com/keyward/keyward/internal/sink"
 )
 
 // MaxBody is the largest body that any operation takes, in bytes. Those that do not
@@ -38,6 +40,8 @@ const MaxBody = server.MaxPolicy
 type Options struct {
 	Verifier *authn.Verifier
 	Keys     *key.Service
+	Secrets  *secret.Service
+	Sinks    *sink.Service
 	IAM      *iam.Service
 	Log      *audit.Log
 	Audit    audit.Reader

@@ -94,7 +94,7 @@ func queried(method string) bool {
 }
 
 // routes is the table of the whole API.
-var routes = split(slices.Concat(keyRoutes, cryptoRoutes, accessRoutes, auditRoutes))
+var routes = split(slices.Concat(keyRoutes, cryptoRoutes, secretRoutes, sinkRoutes, accessRoutes, auditRoutes))
 
 // A splitRoute is a route whose pattern is ready to be compared.
 type splitRoute struct {
@@ -158,7 +158,7 @@ func (r *splitRoute) leads(segments []string) bool {
 	return true
 }
 
-// read answers the names in a path. In those of keys and aliases "~" stands for a
+// read answers the names in a path. In those of keys, aliases and secrets "~" stands for a
 // slash, which cannot be encoded in a path.
 func (r *splitRoute) read(segments []string) (map[string]string, bool) {
 	vars := map[string]string{}
@@ -171,7 +171,7 @@ func (r *splitRoute) read(segments []string) (map[string]string, bool) {
 			return nil, false
 		}
 		name := strings.Trim(want, "{}")
-		if name == "key" || name == "alias" {
+		if name == "key" || name == "alias" || name == "secret" {
 			value = strings.ReplaceAll(value, "~", "/")
 		}
 		vars[name] = value

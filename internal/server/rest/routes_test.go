@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -77,12 +78,13 @@ type scene struct {
 	record                                  api.AuditRecord
 	spare                                   string // access key id of bob
 	updated                                 api.AccessKey
+	vault                                   string // its URL
 }
 
 func newScene(t *testing.T, w *world, admin login) *scene {
 	t.Helper()
 	ctx, c := t.Context(), w.client(t, admin)
-	s := &scene{digest: make([]byte, 32)}
+	s := &scene{digest: make([]byte, 32), vault: w.vault.URL}
 	s.symmetric = must(c.CreateKey(ctx, api.CreateKeyRequest{Description: "reports"}))(t)
 	s.doomed = must(c.CreateKey(ctx, api.CreateKeyRequest{}))(t)
 	s.signing = must(c.CreateKey(ctx, api.CreateKeyRequest{Spec: "EC_P256"}))(t)
@@ -91,6 +93,9 @@ func newScene(t *testing.T, w *world, admin login) *scene {
 	s.ciphertext = must(c.Encrypt(ctx, api.EncryptRequest{Key: "alias/app/main", Plaintext: []byte("fake")}))(t).Ciphertext
 	s.asymmetric = must(c.AsymmetricEncrypt(ctx, s.asymmetricEncrypt()))(t).Ciphertext
 	s.signature = must(c.Sign(ctx, s.sign()))(t).Signature
+	for _, name := range []string{"app/secret", "spare", "doomed"} {
+		must(c.CreateSecret(ctx, api.CreateSecretRequest{Name: name, Value: []byte("fake"), Version: "v1"}))(t)
+	}
 	for _, name := range []string{"bob", "carol"} {
 		must(c.CreateUser(ctx, api.CreateUserRequest{Name: name}))(t)
 	}
@@ -259,7 +264,7 @@ func (s *scene) accessSteps() []step {
 }
 
 func (s *scene) steps() []step {
-	return append(append(s.keySteps(), s.cryptoSteps()...), s.accessSteps()...)
+	return slices.Concat(s.secretSteps(), s.sinkSteps(), s.keySteps(), s.cryptoSteps(), s.accessSteps())
 }
 
 // TestEveryRoute drives every operation through the client, three times: by a user of
@@ -337,7 +342,7 @@ func (s *scene) checkOutcome(t *testing.T, c *client.Client) {
 		t.Errorf("the access key was not updated: %+v", s.updated)
 	}
 	list := must(c.ListAliases(t.Context(), api.PageRequest{}))(t)
-	if len(list.Aliases) != 1 || list.Aliases[0].Name != "alias/new" || list.Aliases[0].Key != s.symmetric.ID {
+	if len(list.Aliases) != 2 || list.Aliases[1].Name != "alias/new" || list.Aliases[1].Key != s.symmetric.ID {
 		t.Errorf("the aliases are %+v", list)
 	}
 }

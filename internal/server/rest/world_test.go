@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -26,11 +27,15 @@ import (
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authn"
 	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/cloud/vault"
+	"github.com/keyward/keyward/internal/cloud/vault/vaulttest"
 	"github.com/keyward/keyward/internal/iam"
 	"github.com/keyward/keyward/internal/key"
 	"github.com/keyward/keyward/internal/seal/sealtest"
+	"github.com/keyward/keyward/internal/secret"
 	"github.com/keyward/keyward/internal/server"
 	"github.com/keyward/keyward/internal/server/rest"
+	"github.com/keyward/keyward/internal/sink"
 	"github.com/keyward/keyward/internal/store/storetest"
 )
 
@@ -45,6 +50,9 @@ type world struct {
 	node    storetest.Node
 	iam     *iam.Service
 	keys    *key.Service
+	secrets *secret.Service
+	sinks   *sink.Service
+	vault   *httptest.Server
 	limiter *server.Limiter
 	stop    func()
 	later   atomic.Int64 // nanoseconds by which the services' clock is ahead of the signatures'
@@ -64,7 +72,11 @@ func newWorld(t testing.TB) *world {
 	keyring := sealtest.Keyring(t)
 	w.node = storetest.Start(t, storetest.Options{
 		URL: storetest.SQLite(t), Origin: origin, Keys: keyring, Now: w.now,
-		Changed: func(table, id string) { w.iam.Changed(table, id); w.keys.Changed(table, id) },
+		Changed: func(table, id string) {
+			w.iam.Changed(table, id)
+			w.keys.Changed(table, id)
+			w.secrets.Changed(table, id)
+		},
 	})
 	always := func() bool { return true }
 	logger := slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -75,12 +87,21 @@ func newWorld(t testing.TB) *world {
 		Store: w.node.Store, Aliases: w.node.Store, Tenants: w.iam, Log: w.node.Log, Region: region, Now: w.now, After: func(_ context.Context, d time.Duration) (time.Duration, error) { return d, nil }, Fresh: always,
 		ContextDigest: func([]byte) (string, error) { return "digest", nil },
 	})
+	w.secrets = secret.New(secret.Options{
+		Store: w.node.Store, Keys: w.keys, Log: w.node.Log, Region: region, Now: w.now, After: func(_ context.Context, d time.Duration) (time.Duration, error) { return d, nil }, Fresh: always,
+	})
+	w.vault = httptest.NewServer(&vaulttest.Server{Token: "fake-token"})
+	t.Cleanup(w.vault.Close)
+	w.sinks = sink.New(sink.Options{
+		Store: w.node.Store, Secrets: w.secrets, Tenants: w.iam, Log: w.node.Log, Kinds: []sink.KindOfSink{vault.Kind()}, Region: region, Now: w.now,
+		Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+	})
 	handler := rest.New(rest.Options{
 		Verifier: &authn.Verifier{Now: time.Now, Lookup: func(ctx context.Context, id string) (authn.Credential, error) {
 			c, err := w.iam.Credential(ctx, id)
 			return authn.Credential{Secret: c.Secret, Principal: c.Principal, Refusal: c.Refusal}, err
 		}},
-		Keys: w.keys, IAM: w.iam, Log: w.node.Log, Audit: w.node.DB, Refusals: audit.NewRefusals(w.node.Log),
+		Keys: w.keys, Secrets: w.secrets, Sinks: w.sinks, IAM: w.iam, Log: w.node.Log, Audit: w.node.DB, Refusals: audit.NewRefusals(w.node.Log),
 		Limiter: w.limiter, Region: region,
 		Touch: func(c *authz.Call, action string) { w.iam.Touch(c.AccessKey, c.Time, c.Source, action) },
 	})
@@ -248,7 +269,7 @@ func do(t testing.TB, r *http.Request) (*http.Response, api.Problem) {
 
 // pathOf fills a route's pattern.
 func pathOf(pattern string) string {
-	for _, name := range []string{"key", "version", "alias", "user", "policy", "id"} {
+	for _, name := range []string{"key", "version", "alias", "user", "policy", "id", "secret", "stage", "sink"} {
 		pattern = strings.ReplaceAll(pattern, "{"+name+"}", url.PathEscape("some-"+name))
 	}
 	return pattern

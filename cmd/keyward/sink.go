@@ -1,0 +1,249 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/keyward/keyward/api"
+	"github.com/keyward/keyward/client"
+)
+
+func newSinkCmd(c *cli) *cobra.Command {
+	return c.command(command{use: "sink", short: text{"Copy secrets to another keeper of secrets, such as a Vault", "将凭据复制到其他凭据管理系统，例如 Vault"}},
+		c.command(command{use: "add", short: text{"Add a sink", "添加同步目标"}}, newSinkAddVaultCmd(c)),
+		newSinkListCmd(c), newSinkShowCmd(c), newSinkSyncCmd(c), newSinkRemoveCmd(c))
+}
+
+// An addingVault is one call of sink add vault.
+type addingVault struct {
+	*cli
+	api.AddSinkRequest
+	settings                map[string]*string
+	tokenFile, secretIDFile string
+	roleID                  string
+}
+
+func newSinkAddVaultCmd(c *cli) *cobra.Command {
+	a := &addingVault{cli: c, settings: map[string]*string{}}
+	a.Kind, a.Settings, a.Credential = "vault", map[string]string{}, map[string]api.SecretText{}
+	var cmd *cobra.Command
+	cmd = c.command(command{
+		use:   "vault NAME",
+		short: text{"Copy secrets into a KV version 2 mount of a Vault or an OpenBao", "将凭据复制到 Vault 或 OpenBao 的 KV v2 挂载点"},
+		long: text{
+			`Copy secrets into a KV version 2 mount of a HashiCorp Vault or an OpenBao, now and whenever
+they change. What somebody changes there is told as drifted, and not overwritten.
+
+The credential is a token or an AppRole. It comes from files, never from the command line.`,
+			`将凭据复制到 HashiCorp Vault 或 OpenBao 的 KV v2 挂载点，现在以及每次变更时。
+如果有人在那里做了修改，会显示为“已偏离”，不会被覆盖。
+
+凭证可以是令牌或 AppRole，从文件读取，绝不来自命令行。`,
+		},
+		example: "  keyward sink add vault ours --address https://vault.example.com:8200 --token-file token --name 'payment/*'",
+		secrets: true,
+		run: func(ctx context.Context, args []string) error {
+			if len(a.Secrets)+len(a.TagKeys) == 0 {
+				return c.usage(cmd, "--name or --tag-key is missing: say which secrets are copied", "缺少 --name 或 --tag-key：请说明复制哪些凭据")
+			}
+			a.Name = args[0]
+			return a.run(ctx)
+		},
+	})
+	a.flags(cmd)
+	return cmd
+}
+
+func (a *addingVault) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	for _, s := range []struct {
+		flag, setting string
+		usage         text
+	}{
+		{"address", "address", text{"`URL` of the server", "服务器的 `URL`"}},
+		{"mount", "mount", text{"KV version 2 `MOUNT`; by default secret", "KV v2 挂载点 `MOUNT`；默认 secret"}},
+		{"path", "path", text{"`PATH` below the mount, to which names are added", "挂载点下的路径 `PATH`，凭据名称接在其后"}},
+		{"namespace", "namespace", text{"`NAMESPACE`, if the server has some", "命名空间 `NAMESPACE`（如有）"}},
+		{"auth-mount", "auth_mount", text{"where AppRole is mounted: `MOUNT`; by default approle", "AppRole 的挂载点 `MOUNT`；默认 approle"}},
+	} {
+		a.settings[s.setting] = f.String(s.flag, "", s.usage.in(a.lang))
+	}
+	f.StringVar(&a.tokenFile, "token-file", "", a.t("`FILE` with the token", "存有令牌的文件 `FILE`"))
+	f.StringVar(&a.roleID, "role-id", "", a.t("role `ID` of an AppRole", "AppRole 的角色 `ID`"))
+	f.StringVar(&a.secretIDFile, "secret-id-file", "", a.t("`FILE` with the secret id of the AppRole", "存有 AppRole secret id 的文件 `FILE`"))
+	f.StringSliceVar(&a.Secrets, "name", nil, a.t("copy the secret with this `NAME`; one that ends in * stands for all that begin so; may be repeated", "复制此名称 `NAME` 的凭据；以 * 结尾表示所有以此开头的；可重复"))
+	f.StringSliceVar(&a.TagKeys, "tag-key", nil, a.t("copy secrets with the tag `KEY`; may be repeated", "复制带有标签键 `KEY` 的凭据；可重复"))
+}
+
+func (a *addingVault) run(ctx context.Context) error {
+	for name, value := range a.settings {
+		if *value != "" {
+			a.Settings[name] = *value
+		}
+	}
+	for name, file := range map[string]string{"token": a.tokenFile, "secret_id": a.secretIDFile} {
+		if file == "" {
+			continue
+		}
+		content, err := a.credentialFile(file)
+		if err != nil {
+			return err
+		}
+		a.Credential[name] = api.SecretText(content)
+	}
+	if a.roleID != "" {
+		a.Credential["role_id"] = api.SecretText(a.roleID)
+	}
+	server, err := a.connect()
+	if err != nil {
+		return err
+	}
+	sink, err := server.AddSink(ctx, a.AddSinkRequest)
+	if err != nil {
+		return err
+	}
+	a.say("%s is added; keyward sink show %s tells how the copies stand", "%s 已添加；用 keyward sink show %s 查看复制状态", sink.Name, sink.Name)
+	return a.jsonOnly(sink)
+}
+
+// credentialFile reads a credential of one line from a file.
+func (c *cli) credentialFile(name string) (string, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	content, err := readAtMost(f, maxSecretValue)
+	if err != nil {
+		return "", err
+	}
+	line := strings.TrimSpace(string(content))
+	if line == "" {
+		return "", &problem{message: fmt.Sprintf(c.t("%s is empty", "%s 为空"), name)}
+	}
+	return line, nil
+}
+
+func newSinkListCmd(c *cli) *cobra.Command {
+	return c.command(command{
+		use:   "list",
+		short: text{"List sinks", "列出同步目标"},
+		run: func(ctx context.Context, _ []string) error {
+			server, err := c.connect()
+			if err != nil {
+				return err
+			}
+			all, err := server.ListSinks(ctx)
+			if err != nil {
+				return err
+			}
+			return c.show(all, func(t *table) {
+				t.add(c.t("SINK", "同步目标"), c.t("KIND", "类型"), c.t("ADDRESS", "地址"), c.t("SECRETS", "凭据"))
+				for _, s := range all.Sinks {
+					t.add(s.Name, s.Kind, s.Settings["address"], strings.Join(append(s.Secrets, s.TagKeys...), ", "))
+				}
+			})
+		},
+	})
+}
+
+func newSinkShowCmd(c *cli) *cobra.Command {
+	return c.command(command{
+		use:   "show NAME",
+		short: text{"Show a sink and how its copies stand", "显示同步目标及其复制状态"},
+		run: func(ctx context.Context, args []string) error {
+			server, err := c.connect()
+			if err != nil {
+				return err
+			}
+			all := api.SinkStatus{Copies: []api.SecretCopy{}}
+			if err := pages(func(cursor string) (string, error) {
+				page, err := server.DescribeSink(ctx, args[0], api.PageRequest{Cursor: cursor})
+				all.Sink, all.Copies, all.Total = page.Sink, append(all.Copies, page.Copies...), page.Total
+				return page.Next, err
+			}); err != nil {
+				return err
+			}
+			return c.showSink(all)
+		},
+	})
+}
+
+// showSink writes a sink and then its copies, whose columns line up among themselves.
+func (c *cli) showSink(s api.SinkStatus) error {
+	if err := c.show(s, func(t *table) {
+		t.add(c.t("Sink", "同步目标"), s.Sink.Name+" ("+s.Sink.Kind+")")
+		for _, name := range slices.Sorted(maps.Keys(s.Sink.Settings)) {
+			t.add(name, s.Sink.Settings[name])
+		}
+		t.add(c.t("Secrets", "凭据"), orDash(strings.Join(s.Sink.Secrets, ", ")))
+		t.add(c.t("Tags", "标签"), orDash(strings.Join(s.Sink.TagKeys, ", ")))
+	}); err != nil || c.output == "json" || len(s.Copies) == 0 {
+		return err
+	}
+	var t table
+	t.add()
+	t.add(c.t("SECRET", "凭据"), c.t("STATUS", "状态"), c.t("VERSION THERE", "目标版本"), c.t("SINCE", "时间"), c.t("ERROR", "错误"))
+	for _, copied := range s.Copies {
+		t.add(copied.Secret, c.copyStatus(copied.Status), strconv.Itoa(copied.Remote), when(copied.At), copied.Error)
+	}
+	return t.write(c.out)
+}
+
+// copyStatus writes the status of a copy in the user's language.
+func (c *cli) copyStatus(status string) string {
+	switch status {
+	case "synced":
+		return c.t(status, "已同步")
+	case "pending":
+		return c.t(status, "等待中")
+	case "failed":
+		return c.t(status, "失败")
+	case "drifted":
+		return c.t(status, "已偏离")
+	}
+	return status
+}
+
+func newSinkSyncCmd(c *cli) *cobra.Command {
+	var in api.SyncSinkRequest
+	cmd := c.command(command{
+		use:   "sync NAME",
+		short: text{"Have a sink looked at now, instead of within a minute", "立即同步，而不是等待一分钟内的下一次"},
+		run: func(ctx context.Context, args []string) error {
+			server, err := c.connect()
+			if err != nil {
+				return err
+			}
+			if in.Overwrite {
+				if err := c.confirm(ctx, args[0], text{
+					fmt.Sprintf("What somebody changed at %s is overwritten with what is here.", args[0]),
+					fmt.Sprintf("他人在 %s 所做的修改将被这里的内容覆盖。", args[0]),
+				}); err != nil {
+					return err
+				}
+			}
+			if err := server.SyncSink(ctx, args[0], in); err != nil {
+				return err
+			}
+			c.say("%s is being looked at; keyward sink show tells what came of it", "%s 正在同步；用 keyward sink show 查看结果", args[0])
+			return nil
+		},
+	})
+	cmd.Flags().BoolVar(&in.Overwrite, "overwrite", false, c.t("also overwrite what somebody changed there", "同时覆盖他人在目标所做的修改"))
+	return cmd
+}
+
+func newSinkRemoveCmd(c *cli) *cobra.Command {
+	return c.onServer("remove NAME", text{"Forget a sink; what was copied stays where it is", "移除同步目标；已复制的内容保留在原处"}, text{"%s is removed; what was copied stays where it is", "%s 已移除；已复制的内容保留在原处"},
+		func(ctx context.Context, server *client.Client, args []string) error {
+			return server.RemoveSink(ctx, args[0])
+		})
+}

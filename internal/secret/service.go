@@ -1,0 +1,171 @@
+package secret
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/cache"
+	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/job"
+	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/tag"
+)
+
+const (
+	maxSecrets  = 100_000 // whose metadata stays in memory
+	maxVersions = 10_000  // whose encrypted values stay in memory
+	retries     = 8       // attempts at a change that somebody else's change keeps overtaking
+)
+
+// Options says what a Service is made of. All fields are required.
+type Options struct {
+	Store  Store
+	Keys   *key.Service
+	Log    *audit.Log
+	Region string           // of the ARNs
+	Now    func() time.Time // clock
+	// After answers how long the service will have served when it has done so for this
+	// much more from now on.
+	After func(context.Context, time.Duration) (time.Duration, error)
+	Fresh func() bool // whether cached values may be used
+}
+
+// A Service offers the operations on secrets. Its methods may be called concurrently.
+type Service struct {
+	store    Store
+	keys     *key.Service
+	log      *audit.Log
+	region   string
+	now      func() time.Time
+	after    func(context.Context, time.Duration) (time.Duration, error)
+	secrets  *cache.Cache[secretRef, Secret]
+	versions *cache.Cache[versionRef, Version]
+}
+
+type (
+	secretRef  struct{ account, name string }
+	versionRef struct{ account, secret, id string }
+)
+
+// New makes a Service.
+func New(o Options) *Service {
+	return &Service{
+		store: o.Store, keys: o.Keys, log: o.Log, region: o.Region, now: o.Now, after: o.After,
+		secrets: cache.New(maxSecrets, o.Fresh, func(ctx context.Context, r secretRef) (Secret, error) {
+			return o.Store.Secret(ctx, r.account, r.name)
+		}),
+		versions: cache.New(maxVersions, o.Fresh, func(ctx context.Context, r versionRef) (Version, error) {
+			return o.Store.SecretVersion(ctx, r.account, r.secret, r.id)
+		}),
+	}
+}
+
+// Changed forgets what the service has cached of a row that was changed; table ""
+// means everything. The store's change feed calls it.
+func (s *Service) Changed(table, id string) {
+	account, rest, _ := strings.Cut(id, "/")
+	switch table {
+	case "":
+		s.secrets.Clear()
+		s.versions.Clear()
+	case "secret":
+		s.secrets.Forget(secretRef{account, rest})
+	case "secret_version":
+		of, version, _ := strings.Cut(rest, "/")
+		s.versions.Forget(versionRef{account, of, version})
+	}
+}
+
+// Age drops what nobody asked for since the last call, and answers how much that was.
+func (s *Service) Age() int { return s.secrets.Age() + s.versions.Age() }
+
+// ARN answers the name of a secret as policies know it.
+func (s *Service) ARN(account, name string) string {
+	return "acs:kms:" + s.region + ":" + account + ":secret/" + name
+}
+
+// do runs one operation that ends in one record.
+func (s *Service) do(ctx context.Context, c *authz.Call, action string, fn func(*audit.Record) error) error {
+	rec := audit.NewRecord(c, action)
+	return s.log.Do(ctx, rec, func() error { return fn(rec) })
+}
+
+// may asks the caller's policies and notes in the record what they said.
+func (s *Service) may(c *authz.Call, rec *audit.Record, resource string, attributes ...authz.Attribute) error {
+	rec.Resource = resource
+	d, err := c.Check(authz.Request{Action: rec.Action, Resource: resource, Attributes: attributes})
+	rec.Decision = d.String()
+	if err != nil {
+		return fault.NoPermission.Wrap(err, "%s may not perform %s on %s; ask an administrator of the account for a policy that allows it", c.ARN(), rec.Action, resource)
+	}
+	return nil
+}
+
+// find answers a secret from the cache after it has asked whether the caller may do the
+// record's action with it. A caller who may not learns nothing about whether it exists.
+func (s *Service) find(ctx context.Context, c *authz.Call, rec *audit.Record, name string) (Secret, error) {
+	name = s.relative(c, name)
+	if err := checkName(name); err != nil {
+		return Secret{}, err
+	}
+	found, err := s.secrets.Get(ctx, secretRef{c.Account, name})
+	if denied := s.may(c, rec, s.ARN(c.Account, name), attributes(found.Tags)...); denied != nil {
+		return Secret{}, denied
+	}
+	return found, err
+}
+
+// relative answers the name in a secret's ARN; what is none stays as it is, and that of
+// another account or region is no name.
+func (s *Service) relative(c *authz.Call, name string) string {
+	return strings.TrimPrefix(name, s.ARN(c.Account, ""))
+}
+
+func attributes(tags []tag.Tag) []authz.Attribute {
+	var all []authz.Attribute
+	for _, t := range tags {
+		all = append(all, authz.Attribute{Key: authz.TagPrefix + t.Key, Value: t.Value})
+	}
+	return all
+}
+
+// change lets edit change a secret that the caller may do the record's action with, and
+// stores it; when somebody else changed it meanwhile it starts again with what is there
+// then. edit answers the jobs that the change needs; it must not keep what it is given.
+func (s *Service) change(ctx context.Context, c *authz.Call, rec *audit.Record, name string, edit func(*Secret) ([]job.Job, error)) (Secret, error) {
+	found, err := s.find(ctx, c, rec, name)
+	if err != nil {
+		return Secret{}, err
+	}
+	for try := 1; ; try++ {
+		fresh, err := s.store.Secret(ctx, c.Account, found.Name)
+		if err != nil {
+			return Secret{}, err
+		}
+		jobs, err := edit(&fresh)
+		if err != nil {
+			return Secret{}, err
+		}
+		fresh.UpdatedAt = s.clock()
+		err = s.store.UpdateSecret(ctx, rec, &fresh, jobs)
+		if !fault.Is(err, fault.Changed) || try == retries {
+			return fresh, err
+		}
+	}
+}
+
+// clock answers the time as rows keep it.
+func (s *Service) clock() time.Time { return s.now().UTC().Truncate(time.Microsecond) }
+
+// kept drops a result whose operation failed, in particular one whose record could not
+// be written: what is not recorded does not leave.
+func kept[T any](out T, err error) (T, error) {
+	if err != nil {
+		var none T
+		return none, err
+	}
+	return out, nil
+}

@@ -1,0 +1,47 @@
+package secret
+
+import (
+	"context"
+
+	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/job"
+	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/tag"
+)
+
+// A Store keeps secrets and their versions.
+//
+// Each mutation commits in one transaction with its audit record and with the jobs that
+// it schedules, or does nothing. A secret that changed since it was read is refused with
+// [fault.Changed]; a secret or version that is not there is [fault.ResourceNotFound].
+// Reads answer only rows whose binding holds. Methods may be called concurrently.
+type Store interface {
+	// CreateSecret stores a new secret with its first version, or answers
+	// [fault.ResourceExists].
+	CreateSecret(ctx context.Context, rec *audit.Record, s *Secret, v *Version) error
+	// UpdateSecret stores the changed metadata of a secret.
+	UpdateSecret(ctx context.Context, rec *audit.Record, s *Secret, jobs []job.Job) error
+	// AddSecretVersion stores a new version and the secret's changed metadata, and removes the
+	// versions in drop. A version with the same id is [fault.ResourceExists].
+	AddSecretVersion(ctx context.Context, rec *audit.Record, s *Secret, v *Version, drop []Version) error
+	// DeleteSecret removes a secret with all its versions. Their values are lost.
+	DeleteSecret(ctx context.Context, rec *audit.Record, s *Secret) error
+	// Secret answers one secret.
+	Secret(ctx context.Context, account, name string) (Secret, error)
+	// Secrets answers the page of the account's secrets that match, by name, and their number.
+	Secrets(ctx context.Context, account string, f Filter, p key.Page) ([]Secret, int, error)
+	// SecretVersion answers one version of the secret with an id.
+	SecretVersion(ctx context.Context, account, secret, id string) (Version, error)
+	// SecretVersions answers the page of a secret's versions, newest first, and their number.
+	SecretVersions(ctx context.Context, account, secret string, p key.Page) ([]Version, int, error)
+}
+
+// A Filter chooses secrets: those that fit all of its fields. The zero Filter chooses all.
+type Filter struct {
+	Names     []string  // one of these; empty for any
+	Prefix    string    // of the name
+	TagKeys   []string  // one of these; empty for any
+	TagValues []string  // one of these; empty for any
+	Tags      []tag.Tag // all of these; an empty value stands for any
+	Deleting  bool      // only those that are about to be deleted
+}

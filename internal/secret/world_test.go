@@ -1,0 +1,193 @@
+package secret_test
+
+import (
+	"context"
+	"encoding/hex"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/job"
+	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/material"
+	"github.com/keyward/keyward/internal/seal"
+	"github.com/keyward/keyward/internal/seal/sealtest"
+	"github.com/keyward/keyward/internal/secret"
+	"github.com/keyward/keyward/internal/store/storetest"
+)
+
+const (
+	account = "1000000000000001"
+	other   = "2000000000000002"
+	origin  = "keyward/test"
+)
+
+// A world is one node with a clock of its own.
+type world struct {
+	*secret.Service
+	keys *key.Service
+	node storetest.Node
+	jobs *job.Runner
+
+	mu     sync.Mutex // guards the fields below
+	now    time.Time
+	served time.Duration
+}
+
+func (w *world) clock() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.now
+}
+
+func (w *world) servedNow() (time.Duration, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.served, true
+}
+
+func (w *world) after(_ context.Context, d time.Duration) (time.Duration, error) {
+	served, _ := w.servedNow()
+	return served + d, nil
+}
+
+// pass lets time pass, of which the service serves a part, and the jobs that are due then run.
+func (w *world) pass(t testing.TB, d, serving time.Duration) {
+	t.Helper()
+	w.mu.Lock()
+	w.now, w.served = w.now.Add(d), w.served+serving
+	w.mu.Unlock()
+	for {
+		n, err := w.jobs.Step(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n == 0 {
+			return
+		}
+	}
+}
+
+// tenants gives each account a tenant key, made when it is first asked for.
+type tenants struct {
+	keyring *seal.Keyring
+	mu      sync.Mutex // guards known
+	known   map[string]material.Wrapper
+}
+
+func (s *tenants) Tenant(_ context.Context, account string) (material.Wrapper, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if w, ok := s.known[account]; ok {
+		return w, nil
+	}
+	binding := material.Binding("test", account)
+	wrapped, err := s.keyring.NewTenantKey(binding)
+	if err != nil {
+		return nil, err
+	}
+	s.known[account], err = s.keyring.Tenant(binding, wrapped)
+	return s.known[account], err
+}
+
+func open(t testing.TB, url string) *world {
+	t.Helper()
+	w := &world{now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
+	keyring := sealtest.Keyring(t)
+	w.node = storetest.Start(t, storetest.Options{
+		URL: url, Origin: origin, Keys: keyring, Now: w.clock,
+		Changed: func(table, id string) { w.keys.Changed(table, id); w.Changed(table, id) },
+	})
+	always := func() bool { return true }
+	w.keys = key.New(key.Options{
+		Store: w.node.Store, Aliases: w.node.Store, Tenants: &tenants{keyring: keyring, known: map[string]material.Wrapper{}},
+		Log: w.node.Log, Region: "cn-test", Now: w.clock, After: w.after, Fresh: always,
+		ContextDigest: func(b []byte) (string, error) { return hex.EncodeToString(b[:4]), nil },
+	})
+	w.Service = secret.New(secret.Options{Store: w.node.Store, Keys: w.keys, Log: w.node.Log, Region: "cn-test", Now: w.clock, After: w.after, Fresh: always})
+	w.jobs = &job.Runner{Store: w.node.Store, Owner: "test", Handlers: w.Handlers(), Now: w.clock, Served: w.servedNow, Logger: slog.New(slog.DiscardHandler)}
+	return w
+}
+
+// root is the root user of an account.
+func root(account string) *authz.Call {
+	return &authz.Call{Principal: authz.Principal{Account: account, Kind: authz.Root, Name: "root"}, Time: time.Now(), RequestID: "R"}
+}
+
+// user is a user with one policy.
+func user(t testing.TB, policy string) *authz.Call {
+	t.Helper()
+	p := must(authz.Compile("test", []byte(policy)))(t)
+	return &authz.Call{Principal: authz.Principal{Account: account, Kind: authz.User, Name: "ada", Policies: []*authz.Policy{p}}, Time: time.Now(), RequestID: "R"}
+}
+
+func want(t testing.TB, err error, kind fault.Kind) {
+	t.Helper()
+	if fault.KindOf(err) != kind {
+		t.Errorf("have %v, want %q", err, kind)
+	}
+}
+
+func must[T any](v T, err error) func(testing.TB) T {
+	return func(t testing.TB) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+func check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func data(s string) material.Bytes { return material.NewBytes([]byte(s)) }
+
+// create makes a secret with a value.
+func (w *world) create(t testing.TB, name, value string) secret.Secret {
+	t.Helper()
+	return must(w.Create(t.Context(), root(account), secret.CreateInput{Name: name, Data: data(value)}))(t)
+}
+
+// put adds a version with an id, at some stages.
+func (w *world) put(t testing.TB, name, version, value string, stages ...secret.Stage) secret.Version {
+	t.Helper()
+	v, _, err := w.Put(t.Context(), root(account), secret.PutInput{Secret: name, Version: version, Data: data(value), Stages: stages})
+	check(t, err)
+	return v
+}
+
+// get answers the value at a stage; "-" for none.
+func (w *world) get(t testing.TB, name string, stage secret.Stage) string {
+	t.Helper()
+	v, err := w.Get(t.Context(), root(account), secret.GetInput{Secret: name, Stage: stage})
+	if fault.Is(err, fault.ResourceNotFound) {
+		return "-"
+	}
+	check(t, err)
+	return string(v.Data.Expose())
+}
+
+// during answers the records of what happens while do runs.
+func (w *world) during(t testing.TB, do func()) (out []audit.Entry) {
+	t.Helper()
+	first := must(w.node.DB.Head(t.Context(), origin))(t).Size
+	do()
+	check(t, w.node.DB.Batches(t.Context(), origin, first, func(b audit.Batch) error {
+		for leaf := range lines(b.Leaves) {
+			if e := must(audit.ParseEntry(leaf))(t); e.Seq >= first {
+				out = append(out, e)
+			}
+		}
+		return nil
+	}))
+	return out
+}

@@ -1,0 +1,81 @@
+-- Secrets and their versions, whose values are encrypted (docs/design/ciphertext.md).
+
+CREATE TABLE secret (
+    account     TEXT    NOT NULL,
+    name        TEXT    NOT NULL,
+    id          TEXT    NOT NULL,
+    description TEXT    NOT NULL,
+    key_id      TEXT    NOT NULL,
+    creator     TEXT    NOT NULL,
+    created_at  BIGINT NOT NULL,
+    updated_at  BIGINT NOT NULL,
+    delete_at   BIGINT NOT NULL,
+    versions    BIGINT NOT NULL,
+    made        BIGINT NOT NULL,
+    stages      TEXT    NOT NULL,
+    tags        TEXT    NOT NULL,
+    rev         BIGINT NOT NULL,
+    mac_epoch   BIGINT NOT NULL,
+    mac         BYTEA NOT NULL,
+    PRIMARY KEY (account, name)
+);
+
+CREATE TABLE secret_version (
+    account    TEXT    NOT NULL,
+    secret_id  TEXT    NOT NULL,
+    id         TEXT    NOT NULL,
+    name       TEXT    NOT NULL,
+    number     BIGINT NOT NULL,
+    kind       TEXT    NOT NULL,
+    key_id     TEXT    NOT NULL,
+    wrapped    BYTEA NOT NULL,
+    sealed     BYTEA NOT NULL,
+    created_at BIGINT NOT NULL,
+    rev        BIGINT NOT NULL,
+    mac_epoch  BIGINT NOT NULL,
+    mac        BYTEA NOT NULL,
+    PRIMARY KEY (account, secret_id, id)
+);
+
+-- The name of a secret that was deleted may be used again.
+INSERT INTO row_floor (name, rev) VALUES ('secret', 0);
+
+-- Other keepers of secrets, and how the copies there stand.
+CREATE TABLE sink (
+    account    TEXT    NOT NULL,
+    name       TEXT    NOT NULL,
+    id         TEXT    NOT NULL,
+    kind       TEXT    NOT NULL,
+    settings   TEXT    NOT NULL,
+    sealed     BYTEA NOT NULL,
+    secrets    TEXT    NOT NULL,
+    tags       TEXT    NOT NULL,
+    overwrite  BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    rev        BIGINT NOT NULL,
+    mac_epoch  BIGINT NOT NULL,
+    mac        BYTEA NOT NULL,
+    PRIMARY KEY (account, name)
+);
+
+CREATE TABLE sink_copy (
+    account   TEXT    NOT NULL,
+    sink_id   TEXT    NOT NULL,
+    secret    TEXT    NOT NULL,
+    status    TEXT    NOT NULL,
+    version   TEXT    NOT NULL,
+    written   TEXT    NOT NULL,
+    remote    BIGINT NOT NULL,
+    at        BIGINT NOT NULL,
+    synced_at BIGINT NOT NULL,
+    failures  BIGINT NOT NULL,
+    error     TEXT    NOT NULL,
+    rev       BIGINT NOT NULL,
+    mac_epoch BIGINT NOT NULL,
+    mac       BYTEA NOT NULL,
+    PRIMARY KEY (account, sink_id, secret)
+);
+
+-- The name of a sink that was removed may be used again, and a secret may be chosen again.
+INSERT INTO row_floor (name, rev) VALUES ('sink', 0);
+INSERT INTO row_floor (name, rev) VALUES ('sink_copy', 0);
