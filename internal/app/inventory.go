@@ -2,10 +2,13 @@ package app
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"maps"
 	"time"
 
 	"github.com/keyward/keyward/internal/accesskey"
+	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/cloud/alibaba"
 	"github.com/keyward/keyward/internal/cloud/aws"
 	"github.com/keyward/keyward/internal/cloud/certificate"
@@ -15,9 +18,12 @@ import (
 	"github.com/keyward/keyward/internal/cloud/tencent"
 	"github.com/keyward/keyward/internal/cloud/wechatpay"
 	"github.com/keyward/keyward/internal/expiry"
+	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/iam"
 	"github.com/keyward/keyward/internal/job"
+	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/notify"
+	"github.com/keyward/keyward/internal/secret"
 	"github.com/keyward/keyward/internal/store"
 )
 
@@ -28,7 +34,7 @@ const outside = 16
 func (e *engine) watchers(a *App) {
 	shelf, alerts := store.Inventory{Store: e.store}, store.Alerts{Store: e.store}
 	e.stock = accesskey.New(accesskey.Options{
-		Sources: shelf, Keys: shelf, Tenants: e.iam, Log: e.log, Kinds: e.providers(a.Config.Inventory.CertificateDirs), Region: a.Config.Region, Now: e.now, Allow: a.Config.Egress.Allow,
+		Sources: shelf, Keys: shelf, Tenants: e.iam, Vault: keeper{e.secrets}, Log: e.log, Kinds: e.providers(a.Config.Inventory.CertificateDirs), Region: a.Config.Region, Now: e.now, Allow: a.Config.Egress.Allow,
 		Follow: expiry.Soon,
 	})
 	e.alerts = notify.New(notify.Options{
@@ -100,4 +106,28 @@ func (e *engine) ensureScans(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// A keeper keeps what people enter as secrets.
+type keeper struct{ secrets *secret.Service }
+
+// Keep implements accesskey.Vault. The parts become one JSON object, as text.
+func (v keeper) Keep(ctx context.Context, c *authz.Call, name string, parts map[string]material.Bytes) error {
+	own := *c
+	own.Nonce = nil // the request's own record claims it
+	plain := make(map[string]string, len(parts))
+	for part, value := range parts {
+		plain[part] = string(value.Expose())
+	}
+	encoded, err := json.Marshal(plain)
+	if err != nil {
+		return fmt.Errorf("encoding what was entered: %w", err)
+	}
+	data := material.NewBytes(encoded)
+	defer data.Zero()
+	_, _, err = v.secrets.Put(ctx, &own, secret.PutInput{Secret: name, Data: data})
+	if fault.Is(err, fault.ResourceNotFound) {
+		_, err = v.secrets.Create(ctx, &own, secret.CreateInput{Name: name, Description: "entered by a person", Data: data})
+	}
+	return err
 }
