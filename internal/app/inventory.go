@@ -9,6 +9,7 @@ import (
 
 	"github.com/keyward/keyward/internal/accesskey"
 	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/channel"
 	"github.com/keyward/keyward/internal/cloud/alibaba"
 	"github.com/keyward/keyward/internal/cloud/aws"
 	"github.com/keyward/keyward/internal/cloud/certificate"
@@ -38,7 +39,7 @@ func (e *engine) watchers(a *App) {
 		Follow: expiry.Soon,
 	})
 	e.alerts = notify.New(notify.Options{
-		Config: alerts, Directory: alerts, Incidents: alerts, Outbox: alerts, Tenants: e.iam, Log: e.log, Kinds: channels(),
+		Config: alerts, Directory: alerts, Incidents: alerts, Outbox: alerts, Tenants: e.iam, Log: e.log, Kinds: channel.Kinds(),
 		Region: a.Config.Region, Now: e.now, Allow: a.Config.Egress.Allow, Logger: a.Logger,
 		Healthy: func(ctx context.Context, account string) bool { return e.expiry.Healthy(ctx, account) },
 	})
@@ -51,9 +52,6 @@ func (e *engine) providers(certificates []string) []accesskey.KindOfProvider {
 		tencent.Kind(), alibaba.Kind(), aws.Kind(), httpapi.Kind(), certificate.Kind(certificates), wechatpay.Kind(), manual.Kind(), own.Kind(e.store),
 	}
 }
-
-// channels answers the kinds of channels.
-func channels() []notify.KindOfChannel { return nil }
 
 // startJobs starts two queues: of what changes keys, in the order of time and only while
 // the clock is believed; and of what reads or tells somebody outside, which may take its

@@ -113,7 +113,7 @@ var allowed = map[string][]string{
 	"internal/expiry":    slices.Concat(domains, leaves),
 	"internal/form":      {"internal/material", "internal/fault"},
 	"internal/cloud":     slices.Concat(domains, leaves, []string{"internal/egress", "internal/cloud"}),
-	"internal/channel":   slices.Concat(domains, leaves, []string{"internal/egress", "internal/cloud"}),
+	"internal/channel":   slices.Concat(domains, leaves, []string{"internal/egress", "internal/cloud", "internal/channel"}),
 	"internal/custody":   slices.Concat(leaves, []string{"internal/seal", "internal/shamir", "internal/agefile"}),
 	"internal/config":    {},
 	"internal/anchor":    {"internal/audit"},

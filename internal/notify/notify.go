@@ -66,8 +66,9 @@ type Message struct {
 	Short    string    // at most 70 characters, for SMS; it has no link
 	Values   Values    // for the templates of SMS
 	Link     string    // a page where it can be read and acknowledged; "" if there is none
-	To       []Recipient
+	To       []Recipient // one, if the channel is not a group's
 	Language Language
+	Tried    time.Time // of Query: when it was sent last; zero if that is not known
 }
 
 // Values are the parts of a message that an SMS template may name.

@@ -45,7 +45,7 @@ func (m *mailer) test(ctx context.Context, person string) (Receipt, error) {
 	}
 	l := cmp.Or(p.Language, m.plan.Lang)
 	msg := Message{
-		ID: ticket(), Event: Test, At: now, Language: l,
+		ID: ticket(), Incident: "test-" + m.channel.Name, Event: Test, At: now, Language: l,
 		Title:  pick(l, "[keyward] Test message of ", "[keyward] 测试消息：") + m.channel.Name,
 		Lines:  []string{pick(l, "Please confirm that you can read this.", "请确认您能看到此消息。")},
 		Values: Values{Product: "keyward", Subject: pick(l, "test", "测试"), Left: "-", Ticket: "TEST"},
@@ -64,6 +64,8 @@ func (m *mailer) test(ctx context.Context, person string) (Receipt, error) {
 		m.health.TestedAt = now
 		if m.kind.Traits.Family == Machine || m.kind.Traits.Family == Paging { // no person reads it
 			m.health.ConfirmedAt = now
+			msg.Event = Resolve // a test that stays open is an incident
+			_, err = m.sender.Send(call, msg)
 		}
 	}
 	if well := m.well(ctx, err); well != nil {

@@ -133,15 +133,16 @@ func (m *mailer) settle(ctx context.Context, batch []Delivery) error {
 	if err != nil || len(batch) == 0 {
 		return err
 	}
-	doubtful := batch[0].Progress == Leaving
+	doubtful, tried := batch[0].Progress == Leaving, batch[0].TriedAt
 	for i := range batch {
 		d := &batch[i]
-		d.Progress, d.Attempts = Leaving, d.Attempts+1
+		d.Progress, d.Attempts, d.TriedAt = Leaving, d.Attempts+1, m.now()
 		if !doubtful && len(batch) > 1 {
 			d.Batch = batch[0].ID
 		}
 	}
 	msg := m.render(batch, incidents)
+	msg.Tried = tried
 	if doubtful && !m.kind.Traits.Idempotent {
 		settled, err := m.ask(ctx, batch, msg)
 		if settled || err != nil {

@@ -168,6 +168,9 @@ func (s *Service) saveChannel(ctx context.Context, rec *audit.Record, ch *Channe
 		if *d.Heartbeat != 0 && (*d.Heartbeat < time.Minute || *d.Heartbeat > day) {
 			return fault.InvalidParameter.New("signs of life are given every minute to every day")
 		}
+		if k.Traits.Family != Machine && *d.Heartbeat != 0 {
+			return fault.InvalidParameter.New("signs of life are for programs: use a channel of the family machine, such as webhook or alertmanager")
+		}
 		ch.Heartbeat = d.Heartbeat.Truncate(time.Second)
 	}
 	if d.Paused != nil {

@@ -104,6 +104,7 @@ type Delivery struct {
 	After    time.Time // it does not leave before
 	Progress Progress
 	Attempts int
+	TriedAt  time.Time // when its channel was last called; zero for never
 	Batch    string // the id of the digest that it left in; "" for alone
 	Receipt  string
 	Error    string

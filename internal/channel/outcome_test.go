@@ -1,0 +1,285 @@
+package channel_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/keyward/keyward/internal/channel/channeltest"
+	"github.com/keyward/keyward/internal/cloud/cloudtest"
+	"github.com/keyward/keyward/internal/form"
+	"github.com/keyward/keyward/internal/material"
+	"github.com/keyward/keyward/internal/notify"
+)
+
+// What the network does to a request decides whether it may be sent again.
+func TestOutcomeOfFaults(t *testing.T) {
+	for fault, want := range map[cloudtest.Fault]notify.SendError{
+		cloudtest.LoseBefore: {Class: notify.Unclear}, // which side of the service it was lost on, nobody can tell
+		cloudtest.LoseAfter:  {Class: notify.Unclear},
+		cloudtest.Error500:   {Class: notify.Unclear},
+		cloudtest.Error503:   {Class: notify.Retry},
+		cloudtest.Throttle:   {Class: notify.Retry, After: time.Second},
+		cloudtest.Garbage:    {Class: notify.Unclear},
+	} {
+		c := &clock{start}
+		for _, s := range setups(c) {
+			t.Run(fmt.Sprint(s.kind, "/", s.field, "/", fault), func(t *testing.T) {
+				faults := &cloudtest.Faults{Service: s.service}
+				sender := open(t, s.kind, s.filling(serve(t, faults)), c)
+				faults.Next(fault)
+				_, err := sender.Send(t.Context(), message(notify.English))
+				e := sendError(t, err)
+				if e.Class != want.Class || e.After != want.After {
+					t.Errorf("%s after %v: %v", e.Class, e.After, e)
+				}
+				if _, err := sender.Send(t.Context(), message(notify.English)); err != nil {
+					t.Errorf("the next one: %v", err)
+				}
+			})
+		}
+	}
+}
+
+// What recognises messages shows one that came twice once.
+func TestIdempotentChannels(t *testing.T) {
+	c := &clock{start}
+	for _, s := range setups(c) {
+		if !kind(t, s.kind).Traits.Idempotent {
+			continue
+		}
+		sender := open(t, s.kind, s.filling(serve(t, &cloudtest.Faults{Service: s.service, Rate: 0})), c)
+		for range 3 {
+			if _, err := sender.Send(t.Context(), message(notify.English)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		switch service := s.service.(type) {
+		case *channeltest.PagerDuty:
+			if n := len(service.Incidents()); n != 1 {
+				t.Errorf("PagerDuty has %d incidents", n)
+			}
+		case *channeltest.Alertmanager:
+			if got := service.Firing("inc-7f3a"); len(got) != 1 {
+				t.Errorf("Alertmanager fires %v", got)
+			}
+		case *channeltest.Receiver:
+			if n := s.taken(); n != 1 {
+				t.Errorf("the receiver took %d", n)
+			}
+		default:
+			t.Errorf("nothing shows that %s is idempotent", s.kind)
+		}
+	}
+}
+
+// An incident that becomes worse fires once, and its end ends everything.
+func TestAlertmanagerFollowsAnIncident(t *testing.T) {
+	c := &clock{start}
+	s := setups(c)[6]
+	sender, service := open(t, s.kind, s.filling(serve(t, s.service)), c), s.service.(*channeltest.Alertmanager)
+	for _, step := range []struct {
+		event    notify.Event
+		severity notify.Severity
+		want     string
+	}{
+		{notify.Trigger, notify.Warning, "[warning]"}, {notify.Trigger, notify.Emergency, "[emergency]"},
+		{notify.Acknowledge, notify.Emergency, "[emergency]"}, {notify.Resolve, notify.Warning, "[]"},
+	} {
+		c.now = c.now.Add(time.Hour)
+		m := message(notify.English)
+		m.Event, m.Severity, m.At = step.event, step.severity, c.now
+		if _, err := sender.Send(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprint(service.Firing("inc-7f3a")); got != step.want {
+			t.Errorf("%s %s: %s fires, not %s", step.event, step.severity, got, step.want)
+		}
+	}
+}
+
+func TestPagerDutyFollowsAnIncident(t *testing.T) {
+	c := &clock{start}
+	s := setups(c)[5]
+	sender, service := open(t, s.kind, s.filling(serve(t, s.service)), c), s.service.(*channeltest.PagerDuty)
+	for _, step := range []struct {
+		event notify.Event
+		want  string
+	}{{notify.Trigger, "triggered"}, {notify.Acknowledge, "acknowledged"}, {notify.Resolve, "resolved"}, {notify.Trigger, "triggered"}} {
+		m := message(notify.English)
+		m.Event = step.event
+		if _, err := sender.Send(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+		if got := service.Incidents()["keyward/inc-7f3a"]; got != step.want {
+			t.Errorf("%s: %s", step.event, got)
+		}
+	}
+	m := message(notify.English)
+	m.Event = notify.Heartbeat
+	_, err := sender.Send(t.Context(), m)
+	if e := sendError(t, err); e.Class != notify.Permanent {
+		t.Error(e)
+	}
+}
+
+// Nobody listens, the name does not exist, the time is over before it began: nothing left.
+func TestNothingLeft(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := "http://" + l.Addr().String()
+	_ = l.Close()
+	over, cancel := context.WithCancel(t.Context())
+	cancel()
+	c := &clock{start}
+	for _, s := range setups(c) {
+		for address, ctx := range map[string]context.Context{closed: t.Context(), "http://does-not-exist.invalid": t.Context(), "http://127.0.0.1:1": over} {
+			_, err := open(t, s.kind, s.filling(address), c).Send(ctx, message(notify.English))
+			if e := sendError(t, err); e.Class != notify.Retry {
+				t.Errorf("%s at %s: %v", s.kind, address, e)
+			}
+		}
+	}
+}
+
+// The time is over while the answer is awaited.
+func TestSilence(t *testing.T) {
+	c := &clock{start}
+	for _, s := range setups(c) {
+		ctx, cancel := context.WithCancel(t.Context())
+		server := serve(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			_, _ = io.Copy(io.Discard, r.Body)
+			cancel()
+			<-r.Context().Done()
+		}))
+		_, err := open(t, s.kind, s.filling(server), c).Send(ctx, message(notify.English))
+		if e := sendError(t, err); e.Class != notify.Unclear {
+			t.Errorf("%s: %v", s.kind, e)
+		}
+	}
+}
+
+// A refusal says what to do, and never shows the credential, even if the channel does.
+func TestRefusals(t *testing.T) {
+	for _, test := range []struct {
+		kind   string
+		status int
+		body   string
+		class  notify.Class
+		after  time.Duration
+		says   string
+	}{
+		{"dingtalk", 200, `{"errcode":310000,"errmsg":"sign not match access_token=` + token + ` secret ` + secret + `"}`, notify.Permanent, 0, "this server's clock"},
+		{"dingtalk", 200, `{"errcode":130101,"errmsg":"send too fast"}`, notify.Retry, 10 * time.Minute, "ten minutes"},
+		{"dingtalk", 200, `{"errcode":300001,"errmsg":"token is not exist"}`, notify.Permanent, 0, "add a new one"},
+		{"dingtalk", 200, `{"errcode":-1,"errmsg":"system busy"}`, notify.Unclear, 0, "busy"},
+		{"dingtalk", 200, `{"errcode":99,"errmsg":"` + strings.Repeat("x", 5000) + `"}`, notify.Permanent, 0, "code 99"},
+		{"dingtalk", 200, `{}`, notify.Unclear, 0, "not DingTalk"},
+		{"dingtalk", 200, `{"errcode":"0"}`, notify.Unclear, 0, "not DingTalk"},
+		{"dingtalk", 302, ``, notify.Permanent, 0, "redirects"},
+		{"dingtalk", 407, `x`, notify.Permanent, 0, "407"},
+		{"wecom", 200, `{"errcode":93000,"errmsg":"invalid webhook url"}`, notify.Permanent, 0, "add a new one"},
+		{"wecom", 200, `{"errcode":45009,"errmsg":"api freq out of limit"}`, notify.Retry, time.Minute, "20 messages"},
+		{"feishu", 400, `{"code":19021,"msg":"sign match fail"}`, notify.Permanent, 0, "clock"},
+		{"feishu", 400, `{"code":11232,"msg":"frequency limited"}`, notify.Retry, time.Minute, "limits"},
+		{"slack", 404, `no_service`, notify.Permanent, 0, "make a new one"},
+		{"slack", 429, `rate_limited`, notify.Retry, time.Minute, "limits"},
+		{"slack", 500, `rollup_error`, notify.Unclear, 0, "may have arrived"},
+		{"pagerduty", 400, `{"status":"invalid event","message":"bad","errors":["routing_key ` + pagerKey + `"]}`, notify.Permanent, 0, "[redacted]"},
+		{"pagerduty", 200, `{"status":"what"}`, notify.Unclear, 0, "not PagerDuty"},
+		{"alertmanager", 401, ``, notify.Permanent, 0, "credential"},
+		{"webhook", 410, ``, notify.Permanent, 0, "removed"},
+		{"webhook", 501, ``, notify.Permanent, 0, "501"},
+	} {
+		c := &clock{start}
+		for _, s := range setups(c) {
+			if s.kind != test.kind || s.field == "api" {
+				continue
+			}
+			server := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(test.status)
+				_, _ = io.WriteString(w, test.body)
+			}))
+			_, err := open(t, s.kind, s.filling(server), c).Send(t.Context(), message(notify.English))
+			e := sendError(t, err)
+			if e.Class != test.class || e.After != test.after || !strings.Contains(e.Reason, test.says) || len(e.Reason) > 600 {
+				t.Errorf("%s %d %.80s: %s after %v: %s", test.kind, test.status, test.body, e.Class, e.After, e.Reason)
+			}
+		}
+	}
+}
+
+func TestSlackTokenIsRevoked(t *testing.T) {
+	c := &clock{start}
+	s := setups(c)[4]
+	f := s.filling(serve(t, s.service))
+	f.Credential["token"] = material.NewBytes([]byte("wrong"))
+	_, err := open(t, s.kind, f, c).Send(t.Context(), message(notify.English))
+	if e := sendError(t, err); e.Class != notify.Permanent || !strings.Contains(e.Reason, "token") {
+		t.Error(e)
+	}
+	k := kind(t, "slack")
+	delete(f.Settings, "channel")
+	if _, err := k.Open(notify.Opening{Filling: f, Now: c.Now, Allow: loopback}); err == nil {
+		t.Error("a token without a channel")
+	}
+	delete(f.Credential, "token")
+	if _, err := k.Open(notify.Opening{Filling: f, Now: c.Now, Allow: loopback}); err == nil {
+		t.Error("neither token nor webhook")
+	}
+}
+
+// What a proxy repeats of a request holds no password either.
+func TestBasicAuthenticationIsNotShown(t *testing.T) {
+	server := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if user, password, ok := r.BasicAuth(); !ok || user != "keyward" || password != "fakepassword" {
+			t.Errorf("%q %q", user, password)
+		}
+		http.Error(w, "denied: "+r.Header.Get("Authorization")+" fakepassword", http.StatusForbidden)
+	}))
+	f := form.Filling{Settings: map[string]string{"url": server, "user": "keyward"}, Credential: map[string]material.Bytes{"password": material.NewBytes([]byte("fakepassword"))}}
+	_, err := open(t, "alertmanager", f, &clock{start}).Send(t.Context(), message(notify.English))
+	if e := sendError(t, err); e.Class != notify.Permanent || !strings.Contains(e.Reason, "Basic [redacted] [redacted]") {
+		t.Error(e)
+	}
+}
+
+// Whatever is answered: no panic, and success only if the channel said so.
+func FuzzAnswers(f *testing.F) {
+	for _, body := range []string{`{"errcode":0,"errmsg":"ok"}`, `{"code":0}`, "ok", `{"ok":true,"ts":"1"}`, `{"status":"success"}`, `{"errcode":null}`, `[]`, "", `{"errcode":1e9}`} {
+		f.Add(200, body)
+	}
+	c := &clock{start}
+	status, body := 200, ""
+	server := channelServer(f, &status, &body)
+	type opened struct {
+		kind   string
+		sender notify.Sender
+	}
+	var all []opened
+	for _, s := range setups(c) {
+		sender, err := kind(f, s.kind).Open(notify.Opening{Filling: s.filling(server), Now: c.Now, Allow: loopback})
+		if err != nil {
+			f.Fatal(err)
+		}
+		all = append(all, opened{s.kind, sender})
+	}
+	f.Fuzz(func(t *testing.T, s int, b string) {
+		status, body = 200+((s%400)+400)%400, b
+		for _, o := range all {
+			r, err := o.sender.Send(t.Context(), message(notify.English))
+			if err != nil {
+				sendError(t, err)
+			} else if r.State != notify.Accepted || status >= 300 {
+				t.Errorf("%s: status %d, %q: %v", o.kind, status, b, r)
+			}
+		}
+	})
+}

@@ -1,0 +1,173 @@
+package robot
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/keyward/keyward/internal/channel/wire"
+	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/form"
+	"github.com/keyward/keyward/internal/notify"
+)
+
+const slackSection = 3000 // characters of a section's text; counting bytes stays below it
+
+// Slack is an incoming webhook, or, with a token and a channel's id, chat.postMessage,
+// which says when a token was revoked and why. Slack takes a message a second.
+func Slack() notify.KindOfChannel {
+	return notify.KindOfChannel{
+		Name:  "slack",
+		Title: form.Text{English: "Slack", Chinese: "Slack"},
+		Form: form.Form{
+			Settings: []form.Field{
+				{Name: "channel", Help: form.Text{English: "the channel's id, with a token", Chinese: "频道 ID，与 token 一起使用"}, Example: "C0123456789"},
+				{Name: "api", Help: form.Text{English: "another address of Slack's API, for a relay", Chinese: "Slack API 的其他地址（经中转时）"}, Example: "https://slack.com/api"},
+			},
+			Credential: []form.Field{
+				{Name: "webhook", Help: form.Text{English: "the address of an incoming webhook; or give a token", Chinese: "Incoming Webhook 地址；或改用 token"}},
+				{Name: "token", Help: form.Text{English: "a bot's token, xoxb-…, with the scope chat:write", Chinese: "机器人令牌（xoxb- 开头），需要 chat:write 权限"}},
+			},
+		},
+		Traits: notify.Traits{Family: notify.Chat, Group: true, Burst: 3, PerMinute: 50, Reaches: always},
+		Open:   openSlack,
+	}
+}
+
+func openSlack(o notify.Opening) (notify.Sender, error) {
+	s := &slack{client: wire.New("Slack", o), opening: o}
+	webhook, token := o.Credential["webhook"].Len() > 0, o.Credential["token"].Len() > 0
+	if webhook == token {
+		return nil, fault.InvalidParameter.New("give either the address of a webhook or a token")
+	}
+	if token && o.Settings["channel"] == "" {
+		return nil, fault.MissingParameter.New("a token needs the field \"channel\": the id at the end of the channel's details")
+	}
+	var err error
+	switch {
+	case webhook:
+		s.to, err = wire.Address(o, "webhook")
+	case o.Settings["api"] != "":
+		s.to, err = wire.Address(o, "api")
+	default:
+		s.to = &url.URL{Scheme: "https", Host: "slack.com", Path: "/api"}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if token {
+		s.to = s.to.JoinPath("chat.postMessage")
+	}
+	return s, nil
+}
+
+type slack struct {
+	client  *wire.Client
+	to      *url.URL
+	opening notify.Opening
+}
+
+// slackCodes are the words with which both ways to post refuse.
+var slackCodes = map[string]verdict{
+	"ratelimited":                       {notify.Retry, time.Minute, "Slack limits the messages of this channel"},
+	"rate_limited":                      {notify.Retry, time.Minute, "Slack limits the messages of this channel"},
+	"rollup_error":                      {notify.Unclear, 0, "Slack failed; the message may have arrived"},
+	"internal_error":                    {notify.Unclear, 0, "Slack failed; the message may have arrived"},
+	"fatal_error":                       {notify.Unclear, 0, "Slack failed; the message may have arrived"},
+	"request_timeout":                   {notify.Retry, 0, "Slack did not get the whole message"},
+	"service_unavailable":               {notify.Retry, 0, "Slack is unavailable"},
+	"no_service":                        {notify.Permanent, 0, "the webhook was removed; make a new one and enter its address"},
+	"no_active_hooks":                   {notify.Permanent, 0, "the webhook was removed; make a new one and enter its address"},
+	"no_team":                           {notify.Permanent, 0, "the workspace no longer exists; enter a webhook of another one"},
+	"invalid_token":                     {notify.Permanent, 0, "the webhook's address is wrong or was revoked; enter a new one"},
+	"invalid_auth":                      {notify.Permanent, 0, "the token is wrong; enter a valid one"},
+	"not_authed":                        {notify.Permanent, 0, "the token is wrong; enter a valid one"},
+	"account_inactive":                  {notify.Permanent, 0, "the token's bot was removed; install the app again and enter its token"},
+	"token_revoked":                     {notify.Permanent, 0, "the token was revoked; install the app again and enter its token"},
+	"token_expired":                     {notify.Permanent, 0, "the token has expired; enter a new one, without rotation"},
+	"missing_scope":                     {notify.Permanent, 0, "the token lacks the scope chat:write; add it and install the app again"},
+	"not_in_channel":                    {notify.Permanent, 0, "the bot is not in the channel; invite it there"},
+	"channel_not_found":                 {notify.Permanent, 0, "the channel does not exist or the bot cannot see it; check its id and invite the bot"},
+	"channel_is_archived":               {notify.Permanent, 0, "the channel is archived; choose another one"},
+	"is_archived":                       {notify.Permanent, 0, "the channel is archived; choose another one"},
+	"action_prohibited":                 {notify.Permanent, 0, "the workspace forbids this webhook; ask its administrator"},
+	"posting_to_general_channel_denied": {notify.Permanent, 0, "the workspace forbids to post there; choose another channel"},
+}
+
+// Send implements notify.Sender.
+func (s *slack) Send(ctx context.Context, m notify.Message) (notify.Receipt, error) {
+	m, err := wire.Fit(wire.Tidy(m), slackSection, func(m notify.Message) int { return max(len(wire.Plain(m)), len(slackMentions(m))) })
+	if err != nil {
+		return notify.Receipt{}, err
+	}
+	payload, header := slackPayload(m), http.Header{}
+	token := s.opening.Credential["token"].Expose()
+	if len(token) > 0 {
+		payload["channel"] = s.opening.Settings["channel"]
+		header.Set("Authorization", "Bearer "+string(token))
+	}
+	reply, err := s.client.Post(ctx, s.to.String(), wire.JSON(payload), header)
+	if err != nil {
+		return notify.Receipt{}, err
+	}
+	var a struct {
+		OK    *bool  `json:"ok"`
+		Error string `json:"error"`
+		TS    string `json:"ts"`
+	}
+	if len(token) == 0 { // a webhook answers one word
+		a.Error = strings.TrimSpace(string(reply.Body))
+		ok := a.Error == "ok"
+		a.OK = &ok
+	} else if !wire.Decode(reply, &a) {
+		a.OK = nil
+	}
+	if v, ok := slackCodes[a.Error]; ok {
+		e := wire.Permanent("Slack: %s (%s)", v.reason, a.Error)
+		e.Class, e.After = v.class, v.after
+		if sorted := s.client.Sort(reply, ""); sorted != nil && v.class == notify.Retry && sorted.After > 0 {
+			e.After = sorted.After
+		}
+		return notify.Receipt{}, e
+	}
+	switch e := s.client.Sort(reply, a.Error); {
+	case e != nil:
+		return notify.Receipt{}, e
+	case a.OK == nil, !*a.OK && len(token) == 0:
+		return notify.Receipt{}, s.client.Garbage()
+	case !*a.OK:
+		return notify.Receipt{}, wire.Permanent("Slack: it refuses the message; look up the error in its documentation (%s)", s.client.Clean(a.Error))
+	}
+	return notify.Receipt{ID: s.client.Clean(a.TS), State: notify.Accepted}, nil
+}
+
+// slackPayload renders a message. Its blocks are plain text, so nothing in them is markup,
+// but the mentions; the text is what a phone's lock screen shows.
+func slackPayload(m notify.Message) object {
+	plain := func(text string) object { return object{"type": "plain_text", "text": text, "emoji": false} }
+	blocks := []object{{"type": "header", "text": plain(wire.Clip(wire.Headline(m), 150))}}
+	if text := wire.Plain(m); text != "" { // an empty section is refused
+		blocks = append(blocks, object{"type": "section", "text": plain(text)})
+	}
+	if m.Link != "" {
+		button := object{"type": "button", "text": plain(wire.Open(m)), "url": m.Link, "style": "primary"}
+		blocks = append(blocks, object{"type": "actions", "elements": []object{button}})
+	}
+	if mentions := slackMentions(m); mentions != "" {
+		blocks = append(blocks, object{"type": "section", "text": object{"type": "mrkdwn", "text": mentions}})
+	}
+	escape := strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
+	return object{"text": escape.Replace(wire.Headline(m)), "blocks": blocks, "unfurl_links": false}
+}
+
+func slackMentions(m notify.Message) string {
+	var mentions []string
+	for _, r := range m.To {
+		if id := r.IDs["slack"]; id != "" {
+			mentions = append(mentions, "<@"+wire.Unmarked(id)+">")
+		}
+	}
+	return strings.Join(mentions, " ")
+}

@@ -1,0 +1,162 @@
+package sms
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/keyward/keyward/internal/channel/wire"
+	"github.com/keyward/keyward/internal/cloud/tencent"
+	"github.com/keyward/keyward/internal/form"
+	"github.com/keyward/keyward/internal/notify"
+)
+
+// Tencent is Tencent Cloud's SMS, version 2021-01-11. SessionContext, which comes back
+// with each receipt, is the message's id.
+func Tencent() notify.KindOfChannel {
+	return notify.KindOfChannel{
+		Name:  "sms-tencent",
+		Title: form.Text{English: "SMS through Tencent Cloud", Chinese: "短信（腾讯云）"},
+		Form: form.Form{
+			Settings: append([]form.Field{
+				{Name: "app", Required: true, Help: form.Text{English: "the application's id, SDK AppID", Chinese: "短信应用 SDK AppID"}, Example: "1400000000"},
+				{Name: "sign", Help: form.Text{English: "the approved signature, without brackets; none abroad", Chinese: "已审核的短信签名（不带括号）；国际短信可不填"}, Example: "示例公司"},
+				{Name: "region", Help: form.Text{English: "the region; ap-guangzhou if empty", Chinese: "地域；留空为 ap-guangzhou"}, Example: "ap-guangzhou"},
+				{Name: "endpoint", Help: form.Text{English: "the API's address; mainland China's if empty", Chinese: "API 地址；留空为国内站"}, Example: "https://sms.intl.tencentcloudapi.com"},
+			}, templateFields("1234567")...),
+			Credential: []form.Field{
+				{Name: "secret_id", Required: true, Help: form.Text{English: "of a sub-user that may only sms:SendSms and sms:PullSmsSendStatusByPhoneNumber", Chinese: "子用户的 SecretId，只授予 sms:SendSms 和 sms:PullSmsSendStatusByPhoneNumber"}},
+				{Name: "secret_key", Required: true, Help: form.Text{English: "the SecretKey that belongs to it", Chinese: "对应的 SecretKey"}},
+			},
+		},
+		Traits: notify.Traits{Family: notify.Phone, Burst: 20, PerMinute: 60, Reaches: reaches},
+		Open:   openTencent,
+	}
+}
+
+func openTencent(o notify.Opening) (notify.Sender, error) {
+	t, err := readTemplate(o)
+	if err != nil {
+		return nil, err
+	}
+	region := o.Settings["region"]
+	if region == "" {
+		region = "ap-guangzhou"
+	}
+	client, err := tencent.NewClient(tencent.Options{
+		Endpoint: o.Settings["endpoint"], Allow: o.Allow, Now: o.Now,
+		Signer: tencent.Signer{SecretID: string(o.Credential["secret_id"].Expose()), SecretKey: o.Credential["secret_key"]},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &tencentSMS{o, t, region, client}, nil
+}
+
+type tencentSMS struct {
+	opening  notify.Opening
+	template template
+	region   string
+	client   *tencent.Client
+}
+
+var tencentCodes = map[string]verdict{
+	"LimitExceeded.PhoneNumberThirtySecondLimit":     {notify.Retry, 30 * time.Second, "one number gets one SMS in 30 seconds"},
+	"LimitExceeded.PhoneNumberOneHourLimit":          {notify.Retry, time.Hour, "the number got its limit of an hour; raise it in the console"},
+	"LimitExceeded.DeliveryFrequencyLimit":           {notify.Retry, time.Minute, "the number gets SMS too often; raise the limit in the console"},
+	"LimitExceeded.PhoneNumberDailyLimit":            {notify.Permanent, 0, "the number got its limit of the day; raise it in the console"},
+	"LimitExceeded.PhoneNumberSameContentDailyLimit": {notify.Permanent, 0, "the number got the same text too often today; raise the limit in the console"},
+	"LimitExceeded.AppDailyLimit":                    {notify.Permanent, 0, "the application sent its limit of the day; raise it in the console"},
+	"LimitExceeded.AppMainlandChinaDailyLimit":       {notify.Permanent, 0, "the application sent its limit of the day; raise it in the console"},
+	"LimitExceeded":        {notify.Retry, time.Minute, "a limit is reached; raise it in the console"},
+	"RequestLimitExceeded": {notify.Retry, time.Minute, "the account calls too often"},
+	"FailedOperation.InsufficientBalanceInSmsPackage":          {notify.Permanent, 0, "the SMS package is used up; buy another"},
+	"FailedOperation.SignatureIncorrectOrUnapproved":           {notify.Permanent, 0, "the signature is wrong or not approved; check \"sign\" in the console"},
+	"FailedOperation.TemplateIncorrectOrUnapproved":            {notify.Permanent, 0, "the template is wrong or not approved; check \"template\" in the console"},
+	"FailedOperation.TemplateParamSetNotMatchApprovedTemplate": {notify.Permanent, 0, "the template has other variables; check \"params\""},
+	"FailedOperation.PhoneNumberInBlacklist":                   {notify.Permanent, 0, "the number blocked SMS; ask the person to allow them, or the gateway's support"},
+	"FailedOperation.ContainSensitiveWord":                     {notify.Permanent, 0, "the text is refused; give what it is about another name"},
+	"FailedOperation":                                          {notify.Permanent, 0, "it refuses the message; look up the code in its documentation"},
+	"InvalidParameterValue.IncorrectPhoneNumber":               {notify.Permanent, 0, "there is no such number; correct the person's"},
+	"UnsupportedOperation":                                     {notify.Permanent, 0, "the template is for another region than the number; use one for it"},
+	"UnauthorizedOperation.SmsSdkAppIdVerifyFail":              {notify.Permanent, 0, "the application does not belong to the account; check \"app\""},
+	"AuthFailure.SignatureExpire":                              {notify.Retry, time.Minute, "this server's clock is more than five minutes off; correct it"},
+	"AuthFailure":                                              {notify.Permanent, 0, "the credential is refused; check secret_id, secret_key and the rights of their user"},
+	"InternalError":                                            {notify.Unclear, 0, "it failed; the message may have left"},
+}
+
+func (t *tencentSMS) call(ctx context.Context, op tencent.Operation, in, out any) error {
+	op.Service, op.Version, op.Region = "sms", "2021-01-11", t.region
+	left, err := attempt(ctx, func(ctx context.Context) error { return t.client.Call(ctx, op, in, out) })
+	var e *tencent.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &e):
+		return rule(t.opening, "Tencent Cloud", tencentCodes, e.Code, e.Message)
+	}
+	return broken(t.opening, err, left)
+}
+
+// Send implements notify.Sender.
+func (t *tencentSMS) Send(ctx context.Context, m notify.Message) (notify.Receipt, error) {
+	to, err := recipient(m)
+	if err != nil {
+		return notify.Receipt{}, err
+	}
+	in := struct {
+		PhoneNumberSet   []string
+		SmsSdkAppId      string
+		SignName         string `json:",omitempty"`
+		TemplateId       string
+		TemplateParamSet []string
+		SessionContext   string
+	}{[]string{to}, t.opening.Settings["app"], t.opening.Settings["sign"], t.template.of(m), t.template.values(m), m.ID}
+	var out struct {
+		SendStatusSet []struct{ SerialNo, Code, Message string }
+	}
+	if err := t.call(ctx, tencent.Operation{Action: "SendSms"}, in, &out); err != nil {
+		return notify.Receipt{}, err
+	}
+	if len(out.SendStatusSet) != 1 {
+		return notify.Receipt{}, wire.Unclear("Tencent Cloud's answer does not tell what became of the SMS")
+	}
+	s := out.SendStatusSet[0]
+	if s.Code != "Ok" {
+		return notify.Receipt{}, rule(t.opening, "Tencent Cloud", tencentCodes, s.Code, s.Message)
+	}
+	return notify.Receipt{ID: wire.Clean(s.SerialNo, t.opening), State: notify.Accepted}, nil
+}
+
+// Query implements notify.Querier. A receipt comes when the network delivered or gave up,
+// so a telephone that is switched off looks like a message that never left.
+func (t *tencentSMS) Query(ctx context.Context, m notify.Message) (notify.Receipt, error) {
+	to, err := recipient(m)
+	if err != nil {
+		return notify.Receipt{}, err
+	}
+	now := t.opening.Now()
+	in := struct {
+		BeginTime, EndTime int64
+		Offset, Limit      int
+		PhoneNumber        string
+		SmsSdkAppId        string
+	}{m.At.Add(-time.Minute).Unix(), now.Unix(), 0, 100, to, t.opening.Settings["app"]}
+	var out struct {
+		PullSmsSendStatusSet []struct{ SerialNo, ReportStatus, SessionContext string }
+	}
+	if err := t.call(ctx, tencent.Operation{Action: "PullSmsSendStatusByPhoneNumber", Repeat: true}, in, &out); err != nil {
+		return notify.Receipt{}, err
+	}
+	for _, s := range out.PullSmsSendStatusSet {
+		if s.SessionContext != m.ID {
+			continue
+		}
+		r := notify.Receipt{ID: wire.Clean(s.SerialNo, t.opening), State: notify.Failed}
+		if s.ReportStatus == "SUCCESS" {
+			r.State = notify.Delivered
+		}
+		return r, nil
+	}
+	return notify.Receipt{State: notify.Missing}, early(m, now)
+}
