@@ -60,12 +60,12 @@ type Message struct {
 	Incident string // joins the messages of one incident; "" for none
 	Event    Event
 	Severity Severity
-	At       time.Time // when the message was decided
-	Title    string    // one line
-	Lines    []string  // what is known, one fact each
-	Short    string    // at most 70 characters, for SMS; it has no link
-	Values   Values    // for the templates of SMS
-	Link     string    // a page where it can be read and acknowledged; "" if there is none
+	At       time.Time   // when the message was decided
+	Title    string      // one line
+	Lines    []string    // what is known, one fact each
+	Short    string      // at most 70 characters, for SMS; it has no link
+	Values   Values      // for the templates of SMS
+	Link     string      // a page where it can be read and acknowledged; "" if there is none
 	To       []Recipient // one, if the channel is not a group's
 	Language Language
 	Tried    time.Time // of Query: when it was sent last; zero if that is not known

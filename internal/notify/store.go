@@ -105,7 +105,7 @@ type Delivery struct {
 	Progress Progress
 	Attempts int
 	TriedAt  time.Time // when its channel was last called; zero for never
-	Batch    string // the id of the digest that it left in; "" for alone
+	Batch    string    // the id of the digest that it left in; "" for alone
 	Receipt  string
 	Error    string
 	DoneAt   time.Time
