@@ -274,8 +274,11 @@ func TestCheckSaysWhatToDo(t *testing.T) {
 
 func TestSystemPolicies(t *testing.T) {
 	allowed := map[string][]string{
-		"AdministratorAccess":       {"kms:Decrypt", "kms:CreateKey", "kms:ListKeys", "ram:CreateUser", "keyward:ListAuditRecords"},
-		"AliyunKMSFullAccess":       {"kms:Decrypt", "kms:CreateKey", "kms:ListKeys"},
+		"AdministratorAccess":       {"kms:Decrypt", "kms:CreateKey", "kms:ListKeys", "kms:GetSecretValue", "ram:CreateUser", "keyward:ListAuditRecords", "keyward:RemarkAccessKey", "keyward:AcknowledgeIncident"},
+		"AliyunKMSFullAccess":       {"kms:Decrypt", "kms:CreateKey", "kms:ListKeys", "kms:GetSecretValue"},
+		"AliyunKMSSecretUserAccess": {"kms:Decrypt", "kms:GetSecretValue"},
+		"KeywardWatchFullAccess":    {"keyward:RemarkAccessKey", "keyward:AcknowledgeIncident"},
+		"KeywardOnCallAccess":       {"keyward:AcknowledgeIncident"},
 		"AliyunKMSReadOnlyAccess":   {"kms:ListKeys"},
 		"AliyunKMSCryptoUserAccess": {"kms:Decrypt"},
 		"KeywardAuditReadAccess":    {"keyward:ListAuditRecords"},
@@ -286,8 +289,8 @@ func TestSystemPolicies(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, action := range []string{"kms:Decrypt", "kms:CreateKey", "kms:ListKeys", "kms:GetSecretValue", "ram:CreateUser", "keyward:ListAuditRecords"} {
-			if user(p).Decide(authz.Request{Action: action, Resource: key}).Allowed && action != "kms:GetSecretValue" {
+		for _, action := range []string{"kms:Decrypt", "kms:CreateKey", "kms:ListKeys", "kms:GetSecretValue", "ram:CreateUser", "keyward:ListAuditRecords", "keyward:RemarkAccessKey", "keyward:AcknowledgeIncident"} {
+			if user(p).Decide(authz.Request{Action: action, Resource: key}).Allowed {
 				got[s.Name] = append(got[s.Name], action)
 			}
 		}

@@ -23,6 +23,15 @@ func SystemPolicies() []SystemPolicy {
 			"kms:ReEncrypt*", // who may decrypt and encrypt could do the same in two steps
 			"kms:AsymmetricEncrypt", "kms:AsymmetricDecrypt", "kms:AsymmetricSign", "kms:AsymmetricVerify",
 			"kms:GetPublicKey", "kms:GenerateMac", "kms:VerifyMac")},
+		{"AliyunKMSSecretUserAccess", "reads every secret and changes none", allow(
+			"kms:GetSecretValue", "kms:DescribeSecret", "kms:ListSecrets", "kms:ListSecretVersionIds", "kms:Decrypt")},
+		{"KeywardWatchFullAccess", "takes stock of keys, and decides whom to tell of what", allow(
+			"keyward:*Provider", "keyward:*Providers", "keyward:*AccessKey", "keyward:*AccessKeys", "keyward:GetGuide", "keyward:*Finding", "keyward:*Findings",
+			"keyward:*Channel", "keyward:*Channels", "keyward:*Person", "keyward:*People", "keyward:*Rota", "keyward:*Escalation",
+			"keyward:*Incident", "keyward:*Incidents", "keyward:GetExpiryScan")},
+		{"KeywardOnCallAccess", "sees keys, findings and incidents, and acknowledges these", allow(
+			"keyward:ListProviders", "keyward:ListAccessKeys", "keyward:GetAccessKey", "keyward:ListFindings", "keyward:GetFinding",
+			"keyward:ListIncidents", "keyward:GetIncident", "keyward:AcknowledgeIncident", "keyward:GetEscalation", "keyward:ListPeople", "keyward:GetExpiryScan")},
 		{"KeywardAuditReadAccess", "reads, proves and exports the audit log", allow(
 			"keyward:ListAuditRecords", "keyward:GetAuditCheckpoint", "keyward:ProveAuditRecord", "keyward:ExportAudit")},
 	}

@@ -282,13 +282,24 @@ func onlyKnown(want, have any) any {
 		if !ok || len(have) < len(want) {
 			return have
 		}
-		out := make([]any, len(want)) // what was made since comes last, or is asked for no more
+		out := make([]any, len(want)) // what was made since comes last, or is told by its name
 		for i := range want {
-			out[i] = onlyKnown(want[i], have[i])
+			out[i] = onlyKnown(want[i], namesake(want[i], have, have[i]))
 		}
 		return out
 	}
 	return have
+}
+
+// namesake answers the one of a list that has the name of v, or otherwise.
+func namesake(v any, list []any, otherwise any) any {
+	named, _ := v.(map[string]any)
+	for _, other := range list {
+		if m, ok := other.(map[string]any); ok && named["name"] != nil && m["name"] == named["name"] {
+			return other
+		}
+	}
+	return otherwise
 }
 
 func readCorpus(t *testing.T, dir string) (c corpus) {
