@@ -288,14 +288,11 @@ func subject(k accesskey.AccessKey) string {
 }
 
 func facts(k accesskey.AccessKey) []notify.Fact {
-	basis := map[accesskey.Basis]string{
-		accesskey.Provided: "provider / 平台给出", accesskey.Certificate: "certificate / 证书", accesskey.Declared: "declared / 人工登记", accesskey.Policy: "age limit / 密钥最长使用期限",
-	}[k.Due.Basis]
 	var out []notify.Fact
 	for _, f := range []notify.Fact{
 		{Name: "key", Value: k.Observed.ID}, {Name: "provider", Value: k.Source}, {Name: "owner", Value: k.Owner}, {Name: "purpose", Value: k.Remark.Purpose},
 		{Name: "system", Value: k.Remark.System}, {Name: "consumers", Value: strings.Join(k.Remark.Consumers, ", ")},
-		{Name: "expires", Value: k.Due.At.Format(time.RFC3339)}, {Name: "basis", Value: basis},
+		{Name: "expires", Value: k.Due.At.Format(time.RFC3339)}, {Name: "basis", Value: string(k.Due.Basis)},
 	} {
 		if f.Value != "" {
 			out = append(out, f)

@@ -33,8 +33,8 @@ type Rung struct {
 // "person:NAME"; "rota:NAME", who is on call then.
 type Level []string
 
-// Quiet is when alarms of the lowest severity wait, in minutes after midnight in a zone;
-// From equals To for never.
+// Quiet is when alarms of the lowest severity wait, in minutes after midnight in a zone,
+// in which times are told, too; From equals To for never.
 type Quiet struct {
 	From int    `json:"from"`
 	To   int    `json:"to"`
@@ -58,6 +58,7 @@ func DefaultPlan() Plan {
 			{Left: 0, Severity: Emergency, Families: all, Wait: 15 * time.Minute, Everybody: true},
 		},
 		Levels: []Level{{"owner"}},
+		Quiet:  Quiet{Zone: "Asia/Shanghai"},
 		Lang:   Chinese,
 	}
 }

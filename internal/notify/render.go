@@ -29,6 +29,30 @@ var factNames = map[string]form.Text{
 	"consumers": {English: "Used by", Chinese: "使用方"},
 }
 
+// factValues are values of facts that are words of keyward's, for people.
+var factValues = map[string]form.Text{
+	"provider":    {English: "the provider's date", Chinese: "平台给出的日期"},
+	"certificate": {English: "the certificate's date", Chinese: "证书有效期"},
+	"declared":    {English: "a person's date", Chinese: "人工登记的日期"},
+	"policy":      {English: "the age limit of this provider's keys", Chinese: "该来源设定的密钥最长使用期限"},
+}
+
+// spell answers a fact as a line. Times are told in the people's zone.
+func (f Fact) spell(l Language, zone *time.Location) string {
+	name, ok := factNames[f.Name]
+	if !ok {
+		name = form.Text{English: f.Name, Chinese: f.Name}
+	}
+	value := f.Value
+	if t, ok := factValues[value]; ok && f.Name == "basis" {
+		value = in(t, l)
+	}
+	if at, err := time.Parse(time.RFC3339, value); err == nil {
+		value = at.In(zone).Format("2006-01-02 15:04:05 -07:00")
+	}
+	return in(name, l) + pick(l, ": ", "：") + value
+}
+
 func in(t form.Text, l Language) string {
 	if l == Chinese {
 		return t.Chinese
@@ -72,7 +96,7 @@ func Headline(i Incident, l Language, now time.Time) string {
 }
 
 // alarm completes the message of one delivery.
-func alarm(i Incident, d Delivery, m Message, now time.Time) Message {
+func alarm(i Incident, d Delivery, m Message, now time.Time, zone *time.Location) Message {
 	l := m.Language
 	m.Incident, m.Event, m.Severity = i.ID, d.Event, d.Severity
 	head := Headline(i, l, now)
@@ -86,11 +110,7 @@ func alarm(i Incident, d Delivery, m Message, now time.Time) Message {
 	}
 	m.Title = "[keyward] " + head
 	for _, f := range i.Facts {
-		name, ok := factNames[f.Name]
-		if !ok {
-			name = form.Text{English: f.Name, Chinese: f.Name}
-		}
-		m.Lines = append(m.Lines, in(name, l)+pick(l, ": ", "：")+f.Value)
+		m.Lines = append(m.Lines, f.spell(l, zone))
 	}
 	m.Lines = append(m.Lines, fmt.Sprintf(pick(l, "Incident %s, alarm %d", "事件 %s，第 %d 次告警"), i.ID, d.Alarm))
 	if d.Event == Trigger {

@@ -315,5 +315,9 @@ func (m *mailer) render(batch []Delivery, incidents []Incident) Message {
 	if len(batch) > 1 {
 		return digest(batch, incidents, Message{ID: batch[0].ID, At: d.At, Link: link, To: to, Language: lang}, m.now())
 	}
-	return alarm(i, d, Message{ID: d.ID, At: d.At, Link: link, To: to, Language: lang}, m.now())
+	zone, err := m.plan.Quiet.zone()
+	if err != nil {
+		zone = time.UTC
+	}
+	return alarm(i, d, Message{ID: d.ID, At: d.At, Link: link, To: to, Language: lang}, m.now(), zone)
 }
