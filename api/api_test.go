@@ -36,6 +36,15 @@ var types = []any{
 	api.AuditProofRequest{}, api.AuditProof{},
 	api.OperatorStatus{}, api.WitnessStatus{}, api.ClockStatus{}, api.InitializeRequest{}, api.UnsealRequest{}, api.CreateAccountRequest{}, api.FoundedAccount{},
 	api.RootEnvelope{}, api.Delivery{}, api.RootKeyRequest{}, api.RootKeySessionRequest{}, api.RootKeySession{},
+	api.Text{}, api.Field{}, api.Connection{}, api.ProviderKind{}, api.ProviderKindList{}, api.Provider{}, api.ProviderSync{}, api.ProviderIdentity{},
+	api.ProviderProblem{}, api.AddProviderRequest{}, api.UpdateProviderRequest{}, api.ProviderList{}, api.InventoryKey{}, api.KeyExpiry{}, api.KeyUse{},
+	api.InventoryPrincipal{}, api.GrantedRight{}, api.KeyRemark{}, api.RemarkKeyRequest{}, api.ListInventoryRequest{}, api.InventoryList{},
+	api.CalendarRequest{}, api.Calendar{}, api.ExpiryScan{},
+	api.ChannelKind{}, api.ChannelKindList{}, api.Channel{}, api.ChannelHealth{}, api.ChannelList{}, api.AddChannelRequest{}, api.UpdateChannelRequest{},
+	api.TestChannelRequest{}, api.ChannelReceipt{}, api.ConfirmChannelRequest{}, api.Person{}, api.SetPersonRequest{}, api.PersonList{}, api.Rota{},
+	api.SetRotaRequest{}, api.RotaList{}, api.Escalation{}, api.Rung{}, api.QuietHours{}, api.Incident{}, api.IncidentFact{}, api.ListIncidentsRequest{},
+	api.IncidentList{}, api.IncidentFile{}, api.IncidentDelivery{}, api.AcknowledgeRequest{},
+	api.Secret{}, api.CreateSecretRequest{}, api.PutSecretRequest{}, api.GetSecretRequest{}, api.SecretValue{}, api.SecretVersion{}, api.SecretVersionList{}, api.ListSecretsRequest{}, api.SecretList{}, api.UpdateSecretRequest{}, api.RollbackSecretRequest{}, api.MoveStageRequest{}, api.DeleteSecretRequest{}, api.Sink{}, api.AddSinkRequest{}, api.SinkList{}, api.SinkStatus{}, api.SecretCopy{}, api.SyncSinkRequest{},
 	api.ScrubReport{}, api.Finding{}, api.Account{}, api.AccountList{}, api.SecretBytes{}, api.SecretText(""),
 }
 
@@ -102,6 +111,12 @@ func fill(t *rapid.T, v reflect.Value) {
 		if rapid.Bool().Draw(t, "set") {
 			v.Set(reflect.New(v.Type().Elem()))
 			fill(t, v.Elem())
+			switch to := v.Elem(); { // "all of them" may be none
+			case to.Kind() == reflect.Slice && to.IsNil():
+				to.Set(reflect.MakeSlice(to.Type(), 0, 0))
+			case to.Kind() == reflect.Map && to.IsNil():
+				to.Set(reflect.MakeMap(to.Type()))
+			}
 		}
 	case v.Kind() == reflect.Slice:
 		if n := rapid.IntRange(0, 3).Draw(t, "length"); n > 0 {
@@ -111,8 +126,15 @@ func fill(t *rapid.T, v reflect.Value) {
 			fill(t, v.Index(i))
 		}
 	case v.Kind() == reflect.Map:
-		if m := rapid.MapOf(rapid.String(), rapid.String()).Draw(t, "map"); len(m) > 0 {
-			v.Set(reflect.ValueOf(m))
+		for _, name := range rapid.SliceOfNDistinct(rapid.String(), 0, 3, rapid.ID).Draw(t, "names") {
+			if v.IsNil() {
+				v.Set(reflect.MakeMap(v.Type()))
+			}
+			value := reflect.New(v.Type().Elem()).Elem()
+			if fill(t, value); value.Kind() == reflect.Slice && value.IsNil() {
+				value.Set(reflect.MakeSlice(value.Type(), 0, 0))
+			}
+			v.SetMapIndex(reflect.ValueOf(name), value)
 		}
 	case v.Kind() == reflect.Bool:
 		v.SetBool(rapid.Bool().Draw(t, "flag"))
@@ -128,7 +150,7 @@ func fill(t *rapid.T, v reflect.Value) {
 // TestL18SecretsHaveSecretTypes holds that what is a secret by its name has a type that
 // does not show it.
 func TestL18SecretsHaveSecretTypes(t *testing.T) {
-	secretive := regexp.MustCompile(`(?i)secret|passphrase|password|plaintext|token|material|private`)
+	secretive := regexp.MustCompile(`(?i)secret|passphrase|password|plaintext|token|material|private|credential`)
 	found := 0
 	for _, v := range types {
 		of := reflect.TypeOf(v)
@@ -138,7 +160,7 @@ func TestL18SecretsHaveSecretTypes(t *testing.T) {
 		for i := range of.NumField() {
 			f := of.Field(i)
 			element := f.Type
-			for element.Kind() == reflect.Pointer || element.Kind() == reflect.Slice && element != reflect.TypeFor[api.SecretBytes]() {
+			for element.Kind() == reflect.Pointer || element.Kind() == reflect.Map || element.Kind() == reflect.Slice && element != reflect.TypeFor[api.SecretBytes]() {
 				element = element.Elem()
 			}
 			if !secretive.MatchString(f.Name) {

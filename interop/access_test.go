@@ -21,7 +21,7 @@ func (s *server) namedUser(t *testing.T, a account) (string, account) {
 	t.Helper()
 	name := "u" + strings.ToLower(rand.Text())
 	s.command(t, a, "user", "create", name)
-	return name, must(s.issueAs(a, "accesskey", "create", name))(t)
+	return name, must(s.issueAs(a, "user", "accesskey", "create", name))(t)
 }
 
 // TestAccess checks what the SDK hears when its access key may not do something, or is
@@ -50,14 +50,14 @@ func TestAccess(t *testing.T) {
 		refused(c.DescribeKey(&kms.DescribeKeyRequest{KeyId: &k.id}))(t, 403, "Forbidden.NoPermission")
 		refused(c.DescribeKey(&kms.DescribeKeyRequest{KeyId: new("key-none")}))(t, 403, "Forbidden.NoPermission")
 
-		s.command(t, root, "accesskey", "disable", user.id)
+		s.command(t, root, "user", "accesskey", "disable", user.id)
 		refused(c.Encrypt(in))(t, 403, "InvalidAccessKeyId.Inactive")
-		s.command(t, root, "accesskey", "enable", user.id)
+		s.command(t, root, "user", "accesskey", "enable", user.id)
 		must(c.Encrypt(in))(t)
-		s.command(t, root, "accesskey", "reset", user.id, "--yes")
+		s.command(t, root, "user", "accesskey", "reset", user.id, "--yes")
 		refused(c.Encrypt(in))(t, 400, "SignatureDoesNotMatch")
-		s.command(t, root, "accesskey", "disable", user.id)
-		s.command(t, root, "accesskey", "delete", user.id, "--yes")
+		s.command(t, root, "user", "accesskey", "disable", user.id)
+		s.command(t, root, "user", "accesskey", "delete", user.id, "--yes")
 		refused(c.Encrypt(in))(t, 404, "InvalidAccessKeyId.NotFound")
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -31,6 +32,7 @@ type cli struct {
 	width        func() int                                // columns of the terminal on err; 0 if it is none
 	readPassword func(ctx context.Context) ([]byte, error) // one line from the terminal, without echo
 	transport    http.RoundTripper                         // nil for one made from the settings
+	now          func() time.Time
 
 	endpoint, profile, caCert, output string
 	yes, noInput                      bool
@@ -39,7 +41,7 @@ type cli struct {
 // processCLI answers the cli of this process. It looks into the arguments for what
 // must be known before the commands are built: the language, and how to show an error.
 func processCLI(args []string) *cli {
-	c := &cli{in: os.Stdin, out: os.Stdout, err: os.Stderr, getenv: os.Getenv, width: stderrWidth, readPassword: readPassword}
+	c := &cli{in: os.Stdin, out: os.Stdout, err: os.Stderr, getenv: os.Getenv, width: stderrWidth, readPassword: readPassword, now: time.Now}
 	c.outTerminal = term.IsTerminal(int(os.Stdout.Fd()))
 	c.interactive = term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(os.Stderr.Fd())) && !truthy(os.Getenv("CI"))
 	c.prepare(args)

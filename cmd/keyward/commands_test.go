@@ -59,9 +59,15 @@ func TestOutput(t *testing.T) {
 			Versions: 2, Stages: map[string]string{"ACSCurrent": "v2", "ACSPrevious": "v1"}, Tags: map[string]string{"team": "支付"},
 		},
 	}
+	for path, answer := range stockAnswers() {
+		answers[path] = answer
+	}
 	for name, args := range map[string][]string{
+		"accesskey-list": {"accesskey", "list"}, "accesskey-show": {"accesskey", "show", "prod", "a/1"}, "provider-list": {"provider", "list"},
+		"provider-kinds": {"provider", "kinds", "aws"}, "channel-list": {"channel", "list"}, "incident-show": {"incident", "show", "ABCDEFGH"},
+		"escalation-show": {"escalation", "show"}, "rota-list": {"rota", "list"}, "person-list": {"person", "list"},
 		"key-show": {"key", "show", "alias/a"}, "key-list": {"key", "list"}, "user-list": {"user", "list"},
-		"accesskey-list": {"accesskey", "list"}, "accesskey-create": {"accesskey", "create", "ci"},
+		"user-accesskey-list": {"user", "accesskey", "list"}, "user-accesskey-create": {"user", "accesskey", "create", "ci"},
 		"policy-show": {"policy", "show", "p"}, "audit-list": {"audit", "list"}, "tag-list": {"key", "tag", "list", "alias/a"},
 		"sink-show": {"sink", "show", "ours"}, "sink-list": {"sink", "list"}, "secret-show": {"secret", "show", "pay/a"},
 	} {
@@ -141,14 +147,14 @@ func TestConfirmation(t *testing.T) {
 func TestAccessKeyFile(t *testing.T) {
 	s := newSession(t, english)
 	path := filepath.Join(s.home, "ci.env")
-	if status := s.run("accesskey", "create", "ci", "--out", path); status != exitServer {
+	if status := s.run("user", "accesskey", "create", "ci", "--out", path); status != exitServer {
 		t.Errorf("status %d", status)
 	}
 	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("there is a file without a key: %v", err)
 	}
 	s.answers["POST /v1/users/ci/access-keys"] = api.IssuedAccessKey{AccessKey: api.AccessKey{ID: "KWAKNEW", User: "ci"}, Secret: "kwsk_fake_new"}
-	if status := s.run("accesskey", "create", "ci", "--out", path); status != exitOK || strings.Contains(s.stdout.String()+s.stderr.String(), "kwsk_") {
+	if status := s.run("user", "accesskey", "create", "ci", "--out", path); status != exitOK || strings.Contains(s.stdout.String()+s.stderr.String(), "kwsk_") {
 		t.Errorf("status %d, shown: %s%s", status, &s.stdout, &s.stderr)
 	}
 	info, err := os.Stat(path)
@@ -161,7 +167,7 @@ func TestAccessKeyFile(t *testing.T) {
 		t.Errorf("it holds %q, error %v", content, err)
 	}
 	s.requests = nil
-	if status := s.run("accesskey", "create", "ci", "--out", path); status != exitLocal || len(s.requests) > 0 {
+	if status := s.run("user", "accesskey", "create", "ci", "--out", path); status != exitLocal || len(s.requests) > 0 {
 		t.Errorf("status %d after %d requests: the file was there", status, len(s.requests))
 	}
 }
@@ -192,7 +198,7 @@ func TestErrorsHaveTheirExitStatus(t *testing.T) {
 	}
 	for _, args := range [][]string{
 		{"nothing"}, {"key", "nothing"}, {"key", "show"}, {"key", "show", "a", "b"}, {"key", "list", "--nothing"}, {"key", "list", "-o", "xml"},
-		{"key", "create", "--rotate-every", "soon"}, {"encrypt"}, {"audit", "prove"}, {"key", "create", "--tag", "novalue"}, {"accesskey", "expire", "x"},
+		{"key", "create", "--rotate-every", "soon"}, {"encrypt"}, {"audit", "prove"}, {"key", "create", "--tag", "novalue"}, {"user", "accesskey", "expire", "x"},
 		{"user", "update", "x", "--enable", "--disable"}, {"help", "nothing"}, {"key", "create", "--spec"},
 	} {
 		if got := s.run(args...); got != exitLocal || s.stdout.Len() > 0 || !strings.HasPrefix(s.stderr.String(), "keyward: ") {

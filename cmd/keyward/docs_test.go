@@ -45,6 +45,8 @@ func TestDocumentedCommands(t *testing.T) {
 		"docs/witness.md":        "docs-witness.txt",
 		"docs/providers/http.md": "docs-http.txt",
 		"docs/secrets.md":        "docs-secrets.txt",
+		"docs/inventory.md":      "docs-inventory.txt",
+		"docs/alerts.md":         "docs-alerts.txt",
 	} {
 		t.Run(name, func(t *testing.T) {
 			var documented []txtar.File
@@ -106,6 +108,7 @@ func TestDocumentsAreComplete(t *testing.T) {
 		{"docs/errors.md", "internal/server/alibaba/faults.go", `\{http\.Status\w+, "([\w.]+)"\}`},
 		{"docs/alibaba.md", "internal/server/alibaba/operations.go", `(?m)^\t"(\w+)": +\{"kms:`},
 		{"docs/operations.md", "internal/server/metrics.go", `"(keyward_\w+)"`},
+		{"docs/operations.md", "internal/server/inventory.go", `"(keyward_\w+)"`},
 		{"docs/adr/0001-dependencies.md", "go.mod", `(?m)^\t(\S+) v\S+$`}, // those that are not indirect
 	} {
 		names := regexp.MustCompile(one.pattern).FindAllSubmatch(page(t, one.source), -1)

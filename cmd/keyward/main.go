@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	_ "time/tzdata" // zones are known on machines without their files, too
 )
 
 func main() { os.Exit(run(processCLI(os.Args[1:]), os.Args[1:])) }

@@ -9,13 +9,16 @@ import (
 	"unicode"
 )
 
-// show writes a result: as the JSON of v, or as the table that fill makes of it.
+// show writes a result: as the JSON of v, or as the table or the CSV that fill makes of it.
 func (c *cli) show(v any, fill func(*table)) error {
 	if c.output == "json" {
 		return writeJSON(c.out, v)
 	}
 	var t table
 	fill(&t)
+	if c.output == "csv" {
+		return t.writeCSV(c.out)
+	}
 	return t.write(c.out)
 }
 

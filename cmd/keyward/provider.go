@@ -2,268 +2,320 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"net/netip"
-	"os"
+	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/keyward/keyward/internal/cloud/httpapi"
-	"github.com/keyward/keyward/internal/cloud/httpapi/contract"
-	"github.com/keyward/keyward/internal/cloud/httpapi/document"
-	"github.com/keyward/keyward/internal/egress"
-	"github.com/keyward/keyward/internal/material"
+	"github.com/keyward/keyward/api"
+	"github.com/keyward/keyward/client"
 )
 
 func newProviderCmd(c *cli) *cobra.Command {
-	return c.command(command{use: "provider", short: text{"Read the keys that others issue", "读取由其他平台签发的密钥"}},
+	return c.command(command{use: "provider", short: text{"Say whose access keys are watched", "管理密钥来源：监视哪些平台的访问密钥"}},
+		newProviderKindsCmd(c), newProviderAddCmd(c), newProviderListCmd(c), newProviderShowCmd(c), newProviderUpdateCmd(c),
+		newProviderRemoveCmd(c), newProviderSyncCmd(c), newProviderPolicyCmd(c),
 		newProviderTestCmd(c), newProviderDefinitionCmd(c), newProviderSchemaCmd(c))
 }
 
-// A providerTest is one call of provider test.
-type providerTest struct {
-	*cli
-	live       bool
-	credential string
-	vars       []string
-	allow      []string
+func newProviderKindsCmd(c *cli) *cobra.Command {
+	return c.command(command{
+		use:   "kinds [KIND]",
+		short: text{"List the kinds of providers, or what one needs", "列出密钥来源的类型，或某一类型所需的内容"},
+		run: func(ctx context.Context, args []string) error {
+			server, err := c.connect()
+			if err != nil {
+				return err
+			}
+			all, err := server.ListProviderKinds(ctx)
+			if err != nil {
+				return err
+			}
+			if len(args) == 0 {
+				return c.show(all, func(t *table) {
+					t.add(c.t("KIND", "类型"), c.t("TITLE", "名称"), c.t("SETTINGS", "设置项"), c.t("CREDENTIAL", "凭证"))
+					for _, k := range all.Kinds {
+						t.add(k.Name, c.t(k.Title.English, k.Title.Chinese), fieldNames(k.Settings), fieldNames(k.Parts))
+					}
+				})
+			}
+			kind, err := c.providerKind(all, args[0])
+			if err != nil {
+				return err
+			}
+			return c.show(kind, func(t *table) { c.addProviderKind(t, kind) })
+		},
+	})
 }
 
-func newProviderTestCmd(c *cli) *cobra.Command {
-	t := &providerTest{cli: c}
-	var cmd *cobra.Command
-	cmd = c.command(command{
-		use:   "test DEFINITION",
-		short: text{"Test a definition of an HTTP provider", "测试 HTTP 平台的定义文件"},
+func (c *cli) addProviderKind(t *table, k api.ProviderKind) {
+	t.add(c.t("Kind", "类型"), k.Name)
+	t.add(c.t("Title", "名称"), c.t(k.Title.English, k.Title.Chinese))
+	t.add(c.t("Read every", "读取间隔"), k.Pace)
+	t.add(c.t("Keys per principal", "每个主体的密钥数"), orDash(strings.TrimPrefix(strconv.Itoa(k.MaxKeys), "0")))
+	t.add(c.t("Can be disabled", "可禁用"), c.yesNo(k.Disable))
+	t.add(c.t("Deletion can be undone for", "删除后可恢复"), orDash(k.Undo))
+	t.add(c.t("Tells of use after", "使用记录的延迟"), orDash(k.UseLag))
+	t.add(c.t("Knows expiries", "提供到期时间"), c.yesNo(k.Expiry))
+	c.addFields(t, k.Settings, false)
+	c.addFields(t, k.Parts, true)
+}
+
+func (c *cli) providerKind(all api.ProviderKindList, name string) (api.ProviderKind, error) {
+	for _, k := range all.Kinds {
+		if k.Name == name {
+			return k, nil
+		}
+	}
+	return api.ProviderKind{}, &problem{
+		message: fmt.Sprintf(c.t("there is no kind of provider %q", "没有密钥来源类型 %q"), name),
+		next:    c.t("list them with: keyward provider kinds", "请用 keyward provider kinds 查看"),
+	}
+}
+
+func newProviderAddCmd(c *cli) *cobra.Command {
+	fill := &filling{cli: c}
+	var in api.AddProviderRequest
+	var maxAge, pace time.Duration
+	cmd := c.command(command{
+		use:   "add KIND NAME",
+		short: text{"Watch the access keys of an account", "添加密钥来源，监视其访问密钥"},
 		long: text{
-			`Test a definition of an HTTP provider: a file, or the name of a shipped one.
-
-The definition is read, and held against the exchanges that are recorded in its file:
-every operation that reads, every way to fail. Nothing is sent. With --live the service
-itself is asked, with the calls of one synchronisation, which only read.`,
-			`测试 HTTP 平台的定义：一个文件，或内置定义的名称。
-
-读取定义，并与文件中记录的请求和应答逐一核对：每个只读操作，以及每种失败方式。
-不发送任何请求。加上 --live 时，会用一次同步所需的只读请求询问该平台本身。`,
+			`Watch the access keys of an account. The credential is tried first and stored encrypted;
+it needs the right to read only, as "keyward provider policy KIND" prints.`,
+			`添加密钥来源，监视其访问密钥。凭证会先经过验证，再加密保存；
+只需要读取权限，可用 "keyward provider policy KIND" 查看所需策略。`,
 		},
-		example: "  keyward provider test cloudflare\n  keyward provider test my.yaml --live --credential token.txt --var account=123",
-		secrets: true,
-		run:     func(ctx context.Context, args []string) error { return t.run(ctx, cmd, args[0]) },
+		example: "  keyward provider add keyward own\n  keyward provider add aws prod --credential aws.txt --owner platform --max-age 180d",
+		run: func(ctx context.Context, args []string) error {
+			server, err := c.connect()
+			if err != nil {
+				return err
+			}
+			all, err := server.ListProviderKinds(ctx)
+			if err != nil {
+				return err
+			}
+			kind, err := c.providerKind(all, args[0])
+			if err != nil {
+				return err
+			}
+			in.Kind, in.Name = args[0], args[1]
+			in.MaxAge, in.Pace = api.FormatDuration(maxAge), api.FormatDuration(pace)
+			if in.Connection, err = fill.connection(ctx, kind.Settings, kind.Parts, nil); err != nil {
+				return err
+			}
+			p, err := server.AddProvider(ctx, in)
+			if err != nil {
+				return err
+			}
+			if p.Sync.Identity.Root {
+				c.say("Warning: this is the credential of the account itself; give a user of its own with the rights that \"keyward provider policy %s\" prints.",
+					"警告：这是主账号的凭证；请改用专门的子用户，授予 \"keyward provider policy %s\" 列出的权限。", p.Kind)
+			}
+			return c.showProvider(p)
+		},
 	})
+	fill.flags(cmd)
 	f := cmd.Flags()
-	f.BoolVar(&t.live, "live", false, c.t("ask the service itself", "询问平台本身"))
-	f.StringVar(&t.credential, "credential", "", c.t("`FILE` with the credential; - for standard input; needs --live", "凭据文件 `FILE`；- 表示标准输入；需与 --live 同用"))
-	f.StringArrayVar(&t.vars, "var", nil, c.t("variable of the definition, as `NAME=VALUE`; may be repeated", "定义的变量 `NAME=VALUE`；可重复"))
-	f.StringArrayVar(&t.allow, "allow", nil, c.t("`NETWORK` that is not public and may be reached, such as 10.0.0.0/8; may be repeated", "允许访问的非公网网段 `NETWORK`，例如 10.0.0.0/8；可重复"))
+	f.StringVar(&in.Owner, "owner", "", c.t("`NAME` of who answers for keys that nobody else owns", "未指定负责人的密钥由 `NAME` 负责"))
+	f.Var(days{&maxAge}, "max-age", c.t("the `AGE` that keys may reach, such as 180d", "密钥允许达到的使用期限 `AGE`，例如 180d"))
+	f.Var(days{&pace}, "pace", c.t("read it every `PERIOD`", "每隔 `PERIOD` 读取一次"))
+	f.BoolVar(&in.Unchecked, "unchecked", false, c.t("store it without trying the credential", "不验证凭证，直接保存"))
 	return cmd
 }
 
-func (t *providerTest) run(ctx context.Context, cmd *cobra.Command, name string) error {
-	if !t.live && (t.credential != "" || len(t.vars)+len(t.allow) > 0) {
-		return t.usage(cmd, "--credential, --var and --allow need --live", "--credential、--var 和 --allow 需与 --live 同用")
-	}
-	if t.live && t.credential == "" {
-		return t.usage(cmd, "--live needs --credential", "--live 需要 --credential")
-	}
-	text, err := readDefinition(name)
-	if err != nil {
-		return err
-	}
-	report, err := t.report(ctx, cmd, text)
-	if err != nil {
-		return t.badDefinition(name, err)
-	}
-	if err := t.show(report, func(rows *table) { t.rows(rows, report) }); err != nil {
-		return err
-	}
-	if !report.OK() {
-		return &problem{
-			message: fmt.Sprintf(t.t("the definition %s does not pass", "定义 %s 未通过测试"), report.Definition),
-			next:    t.t("correct what stands beside FAILED; docs/providers/http.md explains the format", "请更正标有“失败”的项目；格式说明见 docs/providers/http.md"),
+func (c *cli) showProvider(p api.Provider) error {
+	return c.show(p, func(t *table) {
+		t.add(c.t("Provider", "来源"), p.Name)
+		t.add(c.t("Kind", "类型"), p.Kind)
+		for _, name := range slices.Sorted(maps.Keys(p.Settings)) {
+			t.add("  "+name, p.Settings[name])
 		}
-	}
-	t.say("The definition %s passes: %d checks.", "定义 %s 通过测试：共 %d 项检查。", report.Definition, len(report.Results))
-	return nil
+		t.add(c.t("Owner", "负责人"), orDash(p.Owner))
+		t.add(c.t("Age limit", "最长使用期限"), orDash(p.MaxAge))
+		t.add(c.t("Read every", "读取间隔"), p.Pace)
+		t.add(c.t("Paused", "已暂停"), c.yesNo(p.Paused))
+		t.add(c.t("Created", "创建时间"), when(p.CreatedAt))
+		s := p.Sync
+		t.add(c.t("Account", "账号"), orDash(s.Identity.Account))
+		t.add(c.t("Credential of", "凭证所属"), orDash(s.Identity.Principal))
+		t.add(c.t("Last read", "最近读取"), when(s.SucceededAt))
+		t.add(c.t("Keys", "密钥数"), strconv.Itoa(s.Keys))
+		t.add(c.t("Failures in a row", "连续失败"), strconv.Itoa(s.Failures))
+		if s.Error != "" {
+			t.add(c.t("Error", "错误"), s.Error)
+		}
+		for _, problem := range s.Problems {
+			t.add(c.t("Problem", "问题"), problemText(problem))
+		}
+	})
 }
 
-func (t *providerTest) rows(rows *table, report contract.Report) {
-	rows.add(t.t("OPERATION", "操作"), t.t("CASE", "用例"), t.t("RESULT", "结果"), t.t("EVIDENCE", "依据"))
-	for _, r := range report.Results {
-		result := t.t("ok", "通过")
-		if !r.OK {
-			result = t.t("FAILED", "失败")
-		}
-		rows.add(orDash(string(r.Operation)), r.Case, result, r.Evidence)
+func problemText(p api.ProviderProblem) string {
+	s := p.What
+	if p.Subject != "" {
+		s += " " + p.Subject
 	}
+	return s + ": " + p.Reason
 }
 
-// report holds the definition against its recorded exchanges, or asks the service.
-func (t *providerTest) report(ctx context.Context, cmd *cobra.Command, text []byte) (contract.Report, error) {
-	if !t.live {
-		return contract.Recorded(ctx, text)
-	}
-	def, err := httpapi.Parse(text)
-	if err != nil {
-		return contract.Report{}, err
-	}
-	target := httpapi.Target{Vars: map[string]string{}, Now: time.Now}
-	for _, v := range t.vars {
-		name, value, ok := strings.Cut(v, "=")
-		if !ok {
-			return contract.Report{}, t.usage(cmd, "--var must look like NAME=VALUE", "--var 应形如 NAME=VALUE")
-		}
-		target.Vars[name] = value
-	}
-	var allow []netip.Prefix
-	for _, network := range t.allow {
-		p, err := netip.ParsePrefix(network)
-		if err != nil {
-			return contract.Report{}, t.usage(cmd, "--allow must look like 10.0.0.0/8", "--allow 应形如 10.0.0.0/8")
-		}
-		allow = append(allow, p)
-	}
-	whole, err := t.readCredential(ctx)
-	if err != nil {
-		return contract.Report{}, err
-	}
-	if target.Credential, err = def.ReadCredential(whole); err != nil {
-		return contract.Report{}, err
-	}
-	target.HTTP = egress.HTTP(allow)
-	return contract.Live(ctx, def, target)
+func newProviderListCmd(c *cli) *cobra.Command {
+	return c.command(command{
+		use:   "list",
+		short: text{"List providers and how reading them goes", "列出密钥来源及其读取情况"},
+		run: func(ctx context.Context, _ []string) error {
+			server, err := c.connect()
+			if err != nil {
+				return err
+			}
+			all, err := server.ListProviders(ctx)
+			if err != nil {
+				return err
+			}
+			return c.show(all, func(t *table) {
+				t.add(c.t("PROVIDER", "来源"), c.t("KIND", "类型"), c.t("KEYS", "密钥数"), c.t("LAST READ", "最近读取"), c.t("FAILURES", "失败"),
+					c.t("PROBLEMS", "问题"), c.t("OWNER", "负责人"), c.t("AGE LIMIT", "最长使用期限"), c.t("PAUSED", "已暂停"))
+				for _, p := range all.Providers {
+					t.add(p.Name, p.Kind, strconv.Itoa(p.Sync.Keys), when(p.Sync.SucceededAt), strconv.Itoa(p.Sync.Failures),
+						strconv.Itoa(len(p.Sync.Problems)), orDash(p.Owner), orDash(p.MaxAge), c.yesNo(p.Paused))
+				}
+			})
+		},
+	})
 }
 
-// readCredential reads the credential from its file or from standard input.
-func (t *providerTest) readCredential(ctx context.Context) (material.Bytes, error) {
-	in := interruptible(ctx, t.in)
-	if t.credential != "-" {
-		f, err := os.Open(t.credential)
-		if err != nil {
-			return material.Bytes{}, err
-		}
-		defer func() { _ = f.Close() }() // it was only read
-		in = f
-	}
-	content, err := io.ReadAll(io.LimitReader(in, document.MaxSize))
-	if err != nil {
-		return material.Bytes{}, fmt.Errorf("reading the credential: %w", err)
-	}
-	return material.NewBytes(content), nil
+func newProviderShowCmd(c *cli) *cobra.Command {
+	return c.command(command{
+		use:   "show NAME",
+		short: text{"Show a provider and what could not be read", "显示密钥来源及未能读取的内容"},
+		run: func(ctx context.Context, args []string) error {
+			server, err := c.connect()
+			if err != nil {
+				return err
+			}
+			p, err := server.GetProvider(ctx, args[0])
+			if err != nil {
+				return err
+			}
+			return c.showProvider(p)
+		},
+	})
 }
 
-// readDefinition reads a definition's file, or the shipped definition of this name if
-// there is no such file.
-func readDefinition(name string) ([]byte, error) {
-	f, err := os.Open(name)
-	if errors.Is(err, fs.ErrNotExist) {
-		if text, ok := httpapi.ShippedText(name); ok {
-			return text, nil
-		}
-	}
+func newProviderUpdateCmd(c *cli) *cobra.Command {
+	fill := &filling{cli: c}
+	var owner string
+	var maxAge, pace time.Duration
+	var anyAge, pause, resume bool
+	var in api.UpdateProviderRequest
+	var cmd *cobra.Command
+	cmd = c.command(command{
+		use:   "update NAME",
+		short: text{"Change a provider, or give it a new credential", "修改密钥来源，或更换其凭证"},
+		run: func(ctx context.Context, args []string) error {
+			if pause && resume || anyAge && maxAge != 0 {
+				return c.usage(cmd, "these flags exclude each other", "这些选项不能同时使用")
+			}
+			server, err := c.connect()
+			if err != nil {
+				return err
+			}
+			if cmd.Flags().Changed("owner") {
+				in.Owner = &owner
+			}
+			if anyAge || maxAge != 0 {
+				in.MaxAge = ptr(api.FormatDuration(maxAge))
+			}
+			if pace != 0 {
+				in.Pace = ptr(api.FormatDuration(pace))
+			}
+			if pause || resume {
+				in.Paused = &pause
+			}
+			if fill.given() {
+				if in.Connection, err = c.reconnect(ctx, server, args[0], fill); err != nil {
+					return err
+				}
+			}
+			p, err := server.UpdateProvider(ctx, args[0], in)
+			if err != nil {
+				return err
+			}
+			c.say("%s is changed", "%s 已修改", p.Name)
+			return nil
+		},
+	})
+	fill.flags(cmd)
+	f := cmd.Flags()
+	f.StringVar(&owner, "owner", "", c.t("`NAME` of who answers for keys that nobody else owns", "未指定负责人的密钥由 `NAME` 负责"))
+	f.Var(days{&maxAge}, "max-age", c.t("the `AGE` that keys may reach, such as 180d", "密钥允许达到的使用期限 `AGE`，例如 180d"))
+	f.BoolVar(&anyAge, "any-age", false, c.t("keys may become as old as they want", "不限制密钥的使用期限"))
+	f.Var(days{&pace}, "pace", c.t("read it every `PERIOD`", "每隔 `PERIOD` 读取一次"))
+	f.BoolVar(&pause, "pause", false, c.t("stop reading it", "暂停读取"))
+	f.BoolVar(&resume, "resume", false, c.t("read it again", "恢复读取"))
+	f.BoolVar(&in.Unchecked, "unchecked", false, c.t("store it without trying the credential", "不验证凭证，直接保存"))
+	return cmd
+}
+
+// reconnect fills in a provider's form anew. What has no new value among the settings
+// stays; the credential is always given again.
+func (c *cli) reconnect(ctx context.Context, server *client.Client, name string, fill *filling) (*api.Connection, error) {
+	have, err := server.GetProvider(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = f.Close() }() // it was only read
-	text, err := io.ReadAll(io.LimitReader(f, document.MaxSize+1))
+	all, err := server.ListProviderKinds(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", name, err)
+		return nil, err
 	}
-	return text, nil
+	kind, err := c.providerKind(all, have.Kind)
+	if err != nil {
+		return nil, err
+	}
+	connection, err := fill.connection(ctx, kind.Settings, kind.Parts, have.Settings)
+	return &connection, err
 }
 
-// badDefinition says what is wrong with a definition, in the user's language as far as it goes.
-func (c *cli) badDefinition(name string, err error) error {
-	var wrong *document.Error
-	switch {
-	case errors.As(err, &wrong):
-		return &problem{
-			message: fmt.Sprintf(c.t("the definition %s cannot be used", "定义 %s 无法使用"), name), cause: wrong,
-			next: c.t("correct it; docs/providers/http.md explains the format", "请更正；格式说明见 docs/providers/http.md"),
-		}
-	case errors.Is(err, contract.ErrNoContract):
-		return &problem{
-			message: fmt.Sprintf(c.t("the definition %s is well-formed, but no exchanges are recorded in its file", "定义 %s 格式正确，但文件中没有记录请求和应答"), name),
-			next:    c.t("add a document of kind HTTPContract, or test it with --live", "请添加 kind 为 HTTPContract 的文档，或使用 --live 测试"),
-		}
-	}
-	return err
+func newProviderRemoveCmd(c *cli) *cobra.Command {
+	return c.onServer("remove NAME", text{"Forget a provider; remarks on its keys stay", "移除密钥来源；对其密钥的备注会保留"}, text{"%s is removed", "%s 已移除"},
+		func(ctx context.Context, server *client.Client, args []string) error {
+			if err := c.confirm(ctx, args[0], text{"Its keys leave the inventory, and nobody is told of their expiry any more.", "其密钥将从清单中移除，到期时不再提醒。"}); err != nil {
+				return err
+			}
+			return server.RemoveProvider(ctx, args[0])
+		})
 }
 
-func newProviderDefinitionCmd(c *cli) *cobra.Command {
+func newProviderSyncCmd(c *cli) *cobra.Command { return c.syncCmd("sync [NAME...]") }
+
+func newProviderPolicyCmd(c *cli) *cobra.Command {
 	return c.command(command{
-		use:     "definition [NAME]",
-		short:   text{"Print a shipped definition, or their names", "输出内置定义，或列出其名称"},
-		example: "  keyward provider definition story > my.yaml",
-		run: func(_ context.Context, args []string) error {
-			if len(args) == 0 {
-				return c.definitions()
+		use:   "policy KIND",
+		short: text{"Print the least rights that a kind of provider needs", "打印某类密钥来源所需的最小权限策略"},
+		run: func(ctx context.Context, args []string) error {
+			server, err := c.connect()
+			if err != nil {
+				return err
 			}
-			text, ok := httpapi.ShippedText(args[0])
-			if !ok {
-				return &problem{
-					message: fmt.Sprintf(c.t("there is no shipped definition %q", "没有内置定义 %q"), args[0]),
-					next:    fmt.Sprintf(c.t("choose one of %s", "可选：%s"), strings.Join(httpapi.Shipped(), ", ")),
-				}
+			all, err := server.ListProviderKinds(ctx)
+			if err != nil {
+				return err
 			}
-			_, err := c.out.Write(text)
+			kind, err := c.providerKind(all, args[0])
+			if err != nil {
+				return err
+			}
+			if kind.Policy == "" {
+				c.say("%s needs no policy", "%s 不需要策略", kind.Name)
+				return nil
+			}
+			_, err = fmt.Fprintln(c.out, strings.TrimRight(kind.Policy, "\n"))
 			return err
 		},
 	})
-}
-
-// A shippedDefinition is a line of the list of definitions.
-type shippedDefinition struct {
-	Name      string   `json:"name"`
-	Title     string   `json:"title"`
-	Archetype string   `json:"archetype"`
-	Expiry    bool     `json:"expiry"`
-	Vars      []string `json:"vars"`
-}
-
-// definitions lists the definitions that keyward brings.
-func (c *cli) definitions() error {
-	var all []shippedDefinition
-	for _, name := range httpapi.Shipped() {
-		content, _ := httpapi.ShippedText(name) // the name is of the list
-		def, err := httpapi.Parse(content)
-		if err != nil {
-			return c.badDefinition(name, err)
-		}
-		d := shippedDefinition{Name: name, Title: c.t(def.Title.English, def.Title.Chinese), Archetype: def.Capabilities.Archetype, Expiry: def.TellsExpiry(), Vars: []string{}}
-		for v := range def.Vars {
-			d.Vars = append(d.Vars, v)
-		}
-		slices.Sort(d.Vars)
-		all = append(all, d)
-	}
-	return c.show(all, func(t *table) {
-		t.add(c.t("NAME", "名称"), c.t("TITLE", "说明"), c.t("ARCHETYPE", "类型"), c.t("TELLS EXPIRY", "告知到期时间"), c.t("VARIABLES", "变量"))
-		for _, d := range all {
-			t.add(d.Name, d.Title, d.Archetype, c.yesNo(d.Expiry), orDash(strings.Join(d.Vars, ", ")))
-		}
-	})
-}
-
-func newProviderSchemaCmd(c *cli) *cobra.Command {
-	var ofContract bool
-	cmd := c.command(command{
-		use:   "schema",
-		short: text{"Print the JSON Schema of definitions", "输出定义文件的 JSON Schema"},
-		run: func(context.Context, []string) error {
-			schema := httpapi.Schema()
-			if ofContract {
-				schema = contract.Schema()
-			}
-			_, err := c.out.Write(schema)
-			return err
-		},
-	})
-	cmd.Flags().BoolVar(&ofContract, "contract", false, c.t("of the recorded exchanges instead", "改为输出请求与应答记录的 JSON Schema"))
-	return cmd
 }

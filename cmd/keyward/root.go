@@ -29,7 +29,9 @@ Start with "keyward dev", which runs the whole product from one directory.`,
 	},
 		newDevCmd(c), newServerCmd(c),
 		newEncryptCmd(c), newDecryptCmd(c), newKeyCmd(c), newSecretCmd(c), newSinkCmd(c),
-		newUserCmd(c), newAccessKeyCmd(c), newPolicyCmd(c), newWhoamiCmd(c), newProviderCmd(c),
+		newProviderCmd(c), newAccessKeyCmd(c),
+		newChannelCmd(c), newPersonCmd(c), newRotaCmd(c), newEscalationCmd(c), newIncidentCmd(c),
+		newUserCmd(c), newPolicyCmd(c), newWhoamiCmd(c),
 		newAuditCmd(c), newWitnessCmd(c), newOperatorCmd(c),
 		newProfileCmd(c), newVersionCmd(c), newCompletionCmd(c),
 	)
@@ -42,7 +44,7 @@ Start with "keyward dev", which runs the whole product from one directory.`,
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { c.help(cmd) })
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return c.flagError(cmd, err) })
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
-		return c.oneOf(cmd, "output", c.output, "table", "json")
+		return c.oneOf(cmd, "output", c.output, "table", "json", "csv")
 	}
 	c.globalFlags(root)
 	return root
@@ -55,12 +57,12 @@ func (c *cli) globalFlags(root *cobra.Command) {
 	f.StringVar(&c.endpoint, "endpoint", "", c.t("`URL` of the server (KEYWARD_ENDPOINT)", "服务器的 `URL`（KEYWARD_ENDPOINT）"))
 	f.StringVar(&c.profile, "profile", "", c.t("`NAME` of a profile in profiles.toml (KEYWARD_PROFILE)", "profiles.toml 中配置的名称 `NAME`（KEYWARD_PROFILE）"))
 	f.StringVar(&c.caCert, "ca-cert", "", c.t("`FILE` with the certificates of authorities to trust (KEYWARD_CACERT)", "受信任 CA 证书的文件 `FILE`（KEYWARD_CACERT）"))
-	f.StringVarP(&c.output, "output", "o", c.output, c.t("`FORMAT` of results and errors: table or json (KEYWARD_OUTPUT)", "结果和错误的格式 `FORMAT`：table 或 json（KEYWARD_OUTPUT）"))
+	f.StringVarP(&c.output, "output", "o", c.output, c.t("`FORMAT` of results: table, json or csv (KEYWARD_OUTPUT)", "结果的格式 `FORMAT`：table、json 或 csv（KEYWARD_OUTPUT）"))
 	f.String("lang", string(c.lang), c.t("`LANGUAGE` of texts: en or zh (KEYWARD_LANG)", "文字的语言 `LANGUAGE`：en 或 zh（KEYWARD_LANG）")) // read by prepare
 	f.BoolVarP(&c.yes, "yes", "y", false, c.t("confirm what is asked", "对所有确认提问回答“是”"))
 	f.BoolVar(&c.noInput, "no-input", false, c.t("ask nothing", "不提出任何问题"))
 	f.BoolP("help", "h", false, c.t("show help", "显示帮助"))
-	complete(root, "output", "table", "json")
+	complete(root, "output", "table", "json", "csv")
 	complete(root, "lang", string(english), string(chinese))
 }
 

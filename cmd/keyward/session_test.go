@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -32,7 +33,7 @@ func newSessionIn(home string, lang language) *session {
 	s := &session{home: home, answers: map[string]any{}}
 	variables := map[string]string{"HOME": s.home, "KEYWARD_LANG": string(lang), envKeyID: "KWAKFAKE", envKeySecret: "kwsk_fake"}
 	s.cli = cli{
-		in: strings.NewReader(""), out: &s.stdout, err: &s.stderr, width: func() int { return 0 }, transport: s,
+		in: strings.NewReader(""), out: &s.stdout, err: &s.stderr, width: func() int { return 0 }, transport: s, now: func() time.Time { return time.Date(2026, 3, 3, 0, 0, 0, 0, time.UTC) },
 		getenv:       func(name string) string { return variables[name] },
 		readPassword: func(context.Context) ([]byte, error) { return nil, io.EOF },
 	}

@@ -11,8 +11,8 @@ import (
 )
 
 func newUserCmd(c *cli) *cobra.Command {
-	return c.command(command{use: "user", short: text{"Manage users", "管理用户"}},
-		newUserCreateCmd(c), newUserListCmd(c), newUserShowCmd(c), newUserUpdateCmd(c), newUserDeleteCmd(c))
+	return c.command(command{use: "user", short: text{"Manage users of keyward and their access keys", "管理 keyward 的用户及其访问密钥"}},
+		newUserCreateCmd(c), newUserListCmd(c), newUserShowCmd(c), newUserUpdateCmd(c), newUserDeleteCmd(c), newUserAccessKeyCmd(c))
 }
 
 func newUserCreateCmd(c *cli) *cobra.Command {

@@ -10,8 +10,11 @@ import (
 	"github.com/keyward/keyward/internal/form"
 )
 
-// MaxPage is how many keys one page of a list has at most.
-const MaxPage = 1000
+// MaxPage is how many keys one page of a list has at most, MaxCalendar how many a calendar.
+const (
+	MaxPage     = 1000
+	MaxCalendar = 10_000
+)
 
 // Keys answers the keys of the account that match, and the cursor of the rest, "" if there
 // is none.
@@ -66,6 +69,39 @@ func (s *Service) Each(ctx context.Context, account string, before time.Time, fn
 	}
 }
 
+// Calendar answers the keys of the account for which a date is known, the most urgent
+// first, at most [MaxCalendar].
+func (s *Service) Calendar(ctx context.Context, c *authz.Call) (dated []AccessKey, err error) {
+	err = s.do(ctx, c, "keyward:GetCalendar", func(rec *audit.Record) error {
+		if err := s.may(c, rec, "accesskey/*"); err != nil {
+			return err
+		}
+		for q := (Query{Order: ByDue, Limit: MaxPage}); ; {
+			keys, next, err := s.o.Keys.Keys(ctx, c.Account, q)
+			if err != nil {
+				return err
+			}
+			for _, k := range keys {
+				if k.Due.At.IsZero() || len(dated) == MaxCalendar {
+					return nil // what never is due comes last
+				}
+				dated = append(dated, k)
+			}
+			if q.After = next; next == "" {
+				return nil
+			}
+		}
+	})
+	return dated, err
+}
+
+// Urgent answers the keys of the account that are due before a time, the most urgent
+// first, at most limit, for keyward itself and without a record.
+func (s *Service) Urgent(ctx context.Context, account string, before time.Time, limit int) ([]AccessKey, error) {
+	keys, _, err := s.o.Keys.Keys(ctx, account, Query{Order: ByDue, DueBefore: before, Limit: min(limit, MaxPage)})
+	return keys, err
+}
+
 // Key answers one key.
 func (s *Service) Key(ctx context.Context, c *authz.Call, source, id string) (k AccessKey, err error) {
 	err = s.do(ctx, c, "keyward:GetAccessKey", func(rec *audit.Record) error {
@@ -91,7 +127,8 @@ type Note struct {
 	Permanent                    *bool
 }
 
-// Remark changes what people say of a key, and answers the key.
+// Remark changes what people say of a key, and answers the key. Whoever tells people of
+// dates looks at them again.
 func (s *Service) Remark(ctx context.Context, c *authz.Call, source, id string, n Note) (k AccessKey, err error) {
 	err = s.do(ctx, c, "keyward:RemarkAccessKey", func(rec *audit.Record) error {
 		if k, err = s.key(ctx, c, rec, source, id); err != nil {

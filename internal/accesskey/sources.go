@@ -196,7 +196,23 @@ func (s *Service) List(ctx context.Context, c *authz.Call) (out []Standing, err 
 	return out, err
 }
 
-// Standings answers the same for keyward itself, without a record.
+// Get answers one source of the account.
+func (s *Service) Get(ctx context.Context, c *authz.Call, name string) (out Standing, err error) {
+	err = s.do(ctx, c, "keyward:GetProvider", func(rec *audit.Record) error {
+		if err := s.may(c, rec, "provider/"+name); err != nil {
+			return err
+		}
+		if out.Source, err = s.o.Sources.Source(ctx, c.Account, name); err != nil {
+			return err
+		}
+		states, err := s.o.Sources.States(ctx, c.Account)
+		out.State = states[name]
+		return err
+	})
+	return out, err
+}
+
+// Standings answers all sources for keyward itself, without a record.
 func (s *Service) Standings(ctx context.Context, account string) ([]Standing, error) {
 	sources, err := s.o.Sources.Sources(ctx, account)
 	if err != nil {

@@ -71,6 +71,7 @@ type App struct {
 	changing sync.Mutex       // held while the server is unsealed or sealed
 	sessions custody.Sessions // of holders who open the root key together
 	deriving chan struct{}    // has one place: a passphrase takes much memory to try
+	watcher  watcher          // of the inventory, for metrics
 	dropped  atomic.Bool      // secrets may have become garbage since it was last erased
 
 	mu     sync.RWMutex // guards engine
@@ -100,6 +101,7 @@ func New(o Options) *App {
 		},
 	})
 	a.metrics.Witnesses(a.witnessStatus, o.Now)
+	a.metrics.Watch(a.watch)
 	a.edge = &server.Edge{Logger: o.Logger, Metrics: a.metrics, Now: a.now, TrustedProxies: o.Config.TrustedProxies}
 	return a
 }

@@ -32,6 +32,7 @@ import (
 	"github.com/keyward/keyward/internal/seal"
 	"github.com/keyward/keyward/internal/secret"
 	"github.com/keyward/keyward/internal/server"
+	"github.com/keyward/keyward/internal/server/ackpage"
 	"github.com/keyward/keyward/internal/server/alibaba"
 	"github.com/keyward/keyward/internal/server/rest"
 	"github.com/keyward/keyward/internal/sink"
@@ -57,6 +58,8 @@ type engine struct {
 	custody  *custody.Service
 	alibaba  server.Handler
 	rest     server.Handler
+	links    *ackpage.Links // nil if people cannot reach the server
+	page     server.Handler // of the links
 	witness  *publish.Publisher
 
 	dropped  *atomic.Bool   // App.dropped
@@ -98,7 +101,9 @@ func (a *App) startEngine(ctx context.Context, keyring *seal.Keyring, opening cu
 		return nil, err
 	}
 	refusals := audit.NewRefusals(e.log)
-	e.dialects(a, refusals)
+	if err := e.dialects(a, refusals); err != nil {
+		return nil, err
+	}
 	e.witness, err = publish.New(publish.Options{
 		Reader: a.db, Log: e.log.Origin(), PublicKey: e.identity.PublicKey, Head: e.log.Checkpoint, Dir: a.Config.DataDir,
 		Witnesses: a.witnesses(), Now: a.Now, Logger: a.Logger,
@@ -282,7 +287,7 @@ func (e *engine) createLog(ctx context.Context, a *App, origin string) (audit.Id
 }
 
 // dialects builds what turns requests into operations.
-func (e *engine) dialects(a *App, refusals *audit.Refusals) {
+func (e *engine) dialects(a *App, refusals *audit.Refusals) (err error) {
 	verifier := &authn.Verifier{Now: e.now, Lookup: func(ctx context.Context, id string) (authn.Credential, error) {
 		c, err := e.iam.Credential(ctx, id)
 		return authn.Credential{Secret: c.Secret, Principal: c.Principal, Refusal: c.Refusal}, err
@@ -294,8 +299,12 @@ func (e *engine) dialects(a *App, refusals *audit.Refusals) {
 		Tokens: pageTokens{e.keyring}, Region: a.Config.Region, Touch: touch,
 	}).Serve
 	e.rest = rest.New(rest.Options{
-		Verifier: verifier, Keys: e.keys, Secrets: e.secrets, Sinks: e.sinks, IAM: e.iam, Log: e.log, Audit: a.db, Refusals: refusals, Limiter: limiter, Region: a.Config.Region, Touch: touch,
+		Verifier: verifier, Keys: e.keys, Secrets: e.secrets, Sinks: e.sinks, IAM: e.iam, Stock: e.stock, Alerts: e.alerts, Expiry: e.expiry, Log: e.log, Audit: a.db, Refusals: refusals, Limiter: limiter, Region: a.Config.Region, Touch: touch,
 	})
+	if e.links != nil {
+		e.page, err = ackpage.New(ackpage.Options{Links: e.links, Alerts: e.alerts, Refusals: refusals})
+	}
+	return err
 }
 
 // changed passes a change of a row on to whoever caches it.

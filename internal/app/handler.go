@@ -7,6 +7,7 @@ import (
 
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/server"
+	"github.com/keyward/keyward/internal/server/ackpage"
 	"github.com/keyward/keyward/internal/server/alibaba"
 	"github.com/keyward/keyward/internal/server/rest"
 )
@@ -19,6 +20,8 @@ func (a *App) handler() http.Handler {
 		func(e *engine) server.Handler { return e.alibaba }, (&alibaba.Dialect{}).Serve))
 	native := a.edge.Handle("rest", server.MaxPolicy, a.unsealed(
 		func(e *engine) server.Handler { return e.rest }, rest.Refuse))
+	page := a.edge.Handle("link", server.MaxBody, a.unsealed(
+		func(e *engine) server.Handler { return e.page }, ackpage.Refuse))
 	probes := map[string]http.Handler{
 		"/healthz": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) }),
 		"/readyz":  http.HandlerFunc(a.ready),
@@ -32,6 +35,8 @@ func (a *App) handler() http.Handler {
 			rpc.ServeHTTP(w, r)
 		case probe != nil && (r.Method == http.MethodGet || r.Method == http.MethodHead):
 			probe.ServeHTTP(w, r)
+		case a.Config.PublicURL != "" && ackpage.Leads(path):
+			page.ServeHTTP(w, r)
 		default:
 			native.ServeHTTP(w, r)
 		}

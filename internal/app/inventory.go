@@ -24,7 +24,9 @@ import (
 	"github.com/keyward/keyward/internal/job"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/notify"
+	"github.com/keyward/keyward/internal/seal"
 	"github.com/keyward/keyward/internal/secret"
+	"github.com/keyward/keyward/internal/server/ackpage"
 	"github.com/keyward/keyward/internal/store"
 )
 
@@ -38,8 +40,13 @@ func (e *engine) watchers(a *App) {
 		Sources: shelf, Keys: shelf, Tenants: e.iam, Vault: keeper{e.secrets}, Log: e.log, Kinds: e.providers(a.Config.Inventory.CertificateDirs), Region: a.Config.Region, Now: e.now, Allow: a.Config.Egress.Allow,
 		Follow: expiry.Soon,
 	})
+	var links notify.Links
+	if a.Config.PublicURL != "" {
+		e.links = &ackpage.Links{URL: a.Config.PublicURL, Now: e.now, MAC: func(data []byte) ([]byte, error) { return e.keyring.HMAC(seal.Link, data) }}
+		links = e.links
+	}
 	e.alerts = notify.New(notify.Options{
-		Config: alerts, Directory: alerts, Incidents: alerts, Outbox: alerts, Tenants: e.iam, Log: e.log, Kinds: channel.Kinds(),
+		Config: alerts, Directory: alerts, Incidents: alerts, Outbox: alerts, Tenants: e.iam, Links: links, Log: e.log, Kinds: channel.Kinds(),
 		Region: a.Config.Region, Now: e.now, Allow: a.Config.Egress.Allow, Logger: a.Logger,
 		Healthy: func(ctx context.Context, account string) bool { return e.expiry.Healthy(ctx, account) },
 	})

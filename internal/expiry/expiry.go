@@ -40,6 +40,7 @@ const (
 	Whole    = 24 * time.Hour
 	every    = 15 * time.Minute
 	soonest  = time.Minute
+	shortly  = 5 * time.Second // after a date was changed
 	watching = time.Hour
 	// Late is the age of the last scan from which on its absence is an incident.
 	Late     = 26 * time.Hour
@@ -113,9 +114,10 @@ func Jobs(account string, now time.Time) []job.Job {
 	return []job.Job{{Kind: JobScan, Account: account, Due: now}, {Kind: JobWatch, Account: account, Due: now.Add(watching)}}
 }
 
-// Soon answers the job that has an account scanned because something has changed.
+// Soon answers the job that scans an account soon because something has changed. Many
+// changes at once make one scan.
 func Soon(account string, now time.Time) []job.Job {
-	return []job.Job{{Kind: JobScan, Account: account, Due: now, Hasten: true}}
+	return []job.Job{{Kind: JobScan, Account: account, Due: now.Add(shortly), Hasten: true}}
 }
 
 // Last answers how the last scan of an account went.

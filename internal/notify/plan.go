@@ -88,6 +88,9 @@ func (p Plan) StageOf(s Severity) int {
 // rung answers the rung of a stage; one that the plan does not have any more is its last.
 func (p Plan) rung(stage int) Rung { return p.Rungs[max(min(stage, len(p.Rungs)-1), 0)] }
 
+// Severity answers how severe a stage is.
+func (p Plan) Severity(stage int) Severity { return p.rung(stage).Severity }
+
 // Check refuses a plan that would not tell anybody, or not in time.
 func (p Plan) Check() error {
 	const most = 20

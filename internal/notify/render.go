@@ -39,10 +39,6 @@ var factValues = map[string]form.Text{
 
 // spell answers a fact as a line. Times are told in the people's zone.
 func (f Fact) spell(l Language, zone *time.Location) string {
-	name, ok := factNames[f.Name]
-	if !ok {
-		name = form.Text{English: f.Name, Chinese: f.Name}
-	}
 	value := f.Value
 	if t, ok := factValues[value]; ok && f.Name == "basis" {
 		value = in(t, l)
@@ -50,7 +46,15 @@ func (f Fact) spell(l Language, zone *time.Location) string {
 	if at, err := time.Parse(time.RFC3339, value); err == nil {
 		value = at.In(zone).Format("2006-01-02 15:04:05 -07:00")
 	}
-	return in(name, l) + pick(l, ": ", "：") + value
+	return f.Title(l) + pick(l, ": ", "：") + value
+}
+
+// Title answers the name of a fact, for people.
+func (f Fact) Title(l Language) string {
+	if name, ok := factNames[f.Name]; ok {
+		return in(name, l)
+	}
+	return f.Name
 }
 
 func in(t form.Text, l Language) string {

@@ -351,6 +351,11 @@ func (s *Service) Incidents(ctx context.Context, c *authz.Call, ended bool) (out
 	return out, err
 }
 
+// Open answers the account's open incidents for keyward itself, without a record.
+func (s *Service) Open(ctx context.Context, account string) ([]Incident, error) {
+	return s.o.Incidents.Incidents(ctx, account, false, 0)
+}
+
 // Ladder answers an account's plan for keyward itself, without a record.
 func (s *Service) Ladder(ctx context.Context, account string) (Plan, error) {
 	return s.o.Config.Plan(ctx, account)

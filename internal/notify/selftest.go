@@ -16,14 +16,18 @@ import (
 const confirmWithin = 72 * time.Hour
 
 // Test sends a test message over a channel at once, to a person if the channel needs one,
-// and answers what the channel says.
+// and answers what the channel says. The record is durable before the message leaves: it
+// tells that somebody asked for it, not what became of it.
 func (s *Service) Test(ctx context.Context, c *authz.Call, name, person string) (r Receipt, err error) {
-	err = s.do(ctx, c, "keyward:TestChannel", "channel/"+name, func(*audit.Record) error {
+	err = s.do(ctx, c, "keyward:TestChannel", "channel/"+name, func(rec *audit.Record) error {
 		m, closeSender, err := s.mailer(ctx, c.Account, name)
 		if err != nil {
 			return err
 		}
 		defer closeSender()
+		if err := s.first(ctx, rec); err != nil {
+			return err
+		}
 		r, err = m.test(ctx, person)
 		return err
 	})
@@ -86,6 +90,9 @@ func (s *Service) Confirm(ctx context.Context, c *authz.Call, name, by string) e
 		}
 		healths, err := s.o.Config.Healths(ctx, c.Account)
 		if err != nil {
+			return err
+		}
+		if err := s.first(ctx, rec); err != nil {
 			return err
 		}
 		h := healths[name]

@@ -80,7 +80,7 @@ func (s *Service) mailer(ctx context.Context, account, name string) (*mailer, fu
 	if m.people, err = s.o.Directory.Directory(ctx, account); err != nil {
 		return nil, nil, err
 	}
-	sender, kind, filling, err := s.open(ctx, ch)
+	sender, kind, filling, err := s.sender(ctx, ch)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -92,6 +92,13 @@ func (s *Service) do(ctx context.Context, c *authz.Call, action, resource string
 	})
 }
 
+// first makes the record of an act durable that no transaction can join: nothing of it
+// happens unless it is.
+func (s *Service) first(ctx context.Context, rec *audit.Record) error {
+	rec.Result = audit.ResultOK
+	return s.o.Log.Append(ctx, rec)
+}
+
 func (s *Service) now() time.Time { return s.o.Now().UTC().Truncate(time.Microsecond) }
 
 // engine is whom the records of what nobody asked for name.
@@ -232,8 +239,8 @@ func (s *Service) channel(ctx context.Context, account, name string) (Channel, e
 	return all[i], nil
 }
 
-// open opens a channel's sender. The caller erases the filling when it is done with it.
-func (s *Service) open(ctx context.Context, ch Channel) (Sender, KindOfChannel, form.Filling, error) {
+// sender opens a channel's sender. The caller erases the filling when it is done with it.
+func (s *Service) sender(ctx context.Context, ch Channel) (Sender, KindOfChannel, form.Filling, error) {
 	k, err := s.kind(ch.Kind)
 	if err != nil {
 		return nil, k, form.Filling{}, err

@@ -38,6 +38,7 @@ func TestCanaries(t *testing.T) {
 	canaries = append(canaries, useKeys(t, c, fresh, note)...)
 	useSecrets(t, c, fresh, note)
 	canaries = append(canaries, useAccess(t, c, note)...)
+	useStock(t, c, fresh, note)
 	useWrongly(t, s, fresh, note)
 
 	metrics, err := http.Get("http://" + s.address + "/metrics")
@@ -181,6 +182,24 @@ func useAccess(t *testing.T, c *client.Client, note func(error)) (secrets []stri
 	_, err = c.GetAccessKey(ctx, "KWAKMISSING")
 	note(err)
 	return append(secrets, string(issued.Secret), string(reset.Secret))
+}
+
+// useStock gives credentials to providers and channels that do not take them.
+func useStock(t *testing.T, c *client.Client, fresh func() api.SecretBytes, note func(error)) {
+	ctx := t.Context()
+	connection := func() api.Connection {
+		return api.Connection{Credential: map[string]api.SecretBytes{"secret": fresh()}}
+	}
+	_, err := c.AddProvider(ctx, api.AddProviderRequest{Name: "own", Kind: "keyward", Connection: connection()})
+	note(err)
+	if _, err := c.AddProvider(ctx, api.AddProviderRequest{Name: "own", Kind: "keyward"}); err != nil {
+		t.Fatal(err)
+	}
+	change := connection()
+	_, err = c.UpdateProvider(ctx, "own", api.UpdateProviderRequest{Connection: &change})
+	note(err)
+	_, err = c.AddChannel(ctx, api.AddChannelRequest{Name: "ops", Kind: "none", Connection: connection()})
+	note(err)
 }
 
 // useWrongly sends secrets where they do not belong, over the RPC API and unsigned.

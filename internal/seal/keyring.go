@@ -136,9 +136,9 @@ func (k *Keyring) RowMAC(epoch uint32, data []byte) ([]byte, error) {
 	return k.mac(epoch, rowLabel, data)
 }
 
-// HMAC answers HMAC-SHA256 of data under the newest epoch's key for [AuditHMAC] or [Lookup].
+// HMAC answers HMAC-SHA256 of data under the newest epoch's key for [AuditHMAC], [Lookup] or [Link].
 func (k *Keyring) HMAC(label Label, data []byte) ([]byte, error) {
-	if label != AuditHMAC && label != Lookup {
+	if label != AuditHMAC && label != Lookup && label != Link {
 		return nil, fmt.Errorf("computing an HMAC: label %q is for something else", label)
 	}
 	return k.mac(k.Epoch(), label, data)

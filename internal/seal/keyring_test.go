@@ -154,7 +154,7 @@ func TestPurposesAreSeparate(t *testing.T) {
 		t.Fatal(err)
 	}
 	seen := map[string]string{string(row): "row"}
-	for _, label := range []seal.Label{seal.AuditHMAC, seal.Lookup} {
+	for _, label := range []seal.Label{seal.AuditHMAC, seal.Lookup, seal.Link} {
 		sum, err := k.HMAC(label, data)
 		if err != nil || len(sum) != 32 {
 			t.Fatalf("%s: %d bytes, %v", label, len(sum), err)

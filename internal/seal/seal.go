@@ -79,6 +79,7 @@ const (
 const (
 	AuditHMAC Label = "kms/audit-hmac/v1" // correlates secret values in the audit log
 	Lookup    Label = "kms/lookup/v1"     // finds a token without storing it
+	Link      Label = "kms/link/v1"       // links in messages, in people's hands
 )
 
 // The purposes that have methods of their own.

@@ -10,7 +10,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Metrics are the server's Prometheus metrics. No label holds a caller's text.
+// Metrics are the server's Prometheus metrics. No label holds a caller's text, but for the
+// names of providers and the ids of keys that are due.
 type Metrics struct {
 	registry *prometheus.Registry
 	requests *prometheus.CounterVec

@@ -321,7 +321,7 @@ func (r *request) put(g *generator, f field, value string) {
 // asJSON writes a field's text as the JSON that the REST API wants for it.
 func asJSON(f field, value string) string {
 	switch f.kind {
-	case flag, small, count, days, bytes1K, seconds, sequence, tags, encContext, rotation:
+	case flag, small, count, days, bytes1K, seconds, sequence, tags, encContext, rotation, shape:
 		return value
 	case texts:
 		return "[" + quote(value) + "]"

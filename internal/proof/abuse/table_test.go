@@ -85,6 +85,9 @@ const (
 	newVersion
 	stageName
 	sinkName
+	label   // any text; only what is no Unicode is wrong
+	lasting // "30d"
+	shape   // objects of REST that are made of others
 )
 
 // rpcOperations is the RPC API: name, fields as "Name:kind=value", "!" for required.
@@ -211,6 +214,42 @@ var restFields = map[string]operation{
 	"WhoAmI": public(rest("")),
 	"ListAuditRecords": rest("", f("action", texts, "kms:CreateKey"), f("resource", texts, ""), f("principal", texts, ""), f("accessKey", texts, ""), f("result", texts, "OK"), f("requestId", texts, ""),
 		f("from", instant, "2026-01-02T15:04:05Z"), f("to", instant, "2099-01-02T15:04:05Z"), f("oldest", flag, "true"), f("limit", bytes1K, "1"), f("cursor", cursor, "")),
+	"ListProviderKinds": rest(""),
+	"AddProvider": rest("", need("name", newName, "made"), need("kind", word, "keyward"), f("connection", shape, `{"settings":{}}`), f("owner", label, "ann"),
+		f("maxAge", lasting, "180d"), f("pace", lasting, "1h"), f("unchecked", flag, "true")),
+	"ListProviders": rest(""),
+	"GetProvider":   rest("", need("{provider}", userName, "own")),
+	"UpdateProvider": rest("", need("{provider}", userName, "own"), f("connection", shape, `{}`), f("owner", label, "ann"), f("maxAge", lasting, "90d"), f("pace", lasting, "2h"),
+		f("paused", flag, "false")),
+	"RemoveProvider": rest("", need("{provider}", userName, "spare")),
+	"SyncProvider":   rest("", need("{provider}", userName, "own")),
+	"ListInventory": rest("", f("provider", label, "own"), f("status", word, "active"), f("owner", label, ""), f("text", label, ""), f("dueBefore", instant, "2099-01-01T00:00:00Z"),
+		f("order", word, "age"), f("limit", bytes1K, "10"), f("cursor", cursor, "")),
+	"GetInventoryKey": rest("", need("{provider}", userName, "own"), need("{id}", accessKey, "$nobody.ak")),
+	"RemarkInventoryKey": rest("", need("{provider}", userName, "own"), need("{id}", accessKey, "$nobody.ak"), f("owner", label, "ann"), f("purpose", label, "tests"),
+		f("consumers", texts, "a"), f("tags", encContext, `{"team":"pay"}`), f("expiresAt", instant, "2099-01-01T00:00:00Z"), f("permanent", flag, "true"), f("note", label, "n")),
+	"GetCalendar":   rest("", f("language", word, "en")),
+	"GetExpiryScan": rest(""),
+
+	"ListChannelKinds":    rest(""),
+	"AddChannel":          refused(rest("", need("name", newName, "made"), need("kind", word, "none"), f("connection", shape, `{}`), f("heartbeat", lasting, "5m"))), // this world has no kinds
+	"ListChannels":        rest(""),
+	"UpdateChannel":       refused(rest("", need("{channel}", userName, "missing"), f("heartbeat", lasting, "5m"), f("paused", flag, "true"))),
+	"RemoveChannel":       refused(rest("", need("{channel}", userName, "missing"))),
+	"TestChannel":         refused(rest("", need("{channel}", userName, "missing"), f("person", label, "ann"))),
+	"ConfirmChannel":      refused(rest("", need("{channel}", userName, "missing"), f("by", label, "ann"))),
+	"ListPeople":          rest(""),
+	"SetPerson":           rest("", need("{person}", newName, "ann"), f("email", label, "ann@example.com"), f("ids", encContext, `{"robot":"1"}`), f("language", word, "en")),
+	"RemovePerson":        rest("", need("{person}", userName, "leaver")),
+	"ListRotas":           rest(""),
+	"SetRota":             rest("", need("{rota}", newName, "night"), need("people", texts, "bo"), need("start", instant, "2026-01-05T01:00:00Z"), need("turn", lasting, "7d")),
+	"RemoveRota":          rest("", need("{rota}", userName, "old")),
+	"GetEscalation":       rest(""),
+	"SetEscalation":       rest("", need("rungs", shape, `[{"left":"7d","severity":"warning","families":["mail"],"wait":"24h"}]`), need("levels", shape, `[["owner"]]`), f("quiet", shape, `{"from":"22:00","to":"08:00","zone":"UTC"}`), need("language", word, "en")),
+	"ListIncidents":       rest("", f("ended", flag, "true")),
+	"GetIncident":         refused(rest("", need("{incident}", userName, "MISSING"))),
+	"AcknowledgeIncident": refused(rest("", need("{incident}", userName, "MISSING"), f("by", label, "ann"), f("note", label, "n"), f("hold", lasting, "1h"))),
+
 	"ListAuditLogs":    rest(""),
 	"ProveAuditRecord": rest("", need("log", texts, "$log"), need("seq", sequence, "$seq")),
 }

@@ -94,6 +94,10 @@ func (g *generator) wrong(f field) string {
 		return pick(g, "yes", "1", "TRUE", "tRue", " true", "true ", "on", "是", "null", "truefalse")
 	case small, count, days, bytes1K, seconds, sequence:
 		return g.wrongNumber(f.kind)
+	case lasting:
+		return pick(g, "1 d", "-30d", "-1h", "30", "30w", "d", "99999999999999999999d", "３０d", "30dd", "0x1ed", "1e3d", "30.5d", "P30D", "soon")
+	case shape:
+		return pick(g, "{", "17", "true", `"text"`, "null", `[17]`, `{"a":1}`, `{"settings":[]}`, `[["a"],17]`, `{"from":1}`, `{} {}`)
 	case interval:
 		return pick(g, "1d", "-30d", "30", "30w", "30 d", "d", "99999999999999999999d", "400d", "３０d", "30dd", "0x1ed", "1e3d", "6d", "366d", "30.5d", "P30D")
 	case word:
@@ -226,6 +230,8 @@ func (g *generator) wrongJSON(f field) string {
 			return strings.ReplaceAll(strings.ReplaceAll(g.wrongNumber(f.kind), " ", "x"), "\n", "x") // JSON has space around numbers
 		}
 		return pick(g, `"7"`, "7.0", "7e0", "null", "[7]", "{}", "true", "1E400", "-0", "")
+	case shape:
+		return g.wrong(f)
 	case texts:
 		return pick(g, "1", `"a"`, "null", "{}", "[1]", "[null]", `[["a"]]`, `["\ud800"]`, `["\u0000"]`)
 	}

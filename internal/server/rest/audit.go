@@ -92,8 +92,13 @@ func (d *dialect) checkOwn(ctx context.Context, c *authz.Call, in api.AuditProof
 
 // readAudit reads from the audit log, if the caller may, and records that it was read.
 func (d *dialect) readAudit(ctx context.Context, c *authz.Call, action string, read func(*audit.Record) error) error {
+	return d.read(ctx, c, action, "audit", read)
+}
+
+// read reads what no service keeps, if the caller may, and records that it was read.
+func (d *dialect) read(ctx context.Context, c *authz.Call, action, resource string, read func(*audit.Record) error) error {
 	rec := audit.NewRecord(c, action)
-	rec.Resource = "acs:keyward:" + d.Region + ":" + c.Account + ":audit"
+	rec.Resource = "acs:keyward:" + d.Region + ":" + c.Account + ":" + resource
 	return d.Log.Do(ctx, rec, func() error {
 		decision, err := c.Check(authz.Request{Action: action, Resource: rec.Resource})
 		rec.Decision = decision.String()

@@ -186,15 +186,20 @@ func (d *document) operation(r rest.Route) object {
 }
 
 var variables = map[string]string{
-	"key":     "Id, alias or ARN of a key; slashes are written ~.",
-	"version": "Id of a key version.",
-	"alias":   "Name of an alias; slashes are written ~.",
-	"user":    "Name of a user.",
-	"policy":  "Name of a policy.",
-	"id":      "Id of an access key.",
-	"secret":  "Name or ARN of a secret; slashes are written ~.",
-	"stage":   "A stage of a secret.",
-	"sink":    "Name of a sink.",
+	"key":      "Id, alias or ARN of a key; slashes are written ~.",
+	"version":  "Id of a key version.",
+	"alias":    "Name of an alias; slashes are written ~.",
+	"user":     "Name of a user.",
+	"policy":   "Name of a policy.",
+	"secret":   "Name or ARN of a secret; slashes are written ~.",
+	"stage":    "A stage of a secret.",
+	"sink":     "Name of a sink.",
+	"id":       "Id of an access key. In the inventory ~ is written ~0, a slash ~1, a dot in front ~2.",
+	"provider": "Name of a provider.",
+	"channel":  "Name of a channel.",
+	"person":   "Name of a person.",
+	"rota":     "Name of a rota.",
+	"incident": "Id of an incident.",
 }
 
 func reference(name string) object { return object{"$ref": "#/components/schemas/" + name} }

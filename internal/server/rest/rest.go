@@ -20,12 +20,15 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/keyward/keyward/internal/accesskey"
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authn"
 	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/expiry"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/iam"
 	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/notify"
 	"github.com/keyward/keyward/internal/secret"
 	"github.com/keyward/keyward/internal/server"
 	"github.com/keyward/keyward/internal/server/wire"
@@ -43,6 +46,9 @@ type Options struct {
 	Secrets  *secret.Service
 	Sinks    *sink.Service
 	IAM      *iam.Service
+	Stock    *accesskey.Service
+	Alerts   *notify.Service
+	Expiry   *expiry.Service
 	Log      *audit.Log
 	Audit    audit.Reader
 	Refusals *audit.Refusals

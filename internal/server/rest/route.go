@@ -56,7 +56,7 @@ func takes[In, Out any](do func(*dialect, context.Context, request, In) (Out, er
 	return handler{in: reflect.TypeFor[In](), out: reflect.TypeFor[Out](), prepare: prepare}
 }
 
-// takesPolicy is takes for an operation whose body carries a policy.
+// takesPolicy is takes for an operation whose body carries a policy or a credential.
 func takesPolicy[In, Out any](do func(*dialect, context.Context, request, In) (Out, error)) handler {
 	h := takes(do)
 	h.large = true
@@ -94,7 +94,7 @@ func queried(method string) bool {
 }
 
 // routes is the table of the whole API.
-var routes = split(slices.Concat(keyRoutes, cryptoRoutes, secretRoutes, sinkRoutes, accessRoutes, auditRoutes))
+var routes = split(slices.Concat(keyRoutes, cryptoRoutes, secretRoutes, sinkRoutes, accessRoutes, auditRoutes, inventoryRoutes, alertRoutes))
 
 // A splitRoute is a route whose pattern is ready to be compared.
 type splitRoute struct {

@@ -79,6 +79,7 @@ type scene struct {
 	spare                                   string // access key id of bob
 	updated                                 api.AccessKey
 	vault                                   string // its URL
+	incident                                string
 }
 
 func newScene(t *testing.T, w *world, admin login) *scene {
@@ -102,6 +103,7 @@ func newScene(t *testing.T, w *world, admin login) *scene {
 	s.spare = must(c.CreateAccessKey(ctx, "bob", api.CreateAccessKeyRequest{}))(t).AccessKey.ID
 	must(c.CreatePolicy(ctx, api.CreatePolicyRequest{Name: "Reader", Document: readerPolicy}))(t)
 	s.record = must(c.ListAuditRecords(ctx, api.ListAuditRecordsRequest{Oldest: true, Action: "kms:CreateKey", Limit: 1}))(t).Records[0]
+	s.addStock(t, w, admin)
 	w.later.Store(int64(8 * 24 * time.Hour)) // a key may be rotated by hand after seven days
 	return s
 }
@@ -264,7 +266,7 @@ func (s *scene) accessSteps() []step {
 }
 
 func (s *scene) steps() []step {
-	return slices.Concat(s.secretSteps(), s.sinkSteps(), s.keySteps(), s.cryptoSteps(), s.accessSteps())
+	return slices.Concat(s.secretSteps(), s.sinkSteps(), s.keySteps(), s.cryptoSteps(), s.accessSteps(), s.inventorySteps(), s.alertSteps())
 }
 
 // TestEveryRoute drives every operation through the client, three times: by a user of

@@ -24,18 +24,25 @@ import (
 
 	"github.com/keyward/keyward/api"
 	"github.com/keyward/keyward/client"
+	"github.com/keyward/keyward/internal/accesskey"
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authn"
 	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/cloud/own"
 	"github.com/keyward/keyward/internal/cloud/vault"
 	"github.com/keyward/keyward/internal/cloud/vault/vaulttest"
+	"github.com/keyward/keyward/internal/expiry"
+	"github.com/keyward/keyward/internal/form"
 	"github.com/keyward/keyward/internal/iam"
+	"github.com/keyward/keyward/internal/job"
 	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/notify"
 	"github.com/keyward/keyward/internal/seal/sealtest"
 	"github.com/keyward/keyward/internal/secret"
 	"github.com/keyward/keyward/internal/server"
 	"github.com/keyward/keyward/internal/server/rest"
 	"github.com/keyward/keyward/internal/sink"
+	"github.com/keyward/keyward/internal/store"
 	"github.com/keyward/keyward/internal/store/storetest"
 )
 
@@ -53,6 +60,8 @@ type world struct {
 	secrets *secret.Service
 	sinks   *sink.Service
 	vault   *httptest.Server
+	stock   *accesskey.Service
+	alerts  *notify.Service
 	limiter *server.Limiter
 	stop    func()
 	later   atomic.Int64 // nanoseconds by which the services' clock is ahead of the signatures'
@@ -96,12 +105,22 @@ func newWorld(t testing.TB) *world {
 		Store: w.node.Store, Secrets: w.secrets, Tenants: w.iam, Log: w.node.Log, Kinds: []sink.KindOfSink{vault.Kind()}, Region: region, Now: w.now,
 		Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 	})
+	shelf, alerts := store.Inventory{Store: w.node.Store}, store.Alerts{Store: w.node.Store}
+	w.stock = accesskey.New(accesskey.Options{
+		Sources: shelf, Keys: shelf, Tenants: w.iam, Log: w.node.Log, Kinds: []accesskey.KindOfProvider{own.Kind(w.node.Store)}, Region: region, Now: w.now,
+		Follow: expiry.Soon,
+	})
+	w.alerts = notify.New(notify.Options{
+		Config: alerts, Directory: alerts, Incidents: alerts, Outbox: alerts, Tenants: w.iam, Log: w.node.Log, Kinds: []notify.KindOfChannel{robot},
+		Region: region, Now: w.now, Logger: logger,
+	})
+	scans := expiry.New(expiry.Options{Store: w.node.Store, Inventory: w.stock, Incidents: w.alerts, Log: w.node.Log, Now: w.now})
 	handler := rest.New(rest.Options{
 		Verifier: &authn.Verifier{Now: time.Now, Lookup: func(ctx context.Context, id string) (authn.Credential, error) {
 			c, err := w.iam.Credential(ctx, id)
 			return authn.Credential{Secret: c.Secret, Principal: c.Principal, Refusal: c.Refusal}, err
 		}},
-		Keys: w.keys, Secrets: w.secrets, Sinks: w.sinks, IAM: w.iam, Log: w.node.Log, Audit: w.node.DB, Refusals: audit.NewRefusals(w.node.Log),
+		Keys: w.keys, Secrets: w.secrets, Sinks: w.sinks, IAM: w.iam, Stock: w.stock, Alerts: w.alerts, Expiry: scans, Log: w.node.Log, Audit: w.node.DB, Refusals: audit.NewRefusals(w.node.Log),
 		Limiter: w.limiter, Region: region,
 		Touch: func(c *authz.Call, action string) { w.iam.Touch(c.AccessKey, c.Time, c.Source, action) },
 	})
@@ -114,6 +133,27 @@ func newWorld(t testing.TB) *world {
 	t.Cleanup(s.Close)
 	w.url, w.stop = s.URL, s.Close
 	return w
+}
+
+// robot is a kind of channel that takes everything and needs a secret for it.
+var robot = notify.KindOfChannel{
+	Name: "robot", Title: form.Text{English: "Robot", Chinese: "机器人"},
+	Form:   form.Form{Settings: []form.Field{{Name: "room"}}, Credential: []form.Field{{Name: "password", Required: true}}},
+	Traits: notify.Traits{Family: notify.Machine, Group: true},
+	Open:   func(notify.Opening) (notify.Sender, error) { return taker{}, nil },
+}
+
+type taker struct{}
+
+// Send implements notify.Sender.
+func (taker) Send(_ context.Context, m notify.Message) (notify.Receipt, error) {
+	return notify.Receipt{ID: m.ID, State: notify.Accepted}, nil
+}
+
+// sync reads a provider now, as a job would.
+func (w *world) sync(t testing.TB, account, provider string) {
+	t.Helper()
+	must(w.stock.Handlers()[accesskey.JobSync](t.Context(), job.Job{Kind: accesskey.JobSync, Account: account, Subject: provider}))(t)
 }
 
 func (w *world) now() time.Time { return time.Now().Add(time.Duration(w.later.Load())) }
@@ -269,7 +309,7 @@ func do(t testing.TB, r *http.Request) (*http.Response, api.Problem) {
 
 // pathOf fills a route's pattern.
 func pathOf(pattern string) string {
-	for _, name := range []string{"key", "version", "alias", "user", "policy", "id", "secret", "stage", "sink"} {
+	for _, name := range []string{"key", "version", "alias", "user", "policy", "id", "secret", "stage", "sink", "provider", "channel", "person", "rota", "incident"} {
 		pattern = strings.ReplaceAll(pattern, "{"+name+"}", url.PathEscape("some-"+name))
 	}
 	return pattern

@@ -10,8 +10,8 @@ import (
 	"github.com/keyward/keyward/client"
 )
 
-func newAccessKeyCmd(c *cli) *cobra.Command {
-	return c.command(command{use: "accesskey", short: text{"Manage keyward's own access keys", "管理 keyward 自己的访问密钥"}},
+func newUserAccessKeyCmd(c *cli) *cobra.Command {
+	return c.command(command{use: "accesskey", short: text{"Manage the access keys of users of keyward", "管理 keyward 用户的访问密钥"}},
 		newAccessKeyCreateCmd(c), newAccessKeyListCmd(c), newAccessKeyShowCmd(c),
 		c.updateAccessKey("enable ID", text{"Allow an access key to be used", "启用访问密钥"}, text{"%s is enabled", "%s 已启用"},
 			func([]string) api.UpdateAccessKeyRequest { return api.UpdateAccessKeyRequest{Enabled: ptr(true)} }),
@@ -38,7 +38,7 @@ func newAccessKeyCreateCmd(c *cli) *cobra.Command {
 	cmd := c.command(command{
 		use:     "create USER",
 		short:   text{"Create an access key for a user, at most two", "为用户创建访问密钥，最多两个"},
-		example: "  keyward accesskey create ci --expires 90d --out ci.env",
+		example: "  keyward user accesskey create ci --expires 90d --out ci.env",
 		run: func(ctx context.Context, args []string) error {
 			return issue.ask(func(server *client.Client) (api.IssuedAccessKey, error) {
 				return server.CreateAccessKey(ctx, args[0], in)

@@ -1,0 +1,81 @@
+package client
+
+import (
+	"context"
+	"strings"
+
+	"github.com/keyward/keyward/api"
+)
+
+// ListProviderKinds answers the kinds of providers and what each needs.
+func (c *Client) ListProviderKinds(ctx context.Context) (api.ProviderKindList, error) {
+	return call[api.ProviderKindList](ctx, c.server, "GET", at("provider-kinds"), nil)
+}
+
+// AddProvider watches the access keys of an account at a vendor.
+func (c *Client) AddProvider(ctx context.Context, in api.AddProviderRequest) (api.Provider, error) {
+	return call[api.Provider](ctx, c.server, "POST", at("providers"), in)
+}
+
+// ListProviders answers all providers of the account, by name.
+func (c *Client) ListProviders(ctx context.Context) (api.ProviderList, error) {
+	return call[api.ProviderList](ctx, c.server, "GET", at("providers"), nil)
+}
+
+// GetProvider answers a provider and how its synchronisations go.
+func (c *Client) GetProvider(ctx context.Context, provider string) (api.Provider, error) {
+	return call[api.Provider](ctx, c.server, "GET", at("providers", provider), nil)
+}
+
+// UpdateProvider changes a provider.
+func (c *Client) UpdateProvider(ctx context.Context, provider string, in api.UpdateProviderRequest) (api.Provider, error) {
+	return call[api.Provider](ctx, c.server, "PATCH", at("providers", provider), in)
+}
+
+// RemoveProvider forgets a provider and what was read of it.
+func (c *Client) RemoveProvider(ctx context.Context, provider string) error {
+	_, err := call[none](ctx, c.server, "DELETE", at("providers", provider), nil)
+	return err
+}
+
+// SyncProvider has a provider read as soon as possible.
+func (c *Client) SyncProvider(ctx context.Context, provider string) error {
+	_, err := call[none](ctx, c.server, "POST", at("providers", provider, "sync"), nil)
+	return err
+}
+
+// ListInventory answers one page of the access keys that others issued.
+func (c *Client) ListInventory(ctx context.Context, in api.ListInventoryRequest) (api.InventoryList, error) {
+	return call[api.InventoryList](ctx, c.server, "GET", at("inventory"), in)
+}
+
+// GetCalendar answers the dates of the inventory as a calendar.
+func (c *Client) GetCalendar(ctx context.Context, in api.CalendarRequest) (api.Calendar, error) {
+	return call[api.Calendar](ctx, c.server, "GET", at("inventory", "calendar"), in)
+}
+
+// GetInventoryKey answers an access key that others issued.
+func (c *Client) GetInventoryKey(ctx context.Context, provider, id string) (api.InventoryKey, error) {
+	return call[api.InventoryKey](ctx, c.server, "GET", atKey(provider, id), nil)
+}
+
+// RemarkInventoryKey changes what people say of an access key.
+func (c *Client) RemarkInventoryKey(ctx context.Context, provider, id string, in api.RemarkKeyRequest) (api.InventoryKey, error) {
+	return call[api.InventoryKey](ctx, c.server, "PATCH", atKey(provider, id), in)
+}
+
+// atKey makes the path of a key that others issued. Its id may be any printable text: "~"
+// is written "~0", a slash "~1" and a dot in front "~2", so that no two are spelt alike
+// and none means something to a proxy.
+func atKey(provider, id string) string {
+	id = strings.NewReplacer("~", "~0", "/", "~1").Replace(id)
+	if rest, ok := strings.CutPrefix(id, "."); ok {
+		id = "~2" + rest
+	}
+	return at("inventory", provider, id)
+}
+
+// GetExpiryScan answers how the last look at all expiries went.
+func (c *Client) GetExpiryScan(ctx context.Context) (api.ExpiryScan, error) {
+	return call[api.ExpiryScan](ctx, c.server, "GET", at("expiry-scan"), nil)
+}

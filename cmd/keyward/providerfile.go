@@ -1,0 +1,264 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/keyward/keyward/internal/cloud/httpapi"
+	"github.com/keyward/keyward/internal/cloud/httpapi/contract"
+	"github.com/keyward/keyward/internal/cloud/httpapi/document"
+	"github.com/keyward/keyward/internal/egress"
+	"github.com/keyward/keyward/internal/material"
+)
+
+// A providerTest is one call of provider test.
+type providerTest struct {
+	*cli
+	live       bool
+	credential string
+	vars       []string
+	allow      []string
+}
+
+func newProviderTestCmd(c *cli) *cobra.Command {
+	t := &providerTest{cli: c}
+	var cmd *cobra.Command
+	cmd = c.command(command{
+		use:   "test DEFINITION",
+		short: text{"Test a definition of an HTTP provider", "测试 HTTP 平台的定义文件"},
+		long: text{
+			`Test a definition of an HTTP provider: a file, or the name of a shipped one.
+
+The definition is read, and held against the exchanges that are recorded in its file:
+every operation that reads, every way to fail. Nothing is sent. With --live the service
+itself is asked, with the calls of one synchronisation, which only read.`,
+			`测试 HTTP 平台的定义：一个文件，或内置定义的名称。
+
+读取定义，并与文件中记录的请求和应答逐一核对：每个只读操作，以及每种失败方式。
+不发送任何请求。加上 --live 时，会用一次同步所需的只读请求询问该平台本身。`,
+		},
+		example: "  keyward provider test cloudflare\n  keyward provider test my.yaml --live --credential token.txt --var account=123",
+		secrets: true,
+		run:     func(ctx context.Context, args []string) error { return t.run(ctx, cmd, args[0]) },
+	})
+	f := cmd.Flags()
+	f.BoolVar(&t.live, "live", false, c.t("ask the service itself", "询问平台本身"))
+	f.StringVar(&t.credential, "credential", "", c.t("`FILE` with the credential; - for standard input; needs --live", "凭据文件 `FILE`；- 表示标准输入；需与 --live 同用"))
+	f.StringArrayVar(&t.vars, "var", nil, c.t("variable of the definition, as `NAME=VALUE`; may be repeated", "定义的变量 `NAME=VALUE`；可重复"))
+	f.StringArrayVar(&t.allow, "allow", nil, c.t("`NETWORK` that is not public and may be reached, such as 10.0.0.0/8; may be repeated", "允许访问的非公网网段 `NETWORK`，例如 10.0.0.0/8；可重复"))
+	return cmd
+}
+
+func (t *providerTest) run(ctx context.Context, cmd *cobra.Command, name string) error {
+	if !t.live && (t.credential != "" || len(t.vars)+len(t.allow) > 0) {
+		return t.usage(cmd, "--credential, --var and --allow need --live", "--credential、--var 和 --allow 需与 --live 同用")
+	}
+	if t.live && t.credential == "" {
+		return t.usage(cmd, "--live needs --credential", "--live 需要 --credential")
+	}
+	text, err := readDefinition(name)
+	if err != nil {
+		return err
+	}
+	report, err := t.report(ctx, cmd, text)
+	if err != nil {
+		return t.badDefinition(name, err)
+	}
+	if err := t.show(report, func(rows *table) { t.rows(rows, report) }); err != nil {
+		return err
+	}
+	if !report.OK() {
+		return &problem{
+			message: fmt.Sprintf(t.t("the definition %s does not pass", "定义 %s 未通过测试"), report.Definition),
+			next:    t.t("correct what stands beside FAILED; docs/providers/http.md explains the format", "请更正标有“失败”的项目；格式说明见 docs/providers/http.md"),
+		}
+	}
+	t.say("The definition %s passes: %d checks.", "定义 %s 通过测试：共 %d 项检查。", report.Definition, len(report.Results))
+	return nil
+}
+
+func (t *providerTest) rows(rows *table, report contract.Report) {
+	rows.add(t.t("OPERATION", "操作"), t.t("CASE", "用例"), t.t("RESULT", "结果"), t.t("EVIDENCE", "依据"))
+	for _, r := range report.Results {
+		result := t.t("ok", "通过")
+		if !r.OK {
+			result = t.t("FAILED", "失败")
+		}
+		rows.add(orDash(string(r.Operation)), r.Case, result, r.Evidence)
+	}
+}
+
+// report holds the definition against its recorded exchanges, or asks the service.
+func (t *providerTest) report(ctx context.Context, cmd *cobra.Command, text []byte) (contract.Report, error) {
+	if !t.live {
+		return contract.Recorded(ctx, text)
+	}
+	def, err := httpapi.Parse(text)
+	if err != nil {
+		return contract.Report{}, err
+	}
+	target := httpapi.Target{Vars: map[string]string{}, Now: time.Now}
+	for _, v := range t.vars {
+		name, value, ok := strings.Cut(v, "=")
+		if !ok {
+			return contract.Report{}, t.usage(cmd, "--var must look like NAME=VALUE", "--var 应形如 NAME=VALUE")
+		}
+		target.Vars[name] = value
+	}
+	var allow []netip.Prefix
+	for _, network := range t.allow {
+		p, err := netip.ParsePrefix(network)
+		if err != nil {
+			return contract.Report{}, t.usage(cmd, "--allow must look like 10.0.0.0/8", "--allow 应形如 10.0.0.0/8")
+		}
+		allow = append(allow, p)
+	}
+	whole, err := t.readCredential(ctx)
+	if err != nil {
+		return contract.Report{}, err
+	}
+	if target.Credential, err = def.ReadCredential(whole); err != nil {
+		return contract.Report{}, err
+	}
+	target.HTTP = egress.HTTP(allow)
+	return contract.Live(ctx, def, target)
+}
+
+// readCredential reads the credential from its file or from standard input.
+func (t *providerTest) readCredential(ctx context.Context) (material.Bytes, error) {
+	in := interruptible(ctx, t.in)
+	if t.credential != "-" {
+		f, err := os.Open(t.credential)
+		if err != nil {
+			return material.Bytes{}, err
+		}
+		defer func() { _ = f.Close() }() // it was only read
+		in = f
+	}
+	content, err := io.ReadAll(io.LimitReader(in, document.MaxSize))
+	if err != nil {
+		return material.Bytes{}, fmt.Errorf("reading the credential: %w", err)
+	}
+	return material.NewBytes(content), nil
+}
+
+// readDefinition reads a definition's file, or the shipped definition of this name if
+// there is no such file.
+func readDefinition(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		if text, ok := httpapi.ShippedText(name); ok {
+			return text, nil
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	text, err := io.ReadAll(io.LimitReader(f, document.MaxSize+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", name, err)
+	}
+	return text, nil
+}
+
+// badDefinition says what is wrong with a definition, in the user's language as far as it goes.
+func (c *cli) badDefinition(name string, err error) error {
+	var wrong *document.Error
+	switch {
+	case errors.As(err, &wrong):
+		return &problem{
+			message: fmt.Sprintf(c.t("the definition %s cannot be used", "定义 %s 无法使用"), name), cause: wrong,
+			next: c.t("correct it; docs/providers/http.md explains the format", "请更正；格式说明见 docs/providers/http.md"),
+		}
+	case errors.Is(err, contract.ErrNoContract):
+		return &problem{
+			message: fmt.Sprintf(c.t("the definition %s is well-formed, but no exchanges are recorded in its file", "定义 %s 格式正确，但文件中没有记录请求和应答"), name),
+			next:    c.t("add a document of kind HTTPContract, or test it with --live", "请添加 kind 为 HTTPContract 的文档，或使用 --live 测试"),
+		}
+	}
+	return err
+}
+
+func newProviderDefinitionCmd(c *cli) *cobra.Command {
+	return c.command(command{
+		use:     "definition [NAME]",
+		short:   text{"Print a shipped definition, or their names", "输出内置定义，或列出其名称"},
+		example: "  keyward provider definition story > my.yaml",
+		run: func(_ context.Context, args []string) error {
+			if len(args) == 0 {
+				return c.definitions()
+			}
+			text, ok := httpapi.ShippedText(args[0])
+			if !ok {
+				return &problem{
+					message: fmt.Sprintf(c.t("there is no shipped definition %q", "没有内置定义 %q"), args[0]),
+					next:    fmt.Sprintf(c.t("choose one of %s", "可选：%s"), strings.Join(httpapi.Shipped(), ", ")),
+				}
+			}
+			_, err := c.out.Write(text)
+			return err
+		},
+	})
+}
+
+// A shippedDefinition is a line of the list of definitions.
+type shippedDefinition struct {
+	Name      string   `json:"name"`
+	Title     string   `json:"title"`
+	Archetype string   `json:"archetype"`
+	Expiry    bool     `json:"expiry"`
+	Vars      []string `json:"vars"`
+}
+
+// definitions lists the definitions that keyward brings.
+func (c *cli) definitions() error {
+	var all []shippedDefinition
+	for _, name := range httpapi.Shipped() {
+		content, _ := httpapi.ShippedText(name) // the name is of the list
+		def, err := httpapi.Parse(content)
+		if err != nil {
+			return c.badDefinition(name, err)
+		}
+		d := shippedDefinition{Name: name, Title: c.t(def.Title.English, def.Title.Chinese), Archetype: def.Capabilities.Archetype, Expiry: def.TellsExpiry(), Vars: []string{}}
+		for v := range def.Vars {
+			d.Vars = append(d.Vars, v)
+		}
+		slices.Sort(d.Vars)
+		all = append(all, d)
+	}
+	return c.show(all, func(t *table) {
+		t.add(c.t("NAME", "名称"), c.t("TITLE", "说明"), c.t("ARCHETYPE", "类型"), c.t("TELLS EXPIRY", "告知到期时间"), c.t("VARIABLES", "变量"))
+		for _, d := range all {
+			t.add(d.Name, d.Title, d.Archetype, c.yesNo(d.Expiry), orDash(strings.Join(d.Vars, ", ")))
+		}
+	})
+}
+
+func newProviderSchemaCmd(c *cli) *cobra.Command {
+	var ofContract bool
+	cmd := c.command(command{
+		use:   "schema",
+		short: text{"Print the JSON Schema of definitions", "输出定义文件的 JSON Schema"},
+		run: func(context.Context, []string) error {
+			schema := httpapi.Schema()
+			if ofContract {
+				schema = contract.Schema()
+			}
+			_, err := c.out.Write(schema)
+			return err
+		},
+	})
+	cmd.Flags().BoolVar(&ofContract, "contract", false, c.t("of the recorded exchanges instead", "改为输出请求与应答记录的 JSON Schema"))
+	return cmd
+}

@@ -1,0 +1,81 @@
+package server
+
+import (
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// A Watch is what is known of the keys that others issued, at one moment.
+type Watch struct {
+	Keys      []WatchedKey // the most urgent first; not all of them
+	Scans     []WatchedScan
+	Incidents map[WatchedIncidents]int
+}
+
+// A WatchedKey is a key that is due soon, or was.
+type WatchedKey struct {
+	Account, Provider, Key string
+	Left                   float64 // seconds; negative when it is over
+}
+
+// A WatchedScan is the last look at an account's expiries.
+type WatchedScan struct {
+	Account  string
+	Age      float64 // seconds
+	Seen, Of int     // keys
+}
+
+// WatchedIncidents are what open incidents are counted by.
+type WatchedIncidents struct {
+	Account, Severity string
+	Acknowledged      bool
+}
+
+// watch collects a Watch.
+type watch struct {
+	read                               func() Watch
+	expiry, age, seen, keys, incidents *prometheus.Desc
+}
+
+// Watch adds the figures of the inventory, which read answers each time. A key's id is a
+// label: it is no secret, but no stranger's business either.
+func (m *Metrics) Watch(read func() Watch) {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc(name, help, labels, nil)
+	}
+	m.registry.MustRegister(watch{
+		read,
+		desc("keyward_accesskey_expiry_seconds", "Time left of access keys that are due within 45 days, at most 1000, the most urgent first; negative when it is over.", "account", "provider", "key"),
+		desc("keyward_expiry_scan_age_seconds", "Time since the last look at all expiries.", "account"),
+		desc("keyward_expiry_scan_seen", "Access keys that the last look at all expiries saw.", "account"),
+		desc("keyward_expiry_scan_keys", "Access keys that there were to see.", "account"),
+		desc("keyward_incidents", "Open incidents.", "account", "severity", "acknowledged"),
+	})
+}
+
+// Describe implements prometheus.Collector.
+func (w watch) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{w.expiry, w.age, w.seen, w.keys, w.incidents} {
+		out <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (w watch) Collect(out chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	now := w.read()
+	for _, k := range now.Keys {
+		gauge(w.expiry, k.Left, k.Account, k.Provider, k.Key)
+	}
+	for _, s := range now.Scans {
+		gauge(w.age, s.Age, s.Account)
+		gauge(w.seen, float64(s.Seen), s.Account)
+		gauge(w.keys, float64(s.Of), s.Account)
+	}
+	for i, n := range now.Incidents {
+		gauge(w.incidents, float64(n), i.Account, i.Severity, strconv.FormatBool(i.Acknowledged))
+	}
+}

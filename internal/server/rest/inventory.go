@@ -1,0 +1,206 @@
+package rest
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/keyward/keyward/api"
+	"github.com/keyward/keyward/internal/accesskey"
+	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/form"
+	"github.com/keyward/keyward/internal/material"
+	"github.com/keyward/keyward/internal/server/ical"
+)
+
+var inventoryRoutes = []route{
+	{"GET", "/v1/provider-kinds", "ListProviderKinds", "keyward:ListProviderKinds", "Answers the kinds of providers and what each needs.", takes((*dialect).listProviderKinds)},
+	{"POST", "/v1/providers", "AddProvider", "keyward:AddProvider", "Watches the access keys of an account at a vendor, after the vendor accepted the credential.", takesPolicy((*dialect).addProvider)},
+	{"GET", "/v1/providers", "ListProviders", "keyward:ListProviders", "Answers all providers of the account and how their synchronisations go, by name.", takes((*dialect).listProviders)},
+	{"GET", "/v1/providers/{provider}", "GetProvider", "keyward:GetProvider", "Answers a provider and how its synchronisations go.", takes((*dialect).getProvider)},
+	{"PATCH", "/v1/providers/{provider}", "UpdateProvider", "keyward:UpdateProvider", "Changes a provider, or its settings and its credential together.", takesPolicy((*dialect).updateProvider)},
+	{"DELETE", "/v1/providers/{provider}", "RemoveProvider", "keyward:RemoveProvider", "Forgets a provider and what was read of it; what people said of its keys stays.", takes((*dialect).removeProvider)},
+	{"POST", "/v1/providers/{provider}/sync", "SyncProvider", "keyward:SyncProvider", "Has a provider read as soon as possible; its state tells when it was.", takes((*dialect).syncProvider)},
+	{"GET", "/v1/inventory", "ListInventory", "keyward:ListAccessKeys", "Answers one page of the access keys that others issued.", takes((*dialect).listInventory)},
+	{"GET", "/v1/inventory/calendar", "GetCalendar", "keyward:GetCalendar", "Answers the dates of the inventory as a calendar.", takes((*dialect).calendar)},
+	{"GET", "/v1/inventory/{provider}/{id}", "GetInventoryKey", "keyward:GetAccessKey", "Answers an access key that others issued.", takes((*dialect).getInventoryKey)},
+	{"PATCH", "/v1/inventory/{provider}/{id}", "RemarkInventoryKey", "keyward:RemarkAccessKey", "Changes what people say of an access key.", takes((*dialect).remarkInventoryKey)},
+	{"GET", "/v1/expiry-scan", "GetExpiryScan", "keyward:GetExpiryScan", "Answers how the last look at all expiries went.", takes((*dialect).expiryScan)},
+}
+
+func (d *dialect) listProviderKinds(ctx context.Context, q request, _ none) (out api.ProviderKindList, err error) {
+	err = d.read(ctx, q.call, "keyward:ListProviderKinds", "provider/*", func(*audit.Record) error {
+		out.Kinds = each(d.Stock.Kinds(), providerKind)
+		return nil
+	})
+	return out, err
+}
+
+func (d *dialect) addProvider(ctx context.Context, q request, in api.AddProviderRequest) (api.Provider, error) {
+	filling := fillingOf(in.Connection)
+	defer filling.Erase()
+	draft := accesskey.Draft{Filling: filling, Owner: in.Owner, Unchecked: in.Unchecked}
+	var err error
+	if draft.MaxAge, draft.Pace, err = durations(in.MaxAge, in.Pace); err != nil {
+		return api.Provider{}, d.refuse(ctx, q.call, "keyward:AddProvider", err)
+	}
+	src, id, err := d.Stock.Add(ctx, q.call, in.Name, in.Kind, draft)
+	return provider(accesskey.Standing{Source: src, State: accesskey.State{Identity: id}}), err
+}
+
+func (d *dialect) listProviders(ctx context.Context, q request, _ none) (api.ProviderList, error) {
+	list, err := d.Stock.List(ctx, q.call)
+	return api.ProviderList{Providers: each(list, provider)}, err
+}
+
+func (d *dialect) getProvider(ctx context.Context, q request, _ none) (api.Provider, error) {
+	s, err := d.Stock.Get(ctx, q.call, q.vars["provider"])
+	return provider(s), err
+}
+
+func (d *dialect) updateProvider(ctx context.Context, q request, in api.UpdateProviderRequest) (api.Provider, error) {
+	ch := accesskey.Change{Owner: in.Owner, Paused: in.Paused, Unchecked: in.Unchecked}
+	if in.Connection != nil {
+		filling := fillingOf(*in.Connection)
+		defer filling.Erase()
+		ch.Filling = &filling
+	}
+	var err error
+	if ch.MaxAge, err = duration(in.MaxAge); err == nil {
+		ch.Pace, err = duration(in.Pace)
+	}
+	if err != nil {
+		return api.Provider{}, d.refuse(ctx, q.call, "keyward:UpdateProvider", err)
+	}
+	src, err := d.Stock.Update(ctx, q.call, q.vars["provider"], ch)
+	return provider(accesskey.Standing{Source: src}), err
+}
+
+func (d *dialect) removeProvider(ctx context.Context, q request, _ none) (none, error) {
+	return none{}, d.Stock.Remove(ctx, q.call, q.vars["provider"])
+}
+
+func (d *dialect) syncProvider(ctx context.Context, q request, _ none) (none, error) {
+	return none{}, d.Stock.Sync(ctx, q.call, q.vars["provider"])
+}
+
+func (d *dialect) listInventory(ctx context.Context, q request, in api.ListInventoryRequest) (api.InventoryList, error) {
+	query := accesskey.Query{
+		Source: in.Provider, Status: accesskey.Status(in.Status), Owner: in.Owner, Text: in.Text, DueBefore: in.DueBefore,
+		Order: accesskey.Order(in.Order), After: in.Cursor, Limit: in.Limit,
+	}
+	if query.Limit == 0 {
+		query.Limit = defaultLimit
+	}
+	keys, next, err := d.Stock.Keys(ctx, q.call, query)
+	return api.InventoryList{Keys: each(keys, inventoryKey), Next: next}, err
+}
+
+func (d *dialect) getInventoryKey(ctx context.Context, q request, _ none) (api.InventoryKey, error) {
+	k, err := d.Stock.Key(ctx, q.call, q.vars["provider"], keyOf(q.vars["id"]))
+	return inventoryKey(k), err
+}
+
+func (d *dialect) remarkInventoryKey(ctx context.Context, q request, in api.RemarkKeyRequest) (api.InventoryKey, error) {
+	n := accesskey.Note{
+		Owner: in.Owner, Purpose: in.Purpose, System: in.System, Text: in.Note, Consumers: in.Consumers, Tags: in.Tags,
+		ExpiresAt: in.ExpiresAt, Permanent: in.Permanent,
+	}
+	switch {
+	case in.NeverExpires && in.ExpiresAt != nil:
+		return api.InventoryKey{}, d.refuse(ctx, q.call, "keyward:RemarkAccessKey",
+			fault.InvalidParameter.New("the request sets an expiry and takes it back; send one of expiresAt and neverExpires"))
+	case in.NeverExpires:
+		n.ExpiresAt = &time.Time{}
+	}
+	k, err := d.Stock.Remark(ctx, q.call, q.vars["provider"], keyOf(q.vars["id"]), n)
+	return inventoryKey(k), err
+}
+
+func (d *dialect) calendar(ctx context.Context, q request, in api.CalendarRequest) (api.Calendar, error) {
+	t := func(en, zh string) string { return zh }
+	switch in.Language {
+	case "", "zh":
+	case "en":
+		t = func(en, zh string) string { return en }
+	default:
+		return api.Calendar{}, d.refuse(ctx, q.call, "keyward:GetCalendar", fault.InvalidParameter.New("the language is en or zh"))
+	}
+	keys, err := d.Stock.Calendar(ctx, q.call)
+	events := each(keys, func(k accesskey.AccessKey) ical.Event {
+		what := t("Key expires: ", "密钥到期：")
+		if k.Due.Basis == accesskey.Policy {
+			what = t("Key reaches its age limit: ", "密钥达到最长使用期限：")
+		}
+		name := k.Observed.ID
+		if k.Remark.Purpose != "" {
+			name = k.Remark.Purpose + " (" + name + ")"
+		}
+		about := []string{t("Provider: ", "来源：") + k.Source, t("Key: ", "密钥：") + k.Observed.ID}
+		if k.Owner != "" {
+			about = append(about, t("Owner: ", "负责人：")+k.Owner)
+		}
+		return ical.Event{
+			UID: ical.UID(k.Account, k.Source, k.Observed.ID), At: k.Due.At, Summary: what + name,
+			Description: strings.Join(about, "\n"), Categories: string(k.Due.Basis),
+		}
+	})
+	return api.Calendar{Text: ical.Calendar(t("keyward: keys that expire", "keyward：密钥到期"), events, q.call.Time)}, err
+}
+
+func (d *dialect) expiryScan(ctx context.Context, q request, _ none) (out api.ExpiryScan, err error) {
+	err = d.read(ctx, q.call, "keyward:GetExpiryScan", "accesskey/*", func(*audit.Record) error {
+		s, err := d.Expiry.Last(ctx, q.call.Account)
+		out = api.ExpiryScan{At: s.At, Took: took(s.Took), Seen: s.Seen, Of: s.Of, Due: s.Due, Error: s.Error}
+		return err
+	})
+	return out, err
+}
+
+// keyOf reads the id of a key as it stands in a path: "~1" is a slash, "~2" a dot and
+// "~0" the tilde itself. Signatures do not cover paths with encoded slashes or dots.
+func keyOf(segment string) string {
+	return strings.NewReplacer("~0", "~", "~1", "/", "~2", ".").Replace(segment)
+}
+
+// fillingOf takes a connection over; whoever has it erases it.
+func fillingOf(c api.Connection) form.Filling {
+	f := form.Filling{Settings: c.Settings, Credential: make(map[string]material.Bytes, len(c.Credential))}
+	for name, part := range c.Credential {
+		f.Credential[name] = material.NewBytes(part)
+	}
+	return f
+}
+
+// duration reads a duration that may be left out.
+func duration(text *string) (*time.Duration, error) {
+	if text == nil {
+		return nil, nil //nolint:nilnil // what is left out stays as it is
+	}
+	d, err := api.ParseDuration(*text)
+	if err != nil {
+		return nil, fault.InvalidParameter.New("%v", err)
+	}
+	return &d, nil
+}
+
+func durations(first, second string) (a, b time.Duration, err error) {
+	p, err := duration(&first)
+	if err != nil {
+		return 0, 0, err
+	}
+	q, err := duration(&second)
+	if err != nil {
+		return 0, 0, err
+	}
+	return *p, *q, nil
+}
+
+// took writes how long something took.
+func took(d time.Duration) string {
+	if d == 0 {
+		return ""
+	}
+	return d.Round(time.Millisecond).String()
+}

@@ -1,0 +1,131 @@
+package rest
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/keyward/keyward/api"
+	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/notify"
+)
+
+// The words of the API for what package notify knows.
+
+func channelKind(k notify.KindOfChannel) api.ChannelKind {
+	return api.ChannelKind{
+		Name: k.Name, Title: text(k.Title), Settings: each(k.Form.Settings, field), Parts: each(k.Form.Credential, field),
+		Family: string(k.Traits.Family), Group: k.Traits.Group,
+	}
+}
+
+func channel(s notify.Standing) api.Channel {
+	ch, h := s.Channel, s.Health
+	return api.Channel{
+		Name: ch.Name, Kind: ch.Kind, Settings: settings(ch.Settings), Heartbeat: api.FormatDuration(ch.Heartbeat), Paused: ch.Paused, CreatedAt: ch.CreatedAt,
+		Health: api.ChannelHealth{
+			SentAt: h.SentAt, FailedAt: h.FailedAt, Failures: h.Failures, Error: h.Error, TestedAt: h.TestedAt, ConfirmedAt: h.ConfirmedAt,
+		},
+	}
+}
+
+func person(p notify.Person) api.Person {
+	ids := make(map[string]string, len(p.IDs))
+	for _, id := range p.IDs {
+		ids[id.Name] = id.Value
+	}
+	return api.Person{Name: p.Name, Email: p.Email, Mobile: p.Mobile, IDs: ids, Language: string(p.Language)}
+}
+
+func factsOf(m map[string]string) (out []notify.Fact) {
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		out = append(out, notify.Fact{Name: name, Value: m[name]})
+	}
+	return out
+}
+
+func rota(r notify.Rota, now time.Time) api.Rota {
+	return api.Rota{Name: r.Name, People: r.People, Start: r.Start, Turn: api.FormatDuration(r.Turn), OnCall: r.OnCall(now)}
+}
+
+func escalation(p notify.Plan) api.Escalation {
+	out := api.Escalation{Language: string(p.Lang), Levels: each(p.Levels, func(l notify.Level) []string { return l })}
+	out.Rungs = each(p.Rungs, func(r notify.Rung) api.Rung {
+		families := each(r.Families, func(f notify.Family) string { return string(f) })
+		return api.Rung{
+			Left: api.FormatDuration(r.Left), Severity: r.Severity.String(), Families: families, Wait: api.FormatDuration(r.Wait), Everybody: r.Everybody,
+		}
+	})
+	if q := p.Quiet; q.From != q.To {
+		out.Quiet = api.QuietHours{From: clock(q.From), To: clock(q.To), Zone: q.Zone}
+	}
+	return out
+}
+
+func clock(minute int) string { return fmt.Sprintf("%02d:%02d", minute/60, minute%60) }
+
+// planOf reads a plan, whose sense package notify checks.
+func planOf(in api.Escalation) (p notify.Plan, err error) {
+	p = notify.Plan{Lang: notify.Language(in.Language), Quiet: notify.Quiet{Zone: in.Quiet.Zone}}
+	for i, r := range in.Rungs {
+		left, wait, err := durations(r.Left, r.Wait)
+		if err != nil {
+			return p, fault.InvalidParameter.New("rung %d: %s", i+1, fault.Message(err))
+		}
+		severity, err := severityOf(r.Severity)
+		if err != nil {
+			return p, fault.InvalidParameter.New("rung %d: %s", i+1, fault.Message(err))
+		}
+		families := each(r.Families, func(f string) notify.Family { return notify.Family(f) })
+		p.Rungs = append(p.Rungs, notify.Rung{Left: left, Severity: severity, Families: families, Wait: wait, Everybody: r.Everybody})
+	}
+	for _, level := range in.Levels {
+		p.Levels = append(p.Levels, level)
+	}
+	if in.Quiet == (api.QuietHours{}) {
+		return p, nil
+	}
+	if p.Quiet.From, err = minuteOf(in.Quiet.From); err == nil {
+		p.Quiet.To, err = minuteOf(in.Quiet.To)
+	}
+	return p, err
+}
+
+func severityOf(name string) (notify.Severity, error) {
+	for s := notify.Info; s <= notify.Emergency; s++ {
+		if s.String() == name {
+			return s, nil
+		}
+	}
+	return 0, fault.InvalidParameter.New("the severity is info, warning, critical or emergency")
+}
+
+func minuteOf(clock string) (int, error) {
+	t, err := time.Parse("15:04", clock)
+	if err != nil || len(clock) != len("15:04") {
+		return 0, fault.InvalidParameter.New("the quiet hours begin and end at times such as 22:00")
+	}
+	return t.Hour()*60 + t.Minute(), nil
+}
+
+func incident(i notify.Incident, p notify.Plan, now time.Time) api.Incident {
+	out := api.Incident{
+		ID: i.ID, Condition: i.Condition, Kind: i.Kind, Subject: i.Subject, Owner: i.Owner, Severity: p.Severity(i.Stage).String(),
+		Title:    api.Text{English: notify.Headline(i, notify.English, now), Chinese: notify.Headline(i, notify.Chinese, now)},
+		Facts:    each(i.Facts, func(f notify.Fact) api.IncidentFact { return api.IncidentFact(f) }),
+		Deadline: i.Deadline, OpenedAt: i.OpenedAt, ChangedAt: i.ChangedAt, EndedAt: i.EndedAt, Alarms: i.Alarms, NextAt: i.NextAt,
+		AckBy: i.AckBy, AckNote: i.AckNote, AckAt: i.AckAt, AckUntil: i.AckUntil,
+	}
+	if i.Open() {
+		out.MaxHold = api.FormatDuration(i.AckLimit(now).Truncate(time.Second))
+	}
+	return out
+}
+
+func incidentDelivery(d notify.Delivery) api.IncidentDelivery {
+	return api.IncidentDelivery{
+		Alarm: d.Alarm, Why: string(d.Why), Event: string(d.Event), Severity: d.Severity.String(), Level: d.Level, Channel: d.Channel, Person: d.Person,
+		At: d.At, Progress: string(d.Progress), Attempts: d.Attempts, Receipt: d.Receipt, Error: d.Error, DoneAt: d.DoneAt,
+	}
+}
