@@ -34,6 +34,8 @@ var types = []any{
 	api.AccessKeyList{}, api.Policy{}, api.CreatePolicyRequest{}, api.UpdatePolicyRequest{}, api.PolicyList{},
 	api.ListAuditRecordsRequest{}, api.AuditRecord{}, api.AuditRecordList{}, api.AuditLog{}, api.AuditLogList{},
 	api.AuditProofRequest{}, api.AuditProof{},
+	api.Text{}, api.KeyFinding{}, api.FindingSubject{}, api.FindingFact{}, api.FindingFix{}, api.KeySuppression{}, api.ListFindingsRequest{},
+	api.FindingList{}, api.SuppressFindingRequest{}, api.Check{}, api.CheckList{}, api.CheckRun{},
 	api.OperatorStatus{}, api.WitnessStatus{}, api.ClockStatus{}, api.InitializeRequest{}, api.UnsealRequest{}, api.CreateAccountRequest{}, api.FoundedAccount{},
 	api.RootEnvelope{}, api.Delivery{}, api.RootKeyRequest{}, api.RootKeySessionRequest{}, api.RootKeySession{},
 	api.Text{}, api.Field{}, api.Connection{}, api.ProviderKind{}, api.ProviderKindList{}, api.Provider{}, api.ProviderSync{}, api.ProviderIdentity{},
@@ -151,6 +153,8 @@ func fill(t *rapid.T, v reflect.Value) {
 // does not show it.
 func TestL18SecretsHaveSecretTypes(t *testing.T) {
 	secretive := regexp.MustCompile(`(?i)secret|passphrase|password|plaintext|token|material|private|credential`)
+	// What names secrets, or describes them, shows none.
+	names := map[string]bool{"SecretList.Secrets": true, "Sink.Secrets": true, "AddSinkRequest.Secrets": true, "SecretCopy.Secret": true}
 	found := 0
 	for _, v := range types {
 		of := reflect.TypeOf(v)
@@ -163,7 +167,7 @@ func TestL18SecretsHaveSecretTypes(t *testing.T) {
 			for element.Kind() == reflect.Pointer || element.Kind() == reflect.Map || element.Kind() == reflect.Slice && element != reflect.TypeFor[api.SecretBytes]() {
 				element = element.Elem()
 			}
-			if !secretive.MatchString(f.Name) {
+			if !secretive.MatchString(f.Name) || names[of.Name()+"."+f.Name] {
 				continue
 			}
 			if found++; element != reflect.TypeFor[api.SecretBytes]() && element != reflect.TypeFor[api.SecretText]() {

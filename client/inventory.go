@@ -79,3 +79,29 @@ func atKey(provider, id string) string {
 func (c *Client) GetExpiryScan(ctx context.Context) (api.ExpiryScan, error) {
 	return call[api.ExpiryScan](ctx, c.server, "GET", at("expiry-scan"), nil)
 }
+
+// ListFindings answers one page of findings, the most severe first.
+func (c *Client) ListFindings(ctx context.Context, in api.ListFindingsRequest) (api.FindingList, error) {
+	return call[api.FindingList](ctx, c.server, "GET", at("findings"), in)
+}
+
+// GetFinding answers a finding.
+func (c *Client) GetFinding(ctx context.Context, id string) (api.KeyFinding, error) {
+	return call[api.KeyFinding](ctx, c.server, "GET", at("findings", id), nil)
+}
+
+// SuppressFinding accepts a finding until a date.
+func (c *Client) SuppressFinding(ctx context.Context, id string, in api.SuppressFindingRequest) (api.KeyFinding, error) {
+	return call[api.KeyFinding](ctx, c.server, "POST", at("findings", id, "suppress"), in)
+}
+
+// ResolveFinding says that a finding was mended. It opens again when what the provider
+// tells from now on says otherwise.
+func (c *Client) ResolveFinding(ctx context.Context, id string) (api.KeyFinding, error) {
+	return call[api.KeyFinding](ctx, c.server, "POST", at("findings", id, "resolve"), nil)
+}
+
+// ListChecks answers every check with its thresholds and the number of its findings.
+func (c *Client) ListChecks(ctx context.Context) (api.CheckList, error) {
+	return call[api.CheckList](ctx, c.server, "GET", at("checks"), nil)
+}

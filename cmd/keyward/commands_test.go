@@ -37,20 +37,38 @@ func aSink() api.Sink {
 	}
 }
 
+func aFinding() api.KeyFinding {
+	at := time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
+	return api.KeyFinding{
+		ID: "ak04-aaaaaaaaaaaaaaaa", Rule: "AK04", Title: api.Text{English: "An active key is not used any more", Chinese: "访问密钥长期未使用"},
+		Why: api.Text{English: "Nobody would notice.", Chinese: "不会有人察觉。"}, Severity: "high", State: "suppressed",
+		Subject: api.FindingSubject{Provider: "prod", Kind: "key", ID: "AKFAKE", Name: "build"}, Owner: "alice", FirstSeen: at, LastSeen: at.Add(time.Hour),
+		Evidence:    []api.FindingFact{{Name: "key", Value: "AKFAKE"}, {Name: "used", Value: "2025-01-01T00:00:00Z"}},
+		Fix:         api.FindingFix{Line: "aws iam update-access-key --user-name ci --access-key-id AKFAKE --status Inactive", Text: api.Text{English: "Switch it off.", Chinese: "停用该密钥。"}},
+		Suppression: &api.KeySuppression{Owner: "bob", Reason: "moves", By: "acs:ram::1:user/admin", At: at, Until: at.AddDate(0, 1, 0)},
+	}
+}
+
 // What commands print, in both languages and in JSON, whose keys programs rely on.
 func TestOutput(t *testing.T) {
 	other := aKey()
 	other.ID, other.State, other.Description = "key-bb", "Enabled", "evil\x1b[2J\u202e\nname"
 	used := time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
 	answers := map[string]any{
-		"GET /v1/keys/alias~a":          aKey(),
-		"GET /v1/keys":                  api.KeyList{Keys: []api.Key{aKey(), other}, Total: 2},
-		"GET /v1/users":                 api.UserList{Users: []api.User{{Name: "admin", Kind: "user", Enabled: true, Policies: []string{"AdministratorAccess"}, Remark: "管理员", CreatedAt: used}}},
-		"GET /v1/access-keys":           api.AccessKeyList{AccessKeys: []api.AccessKey{{ID: "KWAKFAKE", User: "admin", Enabled: true, CreatedAt: used, LastUse: &api.LastUse{At: used, Source: "192.0.2.1", Action: "kms:Encrypt"}}}},
-		"POST /v1/users/ci/access-keys": api.IssuedAccessKey{AccessKey: api.AccessKey{ID: "KWAKNEW", User: "ci", Enabled: true, CreatedAt: used}, Secret: "kwsk_fake_new"},
-		"GET /v1/policies/p":            api.Policy{Name: "p", Document: "{\n\t\"Version\": \"1\"\n}\n", CreatedAt: used, UpdatedAt: used},
-		"GET /v1/audit/records":         api.AuditRecordList{Records: []api.AuditRecord{{Log: "keyward/n", Seq: 7, Time: used, Principal: "acs:ram::1:user/admin", Source: "192.0.2.1", Action: "kms:Encrypt", Resource: "acs:kms:r:1:key/key-aaaa", Result: "OK"}}},
-		"GET /v1/sinks":                 api.SinkList{Sinks: []api.Sink{aSink()}},
+		"GET /v1/keys/alias~a":                   aKey(),
+		"GET /v1/keys":                           api.KeyList{Keys: []api.Key{aKey(), other}, Total: 2},
+		"GET /v1/users":                          api.UserList{Users: []api.User{{Name: "admin", Kind: "user", Enabled: true, Policies: []string{"AdministratorAccess"}, Remark: "管理员", CreatedAt: used}}},
+		"GET /v1/access-keys":                    api.AccessKeyList{AccessKeys: []api.AccessKey{{ID: "KWAKFAKE", User: "admin", Enabled: true, CreatedAt: used, LastUse: &api.LastUse{At: used, Source: "192.0.2.1", Action: "kms:Encrypt"}}}},
+		"POST /v1/users/ci/access-keys":          api.IssuedAccessKey{AccessKey: api.AccessKey{ID: "KWAKNEW", User: "ci", Enabled: true, CreatedAt: used}, Secret: "kwsk_fake_new"},
+		"GET /v1/policies/p":                     api.Policy{Name: "p", Document: "{\n\t\"Version\": \"1\"\n}\n", CreatedAt: used, UpdatedAt: used},
+		"GET /v1/audit/records":                  api.AuditRecordList{Records: []api.AuditRecord{{Log: "keyward/n", Seq: 7, Time: used, Principal: "acs:ram::1:user/admin", Source: "192.0.2.1", Action: "kms:Encrypt", Resource: "acs:kms:r:1:key/key-aaaa", Result: "OK"}}},
+		"GET /v1/findings":                       api.FindingList{Findings: []api.KeyFinding{aFinding()}},
+		"GET /v1/findings/ak04-aaaaaaaaaaaaaaaa": aFinding(),
+		"GET /v1/checks": api.CheckList{Run: &api.CheckRun{At: used, TookMS: 7, Seen: 10, Of: 10}, Checks: []api.Check{
+			{ID: "AK04", Severity: "medium", Title: aFinding().Title, Why: aFinding().Why, Limits: []api.FindingFact{{Name: "unused_days", Value: "45"}}, Answered: true, Open: 1, Suppressed: 2, Resolved: 3},
+			{ID: "AK25", Severity: "critical", Title: api.Text{English: "A key leaked", Chinese: "访问密钥已泄露"}, Limits: []api.FindingFact{}, Needs: api.Text{English: "It needs a search.", Chinese: "需要扫描。"}},
+		}},
+		"GET /v1/sinks": api.SinkList{Sinks: []api.Sink{aSink()}},
 		"GET /v1/sinks/ours": api.SinkStatus{Sink: aSink(), Total: 2, Copies: []api.SecretCopy{
 			{Secret: "pay/a", Status: "synced", Version: "v1", Remote: 3, At: used, SyncedAt: used}, {Secret: "pay/b", Status: "drifted", Remote: 2, At: used, Error: "somebody wrote version 4 there"},
 		}},
@@ -68,6 +86,7 @@ func TestOutput(t *testing.T) {
 		"escalation-show": {"escalation", "show"}, "rota-list": {"rota", "list"}, "person-list": {"person", "list"},
 		"key-show": {"key", "show", "alias/a"}, "key-list": {"key", "list"}, "user-list": {"user", "list"},
 		"user-accesskey-list": {"user", "accesskey", "list"}, "user-accesskey-create": {"user", "accesskey", "create", "ci"},
+		"finding-list": {"finding", "list", "--state", "all"}, "finding-show": {"finding", "show", "ak04-aaaaaaaaaaaaaaaa"}, "accesskey-checks": {"accesskey", "checks"},
 		"policy-show": {"policy", "show", "p"}, "audit-list": {"audit", "list"}, "tag-list": {"key", "tag", "list", "alias/a"},
 		"sink-show": {"sink", "show", "ours"}, "sink-list": {"sink", "list"}, "secret-show": {"secret", "show", "pay/a"},
 	} {

@@ -47,6 +47,7 @@ func TestDocumentedCommands(t *testing.T) {
 		"docs/secrets.md":        "docs-secrets.txt",
 		"docs/inventory.md":      "docs-inventory.txt",
 		"docs/alerts.md":         "docs-alerts.txt",
+		"docs/findings.md":       "docs-findings.txt",
 	} {
 		t.Run(name, func(t *testing.T) {
 			var documented []txtar.File

@@ -206,14 +206,6 @@ func (c *cli) showEscalation(p api.Escalation) error {
 	})
 }
 
-func (c *cli) severity(s string) string {
-	zh := map[string]string{"info": "提示", "warning": "警告", "critical": "严重", "emergency": "紧急"}[s]
-	if zh == "" {
-		return s
-	}
-	return c.t(s, zh)
-}
-
 func newIncidentCmd(c *cli) *cobra.Command {
 	return c.command(command{use: "incident", short: text{"See what somebody has to see to, and take it on", "查看并确认告警事件"}},
 		newIncidentListCmd(c), newIncidentShowCmd(c), newIncidentAckCmd(c), newIncidentSnoozeCmd(c))

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/internal/accesskey"
+	"github.com/keyward/keyward/internal/accesskey/checkup"
 	"github.com/keyward/keyward/internal/anchor"
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authn"
@@ -23,6 +24,7 @@ import (
 	"github.com/keyward/keyward/internal/durable"
 	"github.com/keyward/keyward/internal/expiry"
 	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/finding"
 	"github.com/keyward/keyward/internal/iam"
 	"github.com/keyward/keyward/internal/key"
 	"github.com/keyward/keyward/internal/material"
@@ -54,6 +56,8 @@ type engine struct {
 	stock    *accesskey.Service
 	alerts   *notify.Service
 	expiry   *expiry.Service
+	findings *finding.Service
+	checks   *checkup.Service
 	scrubber *scrub.Scrubber
 	custody  *custody.Service
 	alibaba  server.Handler
@@ -299,7 +303,7 @@ func (e *engine) dialects(a *App, refusals *audit.Refusals) (err error) {
 		Tokens: pageTokens{e.keyring}, Region: a.Config.Region, Touch: touch,
 	}).Serve
 	e.rest = rest.New(rest.Options{
-		Verifier: verifier, Keys: e.keys, Secrets: e.secrets, Sinks: e.sinks, IAM: e.iam, Stock: e.stock, Alerts: e.alerts, Expiry: e.expiry, Log: e.log, Audit: a.db, Refusals: refusals, Limiter: limiter, Region: a.Config.Region, Touch: touch,
+		Verifier: verifier, Keys: e.keys, Secrets: e.secrets, Sinks: e.sinks, IAM: e.iam, Stock: e.stock, Alerts: e.alerts, Expiry: e.expiry, Findings: e.findings, Checks: e.checks, Log: e.log, Audit: a.db, Refusals: refusals, Limiter: limiter, Region: a.Config.Region, Touch: touch,
 	})
 	if e.links != nil {
 		e.page, err = ackpage.New(ackpage.Options{Links: e.links, Alerts: e.alerts, Refusals: refusals})

@@ -38,7 +38,7 @@ func (e *engine) watchers(a *App) {
 	shelf, alerts := store.Inventory{Store: e.store}, store.Alerts{Store: e.store}
 	e.stock = accesskey.New(accesskey.Options{
 		Sources: shelf, Keys: shelf, Tenants: e.iam, Vault: keeper{e.secrets}, Log: e.log, Kinds: e.providers(a.Config.Inventory.CertificateDirs), Region: a.Config.Region, Now: e.now, Allow: a.Config.Egress.Allow,
-		Follow: expiry.Soon,
+		Follow: follow,
 	})
 	var links notify.Links
 	if a.Config.PublicURL != "" {
@@ -51,6 +51,7 @@ func (e *engine) watchers(a *App) {
 		Healthy: func(ctx context.Context, account string) bool { return e.expiry.Healthy(ctx, account) },
 	})
 	e.expiry = expiry.New(expiry.Options{Store: e.store, Inventory: e.stock, Incidents: e.alerts, Log: e.log, Now: e.now})
+	e.inspectors(a)
 }
 
 // providers answers the kinds of providers that a source may have.
@@ -70,6 +71,7 @@ func (e *engine) startJobs(a *App) {
 	out := e.stock.Handlers()
 	maps.Copy(out, e.alerts.Handlers())
 	maps.Copy(out, e.expiry.Handlers())
+	maps.Copy(out, e.checks.Handlers())
 	maps.Copy(out, e.sinks.Handlers())
 	always := func() (time.Duration, bool) { return 0, true }
 	e.run(a, "jobs", (&job.Runner{Store: e.store, Owner: e.log.Origin(), Handlers: inside, Now: e.now, Served: e.clock.Jobs, Logger: a.Logger}).Run)
@@ -103,7 +105,7 @@ func (e *engine) ensureScans(ctx context.Context) error {
 		}
 		for _, account := range accounts {
 			page.After = account.ID
-			if err := e.store.Ensure(ctx, expiry.Jobs(account.ID, e.now())...); err != nil {
+			if err := e.store.Ensure(ctx, watch(account.ID, e.now())...); err != nil {
 				return err
 			}
 		}

@@ -18,6 +18,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,6 +40,7 @@ type Config struct {
 	Log            Log            `toml:"log"`
 	Witnesses      []Witness      `toml:"witness"` // that cosign the audit log
 	Inventory      Inventory      `toml:"inventory"`
+	Checks         Checks         `toml:"checks"`
 	Egress         Egress         `toml:"egress"`     // where the server may connect to
 	PublicURL      string         `toml:"public_url"` // how people reach the server, for links in messages; "" for no links
 }
@@ -68,6 +70,27 @@ type Limits struct {
 // Inventory is what the inventory of keys may read on this machine.
 type Inventory struct {
 	CertificateDirs []string `toml:"certificate_dirs"` // that watched certificate files may be in
+}
+
+// Checks are the thresholds of the checks of access keys, which docs/findings.md explains.
+// What is 0 is as it is by default.
+type Checks struct {
+	MaxAgeDays      int `toml:"max_age_days"`
+	OldAgeDays      int `toml:"old_age_days"`
+	UnusedDays      int `toml:"unused_days"`
+	LongUnusedDays  int `toml:"long_unused_days"`
+	GraceDays       int `toml:"grace_days"`
+	InactiveDays    int `toml:"inactive_days"`
+	OverlapDays     int `toml:"overlap_days"`
+	RootUseDays     int `toml:"root_use_days"`
+	ConsoleIdleDays int `toml:"console_idle_days"`
+	LoginLength     int `toml:"login_length"` // of passwords
+	LoginReuse      int `toml:"login_reuse"`  // of passwords
+}
+
+// days answers the thresholds that are numbers of days.
+func (c Checks) days() []int {
+	return []int{c.MaxAgeDays, c.OldAgeDays, c.UnusedDays, c.LongUnusedDays, c.GraceDays, c.InactiveDays, c.OverlapDays, c.RootUseDays, c.ConsoleIdleDays}
 }
 
 // Egress says where providers, channels and sinks that people configure may be.
@@ -194,6 +217,8 @@ func (c *Config) Complete() error {
 		return fmt.Errorf("seal.forget_keys_after %v: use a second or more", c.Seal.ForgetKeysAfter)
 	case c.Limits.CallsPerAccessKey < 0 || c.Limits.CallsPerAccount < 0 || c.Limits.ConnectionsPerAddress < 0:
 		return errors.New("a limit is negative; 0 is none")
+	case slices.Min(c.Checks.days()) < 0 || slices.Max(c.Checks.days()) > 3650 || c.Checks.LoginLength < 0 || c.Checks.LoginReuse < 0:
+		return errors.New("checks: a threshold is negative, or more than ten years; 0 is the default")
 	case c.PublicURL != "" && !publicPattern.MatchString(c.PublicURL):
 		return fmt.Errorf("public_url %q: use https://host, without a path", c.PublicURL)
 	case c.Log.Format != "json" && c.Log.Format != "text":

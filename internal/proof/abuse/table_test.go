@@ -211,6 +211,14 @@ var restFields = map[string]operation{
 	"UpdatePolicy":    rest("", need("{policy}", policyName, "spare-update"), f("document", document, `{"Version":"1","Statement":[{"Effect":"Deny","Action":"kms:List*","Resource":"*"}]}`)),
 	"DeletePolicy":    rest("", need("{policy}", policyName, "spare")),
 
+	// Nothing was found in this world: whoever names a finding is told so.
+	"ListFindings": rest("", f("state", word, "open"), f("severity", word, "high"), f("rule", word, "AK03"), f("provider", texts, ""), f("subject", texts, ""), f("limit", bytes1K, "10"), f("cursor", cursor, "")),
+	"GetFinding":   refused(rest("", need("{id}", texts, "ak03-aaaaaaaaaaaaaaaa"))),
+	"SuppressFinding": refused(rest("", need("{id}", texts, "ak03-aaaaaaaaaaaaaaaa"), need("owner", remark, "alice"), need("reason", description, "moves"),
+		need("until", instant, "2027-01-01T00:00:00Z"))),
+	"ResolveFinding": refused(rest("", need("{id}", texts, "ak03-aaaaaaaaaaaaaaaa"))),
+	"ListChecks":     rest(""),
+
 	"WhoAmI": public(rest("")),
 	"ListAuditRecords": rest("", f("action", texts, "kms:CreateKey"), f("resource", texts, ""), f("principal", texts, ""), f("accessKey", texts, ""), f("result", texts, "OK"), f("requestId", texts, ""),
 		f("from", instant, "2026-01-02T15:04:05Z"), f("to", instant, "2099-01-02T15:04:05Z"), f("oldest", flag, "true"), f("limit", bytes1K, "1"), f("cursor", cursor, "")),

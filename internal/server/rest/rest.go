@@ -21,11 +21,13 @@ import (
 	"unicode/utf8"
 
 	"github.com/keyward/keyward/internal/accesskey"
+	"github.com/keyward/keyward/internal/accesskey/checkup"
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authn"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/expiry"
 	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/finding"
 	"github.com/keyward/keyward/internal/iam"
 	"github.com/keyward/keyward/internal/key"
 	"github.com/keyward/keyward/internal/notify"
@@ -49,6 +51,8 @@ type Options struct {
 	Stock    *accesskey.Service
 	Alerts   *notify.Service
 	Expiry   *expiry.Service
+	Findings *finding.Service
+	Checks   *checkup.Service
 	Log      *audit.Log
 	Audit    audit.Reader
 	Refusals *audit.Refusals

@@ -76,6 +76,7 @@ type scene struct {
 	signature                               []byte
 	digest                                  []byte
 	record                                  api.AuditRecord
+	old, unused                             string // findings
 	spare                                   string // access key id of bob
 	updated                                 api.AccessKey
 	vault                                   string // its URL
@@ -104,6 +105,7 @@ func newScene(t *testing.T, w *world, admin login) *scene {
 	must(c.CreatePolicy(ctx, api.CreatePolicyRequest{Name: "Reader", Document: readerPolicy}))(t)
 	s.record = must(c.ListAuditRecords(ctx, api.ListAuditRecordsRequest{Oldest: true, Action: "kms:CreateKey", Limit: 1}))(t).Records[0]
 	s.addStock(t, w, admin)
+	s.old, s.unused = w.find(t, admin.account)
 	w.later.Store(int64(8 * 24 * time.Hour)) // a key may be rotated by hand after seven days
 	return s
 }
@@ -266,7 +268,7 @@ func (s *scene) accessSteps() []step {
 }
 
 func (s *scene) steps() []step {
-	return slices.Concat(s.secretSteps(), s.sinkSteps(), s.keySteps(), s.cryptoSteps(), s.accessSteps(), s.inventorySteps(), s.alertSteps())
+	return slices.Concat(s.secretSteps(), s.sinkSteps(), s.keySteps(), s.cryptoSteps(), s.accessSteps(), s.inventorySteps(), s.alertSteps(), s.findingSteps())
 }
 
 // TestEveryRoute drives every operation through the client, three times: by a user of

@@ -25,6 +25,7 @@ import (
 	"github.com/keyward/keyward/api"
 	"github.com/keyward/keyward/client"
 	"github.com/keyward/keyward/internal/accesskey"
+	"github.com/keyward/keyward/internal/accesskey/checkup"
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authn"
 	"github.com/keyward/keyward/internal/authz"
@@ -32,6 +33,7 @@ import (
 	"github.com/keyward/keyward/internal/cloud/vault"
 	"github.com/keyward/keyward/internal/cloud/vault/vaulttest"
 	"github.com/keyward/keyward/internal/expiry"
+	"github.com/keyward/keyward/internal/finding"
 	"github.com/keyward/keyward/internal/form"
 	"github.com/keyward/keyward/internal/iam"
 	"github.com/keyward/keyward/internal/job"
@@ -53,18 +55,20 @@ const (
 
 // A world is the API over real services, on a real database and with a real audit log.
 type world struct {
-	url     string
-	node    storetest.Node
-	iam     *iam.Service
-	keys    *key.Service
-	secrets *secret.Service
-	sinks   *sink.Service
-	vault   *httptest.Server
-	stock   *accesskey.Service
-	alerts  *notify.Service
-	limiter *server.Limiter
-	stop    func()
-	later   atomic.Int64 // nanoseconds by which the services' clock is ahead of the signatures'
+	url      string
+	node     storetest.Node
+	iam      *iam.Service
+	keys     *key.Service
+	secrets  *secret.Service
+	sinks    *sink.Service
+	vault    *httptest.Server
+	stock    *accesskey.Service
+	alerts   *notify.Service
+	findings *finding.Service
+	checks   *checkup.Service
+	limiter  *server.Limiter
+	stop     func()
+	later    atomic.Int64 // nanoseconds by which the services' clock is ahead of the signatures'
 
 	mu  sync.Mutex // guards log
 	log bytes.Buffer
@@ -114,13 +118,15 @@ func newWorld(t testing.TB) *world {
 		Config: alerts, Directory: alerts, Incidents: alerts, Outbox: alerts, Tenants: w.iam, Log: w.node.Log, Kinds: []notify.KindOfChannel{robot},
 		Region: region, Now: w.now, Logger: logger,
 	})
+	w.inspectors()
 	scans := expiry.New(expiry.Options{Store: w.node.Store, Inventory: w.stock, Incidents: w.alerts, Log: w.node.Log, Now: w.now})
+	w.inspectors()
 	handler := rest.New(rest.Options{
 		Verifier: &authn.Verifier{Now: time.Now, Lookup: func(ctx context.Context, id string) (authn.Credential, error) {
 			c, err := w.iam.Credential(ctx, id)
 			return authn.Credential{Secret: c.Secret, Principal: c.Principal, Refusal: c.Refusal}, err
 		}},
-		Keys: w.keys, Secrets: w.secrets, Sinks: w.sinks, IAM: w.iam, Stock: w.stock, Alerts: w.alerts, Expiry: scans, Log: w.node.Log, Audit: w.node.DB, Refusals: audit.NewRefusals(w.node.Log),
+		Keys: w.keys, Secrets: w.secrets, Sinks: w.sinks, IAM: w.iam, Stock: w.stock, Alerts: w.alerts, Expiry: scans, Findings: w.findings, Checks: w.checks, Log: w.node.Log, Audit: w.node.DB, Refusals: audit.NewRefusals(w.node.Log),
 		Limiter: w.limiter, Region: region,
 		Touch: func(c *authz.Call, action string) { w.iam.Touch(c.AccessKey, c.Time, c.Source, action) },
 	})

@@ -1,0 +1,57 @@
+package app
+
+import (
+	"time"
+
+	"github.com/keyward/keyward/internal/accesskey/check"
+	"github.com/keyward/keyward/internal/accesskey/checkup"
+	"github.com/keyward/keyward/internal/expiry"
+	"github.com/keyward/keyward/internal/finding"
+	"github.com/keyward/keyward/internal/job"
+	"github.com/keyward/keyward/internal/store"
+)
+
+// inspectors builds what finds out what is wrong, on what takes stock and tells people.
+func (e *engine) inspectors(a *App) {
+	shelf := store.Findings{Store: e.store}
+	thresholds := thresholds(a)
+	e.findings = finding.New(finding.Options{
+		Store: shelf, Ledger: shelf, Incidents: e.alerts, Rules: check.Rules(thresholds), Log: e.log, Region: a.Config.Region, Now: e.now, Follow: checkup.Soon,
+	})
+	e.checks = checkup.New(checkup.Options{
+		Store: shelf, Inventory: store.Inventory{Store: e.store}, Findings: e.findings, Thresholds: thresholds, Log: e.log, Now: e.now,
+	})
+}
+
+// thresholds answers the configured thresholds: what is 0 is as it is by default.
+func thresholds(a *App) check.Thresholds {
+	t, c := check.Defaults(), a.Config.Checks
+	for _, s := range []struct {
+		to   *time.Duration
+		days int
+	}{
+		{&t.MaxAge, c.MaxAgeDays}, {&t.OldAge, c.OldAgeDays}, {&t.Unused, c.UnusedDays}, {&t.LongUnused, c.LongUnusedDays}, {&t.Grace, c.GraceDays},
+		{&t.Inactive, c.InactiveDays}, {&t.Overlap, c.OverlapDays}, {&t.RootUse, c.RootUseDays}, {&t.ConsoleIdle, c.ConsoleIdleDays},
+	} {
+		if s.days > 0 {
+			*s.to = time.Duration(s.days) * 24 * time.Hour
+		}
+	}
+	if c.LoginLength > 0 {
+		t.PasswordLength = c.LoginLength
+	}
+	if c.LoginReuse > 0 {
+		t.PasswordReuse = c.LoginReuse
+	}
+	return t
+}
+
+// follow answers the jobs that look at what has just changed in the inventory.
+func follow(account string, now time.Time) []job.Job {
+	return append(expiry.Soon(account, now), checkup.Soon(account, now)...)
+}
+
+// watch answers the jobs that every account needs, for ever.
+func watch(account string, now time.Time) []job.Job {
+	return append(expiry.Jobs(account, now), checkup.Jobs(account, now)...)
+}

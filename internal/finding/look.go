@@ -1,0 +1,101 @@
+package finding
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/keyward/keyward/internal/notify"
+)
+
+// prefix begins the names of the conditions that are findings.
+const prefix = "finding/"
+
+// Reconcile takes in what a look found, for keyward itself and without a record: whoever
+// looks records that it did.
+func (s *Service) Reconcile(ctx context.Context, b Batch) (Tally, error) {
+	known, err := s.o.Ledger.Known(ctx, b.Account, b.Source, b.Provider)
+	if err != nil {
+		return Tally{}, err
+	}
+	changed, t := Decide(known, b)
+	if len(changed) == 0 {
+		return t, nil
+	}
+	return t, s.o.Ledger.Save(ctx, b.Account, changed)
+}
+
+// Retire resolves everything that a source found about providers that are not there any more.
+func (s *Service) Retire(ctx context.Context, account, source string, there []string, at time.Time) (t Tally, err error) {
+	have, err := s.o.Ledger.Providers(ctx, account, source)
+	if err != nil {
+		return t, err
+	}
+	for _, provider := range have {
+		if slices.Contains(there, provider) {
+			continue
+		}
+		some, err := s.Reconcile(ctx, Batch{Account: account, Source: source, Provider: provider, At: at, ReadAt: at})
+		if err != nil {
+			return t, err
+		}
+		t.Add(some)
+	}
+	return t, s.o.Ledger.Forget(ctx, account, at.Add(-keep))
+}
+
+// Announce has people told of the critical findings that are open, and that others are
+// over. It answers when the next suppression ends, zero if there is none.
+func (s *Service) Announce(ctx context.Context, account string) (next time.Time, err error) {
+	now := s.Now()
+	// All of them are read and their MACs compared: a suppression that nobody made would
+	// silence a finding.
+	suppressions, err := s.o.Store.Suppressions(ctx, account, now)
+	if err != nil {
+		return next, err
+	}
+	silent := map[string]bool{}
+	for _, p := range suppressions {
+		silent[p.Finding] = true
+		if next.IsZero() || p.Until.Before(next) {
+			next = p.Until
+		}
+	}
+	conditions := map[string]notify.Condition{}
+	for _, state := range []State{Open, Suppressed} { // the suppressed ones, too: see above
+		for q := (Query{Severity: Critical, State: state, Now: now, Limit: MaxPage}); ; {
+			found, rest, err := s.o.Store.Findings(ctx, account, q)
+			if err != nil {
+				return next, err
+			}
+			for i := range found {
+				if c := s.condition(&found[i]); !silent[found[i].ID] {
+					conditions[c.Name] = c
+				}
+			}
+			if q.After = rest; rest == "" {
+				break
+			}
+		}
+	}
+	ours := func(condition string) bool { return strings.HasPrefix(condition, prefix) }
+	return next, s.o.Incidents.Reconcile(ctx, account, ours, conditions)
+}
+
+// condition answers what people are told of a finding.
+func (s *Service) condition(f *Finding) notify.Condition {
+	r := s.Rule(f.Rule)
+	facts := []notify.Fact{
+		{Name: "check", Value: f.Rule + " " + r.Title.English + " / " + r.Title.Chinese}, {Name: "provider", Value: f.Subject.Provider},
+		{Name: "fix", Value: "keyward finding show " + f.ID},
+	}
+	for _, e := range f.Evidence {
+		if e.Name == "key" || e.Name == "user" {
+			facts = append(facts, e)
+		}
+	}
+	return notify.Condition{
+		Name: prefix + f.ID, Kind: notify.KeyFinding, Subject: f.Subject.String(), Owner: f.Owner, Severity: notify.Critical, Facts: facts,
+	}
+}
