@@ -33,6 +33,8 @@ type SourceStore interface {
 type KeyStore interface {
 	// SaveSnapshot replaces what was observed of a source. Keys that the snapshot lacks
 	// become [Gone] when all keys of their principals were seen, and else stay as they are.
+	// A large snapshot is stored in parts before the record and the state: if that breaks
+	// off, some keys are as the snapshot has them, and the next one brings the others.
 	SaveSnapshot(ctx context.Context, rec *audit.Record, save Save) error
 	// SaveRemark stores a key's remark, a new one or a changed one, its owner and due date.
 	SaveRemark(ctx context.Context, rec *audit.Record, k *AccessKey, jobs []job.Job) error

@@ -120,8 +120,9 @@ func (s *Snapshot) tidy() {
 	}
 	known := map[string]bool{}
 	s.Principals = slices.DeleteFunc(s.Principals, func(p Principal) bool {
-		again := known[p.ID]
-		known[p.ID] = true
+		id := clean(p.ID)
+		again := known[id]
+		known[id] = true
 		return again
 	})
 	for i := range s.Principals {

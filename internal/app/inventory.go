@@ -30,7 +30,7 @@ import (
 	"github.com/keyward/keyward/internal/store"
 )
 
-// outside is how many jobs that wait for others' services run at once.
+// outside is how many jobs of each queue run at once that wait for others' services.
 const outside = 16
 
 // watchers builds what takes stock of keys and tells people.
@@ -61,23 +61,25 @@ func (e *engine) providers(certificates []string) []accesskey.KindOfProvider {
 	}
 }
 
-// startJobs starts two queues: of what changes keys, in the order of time and only while
-// the clock is believed; and of what reads or tells somebody outside, which may take its
-// time and must not stop because a clock jumped.
+// startJobs starts three queues: of what changes keys, in the order of time and only while
+// the clock is believed; of what reads providers, which may take minutes each; and of what
+// looks for alarms and tells people, which must not wait for the providers. The last two
+// do not stop because a clock jumped.
 func (e *engine) startJobs(a *App) {
 	inside := e.keys.Handlers()
 	maps.Copy(inside, e.secrets.Handlers())
 	maps.Copy(inside, e.custody.Handlers(a.jobCall))
-	out := e.stock.Handlers()
-	maps.Copy(out, e.alerts.Handlers())
+	out := e.alerts.Handlers()
 	maps.Copy(out, e.expiry.Handlers())
 	maps.Copy(out, e.checks.Handlers())
 	maps.Copy(out, e.sinks.Handlers())
 	always := func() (time.Duration, bool) { return 0, true }
 	e.run(a, "jobs", (&job.Runner{Store: e.store, Owner: e.log.Origin(), Handlers: inside, Now: e.now, Served: e.clock.Jobs, Logger: a.Logger}).Run)
-	e.run(a, "outside jobs", (&job.Runner{
-		Store: e.store, Owner: e.log.Origin() + "/outside", Handlers: out, Parallel: outside, Now: e.now, Served: always, Logger: a.Logger,
-	}).Run)
+	for name, handlers := range map[string]map[string]job.Handler{"outside": out, "providers": e.stock.Handlers()} {
+		e.run(a, name+" jobs", (&job.Runner{
+			Store: e.store, Owner: e.log.Origin() + "/" + name, Handlers: handlers, Parallel: outside, Now: e.now, Served: always, Logger: a.Logger,
+		}).Run)
+	}
 	e.run(a, "scans", func(ctx context.Context) error { return e.planScans(ctx, a) })
 }
 

@@ -54,6 +54,31 @@ func TestRequestsAreSigned(t *testing.T) {
 	}
 }
 
+// TestReadsAreSigned does so for the REST dialect, and sees that each path is asked for
+// once before any is asked for again.
+func TestReadsAreSigned(t *testing.T) {
+	p := &pool{form: form{host: "127.0.0.1:7420", keyID: "test", secret: "not a secret", paths: []string{"/v1/secrets/a/value", "/v1/secrets/b/value", "/v1/secrets/c/value"}}}
+	p.signMany(6)
+	v := &authn.Verifier{Now: time.Now, Lookup: func(context.Context, string) (authn.Credential, error) {
+		return authn.Credential{Secret: material.NewBytes([]byte("not a secret"))}, nil
+	}}
+	asked := map[string]int{}
+	for i := range p.marks {
+		r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(p.append(nil, i))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := v.VerifyREST(t.Context(), authn.Request{Method: r.Method, Host: r.Host, Path: r.URL.EscapedPath(), RawQuery: r.URL.RawQuery, Header: r.Header}); err != nil {
+			t.Fatal(err)
+		}
+		asked[r.Method+" "+r.URL.Path]++
+	}
+	want := map[string]int{"GET /v1/secrets/a/value": 2, "GET /v1/secrets/b/value": 2, "GET /v1/secrets/c/value": 2}
+	if diff := cmp.Diff(want, asked); diff != "" {
+		t.Errorf("requests (-want +got):\n%s", diff)
+	}
+}
+
 const goodAnswer = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\ncontent-length:  5\r\n\r\nhello"
 
 func TestReadAnswer(t *testing.T) {
@@ -267,7 +292,7 @@ func TestParse(t *testing.T) {
 	if diff := cmp.Diff([]any{[]int{2, 8}, 1, "Decrypt", []string{"sqlite"}, 3 * time.Second}, got); diff != "" {
 		t.Errorf("plan (-want +got):\n%s", diff)
 	}
-	for _, bad := range [][]string{{"-operations", "Sign"}, {"-connections", "0"}, {"-database", "mysql"}, {"-database", "postgres"}, {"-connections", ""}} {
+	for _, bad := range [][]string{{"-operations", "Sign"}, {"-connections", "0"}, {"-database", "mysql"}, {"-database", "postgres"}, {"-connections", ""}, {"-secrets", "0"}, {"-inventory", "10", "-accounts", "11"}, {"-inventory", "-1"}} {
 		if _, err := parse(bad); err == nil {
 			t.Errorf("%q is taken", bad)
 		}

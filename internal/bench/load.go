@@ -85,6 +85,11 @@ func (c *contender) request(l *line) error {
 // take is one turn: every worker does one thing after the other until the time is over.
 func (c *contender) take(length time.Duration) error {
 	c.next.Store(0)
+	for _, l := range c.lines {
+		if err := l.renew(); err != nil {
+			return fmt.Errorf("connecting to %s: %w", c.name, err)
+		}
+	}
 	before, err := c.allocated()
 	if err != nil {
 		return err
@@ -149,6 +154,7 @@ func repeat(work func() error, end time.Time) (r result) {
 // A line is one keep-alive connection.
 type line struct {
 	conn net.Conn
+	used time.Time // when its last turn began
 	in   *bufio.Reader
 	out  []byte
 }
@@ -158,8 +164,26 @@ func dial(address string) (*line, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &line{conn: conn, in: bufio.NewReaderSize(conn, 8<<10)}, nil
+	return &line{conn: conn, used: time.Now(), in: bufio.NewReaderSize(conn, 8<<10)}, nil
 }
+
+// renew connects anew where the others' turns took so long that a server may have hung up.
+func (l *line) renew() error {
+	if time.Since(l.used) < idle {
+		l.used = time.Now()
+		return nil
+	}
+	next, err := dial(l.conn.RemoteAddr().String())
+	if err != nil {
+		return err
+	}
+	_ = l.conn.Close() // everything was answered
+	l.conn, l.used, l.in = next.conn, next.used, next.in
+	return nil
+}
+
+// idle is how long a connection may rest: servers drop those that say nothing.
+const idle = 4 * time.Second
 
 // exchange sends out and answers the size of the body that came back.
 func (l *line) exchange() (int, error) {

@@ -29,6 +29,9 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/keyward/keyward/internal/accesskey"
+	"github.com/keyward/keyward/internal/bench/stock"
 )
 
 // A plan is what one run measures.
@@ -38,6 +41,9 @@ type plan struct {
 	operations  []operation
 	databases   []string // "sqlite" or "postgres"
 	keys        []int    // instead of all that: how a server with so many keys starts, and what it holds
+	secrets     int      // that GetSecretValue reads
+	inventory   int      // or: what an inventory of so many keys costs
+	accounts    int      // that those are spread over
 }
 
 const (
@@ -49,6 +55,9 @@ const (
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == limitCommand {
 		exit(serveLimit(os.Args[2:]))
+	}
+	if len(os.Args) > 1 && os.Args[1] == stock.CloudCommand {
+		exit(stock.ServeCloud(os.Args[2:]))
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -80,12 +89,21 @@ func parse(args []string) (plan, error) {
 	duration := f.Duration("duration", 3*time.Second, "measured time for each row of the table")
 	connections := f.String("connections", "1,16,64,256", "keep-alive connections, each a closed loop")
 	keys := f.String("keys", "", "measure instead the start and the memory of a server with so many keys, such as 100,100000")
+	secrets := f.Int("secrets", 10_000, "secrets that GetSecretValue reads, one after the other")
+	inventory := f.Int("inventory", 0, "measure instead an inventory of about so many keys that others issued")
+	accounts := f.Int("accounts", 20, "accounts at a simulated provider that the keys of -inventory are spread over")
 	names := f.String("operations", strings.Join(operationNames(), ","), "what to measure")
 	f.StringVar(&databases, "database", databases, "sqlite and postgres; postgres needs "+postgresVariable+", which ./scripts/with-postgres sets")
 	if err := f.Parse(args); err != nil {
 		return plan{}, err
 	}
-	p := plan{duration: *duration}
+	p := plan{duration: *duration, secrets: *secrets, inventory: *inventory, accounts: *accounts}
+	if p.secrets < 1 {
+		return plan{}, errors.New("there must be secrets to read")
+	}
+	if p.inventory < 0 || p.inventory > 0 && (p.accounts < 1 || p.accounts > p.inventory || p.accounts >= accesskey.MaxSources) {
+		return plan{}, fmt.Errorf("%d keys cannot be spread over %d accounts", p.inventory, p.accounts)
+	}
 	for name := range strings.SplitSeq(*names, ",") {
 		i := slices.IndexFunc(operations, func(o operation) bool { return o.name == name })
 		if i < 0 {
@@ -126,6 +144,11 @@ func (p plan) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if p.inventory > 0 {
+		return stock.Measure(ctx, stock.Options{
+			Keys: p.inventory, Accounts: p.accounts, Databases: p.databases, Dir: dir, Postgres: os.Getenv(postgresVariable), Resident: process{pid: os.Getpid()}.resident,
+		})
+	}
 	binary := filepath.Join(dir, "keyward")
 	build := exec.CommandContext(ctx, "go", "build", "-ldflags=-X runtime.godebugDefault=clobberfree=1", "-o", binary, "github.com/keyward/keyward/cmd/keyward")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOEXPERIMENT=runtimesecret") // as make build does
@@ -148,6 +171,11 @@ func (p plan) run(ctx context.Context) (err error) {
 			return fmt.Errorf("starting keyward on %s: %w", database, err)
 		}
 		servers = append(servers, s)
+		if slices.ContainsFunc(p.operations, func(o operation) bool { return o.paths != nil }) {
+			if err := s.makeSecrets(ctx, p.secrets); err != nil {
+				return fmt.Errorf("making secrets on %s: %w", database, err)
+			}
+		}
 	}
 	fmt.Printf("%d cores, %s, %s/%s; %v for each row after %v of warm-up, in turns of %v\n\n%s",
 		runtime.NumCPU(), runtime.Version(), runtime.GOOS, runtime.GOARCH, p.duration, warmUp, turn, tableHead)
@@ -184,6 +212,13 @@ func (p plan) measure(ctx context.Context, dir string, o operation, servers []*s
 			err = errors.Join(err, l.stop())
 		}
 	}()
+	if o.paths != nil {
+		for i, s := range servers {
+			if err := warm(s, pools[i]); err != nil {
+				return 0, err
+			}
+		}
+	}
 	for _, connections := range p.connections {
 		field := make([]*contender, 0, len(limits)+len(servers)+1)
 		for _, l := range limits {
@@ -204,7 +239,57 @@ func (p plan) measure(ctx context.Context, dir string, o operation, servers []*s
 		}
 		failures += printRows(os.Stdout, o.name, connections, field)
 	}
+	if o.paths == nil {
+		return failures, nil
+	}
+	for _, connections := range p.connections {
+		n, err := cold(ctx, o, connections, limits, servers)
+		if failures += n; err != nil {
+			return failures, err
+		}
+	}
 	return failures, nil
+}
+
+// warm requests each path of a pool once.
+func warm(s *server, p *pool) error {
+	const connections = 16
+	c := &contender{name: s.name, process: s.process, pool: p}
+	p.signMany(len(p.paths))
+	if err := c.enter(connections); err != nil {
+		return err
+	}
+	defer c.leave()
+	return c.take(10 * patience) // the pool ends it
+}
+
+// cold prints the rows of an operation whose paths are each requested once of servers that
+// have just started. It answers how many requests failed.
+func cold(ctx context.Context, o operation, connections int, limits []*child, servers []*server) (int, error) {
+	var field []*contender
+	for _, s := range servers {
+		if err := s.restart(ctx); err != nil {
+			return 0, err
+		}
+		p := &pool{form: s.form(o)}
+		if len(field) == 0 { // the limits answer whatever they are asked
+			for _, l := range limits {
+				field = append(field, &contender{name: l.name, process: l.process, pool: p})
+			}
+		}
+		field = append(field, &contender{name: s.name, process: s.process, pool: p, heap: s.process.allocated})
+	}
+	for _, c := range field {
+		c.pool.signMany(len(c.pool.paths))
+		if err := c.enter(connections); err != nil {
+			return 0, err
+		}
+		defer c.leave()
+		if err := c.take(10 * patience); err != nil { // the pool ends it
+			return 0, err
+		}
+	}
+	return printRows(os.Stdout, o.name+", cold", connections, field), nil
 }
 
 // compete lets the contenders take turns.

@@ -15,6 +15,8 @@ type operation struct {
 	name   string // as the table calls it
 	action string // as the API calls it
 	params func(keyset) url.Values
+	// paths are those of an operation of the REST dialect, which has neither action nor params.
+	paths func(keyset) []string
 	// primitive makes the bare computation where that is what the operation costs.
 	primitive func() (func() error, error)
 }
@@ -22,7 +24,8 @@ type operation struct {
 // A keyset is what the operations of one server work with.
 type keyset struct {
 	symmetric, p256, rsa api.Key
-	ciphertext           []byte // of payload
+	ciphertext           []byte   // of payload
+	secrets              []string // names
 }
 
 // payload is 32 bytes: what is encrypted, and the digest that is signed.
@@ -43,6 +46,13 @@ var operations = []operation{
 	}},
 	{name: "SignRSA2048", action: "AsymmetricSign", primitive: signRSA, params: func(k keyset) url.Values {
 		return signParams(k.rsa, "RSA_PKCS1_SHA_256")
+	}},
+	{name: "GetSecretValue", paths: func(k keyset) []string {
+		paths := make([]string, len(k.secrets))
+		for i, name := range k.secrets {
+			paths[i] = "/v1/secrets/" + name + "/value"
+		}
+		return paths
 	}},
 }
 

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -22,7 +21,7 @@ const scaleHead = `| database | keys | created/s | database MB | start ms | resi
 `
 
 const (
-	creators = 32          // keys that are created at once
+	creators = 32          // keys or secrets that are made at once
 	used     = 1000        // keys that are used after the start
 	rest     = time.Minute // before the memory is read once more
 )
@@ -38,7 +37,7 @@ func (p plan) scale(ctx context.Context, binary, dir string) error {
 		}
 		made := []string{}
 		for _, n := range p.keys {
-			if s, made, err = scaleTo(ctx, binary, dir, s, made, n); err != nil {
+			if made, err = scaleTo(ctx, s, made, n); err != nil {
 				return errors.Join(fmt.Errorf("measuring %d keys on %s: %w", n, database, err), s.stop())
 			}
 		}
@@ -50,57 +49,46 @@ func (p plan) scale(ctx context.Context, binary, dir string) error {
 }
 
 // scaleTo makes as many keys as are missing, restarts the server, and prints a row. It
-// answers the restarted server and the ids of all keys.
-func scaleTo(ctx context.Context, binary, dir string, s *server, made []string, n int) (*server, []string, error) {
+// answers the ids of all keys.
+func scaleTo(ctx context.Context, s *server, made []string, n int) ([]string, error) {
 	begun := time.Now()
 	more := max(0, n-len(made))
 	ids, err := createKeys(ctx, s.root, more)
 	if err != nil {
-		return s, made, err
+		return made, err
 	}
 	created := float64(more) / time.Since(begun).Seconds()
 	made = append(made, ids...)
-	if err := s.stop(); err != nil {
-		return s, made, err
-	}
 	begun = time.Now()
-	next, err := launch(binary, dir, s.name)
-	if err != nil {
-		return s, made, err
-	}
-	next.access = s.access
-	if err := next.connect(); err != nil {
-		return next, made, err
-	}
-	if err := next.ready(ctx); err != nil {
-		return next, made, err
+	if err := s.restart(ctx); err != nil {
+		return made, err
 	}
 	start := time.Since(begun)
-	idle, err := next.process.resident()
+	idle, err := s.process.resident()
 	if err != nil {
-		return next, made, err
+		return made, err
 	}
 	for i := range min(used, len(made)) {
-		if _, err := next.root.Encrypt(ctx, api.EncryptRequest{Key: made[i*len(made)/min(used, len(made))], Plaintext: payload}); err != nil {
-			return next, made, err
+		if _, err := s.root.Encrypt(ctx, api.EncryptRequest{Key: made[i*len(made)/min(used, len(made))], Plaintext: payload}); err != nil {
+			return made, err
 		}
 	}
-	busy, err := next.process.resident()
+	busy, err := s.process.resident()
 	if err != nil {
-		return next, made, err
+		return made, err
 	}
 	select {
 	case <-time.After(rest):
 	case <-ctx.Done():
-		return next, made, ctx.Err()
+		return made, ctx.Err()
 	}
-	rested, err := next.process.resident()
+	rested, err := s.process.resident()
 	size := "–"
-	if info, statErr := os.Stat(filepath.Join(dir, s.name, "keyward.db")); statErr == nil {
+	if info, statErr := os.Stat(filepath.Join(s.dir, s.name, "keyward.db")); statErr == nil {
 		size = megabytes(info.Size())
 	}
 	fmt.Printf("| %s | %d | %.0f | %s | %d | %s | %s | %s |\n", s.name, n, created, size, start.Milliseconds(), megabytes(idle), megabytes(busy), megabytes(rested))
-	return next, made, err
+	return made, err
 }
 
 func megabytes(n int64) string { return fmt.Sprintf("%.0f", float64(n)/1e6) }
@@ -108,21 +96,21 @@ func megabytes(n int64) string { return fmt.Sprintf("%.0f", float64(n)/1e6) }
 // createKeys makes n symmetric keys and answers their ids.
 func createKeys(ctx context.Context, c *client.Client, n int) ([]string, error) {
 	ids := make([]string, n)
-	var next atomic.Int64
+	return ids, each(ctx, n, func(ctx context.Context, i int) error {
+		k, err := c.CreateKey(ctx, api.CreateKeyRequest{Spec: "Aliyun_AES_256"})
+		ids[i] = k.ID
+		return err
+	})
+}
+
+// each calls fn with the numbers below n, some at once, until one fails.
+func each(ctx context.Context, n int, fn func(ctx context.Context, i int) error) error {
 	g, ctx := errgroup.WithContext(ctx)
-	for range creators {
-		g.Go(func() error {
-			for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
-				k, err := c.CreateKey(ctx, api.CreateKeyRequest{Spec: "Aliyun_AES_256"})
-				if err != nil {
-					return err
-				}
-				ids[i] = k.ID
-			}
-			return nil
-		})
+	g.SetLimit(creators)
+	for i := range n {
+		g.Go(func() error { return fn(ctx, i) })
 	}
-	return ids, g.Wait()
+	return g.Wait()
 }
 
 // ready waits until the server can do its work.

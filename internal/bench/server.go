@@ -18,14 +18,19 @@ import (
 // A server is a running keyward with all that the operations need.
 type server struct {
 	child
-	access client.Config // of the first user, an administrator
-	root   *client.Client
-	caller api.IssuedAccessKey
-	keys   keyset
+	binary, dir string        // what it was started from
+	access      client.Config // of the first user, an administrator
+	root        *client.Client
+	caller      api.IssuedAccessKey
+	reader      api.IssuedAccessKey // may read secrets and nothing else
+	keys        keyset
 }
 
 // form answers what all requests of an operation have in common.
 func (s *server) form(o operation) form {
+	if o.paths != nil {
+		return form{host: s.process.address, paths: o.paths(s.keys), keyID: s.reader.AccessKey.ID, secret: string(s.reader.Secret)}
+	}
 	// No parameter has a character that url.Values and the signature spell differently.
 	return form{host: s.process.address, action: o.action, query: o.params(s.keys).Encode(), keyID: s.caller.AccessKey.ID, secret: string(s.caller.Secret)}
 }
@@ -74,7 +79,7 @@ func launch(binary, dir, database string) (*server, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	return &server{child: child{
+	return &server{binary: binary, dir: dir, child: child{
 		name: database, process: process{cmd.Process.Pid, address},
 		end: func() error { return cmd.Process.Signal(syscall.SIGTERM) }, wait: cmd.Wait,
 	}}, nil
@@ -129,6 +134,22 @@ func (s *server) prepare(ctx context.Context, socket string) error {
 	return nil
 }
 
+// restart stops the server and starts it again on its database, with nothing in memory.
+func (s *server) restart(ctx context.Context) error {
+	if err := s.stop(); err != nil {
+		return err
+	}
+	next, err := launch(s.binary, s.dir, s.name)
+	if err != nil {
+		return err
+	}
+	s.child = next.child
+	if err := s.connect(); err != nil {
+		return err
+	}
+	return s.ready(ctx)
+}
+
 // connect makes the client of the first user.
 func (s *server) connect() (err error) {
 	s.access.Endpoint = "http://" + s.process.address
@@ -155,12 +176,34 @@ func (s *server) makeKeys(ctx context.Context, root *client.Client) (err error) 
 // evaluated for it.
 func (s *server) makeCaller(ctx context.Context, root *client.Client) (err error) {
 	const user = "bench"
-	if _, err := root.CreateUser(ctx, api.CreateUserRequest{Name: user}); err != nil {
-		return err
-	}
-	if err := root.AttachPolicy(ctx, user, "AliyunKMSCryptoUserAccess"); err != nil {
-		return err
-	}
-	s.caller, err = root.CreateAccessKey(ctx, user, api.CreateAccessKeyRequest{})
+	s.caller, err = makeUser(ctx, root, user, "AliyunKMSCryptoUserAccess")
 	return err
+}
+
+func makeUser(ctx context.Context, root *client.Client, user, policy string) (api.IssuedAccessKey, error) {
+	if _, err := root.CreateUser(ctx, api.CreateUserRequest{Name: user}); err != nil {
+		return api.IssuedAccessKey{}, err
+	}
+	if err := root.AttachPolicy(ctx, user, policy); err != nil {
+		return api.IssuedAccessKey{}, err
+	}
+	return root.CreateAccessKey(ctx, user, api.CreateAccessKeyRequest{})
+}
+
+// makeSecrets makes n secrets of 32 bytes and a user who may read them.
+func (s *server) makeSecrets(ctx context.Context, n int) (err error) {
+	const policy = "bench-secrets"
+	document := `{"Version":"1","Statement":[{"Effect":"Allow","Action":["kms:GetSecretValue","kms:Decrypt"],"Resource":"*"}]}`
+	if _, err := s.root.CreatePolicy(ctx, api.CreatePolicyRequest{Name: policy, Document: document}); err != nil {
+		return err
+	}
+	if s.reader, err = makeUser(ctx, s.root, "bench-reader", policy); err != nil {
+		return err
+	}
+	s.keys.secrets = make([]string, n)
+	return each(ctx, n, func(ctx context.Context, i int) error {
+		s.keys.secrets[i] = fmt.Sprintf("bench-%06d", i)
+		_, err := s.root.CreateSecret(ctx, api.CreateSecretRequest{Name: s.keys.secrets[i], Value: payload})
+		return err
+	})
 }

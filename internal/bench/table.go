@@ -24,7 +24,7 @@ func printRows(w io.Writer, operation string, connections int, field []*contende
 		slices.Sort(r.latencies)
 		fmt.Fprintf(w, "| %s | %d | %s | %.0f | %s | %s | %s | %.1f | %s | %s | %s | %.2f | %.2f | %d |\n",
 			operation, connections, c.name, r.rate(), ratio(r.rate(), rate[limitA]), ratio(r.rate(), rate[limitB]), ratio(r.rate(), rate[primitiveName]),
-			r.cost(), ratio(r.cost(), cost[limitA]), each(r.heap.objects, len(r.latencies)), each(r.heap.bytes/1000, len(r.latencies)), milliseconds(r.quantile(0.5)), milliseconds(r.quantile(0.99)), r.failures)
+			r.cost(), ratio(r.cost(), cost[limitA]), apiece(r.heap.objects, len(r.latencies)), apiece(r.heap.bytes/1000, len(r.latencies)), milliseconds(r.quantile(0.5)), milliseconds(r.quantile(0.99)), r.failures)
 	}
 	return failures
 }
@@ -63,8 +63,8 @@ func ratio(a, b float64) string {
 	return fmt.Sprintf("%.2f", a/b)
 }
 
-// each answers how much of total one of n requests took, or a dash where it is not known.
-func each(total float64, n int) string {
+// apiece answers how much of total one of n requests took, or a dash where it is not known.
+func apiece(total float64, n int) string {
 	if total == 0 || n == 0 {
 		return "–"
 	}

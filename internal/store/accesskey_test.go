@@ -135,6 +135,54 @@ func TestInventory(t *testing.T) {
 	})
 }
 
+// A snapshot that is stored in several parts and statements is stored whole, changed
+// whole, and of a source that was removed meanwhile nothing is.
+func TestLargeSnapshots(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		s := newShelf(t, url)
+		var keys []accesskey.Observed
+		for i := range 1003 {
+			keys = append(keys, observed(fmt.Sprintf("k%04d", i), noon.Add(-time.Hour), never))
+		}
+		check := func(want []accesskey.Observed) {
+			t.Helper()
+			var have []accesskey.Observed
+			for q := (accesskey.Query{Order: accesskey.BySubject, Limit: accesskey.MaxPage}); ; {
+				page, next, err := s.Keys(t.Context(), "1", q)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, k := range page {
+					have = append(have, k.Observed)
+				}
+				if q.After = next; next == "" {
+					break
+				}
+			}
+			if diff := cmp.Diff(want, have); diff != "" {
+				t.Errorf("-want +have\n%s", diff)
+			}
+		}
+		s.save(t, true, noon, keys...)
+		check(keys)
+		for i := range keys {
+			if i%3 > 0 {
+				keys[i].Name = "another"
+			}
+		}
+		s.save(t, true, noon, keys...)
+		check(keys)
+		s.save(t, true, noon, keys[:251]...) // the others are gone
+		check(keys[:251])
+
+		if err := s.DeleteSource(t.Context(), record("RemoveProvider"), &s.src); err != nil {
+			t.Fatal(err)
+		}
+		s.save(t, true, noon, keys...)
+		check(nil)
+	})
+}
+
 // Pages of every order and filter, put together, are what one large page answers.
 func TestInventoryPages(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {

@@ -54,6 +54,9 @@ CREATE TABLE accesskey (
 CREATE INDEX accesskey_by_due ON accesskey (account, due_at, source, id);
 CREATE INDEX accesskey_by_age ON accesskey (account, created_at, source, id);
 CREATE INDEX accesskey_by_use ON accesskey (account, used_at, source, id);
+CREATE INDEX accesskey_by_source ON accesskey (account, source, due_at, id);
+CREATE INDEX accesskey_by_owner ON accesskey (account, owner, due_at, source, id);
+CREATE INDEX accesskey_by_status ON accesskey (account, status, due_at, source, id);
 
 CREATE TABLE accesskey_remark (
     account    TEXT    NOT NULL,
