@@ -3,6 +3,8 @@ package accesskey
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"maps"
 	"regexp"
 	"slices"
@@ -115,25 +117,39 @@ func (s *Service) Enter(ctx context.Context, c *authz.Call, source string, e Ent
 		}
 		o.Detail["guide"] = g.Name
 		if len(e.Credential) > 0 {
-			name := vaultName(source, g.Name, found.ID)
-			o.Detail["secret"] = name
-			if err := s.o.Vault.Keep(ctx, c, name, e.Credential); err != nil {
+			o.Detail["secret"] = vaultName(source, g.Name, found.ID)
+		}
+		o.tidy()
+		save, err := s.entered(ctx, src, o, e.Note)
+		if err != nil {
+			return err
+		}
+		if len(e.Credential) > 0 {
+			if err := s.o.Vault.Keep(ctx, c, o.Detail["secret"], e.Credential); err != nil {
 				return err
 			}
 		}
-		o.tidy()
-		k, err = s.enter(ctx, rec, src, o, e.Note)
-		return err
+		if err := s.o.Keys.SaveSnapshot(ctx, rec, save); err != nil {
+			return err
+		}
+		k = AccessKey{
+			Account: src.Account, Source: src.Name, Provider: src.Kind, Observed: o, Remark: *save.Said, Owner: cmp.Or(save.Said.Owner, src.Owner),
+			Due: Due(o, *save.Said, src.MaxAge), SeenFirst: save.At,
+		}
+		return nil
 	})
 	return k, warnings, err
 }
 
-// enter stores an entered key. The date is kept in the remark, too, whose row is bound:
-// there is no provider that could tell it again.
-func (s *Service) enter(ctx context.Context, rec *audit.Record, src Source, o Observed, n Note) (AccessKey, error) {
+// entered answers what is to be stored of an entered key. The date is kept in the remark,
+// too, whose row is bound: there is no provider that could tell it again.
+func (s *Service) entered(ctx context.Context, src Source, o Observed, n Note) (Save, error) {
+	if !keyID.MatchString(o.ID) {
+		return Save{}, fault.InvalidParameter.New("what would name the key has a space or another character that no id may have, or is too long")
+	}
 	remarks, err := s.o.Keys.Remarks(ctx, src.Account, src.Name)
 	if err != nil {
-		return AccessKey{}, err
+		return Save{}, err
 	}
 	r := remarks[o.ID]
 	r.Account, r.Source, r.Key, r.UpdatedAt = src.Account, src.Name, o.ID, s.now()
@@ -142,35 +158,35 @@ func (s *Service) enter(ctx context.Context, rec *audit.Record, src Source, o Ob
 	}
 	n.apply(&r)
 	if err := r.check(); err != nil {
-		return AccessKey{}, err
+		return Save{}, err
 	}
-	remarks[o.ID] = r
 	states, err := s.o.Sources.States(ctx, src.Account)
 	if err != nil {
-		return AccessKey{}, err
+		return Save{}, err
 	}
 	st := states[src.Name]
-	st.Account, st.Source, st.SucceededAt, st.Keys = src.Account, src.Name, s.now(), st.Keys+1
-	save := Save{Source: src, State: st, Snapshot: Snapshot{Keys: []Observed{o}}, Remarks: remarks, At: s.now(), Jobs: s.o.Follow(src.Account, s.now())}
-	if err := s.o.Keys.SaveSnapshot(ctx, rec, save); err != nil {
-		return AccessKey{}, err
+	st.Account, st.Source, st.SucceededAt = src.Account, src.Name, s.now()
+	if _, err := s.o.Keys.Key(ctx, src.Account, src.Name, o.ID); fault.Is(err, fault.ResourceNotFound) {
+		st.Keys++
+	} else if err != nil {
+		return Save{}, err
 	}
-	k := AccessKey{
-		Account: src.Account, Source: src.Name, Provider: src.Kind, Observed: o, Remark: r, Owner: cmp.Or(r.Owner, src.Owner),
-		Due: Due(o, r, src.MaxAge), SeenFirst: s.now(),
-	}
-	said := audit.NewRecord(s.scheduler(src.Account), "keyward:RemarkAccessKey")
-	said.Resource = rec.Resource
-	return k, s.o.Log.Do(ctx, said, func() error { return s.o.Keys.SaveRemark(ctx, said, &k, nil) })
+	return Save{Source: src, State: st, Snapshot: Snapshot{Keys: []Observed{o}}, Said: &r, At: s.now(), Jobs: s.o.Follow(src.Account, s.now())}, nil
 }
 
-var unnamed = regexp.MustCompile(`[^a-zA-Z0-9_/+=.@-]+`)
+var unnamed = regexp.MustCompile(`[^a-zA-Z0-9_+=.@-]+`)
 
 // vaultName names the secret that an entered key is kept in: one for each key, because
-// the one before stays in use for a while.
+// the one before stays in use for a while. What makes the id no name, or too long a one,
+// is replaced by a digest, so that no two keys have one secret.
 func vaultName(source, guide, id string) string {
-	id = strings.Trim(unnamed.ReplaceAllString(id, "-"), "-")
-	return "entered/" + source + "/" + guide + "/" + id[:min(len(id), 16)]
+	const most = 64
+	name := strings.Trim(unnamed.ReplaceAllString(id, "-"), "-")
+	if name != id || len(name) > most {
+		sum := sha256.Sum256([]byte(id))
+		name = name[:min(len(name), most/2)] + "-" + hex.EncodeToString(sum[:8])
+	}
+	return "entered/" + source + "/" + guide + "/" + name
 }
 
 // Forget removes an entered or gone key from the inventory; what a provider lists comes

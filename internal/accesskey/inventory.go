@@ -35,6 +35,11 @@ func (s *Service) Keys(ctx context.Context, c *authz.Call, q Query) (keys []Acce
 		default:
 			return fault.InvalidParameter.New("there is no status %q; use active, inactive, expired, deleted or gone", q.Status)
 		}
+		for name, value := range map[string]string{"provider": q.Source, "owner": q.Owner, "text": q.Text, "cursor": q.After} {
+			if err := checkText(name, value, 2*MaxText); err != nil { // no database looks for what is no text
+				return err
+			}
+		}
 		if q.Limit < 1 || q.Limit > MaxPage {
 			return fault.InvalidParameter.New("a page has 1 to %d keys", MaxPage)
 		}

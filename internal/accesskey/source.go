@@ -1,7 +1,9 @@
 package accesskey
 
 import (
+	"bytes"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/keyward/keyward/internal/form"
@@ -43,6 +45,11 @@ type Source struct {
 
 // bound names what the sealed credential belongs to.
 func (s *Source) bound() []string { return []string{"keyward-source/v1", s.Account, s.Name, s.Kind} }
+
+// reads tells whether a source reads what another one read.
+func (s *Source) reads(other Source) bool {
+	return s.Kind == other.Kind && s.CreatedAt.Equal(other.CreatedAt) && bytes.Equal(s.Sealed, other.Sealed) && slices.Equal(s.Settings, other.Settings)
+}
 
 // A State is how the last synchronisations of a source went. It is not bound: the next
 // one says it anew.

@@ -145,6 +145,9 @@ func (s *Service) Update(ctx context.Context, c *authz.Call, name string, ch Cha
 		}
 		return s.o.Sources.UpdateSource(ctx, rec, &out, s.syncs(out))
 	})
+	if err == nil && (ch.Owner != nil || ch.MaxAge != nil) {
+		err = s.o.Keys.Renew(ctx, out)
+	}
 	return out, err
 }
 
@@ -160,7 +163,7 @@ func (s *Service) syncs(src Source) []job.Job {
 	if k, err := s.kind(src.Kind); err != nil || k.Capabilities.Manual {
 		return nil
 	}
-	return []job.Job{{Kind: JobSync, Account: src.Account, Subject: src.Name, Due: s.now()}}
+	return []job.Job{{Kind: JobSync, Account: src.Account, Subject: src.Name, Due: s.now(), Hasten: true}}
 }
 
 // Remove forgets a source and what was observed through it.

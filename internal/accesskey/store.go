@@ -32,10 +32,15 @@ type SourceStore interface {
 // A KeyStore keeps what was observed and what people say of it, with the same rules.
 type KeyStore interface {
 	// SaveSnapshot replaces what was observed of a source. Keys that the snapshot lacks
-	// become [Gone] when all keys of their principals were seen, and else stay as they are.
-	// A large snapshot is stored in parts before the record and the state: if that breaks
-	// off, some keys are as the snapshot has them, and the next one brings the others.
+	// become [Gone] when all keys of their principals were seen, and else stay as they are;
+	// those that have been gone for longer than [Kept] are forgotten. A source that is not
+	// the one of the save any more is [fault.Changed], and then nothing is recorded. Of a
+	// large snapshot keys are stored in portions, before the record, for nobody may wait
+	// for all of it; one that was stored in part is completed by the next.
 	SaveSnapshot(ctx context.Context, rec *audit.Record, save Save) error
+	// Renew computes anew whose the keys of a source are and when they are due, after its
+	// rules changed.
+	Renew(ctx context.Context, s Source) error
 	// SaveRemark stores a key's remark, a new one or a changed one, its owner and due date.
 	SaveRemark(ctx context.Context, rec *audit.Record, k *AccessKey, jobs []job.Job) error
 	// ForgetKey removes what was observed of a key; what people said of it stays.
@@ -51,12 +56,15 @@ type KeyStore interface {
 	Principals(ctx context.Context, account, source string) ([]Principal, error)
 }
 
+// Kept is how long a key stays in the inventory that its provider does not list any more.
+const Kept = 400 * 24 * time.Hour
+
 // A Save is a snapshot to be stored.
 type Save struct {
 	Source   Source
 	State    State
 	Snapshot Snapshot
-	Remarks  map[string]Remark
+	Said     *Remark // what is said of a key at the same time; nil for nothing
 	At       time.Time
 	Jobs     []job.Job
 	Whole    bool            // nothing is missing from the list of keys, but of these principals

@@ -21,6 +21,7 @@ const (
 	maxRetry     = time.Hour
 	maxProblems  = 200 // that are kept of one synchronisation
 	maxObserved  = 512 // bytes of a text that a provider told
+	maxGrants    = 500 // of one principal, and services of one grant
 )
 
 // syncDue reads a source and stores what it saw. An attempt that sees nothing changes
@@ -50,7 +51,14 @@ func (s *Service) syncDue(ctx context.Context, j job.Job) (again time.Time, err 
 		wait := min(syncRetry<<min(st.Failures-1, 10), maxRetry, src.Pace)
 		return s.now().Add(wait), s.o.Sources.SaveState(ctx, st)
 	}
-	return s.now().Add(src.Pace), s.save(ctx, src, st, snapshot)
+	for err = s.save(ctx, src, st, snapshot); fault.Is(err, fault.Changed); err = s.save(ctx, src, st, snapshot) {
+		now, gone := s.o.Sources.Source(ctx, j.Account, j.Subject)
+		if gone != nil || !now.reads(src) { // what was read is not what the source stands for now
+			return s.now(), nil
+		}
+		src = now
+	}
+	return s.now().Add(src.Pace), err
 }
 
 // observe opens the source's credential for as long as its provider is read.
@@ -80,10 +88,6 @@ func (s *Service) observe(ctx context.Context, src Source) (Snapshot, error) {
 // save stores a snapshot with its record.
 func (s *Service) save(ctx context.Context, src Source, st State, snapshot Snapshot) error {
 	snapshot.tidy()
-	remarks, err := s.o.Keys.Remarks(ctx, src.Account, src.Name)
-	if err != nil {
-		return err
-	}
 	st.SucceededAt, st.Failures, st.Error = s.now(), 0, ""
 	st.Identity, st.Facts, st.Problems = snapshot.Identity, snapshot.Account, snapshot.Problems
 	st.Keys, st.Principals, st.Calls = len(snapshot.Keys), len(snapshot.Principals), snapshot.Calls
@@ -98,7 +102,7 @@ func (s *Service) save(ctx context.Context, src Source, st State, snapshot Snaps
 		rec.Resource = "acs:keyward:" + s.o.Region + ":" + src.Account + ":provider/" + src.Name
 		rec.Param("Keys", strconv.Itoa(st.Keys))
 		rec.Param("Problems", strconv.Itoa(len(st.Problems)))
-		return s.o.Keys.SaveSnapshot(ctx, rec, Save{Source: src, State: st, Snapshot: snapshot, Remarks: remarks, At: s.now(), Whole: whole, Unread: unread,
+		return s.o.Keys.SaveSnapshot(ctx, rec, Save{Source: src, State: st, Snapshot: snapshot, At: s.now(), Whole: whole, Unread: unread,
 			Jobs: s.o.Follow(src.Account, s.now())})
 	})
 }
@@ -128,10 +132,20 @@ func (s *Snapshot) tidy() {
 	for i := range s.Principals {
 		p := &s.Principals[i]
 		p.ID, p.Name, p.Remark, p.Boundary = clean(p.ID), clean(p.Name), clean(p.Remark), clean(p.Boundary)
+		sensible(&p.CreatedAt, &p.ConsoleAt)
+		p.Grants = p.Grants[:min(len(p.Grants), maxGrants)]
 		for g := range p.Grants {
-			p.Grants[g].Name, p.Grants[g].ID, p.Grants[g].Via = clean(p.Grants[g].Name), clean(p.Grants[g].ID), clean(p.Grants[g].Via)
+			grant := &p.Grants[g]
+			grant.Name, grant.ID, grant.Via = clean(grant.Name), clean(grant.ID), clean(grant.Via)
+			grant.Wide = grant.Wide[:min(len(grant.Wide), maxGrants)]
+			for w := range grant.Wide {
+				grant.Wide[w] = clean(grant.Wide[w])
+			}
 		}
 	}
+	id := &s.Identity
+	id.Account, id.Principal, id.KeyID = clean(id.Account), clean(id.Principal), clean(id.KeyID)
+	s.Account.Detail = cleanMap(s.Account.Detail)
 	for i := range s.Problems {
 		p := &s.Problems[i]
 		p.What, p.Subject, p.Reason = clean(p.What), clean(p.Subject), clean(p.Reason)
@@ -149,14 +163,19 @@ func (o *Observed) tidy() {
 	if o.Status == "" {
 		o.Status = Active // a provider that has no states lists what works
 	}
-	for _, at := range []*time.Time{&o.CreatedAt, &o.ChangedAt, &o.Expiry.At, &o.Use.At, &o.UndoUntil} {
-		if y := at.Year(); y < 1970 || y > 9999 {
+	sensible(&o.CreatedAt, &o.ChangedAt, &o.Expiry.At, &o.Use.At, &o.UndoUntil)
+	if o.Expiry.At.IsZero() {
+		o.Expiry.Basis = ""
+	}
+}
+
+// sensible drops times that no calendar has, which could not even be stored.
+func sensible(times ...*time.Time) {
+	for _, at := range times {
+		if y := at.Year(); y < 1970 || y > 9998 {
 			*at = time.Time{}
 		}
 		*at = at.UTC().Truncate(time.Microsecond)
-	}
-	if o.Expiry.At.IsZero() {
-		o.Expiry.Basis = ""
 	}
 }
 
@@ -179,7 +198,7 @@ func clean(text string) string {
 	}
 	text = strings.ToValidUTF8(text, "\ufffd")
 	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 || r == utf8.RuneError || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
+		if r < ' ' || r == 0x7f || r >= 0x80 && r < 0xa0 || r == utf8.RuneError || r >= 0x200b && r <= 0x200f || r >= 0x2028 && r <= 0x202e || r >= 0x2060 && r <= 0x206f || r == 0xfeff {
 			return '\ufffd'
 		}
 		return r

@@ -30,8 +30,12 @@ import (
 	"github.com/keyward/keyward/internal/store"
 )
 
-// outside is how many jobs of each queue run at once that wait for others' services.
-const outside = 16
+// How many jobs run at once of those that wait for others' services.
+const (
+	reading = 16 // providers and sinks, which may take half an hour each
+	telling = 16
+	looking = 4 // which wait for nobody
+)
 
 // watchers builds what takes stock of keys and tells people.
 func (e *engine) watchers(a *App) {
@@ -61,26 +65,35 @@ func (e *engine) providers(certificates []string) []accesskey.KindOfProvider {
 	}
 }
 
-// startJobs starts three queues: of what changes keys, in the order of time and only while
-// the clock is believed; of what reads providers, which may take minutes each; and of what
-// looks for alarms and tells people, which must not wait for the providers. The last two
-// do not stop because a clock jumped.
+// startJobs starts the queues: of what changes keys, in the order of time and only while
+// the clock is believed; and of what looks at what expires, of what tells people, and of
+// what reads services outside, which must not stop because a clock jumped. Each has its
+// own, for neither hundreds of providers that do not answer nor as many channels may keep
+// the others waiting.
 func (e *engine) startJobs(a *App) {
 	inside := e.keys.Handlers()
 	maps.Copy(inside, e.secrets.Handlers())
 	maps.Copy(inside, e.custody.Handlers(a.jobCall))
-	out := e.alerts.Handlers()
-	maps.Copy(out, e.expiry.Handlers())
-	maps.Copy(out, e.checks.Handlers())
-	maps.Copy(out, e.sinks.Handlers())
-	always := func() (time.Duration, bool) { return 0, true }
 	e.run(a, "jobs", (&job.Runner{Store: e.store, Owner: e.log.Origin(), Handlers: inside, Now: e.now, Served: e.clock.Jobs, Logger: a.Logger}).Run)
-	for name, handlers := range map[string]map[string]job.Handler{"outside": out, "providers": e.stock.Handlers()} {
-		e.run(a, name+" jobs", (&job.Runner{
-			Store: e.store, Owner: e.log.Origin() + "/" + name, Handlers: handlers, Parallel: outside, Now: e.now, Served: always, Logger: a.Logger,
-		}).Run)
-	}
+	tell := e.alerts.Handlers()
+	look := e.expiry.Handlers()
+	maps.Copy(look, e.checks.Handlers())
+	look[notify.JobStep] = tell[notify.JobStep]
+	delete(tell, notify.JobStep)
+	read := e.stock.Handlers()
+	maps.Copy(read, e.sinks.Handlers())
+	e.queue(a, "looks", looking, look)
+	e.queue(a, "messages", telling, tell)
+	e.queue(a, "readings", reading, read)
 	e.run(a, "scans", func(ctx context.Context) error { return e.planScans(ctx, a) })
+}
+
+// queue starts a queue of jobs that may run beside each other at any time.
+func (e *engine) queue(a *App, name string, parallel int, handlers map[string]job.Handler) {
+	e.run(a, name, (&job.Runner{
+		Store: e.store, Owner: e.log.Origin() + "/" + name, Handlers: handlers, Parallel: parallel, Now: e.now,
+		Served: func() (time.Duration, bool) { return 0, true }, Logger: a.Logger,
+	}).Run)
 }
 
 // planScans sees to it that every account is scanned, new ones within minutes.

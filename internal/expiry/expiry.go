@@ -81,6 +81,8 @@ type Incidents interface {
 	End(ctx context.Context, account, condition string) error
 	Reconcile(ctx context.Context, account string, ours func(condition string) bool, conditions map[string]notify.Condition) error
 	Ladder(ctx context.Context, account string) (notify.Plan, error)
+	// Tidy forgets what is over for long.
+	Tidy(ctx context.Context, account string) error
 }
 
 // Options says what a Service is made of.
@@ -178,8 +180,8 @@ func (s *Service) scan(ctx context.Context, j job.Job) (again time.Time, err err
 		due := result.Due
 		result = last
 		result.NearAt, result.Due = began, due
-	} else {
-		err = s.record(ctx, &result, err)
+	} else if err = s.record(ctx, &result, err); err == nil {
+		err = s.o.Incidents.Tidy(ctx, j.Account)
 	}
 	if saved := s.o.Store.SaveScan(ctx, result); err == nil {
 		err = saved
@@ -188,6 +190,9 @@ func (s *Service) scan(ctx context.Context, j job.Job) (again time.Time, err err
 		return time.Time{}, err
 	}
 	again = began.Add(s.o.Every)
+	if result.Seen < result.Of { // look again, before anybody is told that it is so
+		again = began
+	}
 	if !found.next.IsZero() && found.next.Before(again) {
 		again = found.next
 	}
@@ -259,6 +264,11 @@ func (s *Service) look(ctx context.Context, account string, near bool, result *S
 		}
 		return nil
 	})
+	if err != nil || near {
+		return f, err
+	}
+	there, err := s.o.Store.CountKeys(ctx, account)
+	result.Of = min(result.Of, there) // some went while others were read
 	return f, err
 }
 

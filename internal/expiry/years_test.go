@@ -42,6 +42,9 @@ type world struct {
 	shelf  store.Alerts
 	raw    *sql.DB
 
+	told  map[string][]time.Time // when rungs were told, by key
+	noted map[string]bool        // deliveries that are among them
+
 	mu   sync.Mutex                    // guards what follows
 	keys map[string]accesskey.Observed // at the provider
 	sent []notify.Message
@@ -80,7 +83,7 @@ func root() *authz.Call {
 
 func newWorld(t *testing.T, start time.Time) *world {
 	t.Helper()
-	w := &world{t: t, now: start, keys: map[string]accesskey.Observed{}}
+	w := &world{t: t, now: start, keys: map[string]accesskey.Observed{}, told: map[string][]time.Time{}, noted: map[string]bool{}}
 	keyring := sealtest.Keyring(t)
 	url := storetest.SQLite(t)
 	node := storetest.Start(t, storetest.Options{URL: url, Origin: "keyward/test", Keys: keyring, Now: w.clock, Changed: func(string, string) {}})
@@ -175,6 +178,37 @@ func (w *world) until(end time.Time) {
 	}
 }
 
+// collect notes the alarms of rungs, by key, before they are forgotten.
+func (w *world) collect() {
+	w.t.Helper()
+	for _, ended := range []bool{true, false} {
+		incidents, err := w.alerts.Incidents(w.t.Context(), root(), ended)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		for _, i := range incidents {
+			id, ok := strings.CutPrefix(i.Condition, "expiry/prod/")
+			if i.Kind == notify.ChannelUnread || i.Kind == notify.ScanLate { // nobody confirms; and nobody scans while the daemon stops
+				continue
+			}
+			if !ok {
+				w.t.Errorf("unexpected incident %s: %+v", i.Condition, i.Facts)
+				continue
+			}
+			deliveries, err := w.shelf.Deliveries(w.t.Context(), account, i.ID)
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			for _, d := range deliveries {
+				if !w.noted[d.ID] && d.Event == notify.Trigger && (d.Why == notify.Opened || d.Why == notify.Worse) {
+					w.noted[d.ID] = true
+					w.told[id] = append(w.told[id], d.At)
+				}
+			}
+		}
+	}
+}
+
 func number(name string, otherwise int) int {
 	if n, err := strconv.Atoi(os.Getenv(name)); err == nil {
 		return n
@@ -229,37 +263,14 @@ func TestTwoYears(t *testing.T) {
 		}
 		w.until(next)
 		w.acknowledge(rng)
+		if day.Day() == 1 {
+			w.collect()
+		}
 	}
 	w.until(end)
 
-	incidents, err := w.alerts.Incidents(t.Context(), root(), true)
-	if err != nil {
-		t.Fatal(err)
-	}
-	open, err := w.alerts.Incidents(t.Context(), root(), false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	told := map[string][]time.Time{} // the alarms of rungs, by key
-	for _, i := range append(incidents, open...) {
-		id, ok := strings.CutPrefix(i.Condition, "expiry/prod/")
-		if i.Kind == notify.ChannelUnread || i.Kind == notify.ScanLate { // nobody confirms; and nobody scans while the daemon stops
-			continue
-		}
-		if !ok {
-			t.Errorf("unexpected incident %s: %+v", i.Condition, i.Facts)
-			continue
-		}
-		deliveries, err := w.shelf.Deliveries(t.Context(), account, i.ID)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, d := range deliveries {
-			if d.Event == notify.Trigger && (d.Why == notify.Opened || d.Why == notify.Worse) {
-				told[id] = append(told[id], d.At)
-			}
-		}
-	}
+	w.collect()
+	told := w.told
 	down := func(at time.Time) (back time.Time, ok bool) {
 		for _, g := range gaps {
 			if !at.Before(g.from) && at.Before(g.to) {

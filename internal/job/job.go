@@ -19,8 +19,10 @@ package job
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -52,7 +54,7 @@ type Store interface {
 	// Finish removes a job, unless it was scheduled again since it was claimed; then it
 	// gives back the lease, as Retry does.
 	Finish(ctx context.Context, owner string, j Job) error
-	// Retry schedules a job anew, unless it was scheduled again since, and counts the attempt.
+	// Retry schedules a job anew with j.Attempts, unless it was scheduled again since.
 	Retry(ctx context.Context, owner string, j Job, due time.Time, reason string) error
 }
 
@@ -151,10 +153,13 @@ func (r *Runner) Step(ctx context.Context) (int, error) {
 func (r *Runner) handle(ctx context.Context, j Job) error {
 	again, err := r.hold(ctx, j)
 	if err != nil {
-		r.Logger.Warn("job failed", "kind", j.Kind, "account", j.Account, "subject", j.Subject, "attempts", j.Attempts+1, "error", err)
-		return r.Store.Retry(ctx, r.Owner, j, r.Now().Add(backoff(j.Attempts)), err.Error())
+		after := backoff(j.Attempts)
+		j.Attempts++
+		r.Logger.Warn("job failed", "kind", j.Kind, "account", j.Account, "subject", j.Subject, "attempts", j.Attempts, "error", err)
+		return r.Store.Retry(ctx, r.Owner, j, r.Now().Add(after), err.Error())
 	}
 	if !again.IsZero() {
+		j.Attempts = 0 // failures in a row are counted, not looks
 		return r.Store.Retry(ctx, r.Owner, j, again, "it is not time yet")
 	}
 	return r.Store.Finish(ctx, r.Owner, j)
@@ -185,6 +190,14 @@ func (r *Runner) hold(ctx context.Context, j Job) (again time.Time, err error) {
 			}
 		}
 	})
+	// A handler reads what others wrote: one that breaks on it must not end the server,
+	// again and again.
+	defer func() {
+		if broken := recover(); broken != nil {
+			r.Logger.Error("a job broke", "kind", j.Kind, "panic", fmt.Sprint(broken), "stack", string(debug.Stack()))
+			err = errors.New("the job broke; the server's log says where")
+		}
+	}()
 	return r.Handlers[j.Kind](ctx, j)
 }
 

@@ -45,7 +45,7 @@ func (q *queue) Renew(_ context.Context, _ string, _ job.Job, until time.Time) (
 func (q *queue) Finish(context.Context, string, job.Job) error { q.job = nil; return nil }
 
 func (q *queue) Retry(_ context.Context, _ string, j job.Job, due time.Time, reason string) error {
-	j.Due, j.Attempts = due, j.Attempts+1
+	j.Due = due
 	q.job, q.leased, q.reason = &j, time.Time{}, reason
 	return nil
 }
@@ -85,6 +85,27 @@ func TestHandlerMayPutAJobOff(t *testing.T) {
 	later := noon.Add(48 * time.Hour)
 	run(t, q, noon, func(context.Context, job.Job) (time.Time, error) { return later, nil })
 	if q.job == nil || !q.job.Due.Equal(later) {
+		t.Errorf("have %+v", q.job)
+	}
+}
+
+// Looks that find nothing to do do not put off what fails once.
+func TestOnlyFailuresAreCounted(t *testing.T) {
+	q := &queue{job: &job.Job{Kind: "k", Due: noon}}
+	for range 20 {
+		run(t, q, noon, func(context.Context, job.Job) (time.Time, error) { return noon, nil })
+	}
+	run(t, q, noon, func(context.Context, job.Job) (time.Time, error) { return time.Time{}, errors.New("injected") })
+	if wait := q.job.Due.Sub(noon); wait != time.Second {
+		t.Errorf("it is tried again after %v", wait)
+	}
+}
+
+// A handler that panics ends no server, and is tried again.
+func TestAHandlerThatBreaksIsTriedAgain(t *testing.T) {
+	q := &queue{job: &job.Job{Kind: "k", Due: noon}}
+	run(t, q, noon, func(context.Context, job.Job) (time.Time, error) { panic("injected") })
+	if q.job == nil || q.job.Attempts != 1 || !q.job.Due.After(noon) {
 		t.Errorf("have %+v", q.job)
 	}
 }

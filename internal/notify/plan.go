@@ -41,11 +41,13 @@ type Quiet struct {
 	Zone string `json:"zone"` // of the IANA database; "" is UTC
 }
 
+var allFamilies = []Family{Mail, Chat, Phone, Paging, Machine}
+
 const day = 24 * time.Hour
 
 // DefaultPlan is the plan of an account that has made none.
 func DefaultPlan() Plan {
-	few, most, all := []Family{Mail}, []Family{Mail, Chat, Phone, Machine}, []Family{Mail, Chat, Phone, Paging, Machine}
+	few, most, all := []Family{Mail}, []Family{Mail, Chat, Phone, Machine}, allFamilies
 	return Plan{
 		Rungs: []Rung{
 			{Left: 30 * day, Severity: Info, Families: few},
@@ -109,7 +111,7 @@ func (p Plan) Check() error {
 			return fault.InvalidParameter.New("rung %d: each rung is nearer to the deadline than the one before, and not less severe", i+1)
 		}
 		for _, f := range r.Families {
-			if !slices.Contains([]Family{Mail, Chat, Phone, Paging, Machine}, f) {
+			if !slices.Contains(allFamilies, f) {
 				return fault.InvalidParameter.New("rung %d: there is no family %q; use mail, chat, phone, paging or machine", i+1, f)
 			}
 		}
@@ -142,6 +144,15 @@ func (q Quiet) zone() (*time.Location, error) {
 		return nil, fmt.Errorf("reading zone: %w", err)
 	}
 	return zone, nil
+}
+
+// after answers when an alarm may leave: the lowest severity waits for the end of the
+// quiet hours.
+func (p Plan) after(s Severity, now time.Time) time.Time {
+	if quiet := p.Quiet.Until(now); s == Info && !quiet.IsZero() {
+		return quiet
+	}
+	return now
 }
 
 // Until answers when the quiet hours end that the time is in; zero if it is in none.

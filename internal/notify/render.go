@@ -3,6 +3,7 @@ package notify
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/keyward/keyward/internal/form"
@@ -82,13 +83,19 @@ func Left(d time.Duration, l Language) string {
 	return fmt.Sprintf(pick(l, "%d days", "%d 天"), int(d/day))
 }
 
-// Headline answers an incident's first line.
-func Headline(i Incident, l Language, now time.Time) string {
+// about answers what an incident is about; one of a kind that only a newer release knows
+// is about its subject.
+func about(i Incident, l Language) string {
 	t, ok := headlines[i.Kind]
 	if !ok {
-		t = form.Text{English: "%s", Chinese: "%s"}
+		return i.Subject
 	}
-	line := fmt.Sprintf(in(t, l), i.Subject)
+	return strings.ReplaceAll(in(t, l), "%s", i.Subject)
+}
+
+// Headline answers an incident's first line.
+func Headline(i Incident, l Language, now time.Time) string {
+	line := about(i, l)
 	if !i.Deadline.IsZero() {
 		left := i.Deadline.Sub(now)
 		if left <= 0 {
@@ -106,7 +113,7 @@ func alarm(i Incident, d Delivery, m Message, now time.Time, zone *time.Location
 	head := Headline(i, l, now)
 	switch {
 	case d.Event == Resolve:
-		head = pick(l, "Over: ", "已解除：") + fmt.Sprintf(in(headlines[i.Kind], l), i.Subject)
+		head = pick(l, "Over: ", "已解除：") + about(i, l)
 	case d.Why == Lapsed:
 		head = pick(l, "Still: ", "仍未处理：") + head
 	case d.Why == Unanswered:

@@ -3,10 +3,15 @@ package notify
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
+	"sync"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/sync/errgroup"
 
@@ -53,9 +58,12 @@ func (s *Service) Report(ctx context.Context, account string, c Condition) error
 	}
 }
 
-// report brings an incident up to what its condition is now.
+// report brings an incident up to what its condition is now. What it reports again is
+// looked at again, too: the plan may be another one, and the job that would have looked
+// may be lost.
 func (s *Service) report(ctx context.Context, account string, p Plan, c Condition, i Incident, found bool) error {
 	now := s.now()
+	c.tidy()
 	stage := p.StageOf(c.Severity)
 	if !c.Deadline.IsZero() {
 		if stage = p.StageAt(c.Deadline, now); stage < 0 { // it is far away, perhaps put off
@@ -75,14 +83,15 @@ func (s *Service) report(ctx context.Context, account string, p Plan, c Conditio
 		i.Told, i.Level, i.AckBy, i.AckUntil = 0, 0, "", time.Time{}
 	}
 	i.Told = min(i.Told, stage+1) // what comes again is told again
-	if found && same(before, i) {
+	if next, _, rings := Decide(i, p, now); found && same(before, i) && !rings && next.NextAt.Equal(before.NextAt) {
 		return nil
 	}
 	return s.proceed(ctx, s.engine(account), "keyward:RaiseIncident", i, p)
 }
 
 // Reconcile brings all incidents whose conditions are the caller's, as ours tells, up to
-// what is so now: conditions by name. Those that are not so any more end.
+// what is so now: conditions by name. Those that are not so any more end. One that cannot
+// be stored does not keep the others waiting; the errors are answered together.
 func (s *Service) Reconcile(ctx context.Context, account string, ours func(condition string) bool, conditions map[string]Condition) error {
 	p, err := s.o.Config.Plan(ctx, account)
 	if err != nil {
@@ -92,8 +101,20 @@ func (s *Service) Reconcile(ctx context.Context, account string, ours func(condi
 	if err != nil {
 		return err
 	}
-	g, ctx := errgroup.WithContext(ctx)
+	var g errgroup.Group
 	g.SetLimit(atOnceReports)
+	var mu sync.Mutex // guards failed
+	var failed []error
+	each := func(fn func() error) {
+		g.Go(func() error {
+			if err := overtaken(fn()); err != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				failed = append(failed, err)
+			}
+			return nil
+		})
+	}
 	known := map[string]bool{}
 	for _, i := range open {
 		known[i.Condition] = true
@@ -101,17 +122,53 @@ func (s *Service) Reconcile(ctx context.Context, account string, ours func(condi
 		switch {
 		case !ours(i.Condition):
 		case still:
-			g.Go(func() error { return overtaken(s.report(ctx, account, p, c, i, true)) })
+			each(func() error { return s.report(ctx, account, p, c, i, true) })
 		default:
-			g.Go(func() error { return overtaken(s.end(ctx, i)) })
+			each(func() error { return s.end(ctx, i) })
 		}
 	}
 	for name, c := range conditions {
 		if !known[name] {
-			g.Go(func() error { return overtaken(s.report(ctx, account, p, c, Incident{}, false)) })
+			each(func() error { return s.report(ctx, account, p, c, Incident{}, false) })
 		}
 	}
-	return g.Wait()
+	_ = g.Wait()
+	return errors.Join(failed[:min(len(failed), maxErrors)]...)
+}
+
+// maxErrors is how many errors of one reconciliation are told: the log is for people.
+const maxErrors = 10
+
+// Bounds of what a condition may say, in characters.
+const (
+	maxSubject = 200
+	maxFact    = 1000
+	maxFacts   = 30
+)
+
+// tidy makes what others wrote fit for one line each: a line break in a subject would be
+// a header of an e-mail, and a database refuses what is no text.
+func (c *Condition) tidy() {
+	c.Subject, c.Owner = line(c.Subject, maxSubject), line(c.Owner, maxFact)
+	c.Deadline = c.Deadline.UTC().Truncate(time.Microsecond)
+	c.Facts = slices.Clone(c.Facts[:min(len(c.Facts), maxFacts)])
+	for n, f := range c.Facts {
+		c.Facts[n] = Fact{line(f.Name, maxSubject), line(f.Value, maxFact)}
+	}
+}
+
+// line answers a text as one line of at most so many characters, without what moves the
+// cursor or turns the direction of writing.
+func line(text string, most int) string {
+	return cut(strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case unicode.IsControl(r), r == utf8.RuneError, r >= 0x200b && r <= 0x200f, r >= 0x202a && r <= 0x202e, r >= 0x2060 && r <= 0x206f, r == 0xfeff:
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(text, "")), most)
 }
 
 // overtaken passes over what somebody else changed at the same moment: whoever reconciles
@@ -199,7 +256,7 @@ func (s *Service) proceed(ctx context.Context, c *authz.Call, action string, i I
 
 // address answers the deliveries of an alarm: over each channel of the rung's families,
 // one to the group or one to each person. If a channel is known to fail, the next level
-// is told at once.
+// is told at once. An alarm that would reach nobody goes to everybody, over all channels.
 func (s *Service) address(ctx context.Context, i Incident, p Plan, a Alarm, now time.Time) ([]Delivery, error) {
 	channels, err := s.o.Config.Channels(ctx, i.Account)
 	if err != nil {
@@ -213,32 +270,33 @@ func (s *Service) address(ctx context.Context, i Incident, p Plan, a Alarm, now 
 	if err != nil {
 		return nil, err
 	}
-	if slices.ContainsFunc(channels, func(c Channel) bool { return healths[c.Name].Failures >= failing }) {
+	if slices.ContainsFunc(channels, func(c Channel) bool { return !c.Paused && healths[c.Name].Failures >= failing }) {
 		a.Level++
 	}
-	people := directory.Told(p.Levels, a.Level, i.Owner, now)
-	after := now
-	if quiet := p.Quiet.Until(now); a.Rung.Severity == Info && !quiet.IsZero() {
-		after = quiet
-	}
-	var out []Delivery
-	for _, ch := range channels {
-		k, err := s.kind(ch.Kind)
-		if err != nil || ch.Paused || ch.Heartbeat > 0 || !slices.Contains(a.Rung.Families, k.Traits.Family) {
-			continue
-		}
-		if i.Condition == channelCondition(ch.Name) {
-			continue // it cannot tell of its own death
-		}
-		if k.Traits.Group {
-			out = append(out, delivery(i, a, Trigger, ch.Name, "", after))
-			continue
-		}
-		for _, person := range people {
-			if k.Traits.Reaches(person.recipient()) {
-				out = append(out, delivery(i, a, Trigger, ch.Name, person.Name, after))
+	channels = slices.DeleteFunc(channels, func(c Channel) bool { // none can tell of its own death
+		return c.Paused || c.Heartbeat > 0 || i.Condition == channelCondition(c.Name)
+	})
+	after := p.after(a.Rung.Severity, now)
+	over := func(families []Family, people []Person) (out []Delivery) {
+		for _, ch := range channels {
+			k, err := s.kind(ch.Kind)
+			switch {
+			case err != nil || !slices.Contains(families, k.Traits.Family):
+			case k.Traits.Group:
+				out = append(out, delivery(i, a, Trigger, ch.Name, "", after))
+			default:
+				for _, person := range people {
+					if k.Traits.Reaches(person.recipient()) {
+						out = append(out, delivery(i, a, Trigger, ch.Name, person.Name, after))
+					}
+				}
 			}
 		}
+		return out
+	}
+	out := over(a.Rung.Families, directory.Told(p.Levels, a.Level, i.Owner, now))
+	if len(out) == 0 {
+		out = over(allFamilies, directory.People)
 	}
 	if len(out) == 0 {
 		s.o.Logger.Error("an alarm reaches nobody: add channels and people", "account", i.Account, "incident", i.ID, "subject", i.Subject)
@@ -246,9 +304,11 @@ func (s *Service) address(ctx context.Context, i Incident, p Plan, a Alarm, now 
 	return out, nil
 }
 
+// delivery makes the delivery of an alarm. No name has the tilde that stands between the
+// parts of its id, so that no two deliveries have the same.
 func delivery(i Incident, a Alarm, e Event, channel, person string, after time.Time) Delivery {
 	return Delivery{
-		Account: i.Account, ID: fmt.Sprintf("%s-%d-%s-%s", i.ID, a.Number, channel, person), Incident: i.ID, Alarm: a.Number, Why: a.Why, Event: e,
+		Account: i.Account, ID: fmt.Sprintf("%s~%d~%s~%s", i.ID, a.Number, channel, person), Incident: i.ID, Alarm: a.Number, Why: a.Why, Event: e,
 		Severity: a.Rung.Severity, Level: a.Level, Channel: channel, Person: person, At: i.ChangedAt, After: after, Progress: Waiting,
 	}
 }
@@ -292,8 +352,8 @@ func (s *Service) step(ctx context.Context, j job.Job) (again time.Time, err err
 // as asked for, at most [Incident.AckLimit]; 0 asks for that.
 func (s *Service) Acknowledge(ctx context.Context, c *authz.Call, id, by, note string, hold time.Duration) (i Incident, err error) {
 	err = s.do(ctx, c, "keyward:AcknowledgeIncident", "incident/"+id, func(rec *audit.Record) error {
-		if len(note) > 1000 || len(by) > 128 {
-			return fault.InvalidParameter.New("a note has at most 1000 bytes and a name 128")
+		if len(note) > 1000 || len(by) > 128 || line(note, 1000) != note || line(by, 128) != by {
+			return fault.InvalidParameter.New("a note is one line of at most 1000 bytes, and a name of 128")
 		}
 		if i, err = s.o.Incidents.Incident(ctx, c.Account, id); err != nil {
 			return err
@@ -354,6 +414,32 @@ func (s *Service) Incidents(ctx context.Context, c *authz.Call, ended bool) (out
 // Open answers the account's open incidents for keyward itself, without a record.
 func (s *Service) Open(ctx context.Context, account string) ([]Incident, error) {
 	return s.o.Incidents.Incidents(ctx, account, false, 0)
+}
+
+// Kept is how long incidents that are over, and messages that left, can be shown.
+// docs/alerts.md tells it to users.
+const Kept = 400 * day
+
+// Tidy forgets what is older than [Kept], some at a time: nobody waits for all of it.
+func (s *Service) Tidy(ctx context.Context, account string) error {
+	const some = 200
+	before := s.now().Add(-Kept)
+	for {
+		old, err := s.o.Incidents.EndedBefore(ctx, account, before, some)
+		if err != nil {
+			return err
+		}
+		if len(old) == 0 {
+			return s.o.Outbox.Prune(ctx, account, before)
+		}
+		err = s.do(ctx, s.engine(account), "keyward:ForgetIncidents", "incident/*", func(rec *audit.Record) error {
+			rec.Param("Count", strconv.Itoa(len(old)))
+			return s.o.Incidents.Forget(ctx, rec, old)
+		})
+		if err != nil {
+			return err
+		}
+	}
 }
 
 // Ladder answers an account's plan for keyward itself, without a record.

@@ -3,6 +3,7 @@ package notify
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -64,15 +65,20 @@ func (m *mailer) test(ctx context.Context, person string) (Receipt, error) {
 	call, cancel := context.WithTimeout(ctx, sendPatience)
 	defer cancel()
 	receipt, err := m.sender.Send(call, msg)
+	tested := error(nil)
 	if err == nil {
-		m.health.TestedAt = now
-		if m.kind.Traits.Family == Machine || m.kind.Traits.Family == Paging { // no person reads it
-			m.health.ConfirmedAt = now
-			msg.Event = Resolve // a test that stays open is an incident
-			_, err = m.sender.Send(call, msg)
-		}
+		m.health, tested = m.o.Config.ChangeHealth(ctx, m.channel.Account, m.channel.Name, func(h *Health) {
+			h.TestedAt = now
+			if m.kind.Traits.Family == Machine || m.kind.Traits.Family == Paging { // no person reads it
+				h.ConfirmedAt = now
+			}
+		})
 	}
-	if well := m.well(ctx, err); well != nil {
+	if f := m.kind.Traits.Family; err == nil && (f == Machine || f == Paging) {
+		msg.Event = Resolve // a test that stays open is an incident
+		_, err = m.sender.Send(call, msg)
+	}
+	if well := errors.Join(tested, m.well(ctx, err)); well != nil {
 		return receipt, well
 	}
 	if err != nil {
@@ -84,23 +90,21 @@ func (m *mailer) test(ctx context.Context, person string) (Receipt, error) {
 // Confirm notes that a person read a channel's test message.
 func (s *Service) Confirm(ctx context.Context, c *authz.Call, name, by string) error {
 	return s.do(ctx, c, "keyward:ConfirmChannel", "channel/"+name, func(rec *audit.Record) error {
+		if len(by) > 128 || line(by, 128) != by {
+			return fault.InvalidParameter.New("a name is one line of at most 128 bytes")
+		}
 		rec.Param("By", by)
 		if _, err := s.channel(ctx, c.Account, name); err != nil {
-			return err
-		}
-		healths, err := s.o.Config.Healths(ctx, c.Account)
-		if err != nil {
 			return err
 		}
 		if err := s.first(ctx, rec); err != nil {
 			return err
 		}
-		h := healths[name]
-		h.Account, h.Channel, h.ConfirmedAt = c.Account, name, s.now()
-		if err := s.o.Config.SaveHealth(ctx, h); err != nil {
+		now := s.now()
+		if _, err := s.o.Config.ChangeHealth(ctx, c.Account, name, func(h *Health) { h.ConfirmedAt = now }); err != nil {
 			return err
 		}
-		return s.End(ctx, c.Account, "confirm/"+name)
+		return s.End(ctx, c.Account, confirmCondition(name))
 	})
 }
 
@@ -109,7 +113,7 @@ func (s *Service) Confirm(ctx context.Context, c *authz.Call, name, by string) e
 func (s *Service) selfTest(ctx context.Context, j job.Job) (again time.Time, err error) {
 	m, closeSender, err := s.mailer(ctx, j.Account, j.Subject)
 	if fault.Is(err, fault.ResourceNotFound) {
-		return time.Time{}, s.End(ctx, j.Account, "confirm/"+j.Subject)
+		return time.Time{}, s.unwatch(ctx, j.Account, j.Subject)
 	}
 	if err != nil {
 		return time.Time{}, err
@@ -118,24 +122,35 @@ func (s *Service) selfTest(ctx context.Context, j job.Job) (again time.Time, err
 	now := s.now()
 	h := m.health
 	if m.channel.Paused {
+		return now.Add(day), s.unwatch(ctx, j.Account, j.Subject)
+	}
+	if err := m.dead(ctx); err != nil { // again: a crash may have come in between
+		return time.Time{}, err
+	}
+	switch {
+	case !h.TestedAt.After(h.ConfirmedAt):
+		err = s.End(ctx, j.Account, confirmCondition(j.Subject))
+	case now.Sub(h.TestedAt) >= confirmWithin:
+		err = s.unread(ctx, j, Fact{"since", h.TestedAt.Format(time.RFC3339)})
+	}
+	if err != nil {
+		return time.Time{}, err
+	}
+	if now.Sub(h.TestedAt) < testEvery && h.Failures < failing {
 		return now.Add(day), nil
 	}
-	if unread := h.TestedAt.After(h.ConfirmedAt) && now.Sub(h.TestedAt) >= confirmWithin; unread {
-		err = s.Report(ctx, j.Account, Condition{
-			Name: "confirm/" + j.Subject, Kind: ChannelUnread, Subject: j.Subject, Severity: Warning,
-			Facts: []Fact{{"since", h.TestedAt.Format(time.RFC3339)}},
-		})
-		if err != nil {
-			return time.Time{}, err
-		}
-	}
-	if now.Sub(h.TestedAt) < testEvery {
-		return now.Add(day), nil
-	}
-	if _, err := m.test(ctx, ""); err != nil && fault.Is(err, fault.Internal) {
+	switch _, err := m.test(ctx, ""); {
+	case fault.Is(err, fault.InvalidParameter): // nobody has an address for it
+		return now.Add(day), s.unread(ctx, j, Fact{"reason", fault.Message(err)})
+	case fault.Is(err, fault.Internal):
 		return time.Time{}, err
 	}
 	return now.Add(day), nil // a channel that took nothing is reported as failing
+}
+
+// unread reports that nobody reads a channel.
+func (s *Service) unread(ctx context.Context, j job.Job, why Fact) error {
+	return s.Report(ctx, j.Account, Condition{Name: confirmCondition(j.Subject), Kind: ChannelUnread, Subject: j.Subject, Severity: Warning, Facts: []Fact{why}})
 }
 
 // heartbeat gives a sign of life over a channel while all is well: a watchdog outside

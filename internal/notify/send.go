@@ -15,8 +15,9 @@ const (
 	failing      = 3 // failures in a row after which a channel counts as dead
 	foldAbove    = 5 // messages to one recipient that are folded into one
 	atOnce       = 200
+	perLook      = 50 // messages at most
 	sendPatience = 30 * time.Second
-	maxAttempts  = 20
+	giveUp       = 7 * day // after which a channel that takes nothing is not tried any more
 	maxDelay     = 10 * time.Minute
 	unclearDelay = time.Minute // before a channel is asked what became of a message
 )
@@ -37,31 +38,50 @@ type mailer struct {
 func (s *Service) send(ctx context.Context, j job.Job) (again time.Time, err error) {
 	m, closeSender, err := s.mailer(ctx, j.Account, j.Subject)
 	if fault.Is(err, fault.ResourceNotFound) {
-		return time.Time{}, nil
+		return time.Time{}, s.unwatch(ctx, j.Account, j.Subject)
 	}
 	if err != nil {
 		return time.Time{}, err
 	}
 	defer closeSender()
-	for !m.channel.Paused {
+	for ctx.Err() == nil {
 		now := s.now()
+		if ch, err := s.channel(ctx, j.Account, j.Subject); err != nil || ch.Rev != m.channel.Rev {
+			return now, err // with its new settings, if it is still there
+		}
+		if m.channel.Paused {
+			return time.Time{}, nil
+		}
 		due, next, err := s.o.Outbox.Due(ctx, j.Account, j.Subject, now, atOnce)
 		if err != nil || len(due) == 0 {
 			return next, err
 		}
-		if wait := m.take(now); wait > 0 {
-			return now.Add(wait), s.o.Config.SaveHealth(ctx, m.health)
-		}
-		if err := m.settle(ctx, m.next(due)); err != nil {
-			return time.Time{}, err
-		}
-		if ctx.Err() != nil {
-			return time.Time{}, context.Cause(ctx)
+		// Some messages from each look: more severe ones may have come meanwhile.
+		for n := 0; n < perLook && len(due) > 0 && ctx.Err() == nil; n++ {
+			var batch []Delivery
+			batch, due = m.next(due)
+			if wait, err := m.deliver(ctx, batch); err != nil || wait > 0 {
+				return s.now().Add(wait), err
+			}
 		}
 	}
-	return time.Time{}, nil
+	return time.Time{}, context.Cause(ctx)
 }
 
+// deliver has the rest of a batch leave that has not become pointless, or answers how long
+// to wait before it may.
+func (m *mailer) deliver(ctx context.Context, batch []Delivery) (wait time.Duration, err error) {
+	batch, incidents, err := m.still(ctx, batch)
+	if err != nil || len(batch) == 0 {
+		return 0, err
+	}
+	if wait, err := m.take(ctx, m.now()); err != nil || wait > 0 {
+		return wait, err
+	}
+	return 0, m.settle(ctx, batch, incidents)
+}
+
+// mailer opens a channel. One that cannot be opened fails as one does that takes nothing.
 func (s *Service) mailer(ctx context.Context, account, name string) (*mailer, func(), error) {
 	ch, err := s.channel(ctx, account, name)
 	if err != nil {
@@ -80,59 +100,74 @@ func (s *Service) mailer(ctx context.Context, account, name string) (*mailer, fu
 	if m.people, err = s.o.Directory.Directory(ctx, account); err != nil {
 		return nil, nil, err
 	}
-	sender, kind, filling, err := s.sender(ctx, ch)
-	if err != nil {
-		return nil, nil, err
+	if m.kind, err = s.kind(ch.Kind); err != nil {
+		return nil, nil, err // a node of a newer release knows it
 	}
-	m.sender, m.kind = sender, kind
+	sender, filling, err := s.sender(ctx, ch, m.kind)
+	if err != nil {
+		return nil, nil, errors.Join(err, m.well(ctx, &SendError{Class: Permanent, Reason: "its settings or its credential cannot be used"}))
+	}
+	m.sender = sender
 	return m, filling.Erase, nil
 }
 
-// take takes one message's worth of what may leave now, or answers how long to wait.
-func (m *mailer) take(now time.Time) time.Duration {
+// take takes one message's worth of what may leave now, or answers how long to wait. It
+// is stored before the message leaves, so that a crash does not give it back.
+func (m *mailer) take(ctx context.Context, now time.Time) (wait time.Duration, err error) {
 	t := m.kind.Traits
 	if t.Burst == 0 || t.PerMinute == 0 {
-		return 0
+		return 0, nil
 	}
 	perSecond := float64(t.PerMinute) / 60
-	if m.health.TokensAt.IsZero() {
-		m.health.Tokens = float64(t.Burst)
-	} else if gone := now.Sub(m.health.TokensAt).Seconds(); gone > 0 {
-		m.health.Tokens = min(float64(t.Burst), m.health.Tokens+gone*perSecond)
-	}
-	m.health.TokensAt = now
-	if m.health.Tokens < 1 {
-		return time.Duration((1-m.health.Tokens)/perSecond*float64(time.Second)) + time.Millisecond
-	}
-	m.health.Tokens--
-	return 0
+	m.health, err = m.o.Config.ChangeHealth(ctx, m.channel.Account, m.channel.Name, func(h *Health) {
+		if h.TokensAt.IsZero() {
+			h.Tokens = float64(t.Burst)
+		} else if gone := now.Sub(h.TokensAt).Seconds(); gone > 0 {
+			h.Tokens = min(float64(t.Burst), max(h.Tokens, 0)+gone*perSecond)
+		}
+		h.TokensAt = now
+		if wait = 0; h.Tokens < 1 {
+			wait = time.Duration((1-max(h.Tokens, 0))/perSecond*float64(time.Second)) + time.Millisecond
+			return
+		}
+		h.Tokens--
+	})
+	return wait, err
 }
 
-// next answers what leaves with the next message: one delivery that a crash or a lost
-// answer left in doubt with all that left with it, or else the first one, with all others
-// to the same recipient if they are many.
-func (m *mailer) next(due []Delivery) []Delivery {
+// next answers what leaves with the next message, and the rest: one delivery that a crash
+// or a lost answer left in doubt with all that left with it, or else the first one, with
+// all others to the same recipient if they are many.
+func (m *mailer) next(due []Delivery) (batch, rest []Delivery) {
 	if n := slices.IndexFunc(due, func(d Delivery) bool { return d.Progress == Leaving }); n >= 0 {
-		batch := due[n].Batch
-		return slices.DeleteFunc(slices.Clone(due), func(d Delivery) bool {
-			return d.ID != due[n].ID && (batch == "" || d.Batch != batch || d.Progress != Leaving)
-		})
+		return split(due, func(d Delivery) bool { return d.Progress == Leaving && d.message() == due[n].message() })
 	}
-	same := slices.DeleteFunc(slices.Clone(due), func(d Delivery) bool { return d.Person != due[0].Person || d.Event != Trigger })
-	if due[0].Event == Trigger && len(same) > foldAbove && m.kind.Traits.Family != Paging && m.kind.Traits.Family != Machine {
-		return same
+	batch, rest = split(due, func(d Delivery) bool { return d.Person == due[0].Person && d.Event == Trigger })
+	if due[0].Event == Trigger && len(batch) > foldAbove && m.kind.Traits.Family != Paging && m.kind.Traits.Family != Machine {
+		return batch, rest
 	}
-	return due[:1]
+	return due[:1], due[1:]
 }
+
+// split answers the deliveries that are chosen, and the others.
+func split(all []Delivery, chosen func(Delivery) bool) (yes, no []Delivery) {
+	for _, d := range all {
+		if chosen(d) {
+			yes = append(yes, d)
+		} else {
+			no = append(no, d)
+		}
+	}
+	return yes, no
+}
+
+// message answers the id of the message that a delivery leaves in, or left in.
+func (d Delivery) message() string { return cmp.Or(d.Batch, d.ID) }
 
 // settle sends deliveries in one message and stores what became of them. Before the
 // channel is called it is durable that it may have the message, so that a crash loses
 // nothing; after one, a channel that can be asked is asked.
-func (m *mailer) settle(ctx context.Context, batch []Delivery) error {
-	batch, incidents, err := m.still(ctx, batch)
-	if err != nil || len(batch) == 0 {
-		return err
-	}
+func (m *mailer) settle(ctx context.Context, batch []Delivery, incidents []Incident) error {
 	doubtful, tried := batch[0].Progress == Leaving, batch[0].TriedAt
 	for i := range batch {
 		d := &batch[i]
@@ -161,28 +196,65 @@ func (m *mailer) settle(ctx context.Context, batch []Delivery) error {
 	return m.mark(ctx, batch, receipt, err)
 }
 
-// still drops what has become pointless, and answers the incidents of the rest.
-func (m *mailer) still(ctx context.Context, batch []Delivery) ([]Delivery, []Incident, error) {
-	var keep, drop []Delivery
-	var incidents []Incident
+// still settles what has become pointless, and answers the rest with their incidents.
+func (m *mailer) still(ctx context.Context, batch []Delivery) (keep []Delivery, incidents []Incident, err error) {
+	var drop []Delivery
 	for _, d := range batch {
 		i, err := m.o.Incidents.Incident(ctx, d.Account, d.Incident)
 		if err != nil && !fault.Is(err, fault.ResourceNotFound) {
 			return nil, nil, err
 		}
-		if err != nil || d.Event == Trigger && !i.Open() && d.Progress == Waiting {
-			d.Progress, d.DoneAt = Dropped, m.now()
-			drop = append(drop, d)
+		pointless := err != nil
+		if !pointless {
+			if pointless, err = m.pointless(ctx, d, i); err != nil {
+				return nil, nil, err
+			}
+		}
+		if !pointless {
+			keep, incidents = append(keep, d), append(incidents, i)
 			continue
 		}
-		keep, incidents = append(keep, d), append(incidents, i)
+		if d.DoneAt = m.now(); d.Progress == Leaving {
+			d.Progress = Doubt // and what may have left is not sent after the end was told
+		} else {
+			d.Progress = Dropped
+		}
+		drop = append(drop, d)
 	}
 	if len(drop) > 0 {
-		if err := m.o.Outbox.Mark(ctx, drop); err != nil {
-			return nil, nil, err
+		err = m.o.Outbox.Mark(ctx, drop)
+	}
+	return keep, incidents, err
+}
+
+// pointless tells whether nobody would want a message any more: what it tells is over, or
+// a later one tells it, too; or it tells the end of what was never told; or who would get
+// it is not there.
+func (m *mailer) pointless(ctx context.Context, d Delivery, i Incident) (bool, error) {
+	if d.Event == Trigger && !i.Open() {
+		return true, nil
+	}
+	if d.Person != "" && !m.reaches(d.Person) {
+		var err error // perhaps the person is new
+		if m.people, err = m.o.Directory.Directory(ctx, d.Account); err != nil || !m.reaches(d.Person) {
+			return true, err
 		}
 	}
-	return keep, incidents, nil
+	overtaken := d.Event == Trigger && d.Progress == Waiting && d.Alarm < i.Alarms
+	if d.Event == Trigger && !overtaken {
+		return false, nil
+	}
+	sent, err := m.o.Incidents.Deliveries(ctx, d.Account, d.Incident)
+	told := slices.ContainsFunc(sent, func(t Delivery) bool {
+		return t.Event == Trigger && t.Channel == d.Channel && t.Person == d.Person && t.Progress != Lost && t.Progress != Dropped &&
+			(d.Event == Resolve && t.Progress != Waiting || overtaken && t.Alarm > d.Alarm)
+	})
+	return told == overtaken, err
+}
+
+func (m *mailer) reaches(person string) bool {
+	n := m.people.person(person)
+	return n >= 0 && m.kind.Traits.Reaches(m.people.People[n].recipient())
 }
 
 // ask finds out what became of a message in doubt. It answers whether that settled it;
@@ -193,16 +265,16 @@ func (m *mailer) ask(ctx context.Context, batch []Delivery, msg Message) (settle
 		if batch[0].Attempts <= 2 {
 			return false, nil
 		}
-		for i := range batch {
-			batch[i].Progress, batch[i].DoneAt = Doubt, m.now()
-		}
-		return true, m.o.Outbox.Mark(ctx, batch)
+		return true, m.settled(ctx, batch, Doubt, nil)
 	}
 	call, cancel := context.WithTimeout(ctx, sendPatience)
 	defer cancel()
 	receipt, err := q.Query(call, msg)
+	if ctx.Err() != nil && err != nil {
+		return true, context.Cause(ctx)
+	}
 	if err != nil {
-		return true, m.postpone(ctx, batch, err, unclearDelay)
+		return true, m.unclear(ctx, batch, err, 0)
 	}
 	if receipt.State == Missing {
 		return false, nil
@@ -212,48 +284,72 @@ func (m *mailer) ask(ctx context.Context, batch []Delivery, msg Message) (settle
 
 // mark stores what became of deliveries and how the channel does.
 func (m *mailer) mark(ctx context.Context, batch []Delivery, receipt Receipt, err error) error {
-	now := m.now()
+	for i := range batch {
+		batch[i].Receipt = cmp.Or(receipt.ID, batch[i].Receipt)
+	}
+	if err == nil && receipt.State == Failed {
+		err = &SendError{Class: Permanent, Reason: "the channel could not deliver it"}
+	}
 	if err == nil {
-		for i := range batch {
-			d := &batch[i]
-			d.Progress, d.DoneAt, d.Receipt, d.Error = Sent, now, receipt.ID, ""
-			if receipt.State == Failed {
-				d.Progress, d.Error = Lost, "the channel could not deliver it"
-			}
-		}
-		return errors.Join(m.o.Outbox.Mark(ctx, batch), m.well(ctx, nil))
+		return errors.Join(m.settled(ctx, batch, Sent, nil), m.well(ctx, nil))
 	}
 	class, after := Unclear, time.Duration(0)
 	var refused *SendError
 	if errors.As(err, &refused) {
 		class, after = refused.Class, refused.After
 	}
-	if class == Permanent || class == Retry && batch[0].Attempts >= maxAttempts {
-		for i := range batch {
-			batch[i].Progress, batch[i].DoneAt, batch[i].Error = Lost, now, reason(err)
-		}
-		return errors.Join(m.o.Outbox.Mark(ctx, batch), m.well(ctx, err))
-	}
-	if class == Retry {
+	switch {
+	case class == Permanent, class == Retry && m.old(batch):
+		return errors.Join(m.settled(ctx, batch, Lost, err), m.well(ctx, err))
+	case class == Retry:
 		for i := range batch {
 			batch[i].Progress, batch[i].Batch = Waiting, ""
 		}
-		after = max(after, min(time.Second<<min(batch[0].Attempts, 20), maxDelay))
-	} else {
-		after = max(after, unclearDelay)
+		return errors.Join(m.postpone(ctx, batch, err, max(after, delay(time.Second, batch[0].Attempts))), m.well(ctx, err))
 	}
-	return errors.Join(m.postpone(ctx, batch, err, after), m.well(ctx, err))
+	return m.unclear(ctx, batch, err, after)
+}
+
+// unclear puts off deliveries of which the channel gave no clear answer, if they are not
+// old.
+func (m *mailer) unclear(ctx context.Context, batch []Delivery, err error, after time.Duration) error {
+	if m.old(batch) {
+		return errors.Join(m.settled(ctx, batch, Doubt, err), m.well(ctx, err))
+	}
+	return errors.Join(m.postpone(ctx, batch, err, max(after, delay(unclearDelay/2, batch[0].Attempts))), m.well(ctx, err))
+}
+
+// old tells whether deliveries have been tried for as long as it makes sense. An outage
+// of some days loses no alarm.
+func (m *mailer) old(batch []Delivery) bool { return m.now().Sub(batch[0].At) >= giveUp }
+
+// delay doubles with each attempt from the first on.
+func delay(first time.Duration, attempts int) time.Duration {
+	return min(first<<min(attempts, 10), maxDelay)
+}
+
+// settled stores the end of deliveries.
+func (m *mailer) settled(ctx context.Context, batch []Delivery, p Progress, err error) error {
+	now := m.now()
+	for i := range batch {
+		batch[i].Progress, batch[i].DoneAt, batch[i].Error = p, now, reason(err)
+	}
+	return m.o.Outbox.Mark(ctx, batch)
 }
 
 func (m *mailer) postpone(ctx context.Context, batch []Delivery, err error, after time.Duration) error {
+	until := m.now().Add(after) // the same for all: they stay together
 	for i := range batch {
-		batch[i].After, batch[i].Error = m.now().Add(after), reason(err)
+		batch[i].After, batch[i].Error = until, reason(err)
 	}
 	return m.o.Outbox.Mark(ctx, batch)
 }
 
 // reason answers what a person may read of an error of a channel.
 func reason(err error) string {
+	if err == nil {
+		return ""
+	}
 	var refused *SendError
 	if errors.As(err, &refused) {
 		return refused.Reason
@@ -262,27 +358,41 @@ func reason(err error) string {
 }
 
 // well stores how the channel does, and reports its death and its return on the others.
-func (m *mailer) well(ctx context.Context, err error) error {
-	h := &m.health
-	if err == nil {
-		h.SentAt, h.Failures, h.Error = m.now(), 0, ""
-	} else {
-		h.FailedAt, h.Failures, h.Error = m.now(), h.Failures+1, reason(err)
-	}
-	if err := m.o.Config.SaveHealth(ctx, *h); err != nil {
+func (m *mailer) well(ctx context.Context, sent error) (err error) {
+	now := m.now()
+	m.health, err = m.o.Config.ChangeHealth(ctx, m.channel.Account, m.channel.Name, func(h *Health) {
+		if sent == nil {
+			h.SentAt, h.Failures, h.Error = now, 0, ""
+		} else {
+			h.FailedAt, h.Failures, h.Error = now, h.Failures+1, reason(sent)
+		}
+	})
+	if err != nil {
 		return err
 	}
+	return m.dead(ctx)
+}
+
+// dead reports whether the channel works.
+func (m *mailer) dead(ctx context.Context) error {
 	condition := channelCondition(m.channel.Name)
-	if h.Failures < failing {
-		if h.Failures == 0 {
-			return m.End(ctx, m.channel.Account, condition)
-		}
+	switch {
+	case m.health.Failures == 0:
+		return m.End(ctx, m.channel.Account, condition)
+	case m.health.Failures < failing:
 		return nil
 	}
 	return m.Report(ctx, m.channel.Account, Condition{
-		Name: condition, Kind: ChannelFailing, Subject: m.channel.Name, Severity: Critical, Facts: []Fact{{"reason", h.Error}},
+		Name: condition, Kind: ChannelFailing, Subject: m.channel.Name, Severity: Critical, Facts: []Fact{{"reason", m.health.Error}},
 	})
 }
+
+// unwatch ends what is reported of a channel that is paused or gone.
+func (s *Service) unwatch(ctx context.Context, account, channel string) error {
+	return errors.Join(s.End(ctx, account, channelCondition(channel)), s.End(ctx, account, confirmCondition(channel)))
+}
+
+func confirmCondition(name string) string { return "confirm/" + name }
 
 func channelCondition(name string) string { return "channel/" + name }
 
@@ -313,11 +423,11 @@ func (m *mailer) render(batch []Delivery, incidents []Incident) Message {
 		link = m.o.Links.Incident(d.Account, d.Incident, d.Person)
 	}
 	if len(batch) > 1 {
-		return digest(batch, incidents, Message{ID: batch[0].ID, At: d.At, Link: link, To: to, Language: lang}, m.now())
+		return digest(batch, incidents, Message{ID: d.message(), At: d.At, Link: link, To: to, Language: lang}, m.now())
 	}
 	zone, err := m.plan.Quiet.zone()
 	if err != nil {
 		zone = time.UTC
 	}
-	return alarm(i, d, Message{ID: d.ID, At: d.At, Link: link, To: to, Language: lang}, m.now(), zone)
+	return alarm(i, d, Message{ID: d.message(), At: d.At, Link: link, To: to, Language: lang}, m.now(), zone)
 }

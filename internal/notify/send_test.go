@@ -30,16 +30,46 @@ type world struct {
 
 	steps   int // calls that could be the last of a process
 	crashAt int // 0 for never
+	dead    bool
 	fake    map[string]*channel
 }
 
-// A crash is the end of a process in the middle of something.
-type crash struct{}
+// errDead is what is answered by what a dead process would have called.
+var errDead = errors.New("the process is dead")
+
+// A mortal is a store of jobs that a dead process changes no more.
+type mortal struct {
+	job.Store
+	w *world
+}
+
+// Finish implements job.Store.
+func (m mortal) Finish(ctx context.Context, owner string, j job.Job) error {
+	if m.w.dead {
+		return errDead
+	}
+	return m.Store.Finish(ctx, owner, j)
+}
+
+// Retry implements job.Store.
+func (m mortal) Retry(ctx context.Context, owner string, j job.Job, due time.Time, reason string) error {
+	if m.w.dead {
+		return errDead
+	}
+	return m.Store.Retry(ctx, owner, j, due, reason)
+}
+
+// Claim implements job.Store.
+func (m mortal) Claim(ctx context.Context, c job.Claim) ([]job.Job, error) {
+	c.Limit = 1
+	return m.Store.Claim(ctx, c)
+}
 
 // step is a point at which the process may die.
 func (w *world) step() {
 	if w.steps++; w.steps == w.crashAt {
-		panic(crash{})
+		w.dead = true
+		panic(errDead) // which the runner survives; nothing that it does then has an effect
 	}
 }
 
@@ -51,6 +81,9 @@ type channel struct {
 	all    []notify.Message
 	refuse []error // answers of the next calls; nil is none
 	effect bool    // what is refused is shown all the same
+	failed bool    // what is taken is not delivered
+	silent bool    // questions are not answered
+	during func()  // happens while a message leaves
 }
 
 func (c *channel) take(m notify.Message) {
@@ -65,6 +98,9 @@ func (c *channel) take(m notify.Message) {
 // Send implements notify.Sender.
 func (c *channel) Send(_ context.Context, m notify.Message) (notify.Receipt, error) {
 	c.w.step()
+	if c.during != nil {
+		c.during()
+	}
 	if len(c.refuse) > 0 {
 		err := c.refuse[0]
 		c.refuse = c.refuse[1:]
@@ -74,6 +110,9 @@ func (c *channel) Send(_ context.Context, m notify.Message) (notify.Receipt, err
 			}
 			return notify.Receipt{}, err
 		}
+	}
+	if c.failed {
+		return notify.Receipt{State: notify.Failed}, nil
 	}
 	c.take(m)
 	c.w.step()
@@ -86,6 +125,9 @@ type memory struct{ *channel }
 // Query implements notify.Querier.
 func (c memory) Query(_ context.Context, m notify.Message) (notify.Receipt, error) {
 	c.w.step()
+	if c.silent {
+		return notify.Receipt{}, errors.New("?")
+	}
 	if c.seen[m.ID] == 0 {
 		return notify.Receipt{State: notify.Missing}, nil
 	}
@@ -116,6 +158,11 @@ func root() *authz.Call {
 
 func newWorld(t *testing.T, traits map[string]notify.Traits) *world {
 	t.Helper()
+	return newWorldOf(t, traits, func(*notify.Options) {})
+}
+
+func newWorldOf(t *testing.T, traits map[string]notify.Traits, change func(*notify.Options)) *world {
+	t.Helper()
 	w := &world{t: t, now: noon, fake: map[string]*channel{}}
 	keyring := sealtest.Keyring(t)
 	node := storetest.Start(t, storetest.Options{
@@ -144,9 +191,10 @@ func newWorld(t *testing.T, traits map[string]notify.Traits) *world {
 		}
 		o.Kinds = append(o.Kinds, notify.KindOfChannel{Name: name, Traits: tr, Open: func(notify.Opening) (notify.Sender, error) { return sender, nil }})
 	}
+	change(&o)
 	w.Service = notify.New(o)
 	w.jobs = &job.Runner{
-		Store: node.Store, Owner: "test", Handlers: w.Handlers(), Now: o.Now, Served: func() (time.Duration, bool) { return 0, true }, Logger: o.Logger,
+		Store: mortal{node.Store, w}, Owner: "test", Handlers: w.Handlers(), Now: o.Now, Served: func() (time.Duration, bool) { return 0, true }, Logger: o.Logger,
 	}
 	for name := range traits {
 		if _, err := w.AddChannel(t.Context(), root(), name, name, notify.Draft{}); err != nil {
@@ -159,20 +207,14 @@ func newWorld(t *testing.T, traits map[string]notify.Traits) *world {
 // work does what is due, and answers whether the process died meanwhile.
 func (w *world) work() (died bool) {
 	w.t.Helper()
-	defer func() {
-		if r := recover(); r != nil {
-			if _, died = r.(crash); !died {
-				panic(r)
-			}
-		}
-	}()
+	w.dead = false
 	for {
 		n, err := w.jobs.Step(w.t.Context())
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		if n == 0 {
-			return false
+		if n == 0 || w.dead {
+			return w.dead
 		}
 	}
 }

@@ -147,6 +147,9 @@ func (s *Service) UpdateChannel(ctx context.Context, c *authz.Call, name string,
 		}
 		return s.saveChannel(ctx, rec, &out, d)
 	})
+	if err == nil && out.Paused {
+		err = s.unwatch(ctx, c.Account, name)
+	}
 	return out, err
 }
 
@@ -184,7 +187,7 @@ func (s *Service) saveChannel(ctx context.Context, rec *audit.Record, ch *Channe
 		ch.Paused = *d.Paused
 	}
 	now := s.now()
-	jobs := []job.Job{{Kind: JobSend, Account: ch.Account, Subject: ch.Name, Due: now}}
+	jobs := []job.Job{{Kind: JobSend, Account: ch.Account, Subject: ch.Name, Due: now, Hasten: true}}
 	if ch.Heartbeat > 0 && !ch.Paused {
 		jobs = append(jobs, job.Job{Kind: JobHeartbeat, Account: ch.Account, Subject: ch.Name, Due: now})
 	}
@@ -196,13 +199,17 @@ func (s *Service) saveChannel(ctx context.Context, rec *audit.Record, ch *Channe
 
 // RemoveChannel forgets a channel and what waits for it.
 func (s *Service) RemoveChannel(ctx context.Context, c *authz.Call, name string) error {
-	return s.do(ctx, c, "keyward:RemoveChannel", "channel/"+name, func(rec *audit.Record) error {
+	err := s.do(ctx, c, "keyward:RemoveChannel", "channel/"+name, func(rec *audit.Record) error {
 		ch, err := s.channel(ctx, c.Account, name)
 		if err != nil {
 			return err
 		}
 		return s.o.Config.DeleteChannel(ctx, rec, &ch)
 	})
+	if err != nil {
+		return err
+	}
+	return s.unwatch(ctx, c.Account, name)
 }
 
 // A Standing is a channel and how it does.
@@ -240,19 +247,18 @@ func (s *Service) channel(ctx context.Context, account, name string) (Channel, e
 }
 
 // sender opens a channel's sender. The caller erases the filling when it is done with it.
-func (s *Service) sender(ctx context.Context, ch Channel) (Sender, KindOfChannel, form.Filling, error) {
-	k, err := s.kind(ch.Kind)
-	if err != nil {
-		return nil, k, form.Filling{}, err
-	}
+func (s *Service) sender(ctx context.Context, ch Channel, k KindOfChannel) (Sender, form.Filling, error) {
 	tenant, err := s.o.Tenants.Tenant(ctx, ch.Account)
 	if err != nil {
-		return nil, k, form.Filling{}, err
+		return nil, form.Filling{}, err
 	}
 	f, err := form.Open(tenant, ch.Settings, ch.Sealed, ch.bound()...)
 	if err != nil {
-		return nil, k, f, err
+		return nil, form.Filling{}, err
 	}
 	sender, err := k.Open(Opening{Filling: f, Now: s.o.Now, Allow: s.o.Allow})
-	return sender, k, f, err
+	if err != nil {
+		f.Erase()
+	}
+	return sender, f, err
 }

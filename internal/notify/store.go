@@ -48,7 +48,9 @@ type ConfigStore interface {
 	SaveChannel(ctx context.Context, rec *audit.Record, c *Channel, jobs []job.Job) error
 	DeleteChannel(ctx context.Context, rec *audit.Record, c *Channel) error
 	Channels(ctx context.Context, account string) ([]Channel, error) // by name
-	SaveHealth(ctx context.Context, h Health) error
+	// ChangeHealth changes how a channel does, and answers how it does then. What others
+	// change at the same moment is not lost. Of a channel that is gone nothing is stored.
+	ChangeHealth(ctx context.Context, account, channel string, change func(*Health)) (Health, error)
 	Healths(ctx context.Context, account string) (map[string]Health, error) // by channel
 	SavePlan(ctx context.Context, rec *audit.Record, p *Plan) error
 	Plan(ctx context.Context, account string) (Plan, error) // DefaultPlan if there is none
@@ -74,6 +76,10 @@ type IncidentStore interface {
 	// Incidents answers the account's open incidents, or at most limit ended ones, the
 	// newest first.
 	Incidents(ctx context.Context, account string, ended bool, limit int) ([]Incident, error)
+	// EndedBefore answers at most limit incidents that ended before a time.
+	EndedBefore(ctx context.Context, account string, before time.Time, limit int) ([]Incident, error)
+	// Forget removes incidents with what was sent of them.
+	Forget(ctx context.Context, rec *audit.Record, incidents []Incident) error
 	// Deliveries answers what was sent of an incident, in order.
 	Deliveries(ctx context.Context, account, incident string) ([]Delivery, error)
 }
@@ -81,9 +87,11 @@ type IncidentStore interface {
 // An Outbox keeps what is to be sent. It is not bound: who writes it can drop or repeat
 // messages, and can change no incident. Its methods may be called concurrently.
 type Outbox interface {
-	// Due answers at most limit unsettled deliveries of a channel whose time has come, the
-	// most severe first, and when the next one's time comes, zero for none.
+	// Due answers at most limit unsettled deliveries of a channel whose time has come, those
+	// in doubt first and then the most severe, and when the next one's time comes, zero for none.
 	Due(ctx context.Context, account, channel string, now time.Time, limit int) (due []Delivery, next time.Time, err error)
+	// Prune removes settled deliveries that were decided before a time.
+	Prune(ctx context.Context, account string, before time.Time) error
 	// Mark stores the state of deliveries, durably, all or none.
 	Mark(ctx context.Context, deliveries []Delivery) error
 }
@@ -123,6 +131,3 @@ const (
 	Doubt   Progress = "doubt"   // its channel may have it, and nobody can tell
 	Dropped Progress = "dropped" // what it would have told is over
 )
-
-// settled tells whether nothing more happens to a delivery.
-func (p Progress) settled() bool { return p != Waiting && p != Leaving }

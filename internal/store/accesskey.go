@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"time"
 
@@ -154,6 +155,10 @@ func dueMicros(e accesskey.Expiry) int64 {
 // SaveRemark implements accesskey.KeyStore.
 func (s Inventory) SaveRemark(ctx context.Context, rec *audit.Record, k *accesskey.AccessKey, jobs []job.Job) error {
 	return s.mutate(ctx, rec, func(ctx context.Context, t *tx) error {
+		// A snapshot that is stored at the same moment heeds what is said, or what is said it.
+		if _, err := t.exec(ctx, `UPDATE accesskey_source SET rev = rev WHERE account = $1 AND name = $2`, k.Remark.Account, k.Remark.Source); err != nil {
+			return err
+		}
 		if err := t.save(ctx, s.keys, remarkRow(&k.Remark)); err != nil {
 			return err
 		}
@@ -268,7 +273,7 @@ func place(k accesskey.AccessKey, order accesskey.Order) string {
 func cursor(text string) (at int64, source, id string, err error) {
 	first, rest, _ := strings.Cut(text, "/")
 	source, id, found := strings.Cut(rest, "/")
-	if _, err := fmt.Sscanf(first, "%d", &at); err != nil || !found {
+	if at, err = strconv.ParseInt(first, 10, 64); err != nil || !found {
 		return 0, "", "", fault.InvalidParameter.New("the cursor is none that this list answered")
 	}
 	return at, source, id, nil

@@ -42,12 +42,8 @@ func newShelf(t *testing.T, url string) shelf {
 
 func (s shelf) save(t *testing.T, whole bool, at time.Time, keys ...accesskey.Observed) {
 	t.Helper()
-	remarks, err := s.Remarks(t.Context(), "1", "prod")
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = s.SaveSnapshot(t.Context(), record("ObserveProvider"), accesskey.Save{
-		Source: s.src, State: accesskey.State{Account: "1", Source: "prod", SucceededAt: at, Keys: len(keys)}, Remarks: remarks,
+	err := s.SaveSnapshot(t.Context(), record("ObserveProvider"), accesskey.Save{
+		Source: s.src, State: accesskey.State{Account: "1", Source: "prod", SucceededAt: at, Keys: len(keys)},
 		Snapshot: accesskey.Snapshot{Keys: keys, Principals: []accesskey.Principal{{ID: "u1", Name: "alice", Kind: accesskey.User}}}, At: at, Whole: whole,
 	})
 	if err != nil {
@@ -135,54 +131,6 @@ func TestInventory(t *testing.T) {
 	})
 }
 
-// A snapshot that is stored in several parts and statements is stored whole, changed
-// whole, and of a source that was removed meanwhile nothing is.
-func TestLargeSnapshots(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, url string) {
-		s := newShelf(t, url)
-		var keys []accesskey.Observed
-		for i := range 1003 {
-			keys = append(keys, observed(fmt.Sprintf("k%04d", i), noon.Add(-time.Hour), never))
-		}
-		check := func(want []accesskey.Observed) {
-			t.Helper()
-			var have []accesskey.Observed
-			for q := (accesskey.Query{Order: accesskey.BySubject, Limit: accesskey.MaxPage}); ; {
-				page, next, err := s.Keys(t.Context(), "1", q)
-				if err != nil {
-					t.Fatal(err)
-				}
-				for _, k := range page {
-					have = append(have, k.Observed)
-				}
-				if q.After = next; next == "" {
-					break
-				}
-			}
-			if diff := cmp.Diff(want, have); diff != "" {
-				t.Errorf("-want +have\n%s", diff)
-			}
-		}
-		s.save(t, true, noon, keys...)
-		check(keys)
-		for i := range keys {
-			if i%3 > 0 {
-				keys[i].Name = "another"
-			}
-		}
-		s.save(t, true, noon, keys...)
-		check(keys)
-		s.save(t, true, noon, keys[:251]...) // the others are gone
-		check(keys[:251])
-
-		if err := s.DeleteSource(t.Context(), record("RemoveProvider"), &s.src); err != nil {
-			t.Fatal(err)
-		}
-		s.save(t, true, noon, keys...)
-		check(nil)
-	})
-}
-
 // Pages of every order and filter, put together, are what one large page answers.
 func TestInventoryPages(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
@@ -230,4 +178,71 @@ func TestInventoryPages(t *testing.T) {
 			}
 		})
 	})
+}
+
+// A large snapshot is stored in portions, and is the same as a small one; a source that
+// changed meanwhile keeps what it had; what has been gone for long is forgotten.
+func TestLargeSnapshots(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		s := newShelf(t, url)
+		keys := make([]accesskey.Observed, 3500)
+		for n := range keys {
+			keys[n] = observed(fmt.Sprintf("k%05d", (n*7919)%len(keys)), noon, noon.Add(time.Duration(n)*time.Hour))
+		}
+		s.save(t, true, noon, keys...)
+		if have := s.count(t, ""); have != 3500 {
+			t.Fatalf("have %d keys", have)
+		}
+		r := accesskey.Remark{Account: "1", Source: "prod", Key: "k03499", ExpiresAt: noon.Add(time.Minute), UpdatedAt: noon}
+		k := accesskey.AccessKey{Remark: r, Due: accesskey.Expiry{At: r.ExpiresAt, Basis: accesskey.Declared}}
+		if err := s.SaveRemark(t.Context(), record("RemarkAccessKey"), &k, nil); err != nil {
+			t.Fatal(err)
+		}
+		s.save(t, true, noon, keys[:2000]...)
+		if have, gone := s.count(t, ""), s.count(t, accesskey.Gone); have != 2000 || gone != 1500 {
+			t.Errorf("%d keys, %d gone", have, gone)
+		}
+		s.save(t, true, noon, keys...)
+		if got, err := s.Key(t.Context(), "1", "prod", "k03499"); err != nil || !got.Due.At.Equal(r.ExpiresAt) {
+			t.Errorf("what was said is not heeded: %+v, %v", got.Due, err)
+		}
+
+		before := s.src
+		s.src.MaxAge, s.src.Owner = 30*time.Second, "others"
+		if err := s.UpdateSource(t.Context(), record("UpdateProvider"), &s.src, nil); err != nil {
+			t.Fatal(err)
+		}
+		err := s.SaveSnapshot(t.Context(), record("ObserveProvider"), accesskey.Save{Source: before, Whole: true, At: noon})
+		if have := s.count(t, ""); !fault.Is(err, fault.Changed) || have != 3500 {
+			t.Errorf("a snapshot of what the source was: %v; %d keys are left", err, have)
+		}
+		if err := s.Renew(t.Context(), s.src); err != nil {
+			t.Fatal(err)
+		}
+		for _, id := range []string{"k00001", "k03498"} {
+			got, err := s.Key(t.Context(), "1", "prod", id)
+			if err != nil || got.Owner != "others" || !got.Due.At.Equal(noon.Add(30*time.Second)) || got.Due.Basis != accesskey.Policy {
+				t.Errorf("%s is not renewed: %+v, %v", id, got, err)
+			}
+		}
+
+		s.save(t, true, noon.Add(time.Hour), keys[0])
+		s.save(t, true, noon.Add(accesskey.Kept), keys[0])
+		if gone := s.count(t, accesskey.Gone); gone != 3499 {
+			t.Errorf("%d are gone", gone)
+		}
+		s.save(t, true, noon.Add(accesskey.Kept+2*time.Hour), keys[0])
+		if gone := s.count(t, accesskey.Gone); gone != 0 {
+			t.Errorf("%d are remembered for ever", gone)
+		}
+	})
+}
+
+func (s shelf) count(t *testing.T, status accesskey.Status) int {
+	t.Helper()
+	keys, next, err := s.Keys(t.Context(), "1", accesskey.Query{Status: status, Order: accesskey.BySubject, Limit: 10_000})
+	if err != nil || next != "" {
+		t.Fatal(next, err)
+	}
+	return len(keys)
 }

@@ -110,8 +110,8 @@ func (s *Store) release(ctx context.Context, owner string, j job.Job, settled sq
 // Retry implements job.Store.
 func (s *Store) Retry(ctx context.Context, owner string, j job.Job, due time.Time, reason string) error {
 	res, err := s.db.write.ExecContext(ctx,
-		`UPDATE job SET due_at = $1, lease_until = 0, owner = '', attempts = attempts + 1, last_error = $2
+		`UPDATE job SET due_at = $1, lease_until = 0, owner = '', attempts = $8, last_error = $2
 		WHERE kind = $3 AND account = $4 AND subject = $5 AND owner = $6 AND due_at = $7`,
-		micros(due), reason, j.Kind, j.Account, j.Subject, owner, micros(j.Due))
+		micros(due), reason, j.Kind, j.Account, j.Subject, owner, micros(j.Due), j.Attempts)
 	return s.release(ctx, owner, j, res, unavailable(err, "retrying job"))
 }

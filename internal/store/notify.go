@@ -123,16 +123,44 @@ func (s Alerts) Channels(ctx context.Context, account string) ([]notify.Channel,
 	return list(ctx, s.Store, s.db.read, channelRow, `WHERE account = $1 ORDER BY name`, account)
 }
 
-// SaveHealth implements notify.ConfigStore.
-func (s Alerts) SaveHealth(ctx context.Context, h notify.Health) error {
-	body, err := json.Marshal(h)
+// ChangeHealth implements notify.ConfigStore.
+func (s Alerts) ChangeHealth(ctx context.Context, account, channel string, change func(*notify.Health)) (h notify.Health, err error) {
+	x, err := s.db.write.BeginTx(ctx, nil)
 	if err != nil {
-		return fmt.Errorf("encoding health: %w", err)
+		return h, unavailable(err, "saving health")
 	}
-	_, err = s.db.write.ExecContext(ctx, `INSERT INTO notify_health (account, channel, body)
-		SELECT account, name, CAST($3 AS TEXT) FROM notify_channel WHERE account = $1 AND name = $2
-		ON CONFLICT (account, channel) DO UPDATE SET body = excluded.body`, h.Account, h.Channel, string(body))
-	return unavailable(err, "saving health")
+	h, err = changeHealth(ctx, x, account, channel, change)
+	if err != nil {
+		return h, unavailable(errors.Join(err, rollback(x)), "saving health")
+	}
+	return h, unavailable(x.Commit(), "saving health")
+}
+
+func changeHealth(ctx context.Context, x *sql.Tx, account, channel string, change func(*notify.Health)) (h notify.Health, err error) {
+	res, err := x.ExecContext(ctx, `UPDATE notify_channel SET rev = rev WHERE account = $1 AND name = $2`, account, channel) // one after the other
+	if err != nil {
+		return h, err
+	}
+	var body string
+	err = x.QueryRowContext(ctx, `SELECT body FROM notify_health WHERE account = $1 AND channel = $2`, account, channel).Scan(&body)
+	if err == nil {
+		err = json.Unmarshal([]byte(body), &h)
+	}
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return h, err
+	}
+	h.Account, h.Channel = account, channel
+	change(&h)
+	if n, err := res.RowsAffected(); err != nil || n == 0 { // it was removed
+		return h, err
+	}
+	changed, err := json.Marshal(h)
+	if err != nil {
+		return h, err
+	}
+	_, err = x.ExecContext(ctx, `INSERT INTO notify_health (account, channel, body) VALUES ($1, $2, $3)
+		ON CONFLICT (account, channel) DO UPDATE SET body = excluded.body`, account, channel, string(changed))
+	return h, err
 }
 
 // Healths implements notify.ConfigStore.
@@ -253,6 +281,40 @@ func (s Alerts) Incidents(ctx context.Context, account string, ended bool, limit
 	return list(ctx, s.Store, s.db.read, incidentRow, `WHERE account = $1 AND ended_at = 0 ORDER BY stage DESC, deadline, id`, account)
 }
 
+// EndedBefore implements notify.IncidentStore.
+func (s Alerts) EndedBefore(ctx context.Context, account string, before time.Time, limit int) ([]notify.Incident, error) {
+	return list(ctx, s.Store, s.db.read, incidentRow, `WHERE account = $1 AND ended_at > 0 AND ended_at < $2 ORDER BY ended_at LIMIT $3`, account, micros(before), limit)
+}
+
+// Forget implements notify.IncidentStore.
+func (s Alerts) Forget(ctx context.Context, rec *audit.Record, incidents []notify.Incident) error {
+	return s.mutate(ctx, rec, func(ctx context.Context, t *tx) error {
+		for _, i := range incidents {
+			if _, err := t.exec(ctx, `DELETE FROM notify_delivery WHERE account = $1 AND incident = $2`, i.Account, i.ID); err != nil {
+				return err
+			}
+			if err := t.remove(ctx, incidentRow(&i)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Prune implements notify.Outbox.
+func (s Alerts) Prune(ctx context.Context, account string, before time.Time) error {
+	for {
+		res, err := s.db.write.ExecContext(ctx, `DELETE FROM notify_delivery WHERE account = $1 AND id IN (SELECT id FROM notify_delivery
+			WHERE account = $1 AND at < $2 AND progress NOT IN ('waiting', 'leaving') LIMIT $3)`, account, micros(before), perWrite)
+		if err != nil {
+			return unavailable(err, "pruning the outbox")
+		}
+		if n, err := res.RowsAffected(); err != nil || n < perWrite {
+			return unavailable(err, "pruning the outbox")
+		}
+	}
+}
+
 // Deliveries implements notify.IncidentStore.
 func (s Alerts) Deliveries(ctx context.Context, account, incident string) ([]notify.Delivery, error) {
 	return bodies[notify.Delivery](ctx, s.Store, `SELECT body FROM notify_delivery WHERE account = $1 AND incident = $2 ORDER BY at, id`, account, incident)
@@ -262,7 +324,7 @@ func (s Alerts) Deliveries(ctx context.Context, account, incident string) ([]not
 func (s Alerts) Due(ctx context.Context, account, channel string, now time.Time, limit int) (due []notify.Delivery, next time.Time, err error) {
 	due, err = bodies[notify.Delivery](ctx, s.Store, `SELECT body FROM notify_delivery
 		WHERE account = $1 AND channel = $2 AND after_at <= $3 AND progress IN ('waiting', 'leaving')
-		ORDER BY severity DESC, at, id LIMIT $4`, account, channel, micros(now), limit)
+		ORDER BY progress, CASE progress WHEN 'leaving' THEN after_at ELSE 0 END, severity DESC, at, id LIMIT $4`, account, channel, micros(now), limit)
 	if err != nil || len(due) > 0 {
 		return due, next, err
 	}

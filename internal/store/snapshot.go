@@ -1,207 +1,250 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/keyward/keyward/internal/accesskey"
 	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/fault"
 )
 
-// SaveSnapshot implements accesskey.KeyStore. Only what differs is written, and most of it
-// before the transaction of the record: that one holds up everything that is recorded.
+// perWrite is how many rows of a snapshot one transaction writes: nobody waits for more.
+const perWrite = 1000
+
+// SaveSnapshot implements accesskey.KeyStore. Only what differs is written.
 func (s Inventory) SaveSnapshot(ctx context.Context, rec *audit.Record, save accesskey.Save) error {
 	src := save.Source
-	state, err := json.Marshal(save.State)
-	if err != nil {
-		return fmt.Errorf("encoding state: %w", err)
-	}
-	changes, err := s.principalChanges(ctx, save)
-	if err != nil {
-		return err
-	}
-	more, err := s.keyChanges(ctx, save)
-	if err != nil {
-		return err
-	}
-	changes = append(changes, more...)
-	for len(changes) > atOnceRows {
-		there, err := s.writeAhead(ctx, src, changes[:atOnceRows])
-		if err != nil || !there {
+	keys := slices.SortedFunc(slices.Values(save.Snapshot.Keys), func(a, b accesskey.Observed) int { return strings.Compare(a.ID, b.ID) })
+	principals := slices.SortedFunc(slices.Values(save.Snapshot.Principals), func(a, b accesskey.Principal) int { return strings.Compare(a.ID, b.ID) })
+	for ; len(principals) > perWrite; principals = principals[perWrite:] {
+		if err := s.apart(ctx, src, func(t *tx) error { return t.savePrincipals(ctx, src, principals[:perWrite]) }); err != nil {
 			return err
 		}
-		changes = changes[atOnceRows:]
+	}
+	for ; len(keys) > perWrite; keys = keys[perWrite:] {
+		if err := s.apart(ctx, src, func(t *tx) error { return s.saveKeys(ctx, t, part(save, keys[:perWrite])) }); err != nil {
+			return err
+		}
 	}
 	return s.mutate(ctx, rec, func(ctx context.Context, t *tx) error {
-		n, err := t.exec(ctx, holdSource, src.Account, src.Name)
-		if err != nil || n == 0 { // it was removed
+		if err := t.hold(ctx, src); err != nil {
+			return err
+		}
+		state, err := json.Marshal(save.State)
+		if err != nil {
 			return err
 		}
 		if _, err := t.exec(ctx, upsertState, src.Account, src.Name, string(state)); err != nil {
 			return err
 		}
-		if err := t.run(ctx, changes); err != nil {
+		if err := t.savePrincipals(ctx, src, principals); err != nil {
+			return err
+		}
+		if err := s.saveKeys(ctx, t, part(save, keys)); err != nil {
+			return err
+		}
+		if save.Said != nil {
+			if err := t.save(ctx, s.keys, remarkRow(save.Said)); err != nil {
+				return err
+			}
+		}
+		if err := t.forget(ctx, save); err != nil {
 			return err
 		}
 		return t.schedule(ctx, save.Jobs)
 	})
 }
 
-const (
-	// atOnceRows is how many rows of a snapshot one transaction writes: milliseconds' worth.
-	atOnceRows = 200
-	// atOnceInserts is how many of them one statement writes.
-	atOnceInserts = 8
-	// holdSource sees to it that nobody removes a source meanwhile.
-	holdSource = `UPDATE accesskey_source SET rev = rev WHERE account = $1 AND name = $2`
-)
-
-// A change writes one row of what was observed. Inserts that begin and end alike go into
-// one statement.
-type change struct {
-	query string // of an insert what stands before its values
-	after string // of an insert what stands behind them; "" for what is none
-	args  []any
-}
-
-// run runs changes, none of which write the same row.
-func (t *tx) run(ctx context.Context, changes []change) error {
-	for len(changes) > 0 {
-		first, n := changes[0], 1
-		query, args := first.query, first.args
-		if first.after != "" {
-			for n < min(len(changes), atOnceInserts) && changes[n].query == first.query && changes[n].after == first.after {
-				n++
+// Renew implements accesskey.KeyStore.
+func (s Inventory) Renew(ctx context.Context, src accesskey.Source) error {
+	for after, more := "", true; more; {
+		err := s.apart(ctx, src, func(t *tx) error {
+			have, err := t.texts(ctx, `SELECT id, body FROM accesskey WHERE account = $1 AND source = $2 AND gone_at = 0 AND id > $3 ORDER BY id LIMIT $4`,
+				src.Account, src.Name, after, perWrite)
+			if err != nil {
+				return err
 			}
-			values := make([]string, n)
-			args = make([]any, 0, n*len(first.args))
-			for i, c := range changes[:n] {
-				values[i] = "(" + places(len(args)+1, len(c.args)) + ")"
-				args = append(args, c.args...)
+			keys := make([]accesskey.Observed, 0, len(have))
+			for _, id := range slices.Sorted(maps.Keys(have)) {
+				var o accesskey.Observed
+				if err := json.Unmarshal([]byte(have[id]), &o); err != nil {
+					return fmt.Errorf("reading the inventory: %w", err)
+				}
+				keys, after = append(keys, o), id
 			}
-			query += " VALUES " + strings.Join(values, ", ") + " " + first.after
-		}
-		if _, err := t.exec(ctx, query, args...); err != nil {
+			more = len(keys) == perWrite
+			return s.saveKeys(ctx, t, part(accesskey.Save{Source: src}, keys))
+		})
+		if err != nil {
 			return err
 		}
-		changes = changes[n:]
 	}
 	return nil
 }
 
-// writeAhead commits a part of a snapshot, and answers whether the source is still there.
-// Each row is true by itself; if the rest is never written, the next synchronisation sees
-// what is missing.
-func (s Inventory) writeAhead(ctx context.Context, src accesskey.Source, changes []change) (there bool, err error) {
-	t, err := s.db.write.BeginTx(ctx, nil)
+// apart writes a part of what is observed of a source in a transaction without a record.
+func (s Inventory) apart(ctx context.Context, src accesskey.Source, fn func(*tx) error) error {
+	x, err := s.db.write.BeginTx(ctx, nil)
 	if err != nil {
-		return false, unavailable(err, "saving what was observed")
+		return unavailable(err, "saving the inventory")
 	}
-	defer t.Rollback() //nolint:errcheck // after a commit it answers ErrTxDone
-	x := &tx{sql: t, db: s.db}
-	n, err := x.exec(ctx, holdSource, src.Account, src.Name)
-	if err != nil || n == 0 {
-		return false, unavailable(err, "saving what was observed")
+	t := &tx{sql: x, db: s.db}
+	err = t.hold(ctx, src)
+	if err == nil {
+		err = fn(t)
 	}
-	if err := x.run(ctx, changes); err != nil {
-		return false, unavailable(err, "saving what was observed")
+	if err != nil {
+		return unavailable(errors.Join(err, rollback(x)), "saving the inventory")
 	}
-	return true, unavailable(t.Commit(), "saving what was observed")
+	return unavailable(x.Commit(), "saving the inventory")
 }
 
-// principalChanges compares the principals of a snapshot with what is stored.
-func (s Inventory) principalChanges(ctx context.Context, save accesskey.Save) ([]change, error) {
-	src := save.Source
-	have, err := s.texts(ctx, `SELECT id, body FROM accesskey_principal WHERE account = $1 AND source = $2`, src)
-	if err != nil {
-		return nil, err
+// hold sees to it that a source is the one that was read, and that nobody changes it, or
+// what is said of its keys, before the transaction ends.
+func (t *tx) hold(ctx context.Context, src accesskey.Source) error {
+	n, err := t.exec(ctx, `UPDATE accesskey_source SET rev = rev WHERE account = $1 AND name = $2 AND rev = $3`, src.Account, src.Name, src.Rev)
+	if err == nil && n == 0 {
+		err = fault.Changed.New("the provider %s was changed by somebody else meanwhile; read it again and retry", src.Name)
 	}
-	var out []change
-	for _, p := range save.Snapshot.Principals {
+	return err
+}
+
+func (t *tx) savePrincipals(ctx context.Context, src accesskey.Source, principals []accesskey.Principal) error {
+	if len(principals) == 0 {
+		return nil
+	}
+	have, err := t.texts(ctx, `SELECT id, body FROM accesskey_principal WHERE account = $1 AND source = $2 AND id >= $3 AND id <= $4`,
+		src.Account, src.Name, principals[0].ID, principals[len(principals)-1].ID)
+	if err != nil {
+		return err
+	}
+	for _, p := range principals {
 		body, err := json.Marshal(p)
 		if err != nil {
-			return nil, fmt.Errorf("encoding principal: %w", err)
+			return err
 		}
-		before, known := have[p.ID]
-		delete(have, p.ID)
-		if known && before == string(body) {
+		if before, known := have[p.ID]; known && before == string(body) {
 			continue
 		}
-		out = append(out, change{`INSERT INTO accesskey_principal (account, source, id, body)`,
-			`ON CONFLICT (account, source, id) DO UPDATE SET body = excluded.body`, []any{src.Account, src.Name, p.ID, string(body)}})
+		if _, err := t.exec(ctx, `INSERT INTO accesskey_principal (account, source, id, body) VALUES ($1, $2, $3, $4)
+			ON CONFLICT (account, source, id) DO UPDATE SET body = excluded.body`, src.Account, src.Name, p.ID, string(body)); err != nil {
+			return err
+		}
 	}
-	if !save.Whole {
-		return out, nil
-	}
-	for id := range have {
-		out = append(out, change{`DELETE FROM accesskey_principal WHERE account = $1 AND source = $2 AND id = $3`, "", []any{src.Account, src.Name, id}})
-	}
-	return out, nil
+	return nil
 }
 
-// keyChanges does so for the keys.
-func (s Inventory) keyChanges(ctx context.Context, save accesskey.Save) ([]change, error) {
-	src := save.Source
-	principals, err := s.texts(ctx, `SELECT id, principal FROM accesskey WHERE account = $1 AND source = $2 AND gone_at = 0`, src)
-	if err != nil {
-		return nil, err
+// part answers a save of some of its keys.
+func part(save accesskey.Save, keys []accesskey.Observed) accesskey.Save {
+	save.Snapshot.Keys = keys
+	return save
+}
+
+// saveKeys writes keys, in the order of their ids, with what people say of them.
+func (s Inventory) saveKeys(ctx context.Context, t *tx, save accesskey.Save) error {
+	src, keys := save.Source, save.Snapshot.Keys
+	if len(keys) == 0 {
+		return nil
 	}
-	have, err := s.texts(ctx, `SELECT id, owner || '/' || CAST(due_at AS TEXT) || '/' || due_basis || '/' || body FROM accesskey WHERE account = $1 AND source = $2 AND gone_at = 0`, src)
+	span := []any{src.Account, src.Name, keys[0].ID, keys[len(keys)-1].ID}
+	some, err := list(ctx, s.Store, t.sql, remarkRow, `WHERE account = $1 AND source = $2 AND key_id >= $3 AND key_id <= $4`, span...)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var out []change
-	for _, o := range save.Snapshot.Keys {
-		k := accesskey.AccessKey{Observed: o, Remark: save.Remarks[o.ID], Owner: src.Owner}
-		k.Due = accesskey.Due(o, k.Remark, src.MaxAge)
-		if k.Remark.Owner != "" {
-			k.Owner = k.Remark.Owner
-		}
+	said := make(map[string]accesskey.Remark, len(some))
+	for _, r := range some {
+		said[r.Key] = r
+	}
+	if save.Said != nil {
+		said[save.Said.Key] = *save.Said
+	}
+	have, err := t.texts(ctx, `SELECT id, owner || '/' || CAST(due_at AS TEXT) || '/' || due_basis || '/' || body FROM accesskey
+		WHERE account = $1 AND source = $2 AND id >= $3 AND id <= $4 AND gone_at = 0`, span...)
+	if err != nil {
+		return err
+	}
+	for _, o := range keys {
+		due, owner := accesskey.Due(o, said[o.ID], src.MaxAge), cmp.Or(said[o.ID].Owner, src.Owner)
 		body, err := json.Marshal(o)
 		if err != nil {
-			return nil, fmt.Errorf("encoding key: %w", err)
+			return err
 		}
-		before, known := have[o.ID]
-		delete(have, o.ID)
-		if known && before == fmt.Sprintf("%s/%d/%s/%s", k.Owner, dueMicros(k.Due), k.Due.Basis, body) {
+		if before, known := have[o.ID]; known && before == fmt.Sprintf("%s/%d/%s/%s", owner, dueMicros(due), due.Basis, body) {
 			continue
 		}
-		out = append(out, change{`INSERT INTO accesskey (account, source, id, principal, name, status, owner, created_at, used_at, due_at, due_basis, body, seen_at, gone_at)`,
-			`ON CONFLICT (account, source, id) DO UPDATE SET principal = excluded.principal, name = excluded.name, status = excluded.status, owner = excluded.owner,
-				created_at = excluded.created_at, used_at = excluded.used_at, due_at = excluded.due_at, due_basis = excluded.due_basis, body = excluded.body, gone_at = 0`, []any{
-				src.Account, src.Name, o.ID, o.Principal, o.Name, string(o.Status), k.Owner, micros(o.CreatedAt), micros(o.Use.At),
-				dueMicros(k.Due), string(k.Due.Basis), string(body), micros(save.At), 0}})
-	}
-	if !save.Whole {
-		return out, nil
-	}
-	for id := range have {
-		if save.Unread[principals[id]] {
-			continue
+		if _, err := t.exec(ctx, `INSERT INTO accesskey (account, source, id, principal, name, status, owner, created_at, used_at, due_at, due_basis, body, seen_at, gone_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 0)
+			ON CONFLICT (account, source, id) DO UPDATE SET principal = $4, name = $5, status = $6, owner = $7, created_at = $8, used_at = $9,
+				due_at = $10, due_basis = $11, body = $12, gone_at = 0`,
+			src.Account, src.Name, o.ID, o.Principal, o.Name, string(o.Status), owner, micros(o.CreatedAt), micros(o.Use.At),
+			dueMicros(due), string(due.Basis), string(body), micros(save.At)); err != nil {
+			return err
 		}
-		out = append(out, change{`UPDATE accesskey SET status = $1, due_at = $2, due_basis = '', gone_at = $3 WHERE account = $4 AND source = $5 AND id = $6`, "", []any{
-			string(accesskey.Gone), int64(math.MaxInt64), micros(save.At), src.Account, src.Name, id}})
 	}
-	return out, nil
+	return nil
 }
 
-// texts reads pairs of texts of a source.
-func (s Inventory) texts(ctx context.Context, query string, src accesskey.Source) (map[string]string, error) {
-	rows, err := s.db.read.QueryContext(ctx, query, src.Account, src.Name)
+// forget marks keys that a whole snapshot lacks as gone, and removes those that have been
+// so for long, and principals that it lacks.
+func (t *tx) forget(ctx context.Context, save accesskey.Save) error {
+	src := save.Source
+	if _, err := t.exec(ctx, `DELETE FROM accesskey WHERE account = $1 AND source = $2 AND gone_at > 0 AND gone_at < $3`,
+		src.Account, src.Name, micros(save.At.Add(-accesskey.Kept))); err != nil || !save.Whole {
+		return err
+	}
+	principals, err := t.texts(ctx, `SELECT id, '' FROM accesskey_principal WHERE account = $1 AND source = $2`, src.Account, src.Name)
 	if err != nil {
-		return nil, unavailable(err, "reading the inventory")
+		return err
+	}
+	for _, p := range save.Snapshot.Principals {
+		delete(principals, p.ID)
+	}
+	for id := range principals {
+		if _, err := t.exec(ctx, `DELETE FROM accesskey_principal WHERE account = $1 AND source = $2 AND id = $3`, src.Account, src.Name, id); err != nil {
+			return err
+		}
+	}
+	keys, err := t.texts(ctx, `SELECT id, principal FROM accesskey WHERE account = $1 AND source = $2 AND gone_at = 0`, src.Account, src.Name)
+	if err != nil {
+		return err
+	}
+	for _, o := range save.Snapshot.Keys {
+		delete(keys, o.ID)
+	}
+	for id, principal := range keys {
+		if save.Unread[principal] {
+			continue
+		}
+		if _, err := t.exec(ctx, `UPDATE accesskey SET status = $1, due_at = $2, due_basis = '', gone_at = $3 WHERE account = $4 AND source = $5 AND id = $6`,
+			string(accesskey.Gone), int64(math.MaxInt64), micros(save.At), src.Account, src.Name, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// texts reads pairs of texts.
+func (t *tx) texts(ctx context.Context, query string, args ...any) (map[string]string, error) {
+	rows, err := t.sql.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
 	}
 	defer rows.Close()
 	out := map[string]string{}
 	for rows.Next() {
 		var id, value string
 		if err := rows.Scan(&id, &value); err != nil {
-			return nil, unavailable(err, "reading the inventory")
+			return nil, err
 		}
 		out[id] = value
 	}
-	return out, unavailable(rows.Err(), "reading the inventory")
+	return out, rows.Err()
 }

@@ -1,0 +1,196 @@
+package notify_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/job"
+	"github.com/keyward/keyward/internal/notify"
+)
+
+const days = 24 * time.Hour
+
+// each is a channel that tells every person.
+func each(f notify.Family) notify.Traits {
+	return notify.Traits{Family: f, Reaches: func(r notify.Recipient) bool { return r.Email != "" }}
+}
+
+func (w *world) person(name string) {
+	w.t.Helper()
+	if _, err := w.SetPerson(w.t.Context(), root(), notify.Person{Name: name, Email: name + "@example.com"}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) report(c notify.Condition) notify.Incident {
+	w.t.Helper()
+	if err := w.Report(w.t.Context(), account, c); err != nil {
+		w.t.Fatal(err)
+	}
+	i, found, err := w.shelf.Watched(w.t.Context(), account, c.Name)
+	if err != nil || !found {
+		w.t.Fatalf("found %v, %v", found, err)
+	}
+	return i
+}
+
+// Two channels and two people whose names would read the same if they were joined with
+// hyphens are told all the same.
+func TestDeliveriesAreNotTakenForEachOther(t *testing.T) {
+	w := newWorld(t, map[string]notify.Traits{"mail": each(notify.Mail), "mail-ops": each(notify.Mail)})
+	w.person("li")
+	w.person("ops-li")
+	p := notify.DefaultPlan()
+	p.Levels = []notify.Level{{"person:li", "person:ops-li"}}
+	if _, err := w.SetPlan(t.Context(), root(), p); err != nil {
+		t.Fatal(err)
+	}
+	i := w.report(expires("expiry/k", noon.Add(20*days)))
+	sent, err := w.shelf.Deliveries(t.Context(), account, i.ID)
+	if err != nil || len(sent) != 4 {
+		t.Errorf("have %d deliveries of 4: %+v, %v", len(sent), sent, err)
+	}
+}
+
+// What others wrote becomes one line, whatever they wrote, and is reported only once.
+func TestHostileTexts(t *testing.T) {
+	w := newWorld(t, map[string]notify.Traits{"plain": group()})
+	c := notify.Condition{
+		Name: "expiry/k", Kind: notify.KeyExpiry, Subject: "pay\r\nBcc: all@example.com\x1b[2J\x00\xff\u202e" + strings.Repeat("长", 5000),
+		Deadline: noon.Add(20*days + 1), Facts: []notify.Fact{{Name: "purpose", Value: "a\nb" + strings.Repeat("x", 1<<20)}},
+	}
+	first := w.report(c)
+	if again := w.report(c); again.Rev != first.Rev {
+		t.Error("reporting the same again was a change")
+	}
+	w.work()
+	if len(w.fake["plain"].all) != 1 {
+		t.Fatalf("told %d times", len(w.fake["plain"].all))
+	}
+	m := w.fake["plain"].all[0]
+	for _, text := range append(m.Lines, m.Title, m.Short, m.Values.Subject) {
+		if strings.ContainsAny(text, "\r\n\x00\x1b\u202e") || len([]rune(text)) > 1100 {
+			t.Errorf("%.80q of %d bytes", text, len(text))
+		}
+	}
+}
+
+// A headline needs no subject, and a kind that is not known has one all the same.
+func TestHeadlines(t *testing.T) {
+	for kind, want := range map[string]string{
+		notify.ScanLate: "The scan for expiring keys is incomplete", notify.KeyFinding: "Problem with 100%s", "of-a-newer-release": "100%s",
+	} {
+		if have := notify.Headline(notify.Incident{Kind: kind, Subject: "100%s"}, notify.English, noon); have != want {
+			t.Errorf("%s: %q, want %q", kind, have, want)
+		}
+	}
+}
+
+// A broken store refuses one condition.
+type brokenIncidents struct {
+	notify.IncidentStore
+	condition string
+}
+
+func (b brokenIncidents) SaveIncident(ctx context.Context, rec *audit.Record, i *notify.Incident, d []notify.Delivery, jobs []job.Job) error {
+	if i.Condition == b.condition {
+		return errors.New("injected")
+	}
+	return b.IncidentStore.SaveIncident(ctx, rec, i, d, jobs)
+}
+
+// One condition that cannot be stored keeps no other one from being told.
+func TestReconcileGoesOn(t *testing.T) {
+	w := newWorldOf(t, map[string]notify.Traits{"plain": group()}, func(o *notify.Options) {
+		o.Incidents = brokenIncidents{o.Incidents, "expiry/k7"}
+	})
+	all := map[string]notify.Condition{}
+	for n := range 200 {
+		c := expires(fmt.Sprintf("expiry/k%d", n), noon.Add(20*days))
+		all[c.Name] = c
+	}
+	if err := w.Reconcile(t.Context(), account, func(string) bool { return true }, all); err == nil {
+		t.Error("the failure was not told")
+	}
+	open, err := w.Incidents(t.Context(), root(), false)
+	if err != nil || len(open) != 199 {
+		t.Errorf("%d of 199 incidents, %v", len(open), err)
+	}
+}
+
+// A plan whose rungs stand elsewhere silences no incident that stays at its place.
+func TestAnotherPlanIsFollowed(t *testing.T) {
+	w := newWorld(t, map[string]notify.Traits{"plain": group()})
+	c := expires("expiry/k", noon.Add(25*days))
+	if i := w.report(c); !i.NextAt.IsZero() {
+		t.Fatalf("the first rung asks for an answer: %+v", i)
+	}
+	p := notify.DefaultPlan()
+	p.Rungs = []notify.Rung{{Left: 30 * days, Severity: notify.Critical, Families: []notify.Family{notify.Mail}, Wait: time.Hour}}
+	if _, err := w.SetPlan(t.Context(), root(), p); err != nil {
+		t.Fatal(err)
+	}
+	if i := w.report(c); i.NextAt.IsZero() {
+		t.Errorf("nobody looks at it again: %+v", i)
+	}
+}
+
+// A key without an owner, and a rung whose channels nobody has, are told all the same.
+func TestNoAlarmReachesNobody(t *testing.T) {
+	t.Run("no owner", func(t *testing.T) {
+		w := newWorld(t, map[string]notify.Traits{"mail": each(notify.Mail)})
+		w.person("li")
+		w.report(expires("expiry/k", noon.Add(20*days)))
+		w.work()
+		if len(w.fake["mail"].all) != 1 {
+			t.Errorf("told %d times", len(w.fake["mail"].all))
+		}
+	})
+	t.Run("no such channel", func(t *testing.T) {
+		w := newWorld(t, map[string]notify.Traits{"chat": {Family: notify.Chat, Group: true}})
+		w.report(expires("expiry/k", noon.Add(20*days)))
+		w.work()
+		if len(w.fake["chat"].all) != 1 {
+			t.Errorf("told %d times", len(w.fake["chat"].all))
+		}
+	})
+}
+
+// What is over for long is forgotten, with what was sent of it; what lasts is not.
+func TestOldIncidentsAreForgotten(t *testing.T) {
+	w := newWorld(t, map[string]notify.Traits{"plain": group()})
+	w.now = noon.Add(-notify.Kept - days)
+	over := w.report(expires("expiry/over", w.now.Add(20*days)))
+	lasts := w.report(expires("expiry/lasts", w.now.Add(20*days)))
+	w.work()
+	if err := w.End(t.Context(), account, "expiry/over"); err != nil {
+		t.Fatal(err)
+	}
+	w.work()
+	if err := w.Tidy(t.Context(), account); err != nil {
+		t.Fatal(err)
+	}
+	if sent, err := w.shelf.Deliveries(t.Context(), account, over.ID); err != nil || len(sent) != 2 {
+		t.Errorf("forgotten too early: %+v, %v", sent, err)
+	}
+	w.now = noon
+	if err := w.Tidy(t.Context(), account); err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range []notify.Incident{over, lasts} {
+		if sent, err := w.shelf.Deliveries(t.Context(), account, i.ID); err != nil || len(sent) != 0 {
+			t.Errorf("%s: %+v, %v", i.Condition, sent, err)
+		}
+	}
+	if ended, err := w.Incidents(t.Context(), root(), true); err != nil || len(ended) != 0 {
+		t.Errorf("have %+v, %v", ended, err)
+	}
+	if open, err := w.Incidents(t.Context(), root(), false); err != nil || len(open) != 1 || open[0].ID != lasts.ID {
+		t.Errorf("have %+v, %v", open, err)
+	}
+}
