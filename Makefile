@@ -1,5 +1,5 @@
 # keyward: `make test` is all that a change must pass.
-.PHONY: all test deps build check unit interop sample vectors policy bench fuzz kill integrity tamper verify clock upgrade release-data abuse overload syscalls diskfull crash unit-erasing memory refuse
+.PHONY: all test deps build check unit interop sample vectors policy bench fuzz kill integrity tamper verify clock upgrade release-data abuse overload syscalls diskfull crash unit-erasing memory refuse alarms
 
 STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
@@ -71,49 +71,56 @@ fuzz:
 
 # The campaigns of internal/proof. Each prints its figure and its seed (KEYWARD_SEED=… repeats
 # it); a short run of each is in `make test`.
-PROOF = ./scripts/with-postgres go test -timeout 0 -v ./internal/proof
+PROOF = ./scripts/with-postgres go test -count=1 -timeout 0 -v ./internal/proof
 
-# kill -9 under load: KILLS kills of the server on SQLite, a quarter as many on PostgreSQL,
+# kill -9 under load: KILLS kills of the server on SQLite, a tenth as many on PostgreSQL,
 # and as many again of PostgreSQL itself.
-KILLS ?= 500
+KILLS ?= 5000
 kill:
-	KEYWARD_KILLS=$(KILLS) $(PROOF) -run TestKill
+	KEYWARD_KILLS=$(KILLS) $(PROOF) -run '^TestKill(On|Postgres)'
 
 # Bits of the database flipped, rows edited, swapped, transplanted, deleted and put back:
 # never a silent wrong answer. KEYWARD_SEED=N repeats a run.
 FLIPS ?= 100000
 SWAPS ?= 10000
 integrity:
-	KEYWARD_FLIPS=$(FLIPS) KEYWARD_SWAPS=$(SWAPS) go test -run TestIntegrity -timeout 0 -v ./internal/proof
+	KEYWARD_FLIPS=$(FLIPS) KEYWARD_SWAPS=$(SWAPS) go test -count=1 -run TestIntegrity -timeout 0 -v ./internal/proof
 # TAMPERINGS of databases, exports and tiles, and ten times as many forged proofs, tiles
 # and submissions to a witness (a short run is in `make test`). SEED repeats a run.
 TAMPERINGS ?= 10000
 SEED ?=
 tamper:
-	KEYWARD_TAMPERINGS=$(TAMPERINGS) KEYWARD_SEED=$(SEED) go test -run '^TestTampering$$' -timeout 0 -v ./cmd/keyward
-	KEYWARD_FORGERIES=$(TAMPERINGS)0 KEYWARD_SEED=$(SEED) go test -run '^TestForgedProofs$$' -timeout 0 -v ./internal/proof
+	KEYWARD_TAMPERINGS=$(TAMPERINGS) KEYWARD_SEED=$(SEED) go test -count=1 -run '^TestTampering$$' -timeout 0 -v ./cmd/keyward
+	KEYWARD_FORGERIES=$(TAMPERINGS)0 KEYWARD_SEED=$(SEED) go test -count=1 -run '^TestForgedProofs$$' -timeout 0 -v ./internal/proof
 
 # How long `keyward audit verify` takes on one core over an SQLite database with ENTRIES
 # records, over its export and over its tiles.
 ENTRIES ?= 1000000
 verify:
-	KEYWARD_ENTRIES=$(ENTRIES) go test -run '^TestVerificationTime$$' -timeout 0 -v ./internal/proof
+	KEYWARD_ENTRIES=$(ENTRIES) go test -count=1 -run '^TestVerificationTime$$' -timeout 0 -v ./internal/proof
 # SCRIPTS scripts of clock jumps (a short run is in `make test`). KEYWARD_SEED repeats one.
 SCRIPTS ?= 1000
 clock:
-	KEYWARD_SCRIPTS=$(SCRIPTS) go test -run TestClockScripts -timeout 0 -v ./internal/proof
+	KEYWARD_SCRIPTS=$(SCRIPTS) go test -count=1 -run TestClockScripts -timeout 0 -v ./internal/proof
+
+# Two years with EXPIRIES keys, on servers of a thousand: every alarm is sent once, in time
+# (`unit` has four keys). KEYWARD_SEED repeats a run.
+EXPIRIES ?= 10000
+alarms:
+	KEYWARD_EXPIRIES=$(EXPIRIES) go test -count=1 -run '^TestTwoYears$$' -timeout 0 -v ./internal/expiry
 
 # The databases of older releases, upgraded with KILLS kills in the middle.
+upgrade: KILLS = 500
 upgrade:
-	KEYWARD_UPGRADES=$(KILLS) ./scripts/with-postgres go test -run 'Upgrad' -timeout 0 -v ./internal/proof
+	KEYWARD_UPGRADES=$(KILLS) ./scripts/with-postgres go test -count=1 -run 'Upgrad' -timeout 0 -v ./internal/proof
 
 # What this release leaves to all later ones: internal/proof/testdata/releases/$(RELEASE).
 release-data:
-	./scripts/with-postgres go test -run TestMakeRelease -make-release $(RELEASE) ./internal/proof
+	./scripts/with-postgres go test -count=1 -run TestMakeRelease -make-release $(RELEASE) ./internal/proof
 # REQUESTS bad requests over every dialect and route; SEED makes the same ones again.
 REQUESTS ?= 1000000
 abuse:
-	KEYWARD_REQUESTS=$(REQUESTS) KEYWARD_SEED=$(SEED) KEYWARD_PAIRS=100000 KEYWARD_TIMINGS=10000 go test -timeout 0 -v ./internal/proof/abuse
+	KEYWARD_REQUESTS=$(REQUESTS) KEYWARD_SEED=$(SEED) KEYWARD_PAIRS=100000 KEYWARD_TIMINGS=10000 go test -count=1 -timeout 0 -v ./internal/proof/abuse
 
 # The audit log fails at every step of every operation (`unit` has a fifth of it).
 refuse:
@@ -123,7 +130,7 @@ refuse:
 SLOW ?= 10000
 SECONDS ?= 60
 overload:
-	KEYWARD_SLOW=$(SLOW) KEYWARD_SLOW_SECONDS=$(SECONDS) KEYWARD_OVERLOAD_SECONDS=$(SECONDS) go test -run 'TestSlow|TestOverload' -timeout 0 -v ./internal/proof
+	KEYWARD_SLOW=$(SLOW) KEYWARD_SLOW_SECONDS=$(SECONDS) KEYWARD_OVERLOAD_SECONDS=$(SECONDS) go test -count=1 -run 'TestSlow|TestOverload' -timeout 0 -v ./internal/proof
 
 # System calls on the data files fail: POINTS of them, or every one.
 POINTS ?= all
@@ -143,4 +150,4 @@ crash:
 # The search of the server's memory for the secrets of KEYS keys (a short one is in `make test`).
 KEYS ?= 1000
 memory:
-	KEYWARD_MEMORY_KEYS=$(KEYS) go test -count=1 -run 'TestMemory|TestCrash|TestOthers' -timeout 0 -v ./internal/proof
+	KEYWARD_MEMORY_KEYS=$(KEYS) go test -count=1 -run 'TestMemory|TestCrashLeaves|TestOthers' -timeout 0 -v ./internal/proof

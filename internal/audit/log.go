@@ -226,6 +226,12 @@ func (l *Log) Run(ctx context.Context) error {
 			l.write(l.batch)
 		}
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.queue) == 0 { // a timer that runs would keep the log, and its signing key, in memory
+		l.watchdog.Stop()
+		l.watching = false
+	}
 	return nil
 }
 

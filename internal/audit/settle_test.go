@@ -4,12 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"testing"
+	"time"
+	"weak"
 
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/store"
 	"github.com/keyward/keyward/internal/store/storetest"
 )
 
@@ -60,5 +64,43 @@ func TestUnreadableStoreIsNotARollback(t *testing.T) {
 				t.Errorf("afterwards: %v, writable %v", err, log.Writable())
 			}
 		})
+	}
+}
+
+// A log whose writer has ended is garbage at once, and its signing key with it.
+func TestEndedLogIsCollected(t *testing.T) {
+	db, err := store.Open(t.Context(), storetest.SQLite(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	private, public, err := audit.GenerateKey("keyward/test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.CreateLog(t.Context(), audit.Identity{Origin: "keyward/test", PublicKey: public, SealedKey: []byte("none")}); err != nil {
+		t.Fatal(err)
+	}
+	log, err := audit.Open(t.Context(), audit.Options{Store: db, Origin: "keyward/test", PrivateKey: private, PublicKey: public, Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() { ended <- log.Run(ctx) }()
+	if err := log.Append(t.Context(), record(0)); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	kept := weak.Make(log)
+	log = nil
+	for range 3 {
+		runtime.GC()
+	}
+	if kept.Value() != nil {
+		t.Error("something still refers to the log")
 	}
 }

@@ -20,7 +20,8 @@ import (
 // that are wrong; afterwards they are nowhere but in the answers: not in the server's
 // log, its metrics, its audit log, its database or any other file that it keeps.
 func TestCanaries(t *testing.T) {
-	s := newServer(t, build(t), "")
+	t.Parallel()
+	s := initializeServer(t, build(t), "")
 	c := s.client(func(string) {})
 	var canaries, errs []string
 	fresh := func() api.SecretBytes {

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
@@ -31,7 +32,7 @@ const day = 24 * time.Hour
 // switched off and has its clock set in every wrong way, with the real services on a
 // real database. KEYWARD_SEED repeats a campaign.
 func TestClockScripts(t *testing.T) {
-	scripts, err := strconv.Atoi(cmp.Or(os.Getenv("KEYWARD_SCRIPTS"), "25"))
+	scripts, err := strconv.Atoi(cmp.Or(os.Getenv("KEYWARD_SCRIPTS"), "12"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +135,7 @@ func newTimes(t *testing.T, random *rand.Rand) *times {
 		pending: map[key.ID]promise{}, rotating: map[key.ID]int{}, expiring: map[string]time.Duration{},
 	}
 	w.node = storetest.Start(t, storetest.Options{
-		URL: storetest.SQLite(t), Origin: "keyward/clock", Keys: w.keyring, Now: w.now,
+		URL: "sqlite:" + filepath.Join(storetest.MemoryDir(t), "keyward.db"), Origin: "keyward/clock", Keys: w.keyring, Now: w.now,
 		Changed: func(table, id string) { w.iam.Changed(table, id); w.keys.Changed(table, id) },
 	})
 	w.up()

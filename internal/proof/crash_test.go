@@ -23,10 +23,11 @@ import (
 	"github.com/keyward/keyward/internal/proof/trace"
 )
 
-const (
-	perRun    = 1000 // crash points of one recorded run
-	operation = 150  // operations of each client in a run
-)
+const perRun = 1000 // crash points of one recorded run
+
+// operations answers how many operations each client performs in a run that is looked at
+// in so many points.
+func operations(points int) int { return min(max(points, 50), 150) }
 
 // The power fails at random moments of a run under load, and what POSIX does not promise
 // to be on the disk is there or not, torn or whole. Each time the database opens, holds
@@ -34,14 +35,15 @@ const (
 // without its effect and no effect without its record, and the log continues what the
 // node remembers.
 func TestCrash(t *testing.T) {
+	t.Parallel()
 	needTrace(t)
-	n, seed := points(t, "KEYWARD_CRASHES", 60), seeded(t)
+	n, seed := points(t, "KEYWARD_CRASHES", 50), seeded(t)
 	random := rand.New(rand.NewPCG(seed, 1))
 	binary := build(t)
 	var slowest time.Duration
 	events, acknowledged := 0, 0
 	for left := n; left > 0 && !t.Failed(); left -= perRun {
-		r := record(t, binary, random)
+		r := record(t, binary, operations(n), random)
 		slowest = max(slowest, r.crash(t, min(left, perRun), random))
 		events += len(r.events)
 		for _, w := range r.worlds {
@@ -61,7 +63,7 @@ type recording struct {
 }
 
 // record runs a server, whose clients work at once, until it is killed.
-func record(t *testing.T, binary string, random *rand.Rand) *recording {
+func record(t *testing.T, binary string, operations int, random *rand.Rand) *recording {
 	t.Helper()
 	home, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {
@@ -78,7 +80,7 @@ func record(t *testing.T, binary string, random *rand.Rand) *recording {
 		w := oldWorld(t, s, name, rand.New(rand.NewPCG(random.Uint64(), 0)))
 		out.worlds = append(out.worlds, w)
 		running.Go(func() {
-			for range operation {
+			for range operations {
 				if _, err := w.try(t.Context(), w.client(s), w.next()); err != nil {
 					t.Errorf("while recording: %v", err)
 					return
@@ -115,7 +117,11 @@ func (r *recording) crash(t *testing.T, n int, random *rand.Rand) time.Duration 
 			for i := lane; i < len(all) && !t.Failed(); i += lanes {
 				disk.advance(all[i].at)
 				random := rand.New(rand.NewPCG(all[i].seed, 0))
-				took, err := r.recover(t, disk.Crash(random), all[i].at, random)
+				files := disk.Crash(random)
+				took, err := r.recover(t, files, all[i].at, random)
+				for again := 0; err == nil && took > recovery && again < 2; again++ { // on a busy machine; slow by itself is slow again
+					took, err = r.recover(t, files, all[i].at, random)
+				}
 				if err != nil {
 					t.Errorf("crash after event %d of %d, seed %d: %v", all[i].at, len(r.events), all[i].seed, err)
 				}
@@ -175,8 +181,11 @@ func (r *recording) recover(t *testing.T, files map[string][]byte, at int, rando
 	if err != nil {
 		return took, err
 	}
-	_, err = records(t.Context(), "sqlite:"+filepath.Join(dir, "keyward.db"), dir) // it can go on, too
-	return took, err
+	db, err := verified(t.Context(), "sqlite:"+filepath.Join(dir, "keyward.db"), dir) // it can go on, too
+	if err != nil {
+		return took, err
+	}
+	return took, db.Close()
 }
 
 // check holds a recovered server against what a client had been answered when the power

@@ -92,6 +92,7 @@ func imitation(t *testing.T, dir string) *volume {
 // with advice to whatever it cannot record, says that it is not ready, and is well again
 // within five seconds of the disk being freed, with nothing lost.
 func TestDiskFull(t *testing.T) {
+	t.Parallel()
 	runs, seed := points(t, "KEYWARD_FILLINGS", 3), seeded(t)
 	random := rand.New(rand.NewPCG(seed, 2))
 	v := newVolume(t, random)

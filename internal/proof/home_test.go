@@ -33,7 +33,8 @@ type place struct {
 // local runs the server of a place in this process, which costs less than a process,
 // while use is called with it.
 func local(t *testing.T, p place, use func(context.Context, *server, *app.App) error) error {
-	s := &server{t: t, dir: p.dir, url: cmp.Or(p.url, "sqlite:"+filepath.Join(p.dir, "keyward.db")), socket: p.socket}
+	s := &server{t: t, dir: p.dir, url: cmp.Or(p.url, "sqlite:"+filepath.Join(p.dir, "keyward.db")), socket: p.socket, dials: dialer()}
+	defer s.dials.CloseIdleConnections()
 	c := config.Default()
 	c.DataDir, c.Listen, c.Database, c.OperatorSocket = s.dir, "127.0.0.1:0", config.Database(s.url), s.socket
 	c.Limits.CallsPerAccessKey, c.Limits.CallsPerAccount, c.Limits.ConnectionsPerAddress = 0, 0, 1000

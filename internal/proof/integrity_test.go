@@ -14,6 +14,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/keyward/keyward/internal/store/storetest"
 )
 
 // seedOf answers the seed of a campaign, KEYWARD_SEED or a new one, and prints it.
@@ -24,21 +26,6 @@ func seedOf(t *testing.T) uint64 {
 	}
 	t.Logf("KEYWARD_SEED=%d", seed)
 	return seed
-}
-
-// memoryDir answers a directory in memory, if there is one: nothing here is about disks.
-func memoryDir(t *testing.T) string {
-	t.Helper()
-	base := "/dev/shm"
-	if info, err := os.Stat(base); err != nil || !info.IsDir() {
-		base = ""
-	}
-	dir, err := os.MkdirTemp(base, "keyward-integrity-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	return dir
 }
 
 // A template is a plant as it was left, to be copied for each trial.
@@ -66,7 +53,7 @@ var bound = map[string][]string{
 // newTemplate tells the story. With a WAL the database is left as a crash leaves it.
 func newTemplate(t *testing.T, wal bool, accounts ...string) *template {
 	t.Helper()
-	dir := filepath.Join(memoryDir(t), "p")
+	dir := filepath.Join(storetest.MemoryDir(t), "p")
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -201,7 +188,7 @@ func (m *template) judge(t *testing.T, p *plant, always bool) (outcome, string) 
 // campaign runs trials on several processors and counts their outcomes.
 func (m *template) campaign(t *testing.T, trials int, trial func(dir string, random *rand.Rand) (outcome, string)) map[outcome]int {
 	seed := seedOf(t)
-	base := memoryDir(t)
+	base := storetest.MemoryDir(t)
 	counts := map[outcome]int{}
 	var mu sync.Mutex
 	var wg sync.WaitGroup
@@ -255,7 +242,7 @@ func TestIntegrityFlips(t *testing.T) {
 					t.Fatal("there is no write-ahead log")
 				}
 			}
-			counts := m.campaign(t, size(t, "KEYWARD_FLIPS", 400)/2, func(dir string, random *rand.Rand) (outcome, string) {
+			counts := m.campaign(t, size(t, "KEYWARD_FLIPS", 160)/2, func(dir string, random *rand.Rand) (outcome, string) {
 				write(t, dir, m.files)
 				target := targets[random.IntN(len(targets))]
 				content := slices.Clone(m.files[target])
@@ -283,7 +270,7 @@ func TestIntegrityOfRows(t *testing.T) {
 	m := newTemplate(t, false, "one", "two")
 	kinds := map[string]int{}
 	var mu sync.Mutex
-	m.campaign(t, size(t, "KEYWARD_SWAPS", 200), func(dir string, random *rand.Rand) (outcome, string) {
+	m.campaign(t, size(t, "KEYWARD_SWAPS", 80), func(dir string, random *rand.Rand) (outcome, string) {
 		write(t, dir, m.files)
 		running := random.IntN(2) == 0
 		var p *plant
@@ -331,7 +318,7 @@ func TestIntegrityOfTheWhole(t *testing.T) {
 		t.Fatalf("there are %d states of the past", len(m.past))
 	}
 	for i, past := range m.past {
-		dir := filepath.Join(memoryDir(t), "p")
+		dir := filepath.Join(storetest.MemoryDir(t), "p")
 		write(t, dir, m.files)
 		write(t, dir, past)
 		if p, err := openPlant(t.Context(), dir, m.now); err == nil {

@@ -65,7 +65,15 @@ func (l *load) end() {
 // settle holds every world against what was acknowledged, which must be possible within
 // the given time from start on.
 func (l *load) settle(t *testing.T, start time.Time, within time.Duration) {
-	for i, w := range l.worlds {
-		w.settled(t, w.client(l.server), l.maybe[i], within-time.Since(start))
+	settleAll(t, l.server, l.worlds, l.maybe, within-time.Since(start))
+}
+
+// settleAll settles worlds at once, each with what a change of unknown outcome would have
+// made of it.
+func settleAll(t *testing.T, s *server, worlds []*world, maybe []*state, within time.Duration) {
+	var running sync.WaitGroup
+	for i, w := range worlds {
+		running.Go(func() { w.settled(t, w.client(s), maybe[i], within) })
 	}
+	running.Wait()
 }

@@ -55,7 +55,7 @@ func TestMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("seed %d, %d keys", seed, n)
-	s := newServer(t, buildErasing(t), "")
+	s := initializeServer(t, buildErasing(t), "")
 	s.kill()
 	forgetSoon(t, s.home)
 	s.start()

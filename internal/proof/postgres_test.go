@@ -193,7 +193,8 @@ func (c *cluster) killChild(random *rand.Rand) {
 // again, while the server stays up: it answers 503 meanwhile, connects again by itself and
 // has lost nothing.
 func TestKillPostgresItself(t *testing.T) {
-	n, seed := max(kills(t)/4, 4), seeded(t)
+	t.Parallel()
+	n, seed := max(kills(t)/10, 4), seeded(t)
 	c := newCluster(t)
 	s, worlds := foundServer(t, filepath.Join(t.TempDir(), "data"), c.url(), seed, clients...)
 	random := rand.New(rand.NewPCG(seed, 3))

@@ -21,6 +21,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -32,16 +33,36 @@ import (
 
 const passphrase = "fake passphrase of the proofs"
 
-// build makes the real binary.
+// built is the real binary, made once for all tests.
+var built struct {
+	sync.Once
+	dir, out string
+	err      error
+}
+
+// TestMain removes the binary when all tests have ended.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	_ = os.RemoveAll(built.dir)
+	os.Exit(code)
+}
+
+// build answers the path of the real binary.
 func build(t *testing.T) string {
 	t.Helper()
-	binary := filepath.Join(t.TempDir(), "keyward")
-	cmd := exec.Command("go", "build", "-o", binary, "../../cmd/keyward")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("building keyward: %v\n%s", err, out)
+	built.Do(func() {
+		if built.dir, built.err = os.MkdirTemp("", "keyward-proof-"); built.err != nil {
+			return
+		}
+		cmd := exec.Command("go", "build", "-o", built.dir, "../../cmd/keyward")
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		out, err := cmd.CombinedOutput()
+		built.out, built.err = string(out), err
+	})
+	if built.err != nil {
+		t.Fatalf("building keyward: %v\n%s", built.err, built.out)
 	}
-	return binary
+	return filepath.Join(built.dir, "keyward")
 }
 
 // A server is the real one, in a process of its own.
@@ -59,10 +80,28 @@ type server struct {
 	address string
 	key     api.FoundedAccount
 	logs    *os.File
+	dials   *http.Transport // of the clients
 }
 
-// newServer starts a server on an empty database and initialises it.
+// dialer answers connections for many clients of one server, which are kept: a client that
+// connects anew for each request is a light load.
+func dialer() *http.Transport { return &http.Transport{MaxIdleConnsPerHost: 64} }
+
+// newServer starts a server on a new database that is initialised, with a passphrase that
+// takes no time to derive.
 func newServer(t *testing.T, binary, url string) *server {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "data")
+	key := found(t, dir, url)
+	s := prepareServer(t, binary, dir, url)
+	s.key = key
+	s.start()
+	return s
+}
+
+// initializeServer starts a server on an empty database and initialises it as an operator
+// does.
+func initializeServer(t *testing.T, binary, url string) *server {
 	t.Helper()
 	s := prepareServer(t, binary, filepath.Join(t.TempDir(), "data"), url)
 	s.start()
@@ -78,7 +117,7 @@ func newServer(t *testing.T, binary, url string) *server {
 // is private.
 func prepareServer(t *testing.T, binary, dir, url string) *server {
 	t.Helper()
-	s := &server{t: t, binary: binary, home: t.TempDir(), dir: dir, url: url, socket: filepath.Join(storetest.ShortDir(t), "s")}
+	s := &server{t: t, binary: binary, home: t.TempDir(), dir: dir, url: url, socket: filepath.Join(storetest.ShortDir(t), "s"), dials: dialer()}
 	if s.url == "" {
 		s.url = "sqlite:" + filepath.Join(s.dir, "keyward.db")
 	}
@@ -191,7 +230,7 @@ func (s *server) kill() {
 func (s *server) client(heard func(requestID string)) *client.Client {
 	c, err := client.New(client.Config{
 		Endpoint: "http://" + s.address, AccessKeyID: s.key.AccessKeyID, AccessKeySecret: string(s.key.AccessKeySecret),
-		HTTPClient: &http.Client{Transport: listener{heard}}, Timeout: 30 * time.Second,
+		HTTPClient: &http.Client{Transport: listener{s.dials, heard}}, Timeout: 30 * time.Second,
 	})
 	if err != nil {
 		s.t.Fatal(err)
@@ -199,11 +238,14 @@ func (s *server) client(heard func(requestID string)) *client.Client {
 	return c
 }
 
-type listener struct{ heard func(string) }
+type listener struct {
+	dials *http.Transport
+	heard func(requestID string)
+}
 
 // RoundTrip implements http.RoundTripper.
 func (l listener) RoundTrip(r *http.Request) (*http.Response, error) {
-	resp, err := http.DefaultTransport.RoundTrip(r)
+	resp, err := l.dials.RoundTrip(r)
 	if err == nil && resp.StatusCode < 300 {
 		l.heard(resp.Header.Get("x-acs-request-id"))
 	}

@@ -12,14 +12,18 @@ import (
 	"github.com/keyward/keyward/internal/store"
 )
 
-// records verifies every audit log of a database, also against the checkpoint that the
-// node remembers, and answers how many records of success each request has.
-func records(ctx context.Context, url, dir string) (map[string]int, error) {
+// verified opens a database and verifies every audit log of it, also against the
+// checkpoint that the node remembers.
+func verified(ctx context.Context, url, dir string) (_ *store.DB, err error) {
 	db, err := store.Open(ctx, url)
 	if err != nil {
 		return nil, err
 	}
-	defer db.Close()
+	defer func() {
+		if err != nil {
+			_ = db.Close() // it is not used
+		}
+	}()
 	logs, err := db.Logs(ctx)
 	if err != nil {
 		return nil, err
@@ -41,6 +45,16 @@ func records(ctx context.Context, url, dir string) (map[string]int, error) {
 			return nil, fmt.Errorf("the log of %d records does not contain the remembered checkpoint %q", report.Size, remembered)
 		}
 	}
+	return db, nil
+}
+
+// records verifies a database and answers how many records of success each request has.
+func records(ctx context.Context, url, dir string) (map[string]int, error) {
+	db, err := verified(ctx, url, dir)
+	if err != nil {
+		return nil, err
+	}
+	defer db.Close()
 	out := map[string]int{}
 	q := audit.Query{Limit: 1000, Oldest: true, Result: audit.ResultOK}
 	for more := true; more; more = q.Cursor != "" {

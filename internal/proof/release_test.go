@@ -49,7 +49,7 @@ func TestMakeRelease(t *testing.T) {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		s := newServer(t, binary, url)
+		s := initializeServer(t, binary, url)
 		made := makeCorpus(t, s)
 		content, err := json.MarshalIndent(made, "", " ")
 		if err != nil {

@@ -131,6 +131,7 @@ type siege struct {
 
 // newSiege starts a server to be besieged.
 func newSiege(t *testing.T, seed uint64) *siege {
+	t.Parallel()
 	needTrace(t)
 	home, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {
@@ -154,7 +155,7 @@ func newSiege(t *testing.T, seed uint64) *siege {
 // answers either with everything done and recorded or with 503 and advice, and works again
 // at once when nothing fails any more.
 func TestSyscallFails(t *testing.T) {
-	n, seed := points(t, "KEYWARD_POINTS", 60), seeded(t)
+	n, seed := points(t, "KEYWARD_POINTS", 40), seeded(t)
 	g := newSiege(t, seed)
 	visited := 0
 	visit := func(call, variant int) bool {

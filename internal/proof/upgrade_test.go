@@ -73,6 +73,7 @@ func eachGolden(t *testing.T, test func(t *testing.T, g golden)) {
 // verified, its keys decrypt and verify what they made, its log continues, its files
 // open, and work goes on; also after a second start.
 func TestUpgrade(t *testing.T) {
+	t.Parallel()
 	binary := build(t)
 	eachGolden(t, func(t *testing.T, g golden) {
 		s := g.restore(t, binary)
@@ -145,6 +146,7 @@ func upgrades(t *testing.T) int {
 // The real server is killed at a random moment of its first start on an older database,
 // once or several times; the start after that finds everything.
 func TestKillWhileUpgrading(t *testing.T) {
+	t.Parallel()
 	binary, n := build(t), upgrades(t)
 	seed, err := strconv.ParseUint(cmp.Or(os.Getenv("KEYWARD_SEED"), fmt.Sprint(time.Now().UnixNano())), 10, 64)
 	if err != nil {
@@ -200,6 +202,7 @@ func migrated(t *testing.T, s *server) bool {
 // A backup that is restored beside the newer checkpoint of its node is refused, and the
 // refusal says what to do; without the checkpoint it is taken, and verifies.
 func TestRestoredOlderDatabaseIsRefused(t *testing.T) {
+	t.Parallel()
 	binary := build(t)
 	eachGolden(t, func(t *testing.T, g golden) {
 		s := g.restore(t, binary)

@@ -11,6 +11,13 @@ import (
 	"github.com/keyward/keyward/internal/fault"
 )
 
+// The lock may stay for a while with a process that was killed: its connection ends with
+// it, but its session only when the database notices.
+const (
+	lockPatience = 3 * time.Second
+	lockPause    = 20 * time.Millisecond
+)
+
 // unlockPatience is how long giving up the lock may take; a database that does not
 // answer by then ends the session by itself.
 const unlockPatience = 2 * time.Second
@@ -26,7 +33,7 @@ func (db *DB) LockNode(ctx context.Context, name string) (unlock func(), err err
 	if err != nil {
 		return nil, fmt.Errorf("locking node %q: %w", name, err)
 	}
-	locked, err := lockName(ctx, conn, name)
+	locked, err := lockNameSoon(ctx, conn, name)
 	if err == nil && locked {
 		return func() {
 			ctx, cancel := context.WithTimeout(context.Background(), unlockPatience)
@@ -43,6 +50,20 @@ func (db *DB) LockNode(ctx context.Context, name string) (unlock func(), err err
 		return nil, fmt.Errorf("locking node %q: %w", name, err)
 	}
 	return nil, fault.ResourceInUse.New("another server runs as node %q on this database; give each node a name of its own (setting node)", name)
+}
+
+// lockNameSoon takes the node's lock, also from a process that was killed just now.
+func lockNameSoon(ctx context.Context, conn *sql.Conn, name string) (locked bool, err error) {
+	for start := time.Now(); ; {
+		if locked, err = lockName(ctx, conn, name); locked || err != nil || time.Since(start) > lockPatience {
+			return locked, err
+		}
+		select {
+		case <-time.After(lockPause):
+		case <-ctx.Done():
+			return false, ctx.Err()
+		}
+	}
 }
 
 // lockName takes the node's lock, but not while another node begins an epoch: whoever

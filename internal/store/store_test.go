@@ -348,3 +348,41 @@ func TestDatabaseOfANewerReleaseIsRefused(t *testing.T) {
 		}
 	})
 }
+
+// A node that was killed and starts again waits until the database has noticed that the
+// first process is gone; beside a process that lives it does not start.
+func TestNodeIsLocked(t *testing.T) {
+	url := storetest.Postgres(t)
+	var nodes [2]*store.DB
+	for i := range nodes {
+		var err error
+		if nodes[i], err = store.Open(t.Context(), url); err != nil {
+			t.Fatal(err)
+		}
+		defer nodes[i].Close()
+	}
+	unlock, err := nodes[0].LockNode(t.Context(), "node-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := nodes[1].LockNode(t.Context(), "node-1"); !fault.Is(err, fault.ResourceInUse) {
+		t.Errorf("a second process: %v", err)
+	}
+	locked := make(chan error)
+	go func() {
+		mine, err := nodes[1].LockNode(t.Context(), "node-1")
+		if err == nil {
+			mine()
+		}
+		locked <- err
+	}()
+	select {
+	case err := <-locked:
+		t.Errorf("it did not wait: %v", err)
+	case <-time.After(300 * time.Millisecond):
+		unlock()
+		if err := <-locked; err != nil {
+			t.Errorf("after the first process is gone: %v", err)
+		}
+	}
+}

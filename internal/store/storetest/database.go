@@ -56,6 +56,22 @@ func administer(t testing.TB, server, statement string) {
 	}
 }
 
+// MemoryDir answers a private directory whose files are in memory where the system has
+// such a place, for tests that are not about disks and would wait for one.
+func MemoryDir(t testing.TB) string {
+	t.Helper()
+	base := "/dev/shm"
+	if info, err := os.Stat(base); err != nil || !info.IsDir() {
+		base = ""
+	}
+	dir, err := os.MkdirTemp(base, "keyward-") // mode 0700
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
+}
+
 // ShortDir answers a private directory with a path short enough for a Unix socket.
 func ShortDir(t testing.TB) string {
 	t.Helper()
