@@ -41,7 +41,7 @@ var types = []any{
 	api.Text{}, api.Field{}, api.Connection{}, api.ProviderKind{}, api.ProviderKindList{}, api.Provider{}, api.ProviderSync{}, api.ProviderIdentity{},
 	api.ProviderProblem{}, api.AddProviderRequest{}, api.UpdateProviderRequest{}, api.ProviderList{}, api.InventoryKey{}, api.KeyExpiry{}, api.KeyUse{},
 	api.InventoryPrincipal{}, api.GrantedRight{}, api.KeyRemark{}, api.RemarkKeyRequest{}, api.ListInventoryRequest{}, api.InventoryList{},
-	api.CalendarRequest{}, api.Calendar{}, api.ExpiryScan{},
+	api.Guide{}, api.EnterKeyRequest{}, api.EnteredKey{}, api.CalendarRequest{}, api.Calendar{}, api.ExpiryScan{},
 	api.ChannelKind{}, api.ChannelKindList{}, api.Channel{}, api.ChannelHealth{}, api.ChannelList{}, api.AddChannelRequest{}, api.UpdateChannelRequest{},
 	api.TestChannelRequest{}, api.ChannelReceipt{}, api.ConfirmChannelRequest{}, api.Person{}, api.SetPersonRequest{}, api.PersonList{}, api.Rota{},
 	api.SetRotaRequest{}, api.RotaList{}, api.Escalation{}, api.Rung{}, api.QuietHours{}, api.Incident{}, api.IncidentFact{}, api.ListIncidentsRequest{},

@@ -38,6 +38,31 @@ type ProviderKind struct {
 	UseLag   string  `json:"useLag,omitempty"`  // how late the vendor tells of a use; absent if it does not tell
 	Expiry   bool    `json:"expiry"`            // the vendor knows when a key expires
 	Manual   bool    `json:"manual"`            // only a person can change a key
+	Guides   []Guide `json:"guides,omitempty"`  // of a manual kind
+}
+
+// A Guide is how one kind of key is changed by a person at a console.
+type Guide struct {
+	Name     string  `json:"name"`
+	Title    Text    `json:"title"`
+	Steps    []Text  `json:"steps"`    // what to do, in order
+	Settings []Field `json:"settings"` // what to enter afterwards
+	Parts    []Field `json:"parts"`    // of it, what is secret
+}
+
+// EnterKeyRequest is a key that a person made at a console.
+type EnterKeyRequest struct {
+	Guide      string     `json:"guide"`
+	Connection Connection `json:"connection"` // what the guide asks for
+	Owner      string     `json:"owner,omitempty"`
+	Purpose    string     `json:"purpose,omitempty"`
+	System     string     `json:"system,omitempty"`
+}
+
+// An EnteredKey is a key that passed the checks of its guide.
+type EnteredKey struct {
+	Key      InventoryKey `json:"key"`
+	Warnings []Text       `json:"warnings"` // what a person should look at before going on
 }
 
 // A ProviderKindList is all kinds of providers.

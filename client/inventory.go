@@ -59,6 +59,18 @@ func (c *Client) GetInventoryKey(ctx context.Context, provider, id string) (api.
 	return call[api.InventoryKey](ctx, c.server, "GET", atKey(provider, id), nil)
 }
 
+// EnterKey adds a key that a person made to a manual provider, after it passed the checks
+// of its guide; what is secret of it is kept as a secret.
+func (c *Client) EnterKey(ctx context.Context, provider string, in api.EnterKeyRequest) (api.EnteredKey, error) {
+	return call[api.EnteredKey](ctx, c.server, "POST", at("inventory", provider), in)
+}
+
+// ForgetKey removes an entered or gone key from the inventory.
+func (c *Client) ForgetKey(ctx context.Context, provider, id string) error {
+	_, err := call[none](ctx, c.server, "DELETE", atKey(provider, id), nil)
+	return err
+}
+
 // RemarkInventoryKey changes what people say of an access key.
 func (c *Client) RemarkInventoryKey(ctx context.Context, provider, id string, in api.RemarkKeyRequest) (api.InventoryKey, error) {
 	return call[api.InventoryKey](ctx, c.server, "PATCH", atKey(provider, id), in)

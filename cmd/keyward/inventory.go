@@ -25,7 +25,8 @@ func newAccessKeyCmd(c *cli) *cobra.Command {
 			"查看云平台、服务和支付平台签发的访问密钥。keyward 自己的访问密钥用 \"keyward user accesskey\" 管理。",
 		},
 	},
-		newInventoryListCmd(c), newInventoryShowCmd(c), newInventoryRemarkCmd(c), c.syncCmd("sync [PROVIDER...]"), newCalendarCmd(c), newAccessKeyChecksCmd(c))
+		newInventoryListCmd(c), newInventoryShowCmd(c), newInventoryRemarkCmd(c), c.syncCmd("sync [PROVIDER...]"), newCalendarCmd(c), newAccessKeyChecksCmd(c),
+		newGuidesCmd(c), newEnterCmd(c), newForgetCmd(c))
 }
 
 func newInventoryListCmd(c *cli) *cobra.Command {

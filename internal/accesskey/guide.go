@@ -52,29 +52,9 @@ type Vault interface {
 func (s *Service) guide(k KindOfProvider, name string) (Guide, error) {
 	i := slices.IndexFunc(k.Guides, func(g Guide) bool { return g.Name == name })
 	if i < 0 {
-		return Guide{}, fault.InvalidParameter.New("there is no guide %q for this provider; list them with: keyward provider guides", name)
+		return Guide{}, fault.InvalidParameter.New("there is no guide %q for this provider; list them with: keyward accesskey guides", name)
 	}
 	return k.Guides[i], nil
-}
-
-// Guide answers a guide for keys of a source.
-func (s *Service) Guide(ctx context.Context, c *authz.Call, source, guide string) (g Guide, err error) {
-	err = s.do(ctx, c, "keyward:GetGuide", func(rec *audit.Record) error {
-		if err := s.may(c, rec, "provider/"+source); err != nil {
-			return err
-		}
-		src, err := s.o.Sources.Source(ctx, c.Account, source)
-		if err != nil {
-			return err
-		}
-		k, err := s.kind(src.Kind)
-		if err != nil {
-			return err
-		}
-		g, err = s.guide(k, guide)
-		return err
-	})
-	return g, err
 }
 
 // An Entry is a key that a person made at a console.

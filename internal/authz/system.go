@@ -26,7 +26,7 @@ func SystemPolicies() []SystemPolicy {
 		{"AliyunKMSSecretUserAccess", "reads every secret and changes none", allow(
 			"kms:GetSecretValue", "kms:DescribeSecret", "kms:ListSecrets", "kms:ListSecretVersionIds", "kms:Decrypt")},
 		{"KeywardWatchFullAccess", "takes stock of keys, and decides whom to tell of what", allow(
-			"keyward:*Provider", "keyward:*Providers", "keyward:*AccessKey", "keyward:*AccessKeys", "keyward:GetGuide", "keyward:*Finding", "keyward:*Findings",
+			"keyward:*Provider", "keyward:*Providers", "keyward:*AccessKey", "keyward:*AccessKeys", "keyward:*Finding", "keyward:*Findings",
 			"keyward:*Channel", "keyward:*Channels", "keyward:*Person", "keyward:*People", "keyward:*Rota", "keyward:*Escalation",
 			"keyward:*Incident", "keyward:*Incidents", "keyward:GetExpiryScan")},
 		{"KeywardOnCallAccess", "sees keys, findings and incidents, and acknowledges these", allow(

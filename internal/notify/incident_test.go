@@ -27,7 +27,6 @@ func TestDecide(t *testing.T) {
 		now := noon
 		deadline := now.Add(time.Duration(rapid.IntRange(0, 40*24*60).Draw(rt, "minutes")) * time.Minute)
 		i := notify.Incident{Deadline: deadline, OpenedAt: now}
-		var told []notify.Alarm // of the stage at hand
 		for range 60 {
 			stage := max(p.StageAt(deadline, now), 0)
 			worse := stage > i.Stage || i.Told == 0
@@ -54,12 +53,6 @@ func TestDecide(t *testing.T) {
 				rt.Fatalf("level %d after %d", i.Level, before.Level)
 			case rings && rung.Everybody && alarm.Level != len(p.Levels)-1:
 				rt.Fatal("not everybody was told")
-			}
-			if worse {
-				told = nil
-			}
-			if rings {
-				told = append(told, alarm)
 			}
 			if again, _, more := notify.Decide(i, p, now); more || again.Alarms != i.Alarms {
 				rt.Fatal("looking twice tells twice")

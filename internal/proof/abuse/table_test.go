@@ -229,6 +229,8 @@ var restFields = map[string]operation{
 	"GetProvider":   rest("", need("{provider}", userName, "own")),
 	"UpdateProvider": rest("", need("{provider}", userName, "own"), f("connection", shape, `{}`), f("owner", label, "ann"), f("maxAge", lasting, "90d"), f("pace", lasting, "2h"),
 		f("paused", flag, "false")),
+	"EnterKey":       refused(rest("", need("{provider}", userName, "own"), need("guide", word, "other"), f("connection", shape, `{}`), f("owner", label, "ann"), f("purpose", label, "tests"), f("system", label, "pay"))),
+	"ForgetKey":      refused(rest("", need("{provider}", userName, "own"), need("{id}", accessKey, "$nobody.ak"))),
 	"RemoveProvider": rest("", need("{provider}", userName, "spare")),
 	"SyncProvider":   rest("", need("{provider}", userName, "own")),
 	"ListInventory": rest("", f("provider", label, "own"), f("status", word, "active"), f("owner", label, ""), f("text", label, ""), f("dueBefore", instant, "2099-01-01T00:00:00Z"),

@@ -25,6 +25,8 @@ var inventoryRoutes = []route{
 	{"GET", "/v1/inventory", "ListInventory", "keyward:ListAccessKeys", "Answers one page of the access keys that others issued.", takes((*dialect).listInventory)},
 	{"GET", "/v1/inventory/calendar", "GetCalendar", "keyward:GetCalendar", "Answers the dates of the inventory as a calendar.", takes((*dialect).calendar)},
 	{"GET", "/v1/inventory/{provider}/{id}", "GetInventoryKey", "keyward:GetAccessKey", "Answers an access key that others issued.", takes((*dialect).getInventoryKey)},
+	{"POST", "/v1/inventory/{provider}", "EnterKey", "keyward:EnterAccessKey", "Adds a key that a person made, after it passed the checks of its guide; what is secret of it becomes a secret.", takesPolicy((*dialect).enterKey)},
+	{"DELETE", "/v1/inventory/{provider}/{id}", "ForgetKey", "keyward:ForgetAccessKey", "Removes an entered or gone key from the inventory.", takes((*dialect).forgetKey)},
 	{"PATCH", "/v1/inventory/{provider}/{id}", "RemarkInventoryKey", "keyward:RemarkAccessKey", "Changes what people say of an access key.", takes((*dialect).remarkInventoryKey)},
 	{"GET", "/v1/expiry-scan", "GetExpiryScan", "keyward:GetExpiryScan", "Answers how the last look at all expiries went.", takes((*dialect).expiryScan)},
 }
@@ -47,6 +49,19 @@ func (d *dialect) addProvider(ctx context.Context, q request, in api.AddProvider
 	}
 	src, id, err := d.Stock.Add(ctx, q.call, in.Name, in.Kind, draft)
 	return provider(accesskey.Standing{Source: src, State: accesskey.State{Identity: id}}), err
+}
+
+func (d *dialect) enterKey(ctx context.Context, q request, in api.EnterKeyRequest) (api.EnteredKey, error) {
+	filling := fillingOf(in.Connection)
+	defer filling.Erase()
+	k, warnings, err := d.Stock.Enter(ctx, q.call, q.vars["provider"], accesskey.Entry{
+		Guide: in.Guide, Filling: filling, Note: accesskey.Note{Owner: &in.Owner, Purpose: &in.Purpose, System: &in.System},
+	})
+	return api.EnteredKey{Key: inventoryKey(k), Warnings: each(warnings, text)}, err
+}
+
+func (d *dialect) forgetKey(ctx context.Context, q request, _ none) (none, error) {
+	return none{}, d.Stock.Forget(ctx, q.call, q.vars["provider"], keyOf(q.vars["id"]))
 }
 
 func (d *dialect) listProviders(ctx context.Context, q request, _ none) (api.ProviderList, error) {

@@ -28,6 +28,9 @@ func providerKind(k accesskey.KindOfProvider) api.ProviderKind {
 		Name: k.Name, Title: text(k.Title), Settings: each(k.Form.Settings, field), Parts: each(k.Form.Credential, field),
 		Pace: api.FormatDuration(k.Pace), Policy: k.Policy, MaxKeys: c.MaxKeys, Disable: c.Disable, Undo: api.FormatDuration(c.Undo),
 		UseLag: api.FormatDuration(c.UseLag), Expiry: c.Expiry, Manual: c.Manual,
+		Guides: each(k.Guides, func(g accesskey.Guide) api.Guide {
+			return api.Guide{Name: g.Name, Title: text(g.Title), Steps: each(g.Steps, text), Settings: each(g.Form.Settings, field), Parts: each(g.Form.Credential, field)}
+		}),
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 
 	"github.com/keyward/keyward/api"
 	"github.com/keyward/keyward/client"
+	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/notify"
 )
 
@@ -19,6 +21,7 @@ func (s *scene) addStock(t *testing.T, w *world, admin login) {
 	t.Helper()
 	ctx, c := t.Context(), w.client(t, admin)
 	must(c.AddProvider(ctx, api.AddProviderRequest{Name: "own", Kind: "keyward"}))(t)
+	must(c.AddProvider(ctx, api.AddProviderRequest{Name: "hand", Kind: "manual"}))(t)
 	w.sync(t, admin.account, "own")
 	must(c.AddChannel(ctx, api.AddChannelRequest{Name: "robot", Kind: "robot", Connection: robotConnection("fake")}))(t)
 	check(t, w.alerts.Report(ctx, admin.account, notify.Condition{
@@ -52,6 +55,12 @@ func (s *scene) inventorySteps() []step {
 		{"RemarkInventoryKey", func(ctx context.Context, c *client.Client) error {
 			return drop(c.RemarkInventoryKey(ctx, "own", s.spare, api.RemarkKeyRequest{Owner: &owner}))
 		}, missing},
+		{"EnterKey", func(ctx context.Context, c *client.Client) error {
+			return drop(c.EnterKey(ctx, "hand", api.EnterKeyRequest{Guide: "other", Connection: api.Connection{
+				Settings: map[string]string{"name": "acquirer/key-2"}, Credential: map[string]api.SecretBytes{"value": api.SecretBytes("fake-value")},
+			}}))
+		}, missing},
+		{"ForgetKey", func(ctx context.Context, c *client.Client) error { return c.ForgetKey(ctx, "hand", "other/acquirer/key-2") }, missing},
 		{"GetCalendar", func(ctx context.Context, c *client.Client) error {
 			return drop(c.GetCalendar(ctx, api.CalendarRequest{Language: "en"}))
 		}, ""},
@@ -258,4 +267,12 @@ func TestCredentialsLeaveNoTrace(t *testing.T) {
 			t.Errorf("%s hold the credential", place)
 		}
 	}
+}
+
+// A shelfVault forgets what it is to keep: the secrets have tests of their own.
+type shelfVault struct{}
+
+// Keep implements accesskey.Vault.
+func (shelfVault) Keep(context.Context, *authz.Call, string, map[string]material.Bytes) error {
+	return nil
 }

@@ -29,6 +29,7 @@ import (
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authn"
 	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/cloud/manual"
 	"github.com/keyward/keyward/internal/cloud/own"
 	"github.com/keyward/keyward/internal/cloud/vault"
 	"github.com/keyward/keyward/internal/cloud/vault/vaulttest"
@@ -111,7 +112,7 @@ func newWorld(t testing.TB) *world {
 	})
 	shelf, alerts := store.Inventory{Store: w.node.Store}, store.Alerts{Store: w.node.Store}
 	w.stock = accesskey.New(accesskey.Options{
-		Sources: shelf, Keys: shelf, Tenants: w.iam, Log: w.node.Log, Kinds: []accesskey.KindOfProvider{own.Kind(w.node.Store)}, Region: region, Now: w.now,
+		Sources: shelf, Keys: shelf, Tenants: w.iam, Log: w.node.Log, Vault: shelfVault{}, Kinds: []accesskey.KindOfProvider{own.Kind(w.node.Store), manual.Kind()}, Region: region, Now: w.now,
 		Follow: expiry.Soon,
 	})
 	w.alerts = notify.New(notify.Options{
