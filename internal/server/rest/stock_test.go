@@ -60,7 +60,9 @@ func (s *scene) inventorySteps() []step {
 				Settings: map[string]string{"name": "acquirer/key-2"}, Credential: map[string]api.SecretBytes{"value": api.SecretBytes("fake-value")},
 			}}))
 		}, missing},
-		{"ForgetKey", func(ctx context.Context, c *client.Client) error { return c.ForgetKey(ctx, "hand", "other/acquirer/key-2") }, missing},
+		{"ForgetKey", func(ctx context.Context, c *client.Client) error {
+			return c.ForgetKey(ctx, "hand", "other/acquirer/key-2")
+		}, missing},
 		{"GetCalendar", func(ctx context.Context, c *client.Client) error {
 			return drop(c.GetCalendar(ctx, api.CalendarRequest{Language: "en"}))
 		}, ""},
