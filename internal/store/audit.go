@@ -235,12 +235,17 @@ func beyond(b audit.Batch, backwards bool) audit.Position {
 	return p
 }
 
-func (db *DB) searchPage(ctx context.Context, from audit.Position, backwards bool) ([]audit.Batch, error) {
-	order := `WHERE (at, log, first) >= ($1, $2, $3) AND log IN (SELECT origin FROM audit_log) ORDER BY at, log, first LIMIT $4`
+// searchQuery reads a page. log || '' is the log, but not to SQLite's planner, which would
+// take the index of the logs and sort all batches of them for each page.
+func searchQuery(backwards bool) string {
 	if backwards {
-		order = `WHERE (at, log, first) <= ($1, $2, $3) AND log IN (SELECT origin FROM audit_log) ORDER BY at DESC, log DESC, first DESC LIMIT $4`
+		return batchColumns + `WHERE (at, log, first) <= ($1, $2, $3) AND log || '' IN (SELECT origin FROM audit_log) ORDER BY at DESC, log DESC, first DESC LIMIT $4`
 	}
-	rows, err := db.read.QueryContext(ctx, batchColumns+order, micros(from.At), from.Log, from.First, searchPage)
+	return batchColumns + `WHERE (at, log, first) >= ($1, $2, $3) AND log || '' IN (SELECT origin FROM audit_log) ORDER BY at, log, first LIMIT $4`
+}
+
+func (db *DB) searchPage(ctx context.Context, from audit.Position, backwards bool) ([]audit.Batch, error) {
+	rows, err := db.read.QueryContext(ctx, searchQuery(backwards), micros(from.At), from.Log, from.First, searchPage)
 	if err != nil {
 		return nil, fmt.Errorf("reading audit records: %w", err)
 	}

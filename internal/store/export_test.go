@@ -20,3 +20,6 @@ var (
 	EncodeBatch = encodeBatch
 	DecodeBatch = decodeBatch
 )
+
+// SearchQuery is what reads a page of audit records.
+var SearchQuery = searchQuery

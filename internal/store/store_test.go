@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -383,6 +384,42 @@ func TestNodeIsLocked(t *testing.T) {
 		unlock()
 		if err := <-locked; err != nil {
 			t.Errorf("after the first process is gone: %v", err)
+		}
+	}
+}
+
+// A page of audit records is found by an index, however long the log is.
+func TestSearchNeedsNoSorting(t *testing.T) {
+	url := storetest.SQLite(t)
+	db, err := store.Open(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	raw, err := sql.Open("sqlite", strings.TrimPrefix(url, "sqlite:"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	for _, backwards := range []bool{true, false} {
+		rows, err := raw.QueryContext(t.Context(), "EXPLAIN QUERY PLAN "+store.SearchQuery(backwards), 0, "", 0, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan := ""
+		for rows.Next() {
+			var id, parent, unused int
+			var detail string
+			if err := rows.Scan(&id, &parent, &unused, &detail); err != nil {
+				t.Fatal(err)
+			}
+			plan += detail + "\n"
+		}
+		if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(plan, "audit_batch_by_time") || strings.Contains(plan, "ORDER BY") {
+			t.Errorf("backwards %v:\n%s", backwards, plan)
 		}
 	}
 }
