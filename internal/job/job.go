@@ -94,29 +94,40 @@ type Runner struct {
 	Logger *slog.Logger
 }
 
-// Run works until ctx ends.
+// Run works until ctx ends. However many handlers may run, one looks for jobs at a time.
 func (r *Runner) Run(ctx context.Context) error {
 	var workers sync.WaitGroup
+	turn := make(chan struct{}, 1)
 	for range max(r.Parallel, 1) {
-		workers.Go(func() { r.work(ctx) })
+		workers.Go(func() { r.work(ctx, turn) })
 	}
 	workers.Wait()
 	return nil
 }
 
-func (r *Runner) work(ctx context.Context) {
+func (r *Runner) work(ctx context.Context, turn chan struct{}) {
 	for {
-		n, err := r.Step(ctx)
-		if err != nil && ctx.Err() == nil {
-			r.Logger.Warn("claiming jobs", "error", err)
-		}
-		if n == r.atOnce() {
-			continue
-		}
 		select {
 		case <-ctx.Done():
 			return
+		case turn <- struct{}{}:
+		}
+		jobs, err := r.claim(ctx)
+		if err != nil && ctx.Err() == nil {
+			r.Logger.Warn("claiming jobs", "error", err)
+		}
+		if len(jobs) == r.atOnce() { // more may be due
+			<-turn
+			r.perform(ctx, jobs)
+			continue
+		}
+		r.perform(ctx, jobs)
+		select {
+		case <-ctx.Done():
+			<-turn
+			return
 		case <-time.After(idle):
+			<-turn
 		}
 	}
 }
@@ -131,23 +142,28 @@ func (r *Runner) atOnce() int {
 
 // Step claims what is due now, handles it, and answers how many jobs it claimed.
 func (r *Runner) Step(ctx context.Context) (int, error) {
+	jobs, err := r.claim(ctx)
+	r.perform(ctx, jobs)
+	return len(jobs), err
+}
+
+func (r *Runner) claim(ctx context.Context) ([]Job, error) {
 	now := r.Now()
 	served, ok := r.Served() // after the time was read: a jump in between shows
 	if !ok {
-		return 0, nil
+		return nil, nil
 	}
-	jobs, err := r.Store.Claim(ctx, Claim{
+	return r.Store.Claim(ctx, Claim{
 		Owner: r.Owner, Kinds: slices.Sorted(maps.Keys(r.Handlers)), Now: now, Served: served, Until: now.Add(lease), Limit: r.atOnce(),
 	})
-	if err != nil {
-		return 0, err
-	}
+}
+
+func (r *Runner) perform(ctx context.Context, jobs []Job) {
 	for _, j := range jobs {
 		if err := r.handle(ctx, j); err != nil && ctx.Err() == nil {
 			r.Logger.Warn("settling job", "kind", j.Kind, "subject", j.Subject, "error", err)
 		}
 	}
-	return len(jobs), nil
 }
 
 func (r *Runner) handle(ctx context.Context, j Job) error {
