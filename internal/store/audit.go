@@ -235,7 +235,7 @@ func beyond(b audit.Batch, backwards bool) audit.Position {
 	return p
 }
 
-// searchQuery reads a page. log || '' is the log, but not to SQLite's planner, which would
+// searchQuery reads a page. log || ” is the log, but not to SQLite's planner, which would
 // take the index of the logs and sort all batches of them for each page.
 func searchQuery(backwards bool) string {
 	if backwards {
