@@ -80,7 +80,7 @@ func below(pkg string, dirs ...string) bool {
 }
 
 var (
-	domains = []string{"internal/iam", "internal/key", "internal/secret", "internal/sink", "internal/accesskey", "internal/finding", "internal/notify", "internal/expiry"}
+	domains = []string{"internal/iam", "internal/key", "internal/secret", "internal/sink", "internal/accesskey", "internal/finding", "internal/notify", "internal/expiry", "internal/rollout", "internal/rotation"}
 	// leaves are what domains stand on; they import each other downwards only.
 	leaves = []string{"internal/audit", "internal/authz", "internal/material", "internal/fault", "internal/job", "internal/cache", "internal/clock", "internal/erase", "internal/form", "internal/tag"}
 )
@@ -88,7 +88,8 @@ var (
 // The direction of imports: cmd → app → edges and store → domains → leaves.
 var allowed = map[string][]string{
 	"api":                {},
-	"client":             {"api"},
+	"api/delivery":       {"api"},
+	"client":             {"api", "api/delivery"},
 	"internal/fault":     {},
 	"internal/cache":     {},
 	"internal/tag":       {"internal/fault"},
@@ -111,6 +112,9 @@ var allowed = map[string][]string{
 	"internal/finding":   slices.Concat(domains, leaves),
 	"internal/notify":    slices.Concat(domains, leaves),
 	"internal/expiry":    slices.Concat(domains, leaves),
+	"internal/rollout":   slices.Concat(domains, leaves),
+	"internal/rotation":  slices.Concat(domains, leaves),
+	"internal/agent":     {"api", "client", "internal/material", "internal/fault", "internal/durable"},
 	"internal/form":      {"internal/material", "internal/fault"},
 	"internal/cloud":     slices.Concat(domains, leaves, []string{"internal/egress", "internal/cloud"}),
 	"internal/channel":   slices.Concat(domains, leaves, []string{"internal/egress", "internal/cloud", "internal/channel"}),
@@ -158,10 +162,10 @@ func TestWhoMayImportWhat(t *testing.T) {
 					t.Errorf("%s imports %s, which belongs to %v", f.path, i, where)
 				}
 			}
-			only(i == "net/http" || strings.HasPrefix(i, "net/http/"), "internal/server", "internal/app", "internal/egress", "internal/witness", "internal/publish", "internal/cloud", "internal/channel", "client", "cmd", "internal/bench")
+			only(i == "net/http" || strings.HasPrefix(i, "net/http/"), "internal/server", "internal/app", "internal/egress", "internal/witness", "internal/publish", "internal/cloud", "internal/channel", "internal/agent", "client", "cmd", "internal/bench")
 			only(i == "database/sql" || strings.HasPrefix(i, "github.com/jackc/pgx") || strings.HasPrefix(i, "modernc.org/"), "internal/store")
 			only(slices.Contains(ciphers, i) || strings.HasPrefix(i, "github.com/emmansun/gmsm") || strings.HasPrefix(i, "golang.org/x/crypto") || strings.HasPrefix(i, "github.com/decred"),
-				"internal/material", "internal/seal", "internal/authn", "internal/cosign", "internal/cloud", "internal/channel", "client", "internal/bench", "cmd/keyward")
+				"internal/material", "internal/seal", "internal/authn", "internal/agent", "internal/cosign", "internal/cloud", "internal/channel", "client", "internal/bench", "cmd/keyward")
 			only(strings.HasPrefix(i, "filippo.io/age"), "internal/agefile", "cmd/keyward")
 			only(i == "github.com/spf13/cobra" || strings.HasPrefix(i, "github.com/spf13/pflag"), "cmd")
 			only(strings.HasPrefix(i, "github.com/prometheus"), "internal/server")
