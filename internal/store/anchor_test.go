@@ -235,6 +235,8 @@ func TestEveryColumnIsBound(t *testing.T) {
 		"accesskey":           "what a provider told, which the next synchronisation says again; docs/design/inventory.md",
 		"accesskey_principal": "as accesskey",
 		"accesskey_state":     "as accesskey",
+		"accesskey_check":     "how the last check went; the next one says it again",
+		"finding":             "what was found, which the next check says again; what people decided is bound",
 		"expiry_scan":         "the next scan says it again",
 		"notify_health":       "what the channel does next says it again",
 		"notify_delivery":     "who writes it can drop or repeat messages, and can change no incident",

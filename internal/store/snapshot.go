@@ -16,8 +16,13 @@ import (
 	"github.com/keyward/keyward/internal/fault"
 )
 
-// perWrite is how many rows of a snapshot one transaction writes: nobody waits for more.
-const perWrite = 1000
+// How many rows of a snapshot one transaction writes, and how many it marks as gone, which
+// moves them in every index: nobody waits for more.
+const (
+	perWrite  = 1000
+	perRecord = 100 // together with the record, which others wait for, too
+	perForget = 250
+)
 
 // SaveSnapshot implements accesskey.KeyStore. Only what differs is written.
 func (s Inventory) SaveSnapshot(ctx context.Context, rec *audit.Record, save accesskey.Save) error {
@@ -29,10 +34,15 @@ func (s Inventory) SaveSnapshot(ctx context.Context, rec *audit.Record, save acc
 			return err
 		}
 	}
-	for ; len(keys) > perWrite; keys = keys[perWrite:] {
-		if err := s.apart(ctx, src, func(t *tx) error { return s.saveKeys(ctx, t, part(save, keys[:perWrite])) }); err != nil {
+	for len(keys) > perRecord {
+		some := keys[:min(perWrite, len(keys))]
+		if err := s.apart(ctx, src, func(t *tx) error { return s.saveKeys(ctx, t, part(save, some)) }); err != nil {
 			return err
 		}
+		keys = keys[len(some):]
+	}
+	if err := s.forgetMost(ctx, save); err != nil {
+		return err
 	}
 	return s.mutate(ctx, rec, func(ctx context.Context, t *tx) error {
 		if err := t.hold(ctx, src); err != nil {
@@ -192,13 +202,41 @@ func (s Inventory) saveKeys(ctx context.Context, t *tx, save accesskey.Save) err
 	return nil
 }
 
-// forget marks keys that a whole snapshot lacks as gone, and removes those that have been
-// so for long, and principals that it lacks.
+// forgetMost removes the keys that have been gone for long, and marks as gone those that a
+// whole snapshot lacks, but for a few that are left to the record's transaction.
+func (s Inventory) forgetMost(ctx context.Context, save accesskey.Save) error {
+	src := save.Source
+	for more := true; more; {
+		if err := s.apart(ctx, src, func(t *tx) error {
+			n, err := t.exec(ctx, `DELETE FROM accesskey WHERE account = $1 AND source = $2 AND id IN (
+				SELECT id FROM accesskey WHERE account = $1 AND source = $2 AND gone_at > 0 AND gone_at < $3 LIMIT $4)`,
+				src.Account, src.Name, micros(save.At.Add(-accesskey.Kept)), perForget)
+			more = n == perForget
+			return err
+		}); err != nil {
+			return err
+		}
+	}
+	for more := save.Whole; more; {
+		if err := s.apart(ctx, src, func(t *tx) error {
+			missing, err := t.missing(ctx, save)
+			if more = len(missing) > perForget; !more || err != nil {
+				return err
+			}
+			return t.markGone(ctx, save, missing[:perForget])
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// forget marks keys that a whole snapshot lacks as gone, and removes principals that it
+// lacks.
 func (t *tx) forget(ctx context.Context, save accesskey.Save) error {
 	src := save.Source
-	if _, err := t.exec(ctx, `DELETE FROM accesskey WHERE account = $1 AND source = $2 AND gone_at > 0 AND gone_at < $3`,
-		src.Account, src.Name, micros(save.At.Add(-accesskey.Kept))); err != nil || !save.Whole {
-		return err
+	if !save.Whole {
+		return nil
 	}
 	principals, err := t.texts(ctx, `SELECT id, '' FROM accesskey_principal WHERE account = $1 AND source = $2`, src.Account, src.Name)
 	if err != nil {
@@ -212,23 +250,37 @@ func (t *tx) forget(ctx context.Context, save accesskey.Save) error {
 			return err
 		}
 	}
-	keys, err := t.texts(ctx, `SELECT id, principal FROM accesskey WHERE account = $1 AND source = $2 AND gone_at = 0`, src.Account, src.Name)
+	missing, err := t.missing(ctx, save)
 	if err != nil {
 		return err
+	}
+	return t.markGone(ctx, save, missing)
+}
+
+// missing answers the ids of the keys that a whole snapshot lacks and that are not gone yet.
+func (t *tx) missing(ctx context.Context, save accesskey.Save) ([]string, error) {
+	keys, err := t.texts(ctx, `SELECT id, principal FROM accesskey WHERE account = $1 AND source = $2 AND gone_at = 0`, save.Source.Account, save.Source.Name)
+	if err != nil {
+		return nil, err
 	}
 	for _, o := range save.Snapshot.Keys {
 		delete(keys, o.ID)
 	}
-	for id, principal := range keys {
-		if save.Unread[principal] {
-			continue
-		}
-		if _, err := t.exec(ctx, `UPDATE accesskey SET status = $1, due_at = $2, due_basis = '', gone_at = $3 WHERE account = $4 AND source = $5 AND id = $6`,
-			string(accesskey.Gone), int64(math.MaxInt64), micros(save.At), src.Account, src.Name, id); err != nil {
-			return err
-		}
+	maps.DeleteFunc(keys, func(_, principal string) bool { return save.Unread[principal] })
+	return slices.Sorted(maps.Keys(keys)), nil
+}
+
+func (t *tx) markGone(ctx context.Context, save accesskey.Save, ids []string) error {
+	if len(ids) == 0 {
+		return nil
 	}
-	return nil
+	args := []any{string(accesskey.Gone), int64(math.MaxInt64), micros(save.At), save.Source.Account, save.Source.Name}
+	for _, id := range ids {
+		args = append(args, id)
+	}
+	_, err := t.exec(ctx, `UPDATE accesskey SET status = $1, due_at = $2, due_basis = '', gone_at = $3
+		WHERE account = $4 AND source = $5 AND id IN (`+places(6, len(ids))+`)`, args...)
+	return err
 }
 
 // texts reads pairs of texts.

@@ -24,7 +24,7 @@ type memo[T any] struct {
 }
 
 type entry[T any] struct {
-	once  sync.Once
+	read  chan struct{} // closed when the rest is there
 	value T
 	err   error
 }
@@ -35,12 +35,16 @@ func (m *memo[T]) get(name string, load func() (T, error)) (T, error) {
 		m.entries = map[string]*entry[T]{}
 	}
 	e := m.entries[name]
-	if e == nil {
-		e = &entry[T]{}
-		m.entries[name] = e
+	if e != nil {
+		m.mu.Unlock()
+		<-e.read
+		return e.value, e.err
 	}
+	e = &entry[T]{read: make(chan struct{})}
+	m.entries[name] = e
 	m.mu.Unlock()
-	e.once.Do(func() { e.value, e.err = load() })
+	defer close(e.read)
+	e.value, e.err = load()
 	return e.value, e.err
 }
 
