@@ -1,0 +1,394 @@
+package rotation
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/keyward/keyward/internal/accesskey"
+)
+
+// The steps forward.
+
+func (d *decision) waiting() Act {
+	if d.Terms.Approve && d.Approved == 0 {
+		return d.trouble(NeedsApproval, "the start")
+	}
+	if d.now.Before(d.StartAt) {
+		return d.wait(d.StartAt)
+	}
+	if !d.s.OpensAt.IsZero() {
+		return d.wait(d.s.OpensAt)
+	}
+	return d.to(Rehearsing)
+}
+
+func (d *decision) rehearsing() Act {
+	o := d.s.Outcome
+	if o != nil && o.Act == Rehearse && (o.Result == Denied || o.Result == Full) {
+		return d.halt(RehearsalFailed, o.Why)
+	}
+	if o, act := d.seen(Rehearse); o == nil {
+		return act
+	}
+	return d.to(Creating)
+}
+
+// creating makes the second key. Before every attempt the provider is looked at: what an
+// earlier attempt left behind and nobody has the secret of is deleted first.
+func (d *decision) creating() Act {
+	m := d.Terms.Means
+	if m.Archetype == Manual || m.Archetype == Counterparty {
+		return d.entering()
+	}
+	if act, ok := d.recovered(); ok {
+		return act
+	}
+	if !m.Listed {
+		if d.Doubt && !m.Repeats {
+			return d.halt(AnswerLost, "a key may have been created, and the provider cannot be asked: look there, delete it if it is there, and let the rotation go on")
+		}
+		return d.create()
+	}
+	o, act := d.seen(Look)
+	if o == nil {
+		return act
+	}
+	if orphans, clear := d.ours(o.Keys); !clear {
+		return d.halt(Ambiguous, "one of these keys may be ours: "+ids(orphans)+"; delete the one that nobody uses, and let the rotation go on")
+	} else if len(orphans) > 0 && !m.Repeats {
+		return d.begin(Act{Kind: Delete, Key: Key{ID: orphans[0].ID}, Heir: d.Old.ID})
+	}
+	if live := alive(o.Keys); m.MaxKeys > 0 && len(live) >= m.MaxKeys {
+		return d.halt(NoRoom, fmt.Sprintf("there are %d keys already and %d are allowed: %s; delete one that nobody uses, and let the rotation go on", len(live), m.MaxKeys, ids(live)))
+	}
+	d.Before = nil
+	for _, k := range o.Keys {
+		d.Before = append(d.Before, k.ID)
+	}
+	return d.create()
+}
+
+// entering waits for the key that a person makes, or that the other side tells of.
+func (d *decision) entering() Act {
+	if d.New.ID == "" {
+		return d.trouble(NeedsKey, "make the new key at the provider's console and enter it")
+	}
+	d.MintedAt = d.now
+	return d.to(Verifying)
+}
+
+// recovered takes up a new key whose answer was sealed here, and not stored; false if there
+// is none.
+func (d *decision) recovered() (Act, bool) {
+	if !d.Doubt {
+		return Act{}, false
+	}
+	switch o := d.s.Outcome; {
+	case o == nil:
+		return Act{Kind: Recover, Attempt: d.Attempt}, true
+	case o.Act == Recover && o.Result == Did:
+		d.note("recovered", o.Key.ID)
+		return d.minted(o.Key), true
+	case o.Act == Recover && o.Result != NoEffect:
+		return d.fail(o.Why), true
+	}
+	return Act{}, false
+}
+
+func (d *decision) create() Act {
+	if !d.Doubt || !d.Terms.Means.Repeats {
+		d.Attempt++
+	}
+	d.Doubt = false
+	return d.begin(Act{Kind: Create, Attempt: d.Attempt})
+}
+
+// ours answers the keys that attempts of this rotation have left. Where keys carry no tag,
+// one that was not there before the last attempt is ours if it is the only one and was
+// never used; otherwise it is not clear.
+func (d *decision) ours(keys []Held) (orphans []Held, clear bool) {
+	if d.Attempt == 0 {
+		return nil, true
+	}
+	for _, k := range keys {
+		if k.ID == d.Old.ID || k.ID == d.New.ID || k.Status == accesskey.Deleted || k.Status == accesskey.Gone {
+			continue
+		}
+		tagged := strings.HasPrefix(k.Tag, d.mark())
+		if tagged || !d.Terms.Means.Tagged && !slices.Contains(d.Before, k.ID) {
+			orphans = append(orphans, k)
+		}
+	}
+	if d.Terms.Means.Tagged || len(orphans) == 0 {
+		return orphans, true
+	}
+	return orphans, len(orphans) == 1 && orphans[0].Use.Known != accesskey.Yes
+}
+
+func alive(keys []Held) (out []Held) {
+	for _, k := range keys {
+		if k.Status != accesskey.Deleted && k.Status != accesskey.Gone {
+			out = append(out, k)
+		}
+	}
+	return out
+}
+
+func ids(keys []Held) string {
+	var out []string
+	for _, k := range keys {
+		out = append(out, k.ID)
+	}
+	return strings.Join(out, ", ")
+}
+
+func (d *decision) verifying() Act {
+	if !d.Terms.Means.Verifies {
+		return d.roll()
+	}
+	o, act := d.seen(Verify)
+	if o == nil {
+		act.Key = d.New
+		return act
+	}
+	switch {
+	case o.Verdict == Accepted:
+		return d.roll()
+	case o.Verdict == Refused && d.now.Before(d.Since.Add(max(5*d.Terms.Means.Activates, idleTime))):
+		return d.poll()
+	}
+	return d.goBack(NotAccepted, "the provider answers that the new key is "+string(o.Verdict))
+}
+
+func (d *decision) roll() Act {
+	d.Wave, d.Published, d.Confirmed = 0, time.Time{}, time.Time{}
+	return d.to(Rolling)
+}
+
+// rolling publishes a wave, waits until each of its nodes uses the new key, and lets it
+// bake.
+func (d *decision) rolling() Act {
+	w := d.Terms.Waves[d.Wave]
+	if d.Published.IsZero() {
+		if w.Approve && d.Approved <= d.Wave+1 {
+			return d.trouble(NeedsApproval, "wave "+w.Name)
+		}
+		if !d.s.OpensAt.IsZero() {
+			return d.wait(d.s.OpensAt)
+		}
+		d.Generation, d.Published = d.Base+1, d.now
+		d.note("published", w.Name)
+		return act(Proceed)
+	}
+	c := d.s.Wave
+	if act, bad := d.gates(); bad {
+		return act
+	}
+	if c.There < c.Members {
+		d.Confirmed = time.Time{}
+		if d.now.After(d.Published.Add(d.Terms.Confirm)) {
+			return d.trouble(NodesBehind, behind(c))
+		}
+		return d.poll()
+	}
+	if d.Confirmed.IsZero() {
+		d.Confirmed = d.now
+		d.note("confirmed", w.Name)
+	}
+	if baked := d.Confirmed.Add(w.Bake); d.now.Before(baked) {
+		return d.wait(earlier(baked, d.now.Add(idleTime)))
+	}
+	if d.Wave++; d.Wave < len(d.Terms.Waves) {
+		d.Published, d.Confirmed = time.Time{}, time.Time{}
+		return act(Proceed)
+	}
+	d.Wave--
+	d.Settled = true
+	return d.to(Settling)
+}
+
+// gates goes back when nodes report too much trouble with the new key.
+func (d *decision) gates() (Act, bool) {
+	g, c := d.Terms.Gates, d.s.All
+	if c.Refused <= g.Refused && c.Fallbacks <= g.Fallbacks {
+		return Act{}, false
+	}
+	detail := fmt.Sprintf("nodes report that the new key was refused %d times and that the old one was used in its place %d times", c.Refused, c.Fallbacks)
+	return d.goBack(NotAccepted, detail), true
+}
+
+// settling moves the secret's current version.
+func (d *decision) settling(version string, then Step) Act {
+	o, act := d.seen(Settle)
+	if o == nil {
+		act.Key.Version = version
+		return act
+	}
+	return d.to(then)
+}
+
+// grace waits until nobody can be using the old key any more, as far as anybody can tell.
+func (d *decision) grace() Act {
+	c, t := d.s.All, d.Terms
+	if act, bad := d.gates(); bad {
+		return act
+	}
+	if c.There < c.Members {
+		return d.trouble(NodesBehind, behind(c))
+	}
+	from := later(d.Since, c.LastAck)
+	if end := later(from.Add(t.Grace), c.OldUseAt.Add(t.Quiet)); d.now.Before(end) {
+		return d.wait(earlier(end, d.now.Add(idleTime)))
+	}
+	if !d.s.OpensAt.IsZero() && !d.fading() {
+		return d.wait(d.s.OpensAt)
+	}
+	if t.Profile == Planned && t.Means.Listed && t.Means.UseLag > 0 {
+		if act, ok := d.silent(from); !ok {
+			return act
+		}
+	}
+	return d.retire()
+}
+
+// silent asks the provider, as the second witness, whether the old key was used since the
+// last node left it.
+func (d *decision) silent(from time.Time) (Act, bool) {
+	m := d.Terms.Means
+	if told := from.Add(d.Terms.Quiet + m.UseLag); d.now.Before(told) {
+		return d.wait(earlier(told, d.now.Add(idleTime))), false
+	}
+	o, act := d.seen(Look)
+	if o == nil {
+		return act, false
+	}
+	old, there := find(o.Keys, d.Old.ID)
+	if used := old.Use.At; there && old.Use.Known == accesskey.Yes && used.After(from) && d.now.Before(used.Add(d.Terms.Quiet+m.UseLag)) {
+		return d.trouble(OldKeyUsed, fmt.Sprintf("%s was used at %s, when no node had it first any more (service %s, region %s, address %s)",
+			d.Old.ID, used.UTC().Format(time.RFC3339), old.Use.Service, old.Use.Region, old.Use.IP)), false
+	}
+	return Act{}, true
+}
+
+// fading tells whether the old key dies at a time that the provider chose.
+func (d *decision) fading() bool {
+	a := d.Terms.Means.Archetype
+	return a == FixedOverlap || a == Pending
+}
+
+// retire goes on to what ends the old key.
+func (d *decision) retire() Act {
+	switch d.Terms.Means.Archetype {
+	case Pair, Manual:
+		return d.to(Disabling)
+	}
+	return d.drop()
+}
+
+// drop has nodes forget the old key.
+func (d *decision) drop() Act {
+	d.Generation++
+	return d.to(Dropping)
+}
+
+func (d *decision) disabling() Act {
+	if d.s.All.There < d.s.All.Members {
+		return d.to(Grace) // a node has come since
+	}
+	if d.Terms.Means.Archetype == Manual {
+		return d.trouble(NeedsHand, "disable "+d.Old.ID+" at the provider's console, and confirm it")
+	}
+	if d.Doubt {
+		o, act := d.seen(Look)
+		if o == nil {
+			return act
+		}
+		old, there := find(o.Keys, d.Old.ID)
+		if d.Doubt = false; !there || old.Status == accesskey.Inactive {
+			d.DisabledAt = d.now
+			return d.to(Observing)
+		}
+	}
+	return d.begin(Act{Kind: Disable, Key: d.Old})
+}
+
+// observing waits for trouble with the old key off. No trouble is not enough: the new key
+// must be seen in use.
+func (d *decision) observing() Act {
+	if act, bad := d.gates(); bad {
+		return act
+	}
+	if end := d.Since.Add(d.Terms.Observe); d.now.Before(end) {
+		return d.wait(earlier(end, d.now.Add(idleTime)))
+	}
+	if d.Terms.Uses && !d.Waived && d.s.All.Members > 0 && !d.s.All.UsedAt.After(d.DisabledAt) {
+		return d.trouble(NewKeyUnused, "since the old key was disabled not every node has told of a use of the new one; approve to go on all the same")
+	}
+	if !d.s.OpensAt.IsZero() {
+		return d.wait(d.s.OpensAt)
+	}
+	return d.drop()
+}
+
+func (d *decision) dropping() Act {
+	if c := d.s.All; c.There < c.Members {
+		if d.now.After(d.Since.Add(d.Terms.Confirm)) {
+			return d.trouble(NodesBehind, behind(c))
+		}
+		return d.poll()
+	}
+	switch d.Terms.Means.Archetype {
+	case Counterparty:
+		return d.to(Done)
+	case FixedOverlap, Pending, Roll:
+		if end := d.MintedAt.Add(d.Terms.Means.Overlap); d.now.Before(end) {
+			return d.wait(end)
+		}
+		return d.to(Done)
+	}
+	return d.to(Deleting)
+}
+
+// deleting ends the old key. Nothing can be undone from here on.
+func (d *decision) deleting() Act {
+	if d.s.All.There < d.s.All.Members {
+		return d.trouble(NodesBehind, behind(d.s.All))
+	}
+	m := d.Terms.Means
+	if m.Archetype == Manual {
+		return d.trouble(NeedsHand, "delete "+d.Old.ID+" at the provider's console, and confirm it")
+	}
+	if !m.Listed {
+		if d.Doubt && m.Archetype == Promote { // what is first and what is second may have changed
+			return d.halt(AnswerLost, "the new key may be the first one already, and the provider cannot be asked: look there, and confirm it")
+		}
+		return d.begin(Act{Kind: Delete, Key: d.Old, Heir: d.New.ID})
+	}
+	o, act := d.seen(Look)
+	if o == nil {
+		return act
+	}
+	if _, there := find(o.Keys, d.Old.ID); !there {
+		return d.to(Done)
+	}
+	if _, there := find(o.Keys, d.New.ID); !there {
+		return d.halt(NotAccepted, "the new key "+d.New.ID+" is not at the provider any more")
+	}
+	return d.begin(Act{Kind: Delete, Key: d.Old, Heir: d.New.ID})
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
