@@ -11,7 +11,6 @@ import (
 
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/fault"
-	"github.com/keyward/keyward/internal/form"
 	"github.com/keyward/keyward/internal/job"
 )
 
@@ -62,27 +61,22 @@ func (s *Service) syncDue(ctx context.Context, j job.Job) (again time.Time, err 
 }
 
 // observe opens the source's credential for as long as its provider is read.
-func (s *Service) observe(ctx context.Context, src Source) (Snapshot, error) {
-	k, err := s.kind(src.Kind)
-	if err != nil {
-		return Snapshot{}, err
-	}
-	tenant, err := s.o.Tenants.Tenant(ctx, src.Account)
-	if err != nil {
-		return Snapshot{}, err
-	}
-	filling, err := form.Open(tenant, src.Settings, src.Sealed, src.bound()...)
-	if err != nil {
-		return Snapshot{}, err
-	}
-	defer filling.Erase()
-	p, err := k.Open(Opening{Filling: filling, Account: src.Account, Now: s.o.Now, Allow: s.o.Allow})
-	if err != nil {
-		return Snapshot{}, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, syncPatience)
-	defer cancel()
-	return p.Observe(ctx)
+func (s *Service) observe(ctx context.Context, src Source) (snapshot Snapshot, err error) {
+	err = s.Lend(ctx, src.Account, src.Name, func(kind string, o Opening) error {
+		k, err := s.kind(kind)
+		if err != nil {
+			return err
+		}
+		p, err := k.Open(o)
+		if err != nil {
+			return err
+		}
+		ctx, cancel := context.WithTimeout(ctx, syncPatience)
+		defer cancel()
+		snapshot, err = p.Observe(ctx)
+		return err
+	})
+	return snapshot, err
 }
 
 // save stores a snapshot with its record.

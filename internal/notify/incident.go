@@ -44,6 +44,8 @@ const (
 	ChannelFailing = "channel-failing" // messages cannot be sent over a channel
 	ChannelUnread  = "channel-unread"  // nobody confirmed a channel's test message
 	SinkFailing    = "sink-failing"    // a copy of a secret cannot be kept true
+	RotationStuck  = "rotation-stuck"  // a rotation waits for a person, or for something that should not take so long
+	RotationLate   = "rotation-late"   // no rotation can end well any more before its key expires
 )
 
 // Open tells whether the condition lasts.

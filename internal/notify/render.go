@@ -19,6 +19,8 @@ var headlines = map[string]form.Text{
 	ChannelFailing: {English: "Messages cannot be sent over %s", Chinese: "通知渠道 %s 无法发送消息"},
 	ChannelUnread:  {English: "Nobody confirmed the test message of %s", Chinese: "通知渠道 %s 的测试消息无人确认"},
 	SinkFailing:    {English: "The copy of a secret is out of date: %s", Chinese: "凭据副本未同步：%s"},
+	RotationStuck:  {English: "The rotation %s needs somebody", Chinese: "密钥轮换 %s 需要人工处理"},
+	RotationLate:   {English: "It is too late for a careful rotation of %s", Chinese: "密钥轮换 %s 已错过安全启动时间"},
 }
 
 // factNames are the names of facts, for people.
@@ -27,6 +29,7 @@ var factNames = map[string]form.Text{
 	"purpose": {English: "Purpose", Chinese: "用途"}, "system": {English: "System", Chinese: "系统"}, "expires": {English: "Expires", Chinese: "到期时间"},
 	"basis": {English: "Says", Chinese: "依据"}, "reason": {English: "Reason", Chinese: "原因"}, "since": {English: "Since", Chinese: "起始时间"},
 	"seen": {English: "Looked at", Chinese: "已扫描"}, "check": {English: "Check", Chinese: "检查项"}, "fix": {English: "To do", Chinese: "处理方法"},
+	"step": {English: "Step", Chinese: "步骤"}, "detail": {English: "Detail", Chinese: "详情"},
 	"consumers": {English: "Used by", Chinese: "使用方"},
 }
 

@@ -98,3 +98,21 @@ func (r Rotation) ordered(by string, now time.Time, what string) Rotation {
 	d.ChangedAt = now
 	return d.Rotation
 }
+
+// Next answers the command that a person would give next, "" if there is none to give.
+func (r Rotation) Next() string {
+	const cmd = "keyward rotation "
+	switch {
+	case r.Over():
+		return ""
+	case r.Halt == AnswerLost && r.Step == Deleting, r.Halt == "" && r.Trouble == NeedsHand:
+		return cmd + "confirm " + r.Plan
+	case r.Halt != "", r.Paused != "":
+		return cmd + "resume " + r.Plan
+	case r.Trouble == NeedsApproval, r.Trouble == NewKeyUnused:
+		return cmd + "approve " + r.Plan
+	case r.Trouble == NeedsKey:
+		return cmd + "enter " + r.Plan
+	}
+	return cmd + "status " + r.Plan
+}

@@ -154,6 +154,9 @@ type Event struct {
 	Text  string    `json:"text"`            // a word of the protocol, such as "created", and what it is about
 }
 
+// Machine is the version of the protocol that rotations which begin now are of.
+const Machine = 1
+
 // MaxHistory is how many events a rotation keeps; of a longer one those in the middle are
 // dropped, for the audit log has them all.
 const MaxHistory = 400

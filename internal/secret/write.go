@@ -278,3 +278,36 @@ func (s *Service) Untag(ctx context.Context, c *authz.Call, name string, tagKeys
 		return err
 	})
 }
+
+// Rehearse proves, for keyward's own work, that a value could be put now: it does
+// everything but store it. That a value can be sealed and opened again is known then before
+// something happens that cannot be undone.
+func (s *Service) Rehearse(ctx context.Context, c *authz.Call, name string) error {
+	return s.do(ctx, c, "keyward:RehearseSecret", func(rec *audit.Record) error {
+		found, err := s.find(ctx, c, rec, name)
+		if err != nil {
+			return err
+		}
+		if err := found.usable(); err != nil {
+			return err
+		}
+		want := material.NewBytes([]byte("rehearsal"))
+		defer want.Zero()
+		v, err := s.newVersion(found, PutInput{Data: want})
+		if err != nil {
+			return err
+		}
+		if err := s.seal(ctx, c, rec, &v, string(found.Key), want); err != nil {
+			return err
+		}
+		got, err := s.open(ctx, s.self(c.Account), &audit.Record{}, v)
+		if err != nil {
+			return err
+		}
+		defer got.Zero()
+		if !got.Equal(want) {
+			return fault.Unavailable.New("what was sealed for secret %s does not open to the same value", found.Name)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,136 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/material"
+	"github.com/keyward/keyward/internal/rotation"
+	"github.com/keyward/keyward/internal/secret"
+)
+
+// create has a key made and does not let its credential go before it is in the secret.
+func (s *Service) create(ctx context.Context, i rotation.Issuer, r rotation.Rotation, p rotation.Plan, attempt int, o *rotation.Outcome) error {
+	w, err := s.o.Tenants.Tenant(ctx, r.Account)
+	if err != nil {
+		return noEffect(err)
+	}
+	m, err := i.Create(ctx, rotation.Attempt{ID: version(r.ID, attempt), Tag: r.Tag(attempt), Principal: p.Principal, Old: r.Old.ID, Expire: s.orphanDies(p)})
+	if err != nil {
+		return err
+	}
+	defer erase(m)
+	// The key is there now, and its credential nowhere but here.
+	if err := s.o.Spool.Keep(w, r.ID, attempt, m); err != nil {
+		return err
+	}
+	// It is on this machine's disk; the secret makes it everybody's.
+	return s.seal(context.WithoutCancel(ctx), p, r, attempt, m, o)
+}
+
+// orphanDies answers when a key of which nothing is known any more may die by itself.
+func (s *Service) orphanDies(p rotation.Plan) time.Time {
+	if p.Care.Every == 0 {
+		return time.Time{}
+	}
+	return s.now().Add(2*p.Care.Every + 24*time.Hour)
+}
+
+// seal stores a new key's credential as a version of the secret that no reader gets yet.
+func (s *Service) seal(ctx context.Context, p rotation.Plan, r rotation.Rotation, attempt int, m rotation.Minted, o *rotation.Outcome) error {
+	ctx, cancel := context.WithTimeout(ctx, rotation.CallTime)
+	defer cancel()
+	data, err := encode(m.Parts)
+	if err != nil {
+		return err
+	}
+	defer data.Zero()
+	id := version(r.ID, attempt)
+	if _, _, err := s.o.Secrets.Put(ctx, s.self(p.Account), secret.PutInput{Secret: p.Secret, Version: id, Data: data, Stages: []secret.Stage{secret.Pending}}); err != nil {
+		return err
+	}
+	o.Key = rotation.Key{ID: m.ID, Version: id}
+	return nil
+}
+
+// recover takes up what was spooled and perhaps not stored.
+func (s *Service) recover(ctx context.Context, r rotation.Rotation, p rotation.Plan, attempt int, o *rotation.Outcome) error {
+	w, err := s.o.Tenants.Tenant(ctx, r.Account)
+	if err != nil {
+		return err
+	}
+	m, found, err := s.o.Spool.Find(w, r.ID, attempt)
+	if err != nil {
+		return err
+	}
+	if !found {
+		return rotation.ErrNoEffect
+	}
+	defer erase(m)
+	return s.seal(ctx, p, r, attempt, m, o)
+}
+
+// settle makes a version the current one.
+func (s *Service) settle(ctx context.Context, p rotation.Plan, version string) error {
+	sec, err := s.o.Secrets.Describe(ctx, s.self(p.Account), p.Secret)
+	if err != nil {
+		return noEffect(err)
+	}
+	if sec.At(secret.Current) == version {
+		return nil
+	}
+	_, err = s.o.Secrets.MoveStage(ctx, s.self(p.Account), secret.MoveInput{Secret: p.Secret, Stage: secret.Current, From: sec.At(secret.Current), To: version})
+	return err
+}
+
+// verify tries the credential of a version.
+func (s *Service) verify(ctx context.Context, i rotation.Issuer, p rotation.Plan, k rotation.Key) (rotation.Verdict, error) {
+	parts, err := s.parts(ctx, p, k.Version)
+	if err != nil {
+		return "", noEffect(err)
+	}
+	defer erase(rotation.Minted{Parts: parts})
+	return i.Verify(ctx, k.ID, parts)
+}
+
+// parts answers the credential in a version of the plan's secret.
+func (s *Service) parts(ctx context.Context, p rotation.Plan, version string) (map[string]material.Bytes, error) {
+	v, err := s.o.Secrets.Get(ctx, s.self(p.Account), secret.GetInput{Secret: p.Secret, Version: version})
+	if err != nil {
+		return nil, err
+	}
+	defer v.Data.Zero()
+	return decode(v.Data)
+}
+
+// encode makes one JSON object of a credential's parts, which is how secrets keep them.
+func encode(parts map[string]material.Bytes) (material.Bytes, error) {
+	plain := make(map[string]string, len(parts))
+	for name, part := range parts {
+		plain[name] = string(part.Expose())
+	}
+	text, err := json.Marshal(plain)
+	if err != nil {
+		return material.Bytes{}, fmt.Errorf("encoding a credential: %w", err)
+	}
+	return material.NewBytes(text), nil
+}
+
+// errNoCredential never tells what a secret holds instead.
+var errNoCredential = errors.New("the value is no JSON object of texts")
+
+func decode(data material.Bytes) (map[string]material.Bytes, error) {
+	var plain map[string]string
+	if json.Unmarshal(data.Expose(), &plain) != nil || len(plain) == 0 {
+		return nil, fault.InvalidParameter.Wrap(errNoCredential, `the secret does not hold a credential that keyward can replace; put it as one JSON object of texts, such as {"access_key_id":"…","access_key_secret":"…"}`)
+	}
+	parts := make(map[string]material.Bytes, len(plain))
+	for name, text := range plain {
+		parts[name] = material.NewBytes([]byte(text))
+	}
+	return parts, nil
+}

@@ -1,0 +1,175 @@
+// Package engine carries rotations out: it stores what package rotation decides, acts at
+// providers, seals what they answer, and tells people what it cannot do.
+//
+// A [Service] offers the operations on plans and rotations, in the order authorize,
+// validate, act and record. Its jobs look at each rotation when its time comes, and at each
+// plan once an hour. One look is a loop: read the rotation, see what is to be seen, decide,
+// store, act, and again, until there is something to wait for. What is stored is compared
+// with what was read, so of two processes that look at the same rotation one goes on.
+//
+// A new key's credential exists at first in one answer of the provider only. It goes at
+// once, sealed, to a file of the [Spool], which is on the disk before anything else happens,
+// then into the secret, as a version that no reader gets; the file goes when the rotation
+// that names the version is stored. A crash anywhere between leaves the credential in one of
+// these places, or a key without a credential, which the rotation finds and deletes.
+//
+// Who may call: the API dialects; package app runs the jobs while the server is unsealed.
+// What is stored: see package rotation. What is trusted: nothing that a provider answers
+// beyond what an issuer has checked.
+package engine
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/keyward/keyward/internal/accesskey"
+	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/job"
+	"github.com/keyward/keyward/internal/material"
+	"github.com/keyward/keyward/internal/notify"
+	"github.com/keyward/keyward/internal/rollout"
+	"github.com/keyward/keyward/internal/rotation"
+	"github.com/keyward/keyward/internal/secret"
+)
+
+// The kinds of jobs that rotations need.
+const (
+	JobStep = "rotation.step" // looks at a rotation; its subject is the rotation's id
+	JobPlan = "rotation.plan" // looks whether a plan is due; its subject is the plan's name
+)
+
+// A Store keeps plans and rotations.
+//
+// A method that takes a record commits its change together with the record and the jobs,
+// or does neither. What changed since it was read is [fault.Changed], what is not there
+// [fault.ResourceNotFound], what is there already [fault.ResourceExists]. A value whose Rev
+// is 0 is new. Methods may be called concurrently.
+type Store interface {
+	SavePlan(ctx context.Context, rec *audit.Record, p *rotation.Plan, jobs []job.Job) error
+	DeletePlan(ctx context.Context, rec *audit.Record, p *rotation.Plan) error
+	Plan(ctx context.Context, account, name string) (rotation.Plan, error)
+	// Plans answers all plans of the account, by name.
+	Plans(ctx context.Context, account string) ([]rotation.Plan, error)
+	// SaveRotation stores a rotation, and with it what the waves of its rollout are to have
+	// then ([rotation.Rotation.Generations]). While it is not over the rollout is its own. Of
+	// a plan only one rotation is under way: another is [fault.ResourceExists]. The plan, if
+	// one is given, is stored, too.
+	SaveRotation(ctx context.Context, rec *audit.Record, r *rotation.Rotation, p *rotation.Plan, jobs []job.Job) error
+	Rotation(ctx context.Context, account, id string) (rotation.Rotation, error)
+	// Rotations answers at most limit rotations of a plan, or of all plans if it is "", the
+	// newest first.
+	Rotations(ctx context.Context, account, plan string, limit int) ([]rotation.Rotation, error)
+	// UnderWay answers the rotation of a plan that is not over.
+	UnderWay(ctx context.Context, account, plan string) (r rotation.Rotation, found bool, err error)
+}
+
+// Rollouts tells how the nodes stand; package rollout's service is behind it.
+type Rollouts interface {
+	// Rollout answers a rollout, [fault.ResourceNotFound] if there is none of the name.
+	Rollout(ctx context.Context, account, name string) (rollout.Rollout, error)
+	// Census counts the members of one wave, of all waves if it is negative.
+	Census(ctx context.Context, account, name string, wave int) (rollout.Census, error)
+}
+
+// Incidents is where troubles are told; package notify's service is behind it.
+type Incidents interface {
+	Report(ctx context.Context, account string, c notify.Condition) error
+	End(ctx context.Context, account, condition string) error
+}
+
+// Tenants answers the wrapper that protects what an account has in the spool.
+type Tenants interface {
+	Tenant(ctx context.Context, account string) (material.Wrapper, error)
+}
+
+// Options says what a Service is made of. All fields are required.
+type Options struct {
+	Store     Store
+	Inventory *accesskey.Service
+	Secrets   *secret.Service
+	Rollouts  Rollouts
+	Incidents Incidents
+	Tenants   Tenants
+	Spool     *Spool
+	Log       *audit.Log
+	Kinds     []rotation.KindOfIssuer
+	Region    string // of the ARNs
+	Now       func() time.Time
+	Logger    *slog.Logger
+}
+
+// A Service offers the operations on plans and rotations, and carries these out. Its
+// methods may be called concurrently.
+type Service struct{ o Options }
+
+// New makes a Service.
+func New(o Options) *Service { return &Service{o} }
+
+// ARN answers the name of a plan, and of its rotations, as policies know it.
+func (s *Service) ARN(account, plan string) string {
+	return "acs:keyward:" + s.o.Region + ":" + account + ":rotation/" + plan
+}
+
+// Handlers answers what looks at jobs about rotations. They wait for providers, so they
+// should run beside each other.
+func (s *Service) Handlers() map[string]job.Handler {
+	return map[string]job.Handler{JobStep: s.step, JobPlan: s.lookAtPlan}
+}
+
+// do runs one operation on a plan that ends in one record.
+func (s *Service) do(ctx context.Context, c *authz.Call, action, plan string, fn func(*audit.Record) error) error {
+	rec := audit.NewRecord(c, action)
+	return s.o.Log.Do(ctx, rec, func() error {
+		rec.Resource = s.ARN(c.Account, plan)
+		d, err := c.Check(authz.Request{Action: action, Resource: rec.Resource})
+		rec.Decision = d.String()
+		if err != nil {
+			return fault.NoPermission.Wrap(err, "%s may not perform %s on %s; ask an administrator of the account for a policy that allows it", c.ARN(), action, rec.Resource)
+		}
+		return fn(rec)
+	})
+}
+
+// self is the principal of what rotations do.
+func (s *Service) self(account string) *authz.Call {
+	return &authz.Call{
+		Principal: authz.Principal{Account: account, Kind: authz.Service, Name: "rotations"},
+		Time:      s.o.Now(), Scheme: "job",
+	}
+}
+
+func (s *Service) now() time.Time { return s.o.Now().UTC().Truncate(time.Microsecond) }
+
+func (s *Service) kind(name string) (rotation.KindOfIssuer, bool) {
+	for _, k := range s.o.Kinds {
+		if k.Name == name {
+			return k, true
+		}
+	}
+	return rotation.KindOfIssuer{}, false
+}
+
+// with opens the issuer of a source's principal for the length of a call. What a person
+// does by hand has none.
+func (s *Service) with(ctx context.Context, account, source, principal string, use func(rotation.Issuer) error) error {
+	return s.o.Inventory.Lend(ctx, account, source, func(kind string, o accesskey.Opening) error {
+		k, ok := s.kind(kind)
+		if !ok {
+			return use(byHand{})
+		}
+		issuer, err := k.Open(o, principal)
+		if err != nil {
+			return err
+		}
+		return use(issuer)
+	})
+}
+
+// byHand stands for a provider at which only a person can change keys. It is never asked
+// for anything but its means.
+type byHand struct{ rotation.Issuer }
+
+func (byHand) Means() rotation.Means { return rotation.Means{Archetype: rotation.Manual} }

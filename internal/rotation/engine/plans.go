@@ -1,0 +1,250 @@
+package engine
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/keyward/keyward/internal/accesskey"
+	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/job"
+	"github.com/keyward/keyward/internal/material"
+	"github.com/keyward/keyward/internal/rotation"
+)
+
+// A Forecast is a plan with what it comes to.
+type Forecast struct {
+	Plan     rotation.Plan
+	Means    rotation.Means
+	Terms    rotation.Terms // of a planned rotation that would begin now
+	Expires  time.Time      // the key; zero if nobody knows
+	Due      time.Time      // when the next rotation is to begin; zero for never by itself
+	Latest   time.Time      // when it can begin at the latest and end well; zero for any time
+	UnderWay string         // id of the rotation that is; "" for none
+}
+
+// SavePlan stores a new plan, or a changed one if its Rev is not 0, after it was tried
+// against the provider, the secret and the rollout. Nothing is changed there. A plan
+// without a key gets the one whose id stands in the secret.
+func (s *Service) SavePlan(ctx context.Context, c *authz.Call, p rotation.Plan) (out Forecast, err error) {
+	p.Account = c.Account
+	action := "keyward:CreateRotationPlan"
+	if p.Rev != 0 {
+		action = "keyward:UpdateRotationPlan"
+	}
+	err = s.do(ctx, c, action, p.Name, func(rec *audit.Record) error {
+		for name, value := range map[string]string{"Provider": p.Source, "Secret": p.Secret, "Rollout": p.Rollout} {
+			if len(value) <= 256 {
+				rec.Param(name, value)
+			}
+		}
+		if err := s.mayReplace(c, p); err != nil {
+			return err
+		}
+		if err := s.admit(ctx, p); err != nil {
+			return err
+		}
+		if out.Means, err = s.try(ctx, &p); err != nil {
+			return err
+		}
+		if err := p.Check(); err != nil {
+			return err
+		}
+		if p.Rev == 0 {
+			p.CreatedAt, p.LastAt = s.now(), s.now()
+		}
+		out.Plan = p
+		return s.o.Store.SavePlan(ctx, rec, &out.Plan, []job.Job{{Kind: JobPlan, Account: p.Account, Subject: p.Name, Due: s.now()}})
+	})
+	if err != nil {
+		return Forecast{}, err
+	}
+	return s.forecast(ctx, out.Plan, out.Means)
+}
+
+// mayReplace asks the caller's policies about what the plan will do in keyward's name: it
+// writes the secret, and hands it to the nodes of the rollout.
+func (s *Service) mayReplace(c *authz.Call, p rotation.Plan) error {
+	for _, r := range []authz.Request{
+		{Action: "kms:PutSecretValue", Resource: s.o.Secrets.ARN(c.Account, p.Secret)},
+		{Action: "keyward:SyncProvider", Resource: "acs:keyward:" + s.o.Region + ":" + c.Account + ":provider/" + p.Source},
+	} {
+		if _, err := c.Check(r); err != nil {
+			return fault.NoPermission.Wrap(err, "%s may not perform %s on %s, and so may not have it done by a plan", c.ARN(), r.Action, r.Resource)
+		}
+	}
+	return nil
+}
+
+// admit refuses a plan too many, one that is there already, and a change while a rotation
+// is under way.
+func (s *Service) admit(ctx context.Context, p rotation.Plan) error {
+	all, err := s.o.Store.Plans(ctx, p.Account)
+	if err != nil {
+		return err
+	}
+	if p.Rev == 0 {
+		if len(all) >= rotation.MaxPlans {
+			return fault.LimitExceeded.New("the account has %d plans, which is the limit", rotation.MaxPlans)
+		}
+		for _, other := range all {
+			if other.Name == p.Name {
+				return fault.ResourceExists.New("there is a plan %s already; update it, or choose another name", p.Name)
+			}
+			if other.Secret == p.Secret || other.Rollout == p.Rollout && p.Rollout != "" {
+				return fault.ResourceInUse.New("plan %s replaces the key in this secret or rollout already", other.Name)
+			}
+		}
+		return nil
+	}
+	if r, found, err := s.o.Store.UnderWay(ctx, p.Account, p.Name); err != nil || found {
+		return orError(err, fault.StateConflict.New("rotation %s of this plan is under way; wait for its end, or roll it back, and change the plan then", r.ID))
+	}
+	return nil
+}
+
+func orError(err, other error) error {
+	if err != nil {
+		return err
+	}
+	return other
+}
+
+// try looks at the provider, the secret and the rollout and completes the plan with what it
+// sees.
+func (s *Service) try(ctx context.Context, p *rotation.Plan) (m rotation.Means, err error) {
+	sec, err := s.o.Secrets.Describe(ctx, s.self(p.Account), p.Secret)
+	if fault.Is(err, fault.ResourceNotFound) {
+		return m, fault.ResourceNotFound.New("there is no secret %q; put the key that is in use now into one first", p.Secret)
+	}
+	if err != nil {
+		return m, err
+	}
+	if p.Rollout != "" {
+		ro, err := s.o.Rollouts.Rollout(ctx, p.Account, p.Rollout)
+		if err != nil {
+			return m, err
+		}
+		if ro.Secret != sec.Name {
+			return m, fault.InvalidParameter.New("rollout %s delivers secret %s and not %s", ro.Name, ro.Secret, sec.Name)
+		}
+		if p.Care.Waves, err = matchWaves(p.Care.Waves, ro.Waves); err != nil {
+			return m, err
+		}
+	} else if len(p.Care.Waves) > 0 {
+		return m, fault.InvalidParameter.New("a plan without a rollout has no waves")
+	}
+	parts, err := s.parts(ctx, *p, "")
+	if err != nil {
+		return m, err
+	}
+	defer erase(rotation.Minted{Parts: parts})
+	err = s.with(ctx, p.Account, p.Source, p.Principal, func(i rotation.Issuer) error {
+		if m = i.Means(); !m.Listed {
+			if p.Key == "" {
+				return fault.MissingParameter.New("name the key that is in use now: this provider does not list its keys")
+			}
+			return nil
+		}
+		keys, err := i.Keys(ctx)
+		if err != nil {
+			return err
+		}
+		return choose(p, keys, parts)
+	})
+	return m, err
+}
+
+// choose finds the key that a plan is about among those that its provider lists.
+func choose(p *rotation.Plan, keys []rotation.Held, parts map[string]material.Bytes) error {
+	var known []string
+	for _, k := range keys {
+		known = append(known, k.ID)
+		for _, part := range parts {
+			if p.Key == "" && string(part.Expose()) == k.ID {
+				p.Key = k.ID
+			}
+		}
+	}
+	switch {
+	case len(keys) == 0:
+		return fault.InvalidParameter.New("the provider lists no keys of %s; is that the id of the principal?", p.Principal)
+	case p.Key == "":
+		return fault.InvalidParameter.New("secret %s holds the id of none of the keys that the provider lists for %s, %v; name the key that is in use now", p.Secret, p.Principal, known)
+	case !slices.Contains(known, p.Key):
+		return fault.InvalidParameter.New("the provider does not list key %s for %s; it lists %v", p.Key, p.Principal, known)
+	}
+	return nil
+}
+
+// DeletePlan forgets a plan. The key stays as it is.
+func (s *Service) DeletePlan(ctx context.Context, c *authz.Call, name string) error {
+	return s.do(ctx, c, "keyward:DeleteRotationPlan", name, func(rec *audit.Record) error {
+		p, err := s.o.Store.Plan(ctx, c.Account, name)
+		if err != nil {
+			return err
+		}
+		if err := s.admit(ctx, p); err != nil {
+			return err
+		}
+		return s.o.Store.DeletePlan(ctx, rec, &p)
+	})
+}
+
+// Plans answers all plans of the account, by name.
+func (s *Service) Plans(ctx context.Context, c *authz.Call) (out []rotation.Plan, err error) {
+	err = s.do(ctx, c, "keyward:ListRotationPlans", "*", func(*audit.Record) error {
+		out, err = s.o.Store.Plans(ctx, c.Account)
+		return err
+	})
+	return out, err
+}
+
+// Plan answers a plan with what it comes to.
+func (s *Service) Plan(ctx context.Context, c *authz.Call, name string) (out Forecast, err error) {
+	err = s.do(ctx, c, "keyward:DescribeRotationPlan", name, func(*audit.Record) error {
+		p, err := s.o.Store.Plan(ctx, c.Account, name)
+		if err != nil {
+			return err
+		}
+		m, err := s.means(ctx, p)
+		if err != nil {
+			return err
+		}
+		out, err = s.forecast(ctx, p, m)
+		return err
+	})
+	return out, err
+}
+
+func (s *Service) means(ctx context.Context, p rotation.Plan) (m rotation.Means, err error) {
+	err = s.with(ctx, p.Account, p.Source, p.Principal, func(i rotation.Issuer) error {
+		m = i.Means()
+		return nil
+	})
+	return m, err
+}
+
+func (s *Service) forecast(ctx context.Context, p rotation.Plan, m rotation.Means) (Forecast, error) {
+	f := Forecast{Plan: p, Means: m, Terms: p.Terms(m, rotation.Planned)}
+	known, err := s.o.Inventory.Known(ctx, p.Account, p.Source, p.Key)
+	if err != nil && !fault.Is(err, fault.ResourceNotFound) {
+		return f, err
+	}
+	if known.Due.Basis != accesskey.Policy { // an age that a key may reach kills nothing
+		f.Expires = known.Due.At
+	}
+	made := known.Observed.CreatedAt
+	if made.IsZero() {
+		made = p.LastAt
+	}
+	f.Due, f.Latest = p.Due(f.Terms, made, f.Expires)
+	if r, found, err := s.o.Store.UnderWay(ctx, p.Account, p.Name); err != nil {
+		return f, err
+	} else if found {
+		f.UnderWay = r.ID
+	}
+	return f, nil
+}

@@ -1,0 +1,131 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/keyward/keyward/internal/accesskey"
+	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/material"
+	"github.com/keyward/keyward/internal/rotation"
+)
+
+// rehearse tries everything that can be tried before something is touched outside: that the
+// new credential can be kept, sealed and opened again; that each wave has nodes, which are
+// there; that the provider answers, lists the old key, accepts it, and refuses a wrong one,
+// for otherwise its word on the new key is worth nothing.
+func (s *Service) rehearse(ctx context.Context, r rotation.Rotation, p rotation.Plan) error {
+	w, err := s.o.Tenants.Tenant(ctx, r.Account)
+	if err != nil {
+		return noEffect(err)
+	}
+	if err := s.o.Spool.Rehearse(w, r.ID); err != nil {
+		return noEffect(err)
+	}
+	if err := s.o.Secrets.Rehearse(ctx, s.self(p.Account), p.Secret); err != nil {
+		return noEffect(err)
+	}
+	if err := s.rehearseNodes(ctx, r, p); err != nil {
+		return err
+	}
+	if a := r.Terms.Means.Archetype; a == rotation.Manual || a == rotation.Counterparty {
+		return nil
+	}
+	return s.with(ctx, r.Account, p.Source, p.Principal, func(i rotation.Issuer) error { return s.rehearseKeys(ctx, i, r, p) })
+}
+
+// refuse answers an error that a person has to do something about.
+func refuse(format string, args ...any) error {
+	return errors.Join(fault.StateConflict.New(format, args...), rotation.ErrRefused)
+}
+
+func (s *Service) rehearseNodes(ctx context.Context, r rotation.Rotation, p rotation.Plan) error {
+	for n, w := range r.Terms.Waves {
+		c, err := s.o.Rollouts.Census(ctx, r.Account, p.Rollout, n)
+		if err != nil {
+			return noEffect(err)
+		}
+		if c.Members == 0 && r.Terms.Profile == rotation.Planned {
+			return refuse("no node is in wave %s of rollout %s: change its labels, or have nodes join", w.Name, p.Rollout)
+		}
+		if c.There < c.Members && r.Terms.Profile == rotation.Planned {
+			return refuse("wave %s: %d of %d nodes have not what they should have before a new key comes (%s): mend or drain them, and let the rotation go on",
+				w.Name, c.Members-c.There, c.Members, strings.Join(c.Behind, ", "))
+		}
+	}
+	return nil
+}
+
+func (s *Service) rehearseKeys(ctx context.Context, i rotation.Issuer, r rotation.Rotation, p rotation.Plan) error {
+	parts, err := s.parts(ctx, p, r.Old.Version)
+	if err != nil {
+		return errors.Join(err, rotation.ErrRefused)
+	}
+	defer erase(rotation.Minted{Parts: parts})
+	if r.Terms.Means.Listed {
+		keys, err := i.Keys(ctx)
+		if err != nil {
+			return err
+		}
+		at := slices.IndexFunc(keys, func(k rotation.Held) bool { return k.ID == r.Old.ID && k.Status == accesskey.Active })
+		if at < 0 && r.Terms.Profile == rotation.Planned {
+			return refuse("key %s is not active at the provider: correct the plan's key, or begin an emergency rotation", r.Old.ID)
+		}
+	}
+	if !r.Terms.Means.Verifies {
+		return nil
+	}
+	verdict, err := i.Verify(ctx, r.Old.ID, parts)
+	if err != nil {
+		return err
+	}
+	if verdict != rotation.Accepted && r.Terms.Profile == rotation.Planned {
+		return refuse("the provider answers that the credential in secret %s is %s: put the one of key %s there", p.Secret, verdict, r.Old.ID)
+	}
+	wrong := spoil(parts)
+	defer erase(rotation.Minted{Parts: wrong})
+	if verdict, err = i.Verify(ctx, r.Old.ID, wrong); err != nil {
+		return err
+	}
+	if verdict == rotation.Accepted {
+		return refuse("the provider accepts a wrong credential, too, so that trying the new key would prove nothing: correct what verifies keys")
+	}
+	return nil
+}
+
+// spoil answers a credential with every part that is longer than an id turned around, which
+// nobody's is.
+func spoil(parts map[string]material.Bytes) map[string]material.Bytes {
+	longest := 0
+	for _, part := range parts {
+		longest = max(longest, len(part.Expose()))
+	}
+	out := map[string]material.Bytes{}
+	for name, part := range parts {
+		b := slices.Clone(part.Expose())
+		if len(b) == longest {
+			for n, c := range b {
+				b[n] = other(c)
+			}
+		}
+		out[name] = material.NewBytes(b)
+	}
+	return out
+}
+
+// other answers another character of the same sort.
+func other(c byte) byte {
+	switch {
+	case c >= '0' && c < '9', c >= 'a' && c < 'z', c >= 'A' && c < 'Z':
+		return c + 1
+	case c == '9':
+		return '0'
+	case c == 'z':
+		return 'a'
+	case c == 'Z':
+		return 'A'
+	}
+	return c
+}

@@ -1,0 +1,98 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/job"
+	"github.com/keyward/keyward/internal/notify"
+	"github.com/keyward/keyward/internal/rotation"
+)
+
+// planPace is the longest time between two looks at a plan.
+const planPace = time.Hour
+
+// lookAtPlan begins a rotation when its plan is due, and raises an incident when it is too
+// late for one that ends well.
+func (s *Service) lookAtPlan(ctx context.Context, j job.Job) (again time.Time, err error) {
+	p, err := s.o.Store.Plan(ctx, j.Account, j.Subject)
+	if fault.Is(err, fault.ResourceNotFound) {
+		return time.Time{}, s.o.Incidents.End(ctx, j.Account, lateCondition(j.Subject))
+	}
+	if err != nil {
+		return time.Time{}, err
+	}
+	m, err := s.means(ctx, p)
+	if err != nil {
+		return time.Time{}, err
+	}
+	f, err := s.forecast(ctx, p, m)
+	if err != nil {
+		return time.Time{}, err
+	}
+	now := s.now()
+	again = now.Add(planPace)
+	if f.Due.After(now) && f.Due.Before(again) {
+		again = f.Due
+	}
+	if f.UnderWay == "" && p.Auto && !f.Due.IsZero() && !now.Before(f.Due) {
+		err := s.do(ctx, s.self(p.Account), "keyward:StartRotation", p.Name, func(rec *audit.Record) error {
+			_, err := s.begin(ctx, rec, p, s.input(f, now))
+			return err
+		})
+		if err != nil && !fault.Is(err, fault.ResourceExists) {
+			return again, err
+		}
+		f.UnderWay = "just now"
+	}
+	if f.UnderWay == "" && !f.Latest.IsZero() && now.After(f.Latest) {
+		return again, s.o.Incidents.Report(ctx, p.Account, notify.Condition{
+			Name: lateCondition(p.Name), Kind: notify.RotationLate, Subject: p.Name, Deadline: f.Expires,
+			Facts: []notify.Fact{{Name: "key", Value: p.Key}, {Name: "expires", Value: f.Expires.Format(time.RFC3339)}, {Name: "fix", Value: "keyward rotation start " + p.Name}},
+		})
+	}
+	return again, s.o.Incidents.End(ctx, p.Account, lateCondition(p.Name))
+}
+
+// input says how a plan's own rotation begins: late rather than not at all.
+func (s *Service) input(f Forecast, now time.Time) StartInput {
+	in := StartInput{Plan: f.Plan.Name, Profile: rotation.Planned, Cause: "the key reaches its age", Late: true}
+	if !f.Expires.IsZero() {
+		in.Cause = "the key expires at " + f.Expires.Format(time.RFC3339)
+		if now.Add(f.Terms.Rest(rotation.Waiting, 0)).After(f.Expires) {
+			in.Profile = rotation.Emergency
+		}
+	}
+	return in
+}
+
+func lateCondition(plan string) string  { return "rotation-late/" + plan }
+func stuckCondition(plan string) string { return "rotation-stuck/" + plan }
+
+// tell raises an incident for what a rotation cannot do by itself, with what it knows and
+// the next command, and ends it when that is over.
+func (s *Service) tell(ctx context.Context, r rotation.Rotation) error {
+	why, deadline := r.Halt, r.FinishBy
+	if why == "" {
+		why = r.Trouble
+	}
+	if why == "" && r.Late {
+		why = "late"
+	}
+	if deadline.Sub(s.now()) > 72*time.Hour { // that it waits is what is wrong now, not that
+		deadline = time.Time{}
+	}
+	if r.Over() || why == "" {
+		return s.o.Incidents.End(ctx, r.Account, stuckCondition(r.Plan))
+	}
+	facts := []notify.Fact{{Name: "key", Value: r.Old.ID}, {Name: "step", Value: string(r.Step)}, {Name: "reason", Value: string(why)}}
+	if r.Detail != "" {
+		facts = append(facts, notify.Fact{Name: "detail", Value: r.Detail})
+	}
+	facts = append(facts, notify.Fact{Name: "fix", Value: r.Next()})
+	return s.o.Incidents.Report(ctx, r.Account, notify.Condition{
+		Name: stuckCondition(r.Plan), Kind: notify.RotationStuck, Subject: r.Plan, Facts: facts, Deadline: deadline, Severity: notify.Critical,
+	})
+}

@@ -1,0 +1,107 @@
+package engine
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/keyward/keyward/internal/durable"
+	"github.com/keyward/keyward/internal/form"
+	"github.com/keyward/keyward/internal/material"
+	"github.com/keyward/keyward/internal/rotation"
+)
+
+// A Spool keeps the credentials of keys that were just created, each in a file that only
+// the account's tenant key opens, until they are in their secret and the rotation knows it.
+// It is a directory of its own, of mode 0700. It may be used concurrently.
+type Spool struct{ Directory string }
+
+// entry is what a file holds.
+type entry struct {
+	ID     string `json:"id"` // of the key
+	Sealed []byte `json:"sealed"`
+}
+
+func (s *Spool) path(rotation string, attempt int) string {
+	return filepath.Join(s.Directory, rotation+"-"+strconv.Itoa(attempt))
+}
+
+// Keep writes a new key's credential. When it returns without an error, the file is on the
+// disk.
+func (s *Spool) Keep(w material.Wrapper, rotation string, attempt int, m rotation.Minted) error {
+	if err := os.MkdirAll(s.Directory, 0o700); err != nil {
+		return fmt.Errorf("keeping a new key: %w", err)
+	}
+	sealed, err := form.Seal(w, nil, m.Parts, bound(rotation, attempt, m.ID)...)
+	if err != nil {
+		return fmt.Errorf("keeping a new key: %w", err)
+	}
+	text, err := json.Marshal(entry{m.ID, sealed})
+	if err != nil {
+		return fmt.Errorf("keeping a new key: %w", err)
+	}
+	return durable.Replace(s.path(rotation, attempt), text)
+}
+
+// Find reads a credential back; found is false if there is none.
+func (s *Spool) Find(w material.Wrapper, of string, attempt int) (m rotation.Minted, found bool, err error) {
+	text, err := os.ReadFile(s.path(of, attempt))
+	if errors.Is(err, fs.ErrNotExist) {
+		return m, false, nil
+	}
+	if err != nil {
+		return m, false, fmt.Errorf("reading a new key: %w", err)
+	}
+	var e entry
+	if err := json.Unmarshal(text, &e); err != nil {
+		return m, false, fmt.Errorf("reading a new key: %w", err)
+	}
+	f, err := form.Open(w, nil, e.Sealed, bound(of, attempt, e.ID)...)
+	if err != nil {
+		return m, false, fmt.Errorf("reading a new key: %w", err)
+	}
+	return rotation.Minted{ID: e.ID, Parts: f.Credential}, true, nil
+}
+
+// Drop removes the files of a rotation up to an attempt. That they are not there is no
+// error.
+func (s *Spool) Drop(rotation string, upTo int) error {
+	for attempt := 1; attempt <= upTo; attempt++ {
+		if err := os.Remove(s.path(rotation, attempt)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("dropping what was kept of a new key: %w", err)
+		}
+	}
+	return nil
+}
+
+// Rehearse proves that a credential can be kept and read back, without keeping any.
+func (s *Spool) Rehearse(w material.Wrapper, of string) error {
+	want := material.NewBytes([]byte("rehearsal " + of))
+	defer want.Zero()
+	if err := s.Keep(w, of, 0, rotation.Minted{ID: "rehearsal", Parts: map[string]material.Bytes{"value": want}}); err != nil {
+		return err
+	}
+	m, found, err := s.Find(w, of, 0)
+	if err != nil {
+		return err
+	}
+	defer erase(m)
+	if !found || !m.Parts["value"].Equal(want) {
+		return errors.New("what was kept for a rehearsal cannot be read back")
+	}
+	return os.Remove(s.path(of, 0))
+}
+
+func bound(rotation string, attempt int, key string) []string {
+	return []string{"rotation.spool", rotation, strconv.Itoa(attempt), key}
+}
+
+func erase(m rotation.Minted) {
+	for _, part := range m.Parts {
+		part.Zero()
+	}
+}

@@ -1,0 +1,205 @@
+package engine
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"reflect"
+	"strconv"
+	"time"
+
+	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/job"
+	"github.com/keyward/keyward/internal/rotation"
+)
+
+const (
+	maxMoves = 64               // of one look, so that none keeps a worker for ever
+	idle     = 10 * time.Minute // between two looks at a rotation that waits for people
+)
+
+// step looks at a rotation and carries it as far as it goes.
+func (s *Service) step(ctx context.Context, j job.Job) (again time.Time, err error) {
+	var o *rotation.Outcome
+	for range maxMoves {
+		r, err := s.o.Store.Rotation(ctx, j.Account, j.Subject)
+		if fault.Is(err, fault.ResourceNotFound) {
+			return time.Time{}, nil
+		}
+		if err != nil {
+			return time.Time{}, err
+		}
+		if r.Over() {
+			return time.Time{}, s.close(ctx, r)
+		}
+		sight, plan, err := s.see(ctx, r)
+		if err != nil {
+			return time.Time{}, err
+		}
+		sight.Outcome = o
+		next, act := rotation.Decide(r, sight, s.now())
+		if !reflect.DeepEqual(r, next) {
+			err := s.save(ctx, r, &next, plan)
+			if fault.Is(err, fault.Changed) { // somebody ordered something, or works on it, too
+				continue
+			}
+			if err != nil {
+				return time.Time{}, err
+			}
+		}
+		if o = nil; act.Kind == rotation.Wait {
+			return s.rest(ctx, next, act.At)
+		}
+		if act.Kind != rotation.Proceed {
+			o = s.perform(ctx, next, act)
+		}
+		if ctx.Err() != nil {
+			return time.Time{}, context.Cause(ctx)
+		}
+	}
+	return s.now(), nil
+}
+
+// rest tells what is to be told and answers when to look again.
+func (s *Service) rest(ctx context.Context, r rotation.Rotation, at time.Time) (time.Time, error) {
+	if err := s.tell(ctx, r); err != nil {
+		return time.Time{}, err
+	}
+	if latest := s.now().Add(idle); at.IsZero() || at.After(latest) {
+		at = latest
+	}
+	return at, nil
+}
+
+// close is what is left to do when a rotation is over.
+func (s *Service) close(ctx context.Context, r rotation.Rotation) error {
+	if err := s.o.Spool.Drop(r.ID, r.Attempt); err != nil {
+		return err
+	}
+	return s.tell(ctx, r)
+}
+
+// see gathers what a decision is made of.
+func (s *Service) see(ctx context.Context, r rotation.Rotation) (rotation.Sight, rotation.Plan, error) {
+	var sight rotation.Sight
+	plan, err := s.o.Store.Plan(ctx, r.Account, r.Plan)
+	if err != nil {
+		return sight, plan, err
+	}
+	sight.OpensAt = plan.Care.OpensAt(r, s.now())
+	if plan.Rollout == "" || r.Generation == 0 && len(r.Terms.Waves) == 0 {
+		return sight, plan, nil
+	}
+	if sight.All, err = s.o.Rollouts.Census(ctx, r.Account, plan.Rollout, -1); err != nil {
+		return sight, plan, err
+	}
+	if r.Step == rotation.Rolling {
+		sight.Wave, err = s.o.Rollouts.Census(ctx, r.Account, plan.Rollout, r.Wave)
+	}
+	return sight, plan, err
+}
+
+// save stores a decision with its record, and the plan when the rotation changes what its
+// key is.
+func (s *Service) save(ctx context.Context, was rotation.Rotation, r *rotation.Rotation, plan rotation.Plan) error {
+	return s.do(ctx, s.self(r.Account), "keyward:AdvanceRotation", r.Plan, func(rec *audit.Record) error {
+		rec.Param("Rotation", r.ID)
+		rec.Param("Step", string(r.Step))
+		if r.Intent != nil && was.Intent == nil {
+			rec.Param("Intent", string(r.Intent.Kind)+" "+r.Intent.Key)
+		}
+		for _, e := range r.History[min(len(was.History), len(r.History)):] {
+			rec.Param("Event", e.Text)
+		}
+		r.ChangedAt = s.now()
+		var changed *rotation.Plan
+		if r.Step == rotation.Done {
+			plan.Key, plan.LastAt = r.New.ID, s.now()
+			changed = &plan
+		}
+		return s.o.Store.SaveRotation(ctx, rec, r, changed, nil)
+	})
+}
+
+// perform does what was decided and answers what came of it. It never fails: what is not
+// known is an outcome, too.
+func (s *Service) perform(ctx context.Context, r rotation.Rotation, act rotation.Act) *rotation.Outcome {
+	until := s.now().Add(rotation.CallTime)
+	if r.Intent != nil {
+		until = r.Intent.Until
+	}
+	ctx, cancel := context.WithTimeout(ctx, until.Sub(s.now()))
+	defer cancel()
+	o := &rotation.Outcome{Act: act.Kind, Result: rotation.Did}
+	if err := s.act(ctx, r, act, o); err != nil {
+		o.Result, o.Why = classify(err), fault.Message(err)
+		s.o.Logger.Warn("rotating a key", "plan", r.Plan, "rotation", r.ID, "act", string(act.Kind), "result", string(o.Result), "error", err)
+	}
+	return o
+}
+
+// classify says what an error tells of an act's effect.
+func classify(err error) rotation.Result {
+	switch {
+	case errors.Is(err, rotation.ErrFull):
+		return rotation.Full
+	case errors.Is(err, rotation.ErrRefused):
+		return rotation.Denied
+	case errors.Is(err, rotation.ErrNoEffect):
+		return rotation.NoEffect
+	}
+	return rotation.Unclear
+}
+
+func (s *Service) act(ctx context.Context, r rotation.Rotation, act rotation.Act, o *rotation.Outcome) error {
+	plan, err := s.o.Store.Plan(ctx, r.Account, r.Plan)
+	if err != nil {
+		return noEffect(err)
+	}
+	switch act.Kind {
+	case rotation.Rehearse:
+		return s.rehearse(ctx, r, plan)
+	case rotation.Recover:
+		return s.recover(ctx, r, plan, act.Attempt, o)
+	case rotation.Settle:
+		return s.settle(ctx, plan, act.Key.Version)
+	}
+	return s.with(ctx, r.Account, plan.Source, plan.Principal, func(i rotation.Issuer) error {
+		switch act.Kind {
+		case rotation.Look:
+			o.Keys, err = i.Keys(ctx)
+		case rotation.Verify:
+			o.Verdict, err = s.verify(ctx, i, plan, act.Key)
+		case rotation.Create:
+			err = s.create(ctx, i, r, plan, act.Attempt, o)
+		case rotation.Disable:
+			err = absentIsFine(i.Disable(ctx, act.Key.ID))
+		case rotation.Enable:
+			err = i.Enable(ctx, act.Key.ID)
+		case rotation.Delete:
+			err = absentIsFine(i.Delete(ctx, act.Key.ID, act.Heir))
+		default:
+			err = fmt.Errorf("there is no act %q", act.Kind)
+		}
+		return err
+	})
+}
+
+func absentIsFine(err error) error {
+	if errors.Is(err, rotation.ErrAbsent) {
+		return nil
+	}
+	return err
+}
+
+// noEffect marks an error of something that was not even begun.
+func noEffect(err error) error { return errors.Join(rotation.ErrNoEffect, err) }
+
+// version answers the id of the secret's version that an attempt makes.
+func version(rotation string, attempt int) string {
+	sum := sha256.Sum256([]byte("keyward rotation " + rotation + " attempt " + strconv.Itoa(attempt)))
+	return hex.EncodeToString(sum[:16])
+}

@@ -1,0 +1,141 @@
+package rotation
+
+import (
+	"cmp"
+	"hash/fnv"
+	"regexp"
+	"time"
+
+	"github.com/keyward/keyward/internal/fault"
+)
+
+// Limits. docs/rotation.md tells them to users.
+const (
+	MaxPlans          = 1000 // of one account
+	MinEvery          = 24 * time.Hour
+	MaxEvery          = 5 * 365 * 24 * time.Hour
+	MaxTime           = 90 * 24 * time.Hour // of a bake, a grace period, an observation, a confirmation
+	MaxEmergencyGrace = 15 * time.Minute
+)
+
+// A Plan says how one access key is replaced, whenever it has to be.
+type Plan struct {
+	Account   string
+	Name      string // chosen by a person, for ever
+	Source    string // accesskey.Source.Name
+	Principal string // whose key it is: accesskey.Principal.ID
+	Key       string // id of the key that is in use now
+	Secret    string // that holds its credential
+	Rollout   string // that delivers the secret to nodes; "" for none
+	Care      Care
+	Auto      bool      // rotations begin by themselves
+	LastAt    time.Time // when the last rotation ended well, or the plan was made
+	CreatedAt time.Time
+	Rev       int64
+}
+
+// Care is what a person sets of a plan.
+type Care struct {
+	Every   time.Duration `json:"every,omitempty"` // the age that a key may reach; 0 for any
+	Confirm time.Duration `json:"confirm"`
+	Grace   time.Duration `json:"grace"`
+	Quiet   time.Duration `json:"quiet"`
+	Observe time.Duration `json:"observe"`
+	Waves   []WaveTerms   `json:"waves"` // as many as the rollout has
+	Gates   Gates         `json:"gates"`
+	Approve bool          `json:"approve,omitempty"`
+	Windows Windows       `json:"windows"`
+}
+
+// DefaultCare is the care of a plan that says nothing else.
+func DefaultCare() Care {
+	const day = 24 * time.Hour
+	return Care{Confirm: 30 * time.Minute, Grace: day, Quiet: time.Hour, Observe: day, Gates: Gates{Refused: 3, Fallbacks: 3}}
+}
+
+var planName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
+
+// Check refuses a plan that cannot work.
+func (p Plan) Check() error {
+	if !planName.MatchString(p.Name) {
+		return fault.InvalidParameter.New("the name of a plan has lower-case letters, digits and hyphens, at most 63")
+	}
+	for _, f := range []struct{ name, value string }{{"source", p.Source}, {"principal", p.Principal}, {"key", p.Key}, {"secret", p.Secret}} {
+		if f.value == "" {
+			return fault.MissingParameter.New("a plan needs a %s", f.name)
+		}
+		if len(f.value) > 256 {
+			return fault.InvalidParameter.New("the %s is too long", f.name)
+		}
+	}
+	c := p.Care
+	if c.Every != 0 && (c.Every < MinEvery || c.Every > MaxEvery) {
+		return fault.InvalidParameter.New("keys can be replaced every 1 to 1825 days; leave it out to replace them only when they expire or somebody says so")
+	}
+	times := []time.Duration{c.Confirm, c.Grace, c.Quiet, c.Observe}
+	for _, w := range c.Waves {
+		times = append(times, w.Bake)
+	}
+	for _, t := range times {
+		if t < 0 || t > MaxTime {
+			return fault.InvalidParameter.New("confirm, grace, quiet, observe and bake are 0 to 90 days")
+		}
+	}
+	if c.Confirm < time.Second {
+		return fault.InvalidParameter.New("confirm is at least a second: nodes need some time to take a new key")
+	}
+	if c.Gates.Refused < 0 || c.Gates.Fallbacks < 0 {
+		return fault.InvalidParameter.New("the numbers of gates are not negative")
+	}
+	return c.Windows.Check()
+}
+
+// Terms answers the terms of a rotation that begins now.
+func (p Plan) Terms(m Means, profile Profile) Terms {
+	c := p.Care
+	t := Terms{
+		Means: m, Profile: profile, Waves: c.Waves, Confirm: c.Confirm, Grace: c.Grace, Quiet: c.Quiet, Observe: c.Observe,
+		Gates: c.Gates, Approve: c.Approve,
+	}
+	if profile == Emergency {
+		t.Approve, t.Grace, t.Quiet, t.Observe = false, min(t.Grace, MaxEmergencyGrace), 0, min(t.Observe, MaxEmergencyGrace)
+		t.Waves = nil
+		for _, w := range c.Waves {
+			t.Waves = append(t.Waves, WaveTerms{Name: w.Name, Bake: min(w.Bake, time.Minute)})
+		}
+	}
+	return t
+}
+
+// Due answers when the next rotation is to begin, and the latest time at which it still
+// can begin and end well; each is zero for never. The key was made, or last replaced, and
+// expires at the given times. Plans with the same rhythm are spread, always to earlier.
+func (p Plan) Due(t Terms, made, expires time.Time) (due, latest time.Time) {
+	if !expires.IsZero() {
+		latest = expires.Add(-t.Budget())
+		due = latest.Add(-p.spread(min(t.Budget(), 24*time.Hour)))
+	}
+	if c := p.Care.Every; c > 0 && !made.IsZero() {
+		by := made.Add(c)
+		if start := by.Add(-p.spread(min(c/20, 24*time.Hour))); due.IsZero() || start.Before(due) {
+			due = start
+		}
+	}
+	return due, latest
+}
+
+// spread answers a part of a time that is the same for a plan at all times.
+func (p Plan) spread(over time.Duration) time.Duration {
+	h := fnv.New64a()
+	h.Write([]byte(p.Account + "\x00" + p.Name))
+	return time.Duration(h.Sum64() % uint64(max(over, 1)))
+}
+
+// OpensAt answers when the next window opens for a rotation, the zero time if one is open
+// or windows do not matter.
+func (c Care) OpensAt(r Rotation, now time.Time) time.Time {
+	if r.Terms.Profile == Emergency || !r.FinishBy.IsZero() && r.FinishBy.Sub(now) < cmp.Or(c.Windows.Unless, humanTime) {
+		return time.Time{}
+	}
+	return c.Windows.OpensAt(now)
+}
