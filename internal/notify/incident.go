@@ -46,6 +46,7 @@ const (
 	SinkFailing    = "sink-failing"    // a copy of a secret cannot be kept true
 	RotationStuck  = "rotation-stuck"  // a rotation waits for a person, or for something that should not take so long
 	RotationLate   = "rotation-late"   // no rotation can end well any more before its key expires
+	NodeLying      = "node-lying"      // a node claims to hold what it does not hold
 )
 
 // Open tells whether the condition lasts.

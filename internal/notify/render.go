@@ -21,6 +21,7 @@ var headlines = map[string]form.Text{
 	SinkFailing:    {English: "The copy of a secret is out of date: %s", Chinese: "凭据副本未同步：%s"},
 	RotationStuck:  {English: "The rotation %s needs somebody", Chinese: "密钥轮换 %s 需要人工处理"},
 	RotationLate:   {English: "It is too late for a careful rotation of %s", Chinese: "密钥轮换 %s 已错过安全启动时间"},
+	NodeLying:      {English: "Node %s claims to hold what it does not hold", Chinese: "节点 %s 的上报与事实不符"},
 }
 
 // factNames are the names of facts, for people.
@@ -30,7 +31,7 @@ var factNames = map[string]form.Text{
 	"basis": {English: "Says", Chinese: "依据"}, "reason": {English: "Reason", Chinese: "原因"}, "since": {English: "Since", Chinese: "起始时间"},
 	"seen": {English: "Looked at", Chinese: "已扫描"}, "check": {English: "Check", Chinese: "检查项"}, "fix": {English: "To do", Chinese: "处理方法"},
 	"step": {English: "Step", Chinese: "步骤"}, "detail": {English: "Detail", Chinese: "详情"},
-	"consumers": {English: "Used by", Chinese: "使用方"},
+	"consumers": {English: "Used by", Chinese: "使用方"}, "rollout": {English: "Rollout", Chinese: "分发"},
 }
 
 // factValues are values of facts that are words of keyward's, for people.

@@ -22,6 +22,7 @@ type Node struct {
 	Labels   []form.Pair // sorted by name; those of a node are given by its token, never by itself
 	SignKey  []byte      // Ed25519 public key, 32 bytes
 	SealKey  []byte      // HPKE public key (ML-KEM-768 with X25519) to which values are sealed
+	Token    string      // id of the token that it joined with
 	JoinedAt time.Time
 	Drained  bool // it holds nothing any more, as a person said, and nobody waits for it
 	Rev      int64
@@ -69,6 +70,28 @@ type Ack struct {
 	Fallbacks  int       // uses of the fallback version since this generation
 	Refused    int       // times that the primary version was refused since this generation
 	Error      string    // why it does not come farther: a template, a reload, a probe; "" for nothing
+	SaidAt     time.Time // when the node signed it, by the node's clock: what it said before is not news
+}
+
+// Merge answers what is known of a node after it said something more, in whatever order its
+// words arrive: a generation and, within one, a level and a use never go back.
+func Merge(have, said Ack) Ack {
+	if said.Generation > have.Generation {
+		return said
+	}
+	if said.Generation < have.Generation {
+		return have
+	}
+	out := have
+	if !have.Level.Reached(said.Level) {
+		out.Level, out.At = said.Level, said.At
+	}
+	out.UsedAt, out.FallbackAt = later(have.UsedAt, said.UsedAt), later(have.FallbackAt, said.FallbackAt)
+	out.Fallbacks, out.Refused = max(have.Fallbacks, said.Fallbacks), max(have.Refused, said.Refused)
+	if said.SaidAt.After(have.SaidAt) {
+		out.Error, out.SaidAt = said.Error, said.SaidAt
+	}
+	return out
 }
 
 // A Presence is what a node last said of itself.
@@ -78,7 +101,8 @@ type Presence struct {
 	SeenAt  time.Time
 	Version string // of the agent
 	Skew    time.Duration
-	Trouble string // such as a full disk; "" for none
+	Trouble string    // such as a full disk, or what keyward has against it; "" for none
+	SaidAt  time.Time // when the node signed it, by the node's clock
 }
 
 // Silent is how long a node may say nothing before it counts as lost.

@@ -18,7 +18,9 @@
 // dialects manage nodes and rollouts. What is stored: nodes, tokens' hashes and rollouts in
 // bound rows; what nodes say of themselves in rows that are not bound, each replaced by the
 // next. What is trusted: a node, for what it says of itself and after its signature was
-// checked; that it holds a value it proves ([Ack.Proof]).
+// checked; that it holds a value, only if it proves that ([Claim.Proof]).
+//
+// docs/design/rollout.md has the protocol of agents and what is durable when.
 package rollout
 
 import (
@@ -32,10 +34,13 @@ import (
 const (
 	MaxNodes    = 100_000 // of one account
 	MaxRollouts = 1000
-	MaxWaves    = 20 // of one rollout
-	MaxLabels   = 20 // of one node
-	MaxLabel    = 128
+	MaxWaves    = 20  // of one rollout
+	MaxLabels   = 20  // of one node
+	MaxLabel    = 128 // characters of a label's name, and of its value
 	MaxName     = 128 // characters of a node's or a rollout's name
+	MaxTokens   = 1000
+	MaxUses     = 10_000             // of one token
+	MaxLife     = 7 * 24 * time.Hour // of a token
 )
 
 // A Generation is what the nodes of a wave are to have.
@@ -65,6 +70,7 @@ type Rollout struct {
 	Waves     []Wave       // in order; the last one takes every member
 	Now       []Generation // of each wave
 	Level     Level        // that counts as having a generation: Used, or Applied where nothing can tell of use
+	Owner     string       // the rotation that publishes to it, "" for none: then people may
 	CreatedAt time.Time
 	ChangedAt time.Time
 	Rev       int64

@@ -240,6 +240,8 @@ func TestEveryColumnIsBound(t *testing.T) {
 		"expiry_scan":         "the next scan says it again",
 		"notify_health":       "what the channel does next says it again",
 		"notify_delivery":     "who writes it can drop or repeat messages, and can change no incident",
+		"node_presence":       "what a node says next replaces it",
+		"node_ack":            "what a node says next replaces it; who forges one can have a rotation go on too early; docs/design/rollout.md",
 		"job":                 "says only when to look; the scrub plans again what is missing",
 		"row_floor":           "who lowers it makes new rows unusable",
 		"schema_migration":    "which migrations were applied",

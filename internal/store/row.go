@@ -205,7 +205,8 @@ type binder interface {
 // that revisions say which row is newer. The floor that sees to it is no secret and not
 // bound: who lowers it makes new rows unusable, and gains nothing.
 var reused = map[string]bool{"iam_user": true, "iam_policy": true, "kms_alias": true, "accesskey_source": true,
-	"notify_channel": true, "notify_person": true, "notify_rota": true, "secret": true, "sink": true, "sink_copy": true}
+	"notify_channel": true, "notify_person": true, "notify_rota": true, "secret": true, "sink": true, "sink_copy": true,
+	"node": true, "rollout": true, generations: true}
 
 // floor answers the highest revision that a removed row of the table had, or rev if
 // that is higher, and keeps other transactions that need it waiting.

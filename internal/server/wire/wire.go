@@ -75,11 +75,11 @@ func Fail(w http.ResponseWriter, requestID string, err error) {
 	if !ok {
 		kind, status = fault.Internal, http.StatusInternalServerError
 	}
-	switch status {
-	case http.StatusUnauthorized:
-		w.Header().Set("WWW-Authenticate", "ACS3-HMAC-SHA256")
-	case http.StatusTooManyRequests:
-		w.Header().Set("Retry-After", "1")
+	switch h := w.Header(); { // what the dialect has set stands
+	case status == http.StatusUnauthorized && h.Get("WWW-Authenticate") == "":
+		h.Set("WWW-Authenticate", "ACS3-HMAC-SHA256")
+	case status == http.StatusTooManyRequests && h.Get("Retry-After") == "":
+		h.Set("Retry-After", "1")
 	}
 	write(w, api.ProblemType, status, api.Problem{
 		Type: "about:blank", Title: http.StatusText(status), Status: status,

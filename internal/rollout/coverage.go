@@ -1,0 +1,88 @@
+package rollout
+
+import (
+	"context"
+
+	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/key"
+)
+
+// A Coverage is how a rollout stands: each wave, and one page of its members.
+type Coverage struct {
+	Rollout Rollout
+	Waves   []Census // of each wave
+	Members []Member // by name, nodes without their keys
+	Total   int      // members
+}
+
+// Coverage answers how a rollout stands, with one page of its members.
+func (s *Service) Coverage(ctx context.Context, c *authz.Call, name string, p key.Page) (out Coverage, err error) {
+	err = s.do(ctx, c, "keyward:GetRolloutCoverage", s.ARN(c.Account, "rollout", name), func(*audit.Record) error {
+		if err := p.Check(); err != nil {
+			return err
+		}
+		r, members, err := s.Members(ctx, c.Account, name)
+		if err != nil {
+			return err
+		}
+		out = Coverage{Rollout: r, Members: cut(members, p), Total: len(members)}
+		for i := range r.Waves {
+			out.Waves = append(out.Waves, Count(wave(members, i), r.Level, s.clock()))
+		}
+		return nil
+	})
+	if err != nil {
+		return Coverage{}, err
+	}
+	return out, nil
+}
+
+// Members answers a rollout and its members, by name and without their keys, as nodes last
+// said that they stand, for keyward's own work: it asks no policy and leaves no record.
+// What nodes said in the last seconds may be missing, but never how far they came.
+func (s *Service) Members(ctx context.Context, account, name string) (Rollout, []Member, error) {
+	r, err := s.find(ctx, account, name)
+	if err != nil {
+		return Rollout{}, nil, err
+	}
+	standings, err := s.Standings(ctx, account)
+	if err != nil {
+		return Rollout{}, nil, err
+	}
+	acks, err := s.o.Reports.Acks(ctx, account, name)
+	if err != nil {
+		return Rollout{}, nil, err
+	}
+	var out []Member
+	for _, st := range standings {
+		if w, ok := r.Wave(st.Node); ok {
+			out = append(out, Member{st.Node, w, r.Now[w], acks[st.Node.Name], st.Presence})
+		}
+	}
+	return r, out, nil
+}
+
+// Census answers how the members of one wave stand, counted from 0, as [Service.Members] does.
+func (s *Service) Census(ctx context.Context, account, name string, number int) (Census, error) {
+	r, members, err := s.Members(ctx, account, name)
+	if err != nil {
+		return Census{}, err
+	}
+	if number < 0 || number >= len(r.Waves) {
+		return Census{}, fault.ResourceNotFound.New("rollout %s has no wave %d", name, number)
+	}
+	return Count(wave(members, number), r.Level, s.clock()), nil
+}
+
+// wave answers the members of one wave.
+func wave(members []Member, number int) []Member {
+	var out []Member
+	for _, m := range members {
+		if m.Wave == number {
+			out = append(out, m)
+		}
+	}
+	return out
+}

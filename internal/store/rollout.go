@@ -1,0 +1,316 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/rollout"
+)
+
+// Fleet is the store of package rollout.
+type Fleet struct{ *Store }
+
+func nodeRow(n *rollout.Node) row {
+	return row{table: "node", keys: 2, rev: &n.Rev, columns: []column{
+		text("account", &n.Account),
+		text("name", &n.Name),
+		text("kind", &n.Kind),
+		document("labels", &n.Labels),
+		blob("sign_key", &n.SignKey),
+		blob("seal_key", &n.SealKey),
+		text("token", &n.Token),
+		instant("joined_at", &n.JoinedAt),
+		flag("drained", &n.Drained),
+	}}
+}
+
+func nodeTokenRow(t *rollout.Token) row {
+	return row{table: "node_token", keys: 2, rev: &t.Rev, columns: []column{
+		text("account", &t.Account),
+		text("id", &t.ID),
+		blob("hash", &t.Hash),
+		text("node", &t.Node),
+		document("labels", &t.Labels),
+		number("uses", &t.Uses),
+		instant("expires_at", &t.ExpiresAt),
+		instant("created_at", &t.CreatedAt),
+	}}
+}
+
+func rolloutRow(r *rollout.Rollout) row {
+	return row{table: "rollout", keys: 2, rev: &r.Rev, columns: []column{
+		text("account", &r.Account),
+		text("name", &r.Name),
+		text("secret", &r.Secret),
+		document("members", &r.Members),
+		document("waves", &r.Waves),
+		document("now", &r.Now),
+		text("level", &r.Level),
+		text("owner", &r.Owner),
+		instant("created_at", &r.CreatedAt),
+		instant("changed_at", &r.ChangedAt),
+	}}
+}
+
+// CreateToken implements rollout.Tokens.
+func (s Fleet) CreateToken(ctx context.Context, rec *audit.Record, token *rollout.Token, over []rollout.Token) error {
+	return s.mutate(ctx, rec, func(ctx context.Context, t *tx) error {
+		for i := range over {
+			if err := t.remove(ctx, nodeTokenRow(&over[i])); err != nil {
+				return err
+			}
+		}
+		return t.insert(ctx, s.keys, nodeTokenRow(token))
+	})
+}
+
+// DeleteToken implements rollout.Tokens.
+func (s Fleet) DeleteToken(ctx context.Context, rec *audit.Record, token *rollout.Token) error {
+	return s.mutate(ctx, rec, func(ctx context.Context, t *tx) error { return t.remove(ctx, nodeTokenRow(token)) })
+}
+
+// Token implements rollout.Tokens.
+func (s Fleet) Token(ctx context.Context, account, id string) (rollout.Token, error) {
+	t := rollout.Token{Account: account, ID: id}
+	err := s.load(ctx, nodeTokenRow(&t))
+	if errors.Is(err, errNoRow) {
+		err = fault.ResourceNotFound.New("there is no such token")
+	}
+	return t, err
+}
+
+// Tokens implements rollout.Tokens.
+func (s Fleet) Tokens(ctx context.Context, account string) ([]rollout.Token, error) {
+	return list(ctx, s.Store, s.db.read, nodeTokenRow, `WHERE account = $1 ORDER BY created_at DESC, id`, account)
+}
+
+// Join implements rollout.Registry.
+func (s Fleet) Join(ctx context.Context, rec *audit.Record, token *rollout.Token, n *rollout.Node) error {
+	return s.mutate(ctx, rec, func(ctx context.Context, t *tx) error {
+		if err := t.update(ctx, s.keys, nodeTokenRow(token)); err != nil {
+			return err
+		}
+		if err := t.save(ctx, s.keys, nodeRow(n)); fault.Is(err, fault.ResourceExists) {
+			return fault.Changed.New("another machine joined as %s at the same moment", n.Name)
+		} else if err != nil {
+			return err
+		}
+		return t.forgetWords(ctx, n.Account, n.Name)
+	})
+}
+
+// forgetWords forgets what a node said.
+func (t *tx) forgetWords(ctx context.Context, account, node string) error {
+	if _, err := t.exec(ctx, `DELETE FROM node_presence WHERE account = $1 AND node = $2`, account, node); err != nil {
+		return err
+	}
+	_, err := t.exec(ctx, `DELETE FROM node_ack WHERE account = $1 AND node = $2`, account, node)
+	return err
+}
+
+// UpdateNode implements rollout.Registry.
+func (s Fleet) UpdateNode(ctx context.Context, rec *audit.Record, n *rollout.Node) error {
+	return s.mutate(ctx, rec, func(ctx context.Context, t *tx) error { return t.update(ctx, s.keys, nodeRow(n)) })
+}
+
+// DeleteNode implements rollout.Registry.
+func (s Fleet) DeleteNode(ctx context.Context, rec *audit.Record, n *rollout.Node) error {
+	return s.mutate(ctx, rec, func(ctx context.Context, t *tx) error {
+		if err := t.remove(ctx, nodeRow(n)); err != nil {
+			return err
+		}
+		return t.forgetWords(ctx, n.Account, n.Name)
+	})
+}
+
+// Node implements rollout.Registry.
+func (s Fleet) Node(ctx context.Context, account, name string) (rollout.Node, error) {
+	n := rollout.Node{Account: account, Name: name}
+	err := s.load(ctx, nodeRow(&n))
+	if errors.Is(err, errNoRow) {
+		return rollout.Node{}, fault.ResourceNotFound.New("there is no such node")
+	}
+	return n, err
+}
+
+// Nodes implements rollout.Registry.
+func (s Fleet) Nodes(ctx context.Context, account string) ([]rollout.Node, error) {
+	return list(ctx, s.Store, s.db.read, nodeRow, `WHERE account = $1 ORDER BY name`, account)
+}
+
+// generations is the floor of the generations of new rollouts.
+const generations = "rollout_generation"
+
+// CreateRollout implements rollout.Plans.
+func (s Fleet) CreateRollout(ctx context.Context, rec *audit.Record, r *rollout.Rollout) error {
+	return s.mutate(ctx, rec, func(ctx context.Context, t *tx) error {
+		floor, err := t.floor(ctx, generations, 0)
+		if err != nil {
+			return err
+		}
+		for i := range r.Now {
+			r.Now[i].Number += floor
+		}
+		err = t.insert(ctx, s.keys, rolloutRow(r))
+		if fault.Is(err, fault.ResourceExists) {
+			return fault.ResourceExists.New("there is a rollout %s already; choose another name", r.Name)
+		}
+		return err
+	})
+}
+
+// UpdateRollout implements rollout.Plans.
+func (s Fleet) UpdateRollout(ctx context.Context, rec *audit.Record, r *rollout.Rollout) error {
+	return s.mutate(ctx, rec, func(ctx context.Context, t *tx) error { return t.updateRollout(ctx, s.keys, r) })
+}
+
+// updateRollout stores a changed rollout in the transaction of whatever changes it.
+func (t *tx) updateRollout(ctx context.Context, b binder, r *rollout.Rollout) error {
+	return t.update(ctx, b, rolloutRow(r))
+}
+
+// DeleteRollout implements rollout.Plans.
+func (s Fleet) DeleteRollout(ctx context.Context, rec *audit.Record, r *rollout.Rollout) error {
+	return s.mutate(ctx, rec, func(ctx context.Context, t *tx) error {
+		if err := t.remove(ctx, rolloutRow(r)); err != nil {
+			return err
+		}
+		if _, err := t.floor(ctx, generations, r.Top()); err != nil {
+			return err
+		}
+		_, err := t.exec(ctx, `DELETE FROM node_ack WHERE account = $1 AND rollout = $2`, r.Account, r.Name)
+		return err
+	})
+}
+
+// Rollouts implements rollout.Plans.
+func (s Fleet) Rollouts(ctx context.Context, account string) ([]rollout.Rollout, error) {
+	return list(ctx, s.Store, s.db.read, rolloutRow, `WHERE account = $1 ORDER BY name`, account)
+}
+
+// The statements that store what a node said. Who says it must still be the node that
+// joined then, so that nothing that a former one said comes after it was forgotten.
+const (
+	putPresence = `INSERT INTO node_presence (account, node, seen_at, said_at, version, skew, trouble)
+		SELECT CAST($1 AS TEXT), CAST($2 AS TEXT), CAST($4 AS BIGINT), CAST($5 AS BIGINT), CAST($6 AS TEXT), CAST($7 AS BIGINT), CAST($8 AS TEXT)
+		FROM node WHERE account = $1 AND name = $2 AND joined_at = $3
+		ON CONFLICT (account, node) DO UPDATE SET seen_at = excluded.seen_at, said_at = excluded.said_at, version = excluded.version,
+			skew = excluded.skew, trouble = excluded.trouble
+		WHERE excluded.said_at > node_presence.said_at`
+	// putAck merges as rollout.Merge does.
+	putAck = `INSERT INTO node_ack (account, rollout, node, generation, level, at, used_at, fallback_at, fallbacks, refused, error, said_at)
+		SELECT CAST($1 AS TEXT), CAST($4 AS TEXT), CAST($2 AS TEXT), CAST($5 AS BIGINT), CAST($6 AS BIGINT), CAST($7 AS BIGINT), CAST($8 AS BIGINT),
+			CAST($9 AS BIGINT), CAST($10 AS BIGINT), CAST($11 AS BIGINT), CAST($12 AS TEXT), CAST($13 AS BIGINT)
+		FROM node WHERE account = $1 AND name = $2 AND joined_at = $3
+		ON CONFLICT (account, rollout, node) DO UPDATE SET
+			generation = excluded.generation,
+			level = CASE WHEN excluded.generation > node_ack.generation OR excluded.level > node_ack.level THEN excluded.level ELSE node_ack.level END,
+			at = CASE WHEN excluded.generation > node_ack.generation OR excluded.level > node_ack.level THEN excluded.at ELSE node_ack.at END,
+			used_at = CASE WHEN excluded.generation > node_ack.generation OR excluded.used_at > node_ack.used_at THEN excluded.used_at ELSE node_ack.used_at END,
+			fallback_at = CASE WHEN excluded.generation > node_ack.generation OR excluded.fallback_at > node_ack.fallback_at
+				THEN excluded.fallback_at ELSE node_ack.fallback_at END,
+			fallbacks = CASE WHEN excluded.generation > node_ack.generation OR excluded.fallbacks > node_ack.fallbacks
+				THEN excluded.fallbacks ELSE node_ack.fallbacks END,
+			refused = CASE WHEN excluded.generation > node_ack.generation OR excluded.refused > node_ack.refused THEN excluded.refused ELSE node_ack.refused END,
+			error = CASE WHEN excluded.generation > node_ack.generation OR excluded.said_at > node_ack.said_at THEN excluded.error ELSE node_ack.error END,
+			said_at = CASE WHEN excluded.generation > node_ack.generation OR excluded.said_at > node_ack.said_at THEN excluded.said_at ELSE node_ack.said_at END
+		WHERE excluded.generation >= node_ack.generation`
+)
+
+// levels is how levels are stored: in their order.
+var levels = []rollout.Level{1: rollout.Received, 2: rollout.Applied, 3: rollout.Used}
+
+// rankOf answers the place of a level.
+func rankOf(l rollout.Level) int64 {
+	for i, known := range levels {
+		if known == l {
+			return int64(i)
+		}
+	}
+	return 0
+}
+
+// SaveReports implements rollout.Reports. It is no mutation: what nodes say is not bound, and
+// there is no record of it.
+func (s Fleet) SaveReports(ctx context.Context, all []rollout.Report) error {
+	x, err := s.db.write.BeginTx(ctx, nil)
+	if err != nil {
+		return unavailable(err, "storing reports")
+	}
+	if err := saveReports(ctx, x, all); err != nil {
+		return errors.Join(unavailable(err, "storing reports"), rollback(x))
+	}
+	return unavailable(x.Commit(), "storing reports")
+}
+
+func saveReports(ctx context.Context, x *sql.Tx, all []rollout.Report) error {
+	presence, err := x.PrepareContext(ctx, putPresence)
+	if err != nil {
+		return err
+	}
+	ack, err := x.PrepareContext(ctx, putAck)
+	if err != nil {
+		return err
+	}
+	for _, r := range all {
+		p, joined := r.Presence, micros(r.JoinedAt)
+		if _, err := presence.ExecContext(ctx, p.Account, p.Node, joined, micros(p.SeenAt), micros(p.SaidAt), p.Version, p.Skew.Milliseconds(), p.Trouble); err != nil {
+			return err
+		}
+		for _, a := range r.Acks {
+			if _, err := ack.ExecContext(ctx, a.Account, a.Node, joined, a.Rollout, a.Generation, rankOf(a.Level), micros(a.At), micros(a.UsedAt),
+				micros(a.FallbackAt), a.Fallbacks, a.Refused, a.Error, micros(a.SaidAt)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Presences implements rollout.Reports.
+func (s Fleet) Presences(ctx context.Context, account string) (map[string]rollout.Presence, error) {
+	rows, err := s.db.read.QueryContext(ctx, `SELECT node, seen_at, said_at, version, skew, trouble FROM node_presence WHERE account = $1`, account)
+	if err != nil {
+		return nil, unavailable(err, "reading presences")
+	}
+	defer rows.Close()
+	out := map[string]rollout.Presence{}
+	for rows.Next() {
+		p := rollout.Presence{Account: account}
+		var skew int64
+		if err := rows.Scan(&p.Node, (*instantField)(&p.SeenAt), (*instantField)(&p.SaidAt), &p.Version, &skew, &p.Trouble); err != nil {
+			return nil, unavailable(err, "reading presences")
+		}
+		p.Skew = time.Duration(skew) * time.Millisecond
+		out[p.Node] = p
+	}
+	return out, unavailable(rows.Err(), "reading presences")
+}
+
+// Acks implements rollout.Reports.
+func (s Fleet) Acks(ctx context.Context, account, name string) (map[string]rollout.Ack, error) {
+	rows, err := s.db.read.QueryContext(ctx, `SELECT node, generation, level, at, used_at, fallback_at, fallbacks, refused, error, said_at
+		FROM node_ack WHERE account = $1 AND rollout = $2`, account, name)
+	if err != nil {
+		return nil, unavailable(err, "reading acknowledgements")
+	}
+	defer rows.Close()
+	out := map[string]rollout.Ack{}
+	for rows.Next() {
+		a := rollout.Ack{Account: account, Rollout: name}
+		var level int
+		if err := rows.Scan(&a.Node, &a.Generation, &level, (*instantField)(&a.At), (*instantField)(&a.UsedAt), (*instantField)(&a.FallbackAt),
+			&a.Fallbacks, &a.Refused, &a.Error, (*instantField)(&a.SaidAt)); err != nil {
+			return nil, unavailable(err, "reading acknowledgements")
+		}
+		if level > 0 && level < len(levels) {
+			a.Level = levels[level]
+		}
+		out[a.Node] = a
+	}
+	return out, unavailable(rows.Err(), "reading acknowledgements")
+}
