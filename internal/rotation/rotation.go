@@ -102,9 +102,10 @@ type Intent struct {
 
 // A Rotation is one replacement of one key.
 type Rotation struct {
-	Account string
-	ID      string // 16 hexadecimal digits
-	Plan    string // name
+	Account string `json:"-"`
+	ID      string `json:"-"` // 16 hexadecimal digits
+	Plan    string `json:"-"` // name
+	Rollout string // that delivers the secret; "" for none
 	Machine int    // version of the protocol that its step is of
 	Terms   Terms  // of the plan when it began
 
@@ -139,11 +140,11 @@ type Rotation struct {
 	Detail   string    // of Halt or Trouble, for people
 	Late     bool      // it cannot end in time any more
 
-	CreatedAt time.Time
+	CreatedAt time.Time `json:"-"`
 	ChangedAt time.Time
-	EndedAt   time.Time
+	EndedAt   time.Time `json:"-"`
 	History   []Event
-	Rev       int64
+	Rev       int64 `json:"-"`
 }
 
 // An Event is one line of a rotation's history.

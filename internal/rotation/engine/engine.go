@@ -69,7 +69,7 @@ type Store interface {
 // Rollouts tells how the nodes stand; package rollout's service is behind it.
 type Rollouts interface {
 	// Rollout answers a rollout, [fault.ResourceNotFound] if there is none of the name.
-	Rollout(ctx context.Context, account, name string) (rollout.Rollout, error)
+	Rollout(ctx context.Context, c *authz.Call, name string) (rollout.Rollout, error)
 	// Census counts the members of one wave, of all waves if it is negative.
 	Census(ctx context.Context, account, name string, wave int) (rollout.Census, error)
 }

@@ -75,11 +75,11 @@ func (s *Service) begin(ctx context.Context, rec *audit.Record, p rotation.Plan,
 	}
 	now := s.now()
 	r := rotation.Rotation{
-		Account: p.Account, ID: newID(), Plan: p.Name, Machine: rotation.Machine, Terms: terms, Step: rotation.Waiting, Since: now,
+		Account: p.Account, ID: newID(), Plan: p.Name, Rollout: p.Rollout, Machine: rotation.Machine, Terms: terms, Step: rotation.Waiting, Since: now,
 		Old: rotation.Key{ID: p.Key, Version: sec.At(secret.Current)}, Cause: in.Cause, StartAt: now, FinishBy: f.Expires, CreatedAt: now, ChangedAt: now,
 	}
 	if p.Rollout != "" {
-		ro, err := s.o.Rollouts.Rollout(ctx, p.Account, p.Rollout)
+		ro, err := s.o.Rollouts.Rollout(ctx, s.self(p.Account), p.Rollout)
 		if err != nil {
 			return r, err
 		}

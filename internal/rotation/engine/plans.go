@@ -123,7 +123,7 @@ func (s *Service) try(ctx context.Context, p *rotation.Plan) (m rotation.Means, 
 		return m, err
 	}
 	if p.Rollout != "" {
-		ro, err := s.o.Rollouts.Rollout(ctx, p.Account, p.Rollout)
+		ro, err := s.o.Rollouts.Rollout(ctx, s.self(p.Account), p.Rollout)
 		if err != nil {
 			return m, err
 		}

@@ -1,0 +1,243 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/job"
+	"github.com/keyward/keyward/internal/rollout"
+	"github.com/keyward/keyward/internal/rotation"
+)
+
+// Rotations is the store of package rotation's engine.
+type Rotations struct{ *Store }
+
+// What grows with versions of keyward – a plan's care, a rotation's state – is kept as the
+// text that was written, which is what the MAC covers: a later version may spell it in
+// another way.
+
+type planRecord struct {
+	rotation.Plan
+	care string
+}
+
+func rotationPlanRow(p *planRecord) row {
+	return row{table: "rotation_plan", keys: 2, rev: &p.Rev, columns: []column{
+		text("account", &p.Account),
+		text("name", &p.Name),
+		text("source", &p.Source),
+		text("principal", &p.Principal),
+		text("key_id", &p.Key),
+		text("secret", &p.Secret),
+		text("rollout", &p.Rollout),
+		text("care", &p.care),
+		flag("auto", &p.Auto),
+		instant("last_at", &p.LastAt),
+		instant("created_at", &p.CreatedAt),
+	}}
+}
+
+func encodePlan(p rotation.Plan) (*planRecord, error) {
+	care, err := json.Marshal(p.Care)
+	if err != nil {
+		return nil, fmt.Errorf("encoding plan %s: %w", p.Name, err)
+	}
+	return &planRecord{p, string(care)}, nil
+}
+
+func (p planRecord) decode() (rotation.Plan, error) {
+	if err := json.Unmarshal([]byte(p.care), &p.Care); err != nil {
+		return rotation.Plan{}, fmt.Errorf("decoding plan %s: %w", p.Name, err)
+	}
+	return p.Plan, nil
+}
+
+type rotationRecord struct {
+	rotation.Rotation
+	body string
+}
+
+func rotationRow(r *rotationRecord) row {
+	return row{table: "rotation", keys: 2, rev: &r.Rev, columns: []column{
+		text("account", &r.Account),
+		text("id", &r.ID),
+		text("plan", &r.Plan),
+		instant("created_at", &r.CreatedAt),
+		instant("ended_at", &r.EndedAt),
+		text("body", &r.body),
+	}}
+}
+
+func encodeRotation(r rotation.Rotation) (*rotationRecord, error) {
+	body, err := json.Marshal(r)
+	if err != nil {
+		return nil, fmt.Errorf("encoding rotation %s: %w", r.ID, err)
+	}
+	return &rotationRecord{r, string(body)}, nil
+}
+
+func (r rotationRecord) decode() (rotation.Rotation, error) {
+	if err := json.Unmarshal([]byte(r.body), &r.Rotation); err != nil {
+		return rotation.Rotation{}, fmt.Errorf("decoding rotation %s: %w", r.ID, err)
+	}
+	return r.Rotation, nil
+}
+
+// decoded decodes what was read.
+func decoded[R interface{ decode() (T, error) }, T any](some []R, err error) ([]T, error) {
+	if err != nil {
+		return nil, err
+	}
+	out := make([]T, len(some))
+	for i, r := range some {
+		if out[i], err = r.decode(); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// SavePlan implements engine.Store.
+func (s Rotations) SavePlan(ctx context.Context, rec *audit.Record, p *rotation.Plan, jobs []job.Job) error {
+	return s.mutate(ctx, rec, func(ctx context.Context, t *tx) error {
+		err := s.putPlan(ctx, t, p)
+		if fault.Is(err, fault.ResourceExists) {
+			return fault.ResourceExists.New("there is a plan %s already; choose another name", p.Name)
+		}
+		if err != nil {
+			return err
+		}
+		return t.schedule(ctx, jobs)
+	})
+}
+
+func (s Rotations) putPlan(ctx context.Context, t *tx, p *rotation.Plan) error {
+	stored, err := encodePlan(*p)
+	if err != nil {
+		return err
+	}
+	err = t.save(ctx, s.keys, rotationPlanRow(stored))
+	p.Rev = stored.Rev
+	return err
+}
+
+// DeletePlan implements engine.Store.
+func (s Rotations) DeletePlan(ctx context.Context, rec *audit.Record, p *rotation.Plan) error {
+	return s.mutate(ctx, rec, func(ctx context.Context, t *tx) error { return t.remove(ctx, rotationPlanRow(&planRecord{Plan: *p})) })
+}
+
+// Plan implements engine.Store.
+func (s Rotations) Plan(ctx context.Context, account, name string) (rotation.Plan, error) {
+	p := planRecord{Plan: rotation.Plan{Account: account, Name: name}}
+	err := s.load(ctx, rotationPlanRow(&p))
+	if errors.Is(err, errNoRow) {
+		return rotation.Plan{}, fault.ResourceNotFound.New("there is no plan %q", name)
+	}
+	if err != nil {
+		return rotation.Plan{}, err
+	}
+	return p.decode()
+}
+
+// Plans implements engine.Store.
+func (s Rotations) Plans(ctx context.Context, account string) ([]rotation.Plan, error) {
+	return decoded(list(ctx, s.Store, s.db.read, rotationPlanRow, `WHERE account = $1 ORDER BY name`, account))
+}
+
+// SaveRotation implements engine.Store.
+func (s Rotations) SaveRotation(ctx context.Context, rec *audit.Record, r *rotation.Rotation, p *rotation.Plan, jobs []job.Job) error {
+	return s.mutate(ctx, rec, func(ctx context.Context, t *tx) error {
+		stored, err := encodeRotation(*r)
+		if err != nil {
+			return err
+		}
+		err = t.save(ctx, s.keys, rotationRow(stored))
+		if r.Rev = stored.Rev; fault.Is(err, fault.ResourceExists) {
+			return fault.ResourceExists.New("a rotation of plan %s is under way already", r.Plan)
+		}
+		if err != nil {
+			return err
+		}
+		if r.Rollout != "" {
+			if err := s.deliver(ctx, t, r); err != nil {
+				return err
+			}
+		}
+		if p != nil {
+			if err := s.putPlan(ctx, t, p); err != nil {
+				return err
+			}
+		}
+		return t.schedule(ctx, jobs)
+	})
+}
+
+// deliver makes the rollout of a rotation what the rotation says, and the rotation its owner
+// until it is over.
+func (s Rotations) deliver(ctx context.Context, t *tx, r *rotation.Rotation) error {
+	have, err := list(ctx, s.Store, t.sql, rolloutRow, `WHERE account = $1 AND name = $2`, r.Account, r.Rollout)
+	if err != nil {
+		return err
+	}
+	if len(have) == 0 {
+		return fault.ResourceNotFound.New("there is no rollout %q any more", r.Rollout)
+	}
+	ro := have[0]
+	if ro.Owner != "" && ro.Owner != r.ID {
+		return fault.ResourceInUse.New("rollout %s belongs to rotation %s", ro.Name, ro.Owner)
+	}
+	owner := r.ID
+	if r.Over() {
+		owner = ""
+	}
+	if len(ro.Now) != len(r.Terms.Waves) {
+		return fault.StateConflict.New("rollout %s has %d waves, and the rotation was planned for %d", ro.Name, len(ro.Now), len(r.Terms.Waves))
+	}
+	now := r.Generations(ro.Now)
+	if ro.Owner == owner && sameGenerations(ro.Now, now) {
+		return nil
+	}
+	ro.Now, ro.Owner, ro.ChangedAt = now, owner, r.ChangedAt
+	return t.updateRollout(ctx, s.keys, &ro)
+}
+
+func sameGenerations(a, b []rollout.Generation) bool {
+	for i := range a {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	return len(a) == len(b)
+}
+
+// Rotation implements engine.Store.
+func (s Rotations) Rotation(ctx context.Context, account, id string) (rotation.Rotation, error) {
+	r := rotationRecord{Rotation: rotation.Rotation{Account: account, ID: id}}
+	err := s.load(ctx, rotationRow(&r))
+	if errors.Is(err, errNoRow) {
+		return rotation.Rotation{}, fault.ResourceNotFound.New("there is no rotation %q", id)
+	}
+	if err != nil {
+		return rotation.Rotation{}, err
+	}
+	return r.decode()
+}
+
+// Rotations implements engine.Store.
+func (s Rotations) Rotations(ctx context.Context, account, plan string, limit int) ([]rotation.Rotation, error) {
+	return decoded(list(ctx, s.Store, s.db.read, rotationRow,
+		`WHERE account = $1 AND ($2 = '' OR plan = $2 OR id = $2) ORDER BY created_at DESC, id LIMIT $3`, account, plan, limit))
+}
+
+// UnderWay implements engine.Store.
+func (s Rotations) UnderWay(ctx context.Context, account, plan string) (rotation.Rotation, bool, error) {
+	some, err := decoded(list(ctx, s.Store, s.db.read, rotationRow, `WHERE account = $1 AND plan = $2 AND ended_at = 0`, account, plan))
+	if err != nil || len(some) == 0 {
+		return rotation.Rotation{}, false, err
+	}
+	return some[0], true, nil
+}
