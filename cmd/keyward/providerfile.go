@@ -15,7 +15,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/keyward/keyward/internal/cloud/httpapi"
+	"github.com/keyward/keyward/internal/cloud/httpapi/client"
 	"github.com/keyward/keyward/internal/cloud/httpapi/contract"
+	"github.com/keyward/keyward/internal/cloud/httpapi/definition"
 	"github.com/keyward/keyward/internal/cloud/httpapi/document"
 	"github.com/keyward/keyward/internal/egress"
 	"github.com/keyward/keyward/internal/material"
@@ -103,11 +105,11 @@ func (t *providerTest) report(ctx context.Context, cmd *cobra.Command, text []by
 	if !t.live {
 		return contract.Recorded(ctx, text)
 	}
-	def, err := httpapi.Parse(text)
+	def, err := definition.Parse(text)
 	if err != nil {
 		return contract.Report{}, err
 	}
-	target := httpapi.Target{Vars: map[string]string{}, Now: time.Now}
+	target := client.Target{Vars: map[string]string{}, Now: time.Now}
 	for _, v := range t.vars {
 		name, value, ok := strings.Cut(v, "=")
 		if !ok {
@@ -226,7 +228,7 @@ func (c *cli) definitions() error {
 	var all []shippedDefinition
 	for _, name := range httpapi.Shipped() {
 		content, _ := httpapi.ShippedText(name) // the name is of the list
-		def, err := httpapi.Parse(content)
+		def, err := definition.Parse(content)
 		if err != nil {
 			return c.badDefinition(name, err)
 		}
@@ -251,7 +253,7 @@ func newProviderSchemaCmd(c *cli) *cobra.Command {
 		use:   "schema",
 		short: text{"Print the JSON Schema of definitions", "输出定义文件的 JSON Schema"},
 		run: func(context.Context, []string) error {
-			schema := httpapi.Schema()
+			schema := definition.Schema()
 			if ofContract {
 				schema = contract.Schema()
 			}

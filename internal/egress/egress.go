@@ -145,16 +145,37 @@ func (g Guard) Dialer() *net.Dialer { return &net.Dialer{Timeout: patience, Cont
 // The caller bounds the time and the body of the answer ([ReadBody]). It may be used
 // concurrently.
 func HTTP(allow []netip.Prefix) *http.Client {
-	transport := func(g Guard) *http.Transport {
+	return client(allow, func(g Guard) *http.Transport {
 		return &http.Transport{
 			DialContext: g.Dialer().DialContext, ForceAttemptHTTP2: true, TLSHandshakeTimeout: patience,
 			MaxIdleConnsPerHost: 4, IdleConnTimeout: time.Minute, MaxResponseHeaderBytes: 64 << 10,
 		}
-	}
+	})
+}
+
+// Once answers a client as [HTTP] does that makes a connection of HTTP/1.1 for each
+// request. Package net/http repeats a request, whatever it does, if the connection that it
+// reused was closed meanwhile, or if HTTP/2 says that it was not looked at; on a
+// connection that is new nothing is ever sent twice.
+func Once(allow []netip.Prefix) *http.Client {
+	return client(allow, func(g Guard) *http.Transport {
+		return &http.Transport{
+			DialContext: g.Dialer().DialContext, DisableKeepAlives: true, TLSHandshakeTimeout: patience, MaxResponseHeaderBytes: 64 << 10,
+		}
+	})
+}
+
+func client(allow []netip.Prefix, transport func(Guard) *http.Transport) *http.Client {
 	return &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport:     schemes{https: transport(Guard{Allow: allow}), http: transport(Guard{Allow: allow, Plain: true})},
 	}
+}
+
+// Unconnected tells whether a request certainly did not leave: its connection was not made.
+func Unconnected(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
 }
 
 // schemes sends each request over the transport of its scheme.

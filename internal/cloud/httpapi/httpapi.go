@@ -1,41 +1,40 @@
-// Package httpapi reads the keys of any service with an HTTP API, by a definition: a YAML
-// file that says how to ask, where in the answers the facts stand, and what they mean.
+// Package httpapi reads and replaces the keys of any service with an HTTP API, by a
+// definition: a YAML file that says how to ask, where in the answers the facts stand, and
+// what they mean.
 //
 // A definition is data. Its templates (package template) have names and filters and no
-// control; its answers are read through JSON pointers; its schema (schema.json) is the one
-// that is published and the one that is enforced, with line and column (package document).
-// A definition reaches the hosts that its base URLs name and no other, and places a
-// credential in a header, never in a URL. What changes something at a service – create,
-// rotate, delete – is parsed and checked here and never sent: only list, status and verify
-// are, and those are GET.
+// control; its answers are read through JSON pointers (package answer); its schema is the
+// one that is published and the one that is enforced, with line and column (packages
+// document and definition). A definition reaches the hosts that its base URLs name and no
+// other, and places a credential in a header, never in a URL. Package client asks by it;
+// package contract holds it against recorded exchanges.
 //
-// The rule of the answers: all or an error. A page that is missing, a total that does not
-// agree, a list that goes in a circle is an error, for a list that is cut short makes keys
-// look as if they were gone. What is odd about one key – a status that nobody declared, a
-// date that cannot be read – is a problem of that key, which stays in the inventory. A bare
-// date means the start of its day in the zone that the definition must declare.
+// [Kind] reads: list, status and verify are sent, which are GET, and nothing else is.
+// [Issuer] makes and ends keys, too. It takes a definition of somebody's own only if its
+// contract passes, every way to lose an answer included: what is wrong in a file that only
+// reads costs a synchronisation, what is wrong in one that writes costs a key.
 //
-// Who may call: package accesskey through [Kind], package contract, and the command that
-// tests definitions. Nothing is stored. Not trusted: the answers, which are bounded, cleaned
-// and cut of every secret, and the values of variables, which templates keep where they
-// stand. The author of a definition is trusted to say what is true of the service, and
-// with the credential, which is sent to the host that the definition names.
+// Who may call: packages accesskey and rotation, through Kind and Issuer. Nothing is
+// stored. Not trusted: the answers, which are bounded, cleaned and cut of every secret, and
+// the values of variables, which templates keep where they stand. The author of a
+// definition is trusted to say what is true of the service, and with the credential, which
+// is sent to the host that the definition names.
 package httpapi
 
 import (
-	"context"
 	"embed"
-	"encoding/json"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/keyward/keyward/internal/accesskey"
+	"github.com/keyward/keyward/internal/cloud/httpapi/client"
+	"github.com/keyward/keyward/internal/cloud/httpapi/contract"
+	"github.com/keyward/keyward/internal/cloud/httpapi/definition"
 	"github.com/keyward/keyward/internal/egress"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/form"
-	"github.com/keyward/keyward/internal/material"
+	"github.com/keyward/keyward/internal/rotation"
 )
 
 //go:embed shipped/*.yaml
@@ -94,12 +93,51 @@ func Kind() accesskey.KindOfProvider {
 	}
 }
 
+// Issuer is the kind of issuer that is configured by a definition.
+func Issuer() rotation.KindOfIssuer {
+	return rotation.KindOfIssuer{Name: Kind().Name, Open: openIssuer}
+}
+
 func open(o accesskey.Opening) (accesskey.Provider, error) {
-	def, err := chosen(o.Settings["definition"], o.Credential["definition_file"].Expose())
+	text, err := chosen(o)
 	if err != nil {
 		return nil, err
 	}
-	vars, err := ReadVars(o.Settings["vars"])
+	c, err := connect(o, text)
+	if err != nil {
+		return nil, err
+	}
+	return c.Provider(), nil
+}
+
+func openIssuer(o accesskey.Opening, _ string) (rotation.Issuer, error) {
+	text, err := chosen(o)
+	if err != nil {
+		return nil, err
+	}
+	c, err := connect(o, text)
+	if err != nil {
+		return nil, err
+	}
+	i, err := client.NewIssuer(c)
+	if err != nil {
+		return nil, err
+	}
+	if o.Settings["definition"] == "" { // the shipped ones are held against theirs when keyward is built
+		if err := contract.Holds(text); err != nil {
+			return nil, fault.InvalidParameter.New("the definition is not used to change keys: %v; see keyward provider test", err)
+		}
+	}
+	return i, nil
+}
+
+// connect opens the definition of a source.
+func connect(o accesskey.Opening, text []byte) (*client.Client, error) {
+	def, err := definition.Parse(text)
+	if err != nil {
+		return nil, fault.InvalidParameter.New("the definition: %v", err)
+	}
+	vars, err := definition.ReadVars(o.Settings["vars"])
 	if err != nil {
 		return nil, err
 	}
@@ -107,131 +145,21 @@ func open(o accesskey.Opening) (accesskey.Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	return def.Provider(Target{Vars: vars, Credential: credential, HTTP: egress.HTTP(o.Allow), Now: o.Now})
+	return client.Open(def, client.Target{Vars: vars, Credential: credential, HTTP: egress.HTTP(o.Allow), Once: egress.Once(o.Allow), Now: o.Now})
 }
 
-// chosen answers the definition that a source names or brings.
-func chosen(name string, text []byte) (*Definition, error) {
-	switch {
-	case (name == "") == (len(text) == 0):
+// chosen answers the text of the definition that a source names or brings.
+func chosen(o accesskey.Opening) ([]byte, error) {
+	name, text := o.Settings["definition"], o.Credential["definition_file"].Expose()
+	if (name == "") == (len(text) == 0) {
 		return nil, fault.InvalidParameter.New("give either definition, the name of a shipped one, or definition_file, the text of your own")
-	case name != "":
-		var ok bool
-		if text, ok = ShippedText(name); !ok {
-			return nil, fault.InvalidParameter.New("there is no shipped definition %q; there are %s", name, strings.Join(Shipped(), ", "))
-		}
 	}
-	def, err := Parse(text)
-	if err != nil {
-		return nil, fault.InvalidParameter.New("the definition: %v", err)
+	if name == "" {
+		return text, nil
 	}
-	return def, nil
-}
-
-// ReadVars reads variables out of one JSON object: a string is a value, anything else
-// stands for its JSON. "" has none.
-func ReadVars(text string) (map[string]string, error) {
-	if text == "" {
-		return nil, nil
+	text, ok := ShippedText(name)
+	if !ok {
+		return nil, fault.InvalidParameter.New("there is no shipped definition %q; there are %s", name, strings.Join(Shipped(), ", "))
 	}
-	var values map[string]json.RawMessage
-	if err := json.Unmarshal([]byte(text), &values); err != nil {
-		return nil, fault.InvalidParameter.New(`vars must be one JSON object, such as {"account":"123"}`)
-	}
-	out := map[string]string{}
-	for name, raw := range values {
-		var s string
-		if err := json.Unmarshal(raw, &s); err != nil {
-			s = string(raw)
-		}
-		out[name] = s
-	}
-	return out, nil
-}
-
-// ReadCredential splits a credential into the parts that the definition names: the whole
-// of it, without a final line break, if there is one part, else a line NAME=VALUE for each.
-func (d *Definition) ReadCredential(whole material.Bytes) (map[string]material.Bytes, error) {
-	text := strings.TrimRight(string(whole.Expose()), "\r\n") // parts of it become texts of headers
-	out := map[string]material.Bytes{}
-	if len(d.Credential) == 1 {
-		for name := range d.Credential {
-			out[name] = material.NewBytes([]byte(text))
-		}
-		return out, nil
-	}
-	for line := range strings.Lines(text) {
-		name, value, ok := strings.Cut(strings.TrimRight(line, "\r\n"), "=")
-		if _, known := d.Credential[name]; !ok || !known || out[name].Len() > 0 {
-			return nil, fault.InvalidParameter.New("the credential must have one line NAME=VALUE for each of %s", names(d.Credential))
-		}
-		out[name] = material.NewBytes([]byte(value))
-	}
-	return out, nil
-}
-
-// Provider makes an inventory's provider of the definition.
-func (d *Definition) Provider(t Target) (accesskey.Provider, error) {
-	c, err := d.Open(t)
-	if err != nil {
-		return nil, err
-	}
-	return &provider{c}, nil
-}
-
-// A provider is a client as the inventory sees it.
-type provider struct{ client *Client }
-
-// Check implements accesskey.Provider.
-func (p *provider) Check(ctx context.Context) (accesskey.Identity, error) {
-	if p.client.def.Has(Status) {
-		seen, err := p.client.Status(ctx)
-		return identity(seen), err
-	}
-	_, err := p.client.List(ctx)
-	return accesskey.Identity{}, err
-}
-
-func identity(s Seen) accesskey.Identity {
-	return accesskey.Identity{Account: s.Account, Principal: s.Principal, KeyID: s.ID}
-}
-
-// Observe implements accesskey.Provider: the list, and the credential's own key, which the
-// list may lack.
-func (p *provider) Observe(ctx context.Context) (accesskey.Snapshot, error) {
-	before := p.client.calls
-	var all []Seen
-	var out accesskey.Snapshot
-	if p.client.def.Has(List) {
-		var err error
-		if all, err = p.client.List(ctx); err != nil {
-			return accesskey.Snapshot{}, err
-		}
-	}
-	if p.client.def.Has(Status) {
-		own, err := p.client.Status(ctx)
-		switch {
-		case err != nil && (len(all) == 0 || ctx.Err() != nil):
-			return accesskey.Snapshot{}, err
-		case err != nil:
-			out.Problems = append(out.Problems, accesskey.Problem{What: string(Status), Reason: fault.Message(err), Lists: true})
-		default:
-			out.Identity = identity(own)
-			if !slices.ContainsFunc(all, func(s Seen) bool { return s.ID == own.ID }) {
-				all = append(all, own)
-			}
-		}
-	}
-	known := map[string]bool{"": true}
-	for _, s := range all {
-		out.Keys = append(out.Keys, s.Observed)
-		out.Problems = append(out.Problems, s.Problems...)
-		if !known[s.Principal] {
-			known[s.Principal] = true
-			out.Principals = append(out.Principals, accesskey.Principal{ID: s.Principal, Name: s.Principal, Kind: accesskey.Program})
-		}
-	}
-	out.Account = accesskey.Account{Quota: p.client.def.Capabilities.MaxKeys, Detail: map[string]string{"definition": fmt.Sprintf("%s v%d", p.client.def.Name, p.client.def.Version)}}
-	out.Calls = p.client.calls - before
-	return out, nil
+	return text, nil
 }

@@ -1,7 +1,9 @@
 package contract
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -9,17 +11,19 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/internal/accesskey"
-	"github.com/keyward/keyward/internal/cloud/httpapi"
+	"github.com/keyward/keyward/internal/cloud/httpapi/client"
+	"github.com/keyward/keyward/internal/cloud/httpapi/definition"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/material"
+	"github.com/keyward/keyward/internal/rotation"
 )
 
 // A Result is what came of one case.
 type Result struct {
-	Operation httpapi.OperationName `json:"operation,omitempty"` // "" for the contract as a whole
-	Case      string                `json:"case"`
-	OK        bool                  `json:"ok"`
-	Evidence  string                `json:"evidence"`
+	Operation definition.OperationName `json:"operation,omitempty"` // "" for the contract as a whole
+	Case      string                   `json:"case"`
+	OK        bool                     `json:"ok"`
+	Evidence  string                   `json:"evidence"`
 }
 
 // A Report is what came of a contract.
@@ -35,7 +39,7 @@ func (r Report) OK() bool {
 	return len(r.Results) > 0 && !slices.ContainsFunc(r.Results, func(one Result) bool { return !one.OK })
 }
 
-func (r *Report) add(op httpapi.OperationName, name string, err error, evidence string) {
+func (r *Report) add(op definition.OperationName, name string, err error, evidence string) {
 	one := Result{op, name, err == nil, evidence}
 	if err != nil {
 		one.Evidence = err.Error()
@@ -43,13 +47,16 @@ func (r *Report) add(op httpapi.OperationName, name string, err error, evidence 
 	r.Results = append(r.Results, one)
 }
 
-// reads are the operations that a contract is about.
-var reads = []httpapi.OperationName{httpapi.Status, httpapi.List, httpapi.Verify}
+// operations are those that a contract is about.
+var operations = []definition.OperationName{
+	definition.Status, definition.List, definition.Verify,
+	definition.Create, definition.Rotate, definition.Disable, definition.Enable, definition.Delete, definition.Promote, definition.Abandon,
+}
 
 // Recorded runs a definition's file against its own exchanges. An error means that the file
 // could not be read; whatever else is wrong stands in the report.
 func Recorded(ctx context.Context, text []byte) (Report, error) {
-	def, err := httpapi.Parse(text)
+	def, err := definition.Parse(text)
 	if err != nil {
 		return Report{}, err
 	}
@@ -62,7 +69,7 @@ func Recorded(ctx context.Context, text []byte) (Report, error) {
 		evidence, err := r.play(ctx, c, &replay{exchanges: c.Exchanges})
 		r.report.add(c.Operation, c.Name, err, evidence)
 	}
-	for _, op := range reads {
+	for _, op := range operations {
 		i := slices.IndexFunc(f.Cases, func(c Case) bool { return c.Operation == op && c.succeeds() })
 		if i >= 0 && def.Has(op) {
 			r.failures(ctx, f.Cases[i])
@@ -74,26 +81,42 @@ func Recorded(ctx context.Context, text []byte) (Report, error) {
 
 // succeeds tells whether a case is one in which all goes well.
 func (c Case) succeeds() bool {
-	return c.Expect.Error == "" && (c.Expect.Verified == nil || *c.Expect.Verified) && c.Exchanges[0].Response.Status < 300
+	refused := c.Expect.Verdict != "" && c.Expect.Verdict != rotation.Accepted
+	return c.Expect.Error == "" && !refused && c.Exchanges[0].Response.Status < 300
+}
+
+// Holds answers nil if a definition's file passes its own contract, or the first thing
+// that is wrong.
+func Holds(text []byte) error {
+	report, err := Recorded(context.Background(), text)
+	if err != nil {
+		return err
+	}
+	for _, one := range report.Results {
+		if !one.OK {
+			return fmt.Errorf("%s: %s: %s", one.Operation, one.Case, one.Evidence)
+		}
+	}
+	return nil
 }
 
 // A runner runs one contract.
 type runner struct {
-	def    *httpapi.Definition
+	def    *definition.Definition
 	file   *File
 	report Report
 }
 
 // client opens the definition on a replay, with a clock that moves only while it waits.
-func (r *runner) client(p *replay) (*httpapi.Client, error) {
+func (r *runner) client(p *replay) (*client.Client, error) {
 	now := r.file.Now
 	credential := map[string]material.Bytes{}
 	for name, value := range r.file.Credential {
 		credential[name] = material.NewBytes([]byte(value))
 	}
-	return r.def.Open(httpapi.Target{
-		Vars: r.file.Vars, Credential: credential,
-		HTTP: &http.Client{Transport: p, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
+	sender := &http.Client{Transport: p, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	return client.Open(r.def, client.Target{
+		Vars: r.file.Vars, Credential: credential, HTTP: sender, Once: sender,
 		Now:  func() time.Time { return now },
 		Wait: func(_ context.Context, d time.Duration) error { now = now.Add(d); return nil },
 	})
@@ -101,27 +124,34 @@ func (r *runner) client(p *replay) (*httpapi.Client, error) {
 
 // A seen is what an operation came to.
 type seen struct {
-	keys     []httpapi.Seen
-	verified bool
+	keys    []client.Seen
+	verdict rotation.Verdict
+	minted  Minted
 }
 
-func ask(ctx context.Context, c *httpapi.Client, of Case) (s seen, err error) {
+// ask makes the call that a case is about.
+func ask(ctx context.Context, c *client.Client, of Case) (s seen, err error) {
 	switch of.Operation {
-	case httpapi.List:
+	case definition.List:
 		s.keys, err = c.List(ctx)
-	case httpapi.Status:
-		var one httpapi.Seen
+	case definition.Status:
+		var one client.Seen
 		if one, err = c.Status(ctx); err == nil {
-			s.keys = []httpapi.Seen{one}
+			s.keys = []client.Seen{one}
 		}
+	case definition.Verify:
+		s.verdict, err = c.Verify(ctx, of.Key.ID, material.NewBytes([]byte(of.Key.Secret)))
 	default:
-		s.verified, err = c.Verify(ctx, of.Key.ID, material.NewBytes([]byte(of.Key.Secret)))
+		s.minted, err = change(ctx, c, of)
 	}
 	return s, err
 }
 
 // play runs a case and holds what came of it against what it expects.
 func (r *runner) play(ctx context.Context, c Case, p *replay) (evidence string, err error) {
+	if !r.def.Has(c.Operation) {
+		return "", fmt.Errorf("the definition has no %s", c.Operation)
+	}
 	client, err := r.client(p)
 	if err != nil {
 		return "", err
@@ -132,25 +162,34 @@ func (r *runner) play(ctx context.Context, c Case, p *replay) (evidence string, 
 		return "", p.wrong
 	case want != "" && fault.KindOf(err) != want:
 		return "", fmt.Errorf("expected the error %s, got %v", want, err)
+	case want != "" && c.Expect.Effect != "" && effect(err) != c.Expect.Effect:
+		return "", fmt.Errorf("expected the effect %s, got %s: %v", c.Expect.Effect, effect(err), err)
 	case want != "":
-		return fault.Message(err), r.quiet(err.Error())
+		return fault.Message(err), r.quiet(c, err.Error())
 	case err != nil:
 		return "", err
 	case p.at != len(p.exchanges):
 		return "", fmt.Errorf("only %d of %d recorded requests were made", p.at, len(p.exchanges))
-	case c.Operation == httpapi.Verify && (c.Expect.Verified == nil || s.verified != *c.Expect.Verified):
-		return "", fmt.Errorf("the key is accepted: %t; expected is something else", s.verified)
-	case c.Operation == httpapi.Verify:
-		return fmt.Sprintf("accepted: %t", s.verified), nil
+	case c.Operation == definition.Verify && s.verdict != c.Expect.Verdict:
+		return "", fmt.Errorf("the key is %s; expected is %s", s.verdict, orNone(string(c.Expect.Verdict)))
+	case c.Operation == definition.Verify:
+		return string(s.verdict), nil
+	case !c.reads():
+		return r.made(c, s.minted)
 	}
 	if err := compare(s.keys, c); err != nil {
 		return "", err
 	}
-	return summary(s.keys, p.at), r.quiet(fmt.Sprintf("%+v", s.keys))
+	return summary(s.keys, p.at), r.quiet(c, fmt.Sprintf("%+v", s.keys))
 }
 
-// quiet refuses a text that shows a part of the credential.
-func (r *runner) quiet(text string) error {
+func orNone(text string) string { return cmp.Or(text, "nothing") }
+
+// quiet refuses a text that shows a part of the credential, or the secret of a key.
+func (r *runner) quiet(c Case, text string) error {
+	if m := c.Expect.Minted; m != nil && strings.Contains(text, m.Secret) {
+		return errors.New("the secret of the new key is shown")
+	}
 	for name, secret := range r.file.Credential {
 		if strings.Contains(text, secret) {
 			return fmt.Errorf("the part %s of the credential is shown", name)
@@ -160,7 +199,7 @@ func (r *runner) quiet(text string) error {
 }
 
 // compare holds keys against those that a case expects, in the order of the service.
-func compare(got []httpapi.Seen, c Case) error {
+func compare(got []client.Seen, c Case) error {
 	if len(got) != len(c.Expect.Keys) {
 		return fmt.Errorf("%d keys are seen, expected are %d", len(got), len(c.Expect.Keys))
 	}
@@ -194,7 +233,7 @@ func moment(t time.Time) string {
 }
 
 // summary says in a line what was seen.
-func summary(keys []httpapi.Seen, requests int) string {
+func summary(keys []client.Seen, requests int) string {
 	var first time.Time
 	problems := 0
 	for _, k := range keys {

@@ -7,7 +7,9 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/internal/cloud/httpapi"
+	"github.com/keyward/keyward/internal/cloud/httpapi/client"
 	"github.com/keyward/keyward/internal/cloud/httpapi/contract"
+	"github.com/keyward/keyward/internal/cloud/httpapi/definition"
 	"github.com/keyward/keyward/internal/cloud/httpapi/httpapitest"
 	"github.com/keyward/keyward/internal/material"
 )
@@ -47,14 +49,22 @@ func TestShippedDefinitions(t *testing.T) {
 func TestWhatContractsFind(t *testing.T) {
 	text, _ := httpapi.ShippedText("story")
 	for name, c := range map[string]struct{ old, new, want string }{
-		"another path":       {"request: {method: GET, path: /keys,", "request: {method: GET, path: /key,", "recorded is GET"},
-		"another header":     {"Authorization: \"Bearer {{secret.token}}\"", "X-Token: \"{{secret.token}}\"", "or has other headers"},
-		"another zone":       {"zone: Asia/Shanghai, round: start-of-day}\n      statusMap", "zone: UTC}\n      statusMap", "expiresAt is \"2026-12-01T00:00:00Z\""},
-		"another status":     {"statusMap: {active: active, reset: inactive}\n    verify", "statusMap: {active: active, reset: expired}\n    verify", "status is \"expired\""},
-		"one page":           {"page: {kind: number, pages: /pages, total: /total}", "page: {kind: number, size: 50, total: /total}", "its pages have 1"},
-		"no test":            {"success: {test: {pointer: /status, equals: active}}\n      identity: /id", "success: {test: {pointer: /status, equals: active}}", "expected the error Unavailable"},
-		"no case of paging":  {"operation: list", "operation: status", "coverage"},
-		"no case of success": {"expect: {verified: true}", "expect: {verified: false}", "no case shows that it works"},
+		"another path":        {"request: {method: GET, path: /keys,", "request: {method: GET, path: /key,", "recorded is GET"},
+		"another header":      {"Authorization: \"Bearer {{secret.token}}\"", "X-Token: \"{{secret.token}}\"", "or has other headers"},
+		"another zone":        {"zone: Asia/Shanghai, round: start-of-day}\n      statusMap", "zone: UTC}\n      statusMap", "expiresAt is \"2026-12-01T00:00:00Z\""},
+		"another status":      {"statusMap: {active: active, reset: inactive}\n    verify", "statusMap: {active: active, reset: expired}\n    verify", "status is \"expired\""},
+		"one page":            {"page: {kind: number, pages: /pages, total: /total}", "page: {kind: number, size: 50, total: /total}", "its pages have 1"},
+		"no test":             {"success: {test: {pointer: /status, equals: active}}\n      identity: /id", "success: {test: {pointer: /status, equals: active}}", "expected is stranger"},
+		"no case of paging":   {"operation: list", "operation: status", "coverage"},
+		"no case of success":  {"expect: {verdict: accepted}", "expect: {verdict: refused}", "no case shows that it works"},
+		"another body":        {"json: {name: \"{{tag}}\"}", "json: {name: \"{{tag}}\", scope: all}", "or another body"},
+		"another secret":      {"map: {id: /id, secret: /key,", "map: {id: /id, secret: /id,", "another secret than expected"},
+		"another expiry":      {"map: {id: /id, secret: /key, expiresAt: {pointer: /expiry_date, layout: \"2006-01-02\", zone: Asia/Shanghai}}", "map: {id: /id, secret: /key}", "the new key expires"},
+		"secret is optional":  {"secret: /key,", "secret: {pointer: /secret, optional: true},", "the secret is empty"},
+		"no case of writing":  {"    operation: delete\n", "    operation: create\n", "no case shows that it works"},
+		"no case of fullness": {"{error: LimitExceeded, effect: full}", "{error: LimitExceeded}", "no case has the error quota"},
+		"a bold promise":      {"    quota: {", "    permanent: {status: [500]}\n    quota: {", "expected one of the errors [Unavailable]"},
+		"a bolder promise":    {"    quota: {", "    throttled: {status: [503, 500]}\n    quota: {", "expected one of the errors [Unavailable]"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if !strings.Contains(string(text), c.old) {
@@ -83,7 +93,9 @@ func TestBadContracts(t *testing.T) {
 	}
 	for name, c := range map[string]struct{ old, new, want string }{
 		"unknown field":     {"    operation: status", "    operation: status\n    live: true", "there is no such field"},
-		"writing":           {"    operation: status", "    operation: create", "is not one of list, status, verify"},
+		"unknown operation": {"    operation: status", "    operation: mint", "is not one of list, status, verify, create"},
+		"a real secret":     {"secret: fake-story-key-2", "secret: abcdef", "does not look like ^fake-"},
+		"a real attempt":    {"old: k1", "old: k1, count: 2", "there is no such field"},
 		"a real credential": {"token: fake-story-key-1", "token: abcdef", "does not look like ^fake-"},
 		"no source":         {"    source: https://keys.example.com/docs\n", "", `"source" is missing`},
 	} {
@@ -101,12 +113,12 @@ func TestBadContracts(t *testing.T) {
 func TestLive(t *testing.T) {
 	story, secret := httpapitest.NewStory(time.Now, time.Time{})
 	text, _ := httpapi.ShippedText("story")
-	def, err := httpapi.Parse(text)
+	def, err := definition.Parse(text)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ask := func(token string) contract.Report {
-		report, err := contract.Live(t.Context(), def, httpapi.Target{
+		report, err := contract.Live(t.Context(), def, client.Target{
 			Vars: map[string]string{"url": "https://story.example"}, Credential: map[string]material.Bytes{"token": material.NewBytes([]byte(token))},
 			HTTP: httpapitest.Client(story), Now: time.Now,
 		})

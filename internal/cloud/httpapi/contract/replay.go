@@ -13,13 +13,16 @@ import (
 type replay struct {
 	exchanges []Exchange
 	at        int
-	lose      int       // so many requests are lost before the first is answered
+	lose      int  // so many requests are lost before the first is answered
+	cut       bool // every request is looked at, and its answer is lost
+	sent      int
 	instead   *Response // of every answer; nil for the recorded ones
 	wrong     error     // the first request that was not the recorded one
 }
 
 // RoundTrip implements http.RoundTripper.
 func (p *replay) RoundTrip(r *http.Request) (*http.Response, error) {
+	p.sent++
 	if p.lose > 0 {
 		p.lose--
 		return nil, io.ErrUnexpectedEOF
@@ -31,7 +34,10 @@ func (p *replay) RoundTrip(r *http.Request) (*http.Response, error) {
 	want, err := url.Parse(e.Request.URL)
 	if err != nil || want.Scheme != r.URL.Scheme || want.Host != r.URL.Host || !e.Matches(r) {
 		// The path and query of a definition hold no secret; its headers may.
-		return nil, p.fail("request %d is %s %s, or has other headers; recorded is GET %s", p.at+1, r.Method, r.URL, e.Request.URL)
+		return nil, p.fail("request %d is %s %s, or has other headers or another body; recorded is %s %s", p.at+1, r.Method, r.URL, e.Method(), e.Request.URL)
+	}
+	if p.cut {
+		return nil, io.ErrUnexpectedEOF
 	}
 	answer := e.Response
 	if p.instead != nil {

@@ -37,7 +37,8 @@ const (
 
 // Values are what the names stand for. A name is "vars.account", "secret.token", "key.id",
 // "page". A value is a string, json.Number, time.Time, time.Duration, or, for a name that
-// stands alone in JSON, any value that JSON has.
+// stands alone in JSON, any value that JSON has. A nil value is none: it becomes no text,
+// and alone in JSON nil.
 type Values map[string]any
 
 // A Scope is the names that a template may use.
@@ -53,7 +54,7 @@ type Template struct {
 type part struct {
 	text    string
 	name    string
-	add     []term // to now
+	add     []term // to a time
 	filters []string
 }
 
@@ -98,7 +99,10 @@ func whole(v any, unit time.Duration) (any, bool) {
 }
 
 // durations are the names that may be added to a time.
-var durations = []string{"interval", "overlap"}
+var durations = []string{"lifetime", "overlap"}
+
+// times are the names that durations may be added to.
+var times = []string{"now", "expire"}
 
 // Parse reads a template for a place. It refuses names that are not in scope.
 func Parse(text string, place Place, scope Scope) (*Template, error) {
@@ -148,8 +152,8 @@ func parseExpression(inside string, scope Scope) (part, error) {
 	}
 	for _, s := range sum.FindAllStringSubmatch(m[2], -1) {
 		one, err := parseTerm(s[2])
-		if err != nil || p.name != "now" {
-			return part{}, fmt.Errorf("{{%s}}: only durations are added, and only to now: now+2*interval+24h", strings.TrimSpace(inside))
+		if err != nil || !slices.Contains(times, p.name) {
+			return part{}, fmt.Errorf("{{%s}}: only durations are added, and only to times: now+2*overlap+24h", strings.TrimSpace(inside))
 		}
 		if s[1] == "-" {
 			one.times = -one.times
@@ -165,7 +169,7 @@ func parseExpression(inside string, scope Scope) (part, error) {
 		}
 		p.filters = append(p.filters, f)
 	}
-	if (p.name == "now" || slices.Contains(durations, p.name)) && len(p.filters) == 0 {
+	if (slices.Contains(times, p.name) || slices.Contains(durations, p.name)) && len(p.filters) == 0 {
 		return part{}, fmt.Errorf("{{%s}} needs a filter: times rfc3339, date or unix, durations seconds or minutes", p.name)
 	}
 	return p, nil
@@ -214,6 +218,7 @@ func (t *Template) Text(values Values) (string, error) {
 		}
 		var s string
 		switch v := v.(type) {
+		case nil:
 		case string:
 			s = v
 		case json.Number:
@@ -242,6 +247,9 @@ func (p part) value(values Values) (any, error) {
 	v, ok := values[p.name]
 	if !ok {
 		return nil, fmt.Errorf("filling {{%s}}: it has no value", p.name)
+	}
+	if v == nil {
+		return nil, nil // no value is one, too: the name is known
 	}
 	if at, ok := v.(time.Time); ok {
 		for _, one := range p.add {

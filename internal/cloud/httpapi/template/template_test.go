@@ -13,12 +13,12 @@ import (
 	"github.com/keyward/keyward/internal/cloud/httpapi/template"
 )
 
-var scope = template.Scope{"vars.a", "vars.list", "tag", "now", "interval", "overlap"}
+var scope = template.Scope{"vars.a", "vars.list", "tag", "now", "lifetime", "overlap"}
 
 func values(a string) template.Values {
 	return template.Values{
 		"vars.a": a, "vars.list": []any{"x", json.Number("1")}, "tag": "T/1",
-		"now": time.Date(2024, 2, 28, 23, 30, 0, 0, time.FixedZone("", 8*3600)), "interval": 36 * time.Hour, "overlap": 90 * time.Minute,
+		"now": time.Date(2024, 2, 28, 23, 30, 0, 0, time.FixedZone("", 8*3600)), "lifetime": 36 * time.Hour, "overlap": 90 * time.Minute,
 	}
 }
 
@@ -40,8 +40,8 @@ func TestText(t *testing.T) {
 		{template.Host, "m-{{vars.a}}.example.com", "x.evil.com/", "", "letters, digits and hyphens"},
 		{template.Host, "m-{{vars.a}}.example.com", "-", "", "letters, digits and hyphens"},
 		{template.Query, "{{vars.a}}", "{{secret.token}}", "{{secret.token}}", ""}, // a value is no template
-		{template.Query, "{{now|date}} {{now|unix}} {{now+1*interval-90m|rfc3339}} {{overlap|minutes}} {{interval|seconds}}", "", "2024-02-28 1709134200 2024-03-01T02:00:00Z 90 129600", ""},
-		{template.Query, "{{now+2*interval|rfc3339}}", "", "2024-03-02T15:30:00Z", ""},
+		{template.Query, "{{now|date}} {{now|unix}} {{now+1*lifetime-90m|rfc3339}} {{overlap|minutes}} {{lifetime|seconds}}", "", "2024-02-28 1709134200 2024-03-01T02:00:00Z 90 129600", ""},
+		{template.Query, "{{now+2*lifetime|rfc3339}}", "", "2024-03-02T15:30:00Z", ""},
 		{template.Query, "{{vars.list}}", "", "", "no text here"},
 		{template.Query, "{{vars.a|unix}}", "x", "", "does not fit"},
 	} {
@@ -59,7 +59,7 @@ func TestText(t *testing.T) {
 
 func TestValue(t *testing.T) {
 	for text, want := range map[string]any{
-		"{{vars.list}}": []any{"x", json.Number("1")}, "{{interval|seconds}}": json.Number("129600"), "n {{interval|seconds}}": "n 129600", "plain": "plain", "{{tag}}": "T/1",
+		"{{vars.list}}": []any{"x", json.Number("1")}, "{{lifetime|seconds}}": json.Number("129600"), "n {{lifetime|seconds}}": "n 129600", "plain": "plain", "{{tag}}": "T/1",
 	} {
 		parsed, err := template.Parse(text, template.JSON, scope)
 		if err != nil {
@@ -88,8 +88,8 @@ func TestMissingValueIsNamed(t *testing.T) {
 func TestRefused(t *testing.T) {
 	for _, text := range []string{
 		"{{", "}}", "{{}}", "{{ }}", "{{.}}", "{{range vars.a}}", "{{#each vars.list}}", "{{/if}}", "{{if vars.a}}", "{{vars.a()}}", "{{vars.a|f(1)}}", "{{printf vars.a}}",
-		"{{vars.a|}}x{{", "{{vars.b}}", "{{vars.a|html}}", "{{vars.a vars.a}}", "{{vars.a+1h}}", "{{now+vars.a|unix}}", "{{now*2|unix}}", "{{now}}", "{{interval}}", "{{now+x*interval|unix}}",
-		"{{now+99999999*interval|unix}}", "{{{vars.a}}}", "{{vars.{{vars.a}}}}", "${vars.a}", "{% for a in b %}", "{{> partial}}", "{{vars[a]}}",
+		"{{vars.a|}}x{{", "{{vars.b}}", "{{vars.a|html}}", "{{vars.a vars.a}}", "{{vars.a+1h}}", "{{now+vars.a|unix}}", "{{now*2|unix}}", "{{now}}", "{{lifetime}}", "{{now+x*lifetime|unix}}",
+		"{{now+99999999*lifetime|unix}}", "{{{vars.a}}}", "{{vars.{{vars.a}}}}", "${vars.a}", "{% for a in b %}", "{{> partial}}", "{{vars[a]}}",
 	} {
 		if _, err := template.Parse(text, template.Query, scope); err == nil {
 			t.Errorf("%s is accepted", text)
@@ -127,7 +127,7 @@ func TestValuesStayWhereTheyStand(t *testing.T) {
 
 func FuzzTemplate(f *testing.F) {
 	f.Add("/x/{{vars.a}}/y", "v")
-	f.Add("{{now+2*interval-24h|rfc3339}}", "{{tag}}")
+	f.Add("{{now+2*lifetime-24h|rfc3339}}", "{{tag}}")
 	f.Fuzz(func(t *testing.T, text, value string) {
 		for place := template.Host; place <= template.JSON; place++ {
 			parsed, err := template.Parse(text, place, scope)

@@ -1,6 +1,7 @@
-package httpapi
+package definition
 
 import (
+	"cmp"
 	_ "embed"
 	"encoding/json"
 	"fmt"
@@ -40,7 +41,7 @@ func (d *duration) UnmarshalJSON(text []byte) error {
 	return err
 }
 
-// A Definition says how the keys of one service are read. It is constant and may be used
+// A Definition says how the keys of one service are read and replaced. It is constant and may be used
 // concurrently.
 type Definition struct {
 	Metadata
@@ -50,13 +51,14 @@ type Definition struct {
 	Credential   map[string]CredentialPart // what a person keeps secret
 
 	patterns map[string]*regexp.Regexp // of variables, for the whole value
+	parts    parts
 	base     *base
 	timeout  time.Duration
 	maxBody  int
-	gap      time.Duration // between two requests
+	gap      time.Duration
 	auth     map[string]*credential
-	ops      map[OperationName]*operationPlan
-	errors   map[errorClass]errorRule
+	ops      map[OperationName]*Operation
+	errors   map[ErrorClass]errorRule
 }
 
 // A credential is a parsed placing.
@@ -66,18 +68,20 @@ type credential struct {
 	names          []string
 }
 
-// An operationPlan is an operation with its templates parsed.
-type operationPlan struct {
-	operation
-	name    OperationName
-	auth    *credential
-	base    *base
-	path    *template.Template
-	query   map[string]*template.Template
-	headers map[string]*template.Template
-	body    any // of JSON, with templates where strings were; nil for none
-	form    map[string]*template.Template
-}
+// Timeout answers how long one request may take.
+func (d *Definition) Timeout() time.Duration { return d.timeout }
+
+// MaxBody answers how long an answer may be, in bytes.
+func (d *Definition) MaxBody() int { return d.maxBody }
+
+// Gap answers the least time between two requests.
+func (d *Definition) Gap() time.Duration { return d.gap }
+
+// Parts answers the names of the parts of a credential, as its consumers know them.
+func (d *Definition) Parts() (id, secret string) { return d.parts.ID, d.parts.Secret }
+
+// Operation answers an operation, nil if the definition has none of this name.
+func (d *Definition) Operation(name OperationName) *Operation { return d.ops[name] }
 
 // Has tells whether the definition has an operation.
 func (d *Definition) Has(name OperationName) bool { return d.ops[name] != nil }
@@ -141,7 +145,7 @@ func in(names ...string) string { return strings.Join(names, "\x00") }
 func (p *parser) definition(f file) (*Definition, error) {
 	p.def = &Definition{
 		Metadata: f.Metadata, Capabilities: p.spec.Capabilities, Rights: p.spec.Rights, Vars: p.spec.Vars, Credential: p.spec.Credential,
-		patterns: map[string]*regexp.Regexp{}, auth: map[string]*credential{}, ops: map[OperationName]*operationPlan{}, errors: p.spec.Errors,
+		patterns: map[string]*regexp.Regexp{}, auth: map[string]*credential{}, ops: map[OperationName]*Operation{}, errors: p.spec.Errors, parts: p.spec.Parts,
 	}
 	for _, step := range []func() error{p.vars, p.endpoint, p.auths, p.operations, p.capabilities, p.unused} {
 		if err := step(); err != nil {
@@ -183,6 +187,7 @@ func (p *parser) endpoint() (err error) {
 		return err
 	}
 	d.timeout, d.maxBody, d.gap = defaultTimeout, defaultBody, defaultGap
+	d.parts.ID, d.parts.Secret = cmp.Or(d.parts.ID, "id"), cmp.Or(d.parts.Secret, "secret")
 	if e.Timeout > 0 {
 		d.timeout = time.Duration(e.Timeout)
 	}

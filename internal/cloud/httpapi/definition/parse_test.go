@@ -1,11 +1,11 @@
-package httpapi_test
+package definition_test
 
 import (
 	"errors"
 	"strings"
 	"testing"
 
-	"github.com/keyward/keyward/internal/cloud/httpapi"
+	"github.com/keyward/keyward/internal/cloud/httpapi/definition"
 	"github.com/keyward/keyward/internal/cloud/httpapi/document"
 )
 
@@ -48,11 +48,11 @@ func edit(t testing.TB, pairs ...string) string {
 }
 
 func TestSmallDefinition(t *testing.T) {
-	d, err := httpapi.Parse([]byte(small))
+	d, err := definition.Parse([]byte(small))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d.Name != "small" || !d.Has(httpapi.List) || d.Has(httpapi.Verify) || d.Pages() || !d.TellsExpiry() {
+	if d.Name != "small" || !d.Has(definition.List) || d.Has(definition.Verify) || d.Pages() || !d.TellsExpiry() {
 		t.Errorf("parsed as %+v", d)
 	}
 }
@@ -75,7 +75,7 @@ func TestBadDefinitions(t *testing.T) {
 		"tag":                       {[]string{"items: /keys", "items: !!str /keys"}, 16, "tags"},
 		"wrong type":                {[]string{"version: 1", "version: one"}, 3, "it must be integer"},
 		"unquoted":                  {[]string{"title: {en: Small,", "title: {en: 1,"}, 3, "put it in quotes"},
-		"no list, no status":        {[]string{"list:", "verify:"}, 0, "items"},
+		"no list, no status":        {[]string{"list:", "create:", "method: GET", "method: POST", "id: /id", "id: /id\n        secret: /key", "      items: /keys\n", ""}, 0, "no key is ever seen"},
 		"template loop":             {[]string{path, `"/{{range .Keys}}/{{.}}/{{end}}"`}, 15, "no loops"},
 		"another template's loop":   {[]string{path, `"/{% for x in y %}"`}, 15, "other template languages"},
 		"template condition":        {[]string{path, `"/{{#if vars.account}}"`}, 15, "no loops, conditions or functions"},
@@ -122,10 +122,26 @@ func TestBadDefinitions(t *testing.T) {
 		"manual that writes":        {[]string{"archetype: multi", "archetype: manual", "  operations:", "  operations:\n    delete: {request: {method: DELETE, path: /keys}}"}, 0, "not changed through this API"},
 		"overlap without length":    {[]string{"archetype: multi", "archetype: multi, overlap: {kind: fixed}"}, 5, "needs for"},
 		"now without a filter":      {[]string{path, `"/{{vars.account}}/{{now}}"`}, 15, "needs a filter"},
+		"operation of no plan":      {[]string{"  operations:", "  operations:\n    create: {request: {method: POST, path: /keys}, map: {id: /id, secret: /key}}\n    delete: {request: {method: DELETE, path: \"/{{key.id}}\"}}\n    promote: {request: {method: POST, path: /x}}"}, 16, "never sends it"},
+		"create without an id":      {[]string{"  operations:", "  operations:\n    create: {request: {method: POST, path: /keys}, map: {secret: /key}}\n    delete: {request: {method: DELETE, path: \"/{{key.id}}\"}}"}, 14, "where the id of the new key stands"},
+		"tag that is not declared":  {[]string{"  operations:", "  operations:\n    create: {request: {method: POST, path: /keys, json: {n: \"{{tag}}\"}}, map: {id: /id, secret: /key}}\n    delete: {request: {method: DELETE, path: \"/{{key.id}}\"}}"}, 14, "belong together"},
+		"tag that is too short":     {[]string{"archetype: multi", "archetype: multi, tag: {field: name, max: 40}", "        name: {", "        tag: /name\n        name: {", "  operations:", "  operations:\n    create: {request: {method: POST, path: /keys, json: {n: \"{{tag}}\"}}, map: {id: /id, secret: /key}}\n    delete: {request: {method: DELETE, path: \"/{{key.id}}\"}}"}, 5, "up to 48 characters"},
+		"repeats, and changes":      {[]string{"archetype: multi", "archetype: multi, idempotency: {kind: header, name: Idempotency-Key}", "  operations:", "  operations:\n    create: {request: {method: POST, path: /keys, json: {n: \"{{lifetime|seconds}}\"}}, map: {id: /id, secret: /key}}\n    delete: {request: {method: DELETE, path: \"/{{key.id}}\"}}"}, 14, "must be the same"},
+		"no id of one's own":        {[]string{"archetype: multi", "archetype: multi, idempotency: {kind: client-id}", "  operations:", "  operations:\n    create: {request: {method: POST, path: /keys}, map: {id: /id, secret: /key}}\n    delete: {request: {method: DELETE, path: \"/{{key.id}}\"}}"}, 14, "{{attempt}}"},
+		"encrypted":                 {[]string{"archetype: multi", "archetype: multi, reveal: encrypted", "  operations:", "  operations:\n    create: {request: {method: POST, path: /keys}, map: {id: /id, secret: /key}}\n    delete: {request: {method: DELETE, path: \"/{{key.id}}\"}}"}, 5, "leave out the operations"},
+		"place without a name":      {[]string{"archetype: multi", "archetype: promote", "  operations:", "  operations:\n    create: {request: {method: POST, path: /2}, map: {id: /id, secret: /key}}\n    promote: {request: {method: POST, path: /p}}\n    abandon: {request: {method: DELETE, path: /2}}"}, 14, "name of the second one"},
+		"end without an hour":       {[]string{"archetype: multi", "archetype: fixed-overlap", "  operations:", "  operations:\n    rotate: {request: {method: POST, path: \"/{{key.id}}\"}, map: {secret: /key}}"}, 5, "how long the old key lives on"},
+		"end that is not asked for": {[]string{"archetype: multi", "archetype: pending, overlap: {kind: parameter, max: 24h}", "  operations:", "  operations:\n    rotate: {request: {method: POST, path: \"/{{key.id}}\"}, map: {secret: /key}}"}, 14, "belong together"},
+		"pending without a wait":    {[]string{"archetype: multi", "archetype: multi, idempotency: {kind: pending}", "  operations:", "  operations:\n    create: {request: {method: POST, path: /keys}, map: {id: /id, secret: /key}}\n    delete: {request: {method: DELETE, path: \"/{{key.id}}\"}}"}, 5, "only keys of archetype pending"},
+		"rotate as the key":         {[]string{"archetype: multi", "archetype: roll", "admin: {", "subject: {headers: {X: \"{{key.secret}}\"}}\n    admin: {", "  operations:", "  operations:\n    rotate: {as: subject, request: {method: POST, path: /keys}, map: {secret: /key}}"}, 15, "no key's secret in hand"},
+		"verify as the source":      {[]string{"  operations:", "  operations:\n    verify: {request: {method: GET, path: /me}}"}, 14, "nothing but it"},
+		"identity of a list":        {[]string{"items: /keys", "items: /keys\n      identity: /id"}, 0, "are of verify"},
+		"overlap beyond its max":    {[]string{"archetype: multi", "archetype: multi, overlap: {kind: parameter, for: 48h, max: 24h}"}, 5, "may be shorter"},
+		"parts of one name":         {[]string{"  operations:", "  parts: {id: a, secret: a}\n  operations:"}, 13, "different names"},
 		"another document":          {[]string{"kind: HTTPProvider", "kind: HTTPProvider\n---\nkind: Other\n---"}, 0, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := httpapi.Parse([]byte(edit(t, c.edits...)))
+			_, err := definition.Parse([]byte(edit(t, c.edits...)))
 			var wrong *document.Error
 			if !errors.As(err, &wrong) {
 				t.Fatalf("answered %v", err)
@@ -147,7 +163,7 @@ func TestBadFiles(t *testing.T) {
 		"documents": strings.Repeat("--- 1\n", 9),
 	} {
 		var wrong *document.Error
-		if _, err := httpapi.Parse([]byte(text)); !errors.As(err, &wrong) {
+		if _, err := definition.Parse([]byte(text)); !errors.As(err, &wrong) {
 			t.Errorf("%s: answered %v", name, err)
 		} else if len(err.Error()) > 600 {
 			t.Errorf("%s: the error is %d bytes long", name, len(err.Error()))
@@ -159,12 +175,12 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte(small))
 	f.Add([]byte("a: &a [x]\nb: {<<: *a}\n---\n{kind: HTTPContract}"))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		d, err := httpapi.Parse(text)
+		d, err := definition.Parse(text)
 		var wrong *document.Error
 		if err != nil && !errors.As(err, &wrong) {
 			t.Errorf("an error of another kind: %v", err)
 		}
-		if err == nil && !d.Has(httpapi.List) && !d.Has(httpapi.Status) {
+		if err == nil && !d.Has(definition.List) && !d.Has(definition.Status) {
 			t.Error("a definition that sees nothing is accepted")
 		}
 	})

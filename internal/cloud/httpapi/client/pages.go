@@ -1,4 +1,4 @@
-package httpapi
+package client
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/keyward/keyward/internal/cloud/httpapi/answer"
+	"github.com/keyward/keyward/internal/cloud/httpapi/definition"
 	"github.com/keyward/keyward/internal/cloud/httpapi/template"
 	"github.com/keyward/keyward/internal/fault"
 )
@@ -30,10 +31,10 @@ type cursor struct {
 
 // list reads all items of all pages. It answers every item or an error: a list that is cut
 // short would make keys look as if they were gone.
-func (c *Client) list(ctx context.Context, op *operationPlan) ([]any, error) {
+func (c *Client) list(ctx context.Context, op *definition.Operation) ([]any, error) {
 	var items []any
 	total := -1
-	at := cursor{page: op.Page.first(), seen: map[string]bool{}}
+	at := cursor{page: op.Page.FirstNumber(), seen: map[string]bool{}}
 	for range maxPages {
 		a, err := c.read(ctx, op, c.with(template.Values{"page": strconv.Itoa(at.page), "cursor": at.next}), at.query)
 		if err != nil {
@@ -42,39 +43,31 @@ func (c *Client) list(ctx context.Context, op *operationPlan) ([]any, error) {
 		found, ok := answer.Lookup(a.body, op.Items)
 		page, array := found.([]any)
 		if !ok || !array {
-			return nil, c.fault(fault.Unavailable, op, "the answer has no list at %q", op.Items)
+			return nil, c.fault(fault.Unavailable, nil, op, "the answer has no list at %q", op.Items)
 		}
 		items = append(items, page...)
 		if len(items) > maxKeys {
-			return nil, c.fault(fault.LimitExceeded, op, "there are more than %d keys", maxKeys)
+			return nil, c.fault(fault.LimitExceeded, nil, op, "there are more than %d keys", maxKeys)
 		}
 		if op.Page.Total != "" {
 			if total, err = number(a.body, op.Page.Total); err != nil {
-				return nil, c.fault(fault.Unavailable, op, "%v", err)
+				return nil, c.fault(fault.Unavailable, nil, op, "%v", err)
 			}
 		}
 		more, err := at.advance(op, a, len(page))
 		if err != nil {
-			return nil, c.fault(fault.Unavailable, op, "%v", err)
+			return nil, c.fault(fault.Unavailable, nil, op, "%v", err)
 		}
 		if more {
 			continue
 		}
 		items = distinct(items)
 		if total >= 0 && total != len(items) {
-			return nil, c.fault(fault.Unavailable, op, "the service says that there are %d keys, and its pages have %d: keys were changed meanwhile; try again", total, len(items))
+			return nil, c.fault(fault.Unavailable, nil, op, "the service says that there are %d keys, and its pages have %d: keys were changed meanwhile; try again", total, len(items))
 		}
 		return items, nil
 	}
-	return nil, c.fault(fault.Unavailable, op, "the list does not end after %d pages", maxPages)
-}
-
-// first answers the number of the first page.
-func (g page) first() int {
-	if g.First == nil {
-		return 1
-	}
-	return *g.First
+	return nil, c.fault(fault.Unavailable, nil, op, "the list does not end after %d pages", maxPages)
 }
 
 // distinct leaves of equal items one: a list that shifts between two pages tells one twice.
@@ -107,7 +100,7 @@ func number(v any, pointer string) (int, error) {
 }
 
 // advance moves to the next page; more is false if there is none.
-func (at *cursor) advance(op *operationPlan, a reply, count int) (more bool, err error) {
+func (at *cursor) advance(op *definition.Operation, a reply, count int) (more bool, err error) {
 	g := op.Page
 	switch g.Kind {
 	case "number":
@@ -116,9 +109,9 @@ func (at *cursor) advance(op *operationPlan, a reply, count int) (more bool, err
 			return count >= g.Size, nil
 		}
 		pages, err := number(a.body, g.Pages)
-		return at.page-g.first() < pages, err
+		return at.page-g.FirstNumber() < pages, err
 	case "cursor":
-		next, err := g.follow(a)
+		next, err := follow(g, a)
 		if next == "" || err != nil {
 			return false, err
 		}
@@ -131,7 +124,7 @@ func (at *cursor) advance(op *operationPlan, a reply, count int) (more bool, err
 }
 
 // follow reads what leads to the next page out of an answer, "" if there is none.
-func (g page) follow(a reply) (string, error) {
+func follow(g definition.Page, a reply) (string, error) {
 	if g.More != "" {
 		found, _ := answer.Lookup(a.body, g.More)
 		more, ok := found.(bool)
@@ -152,10 +145,10 @@ func (g page) follow(a reply) (string, error) {
 
 // link takes the next page from a URL in the answer or in its header Link (RFC 8288). Only
 // the query is taken: the URL is of the same host and path, or refused.
-func (at *cursor) link(g page, a reply) (bool, error) {
+func (at *cursor) link(g definition.Page, a reply) (bool, error) {
 	target, err := nextLink(a.header), error(nil)
 	if g.Next != "" {
-		target, err = g.follow(a)
+		target, err = follow(g, a)
 	}
 	if target == "" || err != nil {
 		return false, err

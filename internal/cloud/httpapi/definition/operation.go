@@ -1,4 +1,4 @@
-package httpapi
+package definition
 
 import (
 	"fmt"
@@ -24,9 +24,9 @@ func (p *parser) operations() error {
 	return nil
 }
 
-func (p *parser) operation(name OperationName, o operation, path string) (*operationPlan, error) {
-	op := &operationPlan{operation: o, name: name, base: p.def.base}
-	for _, step := range []func(*operationPlan, string) error{p.identify, p.method, p.request, p.paging, p.mapping} {
+func (p *parser) operation(name OperationName, o operation, path string) (*Operation, error) {
+	op := &Operation{operation: o, Name: name, base: p.def.base}
+	for _, step := range []func(*Operation, string) error{p.identify, p.method, p.request, p.paging, p.mapping, p.owner} {
 		if err := step(op, path); err != nil {
 			return nil, err
 		}
@@ -41,27 +41,29 @@ func (p *parser) operation(name OperationName, o operation, path string) (*opera
 }
 
 // identify finds the credential that an operation is sent with.
-func (p *parser) identify(op *operationPlan, path string) error {
+func (p *parser) identify(op *Operation, path string) error {
 	if op.As == "" {
 		op.As = "admin"
 	}
 	if op.auth = p.def.auth[op.As]; op.auth == nil {
 		return p.at(in(path, "as"), "auth has no %q; it has %s", op.As, strings.Join(slices.Sorted(maps.Keys(p.def.auth)), ", "))
 	}
-	ofKey := slices.ContainsFunc(op.auth.names, func(n string) bool { return strings.HasPrefix(n, "key.") })
-	if ofKey && (op.name == List || op.name == Status) {
-		return p.at(in(path, "as"), "the operation %s has no key in hand; it is sent with the source's credential", op.name)
+	switch ofKey, ofSource := op.auth.uses("key."), op.auth.uses("secret."); {
+	case ofKey && op.Name != Verify:
+		return p.at(in(path, "as"), "the operation %s has no key's secret in hand; it is sent with the source's credential", op.Name)
+	case op.Name == Verify && (!op.auth.uses("key.secret") || ofSource):
+		return p.at(in(path, "as"), "verify tries a key with nothing but it: what it is sent as needs {{key.secret}} and no part of the source's credential")
 	}
 	return nil
 }
 
-func (p *parser) method(op *operationPlan, path string) error {
+func (p *parser) method(op *Operation, path string) error {
 	r := op.Request
 	switch {
-	case op.name.reads() && (r.Method != "GET" || r.JSON != nil || r.Form != nil):
-		return p.at(in(path, "request", "method"), "the operation %s only reads: it must be a GET without json and form", op.name)
-	case !op.name.reads() && r.Method == "GET":
-		return p.at(in(path, "request", "method"), "the operation %s changes something: it cannot be a GET", op.name)
+	case op.Name.Reads() && (r.Method != "GET" || r.JSON != nil || r.Form != nil):
+		return p.at(in(path, "request", "method"), "the operation %s only reads: it must be a GET without json and form", op.Name)
+	case !op.Name.Reads() && r.Method == "GET":
+		return p.at(in(path, "request", "method"), "the operation %s changes something: it cannot be a GET", op.Name)
 	case r.JSON != nil && r.Form != nil:
 		return p.at(in(path, "request", "form"), "a request has json or form, not both")
 	}
@@ -69,23 +71,28 @@ func (p *parser) method(op *operationPlan, path string) error {
 }
 
 // names answers what the templates of an operation may use.
-func (p *parser) names(op *operationPlan) template.Scope {
-	switch {
-	case op.name == List && op.Page.Kind == "number":
-		return p.scope("page", "now")
-	case op.name == List && op.Page.Kind == "cursor":
-		return p.scope("cursor", "now")
-	case op.name.reads() && op.name != Verify:
-		return p.scope("now")
-	case op.name == Verify:
+func (p *parser) names(op *Operation) template.Scope {
+	switch op.Name {
+	case List:
+		switch op.Page.Kind {
+		case "number":
+			return p.scope("page", "now")
+		case "cursor":
+			return p.scope("cursor", "now")
+		}
+	case Verify, Disable, Enable, Delete:
 		return p.scope("key.id", "now")
+	case Create:
+		return p.scope("tag", "attempt", "expire", "lifetime", "now")
+	case Rotate:
+		return p.scope("key.id", "tag", "attempt", "expire", "lifetime", "overlap", "now")
 	}
-	return p.scope("key.id", "tag", "now", "interval", "overlap")
+	return p.scope("now")
 }
 
 var filled = regexp.MustCompile(`\{\{.*?\}\}`)
 
-func (p *parser) request(op *operationPlan, path string) (err error) {
+func (p *parser) request(op *Operation, path string) (err error) {
 	r, scope := op.Request, p.names(op)
 	path = in(path, "request")
 	if r.Base != "" {
@@ -110,6 +117,17 @@ func (p *parser) request(op *operationPlan, path string) (err error) {
 		return err
 	}
 	op.body, err = p.body(r.JSON, scope, in(path, "json"))
+	return err
+}
+
+// owner parses whose key must have been accepted.
+func (p *parser) owner(op *Operation, path string) (err error) {
+	if op.Name != Verify && (op.Owner != nil || op.Identity != "") {
+		return p.at(path, "identity and owner are of verify")
+	}
+	if op.Owner != nil {
+		op.whose, err = p.parse(op.Owner.Equals, template.JSON, p.scope(), in(path, "owner", "equals"))
+	}
 	return err
 }
 
@@ -142,7 +160,7 @@ func (p *parser) body(v any, scope template.Scope, path string) (any, error) {
 	return v, nil
 }
 
-func (p *parser) paging(op *operationPlan, path string) error {
+func (p *parser) paging(op *Operation, path string) error {
 	g := op.Page
 	path = in(path, "page")
 	uses := map[string]bool{}
@@ -152,9 +170,9 @@ func (p *parser) paging(op *operationPlan, path string) error {
 		}
 	}
 	switch {
-	case g == page{}:
+	case g == Page{}:
 		return nil
-	case op.name != List:
+	case op.Name != List:
 		return p.at(path, "only the list of keys has pages")
 	case g.Kind == "number" && (!uses["page"] || (g.Pages == "") == (g.Size == 0) || g.Next+g.More != ""):
 		return p.at(path, "pages by number need {{page}} in the query, and either pages, a pointer to how many there are, or size, how many keys a full page has; next and more are of cursors and links")
@@ -168,17 +186,17 @@ func (p *parser) paging(op *operationPlan, path string) error {
 	return nil
 }
 
-func (p *parser) mapping(op *operationPlan, path string) error {
+func (p *parser) mapping(op *Operation, path string) error {
 	m := op.Map
 	path = in(path, "map")
 	switch {
-	case (op.name == List || op.name == Status) && m.ID == nil:
-		return p.at(path, "the operation %s must say where the id of a key stands", op.name)
-	case (op.name == Create || op.name == Rotate) && m.Secret == nil:
-		return p.at(path, "the operation %s must say where the new secret stands", op.name)
+	case (op.Name == List || op.Name == Status) && m.ID == nil:
+		return p.at(path, "the operation %s must say where the id of a key stands", op.Name)
+	case (op.Name == Create || op.Name == Rotate) && m.Secret == nil:
+		return p.at(path, "the operation %s must say where the new secret stands", op.Name)
 	case (m.Status == nil) != (len(op.StatusMap) == 0):
 		return p.at(path, "status and statusMap belong together: what the provider's words mean must be said")
-	case op.Items != "" && op.name != List:
+	case op.Items != "" && op.Name != List:
 		return p.at(path, "only the list of keys has items")
 	}
 	for name, f := range m.plain() {
@@ -202,63 +220,20 @@ func (p *parser) mapping(op *operationPlan, path string) error {
 }
 
 // plain answers the fields that are text.
-func (m fields) plain() map[string]*field {
-	out := map[string]*field{"id": m.ID, "name": m.Name, "status": m.Status, "principal": m.Principal, "account": m.Account, "tag": m.Tag, "secret": m.Secret}
+func (m Fields) plain() map[string]*Field {
+	out := map[string]*Field{"id": m.ID, "name": m.Name, "status": m.Status, "principal": m.Principal, "account": m.Account, "tag": m.Tag, "secret": m.Secret}
 	for name, f := range m.Detail {
 		out[in("detail", name)] = f
 	}
-	maps.DeleteFunc(out, func(_ string, f *field) bool { return f == nil })
+	maps.DeleteFunc(out, func(_ string, f *Field) bool { return f == nil })
 	return out
 }
 
 // times answers the fields that are times.
-func (m fields) times() map[string]*field {
-	out := map[string]*field{"createdAt": m.CreatedAt, "changedAt": m.ChangedAt, "expiresAt": m.ExpiresAt, "lastUsedAt": m.LastUsedAt}
-	maps.DeleteFunc(out, func(_ string, f *field) bool { return f == nil })
+func (m Fields) times() map[string]*Field {
+	out := map[string]*Field{"createdAt": m.CreatedAt, "changedAt": m.ChangedAt, "expiresAt": m.ExpiresAt, "lastUsedAt": m.LastUsedAt}
+	maps.DeleteFunc(out, func(_ string, f *Field) bool { return f == nil })
 	return out
-}
-
-// needs are the operations without which an archetype is no plan.
-var needs = map[string][]OperationName{
-	"pair": {Create, Disable, Enable, Delete}, "multi": {Create, Delete}, "fixed-overlap": {Rotate}, "pending": {Rotate},
-	"promote": {Create, Promote, Abandon}, "roll": {Rotate},
-}
-
-// capabilities holds what is declared against the operations that there are. A definition
-// that only reads needs none of those that change something.
-func (p *parser) capabilities() error {
-	c, path := p.spec.Capabilities, in("spec", "capabilities")
-	if !p.def.Has(List) && !p.def.Has(Status) {
-		return p.at(in("spec", "operations"), "there must be a list or a status: without one no key is ever seen")
-	}
-	writes := slices.ContainsFunc(slices.Collect(maps.Keys(p.def.ops)), func(n OperationName) bool { return !n.reads() })
-	if writes && needs[c.Archetype] == nil {
-		return p.at(in("spec", "operations"), "keys of archetype %s are not changed through this API: it can have no operation that changes them", c.Archetype)
-	}
-	for _, name := range needs[c.Archetype] {
-		if writes && !p.def.Has(name) {
-			return p.at(in("spec", "operations"), "the archetype %s needs the operation %s", c.Archetype, name)
-		}
-	}
-	if alone := []string{"fixed-overlap", "pending", "promote", "roll"}; p.def.Has(Create) && !p.def.Has(List) && !slices.Contains(alone, c.Archetype) {
-		return p.at(in("spec", "operations"), "a key that is created must be found again after a crash: there must be a list")
-	}
-	switch {
-	case c.Overlap.Kind == "fixed" && c.Overlap.For == 0:
-		return p.at(in(path, "overlap"), "a fixed overlap needs for, how long the old key lives on")
-	case c.Overlap.Kind == "parameter" && c.Overlap.Max == 0:
-		return p.at(in(path, "overlap"), "an overlap that is asked for needs max, the longest")
-	case c.Idempotency.Kind == "header" && c.Idempotency.Name == "":
-		return p.at(in(path, "idempotency"), "name the header")
-	case c.Tag.Field != "" && p.def.Has(List) && p.def.ops[List].Map.Tag == nil:
-		return p.at(in(path, "tag"), "the list must say where the tag stands, in map.tag")
-	}
-	for name, rule := range p.spec.Errors {
-		if (rule.Pointer == "") != (len(rule.In) == 0) {
-			return p.at(in("spec", "errors", string(name)), "pointer and in belong together")
-		}
-	}
-	return nil
 }
 
 // A missing value is named for the person who has to set it.

@@ -1,7 +1,8 @@
-package httpapi
+package client
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"maps"
@@ -10,9 +11,11 @@ import (
 
 	"github.com/keyward/keyward/internal/accesskey"
 	"github.com/keyward/keyward/internal/cloud/httpapi/answer"
+	"github.com/keyward/keyward/internal/cloud/httpapi/definition"
 	"github.com/keyward/keyward/internal/cloud/httpapi/template"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/material"
+	"github.com/keyward/keyward/internal/rotation"
 )
 
 // How long texts of a provider may be, in characters.
@@ -31,7 +34,7 @@ type Seen struct {
 // List reads all keys. It answers all of them or an error; what is odd about one key is a
 // problem of that key.
 func (c *Client) List(ctx context.Context) ([]Seen, error) {
-	op := c.def.ops[List]
+	op := c.def.Operation(definition.List)
 	if op == nil {
 		return nil, fault.UnsupportedOperation.New("the definition %s has no list", c.def.Name)
 	}
@@ -44,7 +47,7 @@ func (c *Client) List(ctx context.Context) ([]Seen, error) {
 	for i, item := range items {
 		seen, err := c.seen(op, item)
 		if err != nil {
-			return nil, c.fault(fault.Unavailable, op, "key %d of the list: %v", i+1, err)
+			return nil, c.fault(fault.Unavailable, nil, op, "key %d of the list: %v", i+1, err)
 		}
 		if j, twice := at[seen.ID]; twice { // it was changed while the pages were read
 			out[j] = seen
@@ -58,7 +61,7 @@ func (c *Client) List(ctx context.Context) ([]Seen, error) {
 
 // Status reads the key that the credential itself is.
 func (c *Client) Status(ctx context.Context) (Seen, error) {
-	op := c.def.ops[Status]
+	op := c.def.Operation(definition.Status)
 	if op == nil {
 		return Seen{}, fault.UnsupportedOperation.New("the definition %s has no status", c.def.Name)
 	}
@@ -68,55 +71,56 @@ func (c *Client) Status(ctx context.Context) (Seen, error) {
 	}
 	seen, err := c.seen(op, a.body)
 	if err != nil {
-		return Seen{}, c.fault(fault.Unavailable, op, "%v", err)
+		return Seen{}, c.fault(fault.Unavailable, nil, op, "%v", err)
 	}
 	return seen, nil
 }
 
-// Verify tells whether the service accepts a key, asked as the key's consumer would ask.
-// An error means that it could not be found out.
-func (c *Client) Verify(ctx context.Context, id string, secret material.Bytes) (bool, error) {
-	op := c.def.ops[Verify]
+// Verify tries a key, asked as the key's consumer would ask. An error means that it could
+// not be found out.
+func (c *Client) Verify(ctx context.Context, id string, secret material.Bytes) (rotation.Verdict, error) {
+	op := c.def.Operation(definition.Verify)
 	if op == nil {
-		return false, fault.UnsupportedOperation.New("the definition %s has no verify", c.def.Name)
+		return "", fault.UnsupportedOperation.New("the definition %s has no verify", c.def.Name)
 	}
 	text := string(secret.Expose()) // it becomes a header's text in any case
-	before := c.cut
-	c.cut = c.cut.And(text)
-	defer func() { c.cut = before }()
-	a, err := c.read(ctx, op, c.with(template.Values{"key.id": id, "key.secret": text}), nil)
+	defer c.hide(text, base64.StdEncoding.EncodeToString([]byte(id+":"+text)))()
+	values := c.with(template.Values{"key.id": id, "key.secret": text})
+	a, err := c.read(ctx, op, values, nil)
 	if errors.Is(err, errKeyRefused) {
-		return false, nil
+		return rotation.Refused, nil
 	}
 	if err != nil {
-		return false, err
+		return "", err
 	}
-	if op.Identity != "" {
-		found, _ := answer.Lookup(a.body, op.Identity)
-		if name, ok := answer.Text(found); !ok || name != id {
-			return false, c.fault(fault.Unavailable, op, "the service accepts the key, and takes it for another one than %s", id)
-		}
+	own, err := op.Whose(a.body, id, values)
+	switch {
+	case err != nil:
+		return "", err
+	case !own:
+		return rotation.Stranger, nil
 	}
-	return true, nil
+	return rotation.Accepted, nil
+}
+
+// hide has secrets cut until the function that it answers is called.
+func (c *Client) hide(secrets ...string) (show func()) {
+	before := c.cut
+	c.cut = c.cut.And(secrets...)
+	return func() { c.cut = before }
 }
 
 // seen reads one key out of an answer. An error means that the key could not be told from
 // others.
-func (c *Client) seen(op *operationPlan, item any) (Seen, error) {
+func (c *Client) seen(op *definition.Operation, item any) (Seen, error) {
 	cut := c.cut.And(secretsOf(op, item)...)
 	m, s := op.Map, Seen{}
-	id, err := m.ID.text(item)
-	switch {
-	case err != nil:
-		return s, fmt.Errorf("the id: %w", err)
-	case id == "", len(id) > maxID, cut.Clean(id, maxID) != id && !cut.Finds(id):
-		return s, errors.New("the id is empty, too long or has control characters")
-	case cut.Finds(id):
-		return s, errors.New("the id holds a secret; the definition takes the wrong field")
+	var err error
+	if s.ID, err = idOf(op, item, cut); err != nil {
+		return s, err
 	}
-	s.ID = id
-	text := func(name string, f *field) string {
-		value, err := f.text(item)
+	text := func(name string, f *definition.Field) string {
+		value, err := f.Text(item)
 		if err != nil {
 			s.problem(op, cut.Clean(fmt.Sprintf("%s: %v", name, err), maxText))
 		}
@@ -144,8 +148,8 @@ func (c *Client) seen(op *operationPlan, item any) (Seen, error) {
 			s.problem(op, fmt.Sprintf("the definition does not know the status %q; the key counts as active until statusMap says what it means", word))
 		}
 	}
-	c.moments(op, &s, func(name string, f *field) time.Time {
-		at, err := f.time(item)
+	c.moments(op, &s, func(name string, f *definition.Field) time.Time {
+		at, err := f.Time(item)
 		if err != nil {
 			s.problem(op, cut.Clean(fmt.Sprintf("%s: %v", name, err), maxText))
 		}
@@ -157,8 +161,22 @@ func (c *Client) seen(op *operationPlan, item any) (Seen, error) {
 	return s, nil
 }
 
+// idOf reads the id of a key.
+func idOf(op *definition.Operation, item any, cut answer.Scissors) (string, error) {
+	id, err := op.Map.ID.Text(item)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("the id: %w", err)
+	case id == "", len(id) > maxID, cut.Clean(id, maxID) != id && !cut.Finds(id):
+		return "", errors.New("the id is empty, too long or has control characters")
+	case cut.Finds(id):
+		return "", errors.New("the id holds a secret; the definition takes the wrong field")
+	}
+	return id, nil
+}
+
 // moments fills in the times of a key.
-func (c *Client) moments(op *operationPlan, s *Seen, moment func(name string, f *field) time.Time) {
+func (c *Client) moments(op *definition.Operation, s *Seen, moment func(name string, f *definition.Field) time.Time) {
 	m := op.Map
 	s.CreatedAt, s.ChangedAt = moment("createdAt", m.CreatedAt), moment("changedAt", m.ChangedAt)
 	if at := moment("expiresAt", m.ExpiresAt); !at.IsZero() {
@@ -176,12 +194,12 @@ func (c *Client) moments(op *operationPlan, s *Seen, moment func(name string, f 
 	}
 }
 
-func (s *Seen) problem(op *operationPlan, reason string) {
-	s.Problems = append(s.Problems, accesskey.Problem{What: string(op.name), Subject: s.ID, Reason: reason})
+func (s *Seen) problem(op *definition.Operation, reason string) {
+	s.Problems = append(s.Problems, accesskey.Problem{What: string(op.Name), Subject: s.ID, Reason: reason})
 }
 
 // secretsOf collects what the definition declares secret in an item.
-func secretsOf(op *operationPlan, item any) []string {
+func secretsOf(op *definition.Operation, item any) []string {
 	pointers := slices.Clone(op.Redact)
 	if op.Map.Secret != nil {
 		pointers = append(pointers, op.Map.Secret.Pointer)

@@ -1,4 +1,4 @@
-package httpapi_test
+package client_test
 
 import (
 	"context"
@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
-	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -20,34 +18,44 @@ import (
 	"github.com/keyward/keyward/internal/accesskey"
 	"github.com/keyward/keyward/internal/cloud/cloudtest"
 	"github.com/keyward/keyward/internal/cloud/httpapi"
+	"github.com/keyward/keyward/internal/cloud/httpapi/client"
+	"github.com/keyward/keyward/internal/cloud/httpapi/definition"
 	"github.com/keyward/keyward/internal/cloud/httpapi/httpapitest"
 	"github.com/keyward/keyward/internal/fault"
-	"github.com/keyward/keyward/internal/form"
 	"github.com/keyward/keyward/internal/material"
 )
 
 // canary is the credential of these tests: nothing may show it.
 const canary = "fake-canary-7f3a"
 
+// open makes an inventory's provider of a definition.
+func open(d *definition.Definition, t client.Target) (accesskey.Provider, error) {
+	c, err := client.Open(d, t)
+	if err != nil {
+		return nil, err
+	}
+	return c.Provider(), nil
+}
+
 func secret(text string) material.Bytes { return material.NewBytes([]byte(text)) }
 
 // provider opens a definition on a service in memory.
-func provider(t testing.TB, definition string, service http.Handler, vars map[string]string) accesskey.Provider {
+func provider(t testing.TB, text string, service http.Handler, vars map[string]string) accesskey.Provider {
 	t.Helper()
-	d, err := httpapi.Parse([]byte(definition))
+	d, err := definition.Parse([]byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := d.Provider(httpapi.Target{Vars: vars, Credential: map[string]material.Bytes{"token": secret(canary)}, HTTP: httpapitest.Client(service), Now: time.Now})
+	p, err := open(d, client.Target{Vars: vars, Credential: map[string]material.Bytes{"token": secret(canary)}, HTTP: httpapitest.Client(service), Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return p
 }
 
-func observe(t testing.TB, definition string, service http.HandlerFunc) (accesskey.Snapshot, error) {
+func observe(t testing.TB, text string, service http.HandlerFunc) (accesskey.Snapshot, error) {
 	t.Helper()
-	return provider(t, definition, service, map[string]string{"account": "7"}).Observe(t.Context())
+	return provider(t, text, service, map[string]string{"account": "7"}).Observe(t.Context())
 }
 
 func answering(status int, body string) http.HandlerFunc {
@@ -194,11 +202,11 @@ func TestPages(t *testing.T) {
 		return "[" + strings.Join(all, ",") + "]"
 	}
 	for name, c := range map[string]struct {
-		definition string
-		pages      map[string]string // by raw query
-		link       map[string]string
-		keys       int
-		want       string // of the error
+		text  string
+		pages map[string]string // by raw query
+		link  map[string]string
+		keys  int
+		want  string // of the error
 	}{
 		"numbers, count of pages": {pagesOf(t, "{kind: number, pages: /pages, total: /total}", `{p: "{{page}}"}`), map[string]string{"p=1": `{"pages":2,"total":3,"keys":` + list(1, 2) + `}`, "p=2": `{"pages":2,"total":3,"keys":` + list(3, 3) + `}`}, nil, 3, ""},
 		"numbers from 0":          {pagesOf(t, "{kind: number, pages: /pages, first: 0}", `{p: "{{page}}"}`), map[string]string{"p=0": `{"pages":2,"keys":` + list(1, 2) + `}`, "p=1": `{"pages":2,"keys":` + list(3, 3) + `}`}, nil, 3, ""},
@@ -217,7 +225,7 @@ func TestPages(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				got, err := observe(t, c.definition, func(w http.ResponseWriter, r *http.Request) {
+				got, err := observe(t, c.text, func(w http.ResponseWriter, r *http.Request) {
 					body, ok := c.pages[r.URL.RawQuery]
 					if !ok {
 						t.Errorf("asked for %q", r.URL.RawQuery)
@@ -252,8 +260,8 @@ func TestEndlessList(t *testing.T) {
 func TestRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		calls, start := 0, time.Now()
-		definition := strings.Replace(pagesOf(t, "{kind: number, pages: /pages}", `{p: "{{page}}"}`), `v1"}`, `v1", rate: 30/m}`, 1)
-		_, err := observe(t, definition, func(w http.ResponseWriter, _ *http.Request) {
+		text := strings.Replace(pagesOf(t, "{kind: number, pages: /pages}", `{p: "{{page}}"}`), `v1"}`, `v1", rate: 30/m}`, 1)
+		_, err := observe(t, text, func(w http.ResponseWriter, _ *http.Request) {
 			calls++
 			_, _ = fmt.Fprintf(w, `{"pages":10,"keys":[{"id":"k%d"}]}`, calls)
 		})
@@ -266,7 +274,7 @@ func TestRate(t *testing.T) {
 // Between the client and the platform everything goes wrong that can. Whatever is seen is
 // all that there is; else there is an error, or a problem says that keys may be missing.
 func TestNoKeyIsSilentlyMissing(t *testing.T) {
-	definition, _ := httpapi.ShippedText("story")
+	text, _ := httpapi.ShippedText("story")
 	complete, failed := 0, 0
 	for seed := range uint64(150) {
 		synctest.Test(t, func(t *testing.T) {
@@ -276,11 +284,11 @@ func TestNoKeyIsSilentlyMissing(t *testing.T) {
 			post(t, http, first, "second")
 			faults := &cloudtest.Faults{Service: story, Rate: 0.4, Wait: 30 * time.Second}
 			faults.Seed(seed)
-			d, err := httpapi.Parse(definition)
+			d, err := definition.Parse(text)
 			if err != nil {
 				t.Fatal(err)
 			}
-			p, err := d.Provider(httpapi.Target{Vars: map[string]string{"url": "https://story.example"}, Credential: map[string]material.Bytes{"token": secret(first)}, HTTP: httpapitest.Client(faults), Now: time.Now})
+			p, err := open(d, client.Target{Vars: map[string]string{"url": "https://story.example"}, Credential: map[string]material.Bytes{"token": secret(first)}, HTTP: httpapitest.Client(faults), Now: time.Now})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -318,8 +326,8 @@ func post(t *testing.T, c *http.Client, token, name string) {
 
 // What a definition declares secret, and the credential, are cut wherever they turn up.
 func TestSecretsAreCut(t *testing.T) {
-	definition := edit(t, "items: /keys", "items: /keys\n      redact: [/token]", "name: {pointer: /name, optional: true}", "name: /name\n        principal: /owner\n        detail: {note: /note}")
-	got, err := observe(t, definition, answering(200, `{"keys":[{"id":"a","token":"fake-other-1","name":"x fake-other-1 y","owner":"`+canary+`","note":"`+canary+canary+`","state":"`+canary+`","expires":"`+canary+`"}]}`))
+	text := edit(t, "items: /keys", "items: /keys\n      redact: [/token]", "name: {pointer: /name, optional: true}", "name: /name\n        principal: /owner\n        detail: {note: /note}")
+	got, err := observe(t, text, answering(200, `{"keys":[{"id":"a","token":"fake-other-1","name":"x fake-other-1 y","owner":"`+canary+`","note":"`+canary+canary+`","state":"`+canary+`","expires":"`+canary+`"}]}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -332,135 +340,11 @@ func TestSecretsAreCut(t *testing.T) {
 	}
 }
 
-func TestKind(t *testing.T) {
-	story, first := httpapitest.NewStory(time.Now, time.Date(2099, 12, 1, 3, 0, 0, 0, httpapitest.Zone))
-	server := httptest.NewServer(story)
-	defer server.Close()
-	own, _ := httpapi.ShippedText("story")
-	vars := `{"url":"` + server.URL + `"}`
-	loopback := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
-	kind := httpapi.Kind()
-	opening := func(settings map[string]string, credential map[string]string) accesskey.Opening {
-		o := accesskey.Opening{Filling: form.Filling{Settings: settings, Credential: map[string]material.Bytes{}}, Now: time.Now, Allow: loopback}
-		for name, value := range credential {
-			o.Credential[name] = secret(value)
-		}
-		if err := kind.Form.Check(o.Filling); err != nil {
-			t.Fatal(err)
-		}
-		return o
-	}
-	for name, o := range map[string]accesskey.Opening{
-		"shipped": opening(map[string]string{"definition": "story", "vars": vars}, map[string]string{"credential": first + "\n"}),
-		"own":     opening(map[string]string{"vars": vars}, map[string]string{"credential": first, "definition_file": string(own)}),
-	} {
-		p, err := kind.Open(o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		who, err := p.Check(t.Context())
-		if err != nil || who.KeyID != "k1" {
-			t.Errorf("%s: it belongs to %+v, %v", name, who, err)
-		}
-		got, err := p.Observe(t.Context())
-		if err != nil || len(got.Keys) != 1 || !got.Keys[0].Expiry.At.Equal(time.Date(2099, 11, 30, 16, 0, 0, 0, time.UTC)) {
-			t.Errorf("%s: seen is %+v, %v", name, got, err)
-		}
-	}
-	blocked := opening(map[string]string{"definition": "story", "vars": vars}, map[string]string{"credential": first})
-	blocked.Allow = nil
-	p, err := kind.Open(blocked)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := p.Observe(t.Context()); !fault.Is(err, fault.InvalidParameter) || !strings.Contains(err.Error(), "refused by the guard") {
-		t.Errorf("this machine is reached: %v", err)
-	}
-	for name, c := range map[string]struct {
-		settings, credential map[string]string
-		want                 string
-	}{
-		"nothing":           {nil, map[string]string{"credential": "x"}, "give either"},
-		"both":              {map[string]string{"definition": "story"}, map[string]string{"credential": "x", "definition_file": small}, "give either"},
-		"unknown":           {map[string]string{"definition": "nope"}, map[string]string{"credential": "x"}, "there are adyen, cloudflare"},
-		"broken":            {nil, map[string]string{"credential": "x", "definition_file": "a: b"}, "line 1, column 1"},
-		"no variables":      {map[string]string{"definition": "story"}, map[string]string{"credential": "x"}, `"url" is missing`},
-		"bad variables":     {map[string]string{"definition": "story", "vars": "url=x"}, map[string]string{"credential": "x"}, "JSON object"},
-		"unknown variable":  {map[string]string{"definition": "story", "vars": `{"ur":"x"}`}, map[string]string{"credential": "x"}, "it has url"},
-		"bad URL":           {map[string]string{"definition": "story", "vars": `{"url":"ftp://x"}`}, map[string]string{"credential": "x"}, "https://host/path"},
-		"URL with password": {map[string]string{"definition": "story", "vars": `{"url":"https://u:p@x"}`}, map[string]string{"credential": "x"}, "no user"},
-		"pattern":           {map[string]string{"definition": "cloudflare", "vars": `{"account":"../x"}`}, map[string]string{"credential": "x"}, "does not look like"},
-		"empty credential":  {map[string]string{"definition": "openai"}, map[string]string{"credential": "\n"}, "is missing"},
-		"two lines":         {map[string]string{"definition": "openai"}, map[string]string{"credential": "a\nb"}, "printable ASCII"},
-		"no parts":          {map[string]string{"definition": "twilio", "vars": `{"account":"AC00000000000000000000000000000001"}`}, map[string]string{"credential": canary}, "NAME=VALUE"},
-		"unknown part":      {map[string]string{"definition": "twilio", "vars": `{"account":"AC00000000000000000000000000000001"}`}, map[string]string{"credential": "sid=a\ntoken=" + canary}, "NAME=VALUE"},
-		"colon in a user":   {map[string]string{"definition": "twilio", "vars": `{"account":"AC00000000000000000000000000000001"}`}, map[string]string{"credential": "sid=a:b\nsecret=" + canary}, "no colon"},
-	} {
-		_, err := kind.Open(opening(c.settings, c.credential))
-		if k := fault.KindOf(err); k != fault.InvalidParameter && k != fault.MissingParameter || !strings.Contains(fault.Message(err), c.want) || strings.Contains(err.Error(), canary) {
-			t.Errorf("%s: answered %v", name, err)
-		}
-	}
-}
-
-// Nothing that changes something is ever sent, whatever is called.
-func TestOnlyReadsAreSent(t *testing.T) {
-	for _, name := range httpapi.Shipped() {
-		text, _ := httpapi.ShippedText(name)
-		service, err := httpapitest.Recorded(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		spy := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.Method != "GET" {
-				t.Errorf("%s: sent %s %s", name, r.Method, r.URL)
-			}
-			service.ServeHTTP(w, r)
-		})
-		d, err := httpapi.Parse(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		target := httpapi.Target{HTTP: httpapitest.Client(spy), Now: time.Now, Vars: recordedVars[name], Credential: map[string]material.Bytes{}, Wait: func(context.Context, time.Duration) error { return nil }}
-		for part := range d.Credential {
-			target.Credential[part] = secret(recordedCredential[name+"/"+part])
-		}
-		p, err := d.Provider(target)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := p.Check(t.Context()); err != nil {
-			t.Errorf("%s: %v", name, err)
-		}
-		if got, err := p.Observe(t.Context()); err != nil || len(got.Keys) == 0 {
-			t.Errorf("%s: %d keys, %v", name, len(got.Keys), err)
-		}
-	}
-}
-
-// The one place that sends refuses what changes something, even if it is asked to.
-func TestWritesAreRefused(t *testing.T) {
-	text, _ := httpapi.ShippedText("story")
-	d, err := httpapi.Parse(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := d.Open(httpapi.Target{Vars: recordedVars["story"], Credential: map[string]material.Bytes{"token": secret(canary)}, HTTP: httpapitest.Client(answering(200, "{}")), Now: time.Now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []httpapi.OperationName{httpapi.Create, httpapi.Rotate, httpapi.Delete} {
-		if err := httpapi.Send(t.Context(), c, name); err == nil || c.Calls() != 0 {
-			t.Errorf("%s was sent: %v", name, err)
-		}
-	}
-}
-
 // A list without the credential's own key may lack others: then none may be called gone.
 func TestStatusThatFailsLeavesAProblem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		definition := edit(t, "  operations:", "  operations:\n    status: {request: {method: GET, path: /self, query: {q: private}}, map: {id: /id}}")
-		got, err := observe(t, definition, func(w http.ResponseWriter, r *http.Request) {
+		text := edit(t, "  operations:", "  operations:\n    status: {request: {method: GET, path: /self, query: {q: private}}, map: {id: /id}}")
+		got, err := observe(t, text, func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/v1/self" {
 				panic(http.ErrAbortHandler)
 			}
@@ -474,20 +358,20 @@ func TestStatusThatFailsLeavesAProblem(t *testing.T) {
 
 // HTTP Basic sends a credential encoded; an answer that shows it in that form is cut, too.
 func TestBasicIsCut(t *testing.T) {
-	definition := edit(t, `{headers: {Authorization: "Bearer {{secret.token}}"}}`, `{basic: {user: u, password: "{{secret.token}}"}}`)
+	text := edit(t, `{headers: {Authorization: "Bearer {{secret.token}}"}}`, `{basic: {user: u, password: "{{secret.token}}"}}`)
 	encoded := base64.StdEncoding.EncodeToString([]byte("u:" + canary))
-	got, err := observe(t, definition, answering(200, `{"keys":[{"id":"a","name":"Basic `+encoded+`","state":"on"}]}`))
+	got, err := observe(t, text, answering(200, `{"keys":[{"id":"a","name":"Basic `+encoded+`","state":"on"}]}`))
 	if err != nil || len(got.Keys) != 1 || got.Keys[0].Name != "Basic [redacted]" {
 		t.Errorf("seen is %+v, %v", got.Keys, err)
 	}
 }
 
 func TestMissingOperations(t *testing.T) {
-	d, err := httpapi.Parse([]byte(small))
+	d, err := definition.Parse([]byte(small))
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := d.Open(httpapi.Target{Vars: map[string]string{"account": "1"}, Credential: map[string]material.Bytes{"token": secret(canary)}, HTTP: httpapitest.Client(http.NotFoundHandler()), Now: time.Now})
+	c, err := client.Open(d, client.Target{Vars: map[string]string{"account": "1"}, Credential: map[string]material.Bytes{"token": secret(canary)}, HTTP: httpapitest.Client(http.NotFoundHandler()), Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -503,12 +387,12 @@ func TestMissingOperations(t *testing.T) {
 func FuzzAnswer(f *testing.F) {
 	f.Add([]byte(`{"keys":[{"id":"a","name":"one","state":"on","expires":"2026-12-01T08:00:00+08:00"}]}`))
 	f.Add([]byte(`{"keys":[{"id":"` + canary + `","name":"\u001b[2J` + canary + `"}]}`))
-	d, err := httpapi.Parse([]byte(small))
+	d, err := definition.Parse([]byte(small))
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		p, err := d.Provider(httpapi.Target{
+		p, err := open(d, client.Target{
 			Vars: map[string]string{"account": "7"}, Credential: map[string]material.Bytes{"token": secret(canary)}, HTTP: httpapitest.Client(answering(200, string(body))),
 			Now: time.Now, Wait: func(context.Context, time.Duration) error { return nil },
 		})

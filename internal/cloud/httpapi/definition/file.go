@@ -1,4 +1,4 @@
-package httpapi
+package definition
 
 import (
 	"encoding/json"
@@ -33,8 +33,9 @@ type spec struct {
 	Credential   map[string]CredentialPart   `json:"credential"`
 	Endpoint     endpoint                    `json:"endpoint"`
 	Auth         map[string]placing          `json:"auth"`
+	Parts        parts                       `json:"parts"`
 	Operations   map[OperationName]operation `json:"operations"`
-	Errors       map[errorClass]errorRule    `json:"errors"`
+	Errors       map[ErrorClass]errorRule    `json:"errors"`
 }
 
 // Capabilities are what a service lets one do with its keys, as its definition declares
@@ -94,10 +95,16 @@ type placing struct {
 	} `json:"basic"`
 }
 
+// parts are how the parts of a credential are named for its consumers.
+type parts struct {
+	ID     string `json:"id"`
+	Secret string `json:"secret"`
+}
+
 // An OperationName names what is done at the service.
 type OperationName string
 
-// The operations. Only the first three are ever sent by this package.
+// The operations. The first three only read.
 const (
 	List    OperationName = "list"   // all keys that the credential may see
 	Status  OperationName = "status" // the key that the credential itself is
@@ -111,8 +118,8 @@ const (
 	Abandon OperationName = "abandon" // the second secret
 )
 
-// reads tells whether an operation changes nothing.
-func (n OperationName) reads() bool { return n == List || n == Status || n == Verify }
+// Reads tells whether an operation changes nothing.
+func (n OperationName) Reads() bool { return n == List || n == Status || n == Verify }
 
 type operation struct {
 	As      string `json:"as"`
@@ -127,25 +134,34 @@ type operation struct {
 	} `json:"request"`
 	Success struct {
 		Status []int `json:"status"`
-		Test   *test `json:"test"`
+		Test   *Test `json:"test"`
 	} `json:"success"`
-	Page      page              `json:"page"`
+	Page      Page              `json:"page"`
 	Items     string            `json:"items"`
-	Map       fields            `json:"map"`
+	Map       Fields            `json:"map"`
 	StatusMap map[string]string `json:"statusMap"`
 	Redact    []string          `json:"redact"`
 	Identity  string            `json:"identity"` // where the id of the key stands that was accepted
+	Owner     *owner            `json:"owner"`    // whose key it must be that was accepted
 	Refused   struct {
 		Status []int `json:"status"`
 	} `json:"refused"`
 }
 
-type test struct {
+// An owner is where the answer says whose key it is, and what must stand there.
+type owner struct {
+	Pointer string `json:"pointer"`
+	Equals  string `json:"equals"` // a template
+}
+
+// A Test is what must stand at a place of an answer.
+type Test struct {
 	Pointer string `json:"pointer"`
 	Equals  scalar `json:"equals"`
 }
 
-type page struct {
+// A Page is how a list comes in pages.
+type Page struct {
 	Kind  string `json:"kind"`
 	First *int   `json:"first"` // nil for 1
 	Pages string `json:"pages"`
@@ -155,23 +171,24 @@ type page struct {
 	Total string `json:"total"`
 }
 
-type fields struct {
-	ID         *field            `json:"id"`
-	Name       *field            `json:"name"`
-	Status     *field            `json:"status"`
-	Principal  *field            `json:"principal"`
-	Account    *field            `json:"account"`
-	Tag        *field            `json:"tag"`
-	Secret     *field            `json:"secret"`
-	CreatedAt  *field            `json:"createdAt"`
-	ChangedAt  *field            `json:"changedAt"`
-	ExpiresAt  *field            `json:"expiresAt"`
-	LastUsedAt *field            `json:"lastUsedAt"`
-	Detail     map[string]*field `json:"detail"`
+// Fields are where the facts about a key stand.
+type Fields struct {
+	ID         *Field            `json:"id"`
+	Name       *Field            `json:"name"`
+	Status     *Field            `json:"status"`
+	Principal  *Field            `json:"principal"`
+	Account    *Field            `json:"account"`
+	Tag        *Field            `json:"tag"`
+	Secret     *Field            `json:"secret"`
+	CreatedAt  *Field            `json:"createdAt"`
+	ChangedAt  *Field            `json:"changedAt"`
+	ExpiresAt  *Field            `json:"expiresAt"`
+	LastUsedAt *Field            `json:"lastUsedAt"`
+	Detail     map[string]*Field `json:"detail"`
 }
 
-// A field is where a value stands in an answer: a pointer alone, or one with more said.
-type field struct {
+// A Field is where a value stands in an answer: a pointer alone, or one with more said.
+type Field struct {
 	Pointer  string   `json:"pointer"`
 	Value    string   `json:"value"` // fixed, instead of a pointer
 	Optional bool     `json:"optional"`
@@ -184,21 +201,27 @@ type field struct {
 }
 
 // UnmarshalJSON implements json.Unmarshaler.
-func (f *field) UnmarshalJSON(text []byte) error {
+func (f *Field) UnmarshalJSON(text []byte) error {
 	if len(text) > 0 && text[0] == '"' {
 		return json.Unmarshal(text, &f.Pointer)
 	}
-	type plain field
+	type plain Field
 	return json.Unmarshal(text, (*plain)(f))
 }
 
-type errorClass string
+// An ErrorClass is what a service means by an answer that is none of success.
+type ErrorClass string
 
+// The classes of errors. None of them has an effect.
 const (
-	quota     errorClass = "quota" // of creating; what only reads does not meet it
-	throttled errorClass = "throttled"
-	permanent errorClass = "permanent"
+	Quota     ErrorClass = "quota"     // there are as many keys as there may be
+	Throttled ErrorClass = "throttled" // too many requests; try again later
+	Permanent ErrorClass = "permanent" // refused until a person changes something
+	Absent    ErrorClass = "absent"    // there is no such key, or not any more
 )
+
+// classes are all of them, in the order in which they are looked for.
+var classes = []ErrorClass{Quota, Absent, Throttled, Permanent}
 
 type errorRule struct {
 	Status  []int    `json:"status"`

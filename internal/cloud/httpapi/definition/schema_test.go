@@ -1,4 +1,4 @@
-package httpapi_test
+package definition_test
 
 import (
 	"encoding/json"
@@ -8,20 +8,20 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/keyward/keyward/internal/cloud/httpapi"
+	"github.com/keyward/keyward/internal/cloud/httpapi/definition"
 )
 
 // The schema and the types that it is decoded into name the same fields, so that nothing is
 // promised that is not read, and nothing read that is not promised.
 func TestSchemaIsOfTheTypes(t *testing.T) {
 	var schema any
-	if err := json.Unmarshal(httpapi.Schema(), &schema); err != nil {
+	if err := json.Unmarshal(definition.Schema(), &schema); err != nil {
 		t.Fatal(err)
 	}
 	promised, read := map[string]bool{}, map[string]bool{}
 	collectSchema(schema, promised)
-	collectTypes(httpapi.FileType, read, map[reflect.Type]bool{})
-	for _, key := range httpapi.MapKeys {
+	collectTypes(definition.FileType, read, map[reflect.Type]bool{})
+	for _, key := range definition.MapKeys {
 		read[key] = true
 	}
 	if diff := cmp.Diff(sortedNames(promised), sortedNames(read)); diff != "" {

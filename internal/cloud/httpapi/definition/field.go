@@ -1,4 +1,4 @@
-package httpapi
+package definition
 
 import (
 	"errors"
@@ -9,8 +9,8 @@ import (
 	"github.com/keyward/keyward/internal/cloud/httpapi/answer"
 )
 
-// passes tells whether an answer has what a test asks for.
-func (t *test) passes(v any) bool {
+// Passes tells whether an answer has what a test asks for.
+func (t *Test) Passes(v any) bool {
 	found, ok := answer.Lookup(v, t.Pointer)
 	text, scalar := answer.Text(found)
 	return ok && scalar && text == string(t.Equals)
@@ -19,8 +19,8 @@ func (t *test) passes(v any) bool {
 // errMissing is wrapped by the error of a field that an answer does not have.
 var errMissing = errors.New("the answer does not have it")
 
-// text answers the text of a field, "" if it is null or, being optional, missing.
-func (f *field) text(v any) (string, error) {
+// Text answers the text of a field, "" if it is null or, being optional, missing.
+func (f *Field) Text(v any) (string, error) {
 	if f == nil {
 		return "", nil
 	}
@@ -41,9 +41,9 @@ func (f *field) text(v any) (string, error) {
 	return text, nil
 }
 
-// time answers the moment of a field, zero for never.
-func (f *field) time(item any) (time.Time, error) {
-	text, err := f.text(item)
+// Time answers the moment of a field, zero for never.
+func (f *Field) Time(item any) (time.Time, error) {
+	text, err := f.Text(item)
 	if err != nil || text == "" || slices.Contains(f.Never, scalar(text)) {
 		return time.Time{}, err
 	}
@@ -52,4 +52,12 @@ func (f *field) time(item any) (time.Time, error) {
 		return time.Time{}, fmt.Errorf("reading %s: %w", f.Pointer, err)
 	}
 	return at, nil
+}
+
+// FirstNumber answers the number of the first page.
+func (g Page) FirstNumber() int {
+	if g.First == nil {
+		return 1
+	}
+	return *g.First
 }

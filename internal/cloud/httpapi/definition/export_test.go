@@ -1,9 +1,6 @@
-package httpapi
+package definition
 
-import (
-	"context"
-	"reflect"
-)
+import "reflect"
 
 // FileType is what a definition's file is decoded into.
 var FileType = reflect.TypeFor[file]()
@@ -11,11 +8,5 @@ var FileType = reflect.TypeFor[file]()
 // MapKeys are the keys of the maps in it that are words of the format.
 var MapKeys = []string{
 	string(List), string(Status), string(Verify), string(Create), string(Rotate), string(Disable), string(Enable), string(Delete), string(Promote), string(Abandon),
-	string(quota), string(throttled), string(permanent),
-}
-
-// Send tries to send an operation, whatever it does.
-func Send(ctx context.Context, c *Client, name OperationName) error {
-	_, err := c.read(ctx, c.def.ops[name], c.with(nil), nil)
-	return err
+	string(Quota), string(Throttled), string(Permanent), string(Absent),
 }
