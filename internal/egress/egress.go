@@ -21,10 +21,12 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -145,37 +147,48 @@ func (g Guard) Dialer() *net.Dialer { return &net.Dialer{Timeout: patience, Cont
 // The caller bounds the time and the body of the answer ([ReadBody]). It may be used
 // concurrently.
 func HTTP(allow []netip.Prefix) *http.Client {
-	return client(allow, func(g Guard) *http.Transport {
-		return &http.Transport{
-			DialContext: g.Dialer().DialContext, ForceAttemptHTTP2: true, TLSHandshakeTimeout: patience,
-			MaxIdleConnsPerHost: 4, IdleConnTimeout: time.Minute, MaxResponseHeaderBytes: 64 << 10,
-		}
+	return client(allow, func(t *http.Transport) http.RoundTripper {
+		t.ForceAttemptHTTP2, t.MaxIdleConnsPerHost, t.IdleConnTimeout = true, 4, time.Minute
+		return t
 	})
 }
 
-// Once answers a client as [HTTP] does that makes a connection of HTTP/1.1 for each
-// request. Package net/http repeats a request, whatever it does, if the connection that it
-// reused was closed meanwhile, or if HTTP/2 says that it was not looked at; on a
-// connection that is new nothing is ever sent twice.
-func Once(allow []netip.Prefix) *http.Client {
-	return client(allow, func(g Guard) *http.Transport {
-		return &http.Transport{
-			DialContext: g.Dialer().DialContext, DisableKeepAlives: true, TLSHandshakeTimeout: patience, MaxResponseHeaderBytes: 64 << 10,
-		}
+// ErrUnsent is wrapped by the error of a request of which certainly nothing was sent.
+var ErrUnsent = errors.New("nothing was sent")
+
+// Single answers a client as [HTTP] does, for requests that must not arrive twice: each
+// has a new connection of its own, over which net/http repeats nothing, not even a request
+// without a body. The error of a request that got no connection, for want of an address,
+// of somebody who listens or of TLS, wraps [ErrUnsent]; any other leaves open what arrived.
+func Single(allow []netip.Prefix) *http.Client {
+	return client(allow, func(t *http.Transport) http.RoundTripper {
+		t.DisableKeepAlives = true // and no HTTP/2, which repeats what a server put back
+		return single{t}
 	})
 }
 
-func client(allow []netip.Prefix, transport func(Guard) *http.Transport) *http.Client {
+// single tells errors before a request was sent from those after.
+type single struct{ http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (s single) RoundTrip(r *http.Request) (*http.Response, error) {
+	var connected atomic.Bool // TLS is part of it
+	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { connected.Store(true) }}
+	resp, err := s.RoundTripper.RoundTrip(r.WithContext(httptrace.WithClientTrace(r.Context(), trace)))
+	if err != nil && !connected.Load() {
+		return nil, fmt.Errorf("%w: %w", ErrUnsent, err)
+	}
+	return resp, err
+}
+
+func client(allow []netip.Prefix, shape func(*http.Transport) http.RoundTripper) *http.Client {
+	transport := func(g Guard) http.RoundTripper {
+		return shape(&http.Transport{DialContext: g.Dialer().DialContext, TLSHandshakeTimeout: patience, MaxResponseHeaderBytes: 64 << 10})
+	}
 	return &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport:     schemes{https: transport(Guard{Allow: allow}), http: transport(Guard{Allow: allow, Plain: true})},
 	}
-}
-
-// Unconnected tells whether a request certainly did not leave: its connection was not made.
-func Unconnected(err error) bool {
-	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "dial"
 }
 
 // schemes sends each request over the transport of its scheme.

@@ -110,7 +110,7 @@ func open(o accesskey.Opening) (accesskey.Provider, error) {
 	return c.Provider(), nil
 }
 
-func openIssuer(o accesskey.Opening, _ string) (rotation.Issuer, error) {
+func openIssuer(o accesskey.Opening, principal string) (rotation.Issuer, error) {
 	text, err := chosen(o)
 	if err != nil {
 		return nil, err
@@ -119,7 +119,7 @@ func openIssuer(o accesskey.Opening, _ string) (rotation.Issuer, error) {
 	if err != nil {
 		return nil, err
 	}
-	i, err := client.NewIssuer(c)
+	i, err := client.NewIssuer(c, principal)
 	if err != nil {
 		return nil, err
 	}
@@ -145,7 +145,7 @@ func connect(o accesskey.Opening, text []byte) (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return client.Open(def, client.Target{Vars: vars, Credential: credential, HTTP: egress.HTTP(o.Allow), Once: egress.Once(o.Allow), Now: o.Now})
+	return client.Open(def, client.Target{Vars: vars, Credential: credential, HTTP: egress.HTTP(o.Allow), Once: egress.Single(o.Allow), Now: o.Now})
 }
 
 // chosen answers the text of the definition that a source names or brings.

@@ -43,7 +43,7 @@ type Target struct {
 	// HTTP sends requests that read; it follows no redirect. [egress.HTTP] makes one.
 	HTTP *http.Client
 	// Once sends requests that change something, each on a connection of its own, and
-	// follows no redirect. [egress.Once] makes one. A client that only reads needs none.
+	// follows no redirect. [egress.Single] makes one. A client that only reads needs none.
 	Once *http.Client
 	Now  func() time.Time
 	// Wait returns after so long, or with an error when ctx ends; nil for the real time.
@@ -200,7 +200,7 @@ func (c *Client) unreachable(op *definition.Operation, err error) error {
 		err = wrapped.Err
 	}
 	came := errBroken
-	if egress.Unconnected(err) {
+	if errors.Is(err, egress.ErrUnsent) {
 		came = errNotSent
 	}
 	switch {

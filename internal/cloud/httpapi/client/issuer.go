@@ -23,18 +23,22 @@ import (
 // whose they are. Of fixed-overlap, pending and roll the service may keep the old key's id
 // for the new secret; then [rotation.Minted] has that id. Of promote the id of the new key
 // is the name of the second place, which is no part of the credential.
-type Issuer struct{ client *Client }
+type Issuer struct {
+	client    *Client
+	principal string
+}
 
-// NewIssuer makes an issuer of a client with a [Target] that has Once. It refuses with
-// [fault.InvalidParameter] a definition that does not say how keys are replaced.
-func NewIssuer(c *Client) (*Issuer, error) {
+// NewIssuer makes an issuer of a principal's keys of a client with a [Target] that has
+// Once. It refuses with [fault.InvalidParameter] a definition that does not say how keys
+// are replaced.
+func NewIssuer(c *Client, principal string) (*Issuer, error) {
 	switch caps := c.def.Capabilities; {
 	case caps.Reveal == "encrypted":
 		return nil, fault.InvalidParameter.New("%s: the service answers a new secret encrypted to a key of yours, which keyward cannot read yet; make the key at the service and rotate as manual", c.def.Name)
 	case !c.def.Writes():
 		return nil, fault.InvalidParameter.New("the definition %s only reads keys: it has no operation that makes one; rotate as manual", c.def.Name)
 	}
-	return &Issuer{c}, nil
+	return &Issuer{c, principal}, nil
 }
 
 // Means implements [rotation.Issuer].
@@ -42,9 +46,12 @@ func (i *Issuer) Means() rotation.Means {
 	def := i.client.def
 	c := def.Capabilities
 	m := rotation.Means{
-		Archetype: rotation.Archetype(c.Archetype), MaxKeys: c.MaxKeys, Tagged: c.Tag.Field != "" && def.Has(definition.List), Listed: def.Has(definition.List),
+		Archetype: rotation.Archetype(c.Archetype), Listed: def.ListsNew(),
 		Repeats:   c.Idempotency.Kind != "" && c.Idempotency.Kind != "none",
 		Activates: time.Duration(c.ActivationDelay), UseLag: time.Duration(c.LastUsed.Granularity), Verifies: def.Has(definition.Verify),
+	}
+	if m.Tagged = m.Listed && c.Tag.Field != ""; m.Listed {
+		m.MaxKeys = c.MaxKeys
 	}
 	if m.Archetype == rotation.FixedOverlap || m.Archetype == rotation.Pending {
 		m.Overlap = i.overlap()
@@ -87,7 +94,10 @@ func mark(effect, err error) error {
 
 // Verify implements [rotation.Issuer].
 func (i *Issuer) Verify(ctx context.Context, id string, parts map[string]material.Bytes) (rotation.Verdict, error) {
-	name := i.SecretPart()
+	named, name := i.client.def.Parts()
+	if part := parts[named]; part.Len() > 0 && string(part.Expose()) != id {
+		return "", fault.InvalidParameter.New("%s: the part %q is not the id of the key that is to be tried", i.client.def.Name, named)
+	}
 	if parts[name].Len() == 0 {
 		return "", fault.InvalidParameter.Wrap(rotation.ErrRefused, "the definition %s needs the part %q of the credential", i.client.def.Name, name)
 	}
@@ -101,6 +111,9 @@ func (i *Issuer) Verify(ctx context.Context, id string, parts map[string]materia
 // Create implements [rotation.Issuer].
 func (i *Issuer) Create(ctx context.Context, a rotation.Attempt) (rotation.Minted, error) {
 	c, op := i.client, i.client.def.Mints()
+	if a.Principal != i.principal {
+		return rotation.Minted{}, fault.InvalidParameter.Wrap(rotation.ErrRefused, "%s: the attempt is for another principal than the issuer", c.def.Name)
+	}
 	if caps := c.def.Capabilities; caps.Tag.Field != "" && len(a.Tag) > caps.Tag.Max {
 		return rotation.Minted{}, fault.InvalidParameter.Wrap(rotation.ErrRefused, "%s: the rotation's mark is longer than %d characters", c.def.Name, caps.Tag.Max)
 	}
@@ -202,16 +215,24 @@ func (i *Issuer) Delete(ctx context.Context, id, heir string) error {
 		return fault.InvalidParameter.Wrap(rotation.ErrRefused, "%s: the key %s cannot be its own heir", def.Name, id)
 	}
 	if def.Capabilities.Archetype != string(rotation.Promote) {
-		return i.end(ctx, definition.Delete, id)
+		return gone(i.end(ctx, definition.Delete, id))
 	}
 	switch second := i.Second(); second {
 	case id:
-		return i.end(ctx, definition.Abandon, id)
+		return gone(i.end(ctx, definition.Abandon, id))
 	case heir:
-		return i.end(ctx, definition.Promote, id) // the first place is dead from here on, and the second one empty
+		return gone(i.end(ctx, definition.Promote, id)) // the first place is dead from here on, and the second one empty
 	default:
 		return fault.InvalidParameter.Wrap(rotation.ErrRefused, "%s: neither the key nor its heir is %s, the second place", def.Name, second)
 	}
+}
+
+// gone takes a key that is not there for one that was ended.
+func gone(err error) error {
+	if errors.Is(err, rotation.ErrAbsent) {
+		return nil
+	}
+	return err
 }
 
 // end sends an operation on one key.
@@ -253,7 +274,7 @@ func (c *Client) change(ctx context.Context, op *definition.Operation, q request
 func (c *Client) refusal(op *definition.Operation, a reply) error {
 	switch class := c.def.Class(a.status, a.body); {
 	case class == definition.Quota:
-		return c.fault(fault.LimitExceeded, full, op, "there are as many keys as there may be (status %d); delete one that nobody uses", a.status)
+		return c.fault(fault.LimitExceeded, rotation.ErrFull, op, "there are as many keys as there may be (status %d); delete one that nobody uses", a.status)
 	case class == definition.Absent:
 		return c.absent(op, a)
 	case class == definition.Throttled, a.status == http.StatusTooManyRequests:
@@ -261,10 +282,9 @@ func (c *Client) refusal(op *definition.Operation, a reply) error {
 	case class == definition.Permanent:
 		return c.permanent(rotation.ErrRefused, op, a)
 	}
-	onKey := op.Name != definition.Create && op.Name != definition.Promote
 	switch a.status {
 	case http.StatusNotFound, http.StatusGone:
-		if onKey {
+		if op.Name != definition.Create && op.Name != definition.Promote { // which is about two keys
 			return c.absent(op, a)
 		}
 	case http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
@@ -284,9 +304,6 @@ func (c *Client) refusal(op *definition.Operation, a reply) error {
 	}
 	return nil
 }
-
-// full is what ErrFull is: a refusal, too.
-var full = fmt.Errorf("%w: %w", rotation.ErrRefused, rotation.ErrFull)
 
 // absent words that there is no such key.
 func (c *Client) absent(op *definition.Operation, a reply) error {

@@ -17,7 +17,7 @@ func (c Case) reads() bool { return c.Operation.Reads() }
 // change makes and ends keys, as a rotation does. Of promote, to end the first place is to
 // promote the second, and to end the second is to abandon it.
 func change(ctx context.Context, c *client.Client, of Case) (Minted, error) {
-	i, err := client.NewIssuer(c)
+	i, err := client.NewIssuer(c, "")
 	if err != nil {
 		return Minted{}, err
 	}

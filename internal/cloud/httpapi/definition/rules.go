@@ -38,6 +38,12 @@ func (d *Definition) Mints() *Operation {
 	return d.ops[Rotate]
 }
 
+// ListsNew tells whether the list of keys tells a new key from the old one.
+func (d *Definition) ListsNew() bool {
+	op := d.Mints()
+	return d.Has(List) && op != nil && (op.Name == Create || op.Map.ID != nil && op.Map.ID.Value == "")
+}
+
 // capabilities holds what is declared against the operations that there are. A definition
 // that only reads needs none of those that change something.
 func (p *parser) capabilities() error {
