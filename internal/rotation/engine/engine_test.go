@@ -1,0 +1,110 @@
+package engine_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/keyward/keyward/internal/cloud/cloudtest"
+	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/rotation"
+	"github.com/keyward/keyward/internal/rotation/engine"
+	"github.com/keyward/keyward/internal/store/storetest"
+)
+
+// A rotation, from its start to its end, while shops pay all the time.
+func TestRotation(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		w := newWorld(t, url)
+		old := w.alive()[0]
+		if _, err := w.Start(t.Context(), root(), engine.StartInput{Plan: "pay", Cause: "test"}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Start(t.Context(), root(), engine.StartInput{Plan: "pay"}); !fault.Is(err, fault.StateConflict) {
+			t.Errorf("two at once: %v", err)
+		}
+		r := w.until(t, rotation.Grace, 10*time.Second)
+		if len(w.alive()) != 2 {
+			t.Errorf("in the grace period there are keys %v", w.alive())
+		}
+		r = w.until(t, rotation.Done, 20*time.Minute)
+		if r.Old.ID != old || r.New.ID == old {
+			t.Errorf("replaced %s by %s, want %s replaced", r.Old.ID, r.New.ID, old)
+		}
+		if took := r.EndedAt.Sub(r.CreatedAt); took < 48*time.Hour {
+			t.Errorf("it took %s, less than grace and observation", took)
+		}
+		w.pass(t, time.Minute, 10*time.Second)
+		w.whole(t, r.New.ID)
+		p, err := w.Plan(t.Context(), root(), "pay")
+		if err != nil || p.Plan.Key != r.New.ID || p.UnderWay != "" {
+			t.Errorf("the plan is %+v, %v", p, err)
+		}
+		if len(w.told.open) != 0 {
+			t.Errorf("incidents are open: %v", w.told.open)
+		}
+	})
+}
+
+// From every step before the last one there is a way back.
+func TestRollback(t *testing.T) {
+	for _, from := range []rotation.Step{rotation.Rolling, rotation.Grace, rotation.Observing} {
+		t.Run(string(from), func(t *testing.T) {
+			w := newWorld(t, storetest.SQLite(t))
+			old := w.alive()[0]
+			if _, err := w.Start(t.Context(), root(), engine.StartInput{Plan: "pay"}); err != nil {
+				t.Fatal(err)
+			}
+			w.until(t, from, time.Minute)
+			w.pass(t, 30*time.Second, 10*time.Second)
+			if _, err := w.RollBack(t.Context(), root(), "pay", "test"); err != nil {
+				t.Fatal(err)
+			}
+			w.until(t, rotation.Aborted, time.Minute)
+			w.pass(t, time.Minute, 10*time.Second)
+			w.whole(t, old)
+		})
+	}
+}
+
+// The answer that holds the new secret is lost: the key without a secret is found and
+// deleted, and another one is created.
+func TestTheAnswerIsLost(t *testing.T) {
+	w := newWorld(t, storetest.SQLite(t))
+	w.platform.Creating.Next(cloudtest.LoseAfter)
+	if _, err := w.Start(t.Context(), root(), engine.StartInput{Plan: "pay"}); err != nil {
+		t.Fatal(err)
+	}
+	r := w.until(t, rotation.Done, 10*time.Minute)
+	w.pass(t, time.Minute, 10*time.Second)
+	w.whole(t, r.New.ID)
+	if n := len(w.platform.Lives()); n != 3 || r.Attempt != 2 {
+		t.Errorf("%d keys in %d attempts, want 3 in 2:\n%s", n, r.Attempt, history(r))
+	}
+}
+
+// A node that is cut off holds its wave up, people are told, and the rotation goes on when
+// it is back.
+func TestANodeIsCutOff(t *testing.T) {
+	w := newWorld(t, storetest.SQLite(t))
+	if _, err := w.Start(t.Context(), root(), engine.StartInput{Plan: "pay"}); err != nil {
+		t.Fatal(err)
+	}
+	w.until(t, rotation.Rolling, 10*time.Second)
+	w.shops[2].away = true
+	w.pass(t, 2*time.Hour, time.Minute)
+	r := w.rotation(t)
+	if r.Step != rotation.Rolling || r.Trouble != rotation.NodesBehind || !strings.Contains(r.Detail, "shop-2") {
+		t.Fatalf("it is %s, %s: %s", r.Step, r.Trouble, r.Detail)
+	}
+	if len(w.told.open) != 1 {
+		t.Errorf("open incidents: %v", w.told.open)
+	}
+	w.shops[2].away = false
+	r = w.until(t, rotation.Done, 10*time.Minute)
+	w.pass(t, time.Minute, 10*time.Second)
+	w.whole(t, r.New.ID)
+	if len(w.told.open) != 0 {
+		t.Errorf("open incidents: %v", w.told.open)
+	}
+}
