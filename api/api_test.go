@@ -47,6 +47,9 @@ var types = []any{
 	api.SetRotaRequest{}, api.RotaList{}, api.Escalation{}, api.Rung{}, api.QuietHours{}, api.Incident{}, api.IncidentFact{}, api.ListIncidentsRequest{},
 	api.IncidentList{}, api.IncidentFile{}, api.IncidentDelivery{}, api.AcknowledgeRequest{},
 	api.Secret{}, api.CreateSecretRequest{}, api.PutSecretRequest{}, api.GetSecretRequest{}, api.SecretValue{}, api.SecretVersion{}, api.SecretVersionList{}, api.ListSecretsRequest{}, api.SecretList{}, api.UpdateSecretRequest{}, api.RollbackSecretRequest{}, api.MoveStageRequest{}, api.DeleteSecretRequest{}, api.Sink{}, api.AddSinkRequest{}, api.SinkList{}, api.SinkStatus{}, api.SecretCopy{}, api.SyncSinkRequest{},
+	api.NodeToken{}, api.CreateNodeTokenRequest{}, api.IssuedNodeToken{}, api.NodeTokenList{}, api.Node{}, api.ListNodesRequest{}, api.NodeList{}, api.NodeStatus{}, api.LabelNodeRequest{},
+	api.Rollout{}, api.RolloutWave{}, api.Generation{}, api.CreateRolloutRequest{}, api.UpdateRolloutRequest{}, api.RolloutList{}, api.PublishRolloutRequest{}, api.RolloutCoverage{},
+	api.WaveCoverage{}, api.RolloutMember{},
 	api.ScrubReport{}, api.Finding{}, api.Account{}, api.AccountList{}, api.SecretBytes{}, api.SecretText(""),
 }
 
@@ -154,7 +157,8 @@ func fill(t *rapid.T, v reflect.Value) {
 func TestL18SecretsHaveSecretTypes(t *testing.T) {
 	secretive := regexp.MustCompile(`(?i)secret|passphrase|password|plaintext|token|material|private|credential`)
 	// What names secrets, or describes them, shows none.
-	names := map[string]bool{"SecretList.Secrets": true, "Sink.Secrets": true, "AddSinkRequest.Secrets": true, "SecretCopy.Secret": true}
+	names := map[string]bool{"SecretList.Secrets": true, "Sink.Secrets": true, "AddSinkRequest.Secrets": true, "SecretCopy.Secret": true,
+		"NodeTokenList.Tokens": true, "Rollout.Secret": true, "CreateRolloutRequest.Secret": true}
 	found := 0
 	for _, v := range types {
 		of := reflect.TypeOf(v)

@@ -48,6 +48,7 @@ func TestDocumentedCommands(t *testing.T) {
 		"docs/inventory.md":      "docs-inventory.txt",
 		"docs/alerts.md":         "docs-alerts.txt",
 		"docs/findings.md":       "docs-findings.txt",
+		"docs/rollouts.md":       "docs-rollouts.txt",
 	} {
 		t.Run(name, func(t *testing.T) {
 			var documented []txtar.File

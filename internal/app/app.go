@@ -269,6 +269,13 @@ func (a *App) listenOperator() (net.Listener, error) {
 func (a *App) apiServer() *http.Server {
 	s := newServer(a.handler())
 	s.ConnState = a.intake.Note
+	s.RegisterOnShutdown(func() { // agents wait longer than the server drains
+		e := a.enterEngine()
+		defer e.leave()
+		if e != nil {
+			e.agents.Close()
+		}
+	})
 	if a.Config.TLS.CertFile != "" {
 		s.TLSConfig = server.TLS(a.Config.TLS.CertFile, a.Config.TLS.KeyFile, a.Config.TLS.MinVersion, a.Logger)
 	}

@@ -71,6 +71,7 @@ func (a *App) Seal(ctx context.Context) error {
 	if e == nil {
 		return nil
 	}
+	e.agents.Close() // agents wait for a minute
 	e.inFlight.Wait()
 	err := e.log.Append(ctx, operatorRecord(a.operatorCall(), "keyward:Seal"))
 	e.stop()

@@ -30,11 +30,13 @@ import (
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/notify"
 	"github.com/keyward/keyward/internal/publish"
+	"github.com/keyward/keyward/internal/rollout"
 	"github.com/keyward/keyward/internal/scrub"
 	"github.com/keyward/keyward/internal/seal"
 	"github.com/keyward/keyward/internal/secret"
 	"github.com/keyward/keyward/internal/server"
 	"github.com/keyward/keyward/internal/server/ackpage"
+	"github.com/keyward/keyward/internal/server/agentapi"
 	"github.com/keyward/keyward/internal/server/alibaba"
 	"github.com/keyward/keyward/internal/server/rest"
 	"github.com/keyward/keyward/internal/sink"
@@ -53,6 +55,8 @@ type engine struct {
 	keys     *key.Service
 	secrets  *secret.Service
 	sinks    *sink.Service
+	rollouts *rollout.Service
+	agents   *agentapi.Dialect
 	stock    *accesskey.Service
 	alerts   *notify.Service
 	expiry   *expiry.Service
@@ -125,6 +129,7 @@ func (a *App) startEngine(ctx context.Context, keyring *seal.Keyring, opening cu
 	e.run(a, "clock", e.clock.Run)
 	e.run(a, "access keys", e.iam.Run)
 	e.run(a, "refusals", refusals.Run)
+	e.run(a, "nodes", e.rollouts.Run)
 	e.startJobs(a)
 	e.run(a, "scrub", e.scrubber.Run)
 	e.run(a, "idle keys", func(ctx context.Context) error { return e.forgetIdle(ctx, a.Config.Seal.ForgetKeysAfter) })
@@ -302,8 +307,9 @@ func (e *engine) dialects(a *App, refusals *audit.Refusals) (err error) {
 		Verifier: verifier, Keys: e.keys, Log: e.log, Refusals: refusals, Limiter: limiter,
 		Tokens: pageTokens{e.keyring}, Region: a.Config.Region, Touch: touch,
 	}).Serve
+	e.agents = agentapi.New(agentapi.Options{Rollouts: e.rollouts, Refusals: refusals, Now: e.now})
 	e.rest = rest.New(rest.Options{
-		Verifier: verifier, Keys: e.keys, Secrets: e.secrets, Sinks: e.sinks, IAM: e.iam, Stock: e.stock, Alerts: e.alerts, Expiry: e.expiry, Findings: e.findings, Checks: e.checks, Log: e.log, Audit: a.db, Refusals: refusals, Limiter: limiter, Region: a.Config.Region, Touch: touch,
+		Verifier: verifier, Keys: e.keys, Secrets: e.secrets, Sinks: e.sinks, Rollouts: e.rollouts, IAM: e.iam, Stock: e.stock, Alerts: e.alerts, Expiry: e.expiry, Findings: e.findings, Checks: e.checks, Log: e.log, Audit: a.db, Refusals: refusals, Limiter: limiter, Region: a.Config.Region, Touch: touch,
 	})
 	if e.links != nil {
 		e.page, err = ackpage.New(ackpage.Options{Links: e.links, Alerts: e.alerts, Refusals: refusals})
@@ -316,6 +322,8 @@ func (e *engine) changed(table, id string) {
 	e.iam.Changed(table, id)
 	e.keys.Changed(table, id)
 	e.secrets.Changed(table, id)
+	e.rollouts.Changed(table, id)
+	e.agents.Changed(table, id)
 	e.dropped.Store(true)
 }
 

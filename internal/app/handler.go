@@ -8,6 +8,7 @@ import (
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/server"
 	"github.com/keyward/keyward/internal/server/ackpage"
+	"github.com/keyward/keyward/internal/server/agentapi"
 	"github.com/keyward/keyward/internal/server/alibaba"
 	"github.com/keyward/keyward/internal/server/rest"
 )
@@ -22,6 +23,8 @@ func (a *App) handler() http.Handler {
 		func(e *engine) server.Handler { return e.rest }, rest.Refuse))
 	page := a.edge.Handle("link", server.MaxBody, a.unsealed(
 		func(e *engine) server.Handler { return e.page }, ackpage.Refuse))
+	agents := a.edge.Handle("agent", agentapi.MaxBody, a.unsealed(
+		func(e *engine) server.Handler { return e.agents.Serve }, agentapi.Refuse))
 	probes := map[string]http.Handler{
 		"/healthz": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) }),
 		"/readyz":  http.HandlerFunc(a.ready),
@@ -37,6 +40,8 @@ func (a *App) handler() http.Handler {
 			probe.ServeHTTP(w, r)
 		case a.Config.PublicURL != "" && ackpage.Leads(path):
 			page.ServeHTTP(w, r)
+		case agentapi.Leads(path):
+			agents.ServeHTTP(w, r)
 		default:
 			native.ServeHTTP(w, r)
 		}

@@ -24,6 +24,7 @@ import (
 	"github.com/keyward/keyward/internal/job"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/notify"
+	"github.com/keyward/keyward/internal/rollout"
 	"github.com/keyward/keyward/internal/seal"
 	"github.com/keyward/keyward/internal/secret"
 	"github.com/keyward/keyward/internal/server/ackpage"
@@ -56,6 +57,11 @@ func (e *engine) watchers(a *App) {
 	})
 	e.expiry = expiry.New(expiry.Options{Store: e.store, Inventory: e.stock, Incidents: e.alerts, Log: e.log, Now: e.now})
 	e.inspectors(a)
+	fleet := store.Fleet{Store: e.store}
+	e.rollouts = rollout.New(rollout.Options{
+		Tokens: fleet, Registry: fleet, Plans: fleet, Reports: fleet, Secrets: e.secrets, Incidents: e.alerts, Log: e.log, Region: a.Config.Region,
+		Now: e.now, Fresh: e.store.Fresh, Logger: a.Logger,
+	})
 }
 
 // providers answers the kinds of providers that a source may have.

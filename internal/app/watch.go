@@ -11,10 +11,11 @@ import (
 )
 
 const (
-	watchAhead = 45 * 24 * time.Hour // keys that are due later are no figure
-	watchMost  = 1000                // keys that are figures
-	watchEvery = 10 * time.Second    // what was read is answered again until then: anybody may ask for metrics
-	watchTime  = 5 * time.Second     // for reading it
+	watchAhead    = 45 * 24 * time.Hour // keys that are due later are no figure
+	watchMost     = 1000                // keys that are figures
+	watchRollouts = 100                 // of an account that are figures
+	watchEvery    = 10 * time.Second    // what was read is answered again until then: anybody may ask for metrics
+	watchTime     = 5 * time.Second     // for reading it
 )
 
 // A watcher reads the figures of the inventory for metrics.
@@ -50,7 +51,7 @@ func (a *App) watch() server.Watch {
 }
 
 func (e *engine) watch(ctx context.Context, now time.Time) (server.Watch, error) {
-	out := server.Watch{Incidents: map[server.WatchedIncidents]int{}}
+	out := server.Watch{Incidents: map[server.WatchedIncidents]int{}, Nodes: map[server.WatchedNodes]int{}, Agents: e.agents.Waiting()}
 	for page := (iam.Page{Limit: iam.MaxPage}); ; {
 		accounts, err := e.store.Accounts(ctx, page)
 		if err != nil {
@@ -59,6 +60,9 @@ func (e *engine) watch(ctx context.Context, now time.Time) (server.Watch, error)
 		for _, account := range accounts {
 			page.After = account.ID
 			if err := e.watchAccount(ctx, account.ID, now, &out); err != nil {
+				return out, err
+			}
+			if err := e.watchNodes(ctx, account.ID, now, &out); err != nil {
 				return out, err
 			}
 		}
@@ -100,4 +104,22 @@ func (e *engine) watchAccount(ctx context.Context, account string, now time.Time
 		out.Incidents[server.WatchedIncidents{Account: account, Severity: plan.Severity(i.Stage).String(), Acknowledged: i.Acknowledged(now)}]++
 	}
 	return err
+}
+
+func (e *engine) watchNodes(ctx context.Context, account string, now time.Time, out *server.Watch) error {
+	nodes, rollouts, err := e.rollouts.Survey(ctx, account, watchRollouts)
+	if err != nil {
+		return err
+	}
+	for _, n := range nodes {
+		out.Nodes[server.WatchedNodes{Account: account, State: string(n.State(now))}]++
+	}
+	for _, c := range rollouts {
+		for i, w := range c.Waves {
+			out.Waves = append(out.Waves, server.WatchedWave{
+				Account: account, Rollout: c.Rollout.Name, Wave: c.Rollout.Waves[i].Name, Members: w.Members, There: w.There, Lost: w.Lost,
+			})
+		}
+	}
+	return nil
 }

@@ -32,6 +32,10 @@ func SystemPolicies() []SystemPolicy {
 		{"KeywardOnCallAccess", "sees keys, findings and incidents, and acknowledges these", allow(
 			"keyward:ListProviders", "keyward:ListAccessKeys", "keyward:GetAccessKey", "keyward:ListFindings", "keyward:GetFinding",
 			"keyward:ListIncidents", "keyward:GetIncident", "keyward:AcknowledgeIncident", "keyward:GetEscalation", "keyward:ListPeople", "keyward:GetExpiryScan")},
+		{"KeywardDeliveryFullAccess", "manages nodes and what is delivered to them; takes the right to read the secrets, too", allow(
+			"keyward:*NodeToken", "keyward:*NodeTokens", "keyward:*Node", "keyward:*Nodes", "keyward:*Rollout", "keyward:*Rollouts", "keyward:GetRolloutCoverage")},
+		{"KeywardDeliveryReadAccess", "sees nodes and what they have", allow(
+			"keyward:ListNodes", "keyward:GetNode", "keyward:ListRollouts", "keyward:GetRollout", "keyward:GetRolloutCoverage")},
 		{"KeywardAuditReadAccess", "reads, proves and exports the audit log", allow(
 			"keyward:ListAuditRecords", "keyward:GetAuditCheckpoint", "keyward:ProveAuditRecord", "keyward:ExportAudit")},
 	}

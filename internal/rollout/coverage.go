@@ -27,16 +27,45 @@ func (s *Service) Coverage(ctx context.Context, c *authz.Call, name string, p ke
 		if err != nil {
 			return err
 		}
-		out = Coverage{Rollout: r, Members: cut(members, p), Total: len(members)}
-		for i := range r.Waves {
-			out.Waves = append(out.Waves, Count(wave(members, i), r.Level, s.clock()))
-		}
+		out = s.cover(r, members)
+		out.Members = cut(members, p)
 		return nil
 	})
 	if err != nil {
 		return Coverage{}, err
 	}
 	return out, nil
+}
+
+// cover answers how a rollout stands, with all of its members.
+func (s *Service) cover(r Rollout, members []Member) Coverage {
+	out := Coverage{Rollout: r, Members: members, Total: len(members)}
+	for i := range r.Waves {
+		out.Waves = append(out.Waves, Count(wave(members, i), r.Level, s.clock()))
+	}
+	return out
+}
+
+// Survey answers all nodes of an account and how at most so many of its rollouts stand, for
+// metrics: it asks no policy and leaves no record.
+func (s *Service) Survey(ctx context.Context, account string, most int) ([]Standing, []Coverage, error) {
+	nodes, err := s.Standings(ctx, account)
+	if err != nil || len(nodes) == 0 {
+		return nil, nil, err
+	}
+	plans, err := s.plans.Get(ctx, account)
+	if err != nil {
+		return nil, nil, err
+	}
+	var out []Coverage
+	for _, r := range plans[:min(len(plans), most)] {
+		members, err := s.members(ctx, r, nodes)
+		if err != nil {
+			return nil, nil, err
+		}
+		out = append(out, s.cover(r, members))
+	}
+	return nodes, out, nil
 }
 
 // Members answers a rollout and its members, by name and without their keys, as nodes last
@@ -51,9 +80,15 @@ func (s *Service) Members(ctx context.Context, account, name string) (Rollout, [
 	if err != nil {
 		return Rollout{}, nil, err
 	}
-	acks, err := s.o.Reports.Acks(ctx, account, name)
+	members, err := s.members(ctx, r, standings)
+	return r, members, err
+}
+
+// members answers those of some nodes that are members of a rollout.
+func (s *Service) members(ctx context.Context, r Rollout, standings []Standing) ([]Member, error) {
+	acks, err := s.o.Reports.Acks(ctx, r.Account, r.Name)
 	if err != nil {
-		return Rollout{}, nil, err
+		return nil, err
 	}
 	var out []Member
 	for _, st := range standings {
@@ -61,7 +96,7 @@ func (s *Service) Members(ctx context.Context, account, name string) (Rollout, [
 			out = append(out, Member{st.Node, w, r.Now[w], acks[st.Node.Name], st.Presence})
 		}
 	}
-	return r, out, nil
+	return out, nil
 }
 
 // Census answers how the members of one wave stand, counted from 0, as [Service.Members] does.

@@ -11,6 +11,18 @@ type Watch struct {
 	Keys      []WatchedKey // the most urgent first; not all of them
 	Scans     []WatchedScan
 	Incidents map[WatchedIncidents]int
+	Nodes     map[WatchedNodes]int
+	Waves     []WatchedWave // of some rollouts
+	Agents    int           // that wait at this server
+}
+
+// WatchedNodes are what nodes are counted by.
+type WatchedNodes struct{ Account, State string }
+
+// A WatchedWave is how the members of a wave stand.
+type WatchedWave struct {
+	Account, Rollout, Wave string
+	Members, There, Lost   int
 }
 
 // A WatchedKey is a key that is due soon, or was.
@@ -34,8 +46,9 @@ type WatchedIncidents struct {
 
 // watch collects a Watch.
 type watch struct {
-	read                               func() Watch
-	expiry, age, seen, keys, incidents *prometheus.Desc
+	read                                func() Watch
+	expiry, age, seen, keys, incidents  *prometheus.Desc
+	nodes, members, there, lost, agents *prometheus.Desc
 }
 
 // Watch adds the figures of the inventory, which read answers each time. A key's id is a
@@ -51,12 +64,17 @@ func (m *Metrics) Watch(read func() Watch) {
 		desc("keyward_expiry_scan_seen", "Access keys that the last look at all expiries saw.", "account"),
 		desc("keyward_expiry_scan_keys", "Access keys that there were to see.", "account"),
 		desc("keyward_incidents", "Open incidents.", "account", "severity", "acknowledged"),
+		desc("keyward_nodes", "Nodes that hold secrets, by how they do: live, lost or drained.", "account", "state"),
+		desc("keyward_rollout_members", "Nodes that are to have what a rollout delivers, by wave; of at most 100 rollouts of an account.", "account", "rollout", "wave"),
+		desc("keyward_rollout_there", "Of these nodes those that have it.", "account", "rollout", "wave"),
+		desc("keyward_rollout_lost", "Of these nodes those that do not have it and are silent.", "account", "rollout", "wave"),
+		desc("keyward_agents_waiting", "Agents that wait at this server for something new."),
 	})
 }
 
 // Describe implements prometheus.Collector.
 func (w watch) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{w.expiry, w.age, w.seen, w.keys, w.incidents} {
+	for _, d := range []*prometheus.Desc{w.expiry, w.age, w.seen, w.keys, w.incidents, w.nodes, w.members, w.there, w.lost, w.agents} {
 		out <- d
 	}
 }
@@ -78,4 +96,13 @@ func (w watch) Collect(out chan<- prometheus.Metric) {
 	for i, n := range now.Incidents {
 		gauge(w.incidents, float64(n), i.Account, i.Severity, strconv.FormatBool(i.Acknowledged))
 	}
+	for of, n := range now.Nodes {
+		gauge(w.nodes, float64(n), of.Account, of.State)
+	}
+	for _, v := range now.Waves {
+		gauge(w.members, float64(v.Members), v.Account, v.Rollout, v.Wave)
+		gauge(w.there, float64(v.There), v.Account, v.Rollout, v.Wave)
+		gauge(w.lost, float64(v.Lost), v.Account, v.Rollout, v.Wave)
+	}
+	gauge(w.agents, float64(now.Agents))
 }

@@ -31,6 +31,7 @@ import (
 	"github.com/keyward/keyward/internal/iam"
 	"github.com/keyward/keyward/internal/key"
 	"github.com/keyward/keyward/internal/notify"
+	"github.com/keyward/keyward/internal/rollout"
 	"github.com/keyward/keyward/internal/secret"
 	"github.com/keyward/keyward/internal/server"
 	"github.com/keyward/keyward/internal/server/wire"
@@ -47,6 +48,7 @@ type Options struct {
 	Keys     *key.Service
 	Secrets  *secret.Service
 	Sinks    *sink.Service
+	Rollouts *rollout.Service
 	IAM      *iam.Service
 	Stock    *accesskey.Service
 	Alerts   *notify.Service

@@ -81,6 +81,7 @@ type scene struct {
 	updated                                 api.AccessKey
 	vault                                   string // its URL
 	incident                                string
+	token                                   string // id of one that nobody used
 }
 
 func newScene(t *testing.T, w *world, admin login) *scene {
@@ -95,9 +96,10 @@ func newScene(t *testing.T, w *world, admin login) *scene {
 	s.ciphertext = must(c.Encrypt(ctx, api.EncryptRequest{Key: "alias/app/main", Plaintext: []byte("fake")}))(t).Ciphertext
 	s.asymmetric = must(c.AsymmetricEncrypt(ctx, s.asymmetricEncrypt()))(t).Ciphertext
 	s.signature = must(c.Sign(ctx, s.sign()))(t).Signature
-	for _, name := range []string{"app/secret", "spare", "doomed"} {
+	for _, name := range []string{"app/secret", "spare", "doomed", "delivered"} {
 		must(c.CreateSecret(ctx, api.CreateSecretRequest{Name: name, Value: []byte("fake"), Version: "v1"}))(t)
 	}
+	w.join(t, admin.account, "web-1", map[string]string{"tier": "web"}, c)
 	for _, name := range []string{"bob", "carol"} {
 		must(c.CreateUser(ctx, api.CreateUserRequest{Name: name}))(t)
 	}
@@ -107,6 +109,7 @@ func newScene(t *testing.T, w *world, admin login) *scene {
 	s.addStock(t, w, admin)
 	s.old, s.unused = w.find(t, admin.account)
 	w.later.Store(int64(8 * 24 * time.Hour)) // a key may be rotated by hand after seven days
+	s.token = must(c.CreateNodeToken(ctx, api.CreateNodeTokenRequest{}))(t).Info.ID
 	return s
 }
 
@@ -268,7 +271,7 @@ func (s *scene) accessSteps() []step {
 }
 
 func (s *scene) steps() []step {
-	return slices.Concat(s.secretSteps(), s.sinkSteps(), s.keySteps(), s.cryptoSteps(), s.accessSteps(), s.inventorySteps(), s.alertSteps(), s.findingSteps())
+	return slices.Concat(s.secretSteps(), s.sinkSteps(), s.rolloutSteps(), s.keySteps(), s.cryptoSteps(), s.accessSteps(), s.inventorySteps(), s.alertSteps(), s.findingSteps())
 }
 
 // TestEveryRoute drives every operation through the client, three times: by a user of

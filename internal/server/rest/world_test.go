@@ -40,6 +40,7 @@ import (
 	"github.com/keyward/keyward/internal/job"
 	"github.com/keyward/keyward/internal/key"
 	"github.com/keyward/keyward/internal/notify"
+	"github.com/keyward/keyward/internal/rollout"
 	"github.com/keyward/keyward/internal/seal/sealtest"
 	"github.com/keyward/keyward/internal/secret"
 	"github.com/keyward/keyward/internal/server"
@@ -62,6 +63,7 @@ type world struct {
 	keys     *key.Service
 	secrets  *secret.Service
 	sinks    *sink.Service
+	rollouts *rollout.Service
 	vault    *httptest.Server
 	stock    *accesskey.Service
 	alerts   *notify.Service
@@ -90,6 +92,7 @@ func newWorld(t testing.TB) *world {
 			w.iam.Changed(table, id)
 			w.keys.Changed(table, id)
 			w.secrets.Changed(table, id)
+			w.rollouts.Changed(table, id)
 		},
 	})
 	always := func() bool { return true }
@@ -119,6 +122,10 @@ func newWorld(t testing.TB) *world {
 		Config: alerts, Directory: alerts, Incidents: alerts, Outbox: alerts, Tenants: w.iam, Log: w.node.Log, Kinds: []notify.KindOfChannel{robot},
 		Region: region, Now: w.now, Logger: logger,
 	})
+	fleet := store.Fleet{Store: w.node.Store}
+	w.rollouts = rollout.New(rollout.Options{
+		Tokens: fleet, Registry: fleet, Plans: fleet, Reports: fleet, Secrets: w.secrets, Incidents: w.alerts, Log: w.node.Log, Region: region, Now: w.now, Fresh: always, Logger: logger,
+	})
 	w.inspectors()
 	scans := expiry.New(expiry.Options{Store: w.node.Store, Inventory: w.stock, Incidents: w.alerts, Log: w.node.Log, Now: w.now})
 	w.inspectors()
@@ -127,7 +134,7 @@ func newWorld(t testing.TB) *world {
 			c, err := w.iam.Credential(ctx, id)
 			return authn.Credential{Secret: c.Secret, Principal: c.Principal, Refusal: c.Refusal}, err
 		}},
-		Keys: w.keys, Secrets: w.secrets, Sinks: w.sinks, IAM: w.iam, Stock: w.stock, Alerts: w.alerts, Expiry: scans, Findings: w.findings, Checks: w.checks, Log: w.node.Log, Audit: w.node.DB, Refusals: audit.NewRefusals(w.node.Log),
+		Keys: w.keys, Secrets: w.secrets, Sinks: w.sinks, Rollouts: w.rollouts, IAM: w.iam, Stock: w.stock, Alerts: w.alerts, Expiry: scans, Findings: w.findings, Checks: w.checks, Log: w.node.Log, Audit: w.node.DB, Refusals: audit.NewRefusals(w.node.Log),
 		Limiter: w.limiter, Region: region,
 		Touch: func(c *authz.Call, action string) { w.iam.Touch(c.AccessKey, c.Time, c.Source, action) },
 	})
@@ -316,7 +323,7 @@ func do(t testing.TB, r *http.Request) (*http.Response, api.Problem) {
 
 // pathOf fills a route's pattern.
 func pathOf(pattern string) string {
-	for _, name := range []string{"key", "version", "alias", "user", "policy", "id", "secret", "stage", "sink", "provider", "channel", "person", "rota", "incident"} {
+	for _, name := range []string{"key", "version", "alias", "user", "policy", "id", "secret", "stage", "sink", "node", "token", "rollout", "provider", "channel", "person", "rota", "incident"} {
 		pattern = strings.ReplaceAll(pattern, "{"+name+"}", url.PathEscape("some-"+name))
 	}
 	return pattern
