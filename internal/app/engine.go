@@ -31,6 +31,7 @@ import (
 	"github.com/keyward/keyward/internal/notify"
 	"github.com/keyward/keyward/internal/publish"
 	"github.com/keyward/keyward/internal/rollout"
+	rotating "github.com/keyward/keyward/internal/rotation/engine"
 	"github.com/keyward/keyward/internal/scrub"
 	"github.com/keyward/keyward/internal/seal"
 	"github.com/keyward/keyward/internal/secret"
@@ -45,30 +46,31 @@ import (
 
 // An engine is everything that exists only while the server is unsealed.
 type engine struct {
-	keyring  *seal.Keyring
-	identity audit.Identity
-	log      *audit.Log
-	anchor   *anchor.Anchor
-	store    *store.Store
-	clock    *clock.Watch
-	iam      *iam.Service
-	keys     *key.Service
-	secrets  *secret.Service
-	sinks    *sink.Service
-	rollouts *rollout.Service
-	agents   *agentapi.Dialect
-	stock    *accesskey.Service
-	alerts   *notify.Service
-	expiry   *expiry.Service
-	findings *finding.Service
-	checks   *checkup.Service
-	scrubber *scrub.Scrubber
-	custody  *custody.Service
-	alibaba  server.Handler
-	rest     server.Handler
-	links    *ackpage.Links // nil if people cannot reach the server
-	page     server.Handler // of the links
-	witness  *publish.Publisher
+	keyring   *seal.Keyring
+	identity  audit.Identity
+	log       *audit.Log
+	anchor    *anchor.Anchor
+	store     *store.Store
+	clock     *clock.Watch
+	iam       *iam.Service
+	keys      *key.Service
+	secrets   *secret.Service
+	sinks     *sink.Service
+	rollouts  *rollout.Service
+	agents    *agentapi.Dialect
+	rotations *rotating.Service
+	stock     *accesskey.Service
+	alerts    *notify.Service
+	expiry    *expiry.Service
+	findings  *finding.Service
+	checks    *checkup.Service
+	scrubber  *scrub.Scrubber
+	custody   *custody.Service
+	alibaba   server.Handler
+	rest      server.Handler
+	links     *ackpage.Links // nil if people cannot reach the server
+	page      server.Handler // of the links
+	witness   *publish.Publisher
 
 	dropped  *atomic.Bool   // App.dropped
 	inFlight sync.WaitGroup // requests that use this engine

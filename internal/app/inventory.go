@@ -35,7 +35,8 @@ import (
 const (
 	reading = 16 // providers and sinks, which may take half an hour each
 	telling = 16
-	looking = 4 // which wait for nobody
+	turning = 16 // rotations, which wait for providers for half a minute
+	looking = 4  // which wait for nobody
 )
 
 // watchers builds what takes stock of keys and tells people.
@@ -62,6 +63,7 @@ func (e *engine) watchers(a *App) {
 		Tokens: fleet, Registry: fleet, Plans: fleet, Reports: fleet, Secrets: e.secrets, Incidents: e.alerts, Log: e.log, Region: a.Config.Region,
 		Now: e.now, Fresh: e.store.Fresh, Logger: a.Logger,
 	})
+	e.rotators(a)
 }
 
 // providers answers the kinds of providers that a source may have.
@@ -91,6 +93,7 @@ func (e *engine) startJobs(a *App) {
 	e.queue(a, "looks", looking, look)
 	e.queue(a, "messages", telling, tell)
 	e.queue(a, "readings", reading, read)
+	e.queue(a, "rotations", turning, e.rotations.Handlers())
 	e.run(a, "scans", func(ctx context.Context) error { return e.planScans(ctx, a) })
 }
 

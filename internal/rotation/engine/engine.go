@@ -70,8 +70,8 @@ type Store interface {
 type Rollouts interface {
 	// Rollout answers a rollout, [fault.ResourceNotFound] if there is none of the name.
 	Rollout(ctx context.Context, c *authz.Call, name string) (rollout.Rollout, error)
-	// Census counts the members of one wave, of all waves if it is negative.
-	Census(ctx context.Context, account, name string, wave int) (rollout.Census, error)
+	// Members answers a rollout and its members, as nodes last said that they stand.
+	Members(ctx context.Context, account, name string) (rollout.Rollout, []rollout.Member, error)
 }
 
 // Incidents is where troubles are told; package notify's service is behind it.

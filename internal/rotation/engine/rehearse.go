@@ -9,6 +9,7 @@ import (
 	"github.com/keyward/keyward/internal/accesskey"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/material"
+	"github.com/keyward/keyward/internal/rollout"
 	"github.com/keyward/keyward/internal/rotation"
 )
 
@@ -42,11 +43,15 @@ func refuse(format string, args ...any) error {
 }
 
 func (s *Service) rehearseNodes(ctx context.Context, r rotation.Rotation, p rotation.Plan) error {
+	if p.Rollout == "" {
+		return nil
+	}
+	ro, members, err := s.o.Rollouts.Members(ctx, r.Account, p.Rollout)
+	if err != nil {
+		return noEffect(err)
+	}
 	for n, w := range r.Terms.Waves {
-		c, err := s.o.Rollouts.Census(ctx, r.Account, p.Rollout, n)
-		if err != nil {
-			return noEffect(err)
-		}
+		c := rollout.Count(ofWave(members, n), ro.Level, s.now())
 		if c.Members == 0 && r.Terms.Profile == rotation.Planned {
 			return refuse("no node is in wave %s of rollout %s: change its labels, or have nodes join", w.Name, p.Rollout)
 		}

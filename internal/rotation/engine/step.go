@@ -13,6 +13,7 @@ import (
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/job"
+	"github.com/keyward/keyward/internal/rollout"
 	"github.com/keyward/keyward/internal/rotation"
 )
 
@@ -93,13 +94,19 @@ func (s *Service) see(ctx context.Context, r rotation.Rotation) (rotation.Sight,
 	if plan.Rollout == "" || r.Generation == 0 && len(r.Terms.Waves) == 0 {
 		return sight, plan, nil
 	}
-	if sight.All, err = s.o.Rollouts.Census(ctx, r.Account, plan.Rollout, -1); err != nil {
-		return sight, plan, err
-	}
-	if r.Step == rotation.Rolling {
-		sight.Wave, err = s.o.Rollouts.Census(ctx, r.Account, plan.Rollout, r.Wave)
-	}
+	ro, members, err := s.o.Rollouts.Members(ctx, r.Account, plan.Rollout)
+	sight.All = rollout.Count(members, ro.Level, s.now())
+	sight.Wave = rollout.Count(ofWave(members, r.Wave), ro.Level, s.now())
 	return sight, plan, err
+}
+
+func ofWave(members []rollout.Member, wave int) (out []rollout.Member) {
+	for _, m := range members {
+		if m.Wave == wave {
+			out = append(out, m)
+		}
+	}
+	return out
 }
 
 // save stores a decision with its record, and the plan when the rotation changes what its

@@ -1,0 +1,26 @@
+package app
+
+import (
+	"path/filepath"
+
+	"github.com/keyward/keyward/internal/cloud/httpapi"
+	"github.com/keyward/keyward/internal/rotation"
+	rotating "github.com/keyward/keyward/internal/rotation/engine"
+	"github.com/keyward/keyward/internal/store"
+)
+
+// spool is where a node keeps new keys until they are in their secrets.
+const spool = "rotation.spool"
+
+// rotators builds what replaces keys.
+func (e *engine) rotators(a *App) {
+	e.rotations = rotating.New(rotating.Options{
+		Store: store.Rotations{Store: e.store}, Inventory: e.stock, Secrets: e.secrets, Rollouts: e.rollouts, Incidents: e.alerts, Tenants: e.iam,
+		Spool: &rotating.Spool{Directory: filepath.Join(a.Config.DataDir, spool)}, Log: e.log, Kinds: issuers(), Region: a.Config.Region, Now: e.now, Logger: a.Logger,
+	})
+}
+
+// issuers answers the kinds of providers at which keyward makes and ends keys itself.
+func issuers() []rotation.KindOfIssuer {
+	return []rotation.KindOfIssuer{httpapi.Issuer()}
+}
