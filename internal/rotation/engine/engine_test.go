@@ -55,7 +55,7 @@ func TestRollback(t *testing.T) {
 			if _, err := w.Start(t.Context(), root(), engine.StartInput{Plan: "pay"}); err != nil {
 				t.Fatal(err)
 			}
-			w.until(t, from, time.Minute)
+			w.until(t, from, 5*time.Minute)
 			w.pass(t, 30*time.Second, 10*time.Second)
 			if _, err := w.RollBack(t.Context(), root(), "pay", "test"); err != nil {
 				t.Fatal(err)
