@@ -26,6 +26,10 @@ const (
 	SignatureHeader = "Keyward-Signature" // base64 of Ed25519 over SignedMessage
 )
 
+// Newer tells whether a node that has one generation takes another: only a higher one,
+// however late the lower one comes. Both sides go by it.
+func Newer(have, got int64) bool { return got > have }
+
 // SignedMessage answers what an agent signs of a request.
 func SignedMessage(path, node, at string, body []byte) []byte {
 	sum := sha256.Sum256(body)

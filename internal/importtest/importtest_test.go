@@ -112,9 +112,9 @@ var allowed = map[string][]string{
 	"internal/finding":   slices.Concat(domains, leaves),
 	"internal/notify":    slices.Concat(domains, leaves),
 	"internal/expiry":    slices.Concat(domains, leaves),
-	"internal/rollout":   slices.Concat(domains, leaves),
+	"internal/rollout":   slices.Concat(domains, leaves, []string{"api/delivery"}), // the rule that both sides go by
 	"internal/rotation":  slices.Concat(domains, leaves),
-	"internal/agent":     {"api", "client", "internal/material", "internal/fault", "internal/durable"},
+	"internal/agent":     {"api", "internal/agent", "internal/material", "internal/fault", "internal/durable"},
 	"internal/form":      {"internal/material", "internal/fault"},
 	"internal/cloud":     slices.Concat(domains, leaves, []string{"internal/egress", "internal/cloud"}),
 	"internal/channel":   slices.Concat(domains, leaves, []string{"internal/egress", "internal/cloud", "internal/channel"}),

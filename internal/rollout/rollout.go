@@ -27,6 +27,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/keyward/keyward/api/delivery"
 	"github.com/keyward/keyward/internal/form"
 )
 
@@ -52,7 +53,7 @@ type Generation struct {
 
 // Newer tells whether a node that has reached one generation takes another: only a higher
 // one, however late the lower one comes.
-func Newer(have, got int64) bool { return got > have }
+func Newer(have, got int64) bool { return delivery.Newer(have, got) }
 
 // A Wave is a part of a rollout's members that gets a generation together.
 type Wave struct {

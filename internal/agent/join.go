@@ -1,0 +1,65 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/keyward/keyward/api"
+	"github.com/keyward/keyward/api/delivery"
+	"github.com/keyward/keyward/internal/agent/identity"
+)
+
+// A Joining says how a machine becomes a node.
+type Joining struct {
+	Server    string // URL
+	CA        string // PEM; "" for the system's
+	State     string // directory, made if it is not there
+	Token     api.SecretText
+	Name      string            // of the node, unless the token says it
+	Transport http.RoundTripper // nil for one of its own
+	Now       func() time.Time
+}
+
+// Join makes this machine a node: it makes its keys, shows the token with their public
+// parts to the server, and keeps what it was told. A machine that has joined is refused.
+// If the answer is lost, joining again shows the same keys.
+func Join(ctx context.Context, j Joining) (identity.Node, error) {
+	server, err := checkServer(j.Server)
+	if err != nil {
+		return identity.Node{}, fmt.Errorf("joining: %w", err)
+	}
+	if j.Transport == nil {
+		if j.Transport, err = newTransport(j.CA); err != nil {
+			return identity.Node{}, fmt.Errorf("joining: %w", err)
+		}
+	}
+	if err := os.MkdirAll(j.State, 0o700); err != nil {
+		return identity.Node{}, fmt.Errorf("making the state directory: %w", err)
+	}
+	switch n, _, err := identity.Load(j.State); {
+	case err == nil:
+		return identity.Node{}, fmt.Errorf("joining: this machine is %s of %s already; to make it another node, remove %s", n.Path(), n.Server, j.State)
+	case !errors.Is(err, identity.ErrNotJoined):
+		return identity.Node{}, err
+	}
+	keys, err := identity.MakeKeys(j.State)
+	if err != nil {
+		return identity.Node{}, err
+	}
+	in := delivery.JoinRequest{Token: j.Token, Name: j.Name}
+	in.SignKey, in.SealKey = keys.Public()
+	l := link{server: server, http: j.Transport, clock: &clock{now: j.Now}}
+	var told delivery.JoinAnswer
+	if err := l.post(ctx, delivery.JoinPath, in, &told); err != nil {
+		return identity.Node{}, fmt.Errorf("joining: %w", err)
+	}
+	n := identity.Node{Account: told.Account, Name: told.Name, Labels: told.Labels, Server: server, CA: j.CA}
+	if n.Account == "" || n.Name == "" {
+		return identity.Node{}, errors.New("joining: the server's answer names no node")
+	}
+	return n, identity.Save(j.State, n)
+}
