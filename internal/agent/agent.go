@@ -205,36 +205,44 @@ func (a *Agent) Status() delivery.Status {
 // Key answers the versions of a rollout, and false if the agent has none; and a channel
 // that is closed when that may be another generation.
 func (a *Agent) Key(rollout string) (k delivery.Key, moved <-chan struct{}, ok bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if h, there := a.held[rollout]; there {
-		k, ok = h.key, true
+	h, moved := a.look(rollout)
+	if h == nil {
+		return delivery.Key{}, moved, false
 	}
-	return k, a.moved, ok
+	return h.key, moved, true
 }
 
-// change changes how far the agent has come with a generation, unless it has another one
-// by now, and reports at once if the level is another then.
-func (a *Agent) change(rollout string, generation int64, how func(*holding)) bool {
+// look answers what the agent has of a rollout, nil for nothing. Of that only the key may
+// be used without the lock, which never changes.
+func (a *Agent) look(rollout string) (*holding, <-chan struct{}) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	h, there := a.held[rollout]
-	if !there || h.Generation != generation {
-		return false
+	return a.held[rollout], a.moved
+}
+
+// change changes how far the agent has come with what it has, unless it has something
+// else by now, and reports at once if the level is another then.
+func (a *Agent) change(h *holding, how func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.held[h.key.Rollout] != h {
+		return
 	}
 	before, trouble := h.level(), h.trouble()
-	how(h)
+	how()
 	if h.level() != before || h.trouble() != trouble {
 		signal(a.wake)
 	}
-	return true
 }
 
 // Use takes in what a program says of a version. It answers false if the version is none
 // of those that the rollout has now.
 func (a *Agent) Use(rollout string, u delivery.Use) bool {
-	k, _, known := a.Key(rollout)
-	a.change(rollout, k.Generation, func(h *holding) { known = h.use(u, a.clock.Now()) })
+	h, _ := a.look(rollout)
+	known := false
+	if h != nil {
+		a.change(h, func() { known = h.use(u, a.clock.Now()) })
+	}
 	return known
 }
 
@@ -249,19 +257,19 @@ func (a *Agent) moveOn() {
 // was done stays done: after a crash it is done again.
 func (a *Agent) keep() {
 	a.mu.Lock()
-	changed := map[string]progress{}
-	for name, h := range a.held {
+	changed := map[*holding]progress{}
+	for _, h := range a.held {
 		if h.dirty {
-			changed[name] = h.progress
+			changed[h] = h.progress
 			h.dirty = false
 		}
 	}
 	a.mu.Unlock()
-	for name, p := range changed {
-		err := a.cache.keepProgress(name, p)
-		a.setTrouble(progressOf(name), err)
+	for h, p := range changed {
+		err := a.cache.keepProgress(h.key.Rollout, p)
+		a.setTrouble(progressOf(h.key.Rollout), err)
 		if err != nil {
-			a.change(name, p.Generation, func(h *holding) { h.dirty = true })
+			a.change(h, func() { h.dirty = true })
 		}
 	}
 }
@@ -316,14 +324,14 @@ func signal(c chan<- struct{}) {
 	}
 }
 
-// rest waits for a time, and tells whether a rollout still has a generation then. It
-// waits no longer than that.
-func (a *Agent) rest(ctx context.Context, rollout string, generation int64, d time.Duration) bool {
+// rest waits for a time, and tells whether the agent still has the same of a rollout then.
+// It waits no longer than that.
+func (a *Agent) rest(ctx context.Context, rollout string, same *holding, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	for {
-		k, moved, _ := a.Key(rollout)
-		if k.Generation != generation {
+		h, moved := a.look(rollout)
+		if h != same {
 			return false
 		}
 		select {

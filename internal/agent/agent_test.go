@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -47,7 +48,7 @@ type machine struct {
 	config config.Config
 	now    func() time.Time
 
-	full  bool // disk
+	full  atomic.Bool // disk
 	agent *agent.Agent
 	stop  func()
 }
@@ -117,7 +118,7 @@ func (m *machine) start() {
 	a, err := agent.New(agent.Options{
 		Config: m.config, Version: "test", Now: m.now, Logger: slog.New(slog.NewTextHandler(m.log, nil)), Transport: m.server, Listener: newNobody(),
 		Replace: func(path string, content []byte) error {
-			if m.full {
+			if m.full.Load() {
 				return errors.New("no space left on device")
 			}
 			return durable.Replace(path, content)

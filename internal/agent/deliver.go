@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/keyward/keyward/api/delivery"
 	"github.com/keyward/keyward/internal/agent/config"
 	"github.com/keyward/keyward/internal/material"
 )
@@ -17,26 +16,26 @@ func (a *Agent) deliver(ctx context.Context, d config.Delivery) error {
 			a.options.Logger.Warn("starting", "rollout", d.Rollout, "error", err) // applying will say more
 		}
 	}
-	var tried int64 // generation
+	var tried *holding
 	for failures := 0; ctx.Err() == nil; {
-		k, _, ok := a.Key(d.Rollout)
-		if !ok {
-			a.rest(ctx, d.Rollout, 0, time.Hour)
+		h, _ := a.look(d.Rollout)
+		if h == nil {
+			a.rest(ctx, d.Rollout, nil, time.Hour)
 			continue
 		}
-		if k.Generation != tried {
-			tried, failures = k.Generation, 0
+		if h != tried {
+			tried, failures = h, 0
 		}
-		err := a.apply(ctx, d, k)
+		err := a.apply(ctx, d, h)
 		if err == nil {
-			a.probe(ctx, d, k.Generation)
+			a.probe(ctx, d, h)
 			continue
 		}
 		if ctx.Err() == nil {
-			a.options.Logger.Error("applying", "rollout", d.Rollout, "generation", k.Generation, "error", err)
-			a.change(d.Rollout, k.Generation, func(h *holding) { h.applyError = err.Error() })
+			a.options.Logger.Error("applying", "rollout", d.Rollout, "generation", h.key.Generation, "error", err)
+			a.change(h, func() { h.applyError = err.Error() })
 		}
-		a.rest(ctx, d.Rollout, k.Generation, backoff(failures, nil))
+		a.rest(ctx, d.Rollout, h, backoff(failures, nil))
 		failures++
 	}
 	return nil
@@ -44,7 +43,7 @@ func (a *Agent) deliver(ctx context.Context, d config.Delivery) error {
 
 // apply writes the files of a generation, and tells the consumer. What is known to be
 // done is not done again.
-func (a *Agent) apply(ctx context.Context, d config.Delivery, k delivery.Key) error {
+func (a *Agent) apply(ctx context.Context, d config.Delivery, h *holding) error {
 	contents := make([]material.Bytes, len(d.Files))
 	defer func() {
 		for _, c := range contents {
@@ -53,7 +52,7 @@ func (a *Agent) apply(ctx context.Context, d config.Delivery, k delivery.Key) er
 	}()
 	var stale []int
 	for i, f := range d.Files { // all of them, before any is written
-		content, err := f.Template.Execute(k)
+		content, err := f.Template.Execute(h.key)
 		if err != nil {
 			return fmt.Errorf("%s: %w", f.Path, err)
 		}
@@ -63,7 +62,7 @@ func (a *Agent) apply(ctx context.Context, d config.Delivery, k delivery.Key) er
 		}
 	}
 	applied := false
-	a.change(d.Rollout, k.Generation, func(h *holding) { applied = h.Applied })
+	a.change(h, func() { applied = h.Applied })
 	if applied && len(stale) == 0 {
 		return nil
 	}
@@ -71,7 +70,7 @@ func (a *Agent) apply(ctx context.Context, d config.Delivery, k delivery.Key) er
 		if err := a.cache.forgetProgress(d.Rollout); err != nil {
 			return err
 		}
-		a.change(d.Rollout, k.Generation, func(h *holding) { h.Applied, h.Probed, h.dirty = false, false, true })
+		a.change(h, func() { h.Applied, h.Probed, h.dirty = false, false, true })
 		a.options.Done(Unmarked)
 	}
 	for _, i := range stale {
@@ -80,23 +79,23 @@ func (a *Agent) apply(ctx context.Context, d config.Delivery, k delivery.Key) er
 		}
 		a.options.Done(Written)
 	}
-	if done, err := a.reload(ctx, d, k); !done {
+	if done, err := a.reload(ctx, d, h); !done {
 		return err
 	}
-	a.change(d.Rollout, k.Generation, func(h *holding) { h.Applied, h.applyError, h.probeError, h.dirty = true, "", "", true })
+	a.change(h, func() { h.Applied, h.applyError, h.probeError, h.dirty = true, "", "", true })
 	a.keep()
 	a.options.Done(Marked)
-	a.options.Logger.Info("a generation was applied", "rollout", d.Rollout, "generation", k.Generation, "files", len(stale))
+	a.options.Logger.Info("a generation was applied", "rollout", d.Rollout, "generation", h.key.Generation, "files", len(stale))
 	return nil
 }
 
 // reload tells the consumer that its files are others, and whether it did: it does not if
 // meanwhile there is a newer generation, which is to be written first.
-func (a *Agent) reload(ctx context.Context, d config.Delivery, k delivery.Key) (bool, error) {
+func (a *Agent) reload(ctx context.Context, d config.Delivery, h *holding) (bool, error) {
 	if d.Reload == nil {
 		return true, nil
 	}
-	if !a.rest(ctx, d.Rollout, k.Generation, random(d.Splay)) {
+	if !a.rest(ctx, d.Rollout, h, random(d.Splay)) {
 		return false, ctx.Err()
 	}
 	if err := d.Reload.Run(ctx); err != nil {
@@ -108,23 +107,23 @@ func (a *Agent) reload(ctx context.Context, d config.Delivery, k delivery.Key) (
 
 // probe asks again and again whether the consumer works with a generation that was
 // applied, until there is another.
-func (a *Agent) probe(ctx context.Context, d config.Delivery, generation int64) {
+func (a *Agent) probe(ctx context.Context, d config.Delivery, h *holding) {
 	if d.Probe == nil {
-		for a.rest(ctx, d.Rollout, generation, time.Hour) {
+		for a.rest(ctx, d.Rollout, h, time.Hour) {
 		}
 		return
 	}
-	for again := true; again; again = a.rest(ctx, d.Rollout, generation, d.Probe.Interval) {
+	for again := true; again; again = a.rest(ctx, d.Rollout, h, d.Probe.Interval) {
 		err := d.Probe.Run(ctx)
 		if ctx.Err() != nil {
 			return
 		}
 		if err != nil {
-			a.change(d.Rollout, generation, func(h *holding) { h.probeError = "probe: " + err.Error() })
+			a.change(h, func() { h.probeError = "probe: " + err.Error() })
 			continue
 		}
 		at := a.clock.Now()
-		a.change(d.Rollout, generation, func(h *holding) {
+		a.change(h, func() {
 			h.Probed, h.probeError, h.dirty = true, "", true
 			if h.LastWord == "" {
 				h.UsedAt = at

@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/keyward/keyward/api"
@@ -59,6 +60,9 @@ type link struct {
 	clock  *clock
 	node   identity.Node // zero before it joined: then nothing is signed
 	keys   identity.Keys
+
+	mu   sync.Mutex // guards what follows
+	last time.Time  // that was signed
 }
 
 // newTransport answers a way to the server that trusts the authorities in ca, or those
@@ -128,7 +132,7 @@ func (l *link) send(ctx context.Context, path string, body []byte) (*http.Respon
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("User-Agent", "keyward-agent")
 	if l.node.Name != "" {
-		at := l.clock.Now().Format(time.RFC3339Nano)
+		at := l.moment().Format(time.RFC3339Nano)
 		message := delivery.SignedMessage(path, l.node.Path(), at, body)
 		r.Header.Set(delivery.NodeHeader, l.node.Path())
 		r.Header.Set(delivery.TimeHeader, at)
@@ -139,6 +143,19 @@ func (l *link) send(ctx context.Context, path string, body []byte) (*http.Respon
 		return nil, fmt.Errorf("calling %s: %w", l.server, err)
 	}
 	return resp, nil
+}
+
+// moment answers a time to sign, each but once: no request looks like one that was sent
+// before, however coarse the clock is.
+func (l *link) moment() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.clock.Now()
+	if ahead := l.last.Sub(now); ahead >= 0 && ahead < time.Millisecond { // more is a clock that was set right
+		now = l.last.Add(time.Nanosecond)
+	}
+	l.last = now
+	return now
 }
 
 // correct takes over the server's time if it is another, and tells whether it was.

@@ -116,7 +116,7 @@ func (a *Agent) serveUse(w http.ResponseWriter, r *http.Request) {
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxUse))
 	d.DisallowUnknownFields()
 	switch err := d.Decode(&u); {
-	case err != nil || u.Version == "" || u.Times < 0 || u.Times > 1e6 || u.Result != delivery.ResultUsed && u.Result != delivery.ResultRefused:
+	case err != nil || u.Version == "" || u.Times < 0 || u.Result != delivery.ResultUsed && u.Result != delivery.ResultRefused:
 		refuse(w, http.StatusBadRequest, "InvalidParameter", `send {"version": "…", "result": "used" or "refused"}`)
 	case !a.Use(r.PathValue("rollout"), u):
 		refuse(w, http.StatusConflict, "StateConflict", "that is neither the primary nor the fallback version of now; read the key again")
