@@ -216,27 +216,18 @@ func TestStaleAndHasty(t *testing.T) {
 		m.server.Publish(rollout, 1, version(1), agenttest.Version{})
 		m.start()
 		m.await(1, delivery.LevelApplied)
+		synctest.Wait() // it watches again
 		before := len(m.server.Watches())
 		m.server.Stale(rollout)
 		time.Sleep(20 * time.Second) // within one watch
 		if got := len(m.server.Watches()); got != before+1 {
 			t.Errorf("%d watches, then %d", before, got)
 		}
-		stop := make(chan struct{})
-		go func() {
-			for {
-				select {
-				case <-stop:
-					return
-				case <-time.After(time.Millisecond):
-					m.server.Offer(m.server.Seal(rollout, 1, version(1), agenttest.Version{}))
-				}
-			}
-		}()
+		m.server.Hasty(true)
 		before = len(m.server.Watches())
 		time.Sleep(time.Minute)
-		close(stop)
-		if got := len(m.server.Watches()) - before; got > 100 || got < 5 {
+		m.server.Hasty(false)
+		if got := len(m.server.Watches()) - before; got > 60 || got < 8 {
 			t.Errorf("%d watches in a minute", got)
 		}
 		m.stop()

@@ -64,6 +64,7 @@ type Server struct {
 	down      error
 	busy      time.Duration
 	stale     []string
+	hasty     bool
 	changed   chan struct{} // closed and made anew when anything of the above changes
 }
 
@@ -103,6 +104,9 @@ func (s *Server) Down(err error) { s.change(func() { s.down = err }) }
 // Busy has every request refused with a Retry-After; 0 ends that.
 func (s *Server) Busy(d time.Duration) { s.change(func() { s.busy = d }) }
 
+// Hasty has every watch answered at once, or ends that.
+func (s *Server) Hasty(on bool) { s.change(func() { s.hasty = on }) }
+
 // Stale has the next report told that rollouts are stale.
 func (s *Server) Stale(rollouts ...string) { s.change(func() { s.stale = rollouts }) }
 
@@ -127,6 +131,9 @@ func (s *Server) Await(ctx context.Context, rollout string, wanted func(delivery
 func Reached(generation int64, level string) func(delivery.Ack) bool {
 	return func(a delivery.Ack) bool { return a.Generation == generation && a.Level == level }
 }
+
+// Forget forgets what the node said.
+func (s *Server) Forget() { s.change(func() { clear(s.acks) }) }
 
 // Last answers the last report and how many there were.
 func (s *Server) Last() (delivery.ReportRequest, int) {
@@ -315,7 +322,7 @@ func (s *Server) look(have map[string]int64) (delivery.WatchAnswer, <-chan struc
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := delivery.WatchAnswer{Rollouts: slices.Sorted(maps.Keys(s.published)), Now: s.now()}
-	ready := s.down != nil
+	ready := s.down != nil || s.hasty
 	for rollout, all := range s.published {
 		if top := all[len(all)-1]; delivery.Newer(have[rollout], top.generation) {
 			out.Bundles = append(out.Bundles, s.seal(rollout, top))
