@@ -90,6 +90,8 @@ type Agent struct {
 	wake  chan struct{} // holds one: there is something to report at once
 	stale chan struct{} // holds one: the server says that there is something to watch
 
+	files sync.Mutex // held while the cache is written; taken before mu
+
 	mu       sync.Mutex // guards what follows, and every holding
 	held     map[string]*holding
 	moved    chan struct{}     // closed, and made anew, when a generation is taken or forgotten
@@ -256,6 +258,8 @@ func (a *Agent) moveOn() {
 // keep makes durable how far the agent has come. If it cannot, that is trouble, but what
 // was done stays done: after a crash it is done again.
 func (a *Agent) keep() {
+	a.files.Lock()
+	defer a.files.Unlock()
 	a.mu.Lock()
 	changed := map[*holding]progress{}
 	for _, h := range a.held {

@@ -140,6 +140,14 @@ func (m *machine) start() {
 	}
 }
 
+// restart stops the agent and starts another, which takes a second of virtual time.
+func (m *machine) restart() {
+	m.t.Helper()
+	m.stop()
+	time.Sleep(time.Second)
+	m.start()
+}
+
 // await waits until the server was told a level.
 func (m *machine) await(generation int64, level string) delivery.Ack {
 	m.t.Helper()

@@ -31,9 +31,8 @@ func TestPartitioned(t *testing.T) {
 		if got := m.served(); got != canary+"1" {
 			t.Errorf("cut off it serves %q", got)
 		}
-		m.stop()
-		m.start()
-		time.Sleep(24 * time.Hour)
+		m.restart()
+		time.Sleep(2 * time.Hour)
 		if got := m.served(); got != canary+"1" {
 			t.Errorf("cut off and restarted it serves %q", got)
 		}
@@ -106,9 +105,8 @@ func TestWrongClock(t *testing.T) {
 			if a.UsedAgo == nil || *a.UsedAgo > 1000 {
 				t.Errorf("used %v ms ago", a.UsedAgo)
 			}
-			m.stop()
 			m.now = time.Now // somebody sets it right
-			m.start()
+			m.restart()
 			time.Sleep(time.Minute)
 			if a := m.await(1, delivery.LevelUsed); a.UsedAgo == nil || *a.UsedAgo < 60_000 || *a.UsedAgo > 150_000 {
 				t.Errorf("after setting the clock: %+v", a)
@@ -271,8 +269,7 @@ func TestReload(t *testing.T) {
 		m.server.Publish(rollout, 2, version(2), version(1))
 		m.server.Publish(rollout, 3, version(3), version(2))
 		m.await(3, delivery.LevelApplied)
-		m.stop()
-		m.start()
+		m.restart()
 		m.await(3, delivery.LevelApplied)
 		time.Sleep(time.Minute)
 		if diff := cmp.Diff(canary+"1shop\n"+canary+"3shop\n", m.file("reloaded")); diff != "" {
@@ -346,8 +343,7 @@ func TestProbeLies(t *testing.T) {
 			t.Errorf("%+v", a)
 		}
 		time.Sleep(time.Minute) // probes go on
-		m.stop()
-		m.start()
+		m.restart()
 		time.Sleep(time.Minute)
 		if a := m.await(2, delivery.LevelApplied); a.Refused != 3 {
 			t.Errorf("after a restart: %+v", a)
@@ -393,7 +389,6 @@ func TestChangedFile(t *testing.T) {
 		m.server.Publish(rollout, 1, version(1), agenttest.Version{})
 		m.start()
 		m.await(1, delivery.LevelApplied)
-		m.stop()
 		before, err := os.Stat(filepath.Join(m.dir, "key.json"))
 		if err != nil {
 			t.Fatal(err)
@@ -407,10 +402,9 @@ func TestChangedFile(t *testing.T) {
 			if err := errors.Join(how(filepath.Join(m.dir, "secret")), os.Remove(filepath.Join(m.dir, "seen"))); err != nil {
 				t.Fatal(err)
 			}
-			m.start()
+			m.restart()
 			time.Sleep(time.Minute)
 			m.await(1, delivery.LevelApplied)
-			m.stop()
 			info, err := os.Lstat(filepath.Join(m.dir, "secret"))
 			if err != nil || info.Mode() != 0o600 || m.file("secret") != canary+"1" || m.file("seen") != canary+"1" {
 				t.Errorf("%v, %v: %q, seen %q", info, err, m.file("secret"), m.file("seen"))
@@ -419,6 +413,7 @@ func TestChangedFile(t *testing.T) {
 		if after, err := os.Stat(filepath.Join(m.dir, "key.json")); err != nil || !os.SameFile(before, after) {
 			t.Errorf("a file that was right was written again: %v", err)
 		}
+		m.stop()
 	})
 }
 

@@ -67,10 +67,13 @@ func (a *Agent) apply(ctx context.Context, d config.Delivery, h *holding) error 
 		return nil
 	}
 	if applied { // somebody changed a file, or the configuration did: begin anew
-		if err := a.cache.forgetProgress(d.Rollout); err != nil {
+		a.change(h, func() { h.Applied, h.Probed, h.dirty = false, false, true })
+		a.files.Lock()
+		err := a.cache.forgetProgress(d.Rollout)
+		a.files.Unlock()
+		if err != nil {
 			return err
 		}
-		a.change(h, func() { h.Applied, h.Probed, h.dirty = false, false, true })
 		a.options.Done(Unmarked)
 	}
 	for _, i := range stale {

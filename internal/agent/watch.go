@@ -100,7 +100,9 @@ func (a *Agent) take(b delivery.Bundle) (bool, error) {
 	}
 	h, err := open(a.node, a.keys, b)
 	if err == nil {
+		a.files.Lock()
 		err = a.cache.keepBundle(b)
+		a.files.Unlock()
 	}
 	if err != nil {
 		err = fmt.Errorf("taking generation %d: %w", b.Generation, err)
@@ -135,6 +137,8 @@ func (a *Agent) forgetOthers(members []string) error {
 		a.moveOn()
 	}
 	a.mu.Unlock()
+	a.files.Lock()
+	defer a.files.Unlock()
 	var failed error
 	for _, name := range gone {
 		err := a.cache.forget(name)

@@ -24,7 +24,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"text/template"
@@ -39,7 +38,10 @@ import (
 const MaxSize = 1 << 20
 
 // A Template makes the content of a file. It may be used concurrently.
-type Template struct{ parsed *template.Template }
+type Template struct {
+	parsed *template.Template
+	part   string // if parsed is nil: the only content
+}
 
 // functions are what templates have beside those of text/template.
 var functions = template.FuncMap{
@@ -68,15 +70,12 @@ func Parse(text string) (Template, error) {
 	if err != nil {
 		return Template{}, fmt.Errorf("reading template: %w", err)
 	}
-	return Template{t}, nil
+	return Template{parsed: t}, nil
 }
 
 // Part answers the template of a file that holds nothing but a part of the primary
 // version, without a line feed at its end.
-func Part(name string) Template {
-	// The name is a constant of the template, so whatever it holds stays a name.
-	return Template{template.Must(template.New("template").Option("missingkey=error").Parse("{{index .Primary " + strconv.Quote(name) + "}}"))}
-}
+func Part(name string) Template { return Template{part: name} }
 
 // view is what a template sees.
 type view struct {
@@ -87,6 +86,13 @@ type view struct {
 
 // Execute makes the content. Its errors name the place in the template, never a value.
 func (t Template) Execute(k delivery.Key) (material.Bytes, error) {
+	if t.parsed == nil {
+		value, ok := k.Primary.Parts[t.part]
+		if !ok {
+			return material.Bytes{}, fmt.Errorf("rendering part %q: the key has no such part", t.part)
+		}
+		return material.NewBytes([]byte(value)), nil
+	}
 	v := view{k.Generation, k.Primary.Version, k.Fallback.Version, plain(k.Primary.Parts), plain(k.Fallback.Parts)}
 	var b bytes.Buffer
 	b.Grow(4096)

@@ -1,0 +1,4 @@
+package agent
+
+// PartsOf is partsOf, for its fuzz test.
+var PartsOf = partsOf
