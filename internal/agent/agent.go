@@ -177,8 +177,12 @@ func (a *Agent) Run(ctx context.Context) error {
 		return fmt.Errorf("starting: %w", err)
 	}
 	defer unlock()
+	l, token, err := a.listen()
+	if err != nil {
+		return err
+	}
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return a.serve(ctx) })
+	group.Go(func() error { return a.serve(ctx, l, token) })
 	group.Go(func() error { return a.watch(ctx) })
 	group.Go(func() error { return a.report(ctx) })
 	for _, d := range a.options.Config.Deliver {
@@ -310,8 +314,8 @@ func (a *Agent) trouble() string {
 	return clip(strings.Join(all, "; "))
 }
 
-// maxText is how many bytes of an error the server is told.
-const maxText = 500
+// maxText is how many bytes of an error the server is told, which takes no more.
+const maxText = 290
 
 func clip(s string) string {
 	if len(s) > maxText {

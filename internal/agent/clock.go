@@ -39,12 +39,15 @@ func (c *clock) sync(server time.Time) {
 	c.server, c.local = server.Round(0), c.now()
 }
 
+// maxSkew is the largest skew that is told: a clock that lost its battery is off by more.
+const maxSkew = 9 * 365 * 24 * time.Hour
+
 // Skew answers how far this machine's wall clock is before the server's.
 func (c *clock) Skew() time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.now()
-	return now.Round(0).Sub(c.at(now))
+	return min(max(now.Round(0).Sub(c.at(now)), -maxSkew), maxSkew)
 }
 
 // random answers a random part of d. Which part does not have to be a secret, but the

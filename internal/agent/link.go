@@ -26,7 +26,7 @@ import (
 const (
 	maxAnswer     = 64 << 20         // bytes
 	maxRetryAfter = 10 * time.Minute // that is believed
-	tolerated     = 5 * time.Second  // by which a Date may differ, which has whole seconds only
+	tolerated     = 30 * time.Second // by which the time may be off without being wrong
 )
 
 // A refusal is an answer of the server that is no success.
@@ -145,14 +145,15 @@ func (l *link) send(ctx context.Context, path string, body []byte) (*http.Respon
 	return resp, nil
 }
 
-// moment answers a time to sign, each but once: no request looks like one that was sent
-// before, however coarse the clock is.
+// moment answers a time to sign. It is later than that of every request before: the
+// server takes what was signed earlier for something that was sent again. What it heard of
+// the server's time is off by how long the answers took, now more, now less.
 func (l *link) moment() time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.clock.Now()
-	if ahead := l.last.Sub(now); ahead >= 0 && ahead < time.Millisecond { // more is a clock that was set right
-		now = l.last.Add(time.Nanosecond)
+	if ahead := l.last.Sub(now); ahead >= 0 && ahead < tolerated { // more is a clock that was set right
+		now = l.last.Add(time.Microsecond) // which is what the server tells apart
 	}
 	l.last = now
 	return now

@@ -138,11 +138,7 @@ func refuse(w http.ResponseWriter, status int, code, detail string) {
 }
 
 // serve serves the endpoint until ctx ends.
-func (a *Agent) serve(ctx context.Context) error {
-	l, token, err := a.listen()
-	if err != nil {
-		return err
-	}
+func (a *Agent) serve(ctx context.Context, l net.Listener, token material.Bytes) error {
 	defer token.Zero()
 	s := &http.Server{
 		Handler: a.Handler(token), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: maxWait + 10*time.Second,
@@ -153,7 +149,7 @@ func (a *Agent) serve(ctx context.Context) error {
 	go func() { served <- s.Serve(l) }()
 	a.options.Logger.Info("keyward agent listens", "address", a.options.Config.Listen, "node", a.node.Path(), "server", a.node.Server)
 	select {
-	case err = <-served:
+	case err := <-served:
 		return fmt.Errorf("serving programs: %w", err)
 	case <-ctx.Done():
 	}
@@ -191,8 +187,8 @@ func listenSocket(path string, gid int) (net.Listener, error) {
 	if info, err := os.Lstat(path); err == nil && info.Mode().Type() != fs.ModeSocket {
 		return nil, fmt.Errorf("listening for programs: %s is there and no socket", path)
 	}
-	dir, err := os.MkdirTemp(filepath.Dir(path), ".keyward-")
-	if err != nil {
+	dir := path + ".new"
+	if err := errors.Join(os.RemoveAll(dir), os.Mkdir(dir, 0o700)); err != nil { // a crash left the one before
 		return nil, fmt.Errorf("listening for programs: %w", err)
 	}
 	defer os.RemoveAll(dir) //nolint:errcheck // it is empty, and private
