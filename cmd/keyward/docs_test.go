@@ -49,6 +49,7 @@ func TestDocumentedCommands(t *testing.T) {
 		"docs/alerts.md":         "docs-alerts.txt",
 		"docs/findings.md":       "docs-findings.txt",
 		"docs/rollouts.md":       "docs-rollouts.txt",
+		"docs/agent.md":          "docs-agent.txt",
 	} {
 		t.Run(name, func(t *testing.T) {
 			var documented []txtar.File
