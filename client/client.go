@@ -1,5 +1,6 @@
 // Package client calls keyward's native REST API and, on the server's machine, its
-// operator API. It needs nothing but the standard library.
+// operator API. On a machine with an agent it gives programs a [Key], which changes under
+// them without a failed call. It needs nothing but the standard library.
 //
 // A [Client] has one method for each operation, which takes what stands in the request's
 // path and then the request type of package api. Every request is signed with the access

@@ -8,8 +8,8 @@ import (
 
 // The paths of an agent's local endpoint, which programs on its machine read.
 const (
-	KeysPath   = "/v1/keys/"  // and a rollout: GET a Key; POST a Use below it, at ReportSuffix
-	UseSuffix  = "/report"    // POST Use
+	KeysPath   = "/v1/keys/"  // and a rollout: GET a Key; POST a Use to UseSuffix below it
+	UseSuffix  = "/report"    // below that
 	StatusPath = "/v1/status" // GET Status
 )
 

@@ -72,6 +72,7 @@ func newTransport(ca string) (http.RoundTripper, error) {
 		Proxy: http.ProxyFromEnvironment, DialContext: (&net.Dialer{Timeout: 10 * time.Second}).DialContext,
 		ForceAttemptHTTP2: true, TLSHandshakeTimeout: 10 * time.Second, IdleConnTimeout: 2 * time.Minute,
 		TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12},
+		HTTP2:           &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 15 * time.Second}, // or a connection that a partition cut is used for minutes
 	}
 	if ca != "" {
 		t.TLSClientConfig.RootCAs = x509.NewCertPool()

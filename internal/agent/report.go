@@ -30,13 +30,13 @@ func (a *Agent) report(ctx context.Context) error {
 		case err == nil && failures > 0:
 			a.options.Logger.Info("reporting again", "failures", failures)
 		}
-		failures++
 		if err == nil {
 			failures = 0
 		} else {
-			pause, early = backoff(failures-1, err), nil
+			pause, early = retryAfter(err)+min(backoff(failures, nil), reportEvery), nil
+			failures++
 		}
-		wait(ctx, min(pause, max(retryAfter(err), reportEvery+reportJitter)), early)
+		wait(ctx, pause, early)
 		if ctx.Err() != nil {
 			return nil
 		}

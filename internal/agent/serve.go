@@ -141,7 +141,7 @@ func refuse(w http.ResponseWriter, status int, code, detail string) {
 func (a *Agent) serve(ctx context.Context, l net.Listener, token material.Bytes) error {
 	defer token.Zero()
 	s := &http.Server{
-		Handler: a.Handler(token), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: maxWait + 10*time.Second,
+		Handler: a.Handler(token), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: maxWait + 10*time.Second, IdleTimeout: 2 * time.Minute,
 		MaxHeaderBytes: 16 << 10, BaseContext: func(net.Listener) context.Context { return ctx }, // who waits is let go
 		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug),
 	}

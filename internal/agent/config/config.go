@@ -114,6 +114,8 @@ func Default() Config {
 func Load(path string) (Config, error) {
 	if info, err := os.Stat(path); err == nil && (!info.Mode().IsRegular() || info.Size() > maxSize) {
 		return Config{}, fmt.Errorf("reading %s: it is not a regular file of at most 256 KiB", path)
+	} else if err == nil && info.Mode().Perm()&0o002 != 0 {
+		return Config{}, fmt.Errorf("reading %s: everybody may write it, and so choose commands that the agent runs; run: chmod o-w %s", path, path)
 	}
 	content, err := os.ReadFile(path)
 	if err != nil {

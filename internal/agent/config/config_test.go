@@ -134,6 +134,12 @@ func TestLoad(t *testing.T) {
 			t.Errorf("%s was read", bad)
 		}
 	}
+	if err := os.Chmod(path, 0o602); err != nil { //nolint:gosec // that is the test
+		t.Fatal(err)
+	}
+	if _, err := config.Load(path); err == nil || !strings.Contains(err.Error(), "chmod o-w") {
+		t.Errorf("a file that everybody may write: %v", err)
+	}
 	if err := os.Truncate(path, 1<<20); err != nil {
 		t.Fatal(err)
 	}
