@@ -11,12 +11,12 @@ import (
 	"github.com/keyward/keyward/internal/channel/mail"
 	"github.com/keyward/keyward/internal/channel/robot"
 	"github.com/keyward/keyward/internal/channel/sms"
-	"github.com/keyward/keyward/internal/notify"
+	"github.com/keyward/keyward/internal/message"
 )
 
 // Kinds answers every kind of channel, in the order in which people are shown them.
-func Kinds() []notify.KindOfChannel {
-	return []notify.KindOfChannel{
+func Kinds() []message.Kind {
+	return []message.Kind{
 		mail.SMTP(),
 		robot.DingTalk(), robot.WeCom(), robot.Feishu(), robot.Slack(),
 		sms.Tencent(), sms.Alibaba(),

@@ -22,7 +22,7 @@ import (
 	"github.com/keyward/keyward/internal/channel/channeltest"
 	"github.com/keyward/keyward/internal/form"
 	"github.com/keyward/keyward/internal/material"
-	"github.com/keyward/keyward/internal/notify"
+	"github.com/keyward/keyward/internal/message"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -78,7 +78,7 @@ func setups(c *clock) []setup {
 	}
 }
 
-func kind(t testing.TB, name string) notify.KindOfChannel {
+func kind(t testing.TB, name string) message.Kind {
 	t.Helper()
 	for _, k := range channel.Kinds() {
 		if k.Name == name {
@@ -86,7 +86,7 @@ func kind(t testing.TB, name string) notify.KindOfChannel {
 		}
 	}
 	t.Fatalf("no kind %s", name)
-	return notify.KindOfChannel{}
+	return message.Kind{}
 }
 
 // filling is what a person would have entered; the address is the server's.
@@ -107,13 +107,13 @@ func (s setup) filling(server string) form.Filling {
 }
 
 // open checks the form as its keeper does, and opens the channel.
-func open(t *testing.T, name string, f form.Filling, c *clock) notify.Sender {
+func open(t *testing.T, name string, f form.Filling, c *clock) message.Sender {
 	t.Helper()
 	k := kind(t, name)
 	if err := k.Form.Check(f); err != nil {
 		t.Fatal(err)
 	}
-	s, err := k.Open(notify.Opening{Filling: f, Now: c.Now, Allow: loopback})
+	s, err := k.Open(message.Opening{Filling: f, Now: c.Now, Allow: loopback})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -128,29 +128,29 @@ func serve(t *testing.T, h http.Handler) string {
 	return s.URL
 }
 
-func message(l notify.Language) notify.Message {
-	m := notify.Message{
-		ID: "01JDMSG0001", Incident: "inc-7f3a", Event: notify.Trigger, Severity: notify.Critical, At: start.Add(-2 * time.Second),
+func trouble(l message.Language) message.Message {
+	m := message.Message{
+		ID: "01JDMSG0001", Incident: "inc-7f3a", Event: message.Trigger, Severity: message.Critical, At: start.Add(-2 * time.Second),
 		Title: "payment_api_key expires in 3 h", Lines: []string{"Provider: tencent-prod, account 100000000001", "Expires: 2026-11-21T22:00:00Z, told by the provider", "Owner: li.lei"},
 		Short:  "payment_api_key expires in 3 h. KW-42",
-		Values: notify.Values{Product: "keyward", Subject: "payment_api_key", Left: "3 h", Ticket: "KW-42"},
+		Values: message.Values{Product: "keyward", Subject: "payment_api_key", Left: "3 h", Ticket: "KW-42"},
 		Link:   "https://keyward.example.com/i/KW-42?t=abc(1)", Language: l,
 	}
-	if l == notify.Chinese {
+	if l == message.Chinese {
 		m.Title, m.Values.Left = "支付密钥 payment_api_key 将在 3 小时后过期", "3 小时"
 		m.Lines = []string{"云账号：tencent-prod（100000000001）", "过期时间：2026-11-22 06:00（由云厂商提供）", "负责人：李雷"}
 	}
 	return m
 }
 
-var people = []notify.Recipient{
+var people = []message.Recipient{
 	{Person: "li.lei", Email: "li.lei@example.com", Mobile: "+8613800000000"},
 	{Person: "han.meimei", Mobile: "+12025550123", IDs: map[string]string{"dingtalk": "user1", "wecom": "hanmeimei", "feishu": "ou_fake1", "slack": "U0FAKE1"}},
 }
 
-func sendError(t *testing.T, err error) *notify.SendError {
+func sendError(t *testing.T, err error) *message.SendError {
 	t.Helper()
-	var e *notify.SendError
+	var e *message.SendError
 	if !errors.As(err, &e) {
 		t.Fatalf("not a SendError: %v", err)
 	}
@@ -174,7 +174,7 @@ func TestKindsAreWhole(t *testing.T) {
 				t.Errorf("%s.%s has no help", k.Name, f.Name)
 			}
 		}
-		if k.Traits.Group != k.Traits.Reaches(notify.Recipient{}) {
+		if k.Traits.Group != k.Traits.Reaches(message.Recipient{}) {
 			t.Errorf("%s: a group reaches everybody, the others nobody without an address", k.Name)
 		}
 		if (k.Name == "dingtalk" || k.Name == "wecom") && k.Traits.Burst+k.Traits.PerMinute > 20 {
@@ -195,16 +195,16 @@ func TestEveryMessageIsTaken(t *testing.T) {
 		t.Run(s.kind+"/"+s.field, func(t *testing.T) {
 			sender := open(t, s.kind, s.filling(serve(t, s.service)), c)
 			sent := 0
-			for _, event := range []notify.Event{notify.Trigger, notify.Acknowledge, notify.Resolve, notify.Test, notify.Digest, notify.Heartbeat} {
-				for _, l := range []notify.Language{notify.English, notify.Chinese} {
-					for _, to := range [][]notify.Recipient{nil, people} {
-						if event == notify.Heartbeat && s.kind == "pagerduty" {
+			for _, event := range []message.Event{message.Trigger, message.Acknowledge, message.Resolve, message.Test, message.Digest, message.Heartbeat} {
+				for _, l := range []message.Language{message.English, message.Chinese} {
+					for _, to := range [][]message.Recipient{nil, people} {
+						if event == message.Heartbeat && s.kind == "pagerduty" {
 							continue
 						}
-						m := message(l)
+						m := trouble(l)
 						m.Event, m.To, m.ID = event, to, m.ID+string(event)+string(l)+string(rune('a'+len(to)))
 						r, err := sender.Send(t.Context(), m)
-						if err != nil || r.State != notify.Accepted {
+						if err != nil || r.State != message.Accepted {
 							t.Fatalf("%s %s: %v %v", event, l, r, err)
 						}
 						sent++
@@ -222,8 +222,8 @@ func TestEveryMessageIsTaken(t *testing.T) {
 // The bodies are what others rely on, so they change only on purpose.
 func TestGoldenBodies(t *testing.T) {
 	for _, s := range setups(&clock{start}) {
-		for _, l := range []notify.Language{notify.English, notify.Chinese} {
-			for group, to := range map[string][]notify.Recipient{"group": nil, "people": people} {
+		for _, l := range []message.Language{message.English, message.Chinese} {
+			for group, to := range map[string][]message.Recipient{"group": nil, "people": people} {
 				name := strings.Join([]string{s.kind, s.field, group, string(l)}, "-")
 				t.Run(name, func(t *testing.T) {
 					c := &clock{start}
@@ -241,10 +241,10 @@ func TestGoldenBodies(t *testing.T) {
 						r.Body = http.NoBody
 						w.WriteHeader(http.StatusNotFound)
 					}))
-					m := message(l)
+					m := trouble(l)
 					m.To = to
 					_, err := open(t, s.kind, s.filling(server), c).Send(t.Context(), m)
-					if e := sendError(t, err); e.Class != notify.Permanent {
+					if e := sendError(t, err); e.Class != message.Permanent {
 						t.Error(e)
 					}
 					golden(t, name+".txt", got.Bytes())
@@ -292,10 +292,10 @@ func TestLongMessagesFit(t *testing.T) {
 	for _, s := range setups(c) {
 		sender := open(t, s.kind, s.filling(serve(t, s.service)), c)
 		for name, text := range texts {
-			for _, to := range [][]notify.Recipient{nil, people, slices.Repeat(people, 300)} {
+			for _, to := range [][]message.Recipient{nil, people, slices.Repeat(people, 300)} {
 				t.Run(s.kind+"/"+s.field+"/"+name, func(t *testing.T) {
 					c.now = c.now.Add(5 * time.Second)
-					m := message(notify.Chinese)
+					m := trouble(message.Chinese)
 					m.ID, m.To, m.Lines = m.ID+c.now.String(), to, slices.Repeat([]string{strings.Repeat(text, 40)}, 200)
 					m.Title = strings.Repeat(text, 90)
 					before := s.taken()
@@ -329,16 +329,16 @@ func TestDingTalkBlocksWhoIsTooFast(t *testing.T) {
 	s := setups(c)[0]
 	sender := open(t, s.kind, s.filling(serve(t, s.service)), c)
 	for i := range 20 {
-		if _, err := sender.Send(t.Context(), message(notify.Chinese)); err != nil {
+		if _, err := sender.Send(t.Context(), trouble(message.Chinese)); err != nil {
 			t.Fatal(i, err)
 		}
 	}
-	_, err := sender.Send(t.Context(), message(notify.Chinese))
-	if e := sendError(t, err); e.Class != notify.Retry || e.After != 10*time.Minute {
+	_, err := sender.Send(t.Context(), trouble(message.Chinese))
+	if e := sendError(t, err); e.Class != message.Retry || e.After != 10*time.Minute {
 		t.Errorf("%v", e)
 	}
 	c.now = c.now.Add(10 * time.Minute)
-	if _, err := sender.Send(t.Context(), message(notify.Chinese)); err != nil {
+	if _, err := sender.Send(t.Context(), trouble(message.Chinese)); err != nil {
 		t.Error(err)
 	}
 }
@@ -353,7 +353,7 @@ func TestTraitsKeepRobotsUnblocked(t *testing.T) {
 		tokens := float64(traits.Burst)
 		for range 5 * 60 * 2 { // five minutes in half seconds
 			for ; tokens >= 1; tokens-- {
-				if _, err := sender.Send(t.Context(), message(notify.English)); err != nil {
+				if _, err := sender.Send(t.Context(), trouble(message.English)); err != nil {
 					t.Fatalf("%s after %v: %v", s.kind, c.now.Sub(start), err)
 				}
 			}
@@ -374,7 +374,7 @@ func TestOpenRefusesBadAddresses(t *testing.T) {
 				f.Credential[s.field] = material.NewBytes([]byte(bad))
 			}
 			k := kind(t, s.kind)
-			_, err := k.Open(notify.Opening{Filling: f, Now: time.Now})
+			_, err := k.Open(message.Opening{Filling: f, Now: time.Now})
 			if err == nil && !(bad == "" && (s.kind == "pagerduty" || s.field == "api")) {
 				t.Errorf("%s takes %q", s.kind, bad)
 			}
@@ -389,12 +389,12 @@ func TestOpenRefusesBadAddresses(t *testing.T) {
 func TestPrivateAddressesNeedAllowance(t *testing.T) {
 	for _, s := range setups(&clock{start}) {
 		f := s.filling("https://127.0.0.1:9")
-		sender, err := kind(t, s.kind).Open(notify.Opening{Filling: f, Now: time.Now})
+		sender, err := kind(t, s.kind).Open(message.Opening{Filling: f, Now: time.Now})
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = sender.Send(context.Background(), message(notify.English))
-		if e := sendError(t, err); e.Class != notify.Permanent || !strings.Contains(e.Reason, "operator") {
+		_, err = sender.Send(context.Background(), trouble(message.English))
+		if e := sendError(t, err); e.Class != message.Permanent || !strings.Contains(e.Reason, "operator") {
 			t.Error(e)
 		}
 	}

@@ -21,7 +21,7 @@ import (
 	"github.com/keyward/keyward/internal/channel/channeltest"
 	"github.com/keyward/keyward/internal/form"
 	"github.com/keyward/keyward/internal/material"
-	"github.com/keyward/keyward/internal/notify"
+	"github.com/keyward/keyward/internal/message"
 )
 
 // mailbox starts a mail server and answers what fits it.
@@ -53,9 +53,9 @@ func mailbox(t testing.TB, b *channeltest.Mailbox) form.Filling {
 	return f
 }
 
-func letter(l notify.Language, to string) notify.Message {
-	m := message(l)
-	m.To = []notify.Recipient{{Person: "li.lei", Email: to}}
+func letter(l message.Language, to string) message.Message {
+	m := trouble(l)
+	m.To = []message.Recipient{{Person: "li.lei", Email: to}}
 	return m
 }
 
@@ -68,9 +68,9 @@ func TestMailArrives(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			sender := open(t, "smtp", mailbox(t, b), c)
-			for _, l := range []notify.Language{notify.English, notify.Chinese} {
+			for _, l := range []message.Language{message.English, message.Chinese} {
 				r, err := sender.Send(t.Context(), letter(l, "li.lei@example.com"))
-				if err != nil || r.State != notify.Accepted || r.ID != "<01JDMSG0001@example.com>" {
+				if err != nil || r.State != message.Accepted || r.ID != "<01JDMSG0001@example.com>" {
 					t.Fatal(r, err)
 				}
 				taken := b.Taken()
@@ -129,7 +129,7 @@ func TestMailCannotBeInjectedInto(t *testing.T) {
 	want := []string{"Auto-Submitted", "Content-Type", "Date", "From", "Message-Id", "Mime-Version", "References", "Subject", "To"}
 	rapid.Check(t, func(t *rapid.T) {
 		text := rapid.OneOf(rapid.String(), rapid.StringMatching(`(a|密|\r\n|\n|Bcc: x@example\.com|\.\r\n|--keyward|<script>|🔑){0,60}`))
-		m := letter(notify.Chinese, "li.lei@example.com")
+		m := letter(message.Chinese, "li.lei@example.com")
 		m.Title, m.Lines, m.Values.Ticket = text.Draw(t, "title"), []string{text.Draw(t, "line")}, text.Draw(t, "ticket")
 		m.ID, m.Incident = "id"+text.Draw(t, "id"), "in"+text.Draw(t, "incident")
 		if _, err := sender.Send(context.Background(), m); err != nil {
@@ -164,22 +164,22 @@ func TestMailOutcomes(t *testing.T) {
 	for _, test := range []struct {
 		name, to string
 		answer   error
-		class    notify.Class // "" is taken
+		class    message.Class // "" is taken
 		taken    int
 	}{
 		{"taken", "li.lei@example.com", nil, "", 1},
-		{"greylisted", "new@example.com", nil, notify.Retry, 0},
-		{"no such user", "nobody@example.com", nil, notify.Permanent, 0},
-		{"later, after the message", "li.lei@example.com", channeltest.Greylisted, notify.Retry, 0},
-		{"never, after the message", "li.lei@example.com", answer(554), notify.Permanent, 0},
-		{"the connection breaks after the message", "li.lei@example.com", channeltest.ErrDrop, notify.Unclear, 1},
-		{"not an address", "li.lei@example.com>\r\nRCPT TO:<x@example.com", nil, notify.Permanent, 0},
+		{"greylisted", "new@example.com", nil, message.Retry, 0},
+		{"no such user", "nobody@example.com", nil, message.Permanent, 0},
+		{"later, after the message", "li.lei@example.com", channeltest.Greylisted, message.Retry, 0},
+		{"never, after the message", "li.lei@example.com", answer(554), message.Permanent, 0},
+		{"the connection breaks after the message", "li.lei@example.com", channeltest.ErrDrop, message.Unclear, 1},
+		{"not an address", "li.lei@example.com>\r\nRCPT TO:<x@example.com", nil, message.Permanent, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			b := &channeltest.Mailbox{User: "keyward", Password: "fakepassword", Mechanisms: []string{"PLAIN"}}
 			b.Next(test.answer)
 			sender := open(t, "smtp", mailbox(t, b), c)
-			_, err := sender.Send(t.Context(), letter(notify.English, test.to))
+			_, err := sender.Send(t.Context(), letter(message.English, test.to))
 			if test.class == "" && err != nil {
 				t.Fatal(err)
 			}
@@ -192,7 +192,7 @@ func TestMailOutcomes(t *testing.T) {
 				t.Errorf("%d were taken, not %d", n, test.taken)
 			}
 			if test.name == "greylisted" {
-				if _, err := sender.Send(t.Context(), letter(notify.English, test.to)); err != nil || len(b.Taken()) != 1 {
+				if _, err := sender.Send(t.Context(), letter(message.English, test.to)); err != nil || len(b.Taken()) != 1 {
 					t.Errorf("the second attempt: %v", err)
 				}
 			}
@@ -210,8 +210,8 @@ func TestMailNeedsTLS(t *testing.T) {
 	implicit := mailbox(t, &channeltest.Mailbox{Implicit: true})
 	delete(implicit.Credential, "ca")
 	for name, f := range map[string]form.Filling{"offers no STARTTLS": offersNone, "untrusted": untrusted, "untrusted, implicit": implicit} {
-		_, err := open(t, "smtp", f, c).Send(t.Context(), letter(notify.English, "li.lei@example.com"))
-		if e := sendError(t, err); e.Class != notify.Retry || !strings.Contains(e.Reason, "encrypted") {
+		_, err := open(t, "smtp", f, c).Send(t.Context(), letter(message.English, "li.lei@example.com"))
+		if e := sendError(t, err); e.Class != message.Retry || !strings.Contains(e.Reason, "encrypted") {
 			t.Errorf("%s: %v", name, e)
 		}
 	}
@@ -229,11 +229,11 @@ func TestMailNeedsTLS(t *testing.T) {
 		"ca":                    func(f form.Filling) { f.Credential["ca"] = material.NewBytes([]byte("x")) },
 	} {
 		f := form.Filling{Settings: map[string]string{"host": "smtp.example.com", "from": "keyward@example.com"}, Credential: map[string]material.Bytes{}}
-		if _, err := k.Open(notify.Opening{Filling: f, Now: c.Now, Allow: loopback}); err != nil {
+		if _, err := k.Open(message.Opening{Filling: f, Now: c.Now, Allow: loopback}); err != nil {
 			t.Fatal(err)
 		}
 		change(f)
-		if _, err := k.Open(notify.Opening{Filling: f, Now: c.Now, Allow: loopback}); err == nil {
+		if _, err := k.Open(message.Opening{Filling: f, Now: c.Now, Allow: loopback}); err == nil {
 			t.Errorf("%s is not refused", name)
 		}
 	}
@@ -242,8 +242,8 @@ func TestMailNeedsTLS(t *testing.T) {
 func TestMailWrongPassword(t *testing.T) {
 	f := mailbox(t, &channeltest.Mailbox{User: "keyward", Password: "right", Mechanisms: []string{"PLAIN"}})
 	f.Credential["password"] = material.NewBytes([]byte("fakepassword"))
-	_, err := open(t, "smtp", f, &clock{start}).Send(t.Context(), letter(notify.English, "li.lei@example.com"))
-	if e := sendError(t, err); e.Class != notify.Permanent || !strings.Contains(e.Reason, "password") {
+	_, err := open(t, "smtp", f, &clock{start}).Send(t.Context(), letter(message.English, "li.lei@example.com"))
+	if e := sendError(t, err); e.Class != message.Permanent || !strings.Contains(e.Reason, "password") {
 		t.Error(e)
 	}
 }
@@ -285,8 +285,8 @@ func TestMailServerMisbehaves(t *testing.T) {
 			}()
 			_, port, _ := net.SplitHostPort(l.Addr().String())
 			f := form.Filling{Settings: map[string]string{"host": "localhost", "port": port, "from": "keyward@example.com", "security": "none"}}
-			_, err = open(t, "smtp", f, &clock{start}).Send(ctx, letter(notify.English, "li.lei@example.com"))
-			if e := sendError(t, err); e.Class != notify.Retry || name != "silence" && ctx.Err() != nil {
+			_, err = open(t, "smtp", f, &clock{start}).Send(ctx, letter(message.English, "li.lei@example.com"))
+			if e := sendError(t, err); e.Class != message.Retry || name != "silence" && ctx.Err() != nil {
 				t.Errorf("%v, %v", e, ctx.Err())
 			}
 			_ = l.Close()
@@ -297,12 +297,12 @@ func TestMailServerMisbehaves(t *testing.T) {
 
 func TestMailIsReachedOnlyWhereAllowed(t *testing.T) {
 	f := mailbox(t, &channeltest.Mailbox{})
-	sender, err := kind(t, "smtp").Open(notify.Opening{Filling: f, Now: time.Now})
+	sender, err := kind(t, "smtp").Open(message.Opening{Filling: f, Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = sender.Send(t.Context(), letter(notify.English, "li.lei@example.com"))
-	if e := sendError(t, err); e.Class != notify.Permanent || !strings.Contains(e.Reason, "operator") {
+	_, err = sender.Send(t.Context(), letter(message.English, "li.lei@example.com"))
+	if e := sendError(t, err); e.Class != message.Permanent || !strings.Contains(e.Reason, "operator") {
 		t.Error(e)
 	}
 }

@@ -14,18 +14,18 @@ import (
 	"github.com/keyward/keyward/internal/cloud/cloudtest"
 	"github.com/keyward/keyward/internal/form"
 	"github.com/keyward/keyward/internal/material"
-	"github.com/keyward/keyward/internal/notify"
+	"github.com/keyward/keyward/internal/message"
 )
 
 // What the network does to a request decides whether it may be sent again.
 func TestOutcomeOfFaults(t *testing.T) {
-	for fault, want := range map[cloudtest.Fault]notify.SendError{
-		cloudtest.LoseBefore: {Class: notify.Unclear}, // which side of the service it was lost on, nobody can tell
-		cloudtest.LoseAfter:  {Class: notify.Unclear},
-		cloudtest.Error500:   {Class: notify.Unclear},
-		cloudtest.Error503:   {Class: notify.Retry},
-		cloudtest.Throttle:   {Class: notify.Retry, After: time.Second},
-		cloudtest.Garbage:    {Class: notify.Unclear},
+	for fault, want := range map[cloudtest.Fault]message.SendError{
+		cloudtest.LoseBefore: {Class: message.Unclear}, // which side of the service it was lost on, nobody can tell
+		cloudtest.LoseAfter:  {Class: message.Unclear},
+		cloudtest.Error500:   {Class: message.Unclear},
+		cloudtest.Error503:   {Class: message.Retry},
+		cloudtest.Throttle:   {Class: message.Retry, After: time.Second},
+		cloudtest.Garbage:    {Class: message.Unclear},
 	} {
 		c := &clock{start}
 		for _, s := range setups(c) {
@@ -33,12 +33,12 @@ func TestOutcomeOfFaults(t *testing.T) {
 				faults := &cloudtest.Faults{Service: s.service}
 				sender := open(t, s.kind, s.filling(serve(t, faults)), c)
 				faults.Next(fault)
-				_, err := sender.Send(t.Context(), message(notify.English))
+				_, err := sender.Send(t.Context(), trouble(message.English))
 				e := sendError(t, err)
 				if e.Class != want.Class || e.After != want.After {
 					t.Errorf("%s after %v: %v", e.Class, e.After, e)
 				}
-				if _, err := sender.Send(t.Context(), message(notify.English)); err != nil {
+				if _, err := sender.Send(t.Context(), trouble(message.English)); err != nil {
 					t.Errorf("the next one: %v", err)
 				}
 			})
@@ -55,7 +55,7 @@ func TestIdempotentChannels(t *testing.T) {
 		}
 		sender := open(t, s.kind, s.filling(serve(t, &cloudtest.Faults{Service: s.service, Rate: 0})), c)
 		for range 3 {
-			if _, err := sender.Send(t.Context(), message(notify.English)); err != nil {
+			if _, err := sender.Send(t.Context(), trouble(message.English)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -84,15 +84,15 @@ func TestAlertmanagerFollowsAnIncident(t *testing.T) {
 	s := setups(c)[6]
 	sender, service := open(t, s.kind, s.filling(serve(t, s.service)), c), s.service.(*channeltest.Alertmanager)
 	for _, step := range []struct {
-		event    notify.Event
-		severity notify.Severity
+		event    message.Event
+		severity message.Severity
 		want     string
 	}{
-		{notify.Trigger, notify.Warning, "[warning]"}, {notify.Trigger, notify.Emergency, "[emergency]"},
-		{notify.Acknowledge, notify.Emergency, "[emergency]"}, {notify.Resolve, notify.Warning, "[]"},
+		{message.Trigger, message.Warning, "[warning]"}, {message.Trigger, message.Emergency, "[emergency]"},
+		{message.Acknowledge, message.Emergency, "[emergency]"}, {message.Resolve, message.Warning, "[]"},
 	} {
 		c.now = c.now.Add(time.Hour)
-		m := message(notify.English)
+		m := trouble(message.English)
 		m.Event, m.Severity, m.At = step.event, step.severity, c.now
 		if _, err := sender.Send(t.Context(), m); err != nil {
 			t.Fatal(err)
@@ -108,10 +108,10 @@ func TestPagerDutyFollowsAnIncident(t *testing.T) {
 	s := setups(c)[5]
 	sender, service := open(t, s.kind, s.filling(serve(t, s.service)), c), s.service.(*channeltest.PagerDuty)
 	for _, step := range []struct {
-		event notify.Event
+		event message.Event
 		want  string
-	}{{notify.Trigger, "triggered"}, {notify.Acknowledge, "acknowledged"}, {notify.Resolve, "resolved"}, {notify.Trigger, "triggered"}} {
-		m := message(notify.English)
+	}{{message.Trigger, "triggered"}, {message.Acknowledge, "acknowledged"}, {message.Resolve, "resolved"}, {message.Trigger, "triggered"}} {
+		m := trouble(message.English)
 		m.Event = step.event
 		if _, err := sender.Send(t.Context(), m); err != nil {
 			t.Fatal(err)
@@ -120,10 +120,10 @@ func TestPagerDutyFollowsAnIncident(t *testing.T) {
 			t.Errorf("%s: %s", step.event, got)
 		}
 	}
-	m := message(notify.English)
-	m.Event = notify.Heartbeat
+	m := trouble(message.English)
+	m.Event = message.Heartbeat
 	_, err := sender.Send(t.Context(), m)
-	if e := sendError(t, err); e.Class != notify.Permanent {
+	if e := sendError(t, err); e.Class != message.Permanent {
 		t.Error(e)
 	}
 }
@@ -141,8 +141,8 @@ func TestNothingLeft(t *testing.T) {
 	c := &clock{start}
 	for _, s := range setups(c) {
 		for address, ctx := range map[string]context.Context{closed: t.Context(), "http://does-not-exist.invalid": t.Context(), "http://127.0.0.1:1": over} {
-			_, err := open(t, s.kind, s.filling(address), c).Send(ctx, message(notify.English))
-			if e := sendError(t, err); e.Class != notify.Retry {
+			_, err := open(t, s.kind, s.filling(address), c).Send(ctx, trouble(message.English))
+			if e := sendError(t, err); e.Class != message.Retry {
 				t.Errorf("%s at %s: %v", s.kind, address, e)
 			}
 		}
@@ -159,8 +159,8 @@ func TestSilence(t *testing.T) {
 			cancel()
 			<-r.Context().Done()
 		}))
-		_, err := open(t, s.kind, s.filling(server), c).Send(ctx, message(notify.English))
-		if e := sendError(t, err); e.Class != notify.Unclear {
+		_, err := open(t, s.kind, s.filling(server), c).Send(ctx, trouble(message.English))
+		if e := sendError(t, err); e.Class != message.Unclear {
 			t.Errorf("%s: %v", s.kind, e)
 		}
 	}
@@ -172,31 +172,31 @@ func TestRefusals(t *testing.T) {
 		kind   string
 		status int
 		body   string
-		class  notify.Class
+		class  message.Class
 		after  time.Duration
 		says   string
 	}{
-		{"dingtalk", 200, `{"errcode":310000,"errmsg":"sign not match access_token=` + token + ` secret ` + secret + `"}`, notify.Permanent, 0, "this server's clock"},
-		{"dingtalk", 200, `{"errcode":130101,"errmsg":"send too fast"}`, notify.Retry, 10 * time.Minute, "ten minutes"},
-		{"dingtalk", 200, `{"errcode":300001,"errmsg":"token is not exist"}`, notify.Permanent, 0, "add a new one"},
-		{"dingtalk", 200, `{"errcode":-1,"errmsg":"system busy"}`, notify.Unclear, 0, "busy"},
-		{"dingtalk", 200, `{"errcode":99,"errmsg":"` + strings.Repeat("x", 5000) + `"}`, notify.Permanent, 0, "code 99"},
-		{"dingtalk", 200, `{}`, notify.Unclear, 0, "not DingTalk"},
-		{"dingtalk", 200, `{"errcode":"0"}`, notify.Unclear, 0, "not DingTalk"},
-		{"dingtalk", 302, ``, notify.Permanent, 0, "redirects"},
-		{"dingtalk", 407, `x`, notify.Permanent, 0, "407"},
-		{"wecom", 200, `{"errcode":93000,"errmsg":"invalid webhook url"}`, notify.Permanent, 0, "add a new one"},
-		{"wecom", 200, `{"errcode":45009,"errmsg":"api freq out of limit"}`, notify.Retry, time.Minute, "20 messages"},
-		{"feishu", 400, `{"code":19021,"msg":"sign match fail"}`, notify.Permanent, 0, "clock"},
-		{"feishu", 400, `{"code":11232,"msg":"frequency limited"}`, notify.Retry, time.Minute, "limits"},
-		{"slack", 404, `no_service`, notify.Permanent, 0, "make a new one"},
-		{"slack", 429, `rate_limited`, notify.Retry, time.Minute, "limits"},
-		{"slack", 500, `rollup_error`, notify.Unclear, 0, "may have arrived"},
-		{"pagerduty", 400, `{"status":"invalid event","message":"bad","errors":["routing_key ` + pagerKey + `"]}`, notify.Permanent, 0, "[redacted]"},
-		{"pagerduty", 200, `{"status":"what"}`, notify.Unclear, 0, "not PagerDuty"},
-		{"alertmanager", 401, ``, notify.Permanent, 0, "credential"},
-		{"webhook", 410, ``, notify.Permanent, 0, "removed"},
-		{"webhook", 501, ``, notify.Permanent, 0, "501"},
+		{"dingtalk", 200, `{"errcode":310000,"errmsg":"sign not match access_token=` + token + ` secret ` + secret + `"}`, message.Permanent, 0, "this server's clock"},
+		{"dingtalk", 200, `{"errcode":130101,"errmsg":"send too fast"}`, message.Retry, 10 * time.Minute, "ten minutes"},
+		{"dingtalk", 200, `{"errcode":300001,"errmsg":"token is not exist"}`, message.Permanent, 0, "add a new one"},
+		{"dingtalk", 200, `{"errcode":-1,"errmsg":"system busy"}`, message.Unclear, 0, "busy"},
+		{"dingtalk", 200, `{"errcode":99,"errmsg":"` + strings.Repeat("x", 5000) + `"}`, message.Permanent, 0, "code 99"},
+		{"dingtalk", 200, `{}`, message.Unclear, 0, "not DingTalk"},
+		{"dingtalk", 200, `{"errcode":"0"}`, message.Unclear, 0, "not DingTalk"},
+		{"dingtalk", 302, ``, message.Permanent, 0, "redirects"},
+		{"dingtalk", 407, `x`, message.Permanent, 0, "407"},
+		{"wecom", 200, `{"errcode":93000,"errmsg":"invalid webhook url"}`, message.Permanent, 0, "add a new one"},
+		{"wecom", 200, `{"errcode":45009,"errmsg":"api freq out of limit"}`, message.Retry, time.Minute, "20 messages"},
+		{"feishu", 400, `{"code":19021,"msg":"sign match fail"}`, message.Permanent, 0, "clock"},
+		{"feishu", 400, `{"code":11232,"msg":"frequency limited"}`, message.Retry, time.Minute, "limits"},
+		{"slack", 404, `no_service`, message.Permanent, 0, "make a new one"},
+		{"slack", 429, `rate_limited`, message.Retry, time.Minute, "limits"},
+		{"slack", 500, `rollup_error`, message.Unclear, 0, "may have arrived"},
+		{"pagerduty", 400, `{"status":"invalid event","message":"bad","errors":["routing_key ` + pagerKey + `"]}`, message.Permanent, 0, "[redacted]"},
+		{"pagerduty", 200, `{"status":"what"}`, message.Unclear, 0, "not PagerDuty"},
+		{"alertmanager", 401, ``, message.Permanent, 0, "credential"},
+		{"webhook", 410, ``, message.Permanent, 0, "removed"},
+		{"webhook", 501, ``, message.Permanent, 0, "501"},
 	} {
 		c := &clock{start}
 		for _, s := range setups(c) {
@@ -207,7 +207,7 @@ func TestRefusals(t *testing.T) {
 				w.WriteHeader(test.status)
 				_, _ = io.WriteString(w, test.body)
 			}))
-			_, err := open(t, s.kind, s.filling(server), c).Send(t.Context(), message(notify.English))
+			_, err := open(t, s.kind, s.filling(server), c).Send(t.Context(), trouble(message.English))
 			e := sendError(t, err)
 			if e.Class != test.class || e.After != test.after || !strings.Contains(e.Reason, test.says) || len(e.Reason) > 600 {
 				t.Errorf("%s %d %.80s: %s after %v: %s", test.kind, test.status, test.body, e.Class, e.After, e.Reason)
@@ -221,17 +221,17 @@ func TestSlackTokenIsRevoked(t *testing.T) {
 	s := setups(c)[4]
 	f := s.filling(serve(t, s.service))
 	f.Credential["token"] = material.NewBytes([]byte("wrong"))
-	_, err := open(t, s.kind, f, c).Send(t.Context(), message(notify.English))
-	if e := sendError(t, err); e.Class != notify.Permanent || !strings.Contains(e.Reason, "token") {
+	_, err := open(t, s.kind, f, c).Send(t.Context(), trouble(message.English))
+	if e := sendError(t, err); e.Class != message.Permanent || !strings.Contains(e.Reason, "token") {
 		t.Error(e)
 	}
 	k := kind(t, "slack")
 	delete(f.Settings, "channel")
-	if _, err := k.Open(notify.Opening{Filling: f, Now: c.Now, Allow: loopback}); err == nil {
+	if _, err := k.Open(message.Opening{Filling: f, Now: c.Now, Allow: loopback}); err == nil {
 		t.Error("a token without a channel")
 	}
 	delete(f.Credential, "token")
-	if _, err := k.Open(notify.Opening{Filling: f, Now: c.Now, Allow: loopback}); err == nil {
+	if _, err := k.Open(message.Opening{Filling: f, Now: c.Now, Allow: loopback}); err == nil {
 		t.Error("neither token nor webhook")
 	}
 }
@@ -245,8 +245,8 @@ func TestBasicAuthenticationIsNotShown(t *testing.T) {
 		http.Error(w, "denied: "+r.Header.Get("Authorization")+" fakepassword", http.StatusForbidden)
 	}))
 	f := form.Filling{Settings: map[string]string{"url": server, "user": "keyward"}, Credential: map[string]material.Bytes{"password": material.NewBytes([]byte("fakepassword"))}}
-	_, err := open(t, "alertmanager", f, &clock{start}).Send(t.Context(), message(notify.English))
-	if e := sendError(t, err); e.Class != notify.Permanent || !strings.Contains(e.Reason, "Basic [redacted] [redacted]") {
+	_, err := open(t, "alertmanager", f, &clock{start}).Send(t.Context(), trouble(message.English))
+	if e := sendError(t, err); e.Class != message.Permanent || !strings.Contains(e.Reason, "Basic [redacted] [redacted]") {
 		t.Error(e)
 	}
 }
@@ -261,11 +261,11 @@ func FuzzAnswers(f *testing.F) {
 	server := channelServer(f, &status, &body)
 	type opened struct {
 		kind   string
-		sender notify.Sender
+		sender message.Sender
 	}
 	var all []opened
 	for _, s := range setups(c) {
-		sender, err := kind(f, s.kind).Open(notify.Opening{Filling: s.filling(server), Now: c.Now, Allow: loopback})
+		sender, err := kind(f, s.kind).Open(message.Opening{Filling: s.filling(server), Now: c.Now, Allow: loopback})
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -274,10 +274,10 @@ func FuzzAnswers(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s int, b string) {
 		status, body = 200+((s%400)+400)%400, b
 		for _, o := range all {
-			r, err := o.sender.Send(t.Context(), message(notify.English))
+			r, err := o.sender.Send(t.Context(), trouble(message.English))
 			if err != nil {
 				sendError(t, err)
-			} else if r.State != notify.Accepted || status >= 300 {
+			} else if r.State != message.Accepted || status >= 300 {
 				t.Errorf("%s: status %d, %q: %v", o.kind, status, b, r)
 			}
 		}

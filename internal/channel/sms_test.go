@@ -15,7 +15,7 @@ import (
 	"github.com/keyward/keyward/internal/cloud/cloudtest"
 	"github.com/keyward/keyward/internal/form"
 	"github.com/keyward/keyward/internal/material"
-	"github.com/keyward/keyward/internal/notify"
+	"github.com/keyward/keyward/internal/message"
 )
 
 // channelServer answers whatever the variables hold; requests come one after another.
@@ -60,8 +60,8 @@ func gateways(c *clock) []gateway {
 	}
 }
 
-func short() notify.Message {
-	m := message(notify.Chinese)
+func short() message.Message {
+	m := trouble(message.Chinese)
 	m.To = people[:1]
 	return m
 }
@@ -74,17 +74,17 @@ func TestSMSIsSent(t *testing.T) {
 			m := short()
 			m.Values.Subject = "pay.example.com/" + strings.Repeat("密", 40)
 			r, err := sender.Send(t.Context(), m)
-			if err != nil || r.State != notify.Accepted || r.ID == "" {
+			if err != nil || r.State != message.Accepted || r.ID == "" {
 				t.Fatal(r, err)
 			}
 			want := []channeltest.SMS{{ID: m.ID, Mobile: "+8613800000000", At: start, Values: []string{"keyward", "pay．example．com／" + strings.Repeat("密", 13) + "…", "3 小时", "KW-42"}}}
 			if diff := cmp.Diff(want, g.books.Sent()); diff != "" {
 				t.Error(diff)
 			}
-			for _, to := range [][]notify.Recipient{nil, people, {{Email: "x@example.com"}}, {{Mobile: "13800000000"}}, {{Mobile: "+86138000000001234"}}} {
+			for _, to := range [][]message.Recipient{nil, people, {{Email: "x@example.com"}}, {{Mobile: "13800000000"}}, {{Mobile: "+86138000000001234"}}} {
 				m.To = to
 				_, err := sender.Send(t.Context(), m)
-				if e := sendError(t, err); e.Class != notify.Permanent {
+				if e := sendError(t, err); e.Class != message.Permanent {
 					t.Errorf("%v: %v", to, e)
 				}
 			}
@@ -105,7 +105,7 @@ func TestSMSIsAskedForBeforeItIsSentAgain(t *testing.T) {
 				m.At = c.now.Add(-10 * time.Minute) // decided before midnight
 				faults.Next(fault)
 				_, err := sender.Send(t.Context(), m)
-				if e := sendError(t, err); e.Class != notify.Unclear {
+				if e := sendError(t, err); e.Class != message.Unclear {
 					t.Fatal(e)
 				}
 				left := len(g.books.Sent())
@@ -113,14 +113,14 @@ func TestSMSIsAskedForBeforeItIsSentAgain(t *testing.T) {
 					t.Fatalf("%d left, not %d", left, want)
 				}
 				m.Tried = c.now
-				q := sender.(notify.Querier)
+				q := sender.(message.Querier)
 				_, err = q.Query(t.Context(), m)
-				if e := sendError(t, err); e.Class != notify.Retry || e.After != 5*time.Minute {
+				if e := sendError(t, err); e.Class != message.Retry || e.After != 5*time.Minute {
 					t.Errorf("too early to tell: %v", e)
 				}
 				c.now = c.now.Add(6 * time.Minute)
 				r, err := q.Query(t.Context(), m)
-				want := map[bool]notify.State{true: notify.Delivered, false: notify.Missing}[left == 1]
+				want := map[bool]message.State{true: message.Delivered, false: message.Missing}[left == 1]
 				if err != nil || r.State != want {
 					t.Errorf("%v %v, not %s", r, err, want)
 				}
@@ -134,21 +134,21 @@ func TestSMSRefusals(t *testing.T) {
 	for _, test := range []struct {
 		gateway int
 		code    string
-		class   notify.Class
+		class   message.Class
 		after   time.Duration
 		says    string
 	}{
-		{0, "status:LimitExceeded.PhoneNumberThirtySecondLimit", notify.Retry, 30 * time.Second, "30 seconds"},
-		{0, "status:LimitExceeded.PhoneNumberDailyLimit", notify.Permanent, 0, "console"},
-		{0, "status:FailedOperation.InsufficientBalanceInSmsPackage", notify.Permanent, 0, "buy"},
-		{0, "status:InternalError.OtherError", notify.Unclear, 0, "may have left"},
-		{0, "status:Something.New", notify.Permanent, 0, "Something.New"},
-		{0, "AuthFailure.SecretIdNotFound", notify.Permanent, 0, "secret_id"},
-		{0, "AuthFailure.SignatureExpire", notify.Retry, time.Minute, "clock"},
-		{1, "isv.BUSINESS_LIMIT_CONTROL", notify.Permanent, 0, "raise"},
-		{1, "isv.AMOUNT_NOT_ENOUGH", notify.Permanent, 0, "charge"},
-		{1, "isp.SYSTEM_ERROR", notify.Unclear, 0, "may have left"},
-		{1, "isv.NEW", notify.Permanent, 0, "isv.NEW"},
+		{0, "status:LimitExceeded.PhoneNumberThirtySecondLimit", message.Retry, 30 * time.Second, "30 seconds"},
+		{0, "status:LimitExceeded.PhoneNumberDailyLimit", message.Permanent, 0, "console"},
+		{0, "status:FailedOperation.InsufficientBalanceInSmsPackage", message.Permanent, 0, "buy"},
+		{0, "status:InternalError.OtherError", message.Unclear, 0, "may have left"},
+		{0, "status:Something.New", message.Permanent, 0, "Something.New"},
+		{0, "AuthFailure.SecretIdNotFound", message.Permanent, 0, "secret_id"},
+		{0, "AuthFailure.SignatureExpire", message.Retry, time.Minute, "clock"},
+		{1, "isv.BUSINESS_LIMIT_CONTROL", message.Permanent, 0, "raise"},
+		{1, "isv.AMOUNT_NOT_ENOUGH", message.Permanent, 0, "charge"},
+		{1, "isp.SYSTEM_ERROR", message.Unclear, 0, "may have left"},
+		{1, "isv.NEW", message.Permanent, 0, "isv.NEW"},
 	} {
 		g := gateways(c)[test.gateway]
 		g.books.Fail(test.code)
@@ -168,11 +168,11 @@ func TestSMSRefusals(t *testing.T) {
 			}
 		}
 		_, err := open(t, g.kind, f, c).Send(t.Context(), short())
-		if e := sendError(t, err); e.Class != notify.Permanent {
+		if e := sendError(t, err); e.Class != message.Permanent {
 			t.Errorf("%s: %v", g.kind, e)
 		}
 		_, err = open(t, g.kind, g.filling("http://127.0.0.1:1"), c).Send(t.Context(), short())
-		if e := sendError(t, err); e.Class != notify.Retry {
+		if e := sendError(t, err); e.Class != message.Retry {
 			t.Errorf("%s: nobody listens: %v", g.kind, e)
 		}
 	}
@@ -184,7 +184,7 @@ func TestSMSSettings(t *testing.T) {
 		for _, params := range []string{"subject,subject", "url", "subject,,left"} {
 			f := g.filling("https://example.com")
 			f.Settings["params"] = params
-			if _, err := kind(t, g.kind).Open(notify.Opening{Filling: f, Now: c.Now}); err == nil {
+			if _, err := kind(t, g.kind).Open(message.Opening{Filling: f, Now: c.Now}); err == nil {
 				t.Errorf("%s takes %q", g.kind, params)
 			}
 		}
@@ -200,9 +200,9 @@ func FuzzGatewayAnswers(f *testing.F) {
 	c := &clock{start}
 	status, body := 200, ""
 	server := channelServer(f, &status, &body)
-	var senders []notify.Sender
+	var senders []message.Sender
 	for _, g := range gateways(c) {
-		sender, err := kind(f, g.kind).Open(notify.Opening{Filling: g.filling(server), Now: c.Now, Allow: loopback})
+		sender, err := kind(f, g.kind).Open(message.Opening{Filling: g.filling(server), Now: c.Now, Allow: loopback})
 		if err != nil {
 			f.Fatal(err)
 		}
@@ -218,7 +218,7 @@ func FuzzGatewayAnswers(f *testing.F) {
 			r, err := sender.Send(t.Context(), short())
 			if err != nil {
 				sendError(t, err)
-			} else if r.State != notify.Accepted || !strings.Contains(strings.ToLower(b), "o") {
+			} else if r.State != message.Accepted || !strings.Contains(strings.ToLower(b), "o") {
 				t.Errorf("%q: %v", b, r)
 			}
 		}

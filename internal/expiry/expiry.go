@@ -26,7 +26,9 @@ import (
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/job"
+	"github.com/keyward/keyward/internal/message"
 	"github.com/keyward/keyward/internal/notify"
+	"github.com/keyward/keyward/internal/oncall"
 )
 
 // The kinds of jobs; each account has one of each, without a subject.
@@ -80,7 +82,7 @@ type Incidents interface {
 	Report(ctx context.Context, account string, c notify.Condition) error
 	End(ctx context.Context, account, condition string) error
 	Reconcile(ctx context.Context, account string, ours func(condition string) bool, conditions map[string]notify.Condition) error
-	Ladder(ctx context.Context, account string) (notify.Plan, error)
+	Ladder(ctx context.Context, account string) (oncall.Plan, error)
 	// Tidy forgets what is over for long.
 	Tidy(ctx context.Context, account string) error
 }
@@ -148,7 +150,7 @@ func (s *Service) watch(ctx context.Context, j job.Job) (again time.Time, err er
 		return now.Add(watching), s.o.Incidents.End(ctx, j.Account, "scan")
 	}
 	return now.Add(watching), s.o.Incidents.Report(ctx, j.Account, notify.Condition{
-		Name: "scan", Kind: notify.ScanLate, Severity: notify.Critical,
+		Name: "scan", Kind: notify.ScanLate, Severity: message.Critical,
 		Facts: []notify.Fact{{Name: "since", Value: last.At.Format(time.RFC3339)}, {Name: "seen", Value: fmt.Sprintf("%d / %d", last.Seen, last.Of)}},
 	})
 }
@@ -273,7 +275,7 @@ func (s *Service) look(ctx context.Context, account string, near bool, result *S
 }
 
 // condition answers what is to be told of a key that is due.
-func condition(k accesskey.AccessKey, plan notify.Plan, now time.Time) (notify.Condition, bool) {
+func condition(k accesskey.AccessKey, plan oncall.Plan, now time.Time) (notify.Condition, bool) {
 	stage := plan.StageAt(k.Due.At, now)
 	if stage < 0 {
 		return notify.Condition{}, false
@@ -284,7 +286,7 @@ func condition(k accesskey.AccessKey, plan notify.Plan, now time.Time) (notify.C
 	}
 	if k.Due.Basis == accesskey.Policy { // nothing breaks then: it is a warning at worst, and has no deadline
 		c.Kind, c.Deadline = notify.KeyAge, time.Time{}
-		c.Severity = min(plan.Rungs[stage].Severity, notify.Warning)
+		c.Severity = min(plan.Rungs[stage].Severity, message.Warning)
 	}
 	return c, true
 }
@@ -323,7 +325,7 @@ func staleness(st accesskey.Standing, now time.Time) (notify.Condition, bool) {
 		return notify.Condition{}, false
 	}
 	return notify.Condition{
-		Name: provider + st.Source.Name, Kind: notify.ProviderStale, Subject: st.Source.Name, Owner: st.Source.Owner, Severity: notify.Critical,
+		Name: provider + st.Source.Name, Kind: notify.ProviderStale, Subject: st.Source.Name, Owner: st.Source.Owner, Severity: message.Critical,
 		Facts: []notify.Fact{{Name: "since", Value: since.Format(time.RFC3339)}, {Name: "reason", Value: st.State.Error}},
 	}, true
 }

@@ -21,7 +21,9 @@ import (
 	"github.com/keyward/keyward/internal/form"
 	"github.com/keyward/keyward/internal/job"
 	"github.com/keyward/keyward/internal/material"
+	"github.com/keyward/keyward/internal/message"
 	"github.com/keyward/keyward/internal/notify"
+	"github.com/keyward/keyward/internal/oncall"
 	"github.com/keyward/keyward/internal/seal"
 	"github.com/keyward/keyward/internal/seal/sealtest"
 	"github.com/keyward/keyward/internal/store"
@@ -49,7 +51,7 @@ type world struct {
 
 	mu   sync.Mutex                    // guards what follows
 	keys map[string]accesskey.Observed // at the provider
-	sent []notify.Message
+	sent []message.Message
 }
 
 func (w *world) clock() time.Time { return w.now }
@@ -68,11 +70,11 @@ func (w *world) Observe(context.Context) (s accesskey.Snapshot, err error) {
 func (w *world) Check(context.Context) (accesskey.Identity, error) { return accesskey.Identity{}, nil }
 
 // Send implements notify.Sender.
-func (w *world) Send(_ context.Context, m notify.Message) (notify.Receipt, error) {
+func (w *world) Send(_ context.Context, m message.Message) (message.Receipt, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.sent = append(w.sent, m)
-	return notify.Receipt{State: notify.Accepted}, nil
+	return message.Receipt{State: message.Accepted}, nil
 }
 
 type tenant struct{ material.Wrapper }
@@ -98,9 +100,9 @@ func newWorld(t *testing.T, start time.Time) *world {
 	})
 	w.alerts = notify.New(notify.Options{
 		Config: w.shelf, Directory: w.shelf, Incidents: w.shelf, Outbox: w.shelf, Tenants: wrapper, Log: node.Log, Region: "r", Now: w.clock,
-		Kinds: []notify.KindOfChannel{{
-			Name: "fake", Traits: notify.Traits{Family: notify.Mail, Group: true}, Form: form.Form{},
-			Open: func(notify.Opening) (notify.Sender, error) { return w, nil },
+		Kinds: []message.Kind{{
+			Name: "fake", Traits: message.Traits{Family: message.Mail, Group: true}, Form: form.Form{},
+			Open: func(message.Opening) (message.Sender, error) { return w, nil },
 		}},
 		Healthy: func(context.Context, string) bool { return true }, Logger: slog.New(slog.DiscardHandler),
 	})
@@ -197,7 +199,7 @@ func (w *world) collect() {
 				w.t.Fatal(err)
 			}
 			for _, d := range deliveries {
-				if !w.noted[d.ID] && d.Event == notify.Trigger && (d.Why == notify.Opened || d.Why == notify.Worse) {
+				if !w.noted[d.ID] && d.Event == message.Trigger && (d.Why == notify.Opened || d.Why == notify.Worse) {
 					w.noted[d.ID] = true
 					w.told[id] = append(w.told[id], d.At)
 				}
@@ -290,7 +292,7 @@ func twoYears(t *testing.T, count int, rng *rand.Rand) {
 	for _, l := range lives {
 		// Rungs that pass while nobody looks are told as one.
 		expected := map[time.Time]bool{}
-		for _, r := range notify.DefaultPlan().Rungs {
+		for _, r := range oncall.DefaultPlan().Rungs {
 			at := l.expires.Add(-r.Left)
 			if at.Before(l.from) {
 				at = l.from // it was that near already when it was first seen

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/keyward/keyward/internal/message"
 	"github.com/keyward/keyward/internal/notify"
 )
 
@@ -96,6 +97,6 @@ func (s *Service) condition(f *Finding) notify.Condition {
 		}
 	}
 	return notify.Condition{
-		Name: prefix + f.ID, Kind: notify.KeyFinding, Subject: f.Subject.String(), Owner: f.Owner, Severity: notify.Critical, Facts: facts,
+		Name: prefix + f.ID, Kind: notify.KeyFinding, Subject: f.Subject.String(), Owner: f.Owner, Severity: message.Critical, Facts: facts,
 	}
 }

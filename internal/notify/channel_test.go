@@ -8,10 +8,11 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/message"
 	"github.com/keyward/keyward/internal/notify"
 )
 
-func (w *world) events(channel string, e notify.Event) (n int) {
+func (w *world) events(channel string, e message.Event) (n int) {
 	for _, m := range w.fake[channel].all {
 		if m.Event == e {
 			n++
@@ -45,11 +46,11 @@ func (w *world) pass(d, step time.Duration) {
 
 // A channel that takes nothing for a day and a half loses no alarm, and tells the newest only once.
 func TestAnOutageLosesNoAlarm(t *testing.T) {
-	w := newWorld(t, map[string]notify.Traits{"plain": group()})
-	w.fake["plain"].refuse = slices.Repeat([]error{&notify.SendError{Class: notify.Retry, Reason: "down"}}, 220)
+	w := newWorld(t, map[string]message.Traits{"plain": group()})
+	w.fake["plain"].refuse = slices.Repeat([]error{&message.SendError{Class: message.Retry, Reason: "down"}}, 220)
 	w.report(expires("expiry/k", noon.Add(20*days)))
 	w.pass(2*days, 10*time.Minute)
-	if n := w.events("plain", notify.Trigger); n != 1 {
+	if n := w.events("plain", message.Trigger); n != 1 {
 		t.Errorf("told %d times", n)
 	}
 	if left := len(w.fake["plain"].refuse); left > 0 {
@@ -59,22 +60,22 @@ func TestAnOutageLosesNoAlarm(t *testing.T) {
 
 // What waited while a channel was down is told once, not as often as it was decided.
 func TestLaterAlarmsReplaceEarlierOnes(t *testing.T) {
-	w := newWorld(t, map[string]notify.Traits{"plain": group()})
-	w.fake["plain"].refuse = slices.Repeat([]error{&notify.SendError{Class: notify.Retry, Reason: "down", After: time.Hour}}, 4)
+	w := newWorld(t, map[string]message.Traits{"plain": group()})
+	w.fake["plain"].refuse = slices.Repeat([]error{&message.SendError{Class: message.Retry, Reason: "down", After: time.Hour}}, 4)
 	w.report(expires("expiry/k", noon.Add(10*time.Hour))) // told again every quarter of an hour
 	w.pass(62*time.Minute, time.Minute)
-	if n := w.events("plain", notify.Trigger); n != 1 {
+	if n := w.events("plain", message.Trigger); n != 1 {
 		t.Errorf("told %d times at once", n)
 	}
 	w.pass(50*time.Minute, time.Minute)
-	if n := w.events("plain", notify.Trigger); n != 4 {
+	if n := w.events("plain", message.Trigger); n != 4 {
 		t.Errorf("told %d times in 50 minutes", n-1)
 	}
 }
 
 // The test message of a channel is confirmed while messages leave.
 func TestAConfirmationWhileSendingIsKept(t *testing.T) {
-	w := newWorld(t, map[string]notify.Traits{"plain": group()})
+	w := newWorld(t, map[string]message.Traits{"plain": group()})
 	if _, err := w.Test(t.Context(), root(), "plain", ""); err != nil {
 		t.Fatal(err)
 	}
@@ -94,14 +95,14 @@ func TestAConfirmationWhileSendingIsKept(t *testing.T) {
 
 // A test message that nobody confirms is an incident, until somebody does.
 func TestUnreadChannels(t *testing.T) {
-	w := newWorld(t, map[string]notify.Traits{"plain": group()})
+	w := newWorld(t, map[string]message.Traits{"plain": group()})
 	w.pass(12*days, time.Hour)
-	if w.events("plain", notify.Test) != 1 || w.open(notify.ChannelUnread) != 1 {
-		t.Fatalf("%d tests, %d incidents", w.events("plain", notify.Test), w.open(notify.ChannelUnread))
+	if w.events("plain", message.Test) != 1 || w.open(notify.ChannelUnread) != 1 {
+		t.Fatalf("%d tests, %d incidents", w.events("plain", message.Test), w.open(notify.ChannelUnread))
 	}
 	w.pass(4*days, time.Hour)
-	if w.events("plain", notify.Test) != 2 || w.open(notify.ChannelUnread) != 1 {
-		t.Errorf("another test that nobody confirmed: %d tests, %d incidents", w.events("plain", notify.Test), w.open(notify.ChannelUnread))
+	if w.events("plain", message.Test) != 2 || w.open(notify.ChannelUnread) != 1 {
+		t.Errorf("another test that nobody confirmed: %d tests, %d incidents", w.events("plain", message.Test), w.open(notify.ChannelUnread))
 	}
 	if err := w.Confirm(t.Context(), root(), "plain", "li"); err != nil || w.open(notify.ChannelUnread) != 0 {
 		t.Errorf("%v, %d incidents", err, w.open(notify.ChannelUnread))
@@ -110,7 +111,7 @@ func TestUnreadChannels(t *testing.T) {
 
 // A channel that nobody can be reached over is an incident of its own.
 func TestAChannelForNobody(t *testing.T) {
-	w := newWorld(t, map[string]notify.Traits{"mail": each(notify.Mail)})
+	w := newWorld(t, map[string]message.Traits{"mail": each(message.Mail)})
 	w.pass(8*days, time.Hour)
 	if w.open(notify.ChannelUnread) != 1 {
 		t.Error("nobody was told")
@@ -123,10 +124,10 @@ func TestChannelsThatCannotBeOpened(t *testing.T) {
 	for _, end := range []string{"mended", "paused", "removed"} {
 		t.Run(end, func(t *testing.T) {
 			broken := false
-			w := newWorldOf(t, map[string]notify.Traits{"plain": group(), "asked": {Family: notify.Chat, Group: true}}, func(o *notify.Options) {
+			w := newWorldOf(t, map[string]message.Traits{"plain": group(), "asked": {Family: message.Chat, Group: true}}, func(o *notify.Options) {
 				for n := range o.Kinds {
 					if open := o.Kinds[n].Open; o.Kinds[n].Name == "plain" {
-						o.Kinds[n].Open = func(with notify.Opening) (notify.Sender, error) {
+						o.Kinds[n].Open = func(with message.Opening) (message.Sender, error) {
 							if broken {
 								return nil, fault.InvalidParameter.New("injected")
 							}
@@ -138,7 +139,7 @@ func TestChannelsThatCannotBeOpened(t *testing.T) {
 			broken = true
 			w.report(expires("expiry/k", noon.Add(20*days)))
 			w.pass(time.Minute, time.Second)
-			if w.open(notify.ChannelFailing) != 1 || w.events("asked", notify.Trigger) == 0 {
+			if w.open(notify.ChannelFailing) != 1 || w.events("asked", message.Trigger) == 0 {
 				t.Fatal("nobody was told")
 			}
 			var err error
@@ -163,7 +164,7 @@ func TestChannelsThatCannotBeOpened(t *testing.T) {
 // A person who was removed while a message waited is no failure of the channel, and one
 // who came meanwhile is told.
 func TestPeopleWhoLeaveAndCome(t *testing.T) {
-	w := newWorld(t, map[string]notify.Traits{"mail": each(notify.Mail)})
+	w := newWorld(t, map[string]message.Traits{"mail": each(message.Mail)})
 	w.person("li")
 	for n := range 4 {
 		w.report(expires(fmt.Sprintf("expiry/k%d", n), noon.Add(20*days)))
@@ -183,7 +184,7 @@ func TestPeopleWhoLeaveAndCome(t *testing.T) {
 		w.report(notify.Condition{Name: "expiry/second", Kind: notify.KeyExpiry, Subject: "second", Owner: "zhang", Deadline: noon.Add(20 * days)})
 	}
 	w.settle()
-	if n := w.events("mail", notify.Trigger); n != 2 {
+	if n := w.events("mail", message.Trigger); n != 2 {
 		t.Errorf("told %d times", n)
 	}
 }
@@ -198,21 +199,21 @@ func TestBeginningsAndEnds(t *testing.T) {
 		over   int
 	}{
 		"told":      {nil, 1},
-		"not told":  {&notify.SendError{Class: notify.Retry, Reason: "busy", After: time.Hour}, 0},
-		"lost":      {&notify.SendError{Class: notify.Permanent, Reason: "no"}, 0},
+		"not told":  {&message.SendError{Class: message.Retry, Reason: "busy", After: time.Hour}, 0},
+		"lost":      {&message.SendError{Class: message.Permanent, Reason: "no"}, 0},
 		"who knows": {errors.New("?"), 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, map[string]notify.Traits{"idempotent": traits})
+			w := newWorld(t, map[string]message.Traits{"idempotent": traits})
 			w.fake["idempotent"].refuse = []error{c.answer}
 			w.report(expires("expiry/k", noon.Add(20*days)))
 			w.work()
 			if err := w.End(t.Context(), account, "expiry/k"); err != nil {
 				t.Fatal(err)
 			}
-			began := w.events("idempotent", notify.Trigger)
+			began := w.events("idempotent", message.Trigger)
 			w.settle()
-			if over, later := w.events("idempotent", notify.Resolve), w.events("idempotent", notify.Trigger); over != c.over || later != began {
+			if over, later := w.events("idempotent", message.Resolve), w.events("idempotent", message.Trigger); over != c.over || later != began {
 				t.Errorf("told of the end %d times and of the beginning %d times after it", over, later-began)
 			}
 		})
@@ -221,7 +222,7 @@ func TestBeginningsAndEnds(t *testing.T) {
 
 // A digest in doubt is asked for, and sent again, as the same digest.
 func TestADigestStaysTogether(t *testing.T) {
-	w := newWorld(t, map[string]notify.Traits{"asked": group()})
+	w := newWorld(t, map[string]message.Traits{"asked": group()})
 	w.fake["asked"].refuse = []error{errors.New("?"), errors.New("?")}
 	w.fake["asked"].effect = true
 	for n := range 300 {
@@ -237,7 +238,7 @@ func TestADigestStaysTogether(t *testing.T) {
 	w.settle()
 	lines := 0
 	for _, m := range w.fake["asked"].all {
-		if m.Event == notify.Digest {
+		if m.Event == message.Digest {
 			lines += len(m.Lines) - 1
 		}
 	}
@@ -253,7 +254,7 @@ func TestADigestStaysTogether(t *testing.T) {
 
 // A channel that takes all and delivers nothing is dead.
 func TestWhatIsNotDeliveredIsAFailure(t *testing.T) {
-	w := newWorld(t, map[string]notify.Traits{"plain": group(), "asked": {Family: notify.Chat, Group: true}})
+	w := newWorld(t, map[string]message.Traits{"plain": group(), "asked": {Family: message.Chat, Group: true}})
 	w.fake["plain"].failed = true
 	for n := range 4 {
 		w.report(expires(fmt.Sprintf("expiry/k%d", n), noon.Add(20*days)))
@@ -266,7 +267,7 @@ func TestWhatIsNotDeliveredIsAFailure(t *testing.T) {
 
 // A channel that cannot say what became of a message fails, too, and is not asked for ever.
 func TestQuestionsEnd(t *testing.T) {
-	w := newWorld(t, map[string]notify.Traits{"asked": group()})
+	w := newWorld(t, map[string]message.Traits{"asked": group()})
 	w.fake["asked"].refuse, w.fake["asked"].silent = []error{errors.New("?")}, true
 	i := w.report(expires("expiry/k", noon.Add(20*days)))
 	w.pass(time.Hour, time.Minute)

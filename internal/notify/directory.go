@@ -7,12 +7,13 @@ import (
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/oncall"
 )
 
 // SetPerson stores a person, a new one or a changed one.
-func (s *Service) SetPerson(ctx context.Context, c *authz.Call, p Person) (Person, error) {
+func (s *Service) SetPerson(ctx context.Context, c *authz.Call, p oncall.Person) (oncall.Person, error) {
 	err := s.do(ctx, c, "keyward:SetPerson", "person/"+p.Name, func(rec *audit.Record) error {
-		if err := p.check(); err != nil {
+		if err := p.Check(); err != nil {
 			return err
 		}
 		d, err := s.o.Directory.Directory(ctx, c.Account)
@@ -20,10 +21,10 @@ func (s *Service) SetPerson(ctx context.Context, c *authz.Call, p Person) (Perso
 			return err
 		}
 		p.Account, p.Rev = c.Account, 0
-		if i := d.person(p.Name); i >= 0 {
-			p.Rev = d.People[i].Rev
-		} else if len(d.People) >= MaxPeople {
-			return fault.LimitExceeded.New("the account has %d people, which is the limit", MaxPeople)
+		if have, ok := d.Person(p.Name); ok {
+			p.Rev = have.Rev
+		} else if len(d.People) >= oncall.MaxPeople {
+			return fault.LimitExceeded.New("the account has %d people, which is the limit", oncall.MaxPeople)
 		}
 		return s.o.Directory.SavePerson(ctx, rec, &p)
 	})
@@ -37,8 +38,8 @@ func (s *Service) RemovePerson(ctx context.Context, c *authz.Call, name string) 
 		if err != nil {
 			return err
 		}
-		i := d.person(name)
-		if i < 0 {
+		p, ok := d.Person(name)
+		if !ok {
 			return fault.ResourceNotFound.New("there is no person %q; list them with: keyward person list", name)
 		}
 		for _, r := range d.Rotas {
@@ -49,15 +50,15 @@ func (s *Service) RemovePerson(ctx context.Context, c *authz.Call, name string) 
 		if err := s.unplanned(ctx, c.Account, "person:"+name); err != nil {
 			return err
 		}
-		return s.o.Directory.DeletePerson(ctx, rec, &d.People[i])
+		return s.o.Directory.DeletePerson(ctx, rec, &p)
 	})
 }
 
 // SetRota stores a rota, a new one or a changed one.
-func (s *Service) SetRota(ctx context.Context, c *authz.Call, r Rota) (Rota, error) {
+func (s *Service) SetRota(ctx context.Context, c *authz.Call, r oncall.Rota) (oncall.Rota, error) {
 	err := s.do(ctx, c, "keyward:SetRota", "rota/"+r.Name, func(rec *audit.Record) error {
 		r.Start = r.Start.UTC().Truncate(1000)
-		if err := r.check(); err != nil {
+		if err := r.Check(); err != nil {
 			return err
 		}
 		d, err := s.o.Directory.Directory(ctx, c.Account)
@@ -65,15 +66,15 @@ func (s *Service) SetRota(ctx context.Context, c *authz.Call, r Rota) (Rota, err
 			return err
 		}
 		for _, name := range r.People {
-			if d.person(name) < 0 {
+			if _, ok := d.Person(name); !ok {
 				return fault.InvalidParameter.New("there is no person %q; add the person first", name)
 			}
 		}
 		r.Account, r.Rev = c.Account, 0
-		if i := d.rota(r.Name); i >= 0 {
-			r.Rev = d.Rotas[i].Rev
-		} else if len(d.Rotas) >= MaxRotas {
-			return fault.LimitExceeded.New("the account has %d rotas, which is the limit", MaxRotas)
+		if have, ok := d.Rota(r.Name); ok {
+			r.Rev = have.Rev
+		} else if len(d.Rotas) >= oncall.MaxRotas {
+			return fault.LimitExceeded.New("the account has %d rotas, which is the limit", oncall.MaxRotas)
 		}
 		return s.o.Directory.SaveRota(ctx, rec, &r)
 	})
@@ -87,14 +88,14 @@ func (s *Service) RemoveRota(ctx context.Context, c *authz.Call, name string) er
 		if err != nil {
 			return err
 		}
-		i := d.rota(name)
-		if i < 0 {
+		r, ok := d.Rota(name)
+		if !ok {
 			return fault.ResourceNotFound.New("there is no rota %q; list them with: keyward rota list", name)
 		}
 		if err := s.unplanned(ctx, c.Account, "rota:"+name); err != nil {
 			return err
 		}
-		return s.o.Directory.DeleteRota(ctx, rec, &d.Rotas[i])
+		return s.o.Directory.DeleteRota(ctx, rec, &r)
 	})
 }
 
@@ -113,7 +114,7 @@ func (s *Service) unplanned(ctx context.Context, account, who string) error {
 }
 
 // Directory answers the people and rotas of the account, by name.
-func (s *Service) Directory(ctx context.Context, c *authz.Call) (d Directory, err error) {
+func (s *Service) Directory(ctx context.Context, c *authz.Call) (d oncall.Directory, err error) {
 	err = s.do(ctx, c, "keyward:ListPeople", "person/*", func(*audit.Record) error {
 		d, err = s.o.Directory.Directory(ctx, c.Account)
 		return err
@@ -121,16 +122,8 @@ func (s *Service) Directory(ctx context.Context, c *authz.Call) (d Directory, er
 	return d, err
 }
 
-func (d Directory) person(name string) int {
-	return slices.IndexFunc(d.People, func(p Person) bool { return p.Name == name })
-}
-
-func (d Directory) rota(name string) int {
-	return slices.IndexFunc(d.Rotas, func(r Rota) bool { return r.Name == name })
-}
-
 // SetPlan makes an account's own plan.
-func (s *Service) SetPlan(ctx context.Context, c *authz.Call, p Plan) (Plan, error) {
+func (s *Service) SetPlan(ctx context.Context, c *authz.Call, p oncall.Plan) (oncall.Plan, error) {
 	err := s.do(ctx, c, "keyward:SetEscalation", "escalation", func(rec *audit.Record) error {
 		if err := p.Check(); err != nil {
 			return err
@@ -146,7 +139,7 @@ func (s *Service) SetPlan(ctx context.Context, c *authz.Call, p Plan) (Plan, err
 }
 
 // Plan answers an account's plan.
-func (s *Service) Plan(ctx context.Context, c *authz.Call) (p Plan, err error) {
+func (s *Service) Plan(ctx context.Context, c *authz.Call) (p oncall.Plan, err error) {
 	err = s.do(ctx, c, "keyward:GetEscalation", "escalation", func(*audit.Record) error {
 		p, err = s.o.Config.Plan(ctx, c.Account)
 		return err

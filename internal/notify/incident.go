@@ -2,6 +2,8 @@ package notify
 
 import (
 	"time"
+
+	"github.com/keyward/keyward/internal/oncall"
 )
 
 // An Incident is one condition that somebody has to see to.
@@ -55,6 +57,8 @@ func (i Incident) Open() bool { return i.EndedAt.IsZero() }
 // Acknowledged tells whether somebody has it at the time.
 func (i Incident) Acknowledged(now time.Time) bool { return i.AckBy != "" && now.Before(i.AckUntil) }
 
+const day = 24 * time.Hour
+
 const (
 	longestAck  = 24 * time.Hour
 	shortestAck = time.Minute
@@ -78,7 +82,7 @@ func (i Incident) AckLimit(now time.Time) time.Duration {
 type Alarm struct {
 	Number int // counted from 1 in its incident
 	Why    Why
-	Rung   Rung
+	Rung   oncall.Rung
 	Level  int // people of this level and of those below are told
 }
 
@@ -104,12 +108,12 @@ const (
 //	  │  ▲ lapses, or the stage rises
 //	  ▼  │
 //	acknowledged ── the condition ends ─► ended
-func Decide(i Incident, p Plan, now time.Time) (Incident, Alarm, bool) {
+func Decide(i Incident, p oncall.Plan, now time.Time) (Incident, Alarm, bool) {
 	if !i.Open() {
 		i.NextAt = time.Time{}
 		return i, Alarm{}, false
 	}
-	rung, last := p.rung(i.Stage), len(p.Levels)-1
+	rung, last := p.Rung(i.Stage), len(p.Levels)-1
 	var why Why
 	switch {
 	case i.Told == 0:

@@ -6,15 +6,17 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/keyward/keyward/internal/message"
 	"github.com/keyward/keyward/internal/notify"
+	"github.com/keyward/keyward/internal/oncall"
 )
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-func plan(levels int) notify.Plan {
-	p := notify.DefaultPlan()
+func plan(levels int) oncall.Plan {
+	p := oncall.DefaultPlan()
 	for range levels - 1 {
-		p.Levels = append(p.Levels, notify.Level{"person:li"})
+		p.Levels = append(p.Levels, oncall.Level{"person:li"})
 	}
 	return p
 }
@@ -79,7 +81,7 @@ func TestEndedIncidentsAreSilent(t *testing.T) {
 
 // Seven days before, e-mail, chat and SMS are used together.
 func TestDefaultLadder(t *testing.T) {
-	p := notify.DefaultPlan()
+	p := oncall.DefaultPlan()
 	if err := p.Check(); err != nil {
 		t.Fatal(err)
 	}
@@ -91,17 +93,17 @@ func TestDefaultLadder(t *testing.T) {
 			t.Errorf("%v left: stage %d, want %d", left, have, want)
 		}
 	}
-	families := map[notify.Family]bool{}
+	families := map[message.Family]bool{}
 	for _, f := range p.Rungs[2].Families {
 		families[f] = true
 	}
-	if !families[notify.Mail] || !families[notify.Chat] || !families[notify.Phone] || p.Rungs[2].Wait != 24*time.Hour {
+	if !families[message.Mail] || !families[message.Chat] || !families[message.Phone] || p.Rungs[2].Wait != 24*time.Hour {
 		t.Errorf("at seven days: %+v", p.Rungs[2])
 	}
 }
 
 func TestQuietHours(t *testing.T) {
-	night := notify.Quiet{From: 22 * 60, To: 8 * 60, Zone: "Asia/Shanghai"}
+	night := oncall.Quiet{From: 22 * 60, To: 8 * 60, Zone: "Asia/Shanghai"}
 	at := func(s string) time.Time {
 		when, err := time.Parse(time.RFC3339, s)
 		if err != nil {
@@ -120,13 +122,13 @@ func TestQuietHours(t *testing.T) {
 			t.Errorf("%s: quiet until %v, want %s", now, have, want)
 		}
 	}
-	if end := (notify.Quiet{}).Until(noon); !end.IsZero() {
+	if end := (oncall.Quiet{}).Until(noon); !end.IsZero() {
 		t.Errorf("no quiet hours: %v", end)
 	}
 }
 
 func TestRota(t *testing.T) {
-	r := notify.Rota{People: []string{"a", "b", "c"}, Start: noon, Turn: 7 * 24 * time.Hour}
+	r := oncall.Rota{People: []string{"a", "b", "c"}, Start: noon, Turn: 7 * 24 * time.Hour}
 	for after, want := range map[time.Duration]string{-time.Hour: "a", 0: "a", 7*24*time.Hour - 1: "a", 7 * 24 * time.Hour: "b", 15 * 24 * time.Hour: "c", 21 * 24 * time.Hour: "a"} {
 		if have := r.OnCall(noon.Add(after)); have != want {
 			t.Errorf("after %v: %s, want %s", after, have, want)
@@ -136,8 +138,8 @@ func TestRota(t *testing.T) {
 
 // An owner whom nobody knows does not make an alarm go nowhere.
 func TestUnknownOwnersAreReplaced(t *testing.T) {
-	d := notify.Directory{People: []notify.Person{{Name: "li", Email: "li@example.com"}, {Name: "wang"}}}
-	levels := []notify.Level{{"owner"}, {"person:wang"}, {"person:li"}}
+	d := oncall.Directory{People: []oncall.Person{{Name: "li", Email: "li@example.com"}, {Name: "wang"}}}
+	levels := []oncall.Level{{"owner"}, {"person:wang"}, {"person:li"}}
 	for owner, want := range map[string]string{"li": "li", "LI@example.com": "li", "somebody": "wang", "": "wang"} {
 		have := d.Told(levels, 0, owner, noon)
 		if len(have) != 1 || have[0].Name != want {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/internal/form"
+	"github.com/keyward/keyward/internal/message"
 )
 
 // headlines are the first lines of messages, by kind of incident; %s is the subject.
@@ -43,128 +44,94 @@ var factValues = map[string]form.Text{
 }
 
 // spell answers a fact as a line. Times are told in the people's zone.
-func (f Fact) spell(l Language, zone *time.Location) string {
+func (f Fact) spell(l message.Language, zone *time.Location) string {
 	value := f.Value
 	if t, ok := factValues[value]; ok && f.Name == "basis" {
-		value = in(t, l)
+		value = l.Of(t)
 	}
 	if at, err := time.Parse(time.RFC3339, value); err == nil {
 		value = at.In(zone).Format("2006-01-02 15:04:05 -07:00")
 	}
-	return f.Title(l) + pick(l, ": ", "：") + value
+	return f.Title(l) + l.Pick(": ", "：") + value
 }
 
 // Title answers the name of a fact, for people.
-func (f Fact) Title(l Language) string {
+func (f Fact) Title(l message.Language) string {
 	if name, ok := factNames[f.Name]; ok {
-		return in(name, l)
+		return l.Of(name)
 	}
 	return f.Name
 }
 
-func in(t form.Text, l Language) string {
-	if l == Chinese {
-		return t.Chinese
-	}
-	return t.English
-}
-
-func pick(l Language, english, chinese string) string {
-	return in(form.Text{English: english, Chinese: chinese}, l)
-}
-
-// Left spells how long is left until a deadline, rounded down: nobody is told of time
-// that is not there.
-func Left(d time.Duration, l Language) string {
-	switch {
-	case d <= 0:
-		return pick(l, "expired", "已过期")
-	case d < time.Hour:
-		return fmt.Sprintf(pick(l, "%d min", "%d 分钟"), int(d/time.Minute))
-	case d < 48*time.Hour:
-		return fmt.Sprintf(pick(l, "%d h", "%d 小时"), int(d/time.Hour))
-	}
-	return fmt.Sprintf(pick(l, "%d days", "%d 天"), int(d/day))
-}
-
 // about answers what an incident is about; one of a kind that only a newer release knows
 // is about its subject.
-func about(i Incident, l Language) string {
+func about(i Incident, l message.Language) string {
 	t, ok := headlines[i.Kind]
 	if !ok {
 		return i.Subject
 	}
-	return strings.ReplaceAll(in(t, l), "%s", i.Subject)
+	return strings.ReplaceAll(l.Of(t), "%s", i.Subject)
 }
 
 // Headline answers an incident's first line.
-func Headline(i Incident, l Language, now time.Time) string {
+func Headline(i Incident, l message.Language, now time.Time) string {
 	line := about(i, l)
 	if !i.Deadline.IsZero() {
 		left := i.Deadline.Sub(now)
 		if left <= 0 {
-			return fmt.Sprintf(pick(l, "Key %s HAS EXPIRED", "密钥 %s 已过期"), i.Subject)
+			return fmt.Sprintf(l.Pick("Key %s HAS EXPIRED", "密钥 %s 已过期"), i.Subject)
 		}
-		return line + pick(l, " in ", "，剩余 ") + Left(left, l)
+		return line + l.Pick(" in ", "，剩余 ") + message.Left(left, l)
 	}
 	return line
 }
 
 // alarm completes the message of one delivery.
-func alarm(i Incident, d Delivery, m Message, now time.Time, zone *time.Location) Message {
+func alarm(i Incident, d Delivery, m message.Message, now time.Time, zone *time.Location) message.Message {
 	l := m.Language
 	m.Incident, m.Event, m.Severity = i.ID, d.Event, d.Severity
 	head := Headline(i, l, now)
 	switch {
-	case d.Event == Resolve:
-		head = pick(l, "Over: ", "已解除：") + about(i, l)
+	case d.Event == message.Resolve:
+		head = l.Pick("Over: ", "已解除：") + about(i, l)
 	case d.Why == Lapsed:
-		head = pick(l, "Still: ", "仍未处理：") + head
+		head = l.Pick("Still: ", "仍未处理：") + head
 	case d.Why == Unanswered:
-		head = pick(l, "No answer yet: ", "无人响应：") + head
+		head = l.Pick("No answer yet: ", "无人响应：") + head
 	}
 	m.Title = "[keyward] " + head
 	for _, f := range i.Facts {
 		m.Lines = append(m.Lines, f.spell(l, zone))
 	}
-	m.Lines = append(m.Lines, fmt.Sprintf(pick(l, "Incident %s, alarm %d", "事件 %s，第 %d 次告警"), i.ID, d.Alarm))
-	if d.Event == Trigger {
-		m.Lines = append(m.Lines, fmt.Sprintf(pick(l, "Acknowledge: keyward incident ack %s", "确认：keyward incident ack %s"), i.ID))
+	m.Lines = append(m.Lines, fmt.Sprintf(l.Pick("Incident %s, alarm %d", "事件 %s，第 %d 次告警"), i.ID, d.Alarm))
+	if d.Event == message.Trigger {
+		m.Lines = append(m.Lines, fmt.Sprintf(l.Pick("Acknowledge: keyward incident ack %s", "确认：keyward incident ack %s"), i.ID))
 	}
 	left := "-"
 	if !i.Deadline.IsZero() {
-		left = Left(i.Deadline.Sub(now), l)
+		left = message.Left(i.Deadline.Sub(now), l)
 	}
-	m.Values = Values{Product: "keyward", Subject: cut(i.Subject, 20), Left: left, Ticket: i.ID}
-	m.Short = cut(fmt.Sprintf("keyward %s %s", i.ID, head), 70)
+	m.Values = message.Values{Product: "keyward", Subject: message.Cut(i.Subject, 20), Left: left, Ticket: i.ID}
+	m.Short = message.Cut(fmt.Sprintf("keyward %s %s", i.ID, head), 70)
 	return m
 }
 
 // digest completes the message of many deliveries, the most severe first.
-func digest(batch []Delivery, incidents []Incident, m Message, now time.Time) Message {
+func digest(batch []Delivery, incidents []Incident, m message.Message, now time.Time) message.Message {
 	l := m.Language
-	m.Event = Digest
+	m.Event = message.Digest
 	order := make([]int, len(batch))
 	for n := range order {
 		order[n] = n
 		m.Severity = max(m.Severity, batch[n].Severity)
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return int(batch[b].Severity) - int(batch[a].Severity) })
-	m.Title = fmt.Sprintf(pick(l, "[keyward] %d alarms", "[keyward] %d 条告警"), len(batch))
+	m.Title = fmt.Sprintf(l.Pick("[keyward] %d alarms", "[keyward] %d 条告警"), len(batch))
 	for _, n := range order {
 		m.Lines = append(m.Lines, incidents[n].ID+" "+Headline(incidents[n], l, now))
 	}
-	m.Lines = append(m.Lines, pick(l, "Acknowledge each: keyward incident ack ID", "逐条确认：keyward incident ack ID"))
-	m.Values = Values{Product: "keyward", Subject: fmt.Sprintf(pick(l, "%d alarms", "%d 条告警"), len(batch)), Left: "-", Ticket: incidents[order[0]].ID}
-	m.Short = cut(fmt.Sprintf("keyward %s %s", m.Values.Subject, Headline(incidents[order[0]], l, now)), 70)
+	m.Lines = append(m.Lines, l.Pick("Acknowledge each: keyward incident ack ID", "逐条确认：keyward incident ack ID"))
+	m.Values = message.Values{Product: "keyward", Subject: fmt.Sprintf(l.Pick("%d alarms", "%d 条告警"), len(batch)), Left: "-", Ticket: incidents[order[0]].ID}
+	m.Short = message.Cut(fmt.Sprintf("keyward %s %s", m.Values.Subject, Headline(incidents[order[0]], l, now)), 70)
 	return m
-}
-
-// cut shortens a text to a number of characters.
-func cut(text string, most int) string {
-	runes := []rune(text)
-	if len(runes) <= most {
-		return text
-	}
-	return string(runes[:most-1]) + "…"
 }

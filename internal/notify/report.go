@@ -7,11 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"golang.org/x/sync/errgroup"
 
@@ -19,6 +16,8 @@ import (
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/job"
+	"github.com/keyward/keyward/internal/message"
+	"github.com/keyward/keyward/internal/oncall"
 )
 
 // A Condition is what somebody watches and found to be so.
@@ -29,7 +28,7 @@ type Condition struct {
 	Owner    string
 	Facts    []Fact
 	Deadline time.Time
-	Severity Severity // where there is no deadline
+	Severity message.Severity // where there is no deadline
 }
 
 const (
@@ -61,7 +60,7 @@ func (s *Service) Report(ctx context.Context, account string, c Condition) error
 // report brings an incident up to what its condition is now. What it reports again is
 // looked at again, too: the plan may be another one, and the job that would have looked
 // may be lost.
-func (s *Service) report(ctx context.Context, account string, p Plan, c Condition, i Incident, found bool) error {
+func (s *Service) report(ctx context.Context, account string, p oncall.Plan, c Condition, i Incident, found bool) error {
 	now := s.now()
 	c.tidy()
 	stage := p.StageOf(c.Severity)
@@ -149,26 +148,12 @@ const (
 // tidy makes what others wrote fit for one line each: a line break in a subject would be
 // a header of an e-mail, and a database refuses what is no text.
 func (c *Condition) tidy() {
-	c.Subject, c.Owner = line(c.Subject, maxSubject), line(c.Owner, maxFact)
+	c.Subject, c.Owner = message.Line(c.Subject, maxSubject), message.Line(c.Owner, maxFact)
 	c.Deadline = c.Deadline.UTC().Truncate(time.Microsecond)
 	c.Facts = slices.Clone(c.Facts[:min(len(c.Facts), maxFacts)])
 	for n, f := range c.Facts {
-		c.Facts[n] = Fact{line(f.Name, maxSubject), line(f.Value, maxFact)}
+		c.Facts[n] = Fact{message.Line(f.Name, maxSubject), message.Line(f.Value, maxFact)}
 	}
-}
-
-// line answers a text as one line of at most so many characters, without what moves the
-// cursor or turns the direction of writing.
-func line(text string, most int) string {
-	return cut(strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsSpace(r):
-			return ' '
-		case unicode.IsControl(r), r == utf8.RuneError, r >= 0x200b && r <= 0x200f, r >= 0x202a && r <= 0x202e, r >= 0x2060 && r <= 0x206f, r == 0xfeff:
-			return -1
-		}
-		return r
-	}, strings.ToValidUTF8(text, "")), most)
 }
 
 // overtaken passes over what somebody else changed at the same moment: whoever reconciles
@@ -218,21 +203,21 @@ func (s *Service) end(ctx context.Context, i Incident) error {
 		for _, d := range sent {
 			to := d.Channel + "/" + d.Person
 			n := slices.IndexFunc(channels, func(c Channel) bool { return c.Name == d.Channel })
-			if d.Event != Trigger || told[to] || n < 0 {
+			if d.Event != message.Trigger || told[to] || n < 0 {
 				continue
 			}
-			if k, err := s.kind(channels[n].Kind); err != nil || k.Traits.Family == Phone {
+			if k, err := s.kind(channels[n].Kind); err != nil || k.Traits.Family == message.Phone {
 				continue
 			}
 			told[to] = true
-			out = append(out, delivery(i, Alarm{Number: i.Alarms + 1, Rung: Rung{Severity: d.Severity}}, Resolve, d.Channel, d.Person, now))
+			out = append(out, delivery(i, Alarm{Number: i.Alarms + 1, Rung: oncall.Rung{Severity: d.Severity}}, message.Resolve, d.Channel, d.Person, now))
 		}
 		return s.o.Incidents.SaveIncident(ctx, rec, &i, out, sends(out, now))
 	})
 }
 
 // proceed decides what becomes of an incident and stores it with what is to be sent.
-func (s *Service) proceed(ctx context.Context, c *authz.Call, action string, i Incident, p Plan) error {
+func (s *Service) proceed(ctx context.Context, c *authz.Call, action string, i Incident, p oncall.Plan) error {
 	return s.do(ctx, c, action, "incident/"+i.ID, func(rec *audit.Record) error {
 		now := s.now()
 		i, alarm, told := Decide(i, p, now)
@@ -257,7 +242,7 @@ func (s *Service) proceed(ctx context.Context, c *authz.Call, action string, i I
 // address answers the deliveries of an alarm: over each channel of the rung's families,
 // one to the group or one to each person. If a channel is known to fail, the next level
 // is told at once. An alarm that would reach nobody goes to everybody, over all channels.
-func (s *Service) address(ctx context.Context, i Incident, p Plan, a Alarm, now time.Time) ([]Delivery, error) {
+func (s *Service) address(ctx context.Context, i Incident, p oncall.Plan, a Alarm, now time.Time) ([]Delivery, error) {
 	channels, err := s.o.Config.Channels(ctx, i.Account)
 	if err != nil {
 		return nil, err
@@ -276,18 +261,18 @@ func (s *Service) address(ctx context.Context, i Incident, p Plan, a Alarm, now 
 	channels = slices.DeleteFunc(channels, func(c Channel) bool { // none can tell of its own death
 		return c.Paused || c.Heartbeat > 0 || i.Condition == channelCondition(c.Name)
 	})
-	after := p.after(a.Rung.Severity, now)
-	over := func(families []Family, people []Person) (out []Delivery) {
+	after := p.After(a.Rung.Severity, now)
+	over := func(families []message.Family, people []oncall.Person) (out []Delivery) {
 		for _, ch := range channels {
 			k, err := s.kind(ch.Kind)
 			switch {
 			case err != nil || !slices.Contains(families, k.Traits.Family):
 			case k.Traits.Group:
-				out = append(out, delivery(i, a, Trigger, ch.Name, "", after))
+				out = append(out, delivery(i, a, message.Trigger, ch.Name, "", after))
 			default:
 				for _, person := range people {
-					if k.Traits.Reaches(person.recipient()) {
-						out = append(out, delivery(i, a, Trigger, ch.Name, person.Name, after))
+					if k.Traits.Reaches(person.Recipient()) {
+						out = append(out, delivery(i, a, message.Trigger, ch.Name, person.Name, after))
 					}
 				}
 			}
@@ -296,7 +281,7 @@ func (s *Service) address(ctx context.Context, i Incident, p Plan, a Alarm, now 
 	}
 	out := over(a.Rung.Families, directory.Told(p.Levels, a.Level, i.Owner, now))
 	if len(out) == 0 {
-		out = over(allFamilies, directory.People)
+		out = over(message.Families(), directory.People)
 	}
 	if len(out) == 0 {
 		s.o.Logger.Error("an alarm reaches nobody: add channels and people", "account", i.Account, "incident", i.ID, "subject", i.Subject)
@@ -306,7 +291,7 @@ func (s *Service) address(ctx context.Context, i Incident, p Plan, a Alarm, now 
 
 // delivery makes the delivery of an alarm. No name has the tilde that stands between the
 // parts of its id, so that no two deliveries have the same.
-func delivery(i Incident, a Alarm, e Event, channel, person string, after time.Time) Delivery {
+func delivery(i Incident, a Alarm, e message.Event, channel, person string, after time.Time) Delivery {
 	return Delivery{
 		Account: i.Account, ID: fmt.Sprintf("%s~%d~%s~%s", i.ID, a.Number, channel, person), Incident: i.ID, Alarm: a.Number, Why: a.Why, Event: e,
 		Severity: a.Rung.Severity, Level: a.Level, Channel: channel, Person: person, At: i.ChangedAt, After: after, Progress: Waiting,
@@ -352,7 +337,7 @@ func (s *Service) step(ctx context.Context, j job.Job) (again time.Time, err err
 // as asked for, at most [Incident.AckLimit]; 0 asks for that.
 func (s *Service) Acknowledge(ctx context.Context, c *authz.Call, id, by, note string, hold time.Duration) (i Incident, err error) {
 	err = s.do(ctx, c, "keyward:AcknowledgeIncident", "incident/"+id, func(rec *audit.Record) error {
-		if len(note) > 1000 || len(by) > 128 || line(note, 1000) != note || line(by, 128) != by {
+		if len(note) > 1000 || len(by) > 128 || message.Line(note, 1000) != note || message.Line(by, 128) != by {
 			return fault.InvalidParameter.New("a note is one line of at most 1000 bytes, and a name of 128")
 		}
 		if i, err = s.o.Incidents.Incident(ctx, c.Account, id); err != nil {
@@ -443,7 +428,7 @@ func (s *Service) Tidy(ctx context.Context, account string) error {
 }
 
 // Ladder answers an account's plan for keyward itself, without a record.
-func (s *Service) Ladder(ctx context.Context, account string) (Plan, error) {
+func (s *Service) Ladder(ctx context.Context, account string) (oncall.Plan, error) {
 	return s.o.Config.Plan(ctx, account)
 }
 

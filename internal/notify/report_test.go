@@ -10,19 +10,21 @@ import (
 
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/job"
+	"github.com/keyward/keyward/internal/message"
 	"github.com/keyward/keyward/internal/notify"
+	"github.com/keyward/keyward/internal/oncall"
 )
 
 const days = 24 * time.Hour
 
 // each is a channel that tells every person.
-func each(f notify.Family) notify.Traits {
-	return notify.Traits{Family: f, Reaches: func(r notify.Recipient) bool { return r.Email != "" }}
+func each(f message.Family) message.Traits {
+	return message.Traits{Family: f, Reaches: func(r message.Recipient) bool { return r.Email != "" }}
 }
 
 func (w *world) person(name string) {
 	w.t.Helper()
-	if _, err := w.SetPerson(w.t.Context(), root(), notify.Person{Name: name, Email: name + "@example.com"}); err != nil {
+	if _, err := w.SetPerson(w.t.Context(), root(), oncall.Person{Name: name, Email: name + "@example.com"}); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -42,11 +44,11 @@ func (w *world) report(c notify.Condition) notify.Incident {
 // Two channels and two people whose names would read the same if they were joined with
 // hyphens are told all the same.
 func TestDeliveriesAreNotTakenForEachOther(t *testing.T) {
-	w := newWorld(t, map[string]notify.Traits{"mail": each(notify.Mail), "mail-ops": each(notify.Mail)})
+	w := newWorld(t, map[string]message.Traits{"mail": each(message.Mail), "mail-ops": each(message.Mail)})
 	w.person("li")
 	w.person("ops-li")
-	p := notify.DefaultPlan()
-	p.Levels = []notify.Level{{"person:li", "person:ops-li"}}
+	p := oncall.DefaultPlan()
+	p.Levels = []oncall.Level{{"person:li", "person:ops-li"}}
 	if _, err := w.SetPlan(t.Context(), root(), p); err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +61,7 @@ func TestDeliveriesAreNotTakenForEachOther(t *testing.T) {
 
 // What others wrote becomes one line, whatever they wrote, and is reported only once.
 func TestHostileTexts(t *testing.T) {
-	w := newWorld(t, map[string]notify.Traits{"plain": group()})
+	w := newWorld(t, map[string]message.Traits{"plain": group()})
 	c := notify.Condition{
 		Name: "expiry/k", Kind: notify.KeyExpiry, Subject: "pay\r\nBcc: all@example.com\x1b[2J\x00\xff\u202e" + strings.Repeat("长", 5000),
 		Deadline: noon.Add(20*days + 1), Facts: []notify.Fact{{Name: "purpose", Value: "a\nb" + strings.Repeat("x", 1<<20)}},
@@ -85,7 +87,7 @@ func TestHeadlines(t *testing.T) {
 	for kind, want := range map[string]string{
 		notify.ScanLate: "The scan for expiring keys is incomplete", notify.KeyFinding: "Problem with 100%s", "of-a-newer-release": "100%s",
 	} {
-		if have := notify.Headline(notify.Incident{Kind: kind, Subject: "100%s"}, notify.English, noon); have != want {
+		if have := notify.Headline(notify.Incident{Kind: kind, Subject: "100%s"}, message.English, noon); have != want {
 			t.Errorf("%s: %q, want %q", kind, have, want)
 		}
 	}
@@ -106,7 +108,7 @@ func (b brokenIncidents) SaveIncident(ctx context.Context, rec *audit.Record, i 
 
 // One condition that cannot be stored keeps no other one from being told.
 func TestReconcileGoesOn(t *testing.T) {
-	w := newWorldOf(t, map[string]notify.Traits{"plain": group()}, func(o *notify.Options) {
+	w := newWorldOf(t, map[string]message.Traits{"plain": group()}, func(o *notify.Options) {
 		o.Incidents = brokenIncidents{o.Incidents, "expiry/k7"}
 	})
 	all := map[string]notify.Condition{}
@@ -125,13 +127,13 @@ func TestReconcileGoesOn(t *testing.T) {
 
 // A plan whose rungs stand elsewhere silences no incident that stays at its place.
 func TestAnotherPlanIsFollowed(t *testing.T) {
-	w := newWorld(t, map[string]notify.Traits{"plain": group()})
+	w := newWorld(t, map[string]message.Traits{"plain": group()})
 	c := expires("expiry/k", noon.Add(25*days))
 	if i := w.report(c); !i.NextAt.IsZero() {
 		t.Fatalf("the first rung asks for an answer: %+v", i)
 	}
-	p := notify.DefaultPlan()
-	p.Rungs = []notify.Rung{{Left: 30 * days, Severity: notify.Critical, Families: []notify.Family{notify.Mail}, Wait: time.Hour}}
+	p := oncall.DefaultPlan()
+	p.Rungs = []oncall.Rung{{Left: 30 * days, Severity: message.Critical, Families: []message.Family{message.Mail}, Wait: time.Hour}}
 	if _, err := w.SetPlan(t.Context(), root(), p); err != nil {
 		t.Fatal(err)
 	}
@@ -143,7 +145,7 @@ func TestAnotherPlanIsFollowed(t *testing.T) {
 // A key without an owner, and a rung whose channels nobody has, are told all the same.
 func TestNoAlarmReachesNobody(t *testing.T) {
 	t.Run("no owner", func(t *testing.T) {
-		w := newWorld(t, map[string]notify.Traits{"mail": each(notify.Mail)})
+		w := newWorld(t, map[string]message.Traits{"mail": each(message.Mail)})
 		w.person("li")
 		w.report(expires("expiry/k", noon.Add(20*days)))
 		w.work()
@@ -152,7 +154,7 @@ func TestNoAlarmReachesNobody(t *testing.T) {
 		}
 	})
 	t.Run("no such channel", func(t *testing.T) {
-		w := newWorld(t, map[string]notify.Traits{"chat": {Family: notify.Chat, Group: true}})
+		w := newWorld(t, map[string]message.Traits{"chat": {Family: message.Chat, Group: true}})
 		w.report(expires("expiry/k", noon.Add(20*days)))
 		w.work()
 		if len(w.fake["chat"].all) != 1 {
@@ -163,7 +165,7 @@ func TestNoAlarmReachesNobody(t *testing.T) {
 
 // What is over for long is forgotten, with what was sent of it; what lasts is not.
 func TestOldIncidentsAreForgotten(t *testing.T) {
-	w := newWorld(t, map[string]notify.Traits{"plain": group()})
+	w := newWorld(t, map[string]message.Traits{"plain": group()})
 	w.now = noon.Add(-notify.Kept - days)
 	over := w.report(expires("expiry/over", w.now.Add(20*days)))
 	lasts := w.report(expires("expiry/lasts", w.now.Add(20*days)))

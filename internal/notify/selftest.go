@@ -11,6 +11,8 @@ import (
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/job"
+	"github.com/keyward/keyward/internal/message"
+	"github.com/keyward/keyward/internal/oncall"
 )
 
 // confirmWithin is how long a test message may stay unconfirmed.
@@ -19,7 +21,7 @@ const confirmWithin = 72 * time.Hour
 // Test sends a test message over a channel at once, to a person if the channel needs one,
 // and answers what the channel says. The record is durable before the message leaves: it
 // tells that somebody asked for it, not what became of it.
-func (s *Service) Test(ctx context.Context, c *authz.Call, name, person string) (r Receipt, err error) {
+func (s *Service) Test(ctx context.Context, c *authz.Call, name, person string) (r message.Receipt, err error) {
 	err = s.do(ctx, c, "keyward:TestChannel", "channel/"+name, func(rec *audit.Record) error {
 		m, closeSender, err := s.mailer(ctx, c.Account, name)
 		if err != nil {
@@ -35,32 +37,32 @@ func (s *Service) Test(ctx context.Context, c *authz.Call, name, person string) 
 	return r, err
 }
 
-func (m *mailer) test(ctx context.Context, person string) (Receipt, error) {
+func (m *mailer) test(ctx context.Context, person string) (message.Receipt, error) {
 	now := m.now()
-	p := Person{}
+	p := oncall.Person{}
 	if !m.kind.Traits.Group {
 		candidates := append(m.people.Told(m.plan.Levels, len(m.plan.Levels)-1, "", now), m.people.People...)
-		n := slices.IndexFunc(candidates, func(p Person) bool {
-			return (person == "" || p.Name == person) && m.kind.Traits.Reaches(p.recipient())
+		n := slices.IndexFunc(candidates, func(p oncall.Person) bool {
+			return (person == "" || p.Name == person) && m.kind.Traits.Reaches(p.Recipient())
 		})
 		if n < 0 {
-			return Receipt{}, fault.InvalidParameter.New("there is no such person with an address for this channel; add one with: keyward person set NAME --email … --mobile …")
+			return message.Receipt{}, fault.InvalidParameter.New("there is no such person with an address for this channel; add one with: keyward person set NAME --email … --mobile …")
 		}
 		p = candidates[n]
 	}
 	l := cmp.Or(p.Language, m.plan.Lang)
-	msg := Message{
-		ID: ticket(), Incident: "test-" + m.channel.Name, Event: Test, At: now, Language: l,
-		Title:  pick(l, "[keyward] Test message of ", "[keyward] 测试消息：") + m.channel.Name,
-		Lines:  []string{pick(l, "Please confirm that you can read this.", "请确认您能看到此消息。")},
-		Values: Values{Product: "keyward", Subject: pick(l, "test", "测试"), Left: "-", Ticket: "TEST"},
+	msg := message.Message{
+		ID: ticket(), Incident: "test-" + m.channel.Name, Event: message.Test, At: now, Language: l,
+		Title:  l.Pick("[keyward] Test message of ", "[keyward] 测试消息：") + m.channel.Name,
+		Lines:  []string{l.Pick("Please confirm that you can read this.", "请确认您能看到此消息。")},
+		Values: message.Values{Product: "keyward", Subject: l.Pick("test", "测试"), Left: "-", Ticket: "TEST"},
 	}
-	msg.Short = cut("keyward "+msg.Lines[0], 70)
+	msg.Short = message.Cut("keyward "+msg.Lines[0], 70)
 	if m.o.Links != nil {
 		msg.Link = m.o.Links.Confirm(m.channel.Account, m.channel.Name, p.Name)
 	}
 	if p.Name != "" {
-		msg.To = []Recipient{p.recipient()}
+		msg.To = []message.Recipient{p.Recipient()}
 	}
 	call, cancel := context.WithTimeout(ctx, sendPatience)
 	defer cancel()
@@ -69,13 +71,13 @@ func (m *mailer) test(ctx context.Context, person string) (Receipt, error) {
 	if err == nil {
 		m.health, tested = m.o.Config.ChangeHealth(ctx, m.channel.Account, m.channel.Name, func(h *Health) {
 			h.TestedAt = now
-			if m.kind.Traits.Family == Machine || m.kind.Traits.Family == Paging { // no person reads it
+			if m.kind.Traits.Family == message.Machine || m.kind.Traits.Family == message.Paging { // no person reads it
 				h.ConfirmedAt = now
 			}
 		})
 	}
-	if f := m.kind.Traits.Family; err == nil && (f == Machine || f == Paging) {
-		msg.Event = Resolve // a test that stays open is an incident
+	if f := m.kind.Traits.Family; err == nil && (f == message.Machine || f == message.Paging) {
+		msg.Event = message.Resolve // a test that stays open is an incident
 		_, err = m.sender.Send(call, msg)
 	}
 	if well := errors.Join(tested, m.well(ctx, err)); well != nil {
@@ -90,7 +92,7 @@ func (m *mailer) test(ctx context.Context, person string) (Receipt, error) {
 // Confirm notes that a person read a channel's test message.
 func (s *Service) Confirm(ctx context.Context, c *authz.Call, name, by string) error {
 	return s.do(ctx, c, "keyward:ConfirmChannel", "channel/"+name, func(rec *audit.Record) error {
-		if len(by) > 128 || line(by, 128) != by {
+		if len(by) > 128 || message.Line(by, 128) != by {
 			return fault.InvalidParameter.New("a name is one line of at most 128 bytes")
 		}
 		rec.Param("By", by)
@@ -150,7 +152,7 @@ func (s *Service) selfTest(ctx context.Context, j job.Job) (again time.Time, err
 
 // unread reports that nobody reads a channel.
 func (s *Service) unread(ctx context.Context, j job.Job, why Fact) error {
-	return s.Report(ctx, j.Account, Condition{Name: confirmCondition(j.Subject), Kind: ChannelUnread, Subject: j.Subject, Severity: Warning, Facts: []Fact{why}})
+	return s.Report(ctx, j.Account, Condition{Name: confirmCondition(j.Subject), Kind: ChannelUnread, Subject: j.Subject, Severity: message.Warning, Facts: []Fact{why}})
 }
 
 // heartbeat gives a sign of life over a channel while all is well: a watchdog outside
@@ -173,8 +175,8 @@ func (s *Service) heartbeat(ctx context.Context, j job.Job) (again time.Time, er
 	}
 	call, cancel := context.WithTimeout(ctx, sendPatience)
 	defer cancel()
-	_, err = m.sender.Send(call, Message{
-		ID: ticket(), Incident: "heartbeat", Event: Heartbeat, At: s.now(), Title: "keyward is alive", Short: "keyward is alive", Language: English,
+	_, err = m.sender.Send(call, message.Message{
+		ID: ticket(), Incident: "heartbeat", Event: message.Heartbeat, At: s.now(), Title: "keyward is alive", Short: "keyward is alive", Language: message.English,
 	})
 	return again, m.well(ctx, err)
 }

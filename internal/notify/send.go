@@ -9,6 +9,8 @@ import (
 
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/job"
+	"github.com/keyward/keyward/internal/message"
+	"github.com/keyward/keyward/internal/oncall"
 )
 
 const (
@@ -26,11 +28,11 @@ const (
 type mailer struct {
 	*Service
 	channel Channel
-	kind    KindOfChannel
-	sender  Sender
+	kind    message.Kind
+	sender  message.Sender
 	health  Health
-	plan    Plan
-	people  Directory
+	plan    oncall.Plan
+	people  oncall.Directory
 }
 
 // send sends what waits for a channel, one message after the other, at the pace that the
@@ -105,7 +107,7 @@ func (s *Service) mailer(ctx context.Context, account, name string) (*mailer, fu
 	}
 	sender, filling, err := s.sender(ctx, ch, m.kind)
 	if err != nil {
-		return nil, nil, errors.Join(err, m.well(ctx, &SendError{Class: Permanent, Reason: "its settings or its credential cannot be used"}))
+		return nil, nil, errors.Join(err, m.well(ctx, &message.SendError{Class: message.Permanent, Reason: "its settings or its credential cannot be used"}))
 	}
 	m.sender = sender
 	return m, filling.Erase, nil
@@ -142,8 +144,8 @@ func (m *mailer) next(due []Delivery) (batch, rest []Delivery) {
 	if n := slices.IndexFunc(due, func(d Delivery) bool { return d.Progress == Leaving }); n >= 0 {
 		return split(due, func(d Delivery) bool { return d.Progress == Leaving && d.message() == due[n].message() })
 	}
-	batch, rest = split(due, func(d Delivery) bool { return d.Person == due[0].Person && d.Event == Trigger })
-	if due[0].Event == Trigger && len(batch) > foldAbove && m.kind.Traits.Family != Paging && m.kind.Traits.Family != Machine {
+	batch, rest = split(due, func(d Delivery) bool { return d.Person == due[0].Person && d.Event == message.Trigger })
+	if due[0].Event == message.Trigger && len(batch) > foldAbove && m.kind.Traits.Family != message.Paging && m.kind.Traits.Family != message.Machine {
 		return batch, rest
 	}
 	return due[:1], due[1:]
@@ -231,7 +233,7 @@ func (m *mailer) still(ctx context.Context, batch []Delivery) (keep []Delivery, 
 // a later one tells it, too; or it tells the end of what was never told; or who would get
 // it is not there.
 func (m *mailer) pointless(ctx context.Context, d Delivery, i Incident) (bool, error) {
-	if d.Event == Trigger && !i.Open() {
+	if d.Event == message.Trigger && !i.Open() {
 		return true, nil
 	}
 	if d.Person != "" && !m.reaches(d.Person) {
@@ -240,27 +242,27 @@ func (m *mailer) pointless(ctx context.Context, d Delivery, i Incident) (bool, e
 			return true, err
 		}
 	}
-	overtaken := d.Event == Trigger && d.Progress == Waiting && d.Alarm < i.Alarms
-	if d.Event == Trigger && !overtaken {
+	overtaken := d.Event == message.Trigger && d.Progress == Waiting && d.Alarm < i.Alarms
+	if d.Event == message.Trigger && !overtaken {
 		return false, nil
 	}
 	sent, err := m.o.Incidents.Deliveries(ctx, d.Account, d.Incident)
 	told := slices.ContainsFunc(sent, func(t Delivery) bool {
-		return t.Event == Trigger && t.Channel == d.Channel && t.Person == d.Person && t.Progress != Lost && t.Progress != Dropped &&
-			(d.Event == Resolve && t.Progress != Waiting || overtaken && t.Alarm > d.Alarm)
+		return t.Event == message.Trigger && t.Channel == d.Channel && t.Person == d.Person && t.Progress != Lost && t.Progress != Dropped &&
+			(d.Event == message.Resolve && t.Progress != Waiting || overtaken && t.Alarm > d.Alarm)
 	})
 	return told == overtaken, err
 }
 
 func (m *mailer) reaches(person string) bool {
-	n := m.people.person(person)
-	return n >= 0 && m.kind.Traits.Reaches(m.people.People[n].recipient())
+	p, ok := m.people.Person(person)
+	return ok && m.kind.Traits.Reaches(p.Recipient())
 }
 
 // ask finds out what became of a message in doubt. It answers whether that settled it;
 // otherwise the message may be sent: it never arrived, or nobody can tell, and then once.
-func (m *mailer) ask(ctx context.Context, batch []Delivery, msg Message) (settled bool, err error) {
-	q, ok := m.sender.(Querier)
+func (m *mailer) ask(ctx context.Context, batch []Delivery, msg message.Message) (settled bool, err error) {
+	q, ok := m.sender.(message.Querier)
 	if !ok {
 		if batch[0].Attempts <= 2 {
 			return false, nil
@@ -276,32 +278,32 @@ func (m *mailer) ask(ctx context.Context, batch []Delivery, msg Message) (settle
 	if err != nil {
 		return true, m.unclear(ctx, batch, err, 0)
 	}
-	if receipt.State == Missing {
+	if receipt.State == message.Missing {
 		return false, nil
 	}
 	return true, m.mark(ctx, batch, receipt, nil)
 }
 
 // mark stores what became of deliveries and how the channel does.
-func (m *mailer) mark(ctx context.Context, batch []Delivery, receipt Receipt, err error) error {
+func (m *mailer) mark(ctx context.Context, batch []Delivery, receipt message.Receipt, err error) error {
 	for i := range batch {
 		batch[i].Receipt = cmp.Or(receipt.ID, batch[i].Receipt)
 	}
-	if err == nil && receipt.State == Failed {
-		err = &SendError{Class: Permanent, Reason: "the channel could not deliver it"}
+	if err == nil && receipt.State == message.Failed {
+		err = &message.SendError{Class: message.Permanent, Reason: "the channel could not deliver it"}
 	}
 	if err == nil {
 		return errors.Join(m.settled(ctx, batch, Sent, nil), m.well(ctx, nil))
 	}
-	class, after := Unclear, time.Duration(0)
-	var refused *SendError
+	class, after := message.Unclear, time.Duration(0)
+	var refused *message.SendError
 	if errors.As(err, &refused) {
 		class, after = refused.Class, refused.After
 	}
 	switch {
-	case class == Permanent, class == Retry && m.old(batch):
+	case class == message.Permanent, class == message.Retry && m.old(batch):
 		return errors.Join(m.settled(ctx, batch, Lost, err), m.well(ctx, err))
-	case class == Retry:
+	case class == message.Retry:
 		for i := range batch {
 			batch[i].Progress, batch[i].Batch = Waiting, ""
 		}
@@ -350,7 +352,7 @@ func reason(err error) string {
 	if err == nil {
 		return ""
 	}
-	var refused *SendError
+	var refused *message.SendError
 	if errors.As(err, &refused) {
 		return refused.Reason
 	}
@@ -383,7 +385,7 @@ func (m *mailer) dead(ctx context.Context) error {
 		return nil
 	}
 	return m.Report(ctx, m.channel.Account, Condition{
-		Name: condition, Kind: ChannelFailing, Subject: m.channel.Name, Severity: Critical, Facts: []Fact{{"reason", m.health.Error}},
+		Name: condition, Kind: ChannelFailing, Subject: m.channel.Name, Severity: message.Critical, Facts: []Fact{{"reason", m.health.Error}},
 	})
 }
 
@@ -397,37 +399,37 @@ func confirmCondition(name string) string { return "confirm/" + name }
 func channelCondition(name string) string { return "channel/" + name }
 
 // person answers whom a delivery is for.
-func (m *mailer) person(name string) Person {
-	if n := m.people.person(name); n >= 0 {
-		return m.people.People[n]
+func (m *mailer) person(name string) oncall.Person {
+	if p, ok := m.people.Person(name); ok {
+		return p
 	}
-	return Person{Name: name}
+	return oncall.Person{Name: name}
 }
 
 // render makes the message of deliveries: one alarm, or many in one.
-func (m *mailer) render(batch []Delivery, incidents []Incident) Message {
+func (m *mailer) render(batch []Delivery, incidents []Incident) message.Message {
 	d, i := batch[0], incidents[0]
 	lang := m.plan.Lang
-	to := []Recipient{}
+	to := []message.Recipient{}
 	if d.Person != "" {
 		p := m.person(d.Person)
 		lang = cmp.Or(p.Language, lang)
-		to = append(to, p.recipient())
+		to = append(to, p.Recipient())
 	} else { // a group is told whose it is
 		for _, p := range m.people.Told(m.plan.Levels, d.Level, i.Owner, d.At) {
-			to = append(to, p.recipient())
+			to = append(to, p.Recipient())
 		}
 	}
 	var link string
-	if m.o.Links != nil && d.Event == Trigger {
+	if m.o.Links != nil && d.Event == message.Trigger {
 		link = m.o.Links.Incident(d.Account, d.Incident, d.Person)
 	}
 	if len(batch) > 1 {
-		return digest(batch, incidents, Message{ID: d.message(), At: d.At, Link: link, To: to, Language: lang}, m.now())
+		return digest(batch, incidents, message.Message{ID: d.message(), At: d.At, Link: link, To: to, Language: lang}, m.now())
 	}
-	zone, err := m.plan.Quiet.zone()
+	zone, err := m.plan.Quiet.Location()
 	if err != nil {
 		zone = time.UTC
 	}
-	return alarm(i, d, Message{ID: d.message(), At: d.At, Link: link, To: to, Language: lang}, m.now(), zone)
+	return alarm(i, d, message.Message{ID: d.message(), At: d.At, Link: link, To: to, Language: lang}, m.now(), zone)
 }

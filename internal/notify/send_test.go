@@ -12,6 +12,7 @@ import (
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/job"
 	"github.com/keyward/keyward/internal/material"
+	"github.com/keyward/keyward/internal/message"
 	"github.com/keyward/keyward/internal/notify"
 	"github.com/keyward/keyward/internal/seal/sealtest"
 	"github.com/keyward/keyward/internal/store"
@@ -76,9 +77,9 @@ func (w *world) step() {
 // A channel is what stands behind a sender. It counts what people see.
 type channel struct {
 	w      *world
-	traits notify.Traits
+	traits message.Traits
 	seen   map[string]int // messages by id
-	all    []notify.Message
+	all    []message.Message
 	refuse []error // answers of the next calls; nil is none
 	effect bool    // what is refused is shown all the same
 	failed bool    // what is taken is not delivered
@@ -86,7 +87,7 @@ type channel struct {
 	during func()  // happens while a message leaves
 }
 
-func (c *channel) take(m notify.Message) {
+func (c *channel) take(m message.Message) {
 	c.all = append(c.all, m)
 	if c.traits.Idempotent {
 		c.seen[m.ID] = 1
@@ -96,7 +97,7 @@ func (c *channel) take(m notify.Message) {
 }
 
 // Send implements notify.Sender.
-func (c *channel) Send(_ context.Context, m notify.Message) (notify.Receipt, error) {
+func (c *channel) Send(_ context.Context, m message.Message) (message.Receipt, error) {
 	c.w.step()
 	if c.during != nil {
 		c.during()
@@ -108,30 +109,30 @@ func (c *channel) Send(_ context.Context, m notify.Message) (notify.Receipt, err
 			if c.effect {
 				c.take(m)
 			}
-			return notify.Receipt{}, err
+			return message.Receipt{}, err
 		}
 	}
 	if c.failed {
-		return notify.Receipt{State: notify.Failed}, nil
+		return message.Receipt{State: message.Failed}, nil
 	}
 	c.take(m)
 	c.w.step()
-	return notify.Receipt{State: notify.Accepted, ID: "r"}, nil
+	return message.Receipt{State: message.Accepted, ID: "r"}, nil
 }
 
 // A memory is a channel that can be asked.
 type memory struct{ *channel }
 
 // Query implements notify.Querier.
-func (c memory) Query(_ context.Context, m notify.Message) (notify.Receipt, error) {
+func (c memory) Query(_ context.Context, m message.Message) (message.Receipt, error) {
 	c.w.step()
 	if c.silent {
-		return notify.Receipt{}, errors.New("?")
+		return message.Receipt{}, errors.New("?")
 	}
 	if c.seen[m.ID] == 0 {
-		return notify.Receipt{State: notify.Missing}, nil
+		return message.Receipt{State: message.Missing}, nil
 	}
-	return notify.Receipt{State: notify.Delivered}, nil
+	return message.Receipt{State: message.Delivered}, nil
 }
 
 // An outbox is the store's with points at which the process may die.
@@ -156,12 +157,12 @@ func root() *authz.Call {
 	return &authz.Call{Principal: authz.Principal{Account: account, Kind: authz.Root, Name: "root"}, Time: noon}
 }
 
-func newWorld(t *testing.T, traits map[string]notify.Traits) *world {
+func newWorld(t *testing.T, traits map[string]message.Traits) *world {
 	t.Helper()
 	return newWorldOf(t, traits, func(*notify.Options) {})
 }
 
-func newWorldOf(t *testing.T, traits map[string]notify.Traits, change func(*notify.Options)) *world {
+func newWorldOf(t *testing.T, traits map[string]message.Traits, change func(*notify.Options)) *world {
 	t.Helper()
 	w := &world{t: t, now: noon, fake: map[string]*channel{}}
 	keyring := sealtest.Keyring(t)
@@ -185,11 +186,11 @@ func newWorldOf(t *testing.T, traits map[string]notify.Traits, change func(*noti
 	for name, tr := range traits {
 		c := &channel{w: w, traits: tr, seen: map[string]int{}}
 		w.fake[name] = c
-		var sender notify.Sender = c
+		var sender message.Sender = c
 		if strings.HasPrefix(name, "asked") {
 			sender = memory{c}
 		}
-		o.Kinds = append(o.Kinds, notify.KindOfChannel{Name: name, Traits: tr, Open: func(notify.Opening) (notify.Sender, error) { return sender, nil }})
+		o.Kinds = append(o.Kinds, message.Kind{Name: name, Traits: tr, Open: func(message.Opening) (message.Sender, error) { return sender, nil }})
 	}
 	change(&o)
 	w.Service = notify.New(o)
@@ -228,7 +229,7 @@ func (w *world) settle() {
 	}
 }
 
-func group() notify.Traits { return notify.Traits{Family: notify.Mail, Group: true} }
+func group() message.Traits { return message.Traits{Family: message.Mail, Group: true} }
 
 func expires(name string, at time.Time) notify.Condition {
 	return notify.Condition{Name: name, Kind: notify.KeyExpiry, Subject: name, Deadline: at}
@@ -243,7 +244,7 @@ func TestCrashesWhileSending(t *testing.T) {
 			traits.Idempotent = nature == "idempotent"
 			twice := 0
 			for at := 1; ; at++ {
-				w := newWorld(t, map[string]notify.Traits{nature: traits})
+				w := newWorld(t, map[string]message.Traits{nature: traits})
 				for i := range 3 {
 					// far enough not to be told again while the test looks
 					if err := w.Report(t.Context(), account, expires(fmt.Sprintf("expiry/k%d", i), noon.Add(20*24*time.Hour))); err != nil {
@@ -285,8 +286,8 @@ func TestCrashesWhileSending(t *testing.T) {
 
 // What a channel answers decides what becomes of a message.
 func TestAnswersOfChannels(t *testing.T) {
-	retry := &notify.SendError{Class: notify.Retry, Reason: "busy"}
-	unclear := &notify.SendError{Class: notify.Unclear, Reason: "no answer"}
+	retry := &message.SendError{Class: message.Retry, Reason: "busy"}
+	unclear := &message.SendError{Class: message.Unclear, Reason: "no answer"}
 	for _, c := range []struct {
 		name    string
 		channel string
@@ -296,7 +297,7 @@ func TestAnswersOfChannels(t *testing.T) {
 		want    notify.Progress
 	}{
 		{"refused for a while", "plain", []error{retry, retry, retry}, false, 1, notify.Sent},
-		{"refused for good", "plain", []error{&notify.SendError{Class: notify.Permanent, Reason: "no such robot"}}, false, 0, notify.Lost},
+		{"refused for good", "plain", []error{&message.SendError{Class: message.Permanent, Reason: "no such robot"}}, false, 0, notify.Lost},
 		{"an answer is lost, the message too", "asked", []error{unclear}, false, 1, notify.Sent},
 		{"an answer is lost, the message is not", "asked", []error{unclear}, true, 1, notify.Sent},
 		{"an answer is lost and nobody can tell", "plain", []error{unclear}, true, 2, notify.Sent},
@@ -304,7 +305,7 @@ func TestAnswersOfChannels(t *testing.T) {
 		{"an error of no class", "asked", []error{errors.New("?")}, true, 1, notify.Sent},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w := newWorld(t, map[string]notify.Traits{c.channel: group()})
+			w := newWorld(t, map[string]message.Traits{c.channel: group()})
 			w.fake[c.channel].refuse, w.fake[c.channel].effect = c.answers, c.effect
 			if err := w.Report(t.Context(), account, expires("expiry/k", noon.Add(20*24*time.Hour))); err != nil {
 				t.Fatal(err)
@@ -338,9 +339,9 @@ func TestAnswersOfChannels(t *testing.T) {
 
 // A dead channel is reported on the others, and its return ends that.
 func TestDeadChannelsAreReportedOnTheOthers(t *testing.T) {
-	w := newWorld(t, map[string]notify.Traits{"plain": group(), "asked": {Family: notify.Chat, Group: true}})
+	w := newWorld(t, map[string]message.Traits{"plain": group(), "asked": {Family: message.Chat, Group: true}})
 	for range 5 {
-		w.fake["plain"].refuse = append(w.fake["plain"].refuse, &notify.SendError{Class: notify.Retry, Reason: "connection refused"})
+		w.fake["plain"].refuse = append(w.fake["plain"].refuse, &message.SendError{Class: message.Retry, Reason: "connection refused"})
 	}
 	if err := w.Report(t.Context(), account, expires("expiry/k", noon.Add(10*24*time.Hour))); err != nil {
 		t.Fatal(err)
@@ -348,10 +349,10 @@ func TestDeadChannelsAreReportedOnTheOthers(t *testing.T) {
 	w.settle()
 	told := false
 	for _, m := range w.fake["asked"].all {
-		told = told || strings.Contains(m.Title, "plain") && m.Event == notify.Trigger
+		told = told || strings.Contains(m.Title, "plain") && m.Event == message.Trigger
 	}
 	for _, m := range w.fake["plain"].all {
-		if m.Event == notify.Trigger && strings.Contains(m.Title, "plain") {
+		if m.Event == message.Trigger && strings.Contains(m.Title, "plain") {
 			t.Error("a channel told of its own death")
 		}
 	}
@@ -368,7 +369,7 @@ func TestDeadChannelsAreReportedOnTheOthers(t *testing.T) {
 func TestManyAlarmsAreFolded(t *testing.T) {
 	traits := group()
 	traits.Burst, traits.PerMinute = 3, 15
-	w := newWorld(t, map[string]notify.Traits{"plain": traits})
+	w := newWorld(t, map[string]message.Traits{"plain": traits})
 	for i := range 100 {
 		if err := w.Report(t.Context(), account, expires(fmt.Sprintf("expiry/k%d", i), noon.Add(20*24*time.Hour))); err != nil {
 			t.Fatal(err)
@@ -376,7 +377,7 @@ func TestManyAlarmsAreFolded(t *testing.T) {
 	}
 	w.work()
 	all := w.fake["plain"].all
-	if len(all) != 1 || all[0].Event != notify.Digest || len(all[0].Lines) < 100 {
+	if len(all) != 1 || all[0].Event != message.Digest || len(all[0].Lines) < 100 {
 		t.Fatalf("have %d messages, the first: %+v", len(all), all)
 	}
 	for i := range 10 { // one by one
@@ -391,7 +392,7 @@ func TestManyAlarmsAreFolded(t *testing.T) {
 	w.settle()
 	lines := 0
 	for _, m := range w.fake["plain"].all[1:] {
-		if m.Event == notify.Digest {
+		if m.Event == message.Digest {
 			lines += len(m.Lines) - 1
 		} else {
 			lines++
@@ -404,7 +405,7 @@ func TestManyAlarmsAreFolded(t *testing.T) {
 
 // Nobody is told what is over before the message left.
 func TestWhatIsOverIsNotTold(t *testing.T) {
-	w := newWorld(t, map[string]notify.Traits{"plain": group()})
+	w := newWorld(t, map[string]message.Traits{"plain": group()})
 	if err := w.Report(t.Context(), account, expires("expiry/k", noon.Add(20*24*time.Hour))); err != nil {
 		t.Fatal(err)
 	}
@@ -413,7 +414,7 @@ func TestWhatIsOverIsNotTold(t *testing.T) {
 	}
 	w.settle()
 	for _, m := range w.fake["plain"].all {
-		if m.Event == notify.Trigger {
+		if m.Event == message.Trigger {
 			t.Errorf("told: %+v", m)
 		}
 	}

@@ -1,3 +1,20 @@
+// Package notify tells people, and does not stop before one of them has answered.
+//
+// An [Incident] stands for a condition: a key that expires, a scan that did not run, a
+// channel that is dead. Whoever watches the condition reports it and reports its end;
+// nobody closes an incident with a click. While it is open, [Decide] says by the account's
+// plan (package oncall) who is to be told next, over which channels, and when to look
+// again. Delivered is not seen: only an acknowledgement, by a person, holds the
+// escalation, and it lapses.
+//
+// What is to be sent stands in an outbox, written in the transaction that decided it. A
+// delivery is marked before its channel is called, so after a crash it is known what may
+// have left. A channel that recognises a message's id gets it again; one that does not is
+// asked first what became of it ([message.Querier]).
+//
+// Who may call: whatever watches conditions, the API dialects, jobs. What is trusted: the
+// people and channels that the account's administrators entered. Messages (package
+// message) never hold a secret: they are made of names, ids and times.
 package notify
 
 import (
@@ -13,7 +30,12 @@ import (
 	"github.com/keyward/keyward/internal/form"
 	"github.com/keyward/keyward/internal/job"
 	"github.com/keyward/keyward/internal/material"
+	"github.com/keyward/keyward/internal/message"
+	"github.com/keyward/keyward/internal/oncall"
 )
+
+// MaxChannels is how many channels an account may have. docs/alerts.md tells it to users.
+const MaxChannels = 100
 
 // The kinds of jobs.
 const (
@@ -43,7 +65,7 @@ type Options struct {
 	Tenants   Tenants
 	Links     Links
 	Log       *audit.Log
-	Kinds     []KindOfChannel
+	Kinds     []message.Kind
 	Region    string // of the ARNs
 	Now       func() time.Time
 	Allow     []netip.Prefix // networks that are not public and that channels may be at
@@ -60,12 +82,12 @@ type Service struct{ o Options }
 func New(o Options) *Service { return &Service{o} }
 
 // Kinds answers the kinds of channels.
-func (s *Service) Kinds() []KindOfChannel { return s.o.Kinds }
+func (s *Service) Kinds() []message.Kind { return s.o.Kinds }
 
-func (s *Service) kind(name string) (KindOfChannel, error) {
-	i := slices.IndexFunc(s.o.Kinds, func(k KindOfChannel) bool { return k.Name == name })
+func (s *Service) kind(name string) (message.Kind, error) {
+	i := slices.IndexFunc(s.o.Kinds, func(k message.Kind) bool { return k.Name == name })
 	if i < 0 {
-		return KindOfChannel{}, fault.InvalidParameter.New("there is no kind of channel %q; list them with: keyward channel kinds", name)
+		return message.Kind{}, fault.InvalidParameter.New("there is no kind of channel %q; list them with: keyward channel kinds", name)
 	}
 	return s.o.Kinds[i], nil
 }
@@ -120,7 +142,7 @@ type Draft struct {
 // AddChannel stores a new channel.
 func (s *Service) AddChannel(ctx context.Context, c *authz.Call, name, kind string, d Draft) (out Channel, err error) {
 	err = s.do(ctx, c, "keyward:AddChannel", "channel/"+name, func(rec *audit.Record) error {
-		if !nameForm.MatchString(name) {
+		if !oncall.ValidName(name) {
 			return fault.InvalidParameter.New("the name of a channel has lower-case letters, digits, dots, hyphens and underscores, at most 63")
 		}
 		have, err := s.o.Config.Channels(ctx, c.Account)
@@ -162,7 +184,7 @@ func (s *Service) saveChannel(ctx context.Context, rec *audit.Record, ch *Channe
 		if err := k.Form.Check(*d.Filling); err != nil {
 			return err
 		}
-		if _, err := k.Open(Opening{Filling: *d.Filling, Now: s.o.Now, Allow: s.o.Allow}); err != nil {
+		if _, err := k.Open(message.Opening{Filling: *d.Filling, Now: s.o.Now, Allow: s.o.Allow}); err != nil {
 			return err
 		}
 		tenant, err := s.o.Tenants.Tenant(ctx, ch.Account)
@@ -178,7 +200,7 @@ func (s *Service) saveChannel(ctx context.Context, rec *audit.Record, ch *Channe
 		if *d.Heartbeat != 0 && (*d.Heartbeat < time.Minute || *d.Heartbeat > day) {
 			return fault.InvalidParameter.New("signs of life are given every minute to every day")
 		}
-		if k.Traits.Family != Machine && *d.Heartbeat != 0 {
+		if k.Traits.Family != message.Machine && *d.Heartbeat != 0 {
 			return fault.InvalidParameter.New("signs of life are for programs: use a channel of the family machine, such as webhook or alertmanager")
 		}
 		ch.Heartbeat = d.Heartbeat.Truncate(time.Second)
@@ -247,7 +269,7 @@ func (s *Service) channel(ctx context.Context, account, name string) (Channel, e
 }
 
 // sender opens a channel's sender. The caller erases the filling when it is done with it.
-func (s *Service) sender(ctx context.Context, ch Channel, k KindOfChannel) (Sender, form.Filling, error) {
+func (s *Service) sender(ctx context.Context, ch Channel, k message.Kind) (message.Sender, form.Filling, error) {
 	tenant, err := s.o.Tenants.Tenant(ctx, ch.Account)
 	if err != nil {
 		return nil, form.Filling{}, err
@@ -256,7 +278,7 @@ func (s *Service) sender(ctx context.Context, ch Channel, k KindOfChannel) (Send
 	if err != nil {
 		return nil, form.Filling{}, err
 	}
-	sender, err := k.Open(Opening{Filling: f, Now: s.o.Now, Allow: s.o.Allow})
+	sender, err := k.Open(message.Opening{Filling: f, Now: s.o.Now, Allow: s.o.Allow})
 	if err != nil {
 		f.Erase()
 	}

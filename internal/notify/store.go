@@ -7,13 +7,15 @@ import (
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/form"
 	"github.com/keyward/keyward/internal/job"
+	"github.com/keyward/keyward/internal/message"
+	"github.com/keyward/keyward/internal/oncall"
 )
 
 // A Channel is one configured way to reach people.
 type Channel struct {
 	Account   string
 	Name      string
-	Kind      string // KindOfChannel.Name
+	Kind      string // message.Kind.Name
 	Settings  []form.Pair
 	Sealed    []byte        // the credential, wrapped under the tenant's key
 	Heartbeat time.Duration // between two signs of life for a watchdog; 0 for none
@@ -52,17 +54,17 @@ type ConfigStore interface {
 	// change at the same moment is not lost. Of a channel that is gone nothing is stored.
 	ChangeHealth(ctx context.Context, account, channel string, change func(*Health)) (Health, error)
 	Healths(ctx context.Context, account string) (map[string]Health, error) // by channel
-	SavePlan(ctx context.Context, rec *audit.Record, p *Plan) error
-	Plan(ctx context.Context, account string) (Plan, error) // DefaultPlan if there is none
+	SavePlan(ctx context.Context, rec *audit.Record, p *oncall.Plan) error
+	Plan(ctx context.Context, account string) (oncall.Plan, error) // DefaultPlan if there is none
 }
 
 // A DirectoryStore keeps people and rotas, with the same rules.
 type DirectoryStore interface {
-	SavePerson(ctx context.Context, rec *audit.Record, p *Person) error
-	DeletePerson(ctx context.Context, rec *audit.Record, p *Person) error
-	SaveRota(ctx context.Context, rec *audit.Record, r *Rota) error
-	DeleteRota(ctx context.Context, rec *audit.Record, r *Rota) error
-	Directory(ctx context.Context, account string) (Directory, error) // by name
+	SavePerson(ctx context.Context, rec *audit.Record, p *oncall.Person) error
+	DeletePerson(ctx context.Context, rec *audit.Record, p *oncall.Person) error
+	SaveRota(ctx context.Context, rec *audit.Record, r *oncall.Rota) error
+	DeleteRota(ctx context.Context, rec *audit.Record, r *oncall.Rota) error
+	Directory(ctx context.Context, account string) (oncall.Directory, error) // by name
 }
 
 // An IncidentStore keeps incidents and what is to be sent, with the same rules.
@@ -103,8 +105,8 @@ type Delivery struct {
 	Incident string
 	Alarm    int
 	Why      Why
-	Event    Event
-	Severity Severity
+	Event    message.Event
+	Severity message.Severity
 	Level    int
 	Channel  string
 	Person   string // "" for a group

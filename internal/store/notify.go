@@ -12,6 +12,7 @@ import (
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/job"
 	"github.com/keyward/keyward/internal/notify"
+	"github.com/keyward/keyward/internal/oncall"
 )
 
 // Alerts is the store of package notify.
@@ -40,7 +41,7 @@ func planRow(p *storedPlan) row {
 	return row{table: "notify_plan", keys: 1, rev: &p.rev, columns: []column{text("account", &p.account), text("body", &p.body)}}
 }
 
-func personRow(p *notify.Person) row {
+func personRow(p *oncall.Person) row {
 	return row{table: "notify_person", keys: 2, rev: &p.Rev, columns: []column{
 		text("account", &p.Account),
 		text("name", &p.Name),
@@ -51,7 +52,7 @@ func personRow(p *notify.Person) row {
 	}}
 }
 
-func rotaRow(r *notify.Rota) row {
+func rotaRow(r *oncall.Rota) row {
 	return row{table: "notify_rota", keys: 2, rev: &r.Rev, columns: []column{
 		text("account", &r.Account),
 		text("name", &r.Name),
@@ -174,7 +175,7 @@ func (s Alerts) Healths(ctx context.Context, account string) (map[string]notify.
 }
 
 // SavePlan implements notify.ConfigStore.
-func (s Alerts) SavePlan(ctx context.Context, rec *audit.Record, p *notify.Plan) error {
+func (s Alerts) SavePlan(ctx context.Context, rec *audit.Record, p *oncall.Plan) error {
 	body, err := json.Marshal(p)
 	if err != nil {
 		return fmt.Errorf("encoding plan: %w", err)
@@ -186,15 +187,15 @@ func (s Alerts) SavePlan(ctx context.Context, rec *audit.Record, p *notify.Plan)
 }
 
 // Plan implements notify.ConfigStore.
-func (s Alerts) Plan(ctx context.Context, account string) (notify.Plan, error) {
+func (s Alerts) Plan(ctx context.Context, account string) (oncall.Plan, error) {
 	stored := storedPlan{account: account}
 	err := s.load(ctx, planRow(&stored))
 	if errors.Is(err, errNoRow) {
-		p := notify.DefaultPlan()
+		p := oncall.DefaultPlan()
 		p.Account = account
 		return p, nil
 	}
-	p := notify.Plan{Account: account, Rev: stored.rev}
+	p := oncall.Plan{Account: account, Rev: stored.rev}
 	if err != nil {
 		return p, err
 	}
@@ -205,27 +206,27 @@ func (s Alerts) Plan(ctx context.Context, account string) (notify.Plan, error) {
 }
 
 // SavePerson implements notify.DirectoryStore.
-func (s Alerts) SavePerson(ctx context.Context, rec *audit.Record, p *notify.Person) error {
+func (s Alerts) SavePerson(ctx context.Context, rec *audit.Record, p *oncall.Person) error {
 	return s.mutate(ctx, rec, func(ctx context.Context, t *tx) error { return t.save(ctx, s.keys, personRow(p)) })
 }
 
 // DeletePerson implements notify.DirectoryStore.
-func (s Alerts) DeletePerson(ctx context.Context, rec *audit.Record, p *notify.Person) error {
+func (s Alerts) DeletePerson(ctx context.Context, rec *audit.Record, p *oncall.Person) error {
 	return s.mutate(ctx, rec, func(ctx context.Context, t *tx) error { return t.remove(ctx, personRow(p)) })
 }
 
 // SaveRota implements notify.DirectoryStore.
-func (s Alerts) SaveRota(ctx context.Context, rec *audit.Record, r *notify.Rota) error {
+func (s Alerts) SaveRota(ctx context.Context, rec *audit.Record, r *oncall.Rota) error {
 	return s.mutate(ctx, rec, func(ctx context.Context, t *tx) error { return t.save(ctx, s.keys, rotaRow(r)) })
 }
 
 // DeleteRota implements notify.DirectoryStore.
-func (s Alerts) DeleteRota(ctx context.Context, rec *audit.Record, r *notify.Rota) error {
+func (s Alerts) DeleteRota(ctx context.Context, rec *audit.Record, r *oncall.Rota) error {
 	return s.mutate(ctx, rec, func(ctx context.Context, t *tx) error { return t.remove(ctx, rotaRow(r)) })
 }
 
 // Directory implements notify.DirectoryStore.
-func (s Alerts) Directory(ctx context.Context, account string) (d notify.Directory, err error) {
+func (s Alerts) Directory(ctx context.Context, account string) (d oncall.Directory, err error) {
 	if d.People, err = list(ctx, s.Store, s.db.read, personRow, `WHERE account = $1 ORDER BY name`, account); err != nil {
 		return d, err
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/keyward/keyward/internal/channel/wire"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/form"
-	"github.com/keyward/keyward/internal/notify"
+	"github.com/keyward/keyward/internal/message"
 )
 
 // lasting is how long an alert fires without being sent again, if nothing else is set:
@@ -21,8 +21,8 @@ const lasting = 8 * 24 * time.Hour
 // is the same alert. An alert fires until its incident is resolved, or until it was not
 // sent again for long; a heartbeat ends by Alertmanager's own resolve_timeout (five
 // minutes by default), so a rule there can tell that it stopped.
-func Alertmanager() notify.KindOfChannel {
-	return notify.KindOfChannel{
+func Alertmanager() message.Kind {
+	return message.Kind{
 		Name:  "alertmanager",
 		Title: form.Text{English: "Alertmanager", Chinese: "Alertmanager"},
 		Form: form.Form{
@@ -36,12 +36,12 @@ func Alertmanager() notify.KindOfChannel {
 				{Name: "token", Help: form.Text{English: "for a bearer token instead", Chinese: "或使用 Bearer 令牌"}},
 			},
 		},
-		Traits: notify.Traits{Family: notify.Machine, Group: true, Idempotent: true, Reaches: always},
+		Traits: message.Traits{Family: message.Machine, Group: true, Idempotent: true, Reaches: always},
 		Open:   openAlertmanager,
 	}
 }
 
-func openAlertmanager(o notify.Opening) (notify.Sender, error) {
+func openAlertmanager(o message.Opening) (message.Sender, error) {
 	to, err := wire.Address(o, "url")
 	if err != nil {
 		return nil, err
@@ -65,7 +65,7 @@ type alertmanager struct {
 	client  *wire.Client
 	to      *url.URL
 	lasting time.Duration
-	opening notify.Opening
+	opening message.Opening
 }
 
 type alert struct {
@@ -76,8 +76,8 @@ type alert struct {
 	Generator   string            `json:"generatorURL,omitempty"`
 }
 
-// Send implements notify.Sender.
-func (a *alertmanager) Send(ctx context.Context, m notify.Message) (notify.Receipt, error) {
+// Send implements message.Sender.
+func (a *alertmanager) Send(ctx context.Context, m message.Message) (message.Receipt, error) {
 	header := http.Header{}
 	if user := a.opening.Settings["user"]; user != "" {
 		pair := append([]byte(user+":"), a.opening.Credential["password"].Expose()...)
@@ -87,7 +87,7 @@ func (a *alertmanager) Send(ctx context.Context, m notify.Message) (notify.Recei
 	}
 	reply, err := a.client.Post(ctx, a.to.String(), wire.JSON(a.alerts(wire.Tidy(m))), header)
 	if err != nil {
-		return notify.Receipt{}, err
+		return message.Receipt{}, err
 	}
 	return taken(a.client, reply)
 }
@@ -95,17 +95,17 @@ func (a *alertmanager) Send(ctx context.Context, m notify.Message) (notify.Recei
 // alerts renders a message. An alert is known by its labels, and the severity is one, for
 // routes to look at. So the alert of each other severity ends here: an incident that
 // became worse does not fire twice.
-func (a *alertmanager) alerts(m notify.Message) []alert {
+func (a *alertmanager) alerts(m message.Message) []alert {
 	starts := m.At.UTC().Format(time.RFC3339)
 	annotations := map[string]string{"summary": wire.Headline(m), "description": wire.Plain(m)}
-	if m.Event == notify.Acknowledge {
+	if m.Event == message.Acknowledge {
 		annotations["acknowledged"] = "true"
 	}
-	if m.Event == notify.Heartbeat {
+	if m.Event == message.Heartbeat {
 		return []alert{{Labels: map[string]string{"alertname": "KeywardHeartbeat", "severity": "none"}, Annotations: annotations, StartsAt: starts, Generator: m.Link}}
 	}
 	var all []alert
-	for severity := notify.Info; severity <= notify.Emergency; severity++ {
+	for severity := message.Info; severity <= message.Emergency; severity++ {
 		labels := map[string]string{"alertname": "KeywardIncident", "incident": subject(m), "severity": severity.String()}
 		for name, value := range map[string]string{"subject": m.Values.Subject, "ticket": m.Values.Ticket} {
 			if value != "" {
@@ -113,7 +113,7 @@ func (a *alertmanager) alerts(m notify.Message) []alert {
 			}
 		}
 		ends := starts
-		if severity == m.Severity && m.Event != notify.Resolve {
+		if severity == m.Severity && m.Event != message.Resolve {
 			ends = a.opening.Now().Add(a.lasting).UTC().Format(time.RFC3339)
 		}
 		all = append(all, alert{labels, annotations, starts, ends, m.Link})

@@ -10,14 +10,14 @@ import (
 	"strings"
 
 	"github.com/keyward/keyward/internal/channel/wire"
-	"github.com/keyward/keyward/internal/notify"
+	"github.com/keyward/keyward/internal/message"
 )
 
 // always is Traits.Reaches of what is not a person.
-func always(notify.Recipient) bool { return true }
+func always(message.Recipient) bool { return true }
 
 // subject answers what the messages of one condition have in common.
-func subject(m notify.Message) string {
+func subject(m message.Message) string {
 	if m.Incident != "" {
 		return m.Incident
 	}
@@ -26,12 +26,12 @@ func subject(m notify.Message) string {
 
 // taken reads an answer of whatever says nothing when it takes a message. A page for
 // browsers is a proxy's: nobody behind it got anything.
-func taken(c *wire.Client, reply wire.Reply) (notify.Receipt, error) {
+func taken(c *wire.Client, reply wire.Reply) (message.Receipt, error) {
 	if e := c.Sort(reply, string(reply.Body)); e != nil {
-		return notify.Receipt{}, e
+		return message.Receipt{}, e
 	}
 	if strings.HasPrefix(reply.Header.Get("Content-Type"), "text/html") {
-		return notify.Receipt{}, c.Garbage()
+		return message.Receipt{}, c.Garbage()
 	}
-	return notify.Receipt{State: notify.Accepted}, nil
+	return message.Receipt{State: message.Accepted}, nil
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/keyward/keyward/internal/channel/wire"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/form"
-	"github.com/keyward/keyward/internal/notify"
+	"github.com/keyward/keyward/internal/message"
 )
 
 const (
@@ -20,8 +20,8 @@ const (
 
 // PagerDuty is a service's integration of the type Events API v2. It recognises an
 // incident by its dedup_key.
-func PagerDuty() notify.KindOfChannel {
-	return notify.KindOfChannel{
+func PagerDuty() message.Kind {
+	return message.Kind{
 		Name:  "pagerduty",
 		Title: form.Text{English: "PagerDuty", Chinese: "PagerDuty"},
 		Form: form.Form{
@@ -34,8 +34,8 @@ func PagerDuty() notify.KindOfChannel {
 				Help: form.Text{English: "the integration key of an Events API v2 integration, 32 characters", Chinese: "Events API v2 集成的 Integration Key（32 位）"},
 			}},
 		},
-		Traits: notify.Traits{Family: notify.Paging, Group: true, Idempotent: true, Burst: 20, PerMinute: 100, Reaches: always},
-		Open: func(o notify.Opening) (notify.Sender, error) {
+		Traits: message.Traits{Family: message.Paging, Group: true, Idempotent: true, Burst: 20, PerMinute: 100, Reaches: always},
+		Open: func(o message.Opening) (message.Sender, error) {
 			to := &url.URL{Scheme: "https", Host: "events.pagerduty.com"}
 			if o.Settings["url"] != "" {
 				var err error
@@ -54,7 +54,7 @@ func PagerDuty() notify.KindOfChannel {
 type pagerDuty struct {
 	client  *wire.Client
 	to      *url.URL
-	opening notify.Opening
+	opening message.Opening
 }
 
 type pagerDutyEvent struct {
@@ -80,21 +80,21 @@ type pagerDutyLink struct {
 	Text string `json:"text"`
 }
 
-// Send implements notify.Sender. PagerDuty has no event that passes without waking
+// Send implements message.Sender. PagerDuty has no event that passes without waking
 // somebody, so it takes no heartbeats.
-func (p *pagerDuty) Send(ctx context.Context, m notify.Message) (notify.Receipt, error) {
-	if m.Event == notify.Heartbeat {
-		return notify.Receipt{}, wire.Permanent("PagerDuty takes no heartbeats; send them to an alertmanager or a webhook")
+func (p *pagerDuty) Send(ctx context.Context, m message.Message) (message.Receipt, error) {
+	if m.Event == message.Heartbeat {
+		return message.Receipt{}, wire.Permanent("PagerDuty takes no heartbeats; send them to an alertmanager or a webhook")
 	}
 	key := string(p.opening.Credential["routing_key"].Expose())
-	body := func(m notify.Message) []byte { return wire.JSON(event(m, key)) }
-	m, err := wire.Fit(wire.Tidy(m), pagerDutyLimit, func(m notify.Message) int { return len(body(m)) })
+	body := func(m message.Message) []byte { return wire.JSON(event(m, key)) }
+	m, err := wire.Fit(wire.Tidy(m), pagerDutyLimit, func(m message.Message) int { return len(body(m)) })
 	if err != nil {
-		return notify.Receipt{}, err
+		return message.Receipt{}, err
 	}
 	reply, err := p.client.Post(ctx, p.to.String(), body(m), nil)
 	if err != nil {
-		return notify.Receipt{}, err
+		return message.Receipt{}, err
 	}
 	var a struct {
 		Status  string          `json:"status"`
@@ -104,21 +104,21 @@ func (p *pagerDuty) Send(ctx context.Context, m notify.Message) (notify.Receipt,
 	}
 	told := wire.Decode(reply, &a)
 	if e := p.client.Sort(reply, strings.TrimSpace(a.Message+" "+string(a.Errors))); e != nil {
-		return notify.Receipt{}, e
+		return message.Receipt{}, e
 	}
 	if !told || a.Status != "success" {
-		return notify.Receipt{}, p.client.Garbage()
+		return message.Receipt{}, p.client.Garbage()
 	}
-	return notify.Receipt{ID: p.client.Clean(a.Key), State: notify.Accepted}, nil
+	return message.Receipt{ID: p.client.Clean(a.Key), State: message.Accepted}, nil
 }
 
-func event(m notify.Message, key string) pagerDutyEvent {
+func event(m message.Message, key string) pagerDutyEvent {
 	e := pagerDutyEvent{RoutingKey: key, DedupKey: "keyward/" + subject(m), Client: "keyward", Action: "trigger"}
 	switch m.Event {
-	case notify.Acknowledge:
+	case message.Acknowledge:
 		e.Action = "acknowledge"
 		return e
-	case notify.Resolve:
+	case message.Resolve:
 		e.Action = "resolve"
 		return e
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/keyward/keyward/internal/channel/wire"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/form"
-	"github.com/keyward/keyward/internal/notify"
+	"github.com/keyward/keyward/internal/message"
 )
 
 const (
@@ -26,8 +26,8 @@ const (
 // specification Standard Webhooks 1.0 says (standardwebhooks.com), for which receivers
 // find a library in every language. The header webhook-id is the message's id: who has
 // seen it ignores it.
-func Webhook() notify.KindOfChannel {
-	return notify.KindOfChannel{
+func Webhook() message.Kind {
+	return message.Kind{
 		Name:  "webhook",
 		Title: form.Text{English: "signed webhook", Chinese: "签名 Webhook"},
 		Form: form.Form{Credential: []form.Field{
@@ -35,12 +35,12 @@ func Webhook() notify.KindOfChannel {
 			{Name: "secret", Required: true, Help: form.Text{English: "whsec_ and at least 24 random bytes in base64, shared with the receiver", Chinese: "whsec_ 加至少 24 字节随机数的 base64，与接收方共享"}},
 			{Name: "authorization", Help: form.Text{English: "what the header Authorization is to say, if a gateway asks for it", Chinese: "网关要求的 Authorization 头内容"}},
 		}},
-		Traits: notify.Traits{Family: notify.Machine, Group: true, Idempotent: true, Reaches: always},
+		Traits: message.Traits{Family: message.Machine, Group: true, Idempotent: true, Reaches: always},
 		Open:   openWebhook,
 	}
 }
 
-func openWebhook(o notify.Opening) (notify.Sender, error) {
+func openWebhook(o message.Opening) (message.Sender, error) {
 	to, err := wire.Address(o, "url")
 	if err != nil {
 		return nil, err
@@ -55,7 +55,7 @@ func openWebhook(o notify.Opening) (notify.Sender, error) {
 }
 
 // webhookKey reads the key of the signatures.
-func webhookKey(o notify.Opening) ([]byte, error) {
+func webhookKey(o message.Opening) ([]byte, error) {
 	text := strings.TrimSpace(string(o.Credential["secret"].Expose()))
 	return base64.StdEncoding.DecodeString(strings.TrimPrefix(text, secretPrefix))
 }
@@ -63,7 +63,7 @@ func webhookKey(o notify.Opening) ([]byte, error) {
 type webhook struct {
 	client  *wire.Client
 	to      *url.URL
-	opening notify.Opening
+	opening message.Opening
 }
 
 // notice is the body. Fields may be added to it; none changes its meaning.
@@ -87,11 +87,11 @@ type noticeData struct {
 	People   []string `json:"people,omitempty"`
 }
 
-// Send implements notify.Sender.
-func (w *webhook) Send(ctx context.Context, m notify.Message) (notify.Receipt, error) {
+// Send implements message.Sender.
+func (w *webhook) Send(ctx context.Context, m message.Message) (message.Receipt, error) {
 	key, err := webhookKey(w.opening)
 	if err != nil {
-		return notify.Receipt{}, wire.Permanent("the webhook's secret cannot be read; enter a new one")
+		return message.Receipt{}, wire.Permanent("the webhook's secret cannot be read; enter a new one")
 	}
 	m = wire.Tidy(m)
 	body := wire.JSON(notice{"keyward." + string(m.Event), m.At.UTC().Format(time.RFC3339), data(m)})
@@ -108,12 +108,12 @@ func (w *webhook) Send(ctx context.Context, m notify.Message) (notify.Receipt, e
 	}
 	reply, err := w.client.Post(ctx, w.to.String(), body, header)
 	if err != nil {
-		return notify.Receipt{}, err
+		return message.Receipt{}, err
 	}
 	return taken(w.client, reply)
 }
 
-func data(m notify.Message) noticeData {
+func data(m message.Message) noticeData {
 	d := noticeData{
 		ID: m.ID, Incident: m.Incident, Severity: m.Severity.String(), Title: m.Title, Lines: append([]string{}, m.Lines...),
 		Subject: m.Values.Subject, Ticket: m.Values.Ticket, Left: m.Values.Left, Link: m.Link, Language: string(m.Language),

@@ -13,7 +13,7 @@ import (
 	"strings"
 
 	"github.com/keyward/keyward/internal/channel/wire"
-	"github.com/keyward/keyward/internal/notify"
+	"github.com/keyward/keyward/internal/message"
 )
 
 // page is the message for readers with markup. It loads nothing: what a mail fetches tells
@@ -32,7 +32,7 @@ const page = `<!DOCTYPE html>
 
 // compose answers a message in the format of RFC 5322 with lines that end in CRLF. Every
 // field is either made here or encoded: no text of others can add one.
-func (s *mailer) compose(m notify.Message) []byte {
+func (s *mailer) compose(m message.Message) []byte {
 	var b bytes.Buffer
 	field := func(name, value string) { b.WriteString(name + ": " + value + "\r\n") }
 	sum := sha256.Sum256([]byte(m.ID))
@@ -62,10 +62,10 @@ func (s *mailer) compose(m notify.Message) []byte {
 	return b.Bytes()
 }
 
-func (s *mailer) html(m notify.Message) string {
+func (s *mailer) html(m message.Message) string {
 	var b strings.Builder
 	colour := [...]string{"#1f5fa8", "#b45f06", "#b00020", "#7a0016"}[m.Severity]
-	if m.Event == notify.Resolve {
+	if m.Event == message.Resolve {
 		colour = "#1b7a3d"
 	}
 	if err := s.page.Execute(&b, map[string]any{

@@ -30,7 +30,7 @@ import (
 	"github.com/keyward/keyward/internal/egress"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/form"
-	"github.com/keyward/keyward/internal/notify"
+	"github.com/keyward/keyward/internal/message"
 )
 
 const (
@@ -41,8 +41,8 @@ const (
 )
 
 // SMTP is a mail server. Each recipient gets a message of their own.
-func SMTP() notify.KindOfChannel {
-	return notify.KindOfChannel{
+func SMTP() message.Kind {
+	return message.Kind{
 		Name:  "smtp",
 		Title: form.Text{English: "e-mail", Chinese: "电子邮件"},
 		Form: form.Form{
@@ -58,7 +58,7 @@ func SMTP() notify.KindOfChannel {
 				{Name: "ca", Help: form.Text{English: "certificates in PEM of the site's own authority, if it signed the server's", Chinese: "服务器证书由自有 CA 签发时，该 CA 的 PEM 证书"}},
 			},
 		},
-		Traits: notify.Traits{Family: notify.Mail, Burst: 10, PerMinute: 60, Reaches: func(r notify.Recipient) bool { return address(r.Email) != "" }},
+		Traits: message.Traits{Family: message.Mail, Burst: 10, PerMinute: 60, Reaches: func(r message.Recipient) bool { return address(r.Email) != "" }},
 		Open:   open,
 	}
 }
@@ -73,7 +73,7 @@ func address(text string) string {
 }
 
 type mailer struct {
-	opening    notify.Opening
+	opening    message.Opening
 	host, port string
 	security   string
 	from       mail.Address
@@ -82,7 +82,7 @@ type mailer struct {
 	page       *template.Template
 }
 
-func open(o notify.Opening) (notify.Sender, error) {
+func open(o message.Opening) (message.Sender, error) {
 	m := &mailer{opening: o, host: o.Settings["host"], port: o.Settings["port"], security: o.Settings["security"], page: template.Must(template.New("mail").Parse(page))}
 	if m.security == "" {
 		m.security = "starttls"
@@ -126,26 +126,26 @@ func open(o notify.Opening) (notify.Sender, error) {
 	return m, nil
 }
 
-// Send implements notify.Sender. The message has one recipient.
-func (s *mailer) Send(ctx context.Context, m notify.Message) (notify.Receipt, error) {
+// Send implements message.Sender. The message has one recipient.
+func (s *mailer) Send(ctx context.Context, m message.Message) (message.Receipt, error) {
 	if len(m.To) != 1 || address(m.To[0].Email) == "" {
-		return notify.Receipt{}, wire.Permanent("mail needs one recipient with an e-mail address; enter the person's")
+		return message.Receipt{}, wire.Permanent("mail needs one recipient with an e-mail address; enter the person's")
 	}
-	m, err := wire.Fit(wire.Tidy(m), mailLimit, func(m notify.Message) int { return len(s.compose(m)) })
+	m, err := wire.Fit(wire.Tidy(m), mailLimit, func(m message.Message) int { return len(s.compose(m)) })
 	if err != nil {
-		return notify.Receipt{}, err
+		return message.Receipt{}, err
 	}
 	c, err := s.connect(ctx)
 	if err != nil {
-		return notify.Receipt{}, err
+		return message.Receipt{}, err
 	}
 	defer context.AfterFunc(ctx, func() { _ = c.Close() })() // whoever waits for an answer gets the error
 	defer func() { _ = c.Close() }()                         // after QUIT it is closed already
 	if err := s.hand(c, m); err != nil {
-		return notify.Receipt{}, err
+		return message.Receipt{}, err
 	}
 	_ = c.Quit() // the message is accepted, whatever comes of this
-	return notify.Receipt{ID: s.messageID(m.ID), State: notify.Accepted}, nil
+	return message.Receipt{ID: s.messageID(m.ID), State: message.Accepted}, nil
 }
 
 // connect answers an authenticated connection.
@@ -153,9 +153,9 @@ func (s *mailer) connect(ctx context.Context) (*smtp.Client, error) {
 	plain, err := s.dialer.DialContext(ctx, "tcp", net.JoinHostPort(s.host, s.port))
 	if err != nil {
 		if errors.Is(err, egress.ErrRefused) {
-			return nil, s.sort(err, notify.Permanent, "the mail server is not at a public address; if that is right, an operator must allow its network")
+			return nil, s.sort(err, message.Permanent, "the mail server is not at a public address; if that is right, an operator must allow its network")
 		}
-		return nil, s.sort(err, notify.Retry, "the mail server cannot be reached; check its name, the port and the firewall")
+		return nil, s.sort(err, message.Retry, "the mail server cannot be reached; check its name, the port and the firewall")
 	}
 	defer context.AfterFunc(ctx, func() { _ = plain.Close() })()
 	c, err := s.greet(ctx, &bounded{plain, maxTalk})
@@ -178,17 +178,17 @@ func (s *mailer) greet(ctx context.Context, conn net.Conn) (c *smtp.Client, err 
 	switch s.security {
 	case "starttls":
 		if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
-			return nil, s.sort(err, notify.Retry, reason)
+			return nil, s.sort(err, message.Retry, reason)
 		}
 		if c, err = smtp.NewClientStartTLS(conn, s.tls); err != nil {
-			return nil, s.sort(err, notify.Retry, reason)
+			return nil, s.sort(err, message.Retry, reason)
 		}
 	case "tls":
 		secure := tls.Client(conn, s.tls)
 		ctx, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
 		if err := secure.HandshakeContext(ctx); err != nil {
-			return nil, s.sort(err, notify.Retry, reason)
+			return nil, s.sort(err, message.Retry, reason)
 		}
 		c = smtp.NewClient(secure)
 	default:
@@ -203,7 +203,7 @@ func (s *mailer) greet(ctx context.Context, conn net.Conn) (c *smtp.Client, err 
 		host = "IPv6:" + host
 	}
 	if err := c.Hello("[" + host + "]"); err != nil { // the address in brackets: a name might be refused (RFC 5321, section 4.1.3)
-		return nil, s.sort(err, notify.Retry, reason)
+		return nil, s.sort(err, message.Retry, reason)
 	}
 	return c, nil
 }
@@ -220,7 +220,7 @@ func (s *mailer) authenticate(c *smtp.Client) error {
 		return wire.Permanent("the mail server offers neither AUTH PLAIN nor AUTH LOGIN; clear the user, or use another port")
 	}
 	if err := c.Auth(with); err != nil {
-		return s.sort(err, notify.Retry, "the mail server does not let the user in; check the password: many services want one made for programs")
+		return s.sort(err, message.Retry, "the mail server does not let the user in; check the password: many services want one made for programs")
 	}
 	return nil
 }
@@ -242,31 +242,31 @@ func (l *login) Next([]byte) ([]byte, error) {
 }
 
 // hand gives the message to the server.
-func (s *mailer) hand(c *smtp.Client, m notify.Message) error {
+func (s *mailer) hand(c *smtp.Client, m message.Message) error {
 	if err := c.Mail(s.from.Address, nil); err != nil {
-		return s.sort(err, notify.Retry, "the mail server refuses the sender; check \"from\", and whether it wants a user and a password")
+		return s.sort(err, message.Retry, "the mail server refuses the sender; check \"from\", and whether it wants a user and a password")
 	}
 	if err := c.Rcpt(m.To[0].Email, nil); err != nil {
-		return s.sort(err, notify.Retry, "the mail server refuses the recipient; check the person's address")
+		return s.sort(err, message.Retry, "the mail server refuses the recipient; check the person's address")
 	}
 	const refused = "the mail server refuses the message; its answer says why"
 	data, err := c.Data()
 	if err != nil {
-		return s.sort(err, notify.Retry, refused)
+		return s.sort(err, message.Retry, refused)
 	}
 	if _, err := data.Write(s.compose(m)); err != nil {
-		return s.sort(err, notify.Retry, refused) // without the last dot it is no message
+		return s.sort(err, message.Retry, refused) // without the last dot it is no message
 	}
 	if err := data.Close(); err != nil { // the dot may have arrived
-		return s.sort(err, notify.Unclear, "the mail server did not answer after the message; it may have taken it")
+		return s.sort(err, message.Unclear, "the mail server did not answer after the message; it may have taken it")
 	}
 	return nil
 }
 
 // sort makes an error of what went wrong. What the server answered decides: 4xx is for
 // now, 5xx for good. Without an answer the class is what the moment says.
-func (s *mailer) sort(err error, class notify.Class, reason string) *notify.SendError {
-	e := &notify.SendError{Class: class, Reason: reason}
+func (s *mailer) sort(err error, class message.Class, reason string) *message.SendError {
+	e := &message.SendError{Class: class, Reason: reason}
 	var answer *smtp.SMTPError
 	if !errors.As(err, &answer) {
 		e.Err = errors.New(wire.Clean(err.Error(), s.opening))
@@ -275,11 +275,11 @@ func (s *mailer) sort(err error, class notify.Class, reason string) *notify.Send
 	said := " (" + strconv.Itoa(answer.Code) + " " + wire.Clean(answer.Message, s.opening) + ")"
 	switch {
 	case answer.Code >= 400 && answer.Code < 500:
-		e.Class, e.Reason = notify.Retry, "the mail server asks to try later"+said
-	case class == notify.Unclear:
-		e.Class, e.Reason = notify.Permanent, "the mail server refuses the message; its answer says why"+said
+		e.Class, e.Reason = message.Retry, "the mail server asks to try later"+said
+	case class == message.Unclear:
+		e.Class, e.Reason = message.Permanent, "the mail server refuses the message; its answer says why"+said
 	default:
-		e.Class, e.Reason = notify.Permanent, reason+said
+		e.Class, e.Reason = message.Permanent, reason+said
 	}
 	return e
 }

@@ -12,23 +12,23 @@ import (
 
 	"github.com/keyward/keyward/internal/channel/wire"
 	"github.com/keyward/keyward/internal/form"
-	"github.com/keyward/keyward/internal/notify"
+	"github.com/keyward/keyward/internal/message"
 )
 
 const dingTalkLimit = 20_000 // bytes of a body
 
 // DingTalk is a custom robot of a DingTalk group. Above 20 messages a minute the robot is
 // blocked for ten minutes: burst and rate together stay at 20.
-func DingTalk() notify.KindOfChannel {
-	return notify.KindOfChannel{
+func DingTalk() message.Kind {
+	return message.Kind{
 		Name:  "dingtalk",
 		Title: form.Text{English: "DingTalk robot", Chinese: "钉钉机器人"},
 		Form: form.Form{Credential: []form.Field{
 			webhook("the address that DingTalk shows when the robot is added", "添加机器人时钉钉给出的 Webhook 地址"),
 			{Name: "secret", Help: form.Text{English: "the secret of the security setting \"sign\", SEC…; empty if the robot uses keywords or addresses", Chinese: "安全设置「加签」的密钥（SEC 开头）；用关键词或 IP 白名单时留空"}},
 		}},
-		Traits: notify.Traits{Family: notify.Chat, Group: true, Burst: 5, PerMinute: 15, Reaches: always},
-		Open: func(o notify.Opening) (notify.Sender, error) {
+		Traits: message.Traits{Family: message.Chat, Group: true, Burst: 5, PerMinute: 15, Reaches: always},
+		Open: func(o message.Opening) (message.Sender, error) {
 			to, err := wire.Address(o, "webhook")
 			if err != nil {
 				return nil, err
@@ -41,23 +41,23 @@ func DingTalk() notify.KindOfChannel {
 type dingTalk struct {
 	client  *wire.Client
 	to      url.URL
-	opening notify.Opening
+	opening message.Opening
 }
 
 var dingTalkCodes = map[int]verdict{
-	-1:     {notify.Unclear, 0, "DingTalk is busy; the message may have arrived"},
-	130101: {notify.Retry, 10 * time.Minute, "the robot sent more than 20 messages a minute and is blocked for ten minutes"},
-	410100: {notify.Retry, 10 * time.Minute, "the robot sent more than 20 messages a minute and is blocked for ten minutes"},
-	310000: {notify.Permanent, 0, "DingTalk refuses the robot's security setting: check the secret and this server's clock, or the keywords and the addresses that the robot allows"},
-	300001: {notify.Permanent, 0, "the robot was removed; add a new one to the group and enter its address"},
-	300005: {notify.Permanent, 0, "the robot was removed; add a new one to the group and enter its address"},
-	400101: {notify.Permanent, 0, "the robot was removed; add a new one to the group and enter its address"},
-	400102: {notify.Permanent, 0, "the robot is switched off; switch it on in the group's settings"},
-	400106: {notify.Permanent, 0, "the robot was removed; add a new one to the group and enter its address"},
-	400013: {notify.Permanent, 0, "the group was dissolved; add a robot to another one and enter its address"},
-	430101: {notify.Permanent, 0, "DingTalk takes the message's link for unsafe; ask its support to allow the address of this server"},
-	430102: {notify.Permanent, 0, "DingTalk takes the text for unfit; rename what the message is about"},
-	460101: {notify.Permanent, 0, "the message is longer than 20,000 bytes; report this as a defect"},
+	-1:     {message.Unclear, 0, "DingTalk is busy; the message may have arrived"},
+	130101: {message.Retry, 10 * time.Minute, "the robot sent more than 20 messages a minute and is blocked for ten minutes"},
+	410100: {message.Retry, 10 * time.Minute, "the robot sent more than 20 messages a minute and is blocked for ten minutes"},
+	310000: {message.Permanent, 0, "DingTalk refuses the robot's security setting: check the secret and this server's clock, or the keywords and the addresses that the robot allows"},
+	300001: {message.Permanent, 0, "the robot was removed; add a new one to the group and enter its address"},
+	300005: {message.Permanent, 0, "the robot was removed; add a new one to the group and enter its address"},
+	400101: {message.Permanent, 0, "the robot was removed; add a new one to the group and enter its address"},
+	400102: {message.Permanent, 0, "the robot is switched off; switch it on in the group's settings"},
+	400106: {message.Permanent, 0, "the robot was removed; add a new one to the group and enter its address"},
+	400013: {message.Permanent, 0, "the group was dissolved; add a robot to another one and enter its address"},
+	430101: {message.Permanent, 0, "DingTalk takes the message's link for unsafe; ask its support to allow the address of this server"},
+	430102: {message.Permanent, 0, "DingTalk takes the text for unfit; rename what the message is about"},
+	460101: {message.Permanent, 0, "the message is longer than 20,000 bytes; report this as a defect"},
 }
 
 // sign answers the timestamp and signature parameters of a request.
@@ -70,11 +70,11 @@ func (d *dingTalk) sign(at time.Time) (timestamp, signature string) {
 	return timestamp, base64.StdEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// Send implements notify.Sender.
-func (d *dingTalk) Send(ctx context.Context, m notify.Message) (notify.Receipt, error) {
-	m, err := wire.Fit(wire.Tidy(m), dingTalkLimit, func(m notify.Message) int { return len(dingTalkBody(m)) })
+// Send implements message.Sender.
+func (d *dingTalk) Send(ctx context.Context, m message.Message) (message.Receipt, error) {
+	m, err := wire.Fit(wire.Tidy(m), dingTalkLimit, func(m message.Message) int { return len(dingTalkBody(m)) })
 	if err != nil {
-		return notify.Receipt{}, err
+		return message.Receipt{}, err
 	}
 	to := d.to
 	if d.opening.Credential["secret"].Len() > 0 {
@@ -86,25 +86,25 @@ func (d *dingTalk) Send(ctx context.Context, m notify.Message) (notify.Receipt, 
 	}
 	reply, err := d.client.Post(ctx, to.String(), dingTalkBody(m), nil)
 	if err != nil {
-		return notify.Receipt{}, err
+		return message.Receipt{}, err
 	}
 	return judge(d.client, "DingTalk", dingTalkCodes, reply)
 }
 
 // judge reads an answer of DingTalk or WeCom.
-func judge(c *wire.Client, name string, codes map[int]verdict, reply wire.Reply) (notify.Receipt, error) {
+func judge(c *wire.Client, name string, codes map[int]verdict, reply wire.Reply) (message.Receipt, error) {
 	var a answer
 	told := wire.Decode(reply, &a) && a.Code != nil
 	if told && *a.Code != 0 {
-		return notify.Receipt{}, rule(c, name, codes, *a.Code, a.Said)
+		return message.Receipt{}, rule(c, name, codes, *a.Code, a.Said)
 	}
 	if e := c.Sort(reply, a.Said); e != nil {
-		return notify.Receipt{}, e
+		return message.Receipt{}, e
 	}
 	if !told {
-		return notify.Receipt{}, c.Garbage()
+		return message.Receipt{}, c.Garbage()
 	}
-	return notify.Receipt{State: notify.Accepted}, nil
+	return message.Receipt{State: message.Accepted}, nil
 }
 
 type dingTalkAt struct {
@@ -116,7 +116,7 @@ type dingTalkAt struct {
 // dingTalkBody renders a message: as a card with a button, or, if somebody is to be
 // mentioned, which cards cannot be relied on for, as text with a link. A mention rings
 // only if it stands in the text, too.
-func dingTalkBody(m notify.Message) []byte {
+func dingTalkBody(m message.Message) []byte {
 	at := dingTalkAt{Mobiles: []string{}, Users: []string{}}
 	var mentions []string
 	for _, r := range m.To {

@@ -12,23 +12,23 @@ import (
 
 	"github.com/keyward/keyward/internal/channel/wire"
 	"github.com/keyward/keyward/internal/form"
-	"github.com/keyward/keyward/internal/notify"
+	"github.com/keyward/keyward/internal/message"
 )
 
 const feishuLimit = 20_000 // bytes of a body; 20 KB, of which kind is not said
 
 // Feishu is a custom robot of a group of Feishu or, outside China, Lark: the address says
 // which. It takes 5 messages a second and 100 a minute; burst and rate stay below both.
-func Feishu() notify.KindOfChannel {
-	return notify.KindOfChannel{
+func Feishu() message.Kind {
+	return message.Kind{
 		Name:  "feishu",
 		Title: form.Text{English: "Feishu or Lark robot", Chinese: "飞书机器人"},
 		Form: form.Form{Credential: []form.Field{
 			webhook("the address that Feishu or Lark shows when the robot is added", "添加自定义机器人时飞书给出的 Webhook 地址"),
 			{Name: "secret", Help: form.Text{English: "the key of the security setting \"signature\"; empty if the robot uses keywords or addresses", Chinese: "安全设置「签名校验」的密钥；用关键词或 IP 白名单时留空"}},
 		}},
-		Traits: notify.Traits{Family: notify.Chat, Group: true, Burst: 3, PerMinute: 80, Reaches: always},
-		Open: func(o notify.Opening) (notify.Sender, error) {
+		Traits: message.Traits{Family: message.Chat, Group: true, Burst: 3, PerMinute: 80, Reaches: always},
+		Open: func(o message.Opening) (message.Sender, error) {
 			to, err := wire.Address(o, "webhook")
 			if err != nil {
 				return nil, err
@@ -41,18 +41,18 @@ func Feishu() notify.KindOfChannel {
 type feishu struct {
 	client  *wire.Client
 	to      *url.URL
-	opening notify.Opening
+	opening message.Opening
 }
 
 var feishuCodes = map[int]verdict{
-	11232: {notify.Retry, time.Minute, "Feishu limits its robots now, as it does at the full and half hour"},
-	11233: {notify.Retry, time.Minute, "the robot sent more than 5 messages a second or 100 a minute"},
-	19001: {notify.Permanent, 0, "the robot was removed or its address is wrong; add a new one to the group and enter its address"},
-	19007: {notify.Permanent, 0, "the robot is switched off; switch it on in the group's settings"},
-	19021: {notify.Permanent, 0, "Feishu refuses the signature: check the secret and this server's clock"},
-	19022: {notify.Permanent, 0, "the robot does not allow this server's address; add it to the robot's list"},
-	19024: {notify.Permanent, 0, "the message has none of the robot's keywords; use the security setting \"signature\" instead"},
-	9499:  {notify.Permanent, 0, "Feishu cannot read the message; report this as a defect"},
+	11232: {message.Retry, time.Minute, "Feishu limits its robots now, as it does at the full and half hour"},
+	11233: {message.Retry, time.Minute, "the robot sent more than 5 messages a second or 100 a minute"},
+	19001: {message.Permanent, 0, "the robot was removed or its address is wrong; add a new one to the group and enter its address"},
+	19007: {message.Permanent, 0, "the robot is switched off; switch it on in the group's settings"},
+	19021: {message.Permanent, 0, "Feishu refuses the signature: check the secret and this server's clock"},
+	19022: {message.Permanent, 0, "the robot does not allow this server's address; add it to the robot's list"},
+	19024: {message.Permanent, 0, "the message has none of the robot's keywords; use the security setting \"signature\" instead"},
+	9499:  {message.Permanent, 0, "Feishu cannot read the message; report this as a defect"},
 }
 
 // A card is an interactive message of a robot, with the signature beside it.
@@ -71,23 +71,23 @@ func (f *feishu) sign(at time.Time) (timestamp, signature string) {
 	return timestamp, base64.StdEncoding.EncodeToString(hmac.New(sha256.New, key).Sum(nil))
 }
 
-// Send implements notify.Sender.
-func (f *feishu) Send(ctx context.Context, m notify.Message) (notify.Receipt, error) {
+// Send implements message.Sender.
+func (f *feishu) Send(ctx context.Context, m message.Message) (message.Receipt, error) {
 	var c card
 	if f.opening.Credential["secret"].Len() > 0 {
 		c.Timestamp, c.Sign = f.sign(f.opening.Now())
 	}
-	body := func(m notify.Message) []byte {
+	body := func(m message.Message) []byte {
 		c.Type, c.Card = "interactive", feishuCard(m)
 		return wire.JSON(c)
 	}
-	m, err := wire.Fit(wire.Tidy(m), feishuLimit, func(m notify.Message) int { return len(body(m)) })
+	m, err := wire.Fit(wire.Tidy(m), feishuLimit, func(m message.Message) int { return len(body(m)) })
 	if err != nil {
-		return notify.Receipt{}, err
+		return message.Receipt{}, err
 	}
 	reply, err := f.client.Post(ctx, f.to.String(), body(m), nil)
 	if err != nil {
-		return notify.Receipt{}, err
+		return message.Receipt{}, err
 	}
 	var a struct {
 		Code *int   `json:"code"`
@@ -95,25 +95,25 @@ func (f *feishu) Send(ctx context.Context, m notify.Message) (notify.Receipt, er
 	}
 	told := wire.Decode(reply, &a) && a.Code != nil
 	if told && *a.Code != 0 {
-		return notify.Receipt{}, rule(f.client, "Feishu", feishuCodes, *a.Code, a.Said)
+		return message.Receipt{}, rule(f.client, "Feishu", feishuCodes, *a.Code, a.Said)
 	}
 	if e := f.client.Sort(reply, a.Said); e != nil {
-		return notify.Receipt{}, e
+		return message.Receipt{}, e
 	}
 	if !told {
-		return notify.Receipt{}, f.client.Garbage()
+		return message.Receipt{}, f.client.Garbage()
 	}
-	return notify.Receipt{State: notify.Accepted}, nil
+	return message.Receipt{State: message.Accepted}, nil
 }
 
 type object map[string]any
 
 // feishuCard renders a message. Its texts are plain, so nothing in them is markup, but
 // the mentions.
-func feishuCard(m notify.Message) object {
+func feishuCard(m message.Message) object {
 	plain := func(text string) object { return object{"tag": "plain_text", "content": text} }
 	colour := [...]string{"blue", "orange", "red", "carmine"}[m.Severity]
-	if m.Event == notify.Resolve {
+	if m.Event == message.Resolve {
 		colour = "green"
 	}
 	elements := []object{{"tag": "div", "text": plain(wire.Plain(m))}}

@@ -17,22 +17,22 @@ import (
 
 	"github.com/keyward/keyward/internal/channel/wire"
 	"github.com/keyward/keyward/internal/form"
-	"github.com/keyward/keyward/internal/notify"
+	"github.com/keyward/keyward/internal/message"
 )
 
 // A verdict is what a robot's code means.
 type verdict struct {
-	class  notify.Class
+	class  message.Class
 	after  time.Duration
 	reason string // %-free; the robot's own words follow
 }
 
 // rule makes an error of what a robot answered. A code that the table does not have was a
 // refusal all the same: the robot says that it did not take the message.
-func rule(c *wire.Client, name string, codes map[int]verdict, code int, said string) *notify.SendError {
+func rule(c *wire.Client, name string, codes map[int]verdict, code int, said string) *message.SendError {
 	v, ok := codes[code]
 	if !ok {
-		v = verdict{notify.Permanent, 0, "the robot refuses the message; look up the code in its documentation"}
+		v = verdict{message.Permanent, 0, "the robot refuses the message; look up the code in its documentation"}
 	}
 	e := wire.Permanent("%s: %s (code %d: %s)", name, v.reason, code, c.Clean(said))
 	e.Class, e.After = v.class, v.after
@@ -40,7 +40,7 @@ func rule(c *wire.Client, name string, codes map[int]verdict, code int, said str
 }
 
 // always is Traits.Reaches of a group.
-func always(notify.Recipient) bool { return true }
+func always(message.Recipient) bool { return true }
 
 // mainland answers an E.164 number of mainland China as people there write it.
 func mainland(mobile string) (string, bool) {

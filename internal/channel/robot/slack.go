@@ -10,15 +10,15 @@ import (
 	"github.com/keyward/keyward/internal/channel/wire"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/form"
-	"github.com/keyward/keyward/internal/notify"
+	"github.com/keyward/keyward/internal/message"
 )
 
 const slackSection = 3000 // characters of a section's text; counting bytes stays below it
 
 // Slack is an incoming webhook, or, with a token and a channel's id, chat.postMessage,
 // which says when a token was revoked and why. Slack takes a message a second.
-func Slack() notify.KindOfChannel {
-	return notify.KindOfChannel{
+func Slack() message.Kind {
+	return message.Kind{
 		Name:  "slack",
 		Title: form.Text{English: "Slack", Chinese: "Slack"},
 		Form: form.Form{
@@ -31,12 +31,12 @@ func Slack() notify.KindOfChannel {
 				{Name: "token", Help: form.Text{English: "a bot's token, xoxb-…, with the scope chat:write", Chinese: "机器人令牌（xoxb- 开头），需要 chat:write 权限"}},
 			},
 		},
-		Traits: notify.Traits{Family: notify.Chat, Group: true, Burst: 3, PerMinute: 50, Reaches: always},
+		Traits: message.Traits{Family: message.Chat, Group: true, Burst: 3, PerMinute: 50, Reaches: always},
 		Open:   openSlack,
 	}
 }
 
-func openSlack(o notify.Opening) (notify.Sender, error) {
+func openSlack(o message.Opening) (message.Sender, error) {
 	s := &slack{client: wire.New("Slack", o), opening: o}
 	webhook, token := o.Credential["webhook"].Len() > 0, o.Credential["token"].Len() > 0
 	if webhook == token {
@@ -66,41 +66,41 @@ func openSlack(o notify.Opening) (notify.Sender, error) {
 type slack struct {
 	client  *wire.Client
 	to      *url.URL
-	opening notify.Opening
+	opening message.Opening
 }
 
 // slackCodes are the words with which both ways to post refuse.
 var slackCodes = map[string]verdict{
-	"ratelimited":                       {notify.Retry, time.Minute, "Slack limits the messages of this channel"},
-	"rate_limited":                      {notify.Retry, time.Minute, "Slack limits the messages of this channel"},
-	"rollup_error":                      {notify.Unclear, 0, "Slack failed; the message may have arrived"},
-	"internal_error":                    {notify.Unclear, 0, "Slack failed; the message may have arrived"},
-	"fatal_error":                       {notify.Unclear, 0, "Slack failed; the message may have arrived"},
-	"request_timeout":                   {notify.Retry, 0, "Slack did not get the whole message"},
-	"service_unavailable":               {notify.Retry, 0, "Slack is unavailable"},
-	"no_service":                        {notify.Permanent, 0, "the webhook was removed; make a new one and enter its address"},
-	"no_active_hooks":                   {notify.Permanent, 0, "the webhook was removed; make a new one and enter its address"},
-	"no_team":                           {notify.Permanent, 0, "the workspace no longer exists; enter a webhook of another one"},
-	"invalid_token":                     {notify.Permanent, 0, "the webhook's address is wrong or was revoked; enter a new one"},
-	"invalid_auth":                      {notify.Permanent, 0, "the token is wrong; enter a valid one"},
-	"not_authed":                        {notify.Permanent, 0, "the token is wrong; enter a valid one"},
-	"account_inactive":                  {notify.Permanent, 0, "the token's bot was removed; install the app again and enter its token"},
-	"token_revoked":                     {notify.Permanent, 0, "the token was revoked; install the app again and enter its token"},
-	"token_expired":                     {notify.Permanent, 0, "the token has expired; enter a new one, without rotation"},
-	"missing_scope":                     {notify.Permanent, 0, "the token lacks the scope chat:write; add it and install the app again"},
-	"not_in_channel":                    {notify.Permanent, 0, "the bot is not in the channel; invite it there"},
-	"channel_not_found":                 {notify.Permanent, 0, "the channel does not exist or the bot cannot see it; check its id and invite the bot"},
-	"channel_is_archived":               {notify.Permanent, 0, "the channel is archived; choose another one"},
-	"is_archived":                       {notify.Permanent, 0, "the channel is archived; choose another one"},
-	"action_prohibited":                 {notify.Permanent, 0, "the workspace forbids this webhook; ask its administrator"},
-	"posting_to_general_channel_denied": {notify.Permanent, 0, "the workspace forbids to post there; choose another channel"},
+	"ratelimited":                       {message.Retry, time.Minute, "Slack limits the messages of this channel"},
+	"rate_limited":                      {message.Retry, time.Minute, "Slack limits the messages of this channel"},
+	"rollup_error":                      {message.Unclear, 0, "Slack failed; the message may have arrived"},
+	"internal_error":                    {message.Unclear, 0, "Slack failed; the message may have arrived"},
+	"fatal_error":                       {message.Unclear, 0, "Slack failed; the message may have arrived"},
+	"request_timeout":                   {message.Retry, 0, "Slack did not get the whole message"},
+	"service_unavailable":               {message.Retry, 0, "Slack is unavailable"},
+	"no_service":                        {message.Permanent, 0, "the webhook was removed; make a new one and enter its address"},
+	"no_active_hooks":                   {message.Permanent, 0, "the webhook was removed; make a new one and enter its address"},
+	"no_team":                           {message.Permanent, 0, "the workspace no longer exists; enter a webhook of another one"},
+	"invalid_token":                     {message.Permanent, 0, "the webhook's address is wrong or was revoked; enter a new one"},
+	"invalid_auth":                      {message.Permanent, 0, "the token is wrong; enter a valid one"},
+	"not_authed":                        {message.Permanent, 0, "the token is wrong; enter a valid one"},
+	"account_inactive":                  {message.Permanent, 0, "the token's bot was removed; install the app again and enter its token"},
+	"token_revoked":                     {message.Permanent, 0, "the token was revoked; install the app again and enter its token"},
+	"token_expired":                     {message.Permanent, 0, "the token has expired; enter a new one, without rotation"},
+	"missing_scope":                     {message.Permanent, 0, "the token lacks the scope chat:write; add it and install the app again"},
+	"not_in_channel":                    {message.Permanent, 0, "the bot is not in the channel; invite it there"},
+	"channel_not_found":                 {message.Permanent, 0, "the channel does not exist or the bot cannot see it; check its id and invite the bot"},
+	"channel_is_archived":               {message.Permanent, 0, "the channel is archived; choose another one"},
+	"is_archived":                       {message.Permanent, 0, "the channel is archived; choose another one"},
+	"action_prohibited":                 {message.Permanent, 0, "the workspace forbids this webhook; ask its administrator"},
+	"posting_to_general_channel_denied": {message.Permanent, 0, "the workspace forbids to post there; choose another channel"},
 }
 
-// Send implements notify.Sender.
-func (s *slack) Send(ctx context.Context, m notify.Message) (notify.Receipt, error) {
-	m, err := wire.Fit(wire.Tidy(m), slackSection, func(m notify.Message) int { return max(len(wire.Plain(m)), len(slackMentions(m))) })
+// Send implements message.Sender.
+func (s *slack) Send(ctx context.Context, m message.Message) (message.Receipt, error) {
+	m, err := wire.Fit(wire.Tidy(m), slackSection, func(m message.Message) int { return max(len(wire.Plain(m)), len(slackMentions(m))) })
 	if err != nil {
-		return notify.Receipt{}, err
+		return message.Receipt{}, err
 	}
 	payload, header := slackPayload(m), http.Header{}
 	token := s.opening.Credential["token"].Expose()
@@ -110,7 +110,7 @@ func (s *slack) Send(ctx context.Context, m notify.Message) (notify.Receipt, err
 	}
 	reply, err := s.client.Post(ctx, s.to.String(), wire.JSON(payload), header)
 	if err != nil {
-		return notify.Receipt{}, err
+		return message.Receipt{}, err
 	}
 	var a struct {
 		OK    *bool  `json:"ok"`
@@ -127,25 +127,25 @@ func (s *slack) Send(ctx context.Context, m notify.Message) (notify.Receipt, err
 	if v, ok := slackCodes[a.Error]; ok {
 		e := wire.Permanent("Slack: %s (%s)", v.reason, a.Error)
 		e.Class, e.After = v.class, v.after
-		if sorted := s.client.Sort(reply, ""); sorted != nil && v.class == notify.Retry && sorted.After > 0 {
+		if sorted := s.client.Sort(reply, ""); sorted != nil && v.class == message.Retry && sorted.After > 0 {
 			e.After = sorted.After
 		}
-		return notify.Receipt{}, e
+		return message.Receipt{}, e
 	}
 	switch e := s.client.Sort(reply, a.Error); {
 	case e != nil:
-		return notify.Receipt{}, e
+		return message.Receipt{}, e
 	case a.OK == nil, !*a.OK && len(token) == 0:
-		return notify.Receipt{}, s.client.Garbage()
+		return message.Receipt{}, s.client.Garbage()
 	case !*a.OK:
-		return notify.Receipt{}, wire.Permanent("Slack: it refuses the message; look up the error in its documentation (%s)", s.client.Clean(a.Error))
+		return message.Receipt{}, wire.Permanent("Slack: it refuses the message; look up the error in its documentation (%s)", s.client.Clean(a.Error))
 	}
-	return notify.Receipt{ID: s.client.Clean(a.TS), State: notify.Accepted}, nil
+	return message.Receipt{ID: s.client.Clean(a.TS), State: message.Accepted}, nil
 }
 
 // slackPayload renders a message. Its blocks are plain text, so nothing in them is markup,
 // but the mentions; the text is what a phone's lock screen shows.
-func slackPayload(m notify.Message) object {
+func slackPayload(m message.Message) object {
 	plain := func(text string) object { return object{"type": "plain_text", "text": text, "emoji": false} }
 	blocks := []object{{"type": "header", "text": plain(wire.Clip(wire.Headline(m), 150))}}
 	if text := wire.Plain(m); text != "" { // an empty section is refused
@@ -162,7 +162,7 @@ func slackPayload(m notify.Message) object {
 	return object{"text": escape.Replace(wire.Headline(m)), "blocks": blocks, "unfurl_links": false}
 }
 
-func slackMentions(m notify.Message) string {
+func slackMentions(m message.Message) string {
 	var mentions []string
 	for _, r := range m.To {
 		if id := r.IDs["slack"]; id != "" {

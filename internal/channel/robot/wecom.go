@@ -8,7 +8,7 @@ import (
 
 	"github.com/keyward/keyward/internal/channel/wire"
 	"github.com/keyward/keyward/internal/form"
-	"github.com/keyward/keyward/internal/notify"
+	"github.com/keyward/keyward/internal/message"
 )
 
 const (
@@ -17,15 +17,15 @@ const (
 )
 
 // WeCom is a robot of a WeCom group. It takes 20 messages a minute.
-func WeCom() notify.KindOfChannel {
-	return notify.KindOfChannel{
+func WeCom() message.Kind {
+	return message.Kind{
 		Name:  "wecom",
 		Title: form.Text{English: "WeCom robot", Chinese: "企业微信机器人"},
 		Form: form.Form{Credential: []form.Field{
 			webhook("the address that WeCom shows when the robot is added", "添加群机器人时企业微信给出的 Webhook 地址"),
 		}},
-		Traits: notify.Traits{Family: notify.Chat, Group: true, Burst: 5, PerMinute: 15, Reaches: always},
-		Open: func(o notify.Opening) (notify.Sender, error) {
+		Traits: message.Traits{Family: message.Chat, Group: true, Burst: 5, PerMinute: 15, Reaches: always},
+		Open: func(o message.Opening) (message.Sender, error) {
 			to, err := wire.Address(o, "webhook")
 			if err != nil {
 				return nil, err
@@ -41,37 +41,37 @@ type weCom struct {
 }
 
 var weComCodes = map[int]verdict{
-	-1:    {notify.Unclear, 0, "WeCom is busy; the message may have arrived"},
-	45009: {notify.Retry, time.Minute, "the robot sent more than 20 messages a minute"},
-	45033: {notify.Retry, time.Minute, "the robot has too many requests at the same time"},
-	93000: {notify.Permanent, 0, "the robot was removed or its address is wrong; add a new one to the group and enter its address"},
-	93004: {notify.Permanent, 0, "the robot is switched off; switch it on in WeCom's administration"},
-	93008: {notify.Permanent, 0, "the robot is no longer in the group; add it again and enter its address"},
-	40058: {notify.Permanent, 0, "WeCom cannot read the message; report this as a defect"},
-	45002: {notify.Permanent, 0, "the message is too long; report this as a defect"},
+	-1:    {message.Unclear, 0, "WeCom is busy; the message may have arrived"},
+	45009: {message.Retry, time.Minute, "the robot sent more than 20 messages a minute"},
+	45033: {message.Retry, time.Minute, "the robot has too many requests at the same time"},
+	93000: {message.Permanent, 0, "the robot was removed or its address is wrong; add a new one to the group and enter its address"},
+	93004: {message.Permanent, 0, "the robot is switched off; switch it on in WeCom's administration"},
+	93008: {message.Permanent, 0, "the robot is no longer in the group; add it again and enter its address"},
+	40058: {message.Permanent, 0, "WeCom cannot read the message; report this as a defect"},
+	45002: {message.Permanent, 0, "the message is too long; report this as a defect"},
 }
 
-// Send implements notify.Sender.
-func (w *weCom) Send(ctx context.Context, m notify.Message) (notify.Receipt, error) {
+// Send implements message.Sender.
+func (w *weCom) Send(ctx context.Context, m message.Message) (message.Receipt, error) {
 	m = wire.Tidy(m)
 	body := weComMarkdownBody
 	limit, content := weComMarkdown, weComMarkdownContent
 	if byMobile(m) { // which only a text can do
 		body, limit, content = weComTextBody, weComText, weComTextContent
 	}
-	m, err := wire.Fit(m, limit, func(m notify.Message) int { return len(content(m)) })
+	m, err := wire.Fit(m, limit, func(m message.Message) int { return len(content(m)) })
 	if err != nil {
-		return notify.Receipt{}, err
+		return message.Receipt{}, err
 	}
 	reply, err := w.client.Post(ctx, w.to.String(), body(m), nil)
 	if err != nil {
-		return notify.Receipt{}, err
+		return message.Receipt{}, err
 	}
 	return judge(w.client, "WeCom", weComCodes, reply)
 }
 
 // byMobile tells whether somebody can be mentioned by telephone number only.
-func byMobile(m notify.Message) bool {
+func byMobile(m message.Message) bool {
 	for _, r := range m.To {
 		if _, ok := mainland(r.Mobile); ok && r.IDs["wecom"] == "" {
 			return true
@@ -80,7 +80,7 @@ func byMobile(m notify.Message) bool {
 	return false
 }
 
-func weComMarkdownContent(m notify.Message) string {
+func weComMarkdownContent(m message.Message) string {
 	text := wire.Markdown(m, true)
 	var mentions []string
 	for _, r := range m.To {
@@ -94,12 +94,12 @@ func weComMarkdownContent(m notify.Message) string {
 	return text
 }
 
-func weComMarkdownBody(m notify.Message) []byte {
+func weComMarkdownBody(m message.Message) []byte {
 	return wire.JSON(map[string]any{"msgtype": "markdown", "markdown": map[string]string{"content": weComMarkdownContent(m)}})
 }
 
 // weComTextContent answers text in which nothing looks like a mention.
-func weComTextContent(m notify.Message) string {
+func weComTextContent(m message.Message) string {
 	text := wire.Unmarked(wire.Headline(m) + "\n" + wire.Plain(m))
 	if m.Link != "" {
 		text += "\n" + m.Link
@@ -107,7 +107,7 @@ func weComTextContent(m notify.Message) string {
 	return text
 }
 
-func weComTextBody(m notify.Message) []byte {
+func weComTextBody(m message.Message) []byte {
 	users, mobiles := []string{}, []string{}
 	for _, r := range m.To {
 		if id := r.IDs["wecom"]; id != "" {

@@ -12,7 +12,7 @@ import (
 	"github.com/keyward/keyward/internal/cloud/alibaba"
 	"github.com/keyward/keyward/internal/egress"
 	"github.com/keyward/keyward/internal/form"
-	"github.com/keyward/keyward/internal/notify"
+	"github.com/keyward/keyward/internal/message"
 )
 
 const (
@@ -23,8 +23,8 @@ const (
 
 // Alibaba is Alibaba Cloud's SMS, version 2017-05-25. OutId, which stands in each receipt,
 // is the message's id.
-func Alibaba() notify.KindOfChannel {
-	return notify.KindOfChannel{
+func Alibaba() message.Kind {
+	return message.Kind{
 		Name:  "sms-alibaba",
 		Title: form.Text{English: "SMS through Alibaba Cloud", Chinese: "短信（阿里云）"},
 		Form: form.Form{
@@ -37,12 +37,12 @@ func Alibaba() notify.KindOfChannel {
 				{Name: "access_key_secret", Required: true, Help: form.Text{English: "the secret that belongs to it", Chinese: "对应的 AccessKey Secret"}},
 			},
 		},
-		Traits: notify.Traits{Family: notify.Phone, Burst: 20, PerMinute: 60, Reaches: reaches},
+		Traits: message.Traits{Family: message.Phone, Burst: 20, PerMinute: 60, Reaches: reaches},
 		Open:   openAlibaba,
 	}
 }
 
-func openAlibaba(o notify.Opening) (notify.Sender, error) {
+func openAlibaba(o message.Opening) (message.Sender, error) {
 	t, err := readTemplate(o)
 	if err != nil {
 		return nil, err
@@ -63,48 +63,48 @@ func openAlibaba(o notify.Opening) (notify.Sender, error) {
 }
 
 type alibabaSMS struct {
-	opening  notify.Opening
+	opening  message.Opening
 	template template
 	endpoint string
 	client   *alibaba.Client
 }
 
 var alibabaCodes = map[string]verdict{
-	"isv.BUSINESS_LIMIT_CONTROL":      {notify.Retry, time.Minute, "the number gets SMS too often; raise the limit in the console"},
-	"isv.DAY_LIMIT_CONTROL":           {notify.Permanent, 0, "the account sent its limit of the day; raise it in the console"},
-	"isv.MONTH_LIMIT_CONTROL":         {notify.Permanent, 0, "the account sent its limit of the month; raise it in the console"},
-	"isv.AMOUNT_NOT_ENOUGH":           {notify.Permanent, 0, "the account has no money left; charge it"},
-	"isv.OUT_OF_SERVICE":              {notify.Permanent, 0, "the account is stopped for lack of money; charge it"},
-	"isv.ACCOUNT_ABNORMAL":            {notify.Permanent, 0, "the account is blocked; ask the gateway's support"},
-	"isv.PRODUCT_UN_SUBSCRIPT":        {notify.Permanent, 0, "SMS is not activated; activate it in the console"},
-	"isv.MOBILE_NUMBER_ILLEGAL":       {notify.Permanent, 0, "there is no such number; correct the person's"},
-	"isv.BLACK_KEY_CONTROL_LIMIT":     {notify.Permanent, 0, "the text is refused; give what it is about another name"},
-	"isv.PARAM_NOT_SUPPORT_URL":       {notify.Permanent, 0, "a value looks like a link; give what it is about another name"},
-	"isv.PARAM_LENGTH_LIMIT":          {notify.Permanent, 0, "a value is too long for the template; give its variables more room"},
-	"isv.SMS_SIGNATURE_ILLEGAL":       {notify.Permanent, 0, "the signature is wrong or not approved; check \"sign\" in the console"},
-	"isv.SMS_TEMPLATE_ILLEGAL":        {notify.Permanent, 0, "the template is wrong or not approved; check \"template\" in the console"},
-	"isv.TEMPLATE_MISSING_PARAMETERS": {notify.Permanent, 0, "the template has other variables; check \"params\""},
-	"isv.TEMPLATE_PARAMS_ILLEGAL":     {notify.Permanent, 0, "the template does not allow a value; check the rules of its variables"},
-	"isp.RAM_PERMISSION_DENY":         {notify.Permanent, 0, "the RAM user may not send; allow dysms:SendSms and dysms:QuerySendDetails"},
-	"isp.SYSTEM_ERROR":                {notify.Unclear, 0, "it failed; the message may have left"},
-	"SignatureDoesNotMatch":           {notify.Permanent, 0, "access_key_secret does not belong to access_key_id; enter both again"},
-	"InvalidAccessKeyId":              {notify.Permanent, 0, "access_key_id is not the id of an active key; enter one"},
-	"InvalidTimeStamp":                {notify.Retry, time.Minute, "this server's clock is more than 15 minutes off; correct it"},
-	"Throttling":                      {notify.Retry, time.Minute, "the account calls too often"},
-	"ServiceUnavailable":              {notify.Unclear, 0, "it failed; the message may have left"},
-	"InternalError":                   {notify.Unclear, 0, "it failed; the message may have left"},
+	"isv.BUSINESS_LIMIT_CONTROL":      {message.Retry, time.Minute, "the number gets SMS too often; raise the limit in the console"},
+	"isv.DAY_LIMIT_CONTROL":           {message.Permanent, 0, "the account sent its limit of the day; raise it in the console"},
+	"isv.MONTH_LIMIT_CONTROL":         {message.Permanent, 0, "the account sent its limit of the month; raise it in the console"},
+	"isv.AMOUNT_NOT_ENOUGH":           {message.Permanent, 0, "the account has no money left; charge it"},
+	"isv.OUT_OF_SERVICE":              {message.Permanent, 0, "the account is stopped for lack of money; charge it"},
+	"isv.ACCOUNT_ABNORMAL":            {message.Permanent, 0, "the account is blocked; ask the gateway's support"},
+	"isv.PRODUCT_UN_SUBSCRIPT":        {message.Permanent, 0, "SMS is not activated; activate it in the console"},
+	"isv.MOBILE_NUMBER_ILLEGAL":       {message.Permanent, 0, "there is no such number; correct the person's"},
+	"isv.BLACK_KEY_CONTROL_LIMIT":     {message.Permanent, 0, "the text is refused; give what it is about another name"},
+	"isv.PARAM_NOT_SUPPORT_URL":       {message.Permanent, 0, "a value looks like a link; give what it is about another name"},
+	"isv.PARAM_LENGTH_LIMIT":          {message.Permanent, 0, "a value is too long for the template; give its variables more room"},
+	"isv.SMS_SIGNATURE_ILLEGAL":       {message.Permanent, 0, "the signature is wrong or not approved; check \"sign\" in the console"},
+	"isv.SMS_TEMPLATE_ILLEGAL":        {message.Permanent, 0, "the template is wrong or not approved; check \"template\" in the console"},
+	"isv.TEMPLATE_MISSING_PARAMETERS": {message.Permanent, 0, "the template has other variables; check \"params\""},
+	"isv.TEMPLATE_PARAMS_ILLEGAL":     {message.Permanent, 0, "the template does not allow a value; check the rules of its variables"},
+	"isp.RAM_PERMISSION_DENY":         {message.Permanent, 0, "the RAM user may not send; allow dysms:SendSms and dysms:QuerySendDetails"},
+	"isp.SYSTEM_ERROR":                {message.Unclear, 0, "it failed; the message may have left"},
+	"SignatureDoesNotMatch":           {message.Permanent, 0, "access_key_secret does not belong to access_key_id; enter both again"},
+	"InvalidAccessKeyId":              {message.Permanent, 0, "access_key_id is not the id of an active key; enter one"},
+	"InvalidTimeStamp":                {message.Retry, time.Minute, "this server's clock is more than 15 minutes off; correct it"},
+	"Throttling":                      {message.Retry, time.Minute, "the account calls too often"},
+	"ServiceUnavailable":              {message.Unclear, 0, "it failed; the message may have left"},
+	"InternalError":                   {message.Unclear, 0, "it failed; the message may have left"},
 }
 
 // rule adds to the table how long the limit of a number lasts, which only the text says:
 // of a minute, an hour, a day.
-func (a *alibabaSMS) rule(code, said string) *notify.SendError {
+func (a *alibabaSMS) rule(code, said string) *message.SendError {
 	e := rule(a.opening, "Alibaba Cloud", alibabaCodes, code, said)
 	if code == "isv.BUSINESS_LIMIT_CONTROL" {
 		switch {
 		case strings.Contains(said, "小时"):
 			e.After = time.Hour
 		case strings.Contains(said, "天"):
-			e.Class, e.After = notify.Permanent, 0
+			e.Class, e.After = message.Permanent, 0
 		}
 	}
 	return e
@@ -132,11 +132,11 @@ func digits(mobile string) string {
 	return strings.TrimPrefix(mobile, "+")
 }
 
-// Send implements notify.Sender.
-func (a *alibabaSMS) Send(ctx context.Context, m notify.Message) (notify.Receipt, error) {
+// Send implements message.Sender.
+func (a *alibabaSMS) Send(ctx context.Context, m message.Message) (message.Receipt, error) {
 	to, err := recipient(m)
 	if err != nil {
-		return notify.Receipt{}, err
+		return message.Receipt{}, err
 	}
 	named := map[string]string{}
 	for i, value := range a.template.values(m) {
@@ -147,15 +147,15 @@ func (a *alibabaSMS) Send(ctx context.Context, m notify.Message) (notify.Receipt
 		"PhoneNumbers": digits(to), "SignName": a.opening.Settings["sign"], "TemplateCode": a.template.of(m),
 		"TemplateParam": string(wire.JSON(named)), "OutId": m.ID,
 	}, &out); err != nil {
-		return notify.Receipt{}, err
+		return message.Receipt{}, err
 	}
 	switch out.Code {
 	case "OK":
-		return notify.Receipt{ID: wire.Clean(out.BizId, a.opening), State: notify.Accepted}, nil
+		return message.Receipt{ID: wire.Clean(out.BizId, a.opening), State: message.Accepted}, nil
 	case "":
-		return notify.Receipt{}, wire.Unclear("Alibaba Cloud's answer does not tell what became of the SMS")
+		return message.Receipt{}, wire.Unclear("Alibaba Cloud's answer does not tell what became of the SMS")
 	}
-	return notify.Receipt{}, a.rule(out.Code, out.Message)
+	return message.Receipt{}, a.rule(out.Code, out.Message)
 }
 
 // entry is a message in the gateway's books.
@@ -164,32 +164,32 @@ type entry struct {
 	SendStatus json.Number // 1 on its way, 2 failed, 3 delivered
 }
 
-// Query implements notify.Querier. The gateway's books are kept by day.
-func (a *alibabaSMS) Query(ctx context.Context, m notify.Message) (notify.Receipt, error) {
+// Query implements message.Querier. The gateway's books are kept by day.
+func (a *alibabaSMS) Query(ctx context.Context, m message.Message) (message.Receipt, error) {
 	to, err := recipient(m)
 	if err != nil {
-		return notify.Receipt{}, err
+		return message.Receipt{}, err
 	}
 	now := a.opening.Now()
 	day, today := china(m.At.Add(-time.Minute)), china(now).Format("20060102")
 	for range 8 { // who asks later than in a week asks in vain
 		e, err := a.find(ctx, digits(to), day.Format("20060102"), m.ID)
 		if err != nil {
-			return notify.Receipt{}, err
+			return message.Receipt{}, err
 		}
 		if e.OutId != "" {
-			state, ok := map[json.Number]notify.State{"1": notify.Accepted, "2": notify.Failed, "3": notify.Delivered}[e.SendStatus]
+			state, ok := map[json.Number]message.State{"1": message.Accepted, "2": message.Failed, "3": message.Delivered}[e.SendStatus]
 			if !ok {
-				return notify.Receipt{}, wire.Unclear("Alibaba Cloud's answer does not tell what became of the SMS")
+				return message.Receipt{}, wire.Unclear("Alibaba Cloud's answer does not tell what became of the SMS")
 			}
-			return notify.Receipt{State: state}, nil
+			return message.Receipt{State: state}, nil
 		}
 		if day.Format("20060102") >= today {
 			break
 		}
 		day = day.AddDate(0, 0, 1)
 	}
-	return notify.Receipt{State: notify.Missing}, early(m, now)
+	return message.Receipt{State: message.Missing}, early(m, now)
 }
 
 // find looks through the books of a day; the zero entry says that it is not there.

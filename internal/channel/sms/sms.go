@@ -6,7 +6,7 @@
 //
 // No gateway recognises a message that it has seen, and a second one is paid for and read.
 // So each carries the message's id, which the gateways keep beside it without sending it,
-// and whoever lost an answer asks for it ([notify.Querier]) before sending again. A
+// and whoever lost an answer asks for it ([message.Querier]) before sending again. A
 // gateway knows of a message a while after it took it; until then Query answers that it
 // is too early to tell.
 //
@@ -22,7 +22,7 @@ import (
 	"github.com/keyward/keyward/internal/channel/wire"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/form"
-	"github.com/keyward/keyward/internal/notify"
+	"github.com/keyward/keyward/internal/message"
 )
 
 const (
@@ -34,7 +34,7 @@ const (
 // china is the zone in which the gateways count days.
 func china(t time.Time) time.Time { return t.In(time.FixedZone("UTC+8", 8*60*60)) }
 
-func reaches(r notify.Recipient) bool { return number(r.Mobile) }
+func reaches(r message.Recipient) bool { return number(r.Mobile) }
 
 // number tells whether a text is a number of E.164.
 func number(text string) bool {
@@ -43,7 +43,7 @@ func number(text string) bool {
 }
 
 // recipient answers the one number of a message.
-func recipient(m notify.Message) (string, error) {
+func recipient(m message.Message) (string, error) {
 	if len(m.To) != 1 || !number(m.To[0].Mobile) {
 		return "", wire.Permanent("an SMS needs one recipient with a mobile number such as +8613800000000; enter the person's")
 	}
@@ -69,7 +69,7 @@ func templateFields(example string) []form.Field {
 	}
 }
 
-func readTemplate(o notify.Opening) (template, error) {
+func readTemplate(o message.Opening) (template, error) {
 	t := template{id: o.Settings["template"], english: o.Settings["template_en"], params: []string{"product", "subject", "left", "ticket"}}
 	if t.english == "" {
 		t.english = t.id
@@ -85,8 +85,8 @@ func readTemplate(o notify.Opening) (template, error) {
 	return t, nil
 }
 
-func (t template) of(m notify.Message) string {
-	if m.Language == notify.English {
+func (t template) of(m message.Message) string {
+	if m.Language == message.English {
 		return t.english
 	}
 	return t.id
@@ -94,7 +94,7 @@ func (t template) of(m notify.Message) string {
 
 // values answers the template's variables. What looks like a link to the gateways, such as
 // a name with dots, or like the brackets around a signature, would be refused.
-func (t template) values(m notify.Message) []string {
+func (t template) values(m message.Message) []string {
 	look := strings.NewReplacer(".", "．", "/", "／", ":", "：", "【", "（", "】", "）")
 	named := map[string]string{"product": m.Values.Product, "subject": m.Values.Subject, "left": m.Values.Left, "ticket": m.Values.Ticket}
 	values := make([]string, len(t.params))
@@ -109,21 +109,21 @@ func (t template) values(m notify.Message) []string {
 
 // A verdict is what a gateway's code means.
 type verdict struct {
-	class  notify.Class
+	class  message.Class
 	after  time.Duration
 	reason string
 }
 
 // rule makes an error of a gateway's code; one that the table does not have, nor anything
 // above it, is a refusal.
-func rule(o notify.Opening, gateway string, codes map[string]verdict, code, said string) *notify.SendError {
+func rule(o message.Opening, gateway string, codes map[string]verdict, code, said string) *message.SendError {
 	v, ok := codes[code]
 	for above := code; !ok && strings.Contains(above, "."); {
 		above = above[:strings.LastIndexByte(above, '.')]
 		v, ok = codes[above]
 	}
 	if !ok {
-		v = verdict{notify.Permanent, 0, "it refuses the message; look up the code in its documentation"}
+		v = verdict{message.Permanent, 0, "it refuses the message; look up the code in its documentation"}
 	}
 	e := wire.Permanent("%s: %s (%s: %s)", gateway, v.reason, wire.Clean(code, o), wire.Clean(said, o))
 	e.Class, e.After = v.class, v.after
@@ -131,21 +131,21 @@ func rule(o notify.Opening, gateway string, codes map[string]verdict, code, said
 }
 
 // broken makes an error of a call that the gateway did not answer with a code.
-func broken(o notify.Opening, err error, left bool) *notify.SendError {
-	e := &notify.SendError{Class: notify.Retry, Reason: wire.Clean(fault.Message(err), o)}
+func broken(o message.Opening, err error, left bool) *message.SendError {
+	e := &message.SendError{Class: message.Retry, Reason: wire.Clean(fault.Message(err), o)}
 	switch kind := fault.KindOf(err); {
 	case kind == fault.InvalidParameter:
-		e.Class = notify.Permanent
+		e.Class = message.Permanent
 	case kind == fault.Throttled:
 		e.After = time.Minute
 	case left:
-		e.Class = notify.Unclear
+		e.Class = message.Unclear
 	}
 	return e
 }
 
 // early refuses to say that a message is missing while a gateway may not know it yet.
-func early(m notify.Message, now time.Time) error {
+func early(m message.Message, now time.Time) error {
 	tried := m.Tried
 	if tried.IsZero() {
 		tried = m.At

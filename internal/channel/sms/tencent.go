@@ -8,13 +8,13 @@ import (
 	"github.com/keyward/keyward/internal/channel/wire"
 	"github.com/keyward/keyward/internal/cloud/tencent"
 	"github.com/keyward/keyward/internal/form"
-	"github.com/keyward/keyward/internal/notify"
+	"github.com/keyward/keyward/internal/message"
 )
 
 // Tencent is Tencent Cloud's SMS, version 2021-01-11. SessionContext, which comes back
 // with each receipt, is the message's id.
-func Tencent() notify.KindOfChannel {
-	return notify.KindOfChannel{
+func Tencent() message.Kind {
+	return message.Kind{
 		Name:  "sms-tencent",
 		Title: form.Text{English: "SMS through Tencent Cloud", Chinese: "短信（腾讯云）"},
 		Form: form.Form{
@@ -29,12 +29,12 @@ func Tencent() notify.KindOfChannel {
 				{Name: "secret_key", Required: true, Help: form.Text{English: "the SecretKey that belongs to it", Chinese: "对应的 SecretKey"}},
 			},
 		},
-		Traits: notify.Traits{Family: notify.Phone, Burst: 20, PerMinute: 60, Reaches: reaches},
+		Traits: message.Traits{Family: message.Phone, Burst: 20, PerMinute: 60, Reaches: reaches},
 		Open:   openTencent,
 	}
 }
 
-func openTencent(o notify.Opening) (notify.Sender, error) {
+func openTencent(o message.Opening) (message.Sender, error) {
 	t, err := readTemplate(o)
 	if err != nil {
 		return nil, err
@@ -54,35 +54,35 @@ func openTencent(o notify.Opening) (notify.Sender, error) {
 }
 
 type tencentSMS struct {
-	opening  notify.Opening
+	opening  message.Opening
 	template template
 	region   string
 	client   *tencent.Client
 }
 
 var tencentCodes = map[string]verdict{
-	"LimitExceeded.PhoneNumberThirtySecondLimit":     {notify.Retry, 30 * time.Second, "one number gets one SMS in 30 seconds"},
-	"LimitExceeded.PhoneNumberOneHourLimit":          {notify.Retry, time.Hour, "the number got its limit of an hour; raise it in the console"},
-	"LimitExceeded.DeliveryFrequencyLimit":           {notify.Retry, time.Minute, "the number gets SMS too often; raise the limit in the console"},
-	"LimitExceeded.PhoneNumberDailyLimit":            {notify.Permanent, 0, "the number got its limit of the day; raise it in the console"},
-	"LimitExceeded.PhoneNumberSameContentDailyLimit": {notify.Permanent, 0, "the number got the same text too often today; raise the limit in the console"},
-	"LimitExceeded.AppDailyLimit":                    {notify.Permanent, 0, "the application sent its limit of the day; raise it in the console"},
-	"LimitExceeded.AppMainlandChinaDailyLimit":       {notify.Permanent, 0, "the application sent its limit of the day; raise it in the console"},
-	"LimitExceeded":        {notify.Retry, time.Minute, "a limit is reached; raise it in the console"},
-	"RequestLimitExceeded": {notify.Retry, time.Minute, "the account calls too often"},
-	"FailedOperation.InsufficientBalanceInSmsPackage":          {notify.Permanent, 0, "the SMS package is used up; buy another"},
-	"FailedOperation.SignatureIncorrectOrUnapproved":           {notify.Permanent, 0, "the signature is wrong or not approved; check \"sign\" in the console"},
-	"FailedOperation.TemplateIncorrectOrUnapproved":            {notify.Permanent, 0, "the template is wrong or not approved; check \"template\" in the console"},
-	"FailedOperation.TemplateParamSetNotMatchApprovedTemplate": {notify.Permanent, 0, "the template has other variables; check \"params\""},
-	"FailedOperation.PhoneNumberInBlacklist":                   {notify.Permanent, 0, "the number blocked SMS; ask the person to allow them, or the gateway's support"},
-	"FailedOperation.ContainSensitiveWord":                     {notify.Permanent, 0, "the text is refused; give what it is about another name"},
-	"FailedOperation":                                          {notify.Permanent, 0, "it refuses the message; look up the code in its documentation"},
-	"InvalidParameterValue.IncorrectPhoneNumber":               {notify.Permanent, 0, "there is no such number; correct the person's"},
-	"UnsupportedOperation":                                     {notify.Permanent, 0, "the template is for another region than the number; use one for it"},
-	"UnauthorizedOperation.SmsSdkAppIdVerifyFail":              {notify.Permanent, 0, "the application does not belong to the account; check \"app\""},
-	"AuthFailure.SignatureExpire":                              {notify.Retry, time.Minute, "this server's clock is more than five minutes off; correct it"},
-	"AuthFailure":                                              {notify.Permanent, 0, "the credential is refused; check secret_id, secret_key and the rights of their user"},
-	"InternalError":                                            {notify.Unclear, 0, "it failed; the message may have left"},
+	"LimitExceeded.PhoneNumberThirtySecondLimit":     {message.Retry, 30 * time.Second, "one number gets one SMS in 30 seconds"},
+	"LimitExceeded.PhoneNumberOneHourLimit":          {message.Retry, time.Hour, "the number got its limit of an hour; raise it in the console"},
+	"LimitExceeded.DeliveryFrequencyLimit":           {message.Retry, time.Minute, "the number gets SMS too often; raise the limit in the console"},
+	"LimitExceeded.PhoneNumberDailyLimit":            {message.Permanent, 0, "the number got its limit of the day; raise it in the console"},
+	"LimitExceeded.PhoneNumberSameContentDailyLimit": {message.Permanent, 0, "the number got the same text too often today; raise the limit in the console"},
+	"LimitExceeded.AppDailyLimit":                    {message.Permanent, 0, "the application sent its limit of the day; raise it in the console"},
+	"LimitExceeded.AppMainlandChinaDailyLimit":       {message.Permanent, 0, "the application sent its limit of the day; raise it in the console"},
+	"LimitExceeded":        {message.Retry, time.Minute, "a limit is reached; raise it in the console"},
+	"RequestLimitExceeded": {message.Retry, time.Minute, "the account calls too often"},
+	"FailedOperation.InsufficientBalanceInSmsPackage":          {message.Permanent, 0, "the SMS package is used up; buy another"},
+	"FailedOperation.SignatureIncorrectOrUnapproved":           {message.Permanent, 0, "the signature is wrong or not approved; check \"sign\" in the console"},
+	"FailedOperation.TemplateIncorrectOrUnapproved":            {message.Permanent, 0, "the template is wrong or not approved; check \"template\" in the console"},
+	"FailedOperation.TemplateParamSetNotMatchApprovedTemplate": {message.Permanent, 0, "the template has other variables; check \"params\""},
+	"FailedOperation.PhoneNumberInBlacklist":                   {message.Permanent, 0, "the number blocked SMS; ask the person to allow them, or the gateway's support"},
+	"FailedOperation.ContainSensitiveWord":                     {message.Permanent, 0, "the text is refused; give what it is about another name"},
+	"FailedOperation":                                          {message.Permanent, 0, "it refuses the message; look up the code in its documentation"},
+	"InvalidParameterValue.IncorrectPhoneNumber":               {message.Permanent, 0, "there is no such number; correct the person's"},
+	"UnsupportedOperation":                                     {message.Permanent, 0, "the template is for another region than the number; use one for it"},
+	"UnauthorizedOperation.SmsSdkAppIdVerifyFail":              {message.Permanent, 0, "the application does not belong to the account; check \"app\""},
+	"AuthFailure.SignatureExpire":                              {message.Retry, time.Minute, "this server's clock is more than five minutes off; correct it"},
+	"AuthFailure":                                              {message.Permanent, 0, "the credential is refused; check secret_id, secret_key and the rights of their user"},
+	"InternalError":                                            {message.Unclear, 0, "it failed; the message may have left"},
 }
 
 func (t *tencentSMS) call(ctx context.Context, op tencent.Operation, in, out any) error {
@@ -98,11 +98,11 @@ func (t *tencentSMS) call(ctx context.Context, op tencent.Operation, in, out any
 	return broken(t.opening, err, left)
 }
 
-// Send implements notify.Sender.
-func (t *tencentSMS) Send(ctx context.Context, m notify.Message) (notify.Receipt, error) {
+// Send implements message.Sender.
+func (t *tencentSMS) Send(ctx context.Context, m message.Message) (message.Receipt, error) {
 	to, err := recipient(m)
 	if err != nil {
-		return notify.Receipt{}, err
+		return message.Receipt{}, err
 	}
 	in := struct {
 		PhoneNumberSet   []string
@@ -116,24 +116,24 @@ func (t *tencentSMS) Send(ctx context.Context, m notify.Message) (notify.Receipt
 		SendStatusSet []struct{ SerialNo, Code, Message string }
 	}
 	if err := t.call(ctx, tencent.Operation{Action: "SendSms"}, in, &out); err != nil {
-		return notify.Receipt{}, err
+		return message.Receipt{}, err
 	}
 	if len(out.SendStatusSet) != 1 {
-		return notify.Receipt{}, wire.Unclear("Tencent Cloud's answer does not tell what became of the SMS")
+		return message.Receipt{}, wire.Unclear("Tencent Cloud's answer does not tell what became of the SMS")
 	}
 	s := out.SendStatusSet[0]
 	if s.Code != "Ok" {
-		return notify.Receipt{}, rule(t.opening, "Tencent Cloud", tencentCodes, s.Code, s.Message)
+		return message.Receipt{}, rule(t.opening, "Tencent Cloud", tencentCodes, s.Code, s.Message)
 	}
-	return notify.Receipt{ID: wire.Clean(s.SerialNo, t.opening), State: notify.Accepted}, nil
+	return message.Receipt{ID: wire.Clean(s.SerialNo, t.opening), State: message.Accepted}, nil
 }
 
-// Query implements notify.Querier. A receipt comes when the network delivered or gave up,
+// Query implements message.Querier. A receipt comes when the network delivered or gave up,
 // so a telephone that is switched off looks like a message that never left.
-func (t *tencentSMS) Query(ctx context.Context, m notify.Message) (notify.Receipt, error) {
+func (t *tencentSMS) Query(ctx context.Context, m message.Message) (message.Receipt, error) {
 	to, err := recipient(m)
 	if err != nil {
-		return notify.Receipt{}, err
+		return message.Receipt{}, err
 	}
 	now := t.opening.Now()
 	in := struct {
@@ -146,17 +146,17 @@ func (t *tencentSMS) Query(ctx context.Context, m notify.Message) (notify.Receip
 		PullSmsSendStatusSet []struct{ SerialNo, ReportStatus, SessionContext string }
 	}
 	if err := t.call(ctx, tencent.Operation{Action: "PullSmsSendStatusByPhoneNumber", Repeat: true}, in, &out); err != nil {
-		return notify.Receipt{}, err
+		return message.Receipt{}, err
 	}
 	for _, s := range out.PullSmsSendStatusSet {
 		if s.SessionContext != m.ID {
 			continue
 		}
-		r := notify.Receipt{ID: wire.Clean(s.SerialNo, t.opening), State: notify.Failed}
+		r := message.Receipt{ID: wire.Clean(s.SerialNo, t.opening), State: message.Failed}
 		if s.ReportStatus == "SUCCESS" {
-			r.State = notify.Delivered
+			r.State = message.Delivered
 		}
 		return r, nil
 	}
-	return notify.Receipt{State: notify.Missing}, early(m, now)
+	return message.Receipt{State: message.Missing}, early(m, now)
 }

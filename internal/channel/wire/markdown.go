@@ -3,7 +3,7 @@ package wire
 import (
 	"strings"
 
-	"github.com/keyward/keyward/internal/notify"
+	"github.com/keyward/keyward/internal/message"
 )
 
 // look maps what robots read as markup, to characters that look like it. Their Markdown
@@ -15,7 +15,7 @@ func Unmarked(text string) string { return look.Replace(text) }
 
 // Markdown answers the message in the little Markdown that all robots know: heading, list,
 // ticket, and the link if it is asked for.
-func Markdown(m notify.Message, link bool) string {
+func Markdown(m message.Message, link bool) string {
 	var b strings.Builder
 	b.WriteString("### " + Unmarked(Headline(m)) + "\n")
 	for _, line := range m.Lines {

@@ -7,7 +7,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/keyward/keyward/internal/notify"
+	"github.com/keyward/keyward/internal/message"
 )
 
 const maxTitle = 150 // runes of a title; Slack's headings have the least room
@@ -15,7 +15,7 @@ const maxTitle = 150 // runes of a title; Slack's headings have the least room
 // Tidy answers the message with texts that are what they look like: one line each,
 // without control characters or marks that turn the direction of writing, the title of
 // bounded length. Names in a message were chosen by others.
-func Tidy(m notify.Message) notify.Message {
+func Tidy(m message.Message) message.Message {
 	m.Title = clip(oneLine(m.Title), maxTitle)
 	m.Short = oneLine(m.Short)
 	m.Lines = slices.Clone(m.Lines)
@@ -53,7 +53,7 @@ func Clip(text string, n int) string { return clip(oneLine(text), n) }
 // is not all of them. Size tells how large a message would be there, with all its markup:
 // so nothing is ever cut after markup was put around it. Title, link and ticket stay; if
 // it must be, people at the end of a long list are not named.
-func Fit(m notify.Message, limit int, size func(notify.Message) int) (notify.Message, error) {
+func Fit(m message.Message, limit int, size func(message.Message) int) (message.Message, error) {
 	if size(m) <= limit {
 		return m, nil
 	}
@@ -65,7 +65,7 @@ func Fit(m notify.Message, limit int, size func(notify.Message) int) (notify.Mes
 	if size(short) <= limit {
 		return short, nil
 	}
-	named := func(n int) notify.Message {
+	named := func(n int) message.Message {
 		short.To = m.To[:n]
 		return short
 	}
@@ -78,7 +78,7 @@ func Fit(m notify.Message, limit int, size func(notify.Message) int) (notify.Mes
 
 // cut answers the message with the first n bytes of its lines, or less, so that no
 // character is halved, and a note.
-func cut(m notify.Message, n int) notify.Message {
+func cut(m message.Message, n int) message.Message {
 	var lines []string
 	for _, line := range m.Lines {
 		if len(line) <= n {
@@ -97,41 +97,41 @@ func cut(m notify.Message, n int) notify.Message {
 	return m
 }
 
-func say(m notify.Message, english, chinese string) string {
-	if m.Language == notify.Chinese {
+func say(m message.Message, english, chinese string) string {
+	if m.Language == message.Chinese {
 		return chinese
 	}
 	return english
 }
 
 // Headline answers the title with what kind of message it is before it.
-func Headline(m notify.Message) string {
+func Headline(m message.Message) string {
 	label := say(m, [...]string{"Info", "Warning", "Critical", "Emergency"}[m.Severity], [...]string{"提醒", "警告", "严重", "紧急"}[m.Severity])
 	switch m.Event {
-	case notify.Acknowledge:
+	case message.Acknowledge:
 		label = say(m, "Acknowledged", "已确认")
-	case notify.Resolve:
+	case message.Resolve:
 		label = say(m, "Resolved", "已恢复")
-	case notify.Test:
+	case message.Test:
 		label = say(m, "Test", "测试")
-	case notify.Digest:
+	case message.Digest:
 		label = say(m, "Digest", "汇总")
-	case notify.Heartbeat:
+	case message.Heartbeat:
 		label = say(m, "Heartbeat", "心跳")
 	}
 	return say(m, label+": ", "【"+label+"】") + m.Title
 }
 
 // Open answers the words on the message's link.
-func Open(m notify.Message) string {
-	if m.Event == notify.Acknowledge || m.Event == notify.Resolve {
+func Open(m message.Message) string {
+	if m.Event == message.Acknowledge || m.Event == message.Resolve {
 		return say(m, "Open", "查看")
 	}
 	return say(m, "Open and acknowledge", "查看并确认")
 }
 
 // Ticket answers the line with the incident's number, or "" if it has none.
-func Ticket(m notify.Message) string {
+func Ticket(m message.Message) string {
 	if m.Values.Ticket == "" {
 		return ""
 	}
@@ -139,7 +139,7 @@ func Ticket(m notify.Message) string {
 }
 
 // Plain answers the lines and the ticket as text without any markup.
-func Plain(m notify.Message) string {
+func Plain(m message.Message) string {
 	lines := slices.Clone(m.Lines)
 	if ticket := Ticket(m); ticket != "" {
 		lines = append(lines, ticket)

@@ -3,8 +3,8 @@
 //
 // The outcome of a request is one of three, and the difference decides whether somebody
 // is told twice or not at all. Nothing was sent before the connection stood: that is
-// [notify.Retry]. From the moment the first byte of the request left, silence is
-// [notify.Unclear]. An answer is sorted by whoever knows its codes, and by its status
+// [message.Retry]. From the moment the first byte of the request left, silence is
+// [message.Unclear]. An answer is sorted by whoever knows its codes, and by its status
 // otherwise ([Sort]).
 //
 // Addresses of robots hold their credential. So no error that leaves this package names an
@@ -34,7 +34,7 @@ import (
 
 	"github.com/keyward/keyward/internal/egress"
 	"github.com/keyward/keyward/internal/fault"
-	"github.com/keyward/keyward/internal/notify"
+	"github.com/keyward/keyward/internal/message"
 )
 
 const (
@@ -47,12 +47,12 @@ const (
 // A Client posts to one channel. It may be used concurrently.
 type Client struct {
 	name    string
-	opening notify.Opening
+	opening message.Opening
 	http    *http.Client
 }
 
 // New makes a client of a channel that reasons call by its name. It makes no request.
-func New(name string, o notify.Opening) *Client {
+func New(name string, o message.Opening) *Client {
 	return &Client{name, o, egress.HTTP(o.Allow)}
 }
 
@@ -64,7 +64,7 @@ type Reply struct {
 }
 
 // Post sends a body of JSON and answers what came back, whatever its status. Its errors
-// are of type [*notify.SendError].
+// are of type [*message.SendError].
 func (c *Client) Post(ctx context.Context, to string, body []byte, header http.Header) (Reply, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -99,13 +99,13 @@ func Watch(ctx context.Context) (_ context.Context, left func() bool) {
 }
 
 // broken sorts the end of a request that had no answer.
-func (c *Client) broken(err error, left bool) *notify.SendError {
+func (c *Client) broken(err error, left bool) *message.SendError {
 	var outer *url.Error
 	if errors.As(err, &outer) {
 		err = outer.Err // its text begins with the address
 	}
 	var certificate *tls.CertificateVerificationError
-	var e *notify.SendError
+	var e *message.SendError
 	switch {
 	case errors.Is(err, egress.ErrRefused):
 		e = Permanent("%s is not at a public address; if that is right, an operator must allow its network", c.name)
@@ -127,7 +127,7 @@ func (c *Client) Clean(text string) string { return Clean(text, c.opening) }
 
 // Clean answers the beginning of a text from outside as one line without control
 // characters, and without what the channel's credential is made of.
-func Clean(text string, o notify.Opening) string {
+func Clean(text string, o message.Opening) string {
 	for _, secret := range o.Credential {
 		whole := strings.TrimSpace(string(secret.Expose()))
 		if len(whole) >= 4 { // shorter ones would make holes in every text
@@ -150,7 +150,7 @@ func Clean(text string, o notify.Opening) string {
 }
 
 // Garbage is the error of an answer of success that is none of the channel's.
-func (c *Client) Garbage() *notify.SendError {
+func (c *Client) Garbage() *message.SendError {
 	return Unclear("what answered is not %s; check the address, and whether a proxy stands before it", c.name)
 }
 
@@ -159,7 +159,7 @@ func Decode(r Reply, into any) bool { return json.Unmarshal(r.Body, into) == nil
 
 // Sort answers what a status means on which the channel says nothing more: nil for success.
 // The quote is what the channel said, if it said something.
-func (c *Client) Sort(r Reply, quote string) *notify.SendError {
+func (c *Client) Sort(r Reply, quote string) *message.SendError {
 	said := ""
 	if quote = c.Clean(quote); quote != "" {
 		said = fmt.Sprintf(" (%s)", quote)
@@ -196,7 +196,7 @@ func (c *Client) after(h http.Header) time.Duration {
 
 // Address reads an address from a field of the credential, or from the setting of that
 // name: https, or http if the operator allowed networks. Its errors do not quote it.
-func Address(o notify.Opening, field string) (*url.URL, error) {
+func Address(o message.Opening, field string) (*url.URL, error) {
 	text := strings.TrimSpace(o.Settings[field])
 	if secret, ok := o.Credential[field]; ok {
 		text = strings.TrimSpace(string(secret.Expose()))
@@ -214,18 +214,18 @@ func Address(o notify.Opening, field string) (*url.URL, error) {
 }
 
 // Permanent makes an error of this class. The reason ends with what to do.
-func Permanent(format string, args ...any) *notify.SendError {
-	return &notify.SendError{Class: notify.Permanent, Reason: fmt.Sprintf(format, args...)}
+func Permanent(format string, args ...any) *message.SendError {
+	return &message.SendError{Class: message.Permanent, Reason: fmt.Sprintf(format, args...)}
 }
 
 // Retry makes an error of this class; after is 0 if the channel did not say.
-func Retry(after time.Duration, format string, args ...any) *notify.SendError {
-	return &notify.SendError{Class: notify.Retry, After: after, Reason: fmt.Sprintf(format, args...)}
+func Retry(after time.Duration, format string, args ...any) *message.SendError {
+	return &message.SendError{Class: message.Retry, After: after, Reason: fmt.Sprintf(format, args...)}
 }
 
 // Unclear makes an error of this class.
-func Unclear(format string, args ...any) *notify.SendError {
-	return &notify.SendError{Class: notify.Unclear, Reason: fmt.Sprintf(format, args...)}
+func Unclear(format string, args ...any) *message.SendError {
+	return &message.SendError{Class: message.Unclear, Reason: fmt.Sprintf(format, args...)}
 }
 
 // JSON encodes a payload, which is made of texts and numbers only, as a person would

@@ -15,6 +15,7 @@ import (
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/message"
 	"github.com/keyward/keyward/internal/notify"
 	"github.com/keyward/keyward/internal/server"
 )
@@ -129,15 +130,15 @@ func (p *page) write(w http.ResponseWriter, v view, status int) {
 
 // language answers what the visitor reads: what the page's own link says, or else the
 // browser.
-func language(r *http.Request) notify.Language {
+func language(r *http.Request) message.Language {
 	l := r.URL.Query().Get("lang")
 	if l == "" {
 		l = strings.ToLower(r.Header.Get("Accept-Language"))
 	}
 	if strings.HasPrefix(l, "zh") {
-		return notify.Chinese
+		return message.Chinese
 	}
-	return notify.English
+	return message.English
 }
 
 // A visit is one request for a page.
@@ -145,7 +146,7 @@ type visit struct {
 	*page
 	r    *http.Request
 	x    *server.Exchange
-	lang notify.Language
+	lang message.Language
 }
 
 // run finds out what a link is for and does it.
@@ -213,7 +214,7 @@ func signature(person, typed string) string {
 }
 
 func (v *visit) t(english, chinese string) string {
-	if v.lang == notify.Chinese {
+	if v.lang == message.Chinese {
 		return chinese
 	}
 	return english

@@ -20,6 +20,7 @@ import (
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/form"
 	"github.com/keyward/keyward/internal/iam"
+	"github.com/keyward/keyward/internal/message"
 	"github.com/keyward/keyward/internal/notify"
 	"github.com/keyward/keyward/internal/seal"
 	"github.com/keyward/keyward/internal/seal/sealtest"
@@ -61,8 +62,8 @@ func newWorld(t *testing.T) *world {
 	alerts := store.Alerts{Store: w.node.Store}
 	w.alerts = notify.New(notify.Options{
 		Config: alerts, Directory: alerts, Incidents: alerts, Outbox: alerts, Tenants: users, Log: w.node.Log, Region: "r", Now: now, Logger: logger,
-		Kinds: []notify.KindOfChannel{{Name: "robot", Traits: notify.Traits{Family: notify.Chat, Group: true}, Form: form.Form{},
-			Open: func(notify.Opening) (notify.Sender, error) { return nil, nil }}},
+		Kinds: []message.Kind{{Name: "robot", Traits: message.Traits{Family: message.Chat, Group: true}, Form: form.Form{},
+			Open: func(message.Opening) (message.Sender, error) { return nil, nil }}},
 	})
 	w.links = &ackpage.Links{Now: now, MAC: func(data []byte) ([]byte, error) { return keyring.HMAC(seal.Link, data) }}
 	none := func() float64 { return 0 }

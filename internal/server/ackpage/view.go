@@ -5,12 +5,14 @@ import (
 	"html/template"
 
 	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/message"
 	"github.com/keyward/keyward/internal/notify"
+	"github.com/keyward/keyward/internal/oncall"
 )
 
 // A view is what the page shows.
 type view struct {
-	Lang, Other notify.Language
+	Lang, Other message.Language
 	Style       template.CSS
 	Severity    *severity
 	Title, Text string
@@ -27,15 +29,15 @@ type severity struct{ Name, Text string }
 type question struct{ Name, Person, Note, Button, Hint string }
 
 func (v *visit) blank() view {
-	other := notify.Chinese
-	if v.lang == notify.Chinese {
-		other = notify.English
+	other := message.Chinese
+	if v.lang == message.Chinese {
+		other = message.English
 	}
 	return view{Lang: v.lang, Other: other}
 }
 
 // incident shows an incident and, while it is open, asks who takes it on.
-func (v *visit) incident(i notify.Incident, plan notify.Plan, person string) view {
+func (v *visit) incident(i notify.Incident, plan oncall.Plan, person string) view {
 	now := v.Links.Now()
 	out := v.blank()
 	out.Title = notify.Headline(i, v.lang, now)
@@ -62,7 +64,7 @@ func (v *visit) incident(i notify.Incident, plan notify.Plan, person string) vie
 	out.Form = &question{
 		Name: v.t("Your name (optional)", "您的姓名（可选）"), Person: person, Note: v.t("Note (optional)", "备注（可选）"), Button: button,
 		Hint: fmt.Sprintf(v.t("This does not end the incident: it ends when its cause does. If it lasts, people are told again in %s at the latest.",
-			"确认不会解除事件：原因消失后才会解除。若届时仍未解除，最迟 %s后会再次通知。"), notify.Left(i.AckLimit(now), v.lang)),
+			"确认不会解除事件：原因消失后才会解除。若届时仍未解除，最迟 %s后会再次通知。"), message.Left(i.AckLimit(now), v.lang)),
 	}
 	return out
 }

@@ -5,7 +5,9 @@ import (
 
 	"github.com/keyward/keyward/api"
 	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/message"
 	"github.com/keyward/keyward/internal/notify"
+	"github.com/keyward/keyward/internal/oncall"
 )
 
 var alertRoutes = []route{
@@ -91,8 +93,8 @@ func (d *dialect) listPeople(ctx context.Context, q request, _ none) (api.Person
 }
 
 func (d *dialect) setPerson(ctx context.Context, q request, in api.SetPersonRequest) (api.Person, error) {
-	p, err := d.Alerts.SetPerson(ctx, q.call, notify.Person{
-		Name: q.vars["person"], Email: in.Email, Mobile: in.Mobile, IDs: factsOf(in.IDs), Language: notify.Language(in.Language),
+	p, err := d.Alerts.SetPerson(ctx, q.call, oncall.Person{
+		Name: q.vars["person"], Email: in.Email, Mobile: in.Mobile, IDs: pairsOf(in.IDs), Language: message.Language(in.Language),
 	})
 	return person(p), err
 }
@@ -103,7 +105,7 @@ func (d *dialect) removePerson(ctx context.Context, q request, _ none) (none, er
 
 func (d *dialect) listRotas(ctx context.Context, q request, _ none) (api.RotaList, error) {
 	directory, err := d.Alerts.Directory(ctx, q.call)
-	return api.RotaList{Rotas: each(directory.Rotas, func(r notify.Rota) api.Rota { return rota(r, q.call.Time) })}, err
+	return api.RotaList{Rotas: each(directory.Rotas, func(r oncall.Rota) api.Rota { return rota(r, q.call.Time) })}, err
 }
 
 func (d *dialect) setRota(ctx context.Context, q request, in api.SetRotaRequest) (api.Rota, error) {
@@ -111,7 +113,7 @@ func (d *dialect) setRota(ctx context.Context, q request, in api.SetRotaRequest)
 	if err != nil {
 		return api.Rota{}, d.refuse(ctx, q.call, "keyward:SetRota", err)
 	}
-	r, err := d.Alerts.SetRota(ctx, q.call, notify.Rota{Name: q.vars["rota"], People: in.People, Start: in.Start, Turn: *turn})
+	r, err := d.Alerts.SetRota(ctx, q.call, oncall.Rota{Name: q.vars["rota"], People: in.People, Start: in.Start, Turn: *turn})
 	if err != nil {
 		return api.Rota{}, err
 	}

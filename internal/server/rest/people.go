@@ -8,12 +8,15 @@ import (
 
 	"github.com/keyward/keyward/api"
 	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/form"
+	"github.com/keyward/keyward/internal/message"
 	"github.com/keyward/keyward/internal/notify"
+	"github.com/keyward/keyward/internal/oncall"
 )
 
 // The words of the API for what package notify knows.
 
-func channelKind(k notify.KindOfChannel) api.ChannelKind {
+func channelKind(k message.Kind) api.ChannelKind {
 	return api.ChannelKind{
 		Name: k.Name, Title: text(k.Title), Settings: each(k.Form.Settings, field), Parts: each(k.Form.Credential, field),
 		Family: string(k.Traits.Family), Group: k.Traits.Group,
@@ -30,7 +33,7 @@ func channel(s notify.Standing) api.Channel {
 	}
 }
 
-func person(p notify.Person) api.Person {
+func person(p oncall.Person) api.Person {
 	ids := make(map[string]string, len(p.IDs))
 	for _, id := range p.IDs {
 		ids[id.Name] = id.Value
@@ -38,21 +41,21 @@ func person(p notify.Person) api.Person {
 	return api.Person{Name: p.Name, Email: p.Email, Mobile: p.Mobile, IDs: ids, Language: string(p.Language)}
 }
 
-func factsOf(m map[string]string) (out []notify.Fact) {
+func pairsOf(m map[string]string) (out []form.Pair) {
 	for _, name := range slices.Sorted(maps.Keys(m)) {
-		out = append(out, notify.Fact{Name: name, Value: m[name]})
+		out = append(out, form.Pair{Name: name, Value: m[name]})
 	}
 	return out
 }
 
-func rota(r notify.Rota, now time.Time) api.Rota {
+func rota(r oncall.Rota, now time.Time) api.Rota {
 	return api.Rota{Name: r.Name, People: r.People, Start: r.Start, Turn: api.FormatDuration(r.Turn), OnCall: r.OnCall(now)}
 }
 
-func escalation(p notify.Plan) api.Escalation {
-	out := api.Escalation{Language: string(p.Lang), Levels: each(p.Levels, func(l notify.Level) []string { return l })}
-	out.Rungs = each(p.Rungs, func(r notify.Rung) api.Rung {
-		families := each(r.Families, func(f notify.Family) string { return string(f) })
+func escalation(p oncall.Plan) api.Escalation {
+	out := api.Escalation{Language: string(p.Lang), Levels: each(p.Levels, func(l oncall.Level) []string { return l })}
+	out.Rungs = each(p.Rungs, func(r oncall.Rung) api.Rung {
+		families := each(r.Families, func(f message.Family) string { return string(f) })
 		return api.Rung{
 			Left: api.FormatDuration(r.Left), Severity: r.Severity.String(), Families: families, Wait: api.FormatDuration(r.Wait), Everybody: r.Everybody,
 		}
@@ -66,8 +69,8 @@ func escalation(p notify.Plan) api.Escalation {
 func clock(minute int) string { return fmt.Sprintf("%02d:%02d", minute/60, minute%60) }
 
 // planOf reads a plan, whose sense package notify checks.
-func planOf(in api.Escalation) (p notify.Plan, err error) {
-	p = notify.Plan{Lang: notify.Language(in.Language), Quiet: notify.Quiet{Zone: in.Quiet.Zone}}
+func planOf(in api.Escalation) (p oncall.Plan, err error) {
+	p = oncall.Plan{Lang: message.Language(in.Language), Quiet: oncall.Quiet{Zone: in.Quiet.Zone}}
 	for i, r := range in.Rungs {
 		left, wait, err := durations(r.Left, r.Wait)
 		if err != nil {
@@ -77,8 +80,8 @@ func planOf(in api.Escalation) (p notify.Plan, err error) {
 		if err != nil {
 			return p, fault.InvalidParameter.New("rung %d: %s", i+1, fault.Message(err))
 		}
-		families := each(r.Families, func(f string) notify.Family { return notify.Family(f) })
-		p.Rungs = append(p.Rungs, notify.Rung{Left: left, Severity: severity, Families: families, Wait: wait, Everybody: r.Everybody})
+		families := each(r.Families, func(f string) message.Family { return message.Family(f) })
+		p.Rungs = append(p.Rungs, oncall.Rung{Left: left, Severity: severity, Families: families, Wait: wait, Everybody: r.Everybody})
 	}
 	for _, level := range in.Levels {
 		p.Levels = append(p.Levels, level)
@@ -92,8 +95,8 @@ func planOf(in api.Escalation) (p notify.Plan, err error) {
 	return p, err
 }
 
-func severityOf(name string) (notify.Severity, error) {
-	for s := notify.Info; s <= notify.Emergency; s++ {
+func severityOf(name string) (message.Severity, error) {
+	for s := message.Info; s <= message.Emergency; s++ {
 		if s.String() == name {
 			return s, nil
 		}
@@ -109,10 +112,10 @@ func minuteOf(clock string) (int, error) {
 	return t.Hour()*60 + t.Minute(), nil
 }
 
-func incident(i notify.Incident, p notify.Plan, now time.Time) api.Incident {
+func incident(i notify.Incident, p oncall.Plan, now time.Time) api.Incident {
 	out := api.Incident{
 		ID: i.ID, Condition: i.Condition, Kind: i.Kind, Subject: i.Subject, Owner: i.Owner, Severity: p.Severity(i.Stage).String(),
-		Title:    api.Text{English: notify.Headline(i, notify.English, now), Chinese: notify.Headline(i, notify.Chinese, now)},
+		Title:    api.Text{English: notify.Headline(i, message.English, now), Chinese: notify.Headline(i, message.Chinese, now)},
 		Facts:    each(i.Facts, func(f notify.Fact) api.IncidentFact { return api.IncidentFact(f) }),
 		Deadline: i.Deadline, OpenedAt: i.OpenedAt, ChangedAt: i.ChangedAt, EndedAt: i.EndedAt, Alarms: i.Alarms, NextAt: i.NextAt,
 		AckBy: i.AckBy, AckNote: i.AckNote, AckAt: i.AckAt, AckUntil: i.AckUntil,

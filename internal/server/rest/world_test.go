@@ -39,6 +39,7 @@ import (
 	"github.com/keyward/keyward/internal/iam"
 	"github.com/keyward/keyward/internal/job"
 	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/message"
 	"github.com/keyward/keyward/internal/notify"
 	"github.com/keyward/keyward/internal/rollout"
 	"github.com/keyward/keyward/internal/seal/sealtest"
@@ -119,7 +120,7 @@ func newWorld(t testing.TB) *world {
 		Follow: expiry.Soon,
 	})
 	w.alerts = notify.New(notify.Options{
-		Config: alerts, Directory: alerts, Incidents: alerts, Outbox: alerts, Tenants: w.iam, Log: w.node.Log, Kinds: []notify.KindOfChannel{robot},
+		Config: alerts, Directory: alerts, Incidents: alerts, Outbox: alerts, Tenants: w.iam, Log: w.node.Log, Kinds: []message.Kind{robot},
 		Region: region, Now: w.now, Logger: logger,
 	})
 	fleet := store.Fleet{Store: w.node.Store}
@@ -150,18 +151,18 @@ func newWorld(t testing.TB) *world {
 }
 
 // robot is a kind of channel that takes everything and needs a secret for it.
-var robot = notify.KindOfChannel{
+var robot = message.Kind{
 	Name: "robot", Title: form.Text{English: "Robot", Chinese: "机器人"},
 	Form:   form.Form{Settings: []form.Field{{Name: "room"}}, Credential: []form.Field{{Name: "password", Required: true}}},
-	Traits: notify.Traits{Family: notify.Machine, Group: true},
-	Open:   func(notify.Opening) (notify.Sender, error) { return taker{}, nil },
+	Traits: message.Traits{Family: message.Machine, Group: true},
+	Open:   func(message.Opening) (message.Sender, error) { return taker{}, nil },
 }
 
 type taker struct{}
 
 // Send implements notify.Sender.
-func (taker) Send(_ context.Context, m notify.Message) (notify.Receipt, error) {
-	return notify.Receipt{ID: m.ID, State: notify.Accepted}, nil
+func (taker) Send(_ context.Context, m message.Message) (message.Receipt, error) {
+	return message.Receipt{ID: m.ID, State: message.Accepted}, nil
 }
 
 // sync reads a provider now, as a job would.

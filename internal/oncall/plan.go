@@ -1,4 +1,13 @@
-package notify
+// Package oncall says who is told of an alarm, when, and over what.
+//
+// A [Plan] is an account's escalation: the rungs of the ladder towards a deadline, each
+// with the families of channels that carry its alarm and how long it waits for an answer,
+// and the levels of people who are told one after the other. A level names people, rotas
+// and the subject's owner; the [Directory] knows who that is at a given time.
+//
+// All of it is values and pure functions: no clock, no store, no channel. Package notify
+// keeps them, decides with them and sends; the API dialects show them to people.
+package oncall
 
 import (
 	"fmt"
@@ -7,26 +16,27 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/message"
 )
 
 // A Plan says when people are told, over what, and who comes next if nobody answers. An
 // account has one; [DefaultPlan] until somebody makes another.
 type Plan struct {
-	Account string   `json:"-"`
-	Rungs   []Rung   `json:"rungs"`  // the mildest first
-	Levels  []Level  `json:"levels"` // the first to be told first
-	Quiet   Quiet    `json:"quiet"`
-	Lang    Language `json:"language"` // of messages to groups, and to people who have none of their own
-	Rev     int64    `json:"-"`
+	Account string           `json:"-"`
+	Rungs   []Rung           `json:"rungs"`  // the mildest first
+	Levels  []Level          `json:"levels"` // the first to be told first
+	Quiet   Quiet            `json:"quiet"`
+	Lang    message.Language `json:"language"` // of messages to groups, and to people who have none of their own
+	Rev     int64            `json:"-"`
 }
 
 // A Rung is one step of the ladder towards a deadline.
 type Rung struct {
 	Left      time.Duration // before the deadline; 0 is the deadline itself
-	Severity  Severity
-	Families  []Family      // of channels that carry the alarm
-	Wait      time.Duration // for an acknowledgement; 0 if none is asked for
-	Everybody bool          // all levels are told at once
+	Severity  message.Severity
+	Families  []message.Family // of channels that carry the alarm
+	Wait      time.Duration    // for an acknowledgement; 0 if none is asked for
+	Everybody bool             // all levels are told at once
 }
 
 // A Level is whom one step of the escalation tells: "owner", the subject's owner;
@@ -41,27 +51,25 @@ type Quiet struct {
 	Zone string `json:"zone"` // of the IANA database; "" is UTC
 }
 
-var allFamilies = []Family{Mail, Chat, Phone, Paging, Machine}
-
 const day = 24 * time.Hour
 
 // DefaultPlan is the plan of an account that has made none.
 func DefaultPlan() Plan {
-	few, most, all := []Family{Mail}, []Family{Mail, Chat, Phone, Machine}, allFamilies
+	few, most, all := []message.Family{message.Mail}, []message.Family{message.Mail, message.Chat, message.Phone, message.Machine}, message.Families()
 	return Plan{
 		Rungs: []Rung{
-			{Left: 30 * day, Severity: Info, Families: few},
-			{Left: 14 * day, Severity: Info, Families: []Family{Mail, Chat}},
-			{Left: 7 * day, Severity: Warning, Families: most, Wait: day},
-			{Left: 3 * day, Severity: Critical, Families: most, Wait: 4 * time.Hour},
-			{Left: day, Severity: Critical, Families: all, Wait: time.Hour},
-			{Left: 12 * time.Hour, Severity: Emergency, Families: all, Wait: 15 * time.Minute, Everybody: true},
-			{Left: 3 * time.Hour, Severity: Emergency, Families: all, Wait: 15 * time.Minute, Everybody: true},
-			{Left: 0, Severity: Emergency, Families: all, Wait: 15 * time.Minute, Everybody: true},
+			{Left: 30 * day, Severity: message.Info, Families: few},
+			{Left: 14 * day, Severity: message.Info, Families: []message.Family{message.Mail, message.Chat}},
+			{Left: 7 * day, Severity: message.Warning, Families: most, Wait: day},
+			{Left: 3 * day, Severity: message.Critical, Families: most, Wait: 4 * time.Hour},
+			{Left: day, Severity: message.Critical, Families: all, Wait: time.Hour},
+			{Left: 12 * time.Hour, Severity: message.Emergency, Families: all, Wait: 15 * time.Minute, Everybody: true},
+			{Left: 3 * time.Hour, Severity: message.Emergency, Families: all, Wait: 15 * time.Minute, Everybody: true},
+			{Left: 0, Severity: message.Emergency, Families: all, Wait: 15 * time.Minute, Everybody: true},
 		},
 		Levels: []Level{{"owner"}},
 		Quiet:  Quiet{Zone: "Asia/Shanghai"},
-		Lang:   Chinese,
+		Lang:   message.Chinese,
 	}
 }
 
@@ -78,7 +86,7 @@ func (p Plan) StageAt(deadline, now time.Time) int {
 
 // StageOf answers the stage of a condition without a deadline: the mildest rung that is
 // as severe.
-func (p Plan) StageOf(s Severity) int {
+func (p Plan) StageOf(s message.Severity) int {
 	for stage, r := range p.Rungs {
 		if r.Severity >= s {
 			return stage
@@ -87,11 +95,11 @@ func (p Plan) StageOf(s Severity) int {
 	return len(p.Rungs) - 1
 }
 
-// rung answers the rung of a stage; one that the plan does not have any more is its last.
-func (p Plan) rung(stage int) Rung { return p.Rungs[max(min(stage, len(p.Rungs)-1), 0)] }
+// Rung answers the rung of a stage; one that the plan does not have any more is its last.
+func (p Plan) Rung(stage int) Rung { return p.Rungs[max(min(stage, len(p.Rungs)-1), 0)] }
 
 // Severity answers how severe a stage is.
-func (p Plan) Severity(stage int) Severity { return p.rung(stage).Severity }
+func (p Plan) Severity(stage int) message.Severity { return p.Rung(stage).Severity }
 
 // Check refuses a plan that would not tell anybody, or not in time.
 func (p Plan) Check() error {
@@ -105,18 +113,18 @@ func (p Plan) Check() error {
 			return fault.InvalidParameter.New("rung %d: the time left is at most 366 days, and the time to answer is none or one minute to seven days", i+1)
 		case len(r.Families) == 0:
 			return fault.InvalidParameter.New("rung %d tells nobody: name families of channels", i+1)
-		case r.Severity < Info || r.Severity > Emergency:
+		case r.Severity < message.Info || r.Severity > message.Emergency:
 			return fault.InvalidParameter.New("rung %d: there is no such severity", i+1)
 		case i > 0 && (r.Left >= p.Rungs[i-1].Left || r.Severity < p.Rungs[i-1].Severity):
 			return fault.InvalidParameter.New("rung %d: each rung is nearer to the deadline than the one before, and not less severe", i+1)
 		}
 		for _, f := range r.Families {
-			if !slices.Contains(allFamilies, f) {
+			if !slices.Contains(message.Families(), f) {
 				return fault.InvalidParameter.New("rung %d: there is no family %q; use mail, chat, phone, paging or machine", i+1, f)
 			}
 		}
 	}
-	if p.rung(len(p.Rungs)-1).Wait == 0 {
+	if p.Rung(len(p.Rungs)-1).Wait == 0 {
 		return fault.InvalidParameter.New("the last rung must ask for an acknowledgement, or an expiry can be missed")
 	}
 	for i, level := range p.Levels {
@@ -129,16 +137,17 @@ func (p Plan) Check() error {
 			return fault.InvalidParameter.New("level %d tells nobody", i+1)
 		}
 	}
-	if _, err := p.Quiet.zone(); err != nil || p.Quiet.From < 0 || p.Quiet.From >= 1440 || p.Quiet.To < 0 || p.Quiet.To >= 1440 {
+	if _, err := p.Quiet.Location(); err != nil || p.Quiet.From < 0 || p.Quiet.From >= 1440 || p.Quiet.To < 0 || p.Quiet.To >= 1440 {
 		return fault.InvalidParameter.New("the quiet hours are not two times of a day in a zone such as Asia/Shanghai")
 	}
-	if p.Lang != English && p.Lang != Chinese {
+	if p.Lang != message.English && p.Lang != message.Chinese {
 		return fault.InvalidParameter.New("the language is en or zh")
 	}
 	return nil
 }
 
-func (q Quiet) zone() (*time.Location, error) {
+// Location answers the zone of the quiet hours, in which people are told times, too.
+func (q Quiet) Location() (*time.Location, error) {
 	zone, err := time.LoadLocation(q.Zone)
 	if err != nil {
 		return nil, fmt.Errorf("reading zone: %w", err)
@@ -146,10 +155,10 @@ func (q Quiet) zone() (*time.Location, error) {
 	return zone, nil
 }
 
-// after answers when an alarm may leave: the lowest severity waits for the end of the
+// After answers when an alarm may leave: the lowest severity waits for the end of the
 // quiet hours.
-func (p Plan) after(s Severity, now time.Time) time.Time {
-	if quiet := p.Quiet.Until(now); s == Info && !quiet.IsZero() {
+func (p Plan) After(s message.Severity, now time.Time) time.Time {
+	if quiet := p.Quiet.Until(now); s == message.Info && !quiet.IsZero() {
 		return quiet
 	}
 	return now
@@ -157,7 +166,7 @@ func (p Plan) after(s Severity, now time.Time) time.Time {
 
 // Until answers when the quiet hours end that the time is in; zero if it is in none.
 func (q Quiet) Until(now time.Time) time.Time {
-	zone, err := q.zone()
+	zone, err := q.Location()
 	if err != nil || q.From == q.To {
 		return time.Time{}
 	}

@@ -1,4 +1,4 @@
-package notify
+package oncall
 
 import (
 	"regexp"
@@ -7,12 +7,13 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/form"
+	"github.com/keyward/keyward/internal/message"
 )
 
 // Limits. docs/alerts.md tells them to users.
 const (
 	MaxPeople   = 1000 // of one account
-	MaxChannels = 100
 	MaxRotas    = 100
 	MaxRotaSize = 50 // people of one rota
 )
@@ -23,26 +24,30 @@ var (
 	emailForm  = regexp.MustCompile(`^[^\s@<>()",;:\\\x00-\x1f]{1,64}@[a-zA-Z0-9.-]{1,190}$`)
 )
 
+// ValidName tells whether a person, a rota or a channel may be called so.
+func ValidName(name string) bool { return nameForm.MatchString(name) }
+
 // A Person can be told.
 type Person struct {
 	Account  string
 	Name     string
 	Email    string
 	Mobile   string
-	IDs      []Fact // by kind of channel
-	Language Language
+	IDs      []form.Pair // by kind of channel
+	Language message.Language
 	Rev      int64
 }
 
-func (p Person) check() error {
+// Check refuses a person who cannot be named or written to with [fault.InvalidParameter].
+func (p Person) Check() error {
 	switch {
-	case !nameForm.MatchString(p.Name):
+	case !ValidName(p.Name):
 		return fault.InvalidParameter.New("a name has lower-case letters, digits, dots, hyphens and underscores, at most 63")
 	case p.Email != "" && !emailForm.MatchString(p.Email):
 		return fault.InvalidParameter.New("that is no e-mail address")
 	case p.Mobile != "" && !mobileForm.MatchString(p.Mobile):
 		return fault.InvalidParameter.New("a mobile number begins with + and the country: +8613800000000")
-	case p.Language != "" && p.Language != English && p.Language != Chinese:
+	case p.Language != "" && p.Language != message.English && p.Language != message.Chinese:
 		return fault.InvalidParameter.New("the language is en or zh")
 	case len(p.IDs) > 20:
 		return fault.LimitExceeded.New("a person has at most 20 ids at channels")
@@ -55,8 +60,9 @@ func (p Person) check() error {
 	return nil
 }
 
-func (p Person) recipient() Recipient {
-	r := Recipient{Person: p.Name, Email: p.Email, Mobile: p.Mobile, IDs: map[string]string{}}
+// Recipient answers the person as channels know one.
+func (p Person) Recipient() message.Recipient {
+	r := message.Recipient{Person: p.Name, Email: p.Email, Mobile: p.Mobile, IDs: map[string]string{}}
 	for _, id := range p.IDs {
 		r.IDs[id.Name] = id.Value
 	}
@@ -73,9 +79,10 @@ type Rota struct {
 	Rev     int64
 }
 
-func (r Rota) check() error {
+// Check refuses a rota in which nobody would ever be on call.
+func (r Rota) Check() error {
 	switch {
-	case !nameForm.MatchString(r.Name):
+	case !ValidName(r.Name):
 		return fault.InvalidParameter.New("a name has lower-case letters, digits, dots, hyphens and underscores, at most 63")
 	case len(r.People) == 0 || len(r.People) > MaxRotaSize:
 		return fault.InvalidParameter.New("a rota has 1 to %d people", MaxRotaSize)
@@ -97,6 +104,24 @@ func (r Rota) OnCall(now time.Time) string {
 type Directory struct {
 	People []Person
 	Rotas  []Rota
+}
+
+// Person answers the person of a name.
+func (d Directory) Person(name string) (Person, bool) {
+	i := slices.IndexFunc(d.People, func(p Person) bool { return p.Name == name })
+	if i < 0 {
+		return Person{}, false
+	}
+	return d.People[i], true
+}
+
+// Rota answers the rota of a name.
+func (d Directory) Rota(name string) (Rota, bool) {
+	i := slices.IndexFunc(d.Rotas, func(r Rota) bool { return r.Name == name })
+	if i < 0 {
+		return Rota{}, false
+	}
+	return d.Rotas[i], true
 }
 
 // Told answers the people of the levels up to one, at a time. An owner that is no known
@@ -121,8 +146,8 @@ func (d Directory) Told(levels []Level, upTo int, owner string, now time.Time) [
 			case "person":
 				add(name)
 			case "rota":
-				if i := slices.IndexFunc(d.Rotas, func(r Rota) bool { return r.Name == name }); i >= 0 {
-					add(d.Rotas[i].OnCall(now))
+				if r, ok := d.Rota(name); ok {
+					add(r.OnCall(now))
 				}
 			}
 		}

@@ -1,20 +1,15 @@
-// Package notify tells people, and does not stop before one of them has answered.
+// Package message is what keyward says to people, and what carries it.
 //
-// An [Incident] stands for a condition: a key that expires, a scan that did not run, a
-// channel that is dead. Whoever watches the condition reports it and reports its end;
-// nobody closes an incident with a click. While it is open, [Decide] says who is to be
-// told next, over which channels, and when to look again. Delivered is not seen: only an
-// acknowledgement, by a person, holds the escalation, and it lapses.
+// A [Message] has everything that some channel may need: lines for a mail, a short text
+// for SMS, values for a template, a link. A [Kind] of channel, such as a DingTalk robot,
+// opens a [Sender] from settings and a credential. A sender makes one request for one
+// message and says truly what became of it: taken, refused, or that nobody can tell
+// ([SendError]). It keeps nothing and never tries again. Package notify does, and decides
+// from the channel's [Traits] whether a message may leave twice.
 //
-// What is to be sent stands in an outbox, written in the transaction that decided it. A
-// delivery is marked before its channel is called, so after a crash it is known what may
-// have left. A channel that recognises a message's id gets it again; one that does not is
-// asked first what became of it ([Querier]).
-//
-// Who may call: whatever watches conditions, the API dialects, jobs. What is trusted: the
-// people and channels that the account's administrators entered. Messages never hold a
-// secret: they are made of names, ids and times.
-package notify
+// Who may call: senders, the packages below internal/channel, and package notify, which
+// drives them. Nothing is stored. A message holds no secret, and an error neither.
+package message
 
 import (
 	"context"
@@ -138,8 +133,8 @@ type Traits struct {
 	Reaches func(Recipient) bool
 }
 
-// A KindOfChannel is one way to reach people, such as a DingTalk robot.
-type KindOfChannel struct {
+// A Kind of channel is one way to reach people, such as a DingTalk robot.
+type Kind struct {
 	Name   string // "dingtalk"
 	Title  form.Text
 	Form   form.Form
@@ -167,6 +162,9 @@ const (
 	Paging  Family = "paging"
 	Machine Family = "machine" // read by programs
 )
+
+// Families answers every family.
+func Families() []Family { return []Family{Mail, Chat, Phone, Paging, Machine} }
 
 // A Class says what to do about an error of a channel.
 type Class string
