@@ -92,4 +92,5 @@ type Query struct {
 	Order     Order // ByDue if empty
 	After     string
 	Limit     int
+	Bare      bool // AccessKey.Principal has only an ID: the caller knows the principals
 }

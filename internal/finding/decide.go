@@ -1,7 +1,7 @@
 package finding
 
 import (
-	"slices"
+	"bytes"
 	"time"
 )
 
@@ -36,8 +36,8 @@ const refresh = 20 * time.Hour
 
 // Decide answers what becomes of the findings of a provider after a look: those that
 // changed, as they are now. It has no clock and no memory.
-func Decide(known []Finding, b Batch) (changed []Finding, t Tally) {
-	before := make(map[string]*Finding, len(known))
+func Decide(known []Kept, b Batch) (changed []Finding, t Tally, err error) {
+	before := make(map[string]*Kept, len(known))
 	for i := range known {
 		before[known[i].ID] = &known[i]
 	}
@@ -53,23 +53,27 @@ func Decide(known []Finding, b Batch) (changed []Finding, t Tally) {
 			continue
 		}
 		f.FirstSeen = k.FirstSeen
+		become, err := k.seen(&f, b)
 		switch {
-		case k.ResolvedAt.IsZero():
-			if same(k, &f) && b.At.Sub(k.LastSeen) < refresh {
-				t.Lasting++
-				continue
-			}
-		case k.ResolvedBy != "" && !b.ReadAt.After(k.ResolvedAt):
-			continue // nothing newer than the person's word was read
-		default:
+		case err != nil:
+			return nil, t, err
+		case become == stays:
+			continue
+		case become == opens:
 			t.Opened++
 		}
 		t.Lasting++
-		changed = append(changed, f)
+		if become != lasts {
+			changed = append(changed, f)
+		}
 	}
-	for _, k := range known {
-		if _, left := before[k.ID]; !left || !k.ResolvedAt.IsZero() {
+	for i := range known {
+		if _, left := before[known[i].ID]; !left || !known[i].ResolvedAt.IsZero() {
 			continue
+		}
+		k, err := known[i].Finding()
+		if err != nil {
+			return nil, t, err
 		}
 		if b.Unknown != nil && b.Unknown(k.Rule, k.Subject) {
 			t.Lasting++
@@ -79,10 +83,36 @@ func Decide(known []Finding, b Batch) (changed []Finding, t Tally) {
 		t.Resolved++
 		changed = append(changed, k)
 	}
-	return changed, t
+	return changed, t, nil
 }
 
-// same tells whether a look saw what is known.
-func same(a, b *Finding) bool {
-	return a.Severity == b.Severity && a.Owner == b.Owner && a.Platform == b.Platform && a.Subject == b.Subject && slices.Equal(a.Evidence, b.Evidence)
+// A becoming is what a look that sees a finding makes of the one that is kept.
+type becoming int
+
+const (
+	lasts   becoming = iota // it is kept as it is
+	renewed                 // it lasts, and is written anew
+	opens                   // it was resolved
+	stays                   // it is resolved: nothing newer than a person's word was read
+)
+
+// seen answers what becomes of a finding that a look sees.
+func (k *Kept) seen(f *Finding, b Batch) (becoming, error) {
+	if !k.ResolvedAt.IsZero() {
+		have, err := k.Finding()
+		if err == nil && have.ResolvedBy != "" && !b.ReadAt.After(k.ResolvedAt) {
+			return stays, nil
+		}
+		return opens, err
+	}
+	if b.At.Sub(k.LastSeen) >= refresh {
+		return renewed, nil
+	}
+	as := *f
+	as.LastSeen = k.LastSeen
+	body, err := as.Encode()
+	if err == nil && bytes.Equal(body, k.Body) {
+		return lasts, nil
+	}
+	return renewed, err
 }

@@ -25,12 +25,19 @@ func old(id, evidence string) finding.Finding {
 type inbox map[string]finding.Finding
 
 func (i inbox) look(b finding.Batch) (finding.Tally, int) {
-	var known []finding.Finding
+	var known []finding.Kept
 	for _, f := range i {
-		known = append(known, f)
+		body, err := f.Encode()
+		if err != nil {
+			panic(err)
+		}
+		known = append(known, finding.Kept{ID: f.ID, FirstSeen: f.FirstSeen, LastSeen: f.LastSeen, ResolvedAt: f.ResolvedAt, Body: body})
 	}
 	b.Account, b.Source, b.Provider = "1", "checks", "prod"
-	changed, t := finding.Decide(known, b)
+	changed, t, err := finding.Decide(known, b)
+	if err != nil {
+		panic(err)
+	}
 	for _, f := range changed {
 		i[f.ID] = f
 	}

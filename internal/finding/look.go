@@ -20,9 +20,9 @@ func (s *Service) Reconcile(ctx context.Context, b Batch) (Tally, error) {
 	if err != nil {
 		return Tally{}, err
 	}
-	changed, t := Decide(known, b)
-	if len(changed) == 0 {
-		return t, nil
+	changed, t, err := Decide(known, b)
+	if err != nil || len(changed) == 0 {
+		return t, err
 	}
 	return t, s.o.Ledger.Save(ctx, b.Account, changed)
 }

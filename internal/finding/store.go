@@ -2,6 +2,8 @@ package finding
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"time"
 
 	"github.com/keyward/keyward/internal/audit"
@@ -32,14 +34,42 @@ type Store interface {
 // A Ledger keeps what looks find, with the same rules. What it changes is observed, and
 // takes no record.
 type Ledger interface {
-	// Known answers all findings of a source about a provider, without suppressions.
-	Known(ctx context.Context, account, source, provider string) ([]Finding, error)
+	// Known answers all findings of a source about a provider.
+	Known(ctx context.Context, account, source, provider string) ([]Kept, error)
 	// Providers answers which providers have findings of a source that are not resolved.
 	Providers(ctx context.Context, account, source string) ([]string, error)
 	// Save stores findings as they are now, all or none.
 	Save(ctx context.Context, account string, changed []Finding) error
 	// Forget removes findings that were resolved before a time.
 	Forget(ctx context.Context, account string, before time.Time) error
+}
+
+// A Kept is a finding in a ledger. Most looks see again what is kept, so it is compared as
+// it is stored and taken apart only where that is not enough.
+type Kept struct {
+	ID         string
+	FirstSeen  time.Time
+	LastSeen   time.Time
+	ResolvedAt time.Time
+	Body       []byte // as [Finding.Encode] made it
+}
+
+// Finding answers the finding, without its suppression.
+func (k *Kept) Finding() (f Finding, err error) {
+	if err := json.Unmarshal(k.Body, &f); err != nil {
+		return f, fmt.Errorf("decoding the finding %s: %w", k.ID, err)
+	}
+	return f, nil
+}
+
+// Encode answers a finding as a ledger keeps it, without its suppression: what is the same
+// has the same bytes.
+func (f *Finding) Encode() ([]byte, error) {
+	body, err := json.Marshal(f)
+	if err != nil {
+		return nil, fmt.Errorf("encoding the finding %s: %w", f.ID, err)
+	}
+	return body, nil
 }
 
 // A Query chooses findings. A field that is empty chooses all.

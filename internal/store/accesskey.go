@@ -195,7 +195,7 @@ func (s Inventory) Principals(ctx context.Context, account, source string) ([]ac
 
 // Key implements accesskey.KeyStore.
 func (s Inventory) Key(ctx context.Context, account, source, id string) (accesskey.AccessKey, error) {
-	keys, err := s.joined(ctx, `k.account = $1 AND k.source = $2 AND k.id = $3`, ``, account, source, id)
+	keys, err := s.joined(ctx, true, `k.account = $1 AND k.source = $2 AND k.id = $3`, ``, account, source, id)
 	if err != nil {
 		return accesskey.AccessKey{}, err
 	}
@@ -254,7 +254,7 @@ func (s Inventory) Keys(ctx context.Context, account string, q accesskey.Query) 
 	if column == "0" {
 		order = fmt.Sprintf("ORDER BY k.source, k.id LIMIT $%d", len(args))
 	}
-	keys, err := s.joined(ctx, strings.Join(where, " AND "), order, args...)
+	keys, err := s.joined(ctx, !q.Bare, strings.Join(where, " AND "), order, args...)
 	if err != nil || len(keys) <= q.Limit {
 		return keys, "", err
 	}
@@ -280,10 +280,14 @@ func cursor(text string) (at int64, source, id string, err error) {
 }
 
 // inventory reads keys with their principals and remarks.
-func (s Inventory) joined(ctx context.Context, where, order string, args ...any) ([]accesskey.AccessKey, error) {
-	rows, err := s.db.read.QueryContext(ctx, `SELECT k.account, k.source, src.kind, k.owner, k.status, k.due_at, k.due_basis, k.body, k.seen_at, k.gone_at, coalesce(p.body, '')
+func (s Inventory) joined(ctx context.Context, principals bool, where, order string, args ...any) ([]accesskey.AccessKey, error) {
+	holder, join := "''", ""
+	if principals {
+		holder, join = "coalesce(p.body, '')", "LEFT JOIN accesskey_principal p ON p.account = k.account AND p.source = k.source AND p.id = k.principal"
+	}
+	rows, err := s.db.read.QueryContext(ctx, `SELECT k.account, k.source, src.kind, k.owner, k.status, k.due_at, k.due_basis, k.body, k.seen_at, k.gone_at, `+holder+`
 		FROM accesskey k JOIN accesskey_source src ON src.account = k.account AND src.name = k.source
-		LEFT JOIN accesskey_principal p ON p.account = k.account AND p.source = k.source AND p.id = k.principal
+		`+join+`
 		WHERE `+where+` `+order, args...)
 	if err != nil {
 		return nil, unavailable(err, "reading the inventory")

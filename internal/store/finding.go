@@ -2,9 +2,11 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -171,9 +173,9 @@ func (s Findings) Suppressions(ctx context.Context, account string, after time.T
 
 // Resolve implements finding.Store. A finding that a look has just resolved stays so.
 func (s Findings) Resolve(ctx context.Context, rec *audit.Record, f *finding.Finding, jobs []job.Job) error {
-	body, err := json.Marshal(f)
+	body, err := f.Encode()
 	if err != nil {
-		return fmt.Errorf("encoding finding: %w", err)
+		return err
 	}
 	return s.mutate(ctx, rec, func(ctx context.Context, t *tx) error {
 		n, err := t.exec(ctx, `UPDATE finding SET resolved_at = $1, body = $2 WHERE account = $3 AND id = $4 AND resolved_at = 0`,
@@ -189,8 +191,21 @@ func (s Findings) Resolve(ctx context.Context, rec *audit.Record, f *finding.Fin
 }
 
 // Known implements finding.Ledger.
-func (s Findings) Known(ctx context.Context, account, source, provider string) ([]finding.Finding, error) {
-	return bodies[finding.Finding](ctx, s.Store, `SELECT body FROM finding WHERE account = $1 AND source = $2 AND provider = $3`, account, source, provider)
+func (s Findings) Known(ctx context.Context, account, source, provider string) ([]finding.Kept, error) {
+	rows, err := s.db.read.QueryContext(ctx, `SELECT id, first_seen, last_seen, resolved_at, body FROM finding WHERE account = $1 AND source = $2 AND provider = $3`, account, source, provider)
+	if err != nil {
+		return nil, unavailable(err, "reading findings")
+	}
+	defer rows.Close()
+	var out []finding.Kept
+	for rows.Next() {
+		var k finding.Kept
+		if err := rows.Scan(&k.ID, (*instantField)(&k.FirstSeen), (*instantField)(&k.LastSeen), (*instantField)(&k.ResolvedAt), &k.Body); err != nil {
+			return nil, unavailable(err, "reading findings")
+		}
+		out = append(out, k)
+	}
+	return out, unavailable(rows.Err(), "reading findings")
 }
 
 // Providers implements finding.Ledger.
@@ -212,30 +227,59 @@ func (s Findings) Providers(ctx context.Context, account, source string) ([]stri
 }
 
 // Save implements finding.Ledger. A person's word that came after the look began stands.
+// Where a statement is a round trip, one stores many findings.
 func (s Findings) Save(ctx context.Context, account string, changed []finding.Finding) error {
+	atOnce := 1
+	if s.db.Shared() {
+		atOnce = 64
+	}
 	x, err := s.db.write.BeginTx(ctx, nil)
 	if err != nil {
 		return unavailable(err, "saving findings")
 	}
-	put, err := x.PrepareContext(ctx, `INSERT INTO finding (account, id, source, rule, provider, subject, rank, first_seen, last_seen, resolved_at, body)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
-		ON CONFLICT (account, id) DO UPDATE SET rank = excluded.rank, last_seen = excluded.last_seen, resolved_at = excluded.resolved_at, body = excluded.body
-		WHERE finding.resolved_at <= CASE WHEN excluded.resolved_at > 0 THEN excluded.resolved_at ELSE excluded.last_seen END`)
+	for len(changed) > 0 && err == nil {
+		n := min(atOnce, len(changed))
+		whole := len(changed) / n * n
+		err = put(ctx, x, account, changed[:whole], n)
+		changed = changed[whole:]
+	}
 	if err != nil {
 		return errors.Join(unavailable(err, "saving findings"), rollback(x))
 	}
-	for i := range changed {
-		f := &changed[i]
-		body, err := json.Marshal(f)
-		if err == nil {
-			_, err = put.ExecContext(ctx, account, f.ID, f.Source, f.Rule, f.Subject.Provider, f.Subject.ID, rank(f.Severity),
+	return unavailable(x.Commit(), "saving findings")
+}
+
+// put stores findings, so many with each statement, no two of the same id.
+func put(ctx context.Context, x *sql.Tx, account string, findings []finding.Finding, atOnce int) error {
+	const columns = 11
+	rows := make([]string, atOnce)
+	for i := range rows {
+		rows[i] = "(" + places(1+i*columns, columns) + ")"
+	}
+	insert, err := x.PrepareContext(ctx, `INSERT INTO finding (account, id, source, rule, provider, subject, rank, first_seen, last_seen, resolved_at, body)
+		VALUES `+strings.Join(rows, ", ")+`
+		ON CONFLICT (account, id) DO UPDATE SET rank = excluded.rank, last_seen = excluded.last_seen, resolved_at = excluded.resolved_at, body = excluded.body
+		WHERE finding.resolved_at <= CASE WHEN excluded.resolved_at > 0 THEN excluded.resolved_at ELSE excluded.last_seen END`)
+	if err != nil {
+		return err
+	}
+	defer insert.Close()
+	for some := range slices.Chunk(findings, atOnce) {
+		args := make([]any, 0, len(some)*columns)
+		for i := range some {
+			f := &some[i]
+			body, err := f.Encode()
+			if err != nil {
+				return err
+			}
+			args = append(args, account, f.ID, f.Source, f.Rule, f.Subject.Provider, f.Subject.ID, rank(f.Severity),
 				micros(f.FirstSeen), micros(f.LastSeen), micros(f.ResolvedAt), string(body))
 		}
-		if err != nil {
-			return errors.Join(unavailable(err, "saving findings"), rollback(x))
+		if _, err := insert.ExecContext(ctx, args...); err != nil {
+			return err
 		}
 	}
-	return unavailable(x.Commit(), "saving findings")
+	return nil
 }
 
 // Forget implements finding.Ledger.

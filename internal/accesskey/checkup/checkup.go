@@ -14,8 +14,12 @@ package checkup
 
 import (
 	"context"
+	"runtime"
 	"strconv"
+	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/keyward/keyward/internal/accesskey"
 	"github.com/keyward/keyward/internal/accesskey/check"
@@ -154,45 +158,62 @@ func (s *Service) run(ctx context.Context, run *Run) (err error) {
 		return err
 	}
 	var there []string
+	var mu sync.Mutex // guards run
+	g, looking := errgroup.WithContext(ctx)
+	g.SetLimit(max(1, runtime.GOMAXPROCS(0)/2)) // half of the machine is for everybody else
 	for _, src := range sources {
 		there = append(there, src.Name)
 		st := accesskey.Standing{Source: src, State: states[src.Name]}
 		if st.State.SucceededAt.IsZero() {
 			continue // nothing was read yet
 		}
-		t, err := s.look(ctx, run, st)
-		if err != nil {
+		g.Go(func() error {
+			seen, t, err := s.look(looking, run.Account, st, run.At)
+			mu.Lock()
+			defer mu.Unlock()
+			run.Seen += seen
+			run.Tally.Add(t)
 			return err
-		}
-		run.Tally.Add(t)
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
 	}
 	t, err := s.o.Findings.Retire(ctx, run.Account, check.Source, there, run.At)
 	run.Tally.Add(t)
 	return err
 }
 
-// look examines one provider.
-func (s *Service) look(ctx context.Context, run *Run, st accesskey.Standing) (t finding.Tally, err error) {
-	exam := check.New(st, s.o.Thresholds, run.At)
-	for q := (accesskey.Query{Source: st.Source.Name, Order: accesskey.BySubject, Limit: accesskey.MaxPage}); ; {
-		keys, next, err := s.o.Inventory.Keys(ctx, run.Account, q)
+// look examines one provider, and answers how many of its keys it saw.
+func (s *Service) look(ctx context.Context, account string, st accesskey.Standing, at time.Time) (seen int, t finding.Tally, err error) {
+	principals, err := s.o.Inventory.Principals(ctx, account, st.Source.Name)
+	if err != nil {
+		return 0, t, err
+	}
+	by := make(map[string]*accesskey.Principal, len(principals))
+	for i := range principals {
+		by[principals[i].ID] = &principals[i]
+	}
+	exam := check.New(st, s.o.Thresholds, at)
+	for q := (accesskey.Query{Source: st.Source.Name, Order: accesskey.BySubject, Limit: accesskey.MaxPage, Bare: true}); ; {
+		keys, next, err := s.o.Inventory.Keys(ctx, account, q)
 		if err != nil {
-			return t, err
+			return seen, t, err
 		}
 		for i := range keys {
+			if p := by[keys[i].Principal.ID]; p != nil {
+				keys[i].Principal = *p
+			}
 			exam.Key(&keys[i])
 		}
-		run.Seen += len(keys)
+		seen += len(keys)
 		if q.After = next; next == "" {
 			break
 		}
 	}
-	principals, err := s.o.Inventory.Principals(ctx, run.Account, st.Source.Name)
-	if err != nil {
-		return t, err
-	}
-	return s.o.Findings.Reconcile(ctx, finding.Batch{
-		Account: run.Account, Source: check.Source, Provider: st.Source.Name, At: run.At, ReadAt: st.State.SucceededAt,
+	t, err = s.o.Findings.Reconcile(ctx, finding.Batch{
+		Account: account, Source: check.Source, Provider: st.Source.Name, At: at, ReadAt: st.State.SucceededAt,
 		Found: exam.End(principals), Unknown: exam.Unknown,
 	})
+	return seen, t, err
 }
