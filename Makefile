@@ -105,10 +105,13 @@ clock:
 	KEYWARD_SCRIPTS=$(SCRIPTS) go test -count=1 -run TestClockScripts -timeout 0 -v ./internal/proof
 
 # Two years with EXPIRIES keys, on servers of a thousand: every alarm is sent once, in time
-# (`unit` has four keys). KEYWARD_SEED repeats a run.
+# (`unit` has four keys). Then kill -9 while alarms leave, in ROUNDS rounds of 3 kills and 12
+# alarms. KEYWARD_SEED repeats a run.
 EXPIRIES ?= 10000
+ROUNDS ?= 30
 alarms:
 	KEYWARD_EXPIRIES=$(EXPIRIES) go test -count=1 -run '^TestTwoYears$$' -timeout 0 -v ./internal/expiry
+	KEYWARD_ALARM_ROUNDS=$(ROUNDS) go test -count=1 -run '^TestKillWhileAlarming$$' -timeout 0 -v ./internal/proof
 
 # The databases of older releases, upgraded with KILLS kills in the middle.
 upgrade: KILLS = 500

@@ -51,6 +51,8 @@ type Store interface {
 	// Renew makes a lease longer. It answers false when the job is not leased to the owner
 	// any more.
 	Renew(ctx context.Context, owner string, j Job, until time.Time) (bool, error)
+	// Disown gives back what an owner that is not at work has leased.
+	Disown(ctx context.Context, owner string) error
 	// Finish removes a job, unless it was scheduled again since it was claimed; then it
 	// gives back the lease, as Retry does.
 	Finish(ctx context.Context, owner string, j Job) error
@@ -82,7 +84,7 @@ const (
 // A Runner claims due jobs of the kinds that it has handlers for.
 type Runner struct {
 	Store    Store
-	Owner    string // unique to the process and, of several runners in it, to this one
+	Owner    string // unique among the processes and, of several runners in one, to this one; the next process has it again
 	Handlers map[string]Handler
 	// Parallel is how many handlers run at once. With one or none, jobs run in the order
 	// of their times; handlers that wait for others' services should run beside each other.
@@ -95,7 +97,12 @@ type Runner struct {
 }
 
 // Run works until ctx ends. However many handlers may run, one looks for jobs at a time.
+// What an earlier process of the same owner had leased when it was killed is due at once,
+// not when the lease is over: an alarm may be among it.
 func (r *Runner) Run(ctx context.Context) error {
+	if err := r.Store.Disown(ctx, r.Owner); err != nil && ctx.Err() == nil {
+		r.Logger.Warn("giving back the jobs of an earlier process", "error", err)
+	}
 	var workers sync.WaitGroup
 	turn := make(chan struct{}, 1)
 	for range max(r.Parallel, 1) {

@@ -42,6 +42,8 @@ func (q *queue) Renew(_ context.Context, _ string, _ job.Job, until time.Time) (
 	return !q.stolen, nil
 }
 
+func (q *queue) Disown(context.Context, string) error { q.leased = time.Time{}; return nil }
+
 func (q *queue) Finish(context.Context, string, job.Job) error { q.job = nil; return nil }
 
 func (q *queue) Retry(_ context.Context, _ string, j job.Job, due time.Time, reason string) error {
@@ -127,6 +129,21 @@ func TestALeaseIsKeptAsLongAsItsHandlerRuns(t *testing.T) {
 		})
 		if q.renewed < 10 || q.job != nil {
 			t.Errorf("renewed %d times in five minutes; job %+v", q.renewed, q.job)
+		}
+	})
+}
+
+// What a process had leased when it was killed does not wait for the end of the lease.
+func TestTheNextProcessGoesOnAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, stop := context.WithCancel(t.Context())
+		q := &queue{job: &job.Job{Kind: "k", Due: noon}, leased: noon.Add(time.Hour)}
+		r := &job.Runner{Store: q, Owner: "o", Now: func() time.Time { return noon }, Served: func() (time.Duration, bool) { return time.Hour, true },
+			Handlers: map[string]job.Handler{"k": func(context.Context, job.Job) (time.Time, error) { stop(); return time.Time{}, nil }}, Logger: slog.New(slog.DiscardHandler)}
+		began := time.Now()
+		_ = r.Run(ctx)
+		if took := time.Since(began); took != 0 {
+			t.Errorf("it went on after %v", took)
 		}
 	})
 }

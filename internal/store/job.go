@@ -85,6 +85,12 @@ func (s *Store) Claim(ctx context.Context, c job.Claim) ([]job.Job, error) {
 	return out, unavailable(rows.Err(), "claiming jobs")
 }
 
+// Disown implements job.Store.
+func (s *Store) Disown(ctx context.Context, owner string) error {
+	_, err := s.db.write.ExecContext(ctx, `UPDATE job SET lease_until = 0, owner = '' WHERE owner = $1`, owner)
+	return unavailable(err, "giving back jobs")
+}
+
 // Finish implements job.Store.
 func (s *Store) Finish(ctx context.Context, owner string, j job.Job) error {
 	res, err := s.db.write.ExecContext(ctx,
