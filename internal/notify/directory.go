@@ -3,6 +3,7 @@ package notify
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authz"
@@ -122,11 +123,19 @@ func (s *Service) Directory(ctx context.Context, c *authz.Call) (d oncall.Direct
 	return d, err
 }
 
-// SetPlan makes an account's own plan.
+// SetPlan makes an account's own plan. Its levels name people and rotas that there are:
+// one that is misspelt would be told nothing, and nobody would notice before it matters.
 func (s *Service) SetPlan(ctx context.Context, c *authz.Call, p oncall.Plan) (oncall.Plan, error) {
 	err := s.do(ctx, c, "keyward:SetEscalation", "escalation", func(rec *audit.Record) error {
 		if err := p.Check(); err != nil {
 			return err
+		}
+		d, err := s.o.Directory.Directory(ctx, c.Account)
+		if err != nil {
+			return err
+		}
+		if unknown := d.Unknown(p.Levels); len(unknown) > 0 {
+			return fault.InvalidParameter.New("the levels name whom nobody knows: %s; add them first, with keyward person set or keyward rota set", strings.Join(unknown, ", "))
 		}
 		have, err := s.o.Config.Plan(ctx, c.Account)
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/job"
+	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/message"
 	"github.com/keyward/keyward/internal/notify"
 	"github.com/keyward/keyward/internal/oncall"
@@ -122,6 +123,28 @@ func TestReconcileGoesOn(t *testing.T) {
 	open, err := w.Incidents(t.Context(), root(), false)
 	if err != nil || len(open) != 199 {
 		t.Errorf("%d of 199 incidents, %v", len(open), err)
+	}
+}
+
+// A plan names people and rotas that there are, and whom it names is not removed.
+func TestPlansNameKnownPeople(t *testing.T) {
+	w := newWorld(t, map[string]message.Traits{"plain": group()})
+	w.person("li")
+	p := oncall.DefaultPlan()
+	p.Levels = []oncall.Level{{"owner", "person:li"}, {"person:lo", "rota:night"}, {"person:lo"}}
+	_, err := w.SetPlan(t.Context(), root(), p)
+	if !fault.Is(err, fault.InvalidParameter) || !strings.Contains(err.Error(), ": person:lo, rota:night;") {
+		t.Errorf("the plan was answered with %v", err)
+	}
+	if have, err := w.Plan(t.Context(), root()); err != nil || len(have.Levels) != 1 {
+		t.Errorf("the plan became %+v, %v", have, err)
+	}
+	p.Levels = p.Levels[:1]
+	if _, err := w.SetPlan(t.Context(), root(), p); err != nil {
+		t.Error(err)
+	}
+	if err := w.RemovePerson(t.Context(), root(), "li"); !fault.Is(err, fault.ResourceInUse) {
+		t.Errorf("removing whom the plan names: %v", err)
 	}
 }
 

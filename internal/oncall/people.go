@@ -124,6 +124,25 @@ func (d Directory) Rota(name string) (Rota, bool) {
 	return d.Rotas[i], true
 }
 
+// Unknown answers whom levels name and the directory does not have, each once, as the
+// levels name them.
+func (d Directory) Unknown(levels []Level) (out []string) {
+	for _, who := range slices.Concat(levels...) {
+		kind, name, _ := strings.Cut(who, ":")
+		known := true
+		switch kind {
+		case "person":
+			_, known = d.Person(name)
+		case "rota":
+			_, known = d.Rota(name)
+		}
+		if !known && !slices.Contains(out, who) {
+			out = append(out, who)
+		}
+	}
+	return out
+}
+
 // Told answers the people of the levels up to one, at a time. An owner that is no known
 // person is replaced by the next level that has somebody.
 func (d Directory) Told(levels []Level, upTo int, owner string, now time.Time) []Person {
