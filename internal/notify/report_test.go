@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/internal/audit"
-	"github.com/keyward/keyward/internal/job"
 	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/job"
 	"github.com/keyward/keyward/internal/message"
 	"github.com/keyward/keyward/internal/notify"
 	"github.com/keyward/keyward/internal/oncall"
