@@ -166,6 +166,17 @@ func (s *Service) syncs(src Source) []job.Job {
 	return []job.Job{{Kind: JobSync, Account: src.Account, Subject: src.Name, Due: s.now(), Hasten: true}}
 }
 
+// Needs answers the jobs that a source needs.
+func (s *Service) Needs(src Source) (out []job.Need) {
+	if src.Paused {
+		return nil
+	}
+	for _, j := range s.syncs(src) {
+		out = append(out, job.Need{Job: j, Ahead: src.Pace})
+	}
+	return out
+}
+
 // Remove forgets a source and what was observed through it.
 func (s *Service) Remove(ctx context.Context, c *authz.Call, name string) error {
 	return s.do(ctx, c, "keyward:RemoveProvider", func(rec *audit.Record) error {

@@ -179,13 +179,14 @@ func (e *engine) services(ctx context.Context, a *App) (err error) {
 	e.sinks = sink.New(sink.Options{
 		Store: e.store, Secrets: e.secrets, Tenants: e.iam, Log: e.log, Kinds: []sink.KindOfSink{vault.Kind()}, Region: a.Config.Region, Now: e.now, Allow: a.Config.Egress.Allow,
 	})
-	e.scrubber = scrub.New(scrub.Options{
-		DB: a.db, Store: e.store, Anchor: e.anchor, Logs: e.anchorOptions(a), IAM: e.iam, Keys: e.keys, Secrets: e.secrets, Log: e.log, Now: e.now, Logger: a.Logger,
-	})
 	e.custody = custody.New(custody.Options{
 		Store: e.store, Logs: a.db, Log: e.log, Keyring: e.keyring, Tenants: e.iam, Now: a.Now, Cost: a.Cost, LogBinding: logBinding,
 	})
 	e.watchers(a)
+	e.scrubber = scrub.New(scrub.Options{
+		DB: a.db, Store: e.store, Anchor: e.anchor, Logs: e.anchorOptions(a), IAM: e.iam, Keys: e.keys, Secrets: e.secrets,
+		Sinks: e.sinks, Stock: e.stock, Alerts: e.alerts, Log: e.log, Now: e.now, Logger: a.Logger,
+	})
 	return nil
 }
 

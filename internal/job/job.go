@@ -41,6 +41,13 @@ type Job struct {
 	Hasten bool
 }
 
+// A Need is a job that something needs for as long as it is there, so that it can be
+// planned again if it was lost.
+type Need struct {
+	Job
+	Ahead time.Duration // how far from now the job may stand, where that is later than Due
+}
+
 // A Store keeps jobs; there is at most one for each (kind, account, subject). Its
 // methods may be called concurrently, from several processes.
 type Store interface {

@@ -92,6 +92,37 @@ func (s *Service) kind(name string) (message.Kind, error) {
 	return s.o.Kinds[i], nil
 }
 
+// Needs answers the jobs that a channel needs, with what waits for it now.
+func (s *Service) Needs(ctx context.Context, ch Channel) ([]job.Need, error) {
+	now := s.now()
+	need := func(kind string, ahead time.Duration) job.Need {
+		return job.Need{Job: job.Job{Kind: kind, Account: ch.Account, Subject: ch.Name, Due: now}, Ahead: ahead}
+	}
+	out := []job.Need{need(JobSelfTest, testEvery)}
+	if ch.Paused {
+		return out, nil
+	}
+	if ch.Heartbeat > 0 {
+		out = append(out, need(JobHeartbeat, ch.Heartbeat))
+	}
+	due, next, err := s.o.Outbox.Due(ctx, ch.Account, ch.Name, now, 1)
+	if err != nil {
+		return nil, err
+	}
+	if len(due) > 0 || !next.IsZero() {
+		out = append(out, need(JobSend, max(next.Sub(now), 0)))
+	}
+	return out, nil
+}
+
+// Looks answers the jobs that an incident needs.
+func (s *Service) Looks(i Incident) []job.Need {
+	if !i.Open() || i.NextAt.IsZero() {
+		return nil
+	}
+	return []job.Need{{Job: job.Job{Kind: JobStep, Account: i.Account, Subject: i.ID, Due: i.NextAt}}}
+}
+
 // Handlers answers what the service does when its jobs are due. Sending waits for others'
 // services: these jobs should run beside each other.
 func (s *Service) Handlers() map[string]job.Handler {

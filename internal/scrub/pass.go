@@ -6,13 +6,16 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/keyward/keyward/internal/accesskey"
 	"github.com/keyward/keyward/internal/anchor"
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/iam"
 	"github.com/keyward/keyward/internal/job"
 	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/notify"
 	"github.com/keyward/keyward/internal/secret"
+	"github.com/keyward/keyward/internal/sink"
 	"github.com/keyward/keyward/internal/store"
 )
 
@@ -146,6 +149,18 @@ func (p *pass) row(ctx context.Context, r store.Row) error {
 		}
 		p.refers(r, err)
 		p.opens(r, p.Secrets.Inspect(ctx, v))
+	case sink.Sink:
+		return p.needs(ctx, r, p.Sinks.Needs(v))
+	case accesskey.Source:
+		return p.needs(ctx, r, p.Stock.Needs(v))
+	case notify.Channel:
+		needs, err := p.Alerts.Needs(ctx, v)
+		if err != nil {
+			return err
+		}
+		return p.needs(ctx, r, needs)
+	case notify.Incident:
+		return p.needs(ctx, r, p.Alerts.Looks(v))
 	}
 	return ctx.Err()
 }
@@ -180,19 +195,27 @@ const grace = 12 * time.Minute
 
 // jobs plans what a row needs and is not planned.
 func (p *pass) jobs(ctx context.Context, r store.Row, plans []job.Job) error {
-	for _, j := range plans {
-		latest := j.Due
-		if now := p.Now(); now.After(latest) {
-			latest = now
+	needs := make([]job.Need, len(plans))
+	for i, j := range plans {
+		needs[i].Job = j
+	}
+	return p.needs(ctx, r, needs)
+}
+
+// needs plans what a row needs, unless it stands where the need lets it.
+func (p *pass) needs(ctx context.Context, r store.Row, needs []job.Need) error {
+	for _, j := range needs {
+		latest := p.Now().Add(j.Ahead)
+		if j.Due.After(latest) {
+			latest = j.Due
 		}
-		restored, err := p.Store.EnsureJob(ctx, j, latest.Add(grace))
+		restored, err := p.Store.EnsureJob(ctx, j.Job, latest.Add(grace))
 		if err != nil {
 			return err
 		}
-		if !restored {
-			continue
+		if restored {
+			p.gone(Job, r, fmt.Errorf("%s was not planned for %s; it is now", j.Kind, j.Due.UTC().Format(time.RFC3339)))
 		}
-		p.gone(Job, r, fmt.Errorf("%s was not planned for %s; it is now", j.Kind, j.Due.UTC().Format(time.RFC3339)))
 	}
 	return nil
 }

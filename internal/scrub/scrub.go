@@ -25,13 +25,16 @@ import (
 	"sync"
 	"time"
 
+	"github.com/keyward/keyward/internal/accesskey"
 	"github.com/keyward/keyward/internal/anchor"
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/iam"
 	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/notify"
 	"github.com/keyward/keyward/internal/secret"
+	"github.com/keyward/keyward/internal/sink"
 	"github.com/keyward/keyward/internal/store"
 )
 
@@ -87,6 +90,9 @@ type Options struct {
 	IAM     *iam.Service
 	Keys    *key.Service
 	Secrets *secret.Service
+	Sinks   *sink.Service
+	Stock   *accesskey.Service
+	Alerts  *notify.Service
 	Log     *audit.Log
 	Now     func() time.Time
 	Logger  *slog.Logger

@@ -14,14 +14,19 @@ import (
 
 	diff "github.com/google/go-cmp/cmp"
 
+	"github.com/keyward/keyward/internal/accesskey"
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/iam"
 	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/message"
+	"github.com/keyward/keyward/internal/notify"
 	"github.com/keyward/keyward/internal/scrub"
 	"github.com/keyward/keyward/internal/seal"
 	"github.com/keyward/keyward/internal/seal/sealtest"
 	"github.com/keyward/keyward/internal/secret"
+	"github.com/keyward/keyward/internal/sink"
+	"github.com/keyward/keyward/internal/store"
 	"github.com/keyward/keyward/internal/store/storetest"
 )
 
@@ -60,7 +65,9 @@ func newWorld(t *testing.T, url, origin string, keys *seal.Keyring) *world {
 		Store: w.node.Store, Keys: w.keys, Log: w.node.Log, Region: "cn-test", Now: time.Now, After: func(_ context.Context, d time.Duration) (time.Duration, error) { return d, nil }, Fresh: w.node.Store.Fresh,
 	})
 	w.Scrubber = scrub.New(scrub.Options{
-		DB: w.node.DB, Store: w.node.Store, Anchor: w.node.Anchor, Logs: w.node.Logs, IAM: w.iam, Keys: w.keys, Secrets: w.secrets, Log: w.node.Log, Now: time.Now, Logger: quiet,
+		DB: w.node.DB, Store: w.node.Store, Anchor: w.node.Anchor, Logs: w.node.Logs, IAM: w.iam, Keys: w.keys, Secrets: w.secrets,
+		Sinks: sink.New(sink.Options{Now: time.Now}), Stock: accesskey.New(accesskey.Options{Now: time.Now, Kinds: []accesskey.KindOfProvider{{Name: "fake"}}}),
+		Alerts: notify.New(notify.Options{Outbox: store.Alerts{Store: w.node.Store}, Now: time.Now}), Log: w.node.Log, Now: time.Now, Logger: quiet,
 	})
 	driver, dsn := "pgx", url
 	if path, ok := strings.CutPrefix(url, "sqlite:"); ok {
@@ -148,6 +155,64 @@ func TestFindingsAreExact(t *testing.T) {
 		entries, _, err := audit.List(t.Context(), w.node.DB, audit.Query{Action: "keyward:Scrub", Limit: 10})
 		if err != nil || len(entries) != 2 || entries[0].Params["Findings"] != "8" || entries[0].Result == audit.ResultOK || entries[1].Result != audit.ResultOK {
 			t.Errorf("the records are %+v, %v", entries, err)
+		}
+	})
+}
+
+// Whatever needs to be looked at is looked at again although its job was lost, and jobs
+// that stand where they should are left alone.
+func TestLostJobsComeBack(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		w := newWorld(t, url, "keyward/a", sealtest.Keyring(t))
+		w.found(t, "one")
+		account, now := w.root.Account, time.Now().UTC().Truncate(time.Microsecond)
+		check := func(err error) {
+			t.Helper()
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		rec := func() *audit.Record {
+			r := audit.NewRecord(w.root, "keyward:Test")
+			r.Result = audit.ResultOK
+			return r
+		}
+		check(w.node.Store.CreateSink(t.Context(), rec(), &sink.Sink{Account: account, Name: "vault", ID: "1", CreatedAt: now}, nil))
+		shelf := store.Inventory{Store: w.node.Store}
+		for _, src := range []accesskey.Source{{Name: "cloud"}, {Name: "asleep", Paused: true}} {
+			src.Account, src.Kind, src.Pace, src.CreatedAt = account, "fake", 24*time.Hour, now
+			check(shelf.CreateSource(t.Context(), rec(), &src, nil))
+		}
+		alerts := store.Alerts{Store: w.node.Store}
+		for _, ch := range []notify.Channel{{Name: "robot", Heartbeat: time.Hour}, {Name: "idle"}, {Name: "asleep", Heartbeat: time.Hour, Paused: true}} {
+			ch.Account, ch.CreatedAt = account, now
+			check(alerts.SaveChannel(t.Context(), rec(), &ch, nil))
+		}
+		waits := notify.Delivery{Account: account, ID: "d", Incident: "i", Channel: "robot", Event: message.Trigger, At: now, After: now.Add(time.Hour), Progress: notify.Waiting}
+		check(alerts.SaveIncident(t.Context(), rec(), &notify.Incident{Account: account, ID: "i", Condition: "c", OpenedAt: now, NextAt: now.Add(2 * time.Hour)}, []notify.Delivery{waits}, nil))
+		report, err := w.Scrub(t.Context(), operator())
+		check(err)
+		have := map[string]int{}
+		for _, f := range report.Findings {
+			kind, _, _ := strings.Cut(f.Detail, " ")
+			have[fmt.Sprint(f.Problem, " ", strings.TrimPrefix(f.ID, account+"/"), " ", kind)]++
+		}
+		want := map[string]int{
+			"job vault sink.sync": 1, "job cloud accesskey.sync": 1, "job i notify.step": 1, "job robot notify.send": 1, "job robot notify.heartbeat": 1,
+			"job robot notify.selftest": 1, "job idle notify.selftest": 1, "job asleep notify.selftest": 1,
+		}
+		if d := diff.Diff(want, have); d != "" {
+			t.Errorf("-want +have\n%s", d)
+		}
+		// As far ahead as each may stand.
+		w.exec(t, `UPDATE job SET due_at = $1 WHERE kind IN ('accesskey.sync', 'notify.selftest')`, now.Add(24*time.Hour).UnixMicro())
+		w.exec(t, `UPDATE job SET due_at = $1 WHERE kind IN ('notify.heartbeat', 'notify.send')`, now.Add(time.Hour).UnixMicro())
+		if report, err := w.Scrub(t.Context(), operator()); err != nil || !report.Clean() {
+			t.Errorf("nothing is lost: %+v, %v", report, err)
+		}
+		w.exec(t, `UPDATE job SET due_at = $1`, now.Add(1000*time.Hour).UnixMicro())
+		if report, err := w.Scrub(t.Context(), operator()); err != nil || report.Count() != int64(len(want)) {
+			t.Errorf("all are put off: %+v, %v", report, err)
 		}
 	})
 }

@@ -218,6 +218,9 @@ func (s *Service) soon(of Sink) []job.Job {
 	return []job.Job{{Kind: JobSync, Account: of.Account, Subject: of.Name, Due: s.clock()}}
 }
 
+// Needs answers the jobs that a sink needs.
+func (s *Service) Needs(of Sink) []job.Need { return []job.Need{{Job: s.soon(of)[0], Ahead: maxRetry}} }
+
 // List answers all sinks of the account, by name.
 func (s *Service) List(ctx context.Context, c *authz.Call) (out []Sink, err error) {
 	err = s.do(ctx, c, "keyward:ListSinks", "*", func(*audit.Record) error {
