@@ -24,6 +24,19 @@ type AddSinkRequest struct {
 	TagKeys    []string              `json:"tagKeys,omitempty"`
 }
 
+// UpdateSinkRequest says what to change of a sink.
+type UpdateSinkRequest struct {
+	Connection *SinkConnection `json:"connection,omitempty"` // settings and credential, both anew
+	Secrets    *[]string       `json:"secrets,omitempty"`    // all of them
+	TagKeys    *[]string       `json:"tagKeys,omitempty"`    // all of them
+}
+
+// A SinkConnection is where a sink is, and what it is entered with.
+type SinkConnection struct {
+	Settings   map[string]string     `json:"settings"`
+	Credential map[string]SecretText `json:"credential"`
+}
+
 // A SinkList is all sinks of the account, by name.
 type SinkList struct {
 	Sinks []Sink `json:"sinks"`

@@ -89,6 +89,11 @@ func (c *Client) DescribeSink(ctx context.Context, sink string, in api.PageReque
 	return call[api.SinkStatus](ctx, c.server, "GET", at("sinks", sink), in)
 }
 
+// UpdateSink changes a sink, or its settings and its credential together.
+func (c *Client) UpdateSink(ctx context.Context, sink string, in api.UpdateSinkRequest) (api.Sink, error) {
+	return call[api.Sink](ctx, c.server, "PATCH", at("sinks", sink), in)
+}
+
 // SyncSink has a sink looked at now.
 func (c *Client) SyncSink(ctx context.Context, sink string, in api.SyncSinkRequest) error {
 	_, err := call[none](ctx, c.server, "POST", at("sinks", sink, "sync"), in)

@@ -18,7 +18,7 @@ import (
 func newSinkCmd(c *cli) *cobra.Command {
 	return c.command(command{use: "sink", short: text{"Copy secrets to another keeper of secrets, such as a Vault", "将凭据复制到其他凭据管理系统，例如 Vault"}},
 		c.command(command{use: "add", short: text{"Add a sink", "添加同步目标"}}, newSinkAddVaultCmd(c)),
-		newSinkListCmd(c), newSinkShowCmd(c), newSinkSyncCmd(c), newSinkRemoveCmd(c))
+		newSinkUpdateCmd(c), newSinkListCmd(c), newSinkShowCmd(c), newSinkSyncCmd(c), newSinkRemoveCmd(c))
 }
 
 // An addingVault is one call of sink add vault.
@@ -27,7 +27,7 @@ type addingVault struct {
 	api.AddSinkRequest
 	settings                map[string]*string
 	tokenFile, secretIDFile string
-	roleID                  string
+	roleID, caFile          string
 }
 
 func newSinkAddVaultCmd(c *cli) *cobra.Command {
@@ -75,6 +75,7 @@ func (a *addingVault) flags(cmd *cobra.Command) {
 	} {
 		a.settings[s.setting] = f.String(s.flag, "", s.usage.in(a.lang))
 	}
+	f.StringVar(&a.caFile, "ca-file", "", a.t("`FILE` with the certificates, in PEM, of the authority that the server's comes from; by default those that the keyward server trusts", "签发服务器证书的 CA 证书文件（PEM）`FILE`；默认为 keyward 服务器信任的 CA"))
 	f.StringVar(&a.tokenFile, "token-file", "", a.t("`FILE` with the token", "存有令牌的文件 `FILE`"))
 	f.StringVar(&a.roleID, "role-id", "", a.t("role `ID` of an AppRole", "AppRole 的角色 `ID`"))
 	f.StringVar(&a.secretIDFile, "secret-id-file", "", a.t("`FILE` with the secret id of the AppRole", "存有 AppRole secret id 的文件 `FILE`"))
@@ -82,11 +83,19 @@ func (a *addingVault) flags(cmd *cobra.Command) {
 	f.StringSliceVar(&a.TagKeys, "tag-key", nil, a.t("copy secrets with the tag `KEY`; may be repeated", "复制带有标签键 `KEY` 的凭据；可重复"))
 }
 
-func (a *addingVault) run(ctx context.Context) error {
+// fill reads settings and credential from the flags and the files that they name.
+func (a *addingVault) fill() error {
 	for name, value := range a.settings {
 		if *value != "" {
 			a.Settings[name] = *value
 		}
+	}
+	if a.caFile != "" {
+		ca, err := a.credentialFile(a.caFile)
+		if err != nil {
+			return err
+		}
+		a.Settings["ca"] = ca
 	}
 	for name, file := range map[string]string{"token": a.tokenFile, "secret_id": a.secretIDFile} {
 		if file == "" {
@@ -101,6 +110,13 @@ func (a *addingVault) run(ctx context.Context) error {
 	if a.roleID != "" {
 		a.Credential["role_id"] = api.SecretText(a.roleID)
 	}
+	return nil
+}
+
+func (a *addingVault) run(ctx context.Context) error {
+	if err := a.fill(); err != nil {
+		return err
+	}
 	server, err := a.connect()
 	if err != nil {
 		return err
@@ -113,7 +129,69 @@ func (a *addingVault) run(ctx context.Context) error {
 	return a.jsonOnly(sink)
 }
 
-// credentialFile reads a credential of one line from a file.
+func newSinkUpdateCmd(c *cli) *cobra.Command {
+	a := &addingVault{cli: c, settings: map[string]*string{}}
+	a.Settings, a.Credential = map[string]string{}, map[string]api.SecretText{}
+	var cmd *cobra.Command
+	cmd = c.command(command{
+		use:   "update NAME",
+		short: text{"Change what a sink copies, or where to and with which credential", "修改同步目标复制的内容，或其位置和凭证"},
+		long: text{
+			`Change what a sink copies, or where to and with which credential. What no flag names stays as it is, but
+a connection takes the credential anew: it is never sent where it was not entered for.`,
+			`修改同步目标复制的内容，或其位置和凭证。未用参数指定的保持不变；但更改位置时须重新提供凭证：
+凭证绝不会被发送到录入时未指定的地方。`,
+		},
+		example: "  keyward sink update ours --token-file token\n  keyward sink update ours --name 'payment/*' --name 'ledger/*'",
+		secrets: true,
+		run:     func(ctx context.Context, args []string) error { return a.update(ctx, cmd, args[0]) },
+	})
+	a.flags(cmd)
+	return cmd
+}
+
+// update changes what the flags name. Settings that they do not name are read from the
+// server first, for settings are stored all anew.
+func (a *addingVault) update(ctx context.Context, cmd *cobra.Command, name string) error {
+	server, err := a.connect()
+	if err != nil {
+		return err
+	}
+	if err := a.fill(); err != nil {
+		return err
+	}
+	var in api.UpdateSinkRequest
+	if cmd.Flags().Changed("name") {
+		in.Secrets = &a.Secrets
+	}
+	if cmd.Flags().Changed("tag-key") {
+		in.TagKeys = &a.TagKeys
+	}
+	if len(a.Settings)+len(a.Credential) > 0 {
+		if len(a.Credential) == 0 {
+			return a.usage(cmd, "the credential is missing: another place takes it anew, with --token-file, or --role-id and --secret-id-file",
+				"缺少凭证：更改位置时须用 --token-file，或 --role-id 和 --secret-id-file 重新提供")
+		}
+		have, err := server.DescribeSink(ctx, name, api.PageRequest{Limit: 1})
+		if err != nil {
+			return err
+		}
+		settings := maps.Clone(have.Sink.Settings)
+		maps.Copy(settings, a.Settings)
+		in.Connection = &api.SinkConnection{Settings: settings, Credential: a.Credential}
+	}
+	if in.Connection == nil && in.Secrets == nil && in.TagKeys == nil {
+		return a.usage(cmd, "nothing is to be changed: name what with a flag", "没有要修改的内容：请用参数指定")
+	}
+	sink, err := server.UpdateSink(ctx, name, in)
+	if err != nil {
+		return err
+	}
+	a.say("%s is changed; keyward sink show %s tells how the copies stand", "%s 已修改；用 keyward sink show %s 查看复制状态", sink.Name, sink.Name)
+	return a.jsonOnly(sink)
+}
+
+// credentialFile reads a credential, or what else belongs to a connection, from a file.
 func (c *cli) credentialFile(name string) (string, error) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -181,7 +259,11 @@ func (c *cli) showSink(s api.SinkStatus) error {
 	if err := c.show(s, func(t *table) {
 		t.add(c.t("Sink", "同步目标"), s.Sink.Name+" ("+s.Sink.Kind+")")
 		for _, name := range slices.Sorted(maps.Keys(s.Sink.Settings)) {
-			t.add(name, s.Sink.Settings[name])
+			value, rest, more := strings.Cut(s.Sink.Settings[name], "\n")
+			if more { // certificates: only their beginning is for a table
+				value = fmt.Sprintf(c.t("%s … (%d bytes)", "%s …（%d 字节）"), value, len(value)+1+len(rest))
+			}
+			t.add(name, value)
 		}
 		t.add(c.t("Secrets", "凭据"), orDash(strings.Join(s.Sink.Secrets, ", ")))
 		t.add(c.t("Tags", "标签"), orDash(strings.Join(s.Sink.TagKeys, ", ")))

@@ -16,6 +16,9 @@ package egress
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -189,6 +192,28 @@ func client(allow []netip.Prefix, shape func(*http.Transport) http.RoundTripper)
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport:     schemes{https: transport(Guard{Allow: allow}), http: transport(Guard{Allow: allow, Plain: true})},
 	}
+}
+
+// Private answers a client as [HTTP] does that believes the servers whose certificates
+// come from these authorities, in PEM, and no others.
+func Private(allow []netip.Prefix, authorities []byte) (*http.Client, error) {
+	roots := x509.NewCertPool()
+	rest := bytes.TrimSpace(authorities)
+	for first := true; first || len(rest) > 0; first = false {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil || block.Type != "CERTIFICATE" {
+			return nil, errors.New("reading certificates: that is not PEM of certificates alone")
+		}
+		certificate, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("reading certificates: %w", err)
+		}
+		roots.AddCert(certificate)
+		rest = bytes.TrimSpace(rest)
+	}
+	client := HTTP(allow)
+	client.Transport.(schemes).https.(*http.Transport).TLSClientConfig = &tls.Config{RootCAs: roots}
+	return client, nil
 }
 
 // schemes sends each request over the transport of its scheme.

@@ -17,10 +17,11 @@ import (
 	"github.com/keyward/keyward/internal/material"
 )
 
-// MaxValue is how long a setting may be, and MaxSecret a part of a credential, in bytes:
-// a certificate with its chain fits.
+// MaxValue is how long a setting may be, MaxLines one of several lines, and MaxSecret a
+// part of a credential, in bytes: a certificate with its chain fits into the latter two.
 const (
 	MaxValue  = 4 << 10
+	MaxLines  = 16 << 10
 	MaxSecret = 64 << 10
 )
 
@@ -36,6 +37,7 @@ type Field struct {
 	Required bool
 	Help     Text
 	Example  string // of a setting; "" for none
+	Lines    bool   // of a setting: it may have several lines, as PEM has
 }
 
 // A Form is the fields of one kind of thing.
@@ -55,8 +57,11 @@ type Filling struct {
 // value that is too long or not text.
 func (f Form) Check(in Filling) error {
 	if err := complete(f.Settings, slices.Sorted(maps.Keys(in.Settings)), func(name string) (int, bool) {
-		v := in.Settings[name]
-		return len(v), utf8.ValidString(v) && !strings.ContainsAny(v, "\x00\r\n") && len(v) <= MaxValue
+		v, most, never := in.Settings[name], MaxValue, "\x00\r\n"
+		if slices.ContainsFunc(f.Settings, func(f Field) bool { return f.Name == name && f.Lines }) {
+			most, never = MaxLines, "\x00"
+		}
+		return len(v), utf8.ValidString(v) && !strings.ContainsAny(v, never) && len(v) <= most
 	}); err != nil {
 		return err
 	}

@@ -149,20 +149,29 @@ func (p *pass) row(ctx context.Context, r store.Row) error {
 		}
 		p.refers(r, err)
 		p.opens(r, p.Secrets.Inspect(ctx, v))
-	case sink.Sink:
-		return p.needs(ctx, r, p.Sinks.Needs(v))
-	case accesskey.Source:
-		return p.needs(ctx, r, p.Stock.Needs(v))
-	case notify.Channel:
-		needs, err := p.Alerts.Needs(ctx, v)
-		if err != nil {
-			return err
-		}
-		return p.needs(ctx, r, needs)
-	case notify.Incident:
-		return p.needs(ctx, r, p.Alerts.Looks(v))
+	default:
+		return p.watched(ctx, r)
 	}
 	return ctx.Err()
+}
+
+// watched looks at a row that refers to nothing and has to be looked at again and again.
+func (p *pass) watched(ctx context.Context, r store.Row) (err error) {
+	var needs []job.Need
+	switch v := r.Value.(type) {
+	case sink.Sink:
+		needs = p.Sinks.Needs(v)
+	case accesskey.Source:
+		needs = p.Stock.Needs(v)
+	case notify.Channel:
+		needs, err = p.Alerts.Needs(ctx, v)
+	case notify.Incident:
+		needs = p.Alerts.Looks(v)
+	}
+	if err != nil {
+		return err
+	}
+	return errors.Join(p.needs(ctx, r, needs), ctx.Err())
 }
 
 func second[T any](_ T, err error) error { return err }

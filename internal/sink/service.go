@@ -164,6 +164,85 @@ func (s *Service) Add(ctx context.Context, c *authz.Call, name string, d Draft) 
 	return out, nil
 }
 
+// A Change is what to change of a sink. Settings and credential are given together, so
+// that whoever may change a sink, and does not know its credential, cannot have it sent
+// somewhere else; nil leaves what it is.
+type Change struct {
+	Filling *form.Filling
+	Secrets *[]string
+	Tags    *[]string
+}
+
+// Update changes a sink and has it synchronised at once. It takes what [Service.Add] does.
+// At another place all copies begin anew: what stands there is somebody else's, unless it
+// is the same.
+func (s *Service) Update(ctx context.Context, c *authz.Call, name string, ch Change) (out Sink, err error) {
+	err = s.do(ctx, c, "keyward:UpdateSink", name, func(rec *audit.Record) error {
+		if out, err = s.o.Store.Sink(ctx, c.Account, name); err != nil {
+			return err
+		}
+		if ch.Secrets != nil {
+			out.Secrets = *ch.Secrets
+		}
+		if ch.Tags != nil {
+			out.Tags = *ch.Tags
+		}
+		d := Draft{Kind: out.Kind, Secrets: out.Secrets, Tags: out.Tags}
+		if err := d.check(); err != nil {
+			return err
+		}
+		if err := s.mayRead(c, d); err != nil {
+			return err
+		}
+		jobs := s.soon(out)
+		if ch.Filling != nil {
+			d.Filling = *ch.Filling
+			swept, err := s.connect(ctx, &out, d)
+			if err != nil {
+				return err
+			}
+			jobs = append(jobs, swept...)
+		}
+		return s.o.Store.UpdateSink(ctx, rec, &out, jobs)
+	})
+	if err != nil {
+		return Sink{}, err
+	}
+	return out, nil
+}
+
+// connect gives a sink another connection, after the other keeper has accepted it, and
+// answers the jobs that forget the copies at the place where they stood.
+func (s *Service) connect(ctx context.Context, of *Sink, d Draft) ([]job.Job, error) {
+	k, err := s.kind(of.Kind)
+	if err != nil {
+		return nil, err
+	}
+	if err := k.Form.Check(d.Filling); err != nil {
+		return nil, err
+	}
+	var jobs []job.Job
+	settings := form.Pairs(d.Settings)
+	if !slices.Equal(place(k, of.Settings), place(k, settings)) {
+		jobs = s.sweeps(*of)
+		of.ID = newID()
+	}
+	of.Settings = settings
+	tenant, err := s.o.Tenants.Tenant(ctx, of.Account)
+	if err != nil {
+		return nil, err
+	}
+	if of.Sealed, err = form.Seal(tenant, of.Settings, d.Credential, of.bound()...); err != nil {
+		return nil, err
+	}
+	return jobs, s.prove(ctx, k, d)
+}
+
+// place answers those of the settings that say where copies stand.
+func place(k KindOfSink, settings []form.Pair) []form.Pair {
+	return slices.DeleteFunc(slices.Clone(settings), func(p form.Pair) bool { return !slices.Contains(k.Place, p.Name) })
+}
+
 // check refuses choices that choose nothing or make no sense.
 func (d Draft) check() error {
 	if len(d.Secrets)+len(d.Tags) == 0 {
@@ -274,6 +353,11 @@ func (s *Service) Remove(ctx context.Context, c *authz.Call, name string) error 
 		if err != nil {
 			return err
 		}
-		return s.o.Store.DeleteSink(ctx, rec, &of, []job.Job{{Kind: JobSweep, Account: of.Account, Subject: of.ID, Due: s.clock()}})
+		return s.o.Store.DeleteSink(ctx, rec, &of, s.sweeps(of))
 	})
+}
+
+// sweeps plans that the copies of a sink's id are forgotten.
+func (s *Service) sweeps(of Sink) []job.Job {
+	return []job.Job{{Kind: JobSweep, Account: of.Account, Subject: of.ID, Due: s.clock()}}
 }

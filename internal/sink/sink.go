@@ -78,6 +78,9 @@ type Copy struct {
 type KindOfSink struct {
 	Name string // "vault"
 	Form form.Form
+	// Place names the settings that say where copies stand: with another value of one,
+	// they stand elsewhere.
+	Place []string
 	// Open makes the target of what was filled in. It does not reach out.
 	Open func(Opening) (Target, error)
 }

@@ -38,7 +38,9 @@ const (
 )
 
 // Kind answers the kind of sink for package sink.
-func Kind() sink.KindOfSink { return sink.KindOfSink{Name: "vault", Form: fields(), Open: open} }
+func Kind() sink.KindOfSink {
+	return sink.KindOfSink{Name: "vault", Form: fields(), Place: []string{"address", "mount", "path", "namespace"}, Open: open}
+}
 
 func fields() form.Form {
 	return form.Form{
@@ -48,6 +50,7 @@ func fields() form.Form {
 			{Name: "path", Example: "keyward", Help: form.Text{English: "path below the mount to which names are added", Chinese: "挂载点下的路径，凭据名称接在其后"}},
 			{Name: "namespace", Example: "team", Help: form.Text{English: "namespace, if the server has some", Chinese: "命名空间（如有）"}},
 			{Name: "auth_mount", Example: "approle", Help: form.Text{English: "where AppRole is mounted; approle if empty", Chinese: "AppRole 的挂载点；默认 approle"}},
+			{Name: "ca", Lines: true, Help: form.Text{English: "certificates of the authority that the server's comes from, in PEM; those that this machine trusts if empty", Chinese: "签发服务器证书的 CA 证书（PEM）；留空则使用本机信任的 CA"}},
 		},
 		Credential: []form.Field{
 			{Name: "token", Help: form.Text{English: "a token, or else role_id and secret_id", Chinese: "令牌；或使用 role_id 和 secret_id"}},
@@ -82,8 +85,14 @@ func open(o sink.Opening) (sink.Target, error) {
 	if byToken == byRole {
 		return nil, fault.InvalidParameter.New("give either a token, or the role_id and the secret_id of an AppRole")
 	}
+	client := egress.HTTP(o.Allow)
+	if ca := o.Settings["ca"]; ca != "" {
+		if client, err = egress.Private(o.Allow, []byte(ca)); err != nil {
+			return nil, fault.InvalidParameter.Wrap(err, "the field %q is not one certificate or more in PEM, and nothing else", "ca")
+		}
+	}
 	t := &target{
-		http: egress.HTTP(o.Allow), base: base, mount: cmp.Or(o.Settings["mount"], "secret"), path: o.Settings["path"],
+		http: client, base: base, mount: cmp.Or(o.Settings["mount"], "secret"), path: o.Settings["path"],
 		namespace: o.Settings["namespace"], authMount: cmp.Or(o.Settings["auth_mount"], "approle"), credential: o.Credential,
 	}
 	for _, place := range []string{t.mount, t.authMount, cmp.Or(t.path, "ok")} {

@@ -2,7 +2,15 @@ package vault_test
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
+	"io"
+	"log"
+	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -151,4 +159,33 @@ func FuzzAnswer(f *testing.F) {
 			t.Errorf("%d %q reads %+v", status, body, r)
 		}
 	})
+}
+
+// A server whose certificate comes from a private authority is believed if the sink has
+// the authority's, and then no other server is.
+func TestPrivateAuthority(t *testing.T) {
+	server := httptest.NewTLSServer(&vaulttest.Server{Token: "fake-token"})
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	t.Cleanup(server.Close)
+	ca := func(der []byte) map[string]string {
+		return map[string]string{"ca": string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))}
+	}
+	if err := target(t, server.URL, ca(server.Certificate().Raw)).Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := target(t, server.URL, nil).Check(t.Context()); !errors.Is(err, sink.ErrAway) {
+		t.Errorf("without the authority: %v", err)
+	}
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), IsCA: true, BasicConstraintsValid: true, NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := target(t, server.URL, ca(der)).Check(t.Context()); !errors.Is(err, sink.ErrAway) {
+		t.Errorf("with another authority: %v", err)
+	}
 }

@@ -189,6 +189,7 @@ var restFields = map[string]operation{
 		f("secrets", texts, "nothing/here"), f("tagKeys", texts, "")),
 	"ListSinks":    rest(""),
 	"DescribeSink": rest("", need("{sink}", sinkName, "idle"), f("limit", small, "10"), f("cursor", cursor, "")),
+	"UpdateSink":   rest("", need("{sink}", sinkName, "synced"), f("connection", shape, "$vault.connection"), f("secrets", texts, "nothing/here"), f("tagKeys", texts, "")),
 	"SyncSink":     rest("", need("{sink}", sinkName, "synced"), f("overwrite", flag, "true")),
 	"RemoveSink":   rest("", need("{sink}", sinkName, "removed")),
 

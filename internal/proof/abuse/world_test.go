@@ -271,6 +271,7 @@ func (w *world) fillSinks(t *testing.T, c *client.Client) {
 	server := httptest.NewServer(&vaulttest.Server{Token: "fake-token"})
 	t.Cleanup(server.Close)
 	w.names["vault.settings"], w.names["vault.credential"] = `{"address":"`+server.URL+`"}`, `{"token":"fake-token"}`
+	w.names["vault.connection"] = `{"settings":` + w.names["vault.settings"] + `,"credential":` + w.names["vault.credential"] + `}`
 	for _, name := range []string{"idle", "synced", "removed", "foreign-sink"} {
 		by := c
 		if name == "foreign-sink" {

@@ -135,18 +135,36 @@ var sinkRoutes = []route{
 	{"POST", "/v1/sinks", "AddSink", "keyward:AddSink", "Adds a place at another keeper of secrets, after it has accepted the credential.", takesPolicy((*dialect).addSink)},
 	{"GET", "/v1/sinks", "ListSinks", "keyward:ListSinks", "Answers all sinks of the account, by name.", takes((*dialect).listSinks)},
 	{"GET", "/v1/sinks/{sink}", "DescribeSink", "keyward:DescribeSink", "Answers a sink with one page of its copies.", takes((*dialect).describeSink)},
+	{"PATCH", "/v1/sinks/{sink}", "UpdateSink", "keyward:UpdateSink", "Changes a sink, or its settings and its credential together.", takesPolicy((*dialect).updateSink)},
 	{"POST", "/v1/sinks/{sink}/sync", "SyncSink", "keyward:SyncSink", "Has a sink looked at now.", takes((*dialect).syncSink)},
 	{"DELETE", "/v1/sinks/{sink}", "RemoveSink", "keyward:RemoveSink", "Forgets a sink; what was copied stays where it is.", takes((*dialect).removeSink)},
 }
 
 func (d *dialect) addSink(ctx context.Context, q request, in api.AddSinkRequest) (api.Sink, error) {
-	filling := form.Filling{Settings: in.Settings, Credential: make(map[string]material.Bytes, len(in.Credential))}
-	for name, part := range in.Credential {
-		filling.Credential[name] = material.NewBytes([]byte(part))
-	}
+	filling := sinkFilling(in.Settings, in.Credential)
 	defer filling.Erase()
 	s, err := d.Sinks.Add(ctx, q.call, in.Name, sink.Draft{Filling: filling, Kind: in.Kind, Secrets: in.Secrets, Tags: in.TagKeys})
 	return d.sink(s), err
+}
+
+func (d *dialect) updateSink(ctx context.Context, q request, in api.UpdateSinkRequest) (api.Sink, error) {
+	change := sink.Change{Secrets: in.Secrets, Tags: in.TagKeys}
+	if in.Connection != nil {
+		filling := sinkFilling(in.Connection.Settings, in.Connection.Credential)
+		defer filling.Erase()
+		change.Filling = &filling
+	}
+	s, err := d.Sinks.Update(ctx, q.call, q.vars["sink"], change)
+	return d.sink(s), err
+}
+
+// sinkFilling answers what was filled in. The caller erases it.
+func sinkFilling(settings map[string]string, credential map[string]api.SecretText) form.Filling {
+	filling := form.Filling{Settings: settings, Credential: make(map[string]material.Bytes, len(credential))}
+	for name, part := range credential {
+		filling.Credential[name] = material.NewBytes([]byte(part))
+	}
+	return filling
 }
 
 func (d *dialect) listSinks(ctx context.Context, q request, _ none) (api.SinkList, error) {

@@ -100,6 +100,11 @@ func (s *scene) sinkSteps() []step {
 		{"DescribeSink", func(ctx context.Context, c *client.Client) error {
 			return drop(c.DescribeSink(ctx, "ours", api.PageRequest{}))
 		}, ""},
+		{"UpdateSink", func(ctx context.Context, c *client.Client) error {
+			return drop(c.UpdateSink(ctx, "ours", api.UpdateSinkRequest{
+				Connection: &api.SinkConnection{Settings: map[string]string{"address": s.vault, "path": "below"}, Credential: map[string]api.SecretText{"token": "fake-token"}}, Secrets: &[]string{"app/a"},
+			}))
+		}, ""},
 		{"SyncSink", func(ctx context.Context, c *client.Client) error {
 			return c.SyncSink(ctx, "ours", api.SyncSinkRequest{Overwrite: true})
 		}, ""},
