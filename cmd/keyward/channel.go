@@ -239,7 +239,7 @@ func newChannelUpdateCmd(c *cli) *cobra.Command {
 				return err
 			}
 			c.say("%s is changed", "%s 已修改", ch.Name)
-			return nil
+			return c.jsonOnly(ch)
 		},
 	})
 	fill.flags(cmd)
@@ -252,11 +252,11 @@ func newChannelUpdateCmd(c *cli) *cobra.Command {
 
 func newChannelRemoveCmd(c *cli) *cobra.Command {
 	return c.onServer("remove NAME", text{"Forget a channel and what waits for it", "移除通知渠道及其待发消息"}, text{"%s is removed", "%s 已移除"},
-		func(ctx context.Context, server *client.Client, args []string) error {
+		func(ctx context.Context, server *client.Client, args []string) (any, error) {
 			if err := c.confirm(ctx, args[0], text{"Nobody is told over it any more.", "将不再通过它发送通知。"}); err != nil {
-				return err
+				return nil, err
 			}
-			return server.RemoveChannel(ctx, args[0])
+			return nil, server.RemoveChannel(ctx, args[0])
 		})
 }
 
@@ -264,9 +264,8 @@ func newChannelTestCmd(c *cli) *cobra.Command {
 	var in api.TestChannelRequest
 	cmd := c.onServer("test NAME", text{"Send a test message over a channel", "通过通知渠道发送测试消息"},
 		text{"%s took the test message; who reads it confirms it on the page that it links to, or with: keyward channel confirm", "%s 已接受测试消息；收到后请在消息链接的页面确认，或执行：keyward channel confirm"},
-		func(ctx context.Context, server *client.Client, args []string) error {
-			_, err := server.TestChannel(ctx, args[0], in)
-			return err
+		func(ctx context.Context, server *client.Client, args []string) (any, error) {
+			return server.TestChannel(ctx, args[0], in)
 		})
 	cmd.Flags().StringVar(&in.Person, "person", "", c.t("`NAME` of who gets it, where a channel needs a person", "接收人 `NAME`（渠道面向个人时）"))
 	return cmd
@@ -275,8 +274,8 @@ func newChannelTestCmd(c *cli) *cobra.Command {
 func newChannelConfirmCmd(c *cli) *cobra.Command {
 	var in api.ConfirmChannelRequest
 	cmd := c.onServer("confirm NAME", text{"Confirm that a test message was read", "确认已看到测试消息"}, text{"%s is confirmed", "%s 已确认"},
-		func(ctx context.Context, server *client.Client, args []string) error {
-			return server.ConfirmChannel(ctx, args[0], in)
+		func(ctx context.Context, server *client.Client, args []string) (any, error) {
+			return nil, server.ConfirmChannel(ctx, args[0], in)
 		})
 	cmd.Flags().StringVar(&in.By, "by", "", c.t("`NAME` of who read it", "看到消息的人 `NAME`"))
 	return cmd

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -60,9 +61,10 @@ func (c *cli) httpClient(caCert string) (*http.Client, error) {
 	return &http.Client{Transport: transport}, nil
 }
 
-// onServer builds a command that has the server do one thing and shows nothing but
-// that it was done; done names the first argument.
-func (c *cli) onServer(use string, short, done text, act func(ctx context.Context, server *client.Client, args []string) error) *cobra.Command {
+// onServer builds a command that has the server do one thing. A person is told that it was
+// done, where done names the first argument; a program gets what act answers or, where that
+// is nil, what the arguments named.
+func (c *cli) onServer(use string, short, done text, act func(ctx context.Context, server *client.Client, args []string) (any, error)) *cobra.Command {
 	return c.command(command{
 		use: use, short: short,
 		run: func(ctx context.Context, args []string) error {
@@ -70,11 +72,30 @@ func (c *cli) onServer(use string, short, done text, act func(ctx context.Contex
 			if err != nil {
 				return err
 			}
-			if err := act(ctx, server, args); err != nil {
+			result, err := act(ctx, server, args)
+			if err != nil {
 				return err
 			}
 			c.say(done.en, done.zh, args[0])
-			return nil
+			if result == nil {
+				result = named(use, args)
+			}
+			return c.jsonOnly(result)
 		},
 	})
+}
+
+// named answers the arguments of a command by the names that they have in its use line.
+func named(use string, args []string) map[string]any {
+	out := map[string]any{}
+	for i, name := range strings.Fields(use)[1:] {
+		key, several := strings.CutSuffix(name, "...")
+		key, _, _ = strings.Cut(strings.ToLower(key), "=")
+		if several {
+			out[key] = args[i:]
+		} else {
+			out[key] = args[i]
+		}
+	}
+	return out
 }

@@ -126,10 +126,10 @@ secret is asked for; otherwise give --credential. What does not pass the checks 
 
 func newForgetCmd(c *cli) *cobra.Command {
 	return c.onServer("forget PROVIDER KEY", text{"Remove an entered or gone key from the inventory", "从清单中移除人工录入或已不存在的密钥"}, text{"a key of %s is forgotten", "已移除 %s 的一个密钥"},
-		func(ctx context.Context, server *client.Client, args []string) error {
+		func(ctx context.Context, server *client.Client, args []string) (any, error) {
 			if err := c.confirm(ctx, args[1], text{"Nobody is told of its expiry any more.", "此后不再提醒其到期。"}); err != nil {
-				return err
+				return nil, err
 			}
-			return server.ForgetKey(ctx, args[0], args[1])
+			return nil, server.ForgetKey(ctx, args[0], args[1])
 		})
 }

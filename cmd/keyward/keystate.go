@@ -15,22 +15,22 @@ import (
 
 func newKeyEnableCmd(c *cli) *cobra.Command {
 	return c.onServer("enable KEY", text{"Allow a key to be used", "启用密钥"}, text{"%s is enabled", "%s 已启用"},
-		func(ctx context.Context, server *client.Client, args []string) error {
-			return server.EnableKey(ctx, args[0])
+		func(ctx context.Context, server *client.Client, args []string) (any, error) {
+			return nil, server.EnableKey(ctx, args[0])
 		})
 }
 
 func newKeyDisableCmd(c *cli) *cobra.Command {
 	return c.onServer("disable KEY", text{"Forbid a key to be used, from now on", "禁用密钥，立即生效"}, text{"%s is disabled", "%s 已禁用"},
-		func(ctx context.Context, server *client.Client, args []string) error {
-			return server.DisableKey(ctx, args[0])
+		func(ctx context.Context, server *client.Client, args []string) (any, error) {
+			return nil, server.DisableKey(ctx, args[0])
 		})
 }
 
 func newKeyRestoreCmd(c *cli) *cobra.Command {
 	return c.onServer("restore KEY", text{"Cancel the deletion of a key", "取消删除密钥"}, text{"%s is no longer about to be deleted", "%s 已取消删除"},
-		func(ctx context.Context, server *client.Client, args []string) error {
-			return server.RestoreKey(ctx, args[0])
+		func(ctx context.Context, server *client.Client, args []string) (any, error) {
+			return nil, server.RestoreKey(ctx, args[0])
 		})
 }
 
@@ -65,7 +65,7 @@ restored. After that, what it encrypted can never be decrypted again.`,
 				return err
 			}
 			c.say("%s will be deleted on %s, in %d days; until then keyward key restore keeps it", "%s 将于 %s（%d 天后）删除；在此之前可用 keyward key restore 取消", key.ID, when, days)
-			return nil
+			return c.jsonOnly(map[string]any{"key": key.ID, "days": days})
 		},
 	})
 	cmd.Flags().IntVar(&days, "days", 30, c.t("how long it can be restored: `DAYS`, 7 to 366", "可以取消删除的天数 `DAYS`，7 至 366"))
@@ -76,8 +76,8 @@ func newKeyProtectCmd(c *cli) *cobra.Command {
 	var off bool
 	var note string
 	cmd := c.onServer("protect KEY", text{"Protect a key from deletion", "开启密钥的删除保护"}, text{"the deletion protection of %s is changed", "%s 的删除保护已更改"},
-		func(ctx context.Context, server *client.Client, args []string) error {
-			return server.ProtectKey(ctx, args[0], api.Protection{Enabled: !off, Note: note})
+		func(ctx context.Context, server *client.Client, args []string) (any, error) {
+			return nil, server.ProtectKey(ctx, args[0], api.Protection{Enabled: !off, Note: note})
 		})
 	cmd.Flags().BoolVar(&off, "off", false, c.t("no longer protect it", "关闭删除保护"))
 	cmd.Flags().StringVar(&note, "note", "", c.t("`TEXT` that says why", "说明原因的 `TEXT`"))
@@ -86,24 +86,24 @@ func newKeyProtectCmd(c *cli) *cobra.Command {
 
 func newKeyDescribeCmd(c *cli) *cobra.Command {
 	return c.onServer("describe KEY TEXT", text{"Set the description of a key", "设置密钥的描述"}, text{"the description of %s is set", "%s 的描述已设置"},
-		func(ctx context.Context, server *client.Client, args []string) error {
-			return server.UpdateKeyDescription(ctx, args[0], api.DescriptionRequest{Description: args[1]})
+		func(ctx context.Context, server *client.Client, args []string) (any, error) {
+			return nil, server.UpdateKeyDescription(ctx, args[0], api.DescriptionRequest{Description: args[1]})
 		})
 }
 
 func newAliasCmd(c *cli) *cobra.Command {
 	return c.command(command{use: "alias", short: text{"Manage other names for keys", "管理密钥别名"}},
 		c.onServer("create ALIAS KEY", text{"Give a key another name: alias/...", "为密钥创建别名：alias/..."}, text{"%s is created", "%s 已创建"},
-			func(ctx context.Context, server *client.Client, args []string) error {
-				return server.CreateAlias(ctx, api.CreateAliasRequest{Name: args[0], Key: args[1]})
+			func(ctx context.Context, server *client.Client, args []string) (any, error) {
+				return nil, server.CreateAlias(ctx, api.CreateAliasRequest{Name: args[0], Key: args[1]})
 			}),
 		c.onServer("update ALIAS KEY", text{"Point an alias at another key", "让别名指向其他密钥"}, text{"%s is updated", "%s 已更新"},
-			func(ctx context.Context, server *client.Client, args []string) error {
-				return server.PointAlias(ctx, args[0], api.PointAliasRequest{Key: args[1]})
+			func(ctx context.Context, server *client.Client, args []string) (any, error) {
+				return nil, server.PointAlias(ctx, args[0], api.PointAliasRequest{Key: args[1]})
 			}),
 		c.onServer("delete ALIAS", text{"Delete an alias; its key stays", "删除别名，不影响密钥"}, text{"%s is deleted", "%s 已删除"},
-			func(ctx context.Context, server *client.Client, args []string) error {
-				return server.DeleteAlias(ctx, args[0])
+			func(ctx context.Context, server *client.Client, args []string) (any, error) {
+				return nil, server.DeleteAlias(ctx, args[0])
 			}),
 		newAliasListCmd(c))
 }
@@ -143,16 +143,16 @@ func newAliasListCmd(c *cli) *cobra.Command {
 
 func newTagCmd(c *cli) *cobra.Command {
 	add := c.onServer("add KEY TAG=VALUE...", text{"Add tags to a key", "为密钥添加标签"}, text{"the tags of %s are set", "%s 的标签已设置"},
-		func(ctx context.Context, server *client.Client, args []string) error {
+		func(ctx context.Context, server *client.Client, args []string) (any, error) {
 			tags, err := c.tags(args[1:])
 			if err != nil {
-				return err
+				return nil, err
 			}
-			return server.TagKey(ctx, args[0], api.TagRequest{Tags: tags})
+			return nil, server.TagKey(ctx, args[0], api.TagRequest{Tags: tags})
 		})
 	remove := c.onServer("remove KEY TAG...", text{"Remove tags from a key", "移除密钥的标签"}, text{"the tags of %s are removed", "%s 的标签已移除"},
-		func(ctx context.Context, server *client.Client, args []string) error {
-			return server.UntagKey(ctx, args[0], api.UntagRequest{Keys: args[1:]})
+		func(ctx context.Context, server *client.Client, args []string) (any, error) {
+			return nil, server.UntagKey(ctx, args[0], api.UntagRequest{Keys: args[1:]})
 		})
 	list := c.command(command{
 		use:   "list KEY",

@@ -19,8 +19,8 @@ func newPersonCmd(c *cli) *cobra.Command {
 	return c.command(command{use: "person", short: text{"Say how people can be told", "管理接收通知的人员"}},
 		newPersonSetCmd(c), newPersonListCmd(c),
 		c.onServer("remove NAME", text{"Forget a person", "移除人员"}, text{"%s is removed", "%s 已移除"},
-			func(ctx context.Context, server *client.Client, args []string) error {
-				return server.RemovePerson(ctx, args[0])
+			func(ctx context.Context, server *client.Client, args []string) (any, error) {
+				return nil, server.RemovePerson(ctx, args[0])
 			}))
 }
 
@@ -28,12 +28,11 @@ func newPersonSetCmd(c *cli) *cobra.Command {
 	var in api.SetPersonRequest
 	var ids []string
 	cmd := c.onServer("set NAME", text{"Store how a person can be told", "保存人员的联系方式"}, text{"%s is stored", "%s 已保存"},
-		func(ctx context.Context, server *client.Client, args []string) (err error) {
+		func(ctx context.Context, server *client.Client, args []string) (_ any, err error) {
 			if in.IDs, err = c.tags(ids); err != nil {
-				return err
+				return nil, err
 			}
-			_, err = server.SetPerson(ctx, args[0], in)
-			return err
+			return server.SetPerson(ctx, args[0], in)
 		})
 	f := cmd.Flags()
 	f.StringVar(&in.Email, "email", "", c.t("e-mail `ADDRESS`", "电子邮件地址 `ADDRESS`"))
@@ -71,8 +70,8 @@ func newRotaCmd(c *cli) *cobra.Command {
 	return c.command(command{use: "rota", short: text{"Say who is on call when", "管理值班表"}},
 		newRotaSetCmd(c), newRotaListCmd(c),
 		c.onServer("remove NAME", text{"Forget a rota", "移除值班表"}, text{"%s is removed", "%s 已移除"},
-			func(ctx context.Context, server *client.Client, args []string) error {
-				return server.RemoveRota(ctx, args[0])
+			func(ctx context.Context, server *client.Client, args []string) (any, error) {
+				return nil, server.RemoveRota(ctx, args[0])
 			}))
 }
 
@@ -82,16 +81,15 @@ func newRotaSetCmd(c *cli) *cobra.Command {
 	turn := 7 * day
 	var cmd *cobra.Command
 	cmd = c.onServer("set NAME PERSON...", text{"Store who takes turns, in this order", "保存轮值人员及顺序"}, text{"%s is stored", "%s 已保存"},
-		func(ctx context.Context, server *client.Client, args []string) (err error) {
+		func(ctx context.Context, server *client.Client, args []string) (_ any, err error) {
 			if start == "" {
-				return c.usage(cmd, "say with --start when the first turn begins", "请用 --start 指定第一轮的开始时间")
+				return nil, c.usage(cmd, "say with --start when the first turn begins", "请用 --start 指定第一轮的开始时间")
 			}
 			if in.Start, err = c.instant(cmd, start, zone); err != nil {
-				return err
+				return nil, err
 			}
 			in.People, in.Turn = args[1:], api.FormatDuration(turn)
-			_, err = server.SetRota(ctx, args[0], in)
-			return err
+			return server.SetRota(ctx, args[0], in)
 		})
 	cmd.Example = "  keyward rota set night ann bo --start 2026-01-05T09:00 --zone Asia/Shanghai --turn 7d"
 	f := cmd.Flags()
@@ -334,5 +332,5 @@ func (c *cli) acknowledge(ctx context.Context, id string, in api.AcknowledgeRequ
 		return err
 	}
 	c.say("%s has %s until %s; if it lasts, people are told again", "%s 已确认 %s，有效至 %s；届时未解除会再次通知", i.AckBy, i.ID, when(i.AckUntil))
-	return nil
+	return c.jsonOnly(i)
 }

@@ -21,19 +21,19 @@ func newPolicyCmd(c *cli) *cobra.Command {
 	return c.command(command{use: "policy", short: text{"Manage what users may do", "管理用户的权限策略"}},
 		newPolicyCreateCmd(c), newPolicyListCmd(c), newPolicyShowCmd(c), newPolicyUpdateCmd(c),
 		c.onServer("delete POLICY", text{"Delete a policy that no user has", "删除没有被使用的策略"}, text{"the policy %s is deleted", "策略 %s 已删除"},
-			func(ctx context.Context, server *client.Client, args []string) error {
+			func(ctx context.Context, server *client.Client, args []string) (any, error) {
 				if err := c.confirm(ctx, args[0], text{"The policy is deleted for good.", "策略将被永久删除。"}); err != nil {
-					return err
+					return nil, err
 				}
-				return server.DeletePolicy(ctx, args[0])
+				return nil, server.DeletePolicy(ctx, args[0])
 			}),
 		c.onServer("attach POLICY USER", text{"Let a user do what a policy says", "将策略附加到用户"}, text{"the policy %s is attached", "策略 %s 已附加"},
-			func(ctx context.Context, server *client.Client, args []string) error {
-				return server.AttachPolicy(ctx, args[1], args[0])
+			func(ctx context.Context, server *client.Client, args []string) (any, error) {
+				return nil, server.AttachPolicy(ctx, args[1], args[0])
 			}),
 		c.onServer("detach POLICY USER", text{"Take a policy from a user", "从用户移除策略"}, text{"the policy %s is detached", "策略 %s 已移除"},
-			func(ctx context.Context, server *client.Client, args []string) error {
-				return server.DetachPolicy(ctx, args[1], args[0])
+			func(ctx context.Context, server *client.Client, args []string) (any, error) {
+				return nil, server.DetachPolicy(ctx, args[1], args[0])
 			}))
 }
 

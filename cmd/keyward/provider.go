@@ -247,7 +247,7 @@ func newProviderUpdateCmd(c *cli) *cobra.Command {
 				return err
 			}
 			c.say("%s is changed", "%s 已修改", p.Name)
-			return nil
+			return c.jsonOnly(p)
 		},
 	})
 	fill.flags(cmd)
@@ -283,11 +283,11 @@ func (c *cli) reconnect(ctx context.Context, server *client.Client, name string,
 
 func newProviderRemoveCmd(c *cli) *cobra.Command {
 	return c.onServer("remove NAME", text{"Forget a provider; remarks on its keys stay", "移除密钥来源；对其密钥的备注会保留"}, text{"%s is removed", "%s 已移除"},
-		func(ctx context.Context, server *client.Client, args []string) error {
+		func(ctx context.Context, server *client.Client, args []string) (any, error) {
 			if err := c.confirm(ctx, args[0], text{"Its keys leave the inventory, and nobody is told of their expiry any more.", "其密钥将从清单中移除，到期时不再提醒。"}); err != nil {
-				return err
+				return nil, err
 			}
-			return server.RemoveProvider(ctx, args[0])
+			return nil, server.RemoveProvider(ctx, args[0])
 		})
 }
 

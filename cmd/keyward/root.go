@@ -44,6 +44,11 @@ Start with "keyward dev", which runs the whole product from one directory.`,
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { c.help(cmd) })
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return c.flagError(cmd, err) })
 	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		if lang := cmd.Flags().Lookup("lang"); lang.Changed {
+			if err := c.oneOf(cmd, "lang", lang.Value.String(), string(english), string(chinese)); err != nil {
+				return err
+			}
+		}
 		return c.oneOf(cmd, "output", c.output, "table", "json", "csv")
 	}
 	c.globalFlags(root)

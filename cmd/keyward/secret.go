@@ -237,16 +237,16 @@ func newSecretUpdateCmd(c *cli) *cobra.Command {
 func newSecretTagCmd(c *cli) *cobra.Command {
 	return c.command(command{use: "tag", short: text{"Manage the tags of secrets", "管理凭据的标签"}},
 		c.onServer("add NAME TAG=VALUE...", text{"Add tags to a secret", "为凭据添加标签"}, text{"the tags of %s are set", "%s 的标签已设置"},
-			func(ctx context.Context, server *client.Client, args []string) error {
+			func(ctx context.Context, server *client.Client, args []string) (any, error) {
 				tags, err := c.tags(args[1:])
 				if err != nil {
-					return err
+					return nil, err
 				}
-				return server.TagSecret(ctx, args[0], api.TagRequest{Tags: tags})
+				return nil, server.TagSecret(ctx, args[0], api.TagRequest{Tags: tags})
 			}),
 		c.onServer("remove NAME TAG...", text{"Remove tags from a secret", "移除凭据的标签"}, text{"the tags of %s are removed", "%s 的标签已移除"},
-			func(ctx context.Context, server *client.Client, args []string) error {
-				return server.UntagSecret(ctx, args[0], api.UntagRequest{Keys: args[1:]})
+			func(ctx context.Context, server *client.Client, args []string) (any, error) {
+				return nil, server.UntagSecret(ctx, args[0], api.UntagRequest{Keys: args[1:]})
 			}))
 }
 
@@ -301,9 +301,8 @@ restored. With --force it is deleted at once, with all its versions, for ever.`,
 
 func newSecretRestoreCmd(c *cli) *cobra.Command {
 	return c.onServer("restore NAME", text{"Keep a secret that is about to be deleted", "恢复待删除的凭据"}, text{"%s is no longer about to be deleted", "%s 已恢复"},
-		func(ctx context.Context, server *client.Client, args []string) error {
-			_, err := server.RestoreSecret(ctx, args[0])
-			return err
+		func(ctx context.Context, server *client.Client, args []string) (any, error) {
+			return server.RestoreSecret(ctx, args[0])
 		})
 }
 

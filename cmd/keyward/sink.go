@@ -316,7 +316,7 @@ func newSinkSyncCmd(c *cli) *cobra.Command {
 				return err
 			}
 			c.say("%s is being looked at; keyward sink show tells what came of it", "%s 正在同步；用 keyward sink show 查看结果", args[0])
-			return nil
+			return c.jsonOnly(map[string]any{"name": args[0], "overwrite": in.Overwrite})
 		},
 	})
 	cmd.Flags().BoolVar(&in.Overwrite, "overwrite", false, c.t("also overwrite what somebody changed there", "同时覆盖他人在目标所做的修改"))
@@ -325,7 +325,7 @@ func newSinkSyncCmd(c *cli) *cobra.Command {
 
 func newSinkRemoveCmd(c *cli) *cobra.Command {
 	return c.onServer("remove NAME", text{"Forget a sink; what was copied stays where it is", "移除同步目标；已复制的内容保留在原处"}, text{"%s is removed; what was copied stays where it is", "%s 已移除；已复制的内容保留在原处"},
-		func(ctx context.Context, server *client.Client, args []string) error {
-			return server.RemoveSink(ctx, args[0])
+		func(ctx context.Context, server *client.Client, args []string) (any, error) {
+			return nil, server.RemoveSink(ctx, args[0])
 		})
 }

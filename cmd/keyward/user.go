@@ -135,11 +135,11 @@ func newUserUpdateCmd(c *cli) *cobra.Command {
 
 func newUserDeleteCmd(c *cli) *cobra.Command {
 	return c.onServer("delete USER", text{"Delete a user who has no access keys", "删除没有访问密钥的用户"}, text{"the user %s is deleted", "用户 %s 已删除"},
-		func(ctx context.Context, server *client.Client, args []string) error {
+		func(ctx context.Context, server *client.Client, args []string) (any, error) {
 			if err := c.confirm(ctx, args[0], text{"The user is deleted for good.", "用户将被永久删除。"}); err != nil {
-				return err
+				return nil, err
 			}
-			return server.DeleteUser(ctx, args[0])
+			return nil, server.DeleteUser(ctx, args[0])
 		})
 }
 

@@ -26,9 +26,8 @@ func ptr[T any](v T) *T { return &v }
 
 // updateAccessKey builds a command that changes one property of an access key.
 func (c *cli) updateAccessKey(use string, short, done text, change func(args []string) api.UpdateAccessKeyRequest) *cobra.Command {
-	return c.onServer(use, short, done, func(ctx context.Context, server *client.Client, args []string) error {
-		_, err := server.UpdateAccessKey(ctx, args[0], change(args))
-		return err
+	return c.onServer(use, short, done, func(ctx context.Context, server *client.Client, args []string) (any, error) {
+		return server.UpdateAccessKey(ctx, args[0], change(args))
 	})
 }
 
@@ -142,16 +141,15 @@ func newAccessKeyExpireCmd(c *cli) *cobra.Command {
 	var never bool
 	var cmd *cobra.Command
 	cmd = c.onServer("expire ID", text{"Set from when on an access key is refused", "设置访问密钥的过期时间"}, text{"the expiry of %s is set", "%s 的过期时间已设置"},
-		func(ctx context.Context, server *client.Client, args []string) error {
+		func(ctx context.Context, server *client.Client, args []string) (any, error) {
 			if never == !at.IsZero() {
-				return c.usage(cmd, "give --at or --never", "请给出 --at 或 --never 之一")
+				return nil, c.usage(cmd, "give --at or --never", "请给出 --at 或 --never 之一")
 			}
 			in := api.UpdateAccessKeyRequest{NeverExpires: never}
 			if !never {
 				in.ExpiresAt = &at
 			}
-			_, err := server.UpdateAccessKey(ctx, args[0], in)
-			return err
+			return server.UpdateAccessKey(ctx, args[0], in)
 		})
 	cmd.Flags().Var(moment{&at, time.Now, 1}, "at", c.t("refuse it from `TIME` on: a date, a time or 90d", "从 `TIME` 起拒绝：日期、时间或 90d"))
 	cmd.Flags().BoolVar(&never, "never", false, c.t("remove the expiry", "取消过期时间"))
@@ -176,10 +174,10 @@ func newAccessKeyResetCmd(c *cli) *cobra.Command {
 
 func newAccessKeyDeleteCmd(c *cli) *cobra.Command {
 	return c.onServer("delete ID", text{"Delete an access key", "删除访问密钥"}, text{"%s is deleted", "%s 已删除"},
-		func(ctx context.Context, server *client.Client, args []string) error {
+		func(ctx context.Context, server *client.Client, args []string) (any, error) {
 			if err := c.confirm(ctx, args[0], text{"The access key is deleted for good.", "访问密钥将被永久删除。"}); err != nil {
-				return err
+				return nil, err
 			}
-			return server.DeleteAccessKey(ctx, args[0])
+			return nil, server.DeleteAccessKey(ctx, args[0])
 		})
 }
