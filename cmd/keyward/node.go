@@ -19,14 +19,13 @@ func newNodeCmd(c *cli) *cobra.Command {
 		c.command(command{use: "token", short: text{"Manage the tokens with which machines join", "管理机器加入时使用的令牌"}},
 			newNodeTokenCreateCmd(c), newNodeTokenListCmd(c),
 			c.onServer("revoke ID", text{"Make a token useless; nodes that joined with it stay", "吊销令牌；已用它加入的节点保留"}, text{"%s is revoked", "%s 已吊销"},
-				func(ctx context.Context, server *client.Client, args []string) error {
-					return server.RevokeNodeToken(ctx, args[0])
+				func(ctx context.Context, server *client.Client, args []string) (any, error) {
+					return nil, server.RevokeNodeToken(ctx, args[0])
 				})),
 		newNodeListCmd(c), newNodeShowCmd(c), newNodeLabelCmd(c), newNodeDrainCmd(c),
 		c.onServer("undrain NAME", text{"Put a node back into the rollouts that its labels are for", "让节点重新接收其标签对应的分发"}, text{"%s is not drained any more", "%s 已恢复"},
-			func(ctx context.Context, server *client.Client, args []string) error {
-				_, err := server.UndrainNode(ctx, args[0])
-				return err
+			func(ctx context.Context, server *client.Client, args []string) (any, error) {
+				return server.UndrainNode(ctx, args[0])
 			}),
 		newNodeRemoveCmd(c))
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/material"
+	"github.com/keyward/keyward/internal/message"
 	"github.com/keyward/keyward/internal/notify"
 	"github.com/keyward/keyward/internal/secret"
 )
@@ -209,7 +210,7 @@ func (s *Service) lied(ctx context.Context, c *authz.Call, n Node, r Rollout, ca
 		return err
 	}
 	err := s.o.Incidents.Report(ctx, n.Account, notify.Condition{
-		Name: l.condition(), Kind: notify.NodeLying, Subject: n.Name, Severity: notify.Critical,
+		Name: l.condition(), Kind: notify.NodeLying, Subject: n.Name, Severity: message.Critical,
 		Facts: []notify.Fact{{Name: "rollout", Value: r.Name}, {Name: "reason", Value: fault.Message(cause)}},
 	})
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/job"
+	"github.com/keyward/keyward/internal/message"
 	"github.com/keyward/keyward/internal/notify"
 	"github.com/keyward/keyward/internal/rotation"
 )
@@ -93,6 +94,6 @@ func (s *Service) tell(ctx context.Context, r rotation.Rotation) error {
 	}
 	facts = append(facts, notify.Fact{Name: "fix", Value: r.Next()})
 	return s.o.Incidents.Report(ctx, r.Account, notify.Condition{
-		Name: stuckCondition(r.Plan), Kind: notify.RotationStuck, Subject: r.Plan, Facts: facts, Deadline: deadline, Severity: notify.Critical,
+		Name: stuckCondition(r.Plan), Kind: notify.RotationStuck, Subject: r.Plan, Facts: facts, Deadline: deadline, Severity: message.Critical,
 	})
 }
