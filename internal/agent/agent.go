@@ -226,14 +226,11 @@ func (a *Agent) look(rollout string) (*holding, <-chan struct{}) {
 	return a.held[rollout], a.moved
 }
 
-// change changes how far the agent has come with what it has, unless it has something
-// else by now, and reports at once if the level is another then.
+// change changes how far the agent has come with what it has, and reports at once if the
+// level is another then. If the agent has something else by now, nobody will see it.
 func (a *Agent) change(h *holding, how func()) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.held[h.key.Rollout] != h {
-		return
-	}
 	before, trouble := h.level(), h.trouble()
 	how()
 	if h.level() != before || h.trouble() != trouble {

@@ -267,6 +267,7 @@ func TestReload(t *testing.T) {
 		}
 		// A generation that is followed by another within the splay is not announced.
 		m.server.Publish(rollout, 2, version(2), version(1))
+		m.await(2, delivery.LevelReceived)
 		m.server.Publish(rollout, 3, version(3), version(2))
 		m.await(3, delivery.LevelApplied)
 		m.restart()
