@@ -115,7 +115,7 @@ var allowed = map[string][]string{
 	"internal/notify":    slices.Concat(domains, leaves),
 	"internal/expiry":    slices.Concat(domains, leaves),
 	"internal/rollout":   slices.Concat(domains, leaves, []string{"api/delivery"}), // the rule that both sides go by
-	"internal/rotation":  slices.Concat(domains, leaves),
+	"internal/rotation":  slices.Concat(domains, leaves, []string{"internal/durable"}),
 	"internal/agent":     {"api", "internal/agent", "internal/material", "internal/fault", "internal/durable"},
 	"internal/form":      {"internal/material", "internal/fault"},
 	"internal/cloud":     slices.Concat(domains, leaves, []string{"internal/egress", "internal/cloud"}),
