@@ -80,16 +80,8 @@ func NewClient(o Options) (*Client, error) {
 	if u.Scheme == "http" && len(o.Allow) == 0 {
 		return nil, fault.InvalidParameter.New("endpoint must begin with https://; http needs the operator to allow its network")
 	}
-	for _, part := range []struct {
-		name  string
-		value []byte
-	}{{"secret_id", []byte(o.Signer.SecretID)}, {"secret_key", o.Signer.SecretKey.Expose()}, {"token", o.Signer.Token.Expose()}} {
-		foreign := func(r rune) bool {
-			return r <= ' ' || r > '~' || part.name == "secret_id" && strings.ContainsRune("/,=", r)
-		}
-		if bytes.ContainsFunc(part.value, foreign) {
-			return nil, fault.InvalidParameter.New("%s has characters that no %s has, perhaps a space or the end of a line; enter it again", part.name, part.name)
-		}
+	if err := o.Signer.check(); err != nil {
+		return nil, err
 	}
 	if o.HTTP == nil {
 		o.HTTP = egress.HTTP(o.Allow)
@@ -132,6 +124,30 @@ func (c *Client) Call(ctx context.Context, op Operation, in, out any) error {
 	}
 }
 
+// Once performs an operation as [Client.Call] does, but sends at most one request,
+// whatever comes back. If nothing was sent the error wraps [egress.ErrUnsent], as far as
+// the client's HTTP tells that, as [egress.Single] does. What was answered is erased.
+func (c *Client) Once(ctx context.Context, op Operation, in, out any) error {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return fmt.Errorf("encoding the parameters of %s: %w", op, err)
+	}
+	if err := c.pace.wait(ctx, op); err != nil {
+		return op.explain(fmt.Errorf("%w: %w", egress.ErrUnsent, err))
+	}
+	answer, err := c.send(ctx, op, body)
+	defer clear(answer)
+	if err == nil {
+		if err = json.Unmarshal(answer, out); err != nil {
+			err = fmt.Errorf("decoding the answer: %w", err)
+		}
+	}
+	if err != nil {
+		return op.explain(err)
+	}
+	return nil
+}
+
 // send sends a request once, and answers the JSON object of a successful answer.
 func (c *Client) send(ctx context.Context, op Operation, body []byte) (json.RawMessage, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
@@ -163,6 +179,7 @@ func (c *Client) send(ctx context.Context, op Operation, body []byte) (json.RawM
 	if err != nil {
 		return nil, err
 	}
+	defer clear(answer) // a secret may be in it; what is answered is a copy
 	return open(resp, answer)
 }
 

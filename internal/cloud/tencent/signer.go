@@ -1,6 +1,7 @@
 package tencent
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/material"
 )
 
@@ -21,6 +23,22 @@ type Signer struct {
 	SecretID  string
 	SecretKey material.Bytes
 	Token     material.Bytes // of temporary credentials; empty for a permanent key
+}
+
+// check refuses what cannot be sent with [fault.InvalidParameter].
+func (s Signer) check() error {
+	for _, part := range []struct {
+		name  string
+		value []byte
+	}{{"secret_id", []byte(s.SecretID)}, {"secret_key", s.SecretKey.Expose()}, {"token", s.Token.Expose()}} {
+		foreign := func(r rune) bool {
+			return r <= ' ' || r > '~' || part.name == "secret_id" && strings.ContainsRune("/,=", r)
+		}
+		if bytes.ContainsFunc(part.value, foreign) {
+			return fault.InvalidParameter.New("%s has characters that no %s has, perhaps a space or the end of a line; enter it again", part.name, part.name)
+		}
+	}
+	return nil
 }
 
 // Sign adds to a POST request of "/" what proves that it, with this body, was meant for a

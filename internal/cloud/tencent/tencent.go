@@ -1,9 +1,12 @@
 // Package tencent reads the access keys of an account of Tencent Cloud: who has them,
-// when they were made and last used, what their owners may do, and how these log in. It
-// changes nothing there.
+// when they were made and last used, what their owners may do, and how these log in. What
+// [Kind] describes changes nothing there; what [Issuer] describes makes and ends the keys
+// of one user.
 //
 // A [Client] speaks the API with a [Signer]; it is of use for other services, too, such as
-// SMS. [Provider] is what package accesskey synchronises with; [Kind] describes it.
+// SMS. [Provider] is what package accesskey synchronises with. An issuer of package rotation
+// is another user of the client: it sends what changes something once, over a connection of
+// its own, and says of an error whether the change may have happened all the same.
 //
 // An account (its number is its UIN) has sub-users, sub-users that come from WeCom, and
 // collaborators, which are users of other accounts; each has at most two keys. No call
@@ -14,11 +17,12 @@
 // The provider does not tell who uses a key from where, nor what custom policies say, and
 // it tells of a use a day late. Keys of the account itself are only shown to itself.
 //
-// Who may call: package app, through Kind; channels, through Client. What is trusted:
+// Who may call: package app, through Kind and Issuer; channels, through Client. What is trusted:
 // nothing that is answered. Answers are bounded, ids have a form, other text is cleaned.
 package tencent
 
 import (
+	"net/http"
 	"regexp"
 	"time"
 
@@ -105,24 +109,30 @@ func Kind() accesskey.KindOfProvider {
 		Policy:       policy,
 		Pace:         6 * time.Hour, // uses are told once a day, so there is little more to learn
 		Open: func(o accesskey.Opening) (accesskey.Provider, error) {
-			region := o.Settings["region"]
-			if !regionName.MatchString(region) {
-				return nil, fault.InvalidParameter.New("region must be a name such as ap-guangzhou, or empty")
-			}
-			client, err := NewClient(Options{
-				Endpoint: o.Settings["endpoint"],
-				Signer: Signer{
-					SecretID:  string(o.Credential["secret_id"].Expose()), // an id, which every request shows
-					SecretKey: o.Credential["secret_key"],
-					Token:     o.Credential["token"],
-				},
-				Allow: o.Allow,
-				Now:   o.Now,
-			})
-			if err != nil {
-				return nil, err
-			}
-			return New(client, region), nil
+			return openProvider(o, nil)
 		},
 	}
+}
+
+// openProvider makes a provider of what fits the form, over an HTTP client or the usual one.
+func openProvider(o accesskey.Opening, via *http.Client) (*Provider, error) {
+	region := o.Settings["region"]
+	if !regionName.MatchString(region) {
+		return nil, fault.InvalidParameter.New("region must be a name such as ap-guangzhou, or empty")
+	}
+	client, err := NewClient(Options{
+		Endpoint: o.Settings["endpoint"],
+		Signer: Signer{
+			SecretID:  string(o.Credential["secret_id"].Expose()), // an id, which every request shows
+			SecretKey: o.Credential["secret_key"],
+			Token:     o.Credential["token"],
+		},
+		Allow: o.Allow,
+		Now:   o.Now,
+		HTTP:  via,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return New(client, region), nil
 }

@@ -210,6 +210,7 @@ func (s *Service) createKey(c *call) (map[string]any, error) {
 		return nil, refuse("OperationDenied.AccessKeyOverLimit", "Each account can have up to two AccessKey.")
 	}
 	k := s.add(u, Key{Description: c.Description})
+	k.known = c.now.Add(s.settle)
 	out := describeKey(k)
 	out["SecretAccessKey"] = k.Secret // here and never again
 	return map[string]any{"AccessKey": out}, nil

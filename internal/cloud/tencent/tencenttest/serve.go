@@ -137,7 +137,7 @@ func (s *Service) authenticate(c *call, r *http.Request, body []byte) error {
 		return refuse("AuthFailure.SignatureExpire", "The provided credentials have expired: X-TC-Timestamp is %d seconds from the server's time.", int(away.Seconds()))
 	}
 	k := s.keys[id]
-	if k == nil || k.Inactive {
+	if k == nil || k.Inactive || c.now.Before(k.known) {
 		return refuse("AuthFailure.SecretIdNotFound", "The SecretId is not found, please ensure that your SecretId is correct.")
 	}
 	if r.Header.Get("X-TC-Token") != "" {

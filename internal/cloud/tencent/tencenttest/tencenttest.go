@@ -32,6 +32,7 @@ type Service struct {
 	users    map[uint64]*user // by number, the accounts' own among them
 	keys     map[string]*key
 	limits   map[string]int // calls in a second, by action
+	settle   time.Duration  // until a key that was created by a call is known
 	recent   map[string][]time.Time
 	calls    map[string]int
 	made     uint64 // what new ids are derived from
@@ -51,6 +52,7 @@ type user struct {
 type key struct {
 	Key
 	owner *user
+	known time.Time   // before it the key is refused
 	uses  []time.Time // ascending; a minute counts once
 }
 
@@ -205,6 +207,14 @@ func (s *Service) Limit(action string, perSecond int) {
 	s.limits[action] = perSecond
 }
 
+// Settle sets how long keys that calls create are refused before they are accepted; not
+// at all unless it is set.
+func (s *Service) Settle(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.settle = d
+}
+
 // Use records that somebody used a key with another service. Calls of this one are
 // recorded by themselves.
 func (s *Service) Use(keyID string) {
@@ -233,6 +243,17 @@ func (s *Service) Keys(account uint64) []string {
 		}
 	}
 	slices.Sort(out)
+	return out
+}
+
+// Of answers the keys of a user, secrets included.
+func (s *Service) Of(uin uint64) []Key {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out []Key
+	for _, k := range s.users[uin].keys {
+		out = append(out, k.Key)
+	}
 	return out
 }
 
