@@ -1,7 +1,8 @@
-// Package aws reads the access keys of one AWS account: a provider of package accesskey.
+// Package aws reads the access keys of one AWS account, as a provider of package accesskey,
+// and makes and ends those of one user, as an issuer of package rotation.
 //
-// It asks IAM and STS by their query protocol, signed with Signature Version 4, and only
-// to read. Who exists and what they may do comes from one paged call
+// It asks IAM and STS by their query protocol, signed with Signature Version 4. The
+// provider only reads. Who exists and what they may do comes from one paged call
 // (GetAccountAuthorizationDetails, else ListUsers); which keys there are from
 // ListAccessKeys of each user, because nothing else tells their ids; when a key was used
 // from GetAccessKeyLastUsed; consoles, second factors and the root user's keys from the
@@ -12,7 +13,11 @@
 // quoted, only its code: AWS puts the request that it received, session token included,
 // into some of them.
 //
-// Who may call: package accesskey, through [Kind]. What is trusted: nothing that is
+// The issuer sends what changes something once, over a connection of its own, and says of
+// an error whether the change may have happened all the same. It knows its user by the id,
+// and asks for the name whenever it needs one.
+//
+// Who may call: package app, through [Kind] and [Issuer]. What is trusted: nothing that is
 // answered; answers are bounded, and their texts are cleaned. The simulator of package
 // awstest is the other half of it, and the vendor's own SDK is the judge of that
 // (interop/cloud).
@@ -71,7 +76,7 @@ func Kind() accesskey.KindOfProvider {
 				{Name: "session_token", Help: form.Text{English: "only of a temporary credential", Chinese: "仅临时凭证需要"}},
 			},
 		},
-		Capabilities: accesskey.Capabilities{MaxKeys: 2, Disable: true, UseLag: useLag},
+		Capabilities: accesskey.Capabilities{MaxKeys: maxKeys, Disable: true, UseLag: useLag},
 		Policy:       string(policy),
 		Pace:         6 * time.Hour,
 		Open: func(in accesskey.Opening) (accesskey.Provider, error) {

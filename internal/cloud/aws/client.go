@@ -61,7 +61,7 @@ type refusal struct {
 
 func (r *refusal) Error() string { return fmt.Sprintf("%s: HTTP %d %q", r.right, r.status, r.code) }
 
-// call makes one call and repeats it while that may help: all that is called reads. The
+// call makes one call that reads, and repeats it while that may help. The
 // error is a *refusal, a fault, or that of ctx.
 func (c *client) call(ctx context.Context, s service, action string, params url.Values, out any) error {
 	if c.lost >= maxLost {
@@ -91,12 +91,22 @@ func (c *client) call(ctx context.Context, s service, action string, params url.
 	}
 }
 
+// single makes one call with at most one request, whatever comes back: for what changes
+// something. If nothing was sent the error wraps [egress.ErrUnsent], as far as the HTTP
+// client tells that. Of a call that answers nothing out is nil.
+func (c *client) single(ctx context.Context, s service, action string, params url.Values, out any) error {
+	params.Set("Action", action)
+	params.Set("Version", s.version)
+	_, err := c.once(ctx, s, params.Encode(), out)
+	return err
+}
+
 const never = time.Duration(-1) // asking again is useless
 
 // once sends one request. With an error it answers after what time another may succeed.
 func (c *client) once(ctx context.Context, s service, body string, out any) (after time.Duration, err error) {
 	if err := c.turn(ctx); err != nil {
-		return never, err
+		return never, fmt.Errorf("%w: %w", egress.ErrUnsent, err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -123,6 +133,7 @@ func (c *client) once(ctx context.Context, s service, body string, out any) (aft
 	if err != nil {
 		return 0, fault.Unavailable.Wrap(bare(err), "the answer to %s:%s broke off", s.name, action)
 	}
+	defer clear(content) // a secret may be in it; what is kept is a copy
 	if resp.StatusCode/100 != 2 {
 		return c.refused(resp, s.name+":"+action, content)
 	}
@@ -174,7 +185,7 @@ func (c *client) refused(resp *http.Response, right string, content []byte) (tim
 }
 
 // decode finds the result in an answer. An answer without it, or one that breaks off, is
-// an error, never an empty list.
+// an error, never an empty list. With a nil out there is no result, but a whole answer.
 func decode(content []byte, action string, out any) error {
 	d := xml.NewDecoder(bytes.NewReader(content))
 	depth, found := 0, false
@@ -191,6 +202,7 @@ func decode(content []byte, action string, out any) error {
 			if depth == 0 && t.Name.Local != action+"Response" {
 				return fmt.Errorf("decoding the answer to %s: it is another document", action)
 			}
+			found = found || out == nil
 			if depth == 1 && t.Name.Local == action+"Result" && !found {
 				if err := d.DecodeElement(out, &t); err != nil {
 					return fmt.Errorf("decoding the answer to %s: %w", action, err)

@@ -4,11 +4,17 @@ import (
 	"net/http"
 
 	"github.com/keyward/keyward/internal/accesskey"
+	"github.com/keyward/keyward/internal/rotation"
 )
 
 // OpenWith opens a provider whose requests go through a client of the test.
 func OpenWith(in accesskey.Opening, via *http.Client) (accesskey.Provider, error) {
 	return open(in, via)
+}
+
+// OpenIssuer opens an issuer whose requests go over a transport of the test.
+func OpenIssuer(in accesskey.Opening, principal string, via http.RoundTripper) (rotation.Issuer, error) {
+	return openIssuer(in, principal, &http.Client{Transport: via})
 }
 
 // ParseReport reads a report and answers how many rows it has.

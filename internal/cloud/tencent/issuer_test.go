@@ -21,7 +21,7 @@ import (
 const shop, admin, stranger = account + 1, account + 2, account + 3
 
 // mall is an account with a shop whose key is replaced, an administrator and a stranger.
-func mall(t *testing.T) (*tencenttest.Service, issuertest.Provider) {
+func mall(t testing.TB) (*tencenttest.Service, issuertest.Provider) {
 	t.Helper()
 	cloud := tencenttest.New(time.Now)
 	cloud.AddAccount(account)
@@ -154,4 +154,12 @@ func TestIssuerPolicyIsDocumented(t *testing.T) {
 	if !strings.Contains(string(page), "```json\n"+tencent.Issuer().Policy+"```\n") {
 		t.Error("docs/providers/tencent.md has another policy")
 	}
+}
+
+func FuzzIssuer(f *testing.F) {
+	_, p := mall(f)
+	issuertest.Fuzz(f, p,
+		`{"Response":{"AccessKey":{"AccessKeyId":"AKIDfake","SecretAccessKey":"fake","Status":"Active"},"RequestId":"r"}}`,
+		`{"Response":{"AccessKeys":[{"AccessKeyId":"AKIDfake","Status":"Inactive","CreateTime":"2021-10-28 18:02:00","Description":"d"}],"RequestId":"r"}}`,
+		`{"Response":{"AccountId":"100000000","UserId":"100000001","RequestId":"r"}}`)
 }

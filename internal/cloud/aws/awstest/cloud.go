@@ -149,6 +149,20 @@ func (c *Cloud) DeleteUser(name string) {
 	maps.DeleteFunc(c.keys, func(_ string, k *key) bool { return k.User == name })
 }
 
+// Rename gives a user another name. The id and the keys stay.
+func (c *Cloud) Rename(name, to string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	u := c.users[name]
+	delete(c.users, name)
+	u.Name, c.users[to] = to, u
+	for _, k := range c.keys {
+		if k.User == name {
+			k.User = to
+		}
+	}
+}
+
 // AddGroup adds a group.
 func (c *Cloud) AddGroup(name string, g Group) {
 	c.mu.Lock()
