@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/internal/channel/wire"
-	"github.com/keyward/keyward/internal/cloud/alibaba"
+	"github.com/keyward/keyward/internal/cloud/alibaba/rpc"
 	"github.com/keyward/keyward/internal/egress"
 	"github.com/keyward/keyward/internal/form"
 	"github.com/keyward/keyward/internal/message"
@@ -55,8 +55,8 @@ func openAlibaba(o message.Opening) (message.Sender, error) {
 		}
 		endpoint = u.String()
 	}
-	client := alibaba.NewClient(alibaba.Config{
-		Credential: alibaba.Credential{ID: string(o.Credential["access_key_id"].Expose()), Secret: o.Credential["access_key_secret"]},
+	client := rpc.NewClient(rpc.Config{
+		Credential: rpc.Credential{ID: string(o.Credential["access_key_id"].Expose()), Secret: o.Credential["access_key_secret"]},
 		Now:        o.Now, HTTP: egress.HTTP(o.Allow),
 	})
 	return &alibabaSMS{o, t, endpoint, client}, nil
@@ -66,7 +66,7 @@ type alibabaSMS struct {
 	opening  message.Opening
 	template template
 	endpoint string
-	client   *alibaba.Client
+	client   *rpc.Client
 }
 
 var alibabaCodes = map[string]verdict{
@@ -111,9 +111,9 @@ func (a *alibabaSMS) rule(code, said string) *message.SendError {
 }
 
 func (a *alibabaSMS) call(ctx context.Context, action string, params map[string]string, out any) error {
-	op := alibaba.Operation{Endpoint: a.endpoint, Version: "2017-05-25", Action: action, Params: params, Once: action == "SendSms"}
+	op := rpc.Operation{Endpoint: a.endpoint, Version: "2017-05-25", Action: action, Params: params, Once: action == "SendSms"}
 	left, err := attempt(ctx, func(ctx context.Context) error { return a.client.Call(ctx, op, out) })
-	var e *alibaba.Error
+	var e *rpc.Error
 	switch {
 	case err == nil:
 		return nil

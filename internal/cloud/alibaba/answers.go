@@ -1,42 +1,18 @@
 package alibaba
 
 import (
-	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/keyward/keyward/internal/cloud/alibaba/rpc"
 )
-
-// An answer of the services. A list that is absent is not an empty list: an answer that
-// lacks what it must have is refused, so that no key goes missing silently.
-type answer interface{ complete() error }
-
-// read performs a call and answers what it says. A call that is tried again starts with
-// an empty answer.
-func read[T any, P interface {
-	*T
-	answer
-}](ctx context.Context, c *Client, op Operation) (T, error) {
-	var out T
-	err := c.call(ctx, op, func(body []byte) error {
-		out = *new(T)
-		if err := json.Unmarshal(body, &out); err != nil {
-			return err
-		}
-		return P(&out).complete()
-	})
-	if err != nil {
-		return *new(T), err
-	}
-	return out, nil
-}
 
 func missing(what string) error { return fmt.Errorf("it lacks %s", what) }
 
 // proper tells whether an id can stand for what it names: cleaning it changes nothing, so
 // that two ids cannot become one.
-func proper(id string) bool { return id != "" && clean(id, maxName) == id }
+func proper(id string) bool { return id != "" && rpc.Clean(id, maxName) == id }
 
 // page is the end of a page of users.
 type page struct {
@@ -44,7 +20,8 @@ type page struct {
 	Marker      string
 }
 
-func (p page) complete() error {
+// Complete implements rpc.Answer.
+func (p page) Complete() error {
 	if p.IsTruncated && p.Marker == "" {
 		return missing("the marker of the next page")
 	}
@@ -74,7 +51,8 @@ type callerIdentity struct {
 	Arn          string // acs:ram::ACCOUNT:root, acs:ram::ACCOUNT:user/NAME
 }
 
-func (a *callerIdentity) complete() error {
+// Complete implements rpc.Answer.
+func (a *callerIdentity) Complete() error {
 	if !proper(a.AccountId) {
 		return missing("a proper AccountId")
 	}
@@ -97,7 +75,8 @@ type userList struct {
 	Users *struct{ User []user }
 }
 
-func (a *userList) complete() error {
+// Complete implements rpc.Answer.
+func (a *userList) Complete() error {
 	if a.Users == nil {
 		return missing("Users")
 	}
@@ -106,7 +85,17 @@ func (a *userList) complete() error {
 			return missing("a proper UserId or UserPrincipalName of a user")
 		}
 	}
-	return a.page.complete()
+	return a.page.Complete()
+}
+
+type oneUser struct{ User *user }
+
+// Complete implements rpc.Answer.
+func (a *oneUser) Complete() error {
+	if a.User == nil || !proper(a.User.UserId) || a.User.UserPrincipalName == "" {
+		return missing("a User with a proper UserId and UserPrincipalName")
+	}
+	return nil
 }
 
 type accessKey struct {
@@ -122,7 +111,8 @@ type accessKeyList struct {
 	AccessKeys *struct{ AccessKey []accessKey }
 }
 
-func (a *accessKeyList) complete() error {
+// Complete implements rpc.Answer.
+func (a *accessKeyList) Complete() error {
 	if a.AccessKeys == nil {
 		return missing("AccessKeys")
 	}
@@ -138,7 +128,8 @@ type lastUsed struct {
 	AccessKeyLastUsed *struct{ LastUsedDate, ServiceName string }
 }
 
-func (a *lastUsed) complete() error {
+// Complete implements rpc.Answer.
+func (a *lastUsed) Complete() error {
 	if a.AccessKeyLastUsed == nil {
 		return missing("AccessKeyLastUsed")
 	}
@@ -149,7 +140,8 @@ type loginProfile struct {
 	LoginProfile *struct{ Status, LastLoginTime string }
 }
 
-func (a *loginProfile) complete() error {
+// Complete implements rpc.Answer.
+func (a *loginProfile) Complete() error {
 	if a.LoginProfile == nil {
 		return missing("LoginProfile")
 	}
@@ -161,7 +153,8 @@ type userMFA struct {
 	MFADevice   *struct{ SerialNumber string }
 }
 
-func (a *userMFA) complete() error {
+// Complete implements rpc.Answer.
+func (a *userMFA) Complete() error {
 	if a.IsMFAEnable == nil && a.MFADevice == nil {
 		return missing("IsMFAEnable and MFADevice")
 	}
@@ -179,7 +172,8 @@ func (a *userMFA) enabled() bool {
 
 type accountMFA struct{ IsMFAEnable *truth }
 
-func (a *accountMFA) complete() error {
+// Complete implements rpc.Answer.
+func (a *accountMFA) Complete() error {
 	if a.IsMFAEnable == nil {
 		return missing("IsMFAEnable")
 	}
@@ -190,7 +184,8 @@ type accountSummary struct {
 	SummaryMap *struct{ AccessKeysPerUserQuota int }
 }
 
-func (a *accountSummary) complete() error {
+// Complete implements rpc.Answer.
+func (a *accountSummary) Complete() error {
 	if a.SummaryMap == nil {
 		return missing("SummaryMap")
 	}
@@ -203,7 +198,8 @@ type practiceReport struct {
 	}
 }
 
-func (a *practiceReport) complete() error {
+// Complete implements rpc.Answer.
+func (a *practiceReport) Complete() error {
 	if a.AccountSecurityPracticeInfo == nil || a.AccountSecurityPracticeInfo.AccountSecurityPracticeUserInfo.RootWithAccessKey == nil {
 		return missing("RootWithAccessKey")
 	}
@@ -222,7 +218,8 @@ type securityPreference struct {
 	}
 }
 
-func (a *securityPreference) complete() error {
+// Complete implements rpc.Answer.
+func (a *securityPreference) Complete() error {
 	if a.SecurityPreference == nil {
 		return missing("SecurityPreference")
 	}
@@ -233,7 +230,8 @@ type passwordPolicy struct {
 	PasswordPolicy *struct{ MinimumPasswordLength, PasswordReusePrevention, MaxLoginAttemps, MaxPasswordAge int }
 }
 
-func (a *passwordPolicy) complete() error {
+// Complete implements rpc.Answer.
+func (a *passwordPolicy) Complete() error {
 	if a.PasswordPolicy == nil {
 		return missing("PasswordPolicy")
 	}
@@ -244,7 +242,8 @@ type groupList struct {
 	Groups *struct{ Group []struct{ GroupName string } }
 }
 
-func (a *groupList) complete() error {
+// Complete implements rpc.Answer.
+func (a *groupList) Complete() error {
 	if a.Groups == nil {
 		return missing("Groups")
 	}
@@ -258,7 +257,8 @@ type policyList struct {
 // attached is a policy that a user or a group has.
 type attached struct{ PolicyName, PolicyType string }
 
-func (a *policyList) complete() error {
+// Complete implements rpc.Answer.
+func (a *policyList) Complete() error {
 	if a.Policies == nil {
 		return missing("Policies")
 	}
@@ -269,7 +269,8 @@ type policyVersion struct {
 	DefaultPolicyVersion *struct{ PolicyDocument string }
 }
 
-func (a *policyVersion) complete() error {
+// Complete implements rpc.Answer.
+func (a *policyVersion) Complete() error {
 	if a.DefaultPolicyVersion == nil {
 		return missing("DefaultPolicyVersion")
 	}
@@ -278,7 +279,8 @@ func (a *policyVersion) complete() error {
 
 type reportState struct{ State string } // STARTED, INPROGRESS, COMPLETE
 
-func (a *reportState) complete() error {
+// Complete implements rpc.Answer.
+func (a *reportState) Complete() error {
 	if a.State == "" {
 		return missing("State")
 	}
@@ -291,7 +293,8 @@ type reportPage struct {
 	NextToken   string
 }
 
-func (a *reportPage) complete() error {
+// Complete implements rpc.Answer.
+func (a *reportPage) Complete() error {
 	if a.Content == nil {
 		return missing("Content")
 	}

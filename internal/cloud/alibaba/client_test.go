@@ -12,16 +12,16 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/keyward/keyward/internal/cloud/alibaba"
 	"github.com/keyward/keyward/internal/cloud/alibaba/alibabatest"
+	"github.com/keyward/keyward/internal/cloud/alibaba/rpc"
 	"github.com/keyward/keyward/internal/cloud/cloudtest"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/material"
 )
 
 // who is the operation that needs no right.
-func who() alibaba.Operation {
-	return alibaba.Operation{Endpoint: "https://sts.aliyuncs.com", Version: "2015-04-01", Action: "GetCallerIdentity"}
+func who() rpc.Operation {
+	return rpc.Operation{Endpoint: "https://sts.aliyuncs.com", Version: "2015-04-01", Action: "GetCallerIdentity"}
 }
 
 func TestWhatIsTriedAgain(t *testing.T) {
@@ -109,9 +109,9 @@ func TestPace(t *testing.T) {
 func TestErrorsAreTyped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := clientOf(cloud(company(), alibabatest.Config{}), credential())
-		op := alibaba.Operation{Endpoint: "https://ims.aliyuncs.com", Version: "2019-08-15", Action: "CreateAccessKey"}
+		op := rpc.Operation{Endpoint: "https://ims.aliyuncs.com", Version: "2019-08-15", Action: "CreateAccessKey"}
 		err := c.Call(t.Context(), op, &struct{}{})
-		var e *alibaba.Error
+		var e *rpc.Error
 		if !errors.As(err, &e) || !e.Denied() || e.Needs != "ram:CreateAccessKey" || e.Status != http.StatusForbidden || e.Code != "NoPermission" || e.RequestID == "" {
 			t.Fatalf("got %#v in %v", e, err)
 		}
@@ -190,7 +190,7 @@ func TestNoErrorHoldsTheCredential(t *testing.T) {
 		_, _ = io.WriteString(w, `{"Code":"X.`+readerSecret+`","Message":"you said `+token+` and `+readerSecret+`","RequestId":"`+token+`"}`)
 	})
 	synctest.Test(t, func(t *testing.T) {
-		with := alibaba.Credential{ID: readerID, Secret: material.NewBytes([]byte(readerSecret)), Token: material.NewBytes([]byte(token))}
+		with := rpc.Credential{ID: readerID, Secret: material.NewBytes([]byte(readerSecret)), Token: material.NewBytes([]byte(token))}
 		op := who()
 		op.Params = map[string]string{"PhoneNumbers": "fake-canary-parameter"}
 		broken := &cloudtest.Faults{Service: h}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/internal/accesskey"
+	"github.com/keyward/keyward/internal/cloud/alibaba/rpc"
 	"github.com/keyward/keyward/internal/fault"
 )
 
@@ -75,7 +76,7 @@ func (r *reading) grants(ctx context.Context, subject, name string) ([]accesskey
 		if fatal(err) {
 			return out, err
 		}
-		if out, err = r.add(ctx, out, policies, clean(g.GroupName, maxName)); err != nil {
+		if out, err = r.add(ctx, out, policies, rpc.Clean(g.GroupName, maxName)); err != nil {
 			return out, err
 		}
 	}
@@ -89,8 +90,8 @@ func (r *reading) add(ctx context.Context, out []accesskey.Grant, policies []att
 		if fatal(err) {
 			return out, err
 		}
-		name := clean(p.PolicyName, maxName)
-		out = append(out, accesskey.Grant{Name: name, ID: clean(p.PolicyType, maxName) + "/" + name, Via: via, Admin: b.admin, Wide: b.wide})
+		name := rpc.Clean(p.PolicyName, maxName)
+		out = append(out, accesskey.Grant{Name: name, ID: rpc.Clean(p.PolicyType, maxName) + "/" + name, Via: via, Admin: b.admin, Wide: b.wide})
 	}
 	return out, nil
 }
@@ -108,7 +109,7 @@ func (r *reading) breadth(ctx context.Context, p attached) (breadth, error) {
 		}
 		b, err := documentBreadth(version.DefaultPolicyVersion.PolicyDocument)
 		if err != nil {
-			r.note(q, fault.Unavailable.Wrap(err, "the document of the policy %s makes no sense", clean(p.PolicyName, maxName)), false)
+			r.note(q, fault.Unavailable.Wrap(err, "the document of the policy %s makes no sense", rpc.Clean(p.PolicyName, maxName)), false)
 			return breadth{}, errUnanswered
 		}
 		return b, nil
@@ -120,7 +121,7 @@ func (r *reading) breadth(ctx context.Context, p attached) (breadth, error) {
 // own keys the practice report tells as well.
 func (r *reading) report(ctx context.Context) error {
 	reported, err := r.readReport(ctx)
-	if ctx.Err() != nil || apiError(err).credential() {
+	if ctx.Err() != nil || rpc.ErrorOf(err).OfCredential() {
 		return err
 	}
 	if err == nil {
@@ -146,7 +147,7 @@ var errNoReport = errors.New("the credential report is not there in time")
 // hours, and reads it to its end: a part of it is none.
 func (r *reading) readReport(ctx context.Context) (map[string]facts, error) {
 	for poll := 0; ; poll++ {
-		state, err := read[reportState](ctx, r.client, r.askIMS("GenerateCredentialReport", "", nil).operation())
+		state, err := rpc.Read[reportState](ctx, r.client, r.askIMS("GenerateCredentialReport", "", nil).operation())
 		if err != nil {
 			return nil, err
 		}
@@ -156,7 +157,7 @@ func (r *reading) readReport(ctx context.Context) (map[string]facts, error) {
 		if poll == reportPolls {
 			return nil, errNoReport
 		}
-		if err := sleep(ctx, reportPause); err != nil {
+		if err := rpc.Sleep(ctx, reportPause); err != nil {
 			return nil, err
 		}
 	}
@@ -164,7 +165,7 @@ func (r *reading) readReport(ctx context.Context) (map[string]facts, error) {
 	params := map[string]string{"MaxItems": reportRows}
 	var header []string
 	for range reportPages {
-		page, err := read[reportPage](ctx, r.client, r.askIMS("GetCredentialReport", "", params).operation())
+		page, err := rpc.Read[reportPage](ctx, r.client, r.askIMS("GetCredentialReport", "", params).operation())
 		if err != nil {
 			return nil, err
 		}

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/keyward/keyward/internal/accesskey"
+	"github.com/keyward/keyward/internal/cloud/alibaba/rpc"
 	"github.com/keyward/keyward/internal/fault"
 )
 
@@ -94,34 +95,34 @@ var (
 // reading: the time is up, or the credential is refused.
 func ask[T any, P interface {
 	*T
-	answer
+	rpc.Answer
 }](ctx context.Context, r *reading, q question) (T, error) {
 	var none T
 	if r.hopeless(q.action) {
 		r.denied(q, fault.InvalidParameter.New("the access key %s may not do ram:%s; add this statement to its user's policy: %s",
-			r.id.KeyID, q.action, statement("ram:"+q.action)))
+			r.id.KeyID, q.action, rpc.Statement("ram:"+q.action)))
 		return none, errUnanswered
 	}
-	out, err := read[T, P](ctx, r.client, q.operation())
-	e := apiError(err)
+	out, err := rpc.Read[T, P](ctx, r.client, q.operation())
+	e := rpc.ErrorOf(err)
 	switch {
 	case err == nil:
 		r.record(q.action, outcomes{done: 1})
 		return out, nil
-	case ctx.Err() != nil || e.credential():
+	case ctx.Err() != nil || e.OfCredential():
 		return none, err
 	case e.Denied():
 		r.denied(q, err)
 		return none, errUnanswered
-	case e.is("EntityNotExist"):
+	case e.Below("EntityNotExist"):
 		return none, errAbsent
 	}
 	r.note(q, err, false)
 	return none, errUnanswered
 }
 
-func (q question) operation() Operation {
-	return Operation{Endpoint: q.endpoint, Version: q.version, Action: q.action, Params: q.params}
+func (q question) operation() rpc.Operation {
+	return rpc.Operation{Endpoint: q.endpoint, Version: q.version, Action: q.action, Params: q.params}
 }
 
 func (r *reading) record(action string, o outcomes) {

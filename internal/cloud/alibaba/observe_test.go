@@ -19,6 +19,7 @@ import (
 	"github.com/keyward/keyward/internal/accesskey"
 	"github.com/keyward/keyward/internal/cloud/alibaba"
 	"github.com/keyward/keyward/internal/cloud/alibaba/alibabatest"
+	"github.com/keyward/keyward/internal/cloud/alibaba/rpc"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/form"
 	"github.com/keyward/keyward/internal/material"
@@ -179,7 +180,7 @@ func TestTheReportSavesCalls(t *testing.T) {
 
 func TestTheRootListsItsOwnKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := observe(t, cloud(company(), alibabatest.Config{UseLag: time.Hour}), alibaba.Credential{ID: rootID, Secret: material.NewBytes([]byte("fake-root-secret"))})
+		s := observe(t, cloud(company(), alibabatest.Config{UseLag: time.Hour}), rpc.Credential{ID: rootID, Secret: material.NewBytes([]byte("fake-root-secret"))})
 		if !s.Identity.Root || s.Account.RootKey != accesskey.Yes || len(s.Problems) != 0 {
 			t.Errorf("identity %+v, root key %v, problems %+v", s.Identity, s.Account.RootKey, s.Problems)
 		}
@@ -246,14 +247,14 @@ func TestNoRightsAtAll(t *testing.T) {
 
 func TestWrongCredentials(t *testing.T) {
 	for name, test := range map[string]struct {
-		credential alibaba.Credential
+		credential rpc.Credential
 		change     func(*alibabatest.Account)
 		want       string
 	}{
-		"unknown key":  {alibaba.Credential{ID: "LTAIfakeNobody", Secret: material.NewBytes([]byte(readerSecret))}, nil, "access_key_id: Alibaba Cloud does not know the access key LTAIfakeNobody; it was mistyped or deleted"},
-		"wrong secret": {alibaba.Credential{ID: readerID, Secret: material.NewBytes([]byte("fake-other"))}, nil, "access_key_secret: the secret does not belong to the access key " + readerID + "; enter it again"},
+		"unknown key":  {rpc.Credential{ID: "LTAIfakeNobody", Secret: material.NewBytes([]byte(readerSecret))}, nil, "access_key_id: Alibaba Cloud does not know the access key LTAIfakeNobody; it was mistyped or deleted"},
+		"wrong secret": {rpc.Credential{ID: readerID, Secret: material.NewBytes([]byte("fake-other"))}, nil, "access_key_secret: the secret does not belong to the access key " + readerID + "; enter it again"},
 		"token": {
-			alibaba.Credential{ID: readerID, Secret: material.NewBytes([]byte(readerSecret)), Token: material.NewBytes([]byte("fake-token"))}, nil,
+			rpc.Credential{ID: readerID, Secret: material.NewBytes([]byte(readerSecret)), Token: material.NewBytes([]byte("fake-token"))}, nil,
 			"security_token: the token has expired or does not belong to the access key " + readerID + "; get new temporary credentials",
 		},
 		"disabled": {credential(), func(a *alibabatest.Account) { a.Users[0].Keys[0].Inactive = true }, "access_key_id: the access key " + readerID + " is disabled; enable it in the RAM console or use another"},
@@ -284,7 +285,7 @@ func TestTemporaryCredential(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := company()
 		a.Users[0].Keys = append(a.Users[0].Keys, alibabatest.Key{ID: "STS.fakeTemporary", Secret: "fake-temporary", Token: "fake-token/+="})
-		s := observe(t, cloud(a, alibabatest.Config{}), alibaba.Credential{ID: "STS.fakeTemporary", Secret: material.NewBytes([]byte("fake-temporary")), Token: material.NewBytes([]byte("fake-token/+="))})
+		s := observe(t, cloud(a, alibabatest.Config{}), rpc.Credential{ID: "STS.fakeTemporary", Secret: material.NewBytes([]byte("fake-temporary")), Token: material.NewBytes([]byte("fake-token/+="))})
 		if diff := cmp.Diff(append(wantKeys(), reportedKey()), s.Keys, cmpopts.IgnoreFields(accesskey.Observed{}, "Use")); diff != "" {
 			t.Errorf("keys differ (-want +got):\n%s", diff)
 		}
@@ -336,7 +337,7 @@ func TestOpenRefuses(t *testing.T) {
 		"id commas": {"", "a,SignedHeaders=b"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := alibaba.New(clientOf(http.NotFoundHandler(), alibaba.Credential{ID: in.id}), in.endpoint)
+			_, err := alibaba.New(clientOf(http.NotFoundHandler(), rpc.Credential{ID: in.id}), in.endpoint)
 			if !fault.Is(err, fault.InvalidParameter) {
 				t.Errorf("got %v", err)
 			}
@@ -369,11 +370,11 @@ func TestEndpoints(t *testing.T) {
 func TestAKeyIsDeletedMeanwhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := cloud(company(), alibabatest.Config{})
-		root := clientOf(c, alibaba.Credential{ID: rootID, Secret: material.NewBytes([]byte("fake-root-secret"))})
+		root := clientOf(c, rpc.Credential{ID: rootID, Secret: material.NewBytes([]byte("fake-root-secret"))})
 		h := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.Header.Get("x-acs-action") == "ListAccessKeysInRecycleBin" && r.URL.Query().Get("UserId") == "200000000000000003" {
 				for _, action := range []string{"UpdateAccessKey", "DeleteAccessKey"} {
-					op := alibaba.Operation{
+					op := rpc.Operation{
 						Endpoint: "https://ims.aliyuncs.com", Version: "2019-08-15", Action: action,
 						Params: map[string]string{"UserPrincipalName": "bob@example.onaliyun.com", "UserAccessKeyId": "LTAIfakeBob000000001", "Status": "Inactive"},
 					}

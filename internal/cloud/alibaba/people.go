@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/keyward/keyward/internal/accesskey"
+	"github.com/keyward/keyward/internal/cloud/alibaba/rpc"
 	"github.com/keyward/keyward/internal/fault"
 )
 
@@ -40,11 +41,11 @@ func (r *reading) recycledUsers(ctx context.Context) error {
 
 func principal(u user) accesskey.Principal {
 	p := accesskey.Principal{
-		ID: u.UserId, Name: clean(u.UserPrincipalName, maxName), Kind: accesskey.User,
-		Remark: clean(u.Comments, maxRemark), CreatedAt: moment(u.CreateDate), ConsoleAt: moment(u.LastLoginDate),
+		ID: u.UserId, Name: rpc.Clean(u.UserPrincipalName, maxName), Kind: accesskey.User,
+		Remark: rpc.Clean(u.Comments, maxRemark), CreatedAt: moment(u.CreateDate), ConsoleAt: moment(u.LastLoginDate),
 	}
 	if p.Remark == "" && u.DisplayName != userName(u.UserPrincipalName) {
-		p.Remark = clean(u.DisplayName, maxRemark)
+		p.Remark = rpc.Clean(u.DisplayName, maxRemark)
 	}
 	switch u.Status {
 	case "active":
@@ -118,7 +119,7 @@ func observed(k accessKey, subject string) accesskey.Observed {
 	case "Inactive":
 		o.Status = accesskey.Inactive
 	default:
-		o.Detail = map[string]string{"status": clean(k.Status, maxName)}
+		o.Detail = map[string]string{"status": rpc.Clean(k.Status, maxName)}
 	}
 	return o
 }
@@ -128,7 +129,7 @@ func use(date, service string) accesskey.Use {
 	u := accesskey.Use{Lag: useLag}
 	switch at := moment(date); {
 	case !at.IsZero():
-		u.Known, u.At, u.Service = accesskey.Yes, at, clean(service, maxName)
+		u.Known, u.At, u.Service = accesskey.Yes, at, rpc.Clean(service, maxName)
 	case date == "" || date == "-" || date == "N/A":
 		u.Known = accesskey.No
 	}
@@ -283,7 +284,7 @@ func (a *securityPreference) describe(detail map[string]string) {
 	number("max_idle_days_keys", s.MaxIdleDays.MaxIdleDaysForAccessKeys)
 	for name, v := range map[string]string{"login_mfa": s.LoginProfilePreference.MFAOperationForLogin, "login_networks": s.LoginProfilePreference.LoginNetworkMasks} {
 		if v != "" {
-			detail[name] = clean(v, maxRemark)
+			detail[name] = rpc.Clean(v, maxRemark)
 		}
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/keyward/keyward/internal/cloud/alibaba/rpc"
 )
 
 // breadth is how much a policy grants.
@@ -49,7 +51,7 @@ func documentBreadth(document string) (breadth, error) {
 			case action == "*" || service == "*":
 				b.admin = true
 			case ok && service != "":
-				wide[strings.ToLower(clean(service, 64))] = true
+				wide[strings.ToLower(rpc.Clean(service, 64))] = true
 			}
 		}
 	}

@@ -1,11 +1,26 @@
+// Package alibaba reads access keys from Alibaba Cloud, as a provider of package accesskey,
+// and makes and ends those of one user, as an issuer of package rotation: with its identity
+// service (IMS, version 2019-08-15) and its access control (RAM, version 2015-05-01), both
+// over a client of package rpc.
+//
+// A [Provider] lists users, keys, the recycle bin, logins and rights, with the calls of
+// observe.go, and changes nothing. An issuer knows its user by the id, asks for the logon
+// name whenever it needs one, sends what changes something once, over a connection of its
+// own, and says of an error whether the change may have happened all the same.
+//
+// Who may call: internal/app, which offers [Kind] and [Issuer]. Nothing is stored. What the
+// cloud answers is not trusted: answers lack nothing that they must have, and their texts
+// are cleaned before they go on.
 package alibaba
 
 import (
 	"context"
+	"net/http"
 	"strings"
 	"time"
 
 	"github.com/keyward/keyward/internal/accesskey"
+	"github.com/keyward/keyward/internal/cloud/alibaba/rpc"
 	"github.com/keyward/keyward/internal/egress"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/form"
@@ -78,39 +93,43 @@ func Kind() accesskey.KindOfProvider {
 				{Name: "security_token", Help: form.Text{English: "of a temporary access key only", Chinese: "仅临时访问凭证（STS）需要"}},
 			},
 		},
-		Capabilities: accesskey.Capabilities{MaxKeys: 2, Disable: true, Undo: undo, UseLag: useLag},
+		Capabilities: accesskey.Capabilities{MaxKeys: maxKeys, Disable: true, Undo: undo, UseLag: useLag},
 		Policy:       leastRights,
 		Pace:         pacing,
 		Open: func(o accesskey.Opening) (accesskey.Provider, error) {
-			client := NewClient(Config{
-				Credential: Credential{ID: string(o.Credential["access_key_id"].Expose()), Secret: o.Credential["access_key_secret"], Token: o.Credential["security_token"]},
-				Now:        o.Now,
-				HTTP:       egress.HTTP(o.Allow),
-			})
-			return New(client, o.Settings["endpoint"])
+			return open(o, egress.HTTP(o.Allow))
 		},
 	}
 }
 
+// open makes a provider of what fits the form.
+func open(o accesskey.Opening, via *http.Client) (*Provider, error) {
+	client := rpc.NewClient(rpc.Config{
+		Credential: rpc.Credential{ID: string(o.Credential["access_key_id"].Expose()), Secret: o.Credential["access_key_secret"], Token: o.Credential["security_token"]},
+		Now:        o.Now,
+		HTTP:       via,
+	})
+	return New(client, o.Settings["endpoint"])
+}
+
 // A Provider reads the access keys of one account. It implements [accesskey.Provider].
 type Provider struct {
-	client        *Client
+	client        *rpc.Client
 	ims, ram, sts string // endpoints
 }
 
 // New makes a provider over a client. An endpoint whose host begins with "ims." leads to
 // the ones of RAM and STS beside it; at any other all three are expected. "" is
 // [UsualEndpoint].
-func New(client *Client, endpoint string) (*Provider, error) {
+func New(client *rpc.Client, endpoint string) (*Provider, error) {
 	if endpoint == "" {
 		endpoint = UsualEndpoint
 	}
-	u, err := readEndpoint(endpoint)
+	u, err := rpc.ReadEndpoint(endpoint)
 	if err != nil {
 		return nil, err
 	}
-	id := client.credential.ID
-	if id == "" || strings.ContainsFunc(id, func(c rune) bool { return c <= ' ' || c > '~' || c == ',' || c == '/' }) {
+	if !fitID(client.KeyID()) {
 		return nil, fault.InvalidParameter.New("access_key_id: it has characters that no access key id has; copy it again")
 	}
 	beside := func(service string) string {
@@ -123,11 +142,16 @@ func New(client *Client, endpoint string) (*Provider, error) {
 	return &Provider{client: client, ims: beside("ims"), ram: beside("ram"), sts: beside("sts")}, nil
 }
 
+// fitID tells whether an id of an access key can stand in the header that signs.
+func fitID(id string) bool {
+	return id != "" && !strings.ContainsFunc(id, func(c rune) bool { return c <= ' ' || c > '~' || c == ',' || c == '/' })
+}
+
 // Check implements [accesskey.Provider] by asking the service who is calling, which needs
 // no right.
 func (p *Provider) Check(ctx context.Context) (accesskey.Identity, error) {
-	op := Operation{Endpoint: p.sts, Version: stsVersion, Action: "GetCallerIdentity"}
-	who, err := read[callerIdentity](ctx, p.client, op)
+	op := rpc.Operation{Endpoint: p.sts, Version: stsVersion, Action: "GetCallerIdentity"}
+	who, err := rpc.Read[callerIdentity](ctx, p.client, op)
 	if err != nil {
 		return accesskey.Identity{}, err
 	}
@@ -136,7 +160,7 @@ func (p *Provider) Check(ctx context.Context) (accesskey.Identity, error) {
 		name = who.UserId
 	}
 	return accesskey.Identity{
-		Account: who.AccountId, Principal: clean(name, maxName),
-		Root: who.IdentityType == "Account", KeyID: p.client.credential.ID,
+		Account: who.AccountId, Principal: rpc.Clean(name, maxName),
+		Root: who.IdentityType == "Account", KeyID: p.client.KeyID(),
 	}, nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/keyward/keyward/internal/accesskey"
 	"github.com/keyward/keyward/internal/cloud/alibaba"
 	"github.com/keyward/keyward/internal/cloud/alibaba/alibabatest"
+	"github.com/keyward/keyward/internal/cloud/alibaba/rpc"
 	"github.com/keyward/keyward/internal/material"
 )
 
@@ -49,15 +50,15 @@ func (d direct) RoundTrip(r *http.Request) (resp *http.Response, err error) {
 	return w.Result(), nil
 }
 
-func credential() alibaba.Credential {
-	return alibaba.Credential{ID: readerID, Secret: material.NewBytes([]byte(readerSecret))}
+func credential() rpc.Credential {
+	return rpc.Credential{ID: readerID, Secret: material.NewBytes([]byte(readerSecret))}
 }
 
-func clientOf(h http.Handler, c alibaba.Credential) *alibaba.Client {
-	return alibaba.NewClient(alibaba.Config{Credential: c, Now: time.Now, HTTP: &http.Client{Transport: direct{h}}})
+func clientOf(h http.Handler, c rpc.Credential) *rpc.Client {
+	return rpc.NewClient(rpc.Config{Credential: c, Now: time.Now, HTTP: &http.Client{Transport: direct{h}}})
 }
 
-func providerOf(t testing.TB, h http.Handler, c alibaba.Credential) *alibaba.Provider {
+func providerOf(t testing.TB, h http.Handler, c rpc.Credential) *alibaba.Provider {
 	t.Helper()
 	p, err := alibaba.New(clientOf(h, c), "")
 	if err != nil {
@@ -66,7 +67,7 @@ func providerOf(t testing.TB, h http.Handler, c alibaba.Credential) *alibaba.Pro
 	return p
 }
 
-func observe(t testing.TB, h http.Handler, c alibaba.Credential) accesskey.Snapshot {
+func observe(t testing.TB, h http.Handler, c rpc.Credential) accesskey.Snapshot {
 	t.Helper()
 	s, err := providerOf(t, h, c).Observe(context.Background())
 	if err != nil {

@@ -51,6 +51,7 @@ type Config struct {
 	Domain      string        // of logon names; "example.onaliyun.com" if empty
 	Rate        int           // calls in a second of one user; 0 for no limit
 	UseLag      time.Duration // until the last use of a key shows
+	Settle      time.Duration // until a key that was created by a call is accepted
 	ReportTakes time.Duration // to make a credential report
 	Page        int           // bounds MaxItems further, so that few users make many pages; 0 does not
 }
@@ -78,6 +79,8 @@ type Key struct {
 	Service                   string // that it was last used with
 	// Token is what a temporary key must come with. Temporary keys are in no list.
 	Token string
+
+	known time.Time // before it the key is refused
 }
 
 // A Policy is attached to users and groups. A Document makes it a custom policy.
@@ -160,7 +163,7 @@ func (c *Cloud) complete(k Key) Key {
 		k.ID = "LTAIfake" + rand.Text()[:16]
 	}
 	if k.Secret == "" {
-		k.Secret = "fake" + rand.Text()
+		k.Secret = "fakesecret" + rand.Text()
 	}
 	if k.Created.IsZero() {
 		k.Created = c.Now()
@@ -182,6 +185,32 @@ func (c *Cloud) Permit(name string, rights ...string) {
 	}
 }
 
+// Keys answers the keys of a user that are not deleted.
+func (c *Cloud) Keys(name string) []Key {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var out []Key
+	for _, u := range c.users {
+		for _, k := range u.Keys {
+			if u.Name == name && k.Deleted.IsZero() {
+				out = append(out, k)
+			}
+		}
+	}
+	return out
+}
+
+// Rename gives a user another name. The id and the keys stay.
+func (c *Cloud) Rename(name, to string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, u := range c.users {
+		if u.Name == name {
+			u.Name = to
+		}
+	}
+}
+
 // Calls answers how often an action was called, refused calls among them.
 func (c *Cloud) Calls(action string) int {
 	c.mu.Lock()
@@ -194,7 +223,7 @@ func (c *Cloud) Accepts(id, secret string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	u, k := c.find(id)
-	return k != nil && k.Secret == secret && !k.Inactive && !u.Disabled
+	return k != nil && k.Secret == secret && !k.Inactive && !u.Disabled && !c.Now().Before(k.known)
 }
 
 // Use uses a key with a service, now. It answers whether the key was accepted.
@@ -227,7 +256,7 @@ func (c *Cloud) lookup(_ context.Context, id string) (authn.Credential, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	u, k := c.find(id)
-	if k == nil {
+	if k == nil || c.Now().Before(k.known) {
 		return authn.Credential{}, fault.AccessKeyNotFound.New("no such key")
 	}
 	out := authn.Credential{Secret: material.NewBytes([]byte(k.Secret)), Token: k.Token}

@@ -10,8 +10,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/keyward/keyward/internal/cloud/alibaba"
 	"github.com/keyward/keyward/internal/cloud/alibaba/alibabatest"
+	"github.com/keyward/keyward/internal/cloud/alibaba/rpc"
 	"github.com/keyward/keyward/internal/material"
 )
 
@@ -28,7 +28,7 @@ type world struct {
 	now   time.Time
 	cloud *alibabatest.Cloud
 	url   string
-	*alibaba.Client
+	*rpc.Client
 }
 
 func newWorld(t *testing.T, c alibabatest.Config) *world {
@@ -42,8 +42,8 @@ func newWorld(t *testing.T, c alibabatest.Config) *world {
 	server := httptest.NewServer(w.cloud)
 	t.Cleanup(server.Close)
 	w.url = server.URL
-	w.Client = alibaba.NewClient(alibaba.Config{
-		Credential: alibaba.Credential{ID: id, Secret: material.NewBytes([]byte(secret))}, Now: c.Now, HTTP: server.Client(), Pace: time.Nanosecond,
+	w.Client = rpc.NewClient(rpc.Config{
+		Credential: rpc.Credential{ID: id, Secret: material.NewBytes([]byte(secret))}, Now: c.Now, HTTP: server.Client(), Pace: time.Nanosecond,
 	})
 	return w
 }
@@ -56,8 +56,8 @@ func (w *world) call(action string, pairs ...string) (map[string]any, string) {
 		params[pairs[i]] = pairs[i+1]
 	}
 	var out map[string]any
-	err := w.Call(w.t.Context(), alibaba.Operation{Endpoint: w.url, Version: "2019-08-15", Action: action, Params: params}, &out)
-	if e := (*alibaba.Error)(nil); errors.As(err, &e) {
+	err := w.Call(w.t.Context(), rpc.Operation{Endpoint: w.url, Version: "2019-08-15", Action: action, Params: params}, &out)
+	if e := (*rpc.Error)(nil); errors.As(err, &e) {
 		return nil, e.Code
 	}
 	if err != nil {
@@ -130,8 +130,8 @@ func TestRecycleBin(t *testing.T) {
 func TestReplays(t *testing.T) {
 	w := newWorld(t, alibabatest.Config{})
 	var sent *http.Request
-	w.Client = alibaba.NewClient(alibaba.Config{
-		Credential: alibaba.Credential{ID: id, Secret: material.NewBytes([]byte(secret))}, Now: func() time.Time { return w.now }, Pace: time.Nanosecond,
+	w.Client = rpc.NewClient(rpc.Config{
+		Credential: rpc.Credential{ID: id, Secret: material.NewBytes([]byte(secret))}, Now: func() time.Time { return w.now }, Pace: time.Nanosecond,
 		HTTP: &http.Client{Transport: recorder(func(r *http.Request) { sent = r.Clone(t.Context()) })},
 	})
 	w.must("GetAccountSummary")

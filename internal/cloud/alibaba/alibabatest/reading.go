@@ -23,7 +23,7 @@ const (
 var operations = map[string]map[string]func(*Cloud, call) (object, *refusal){
 	stsVersion: {"GetCallerIdentity": (*Cloud).getCallerIdentity},
 	imsVersion: {
-		"ListUsers": (*Cloud).listUsers, "ListUsersInRecycleBin": (*Cloud).listUsersInRecycleBin,
+		"GetUser": (*Cloud).getUser, "ListUsers": (*Cloud).listUsers, "ListUsersInRecycleBin": (*Cloud).listUsersInRecycleBin,
 		"ListAccessKeys": (*Cloud).listAccessKeys, "ListAccessKeysInRecycleBin": (*Cloud).listAccessKeysInRecycleBin,
 		"GetAccessKeyInfoInRecycleBin": (*Cloud).getAccessKeyInfoInRecycleBin, "GetAccessKeyLastUsed": (*Cloud).getAccessKeyLastUsed,
 		"GetLoginProfile": (*Cloud).getLoginProfile, "GetUserMFAInfo": (*Cloud).getUserMFAInfo,
@@ -115,19 +115,35 @@ func (c *Cloud) page(a call, users []*User, most int) (object, *refusal) {
 	}
 	list := []object{}
 	for _, u := range users {
-		o := object{
-			"UserId": u.ID, "UserPrincipalName": c.upn(u), "DisplayName": u.DisplayName, "Comments": u.Comments,
-			"CreateDate": date(u.Created), "UpdateDate": date(u.Created), "LastLoginDate": date(u.LastLogin),
-			"ProvisionType": "Manual", "Status": state(u),
-		}
-		if !u.Deleted.IsZero() {
-			o["RecycleDate"], o["DeleteDate"] = date(u.Deleted), date(u.Deleted.Add(BinTime))
-			delete(o, "Status")
-		}
-		list = append(list, o)
+		list = append(list, c.describe(u))
 	}
 	out["Users"] = object{"User": list}
 	return out, nil
+}
+
+func (c *Cloud) describe(u *User) object {
+	o := object{
+		"UserId": u.ID, "UserPrincipalName": c.upn(u), "DisplayName": u.DisplayName, "Comments": u.Comments,
+		"CreateDate": date(u.Created), "UpdateDate": date(u.Created), "LastLoginDate": date(u.LastLogin),
+		"ProvisionType": "Manual", "Status": state(u),
+	}
+	if !u.Deleted.IsZero() {
+		o["RecycleDate"], o["DeleteDate"] = date(u.Deleted), date(u.Deleted.Add(BinTime))
+		delete(o, "Status")
+	}
+	return o
+}
+
+// getUser finds a user by one of three names, of which a call gives one.
+func (c *Cloud) getUser(a call) (object, *refusal) {
+	id, upn, key := a.param("UserId"), a.param("UserPrincipalName"), a.param("UserAccessKeyId")
+	for _, u := range c.users {
+		has := slices.ContainsFunc(u.Keys, func(k Key) bool { return k.ID == key && k.Deleted.IsZero() })
+		if u.Deleted.IsZero() && (id == u.ID || upn == c.upn(u) || has) {
+			return object{"User": c.describe(u)}, nil
+		}
+	}
+	return nil, noUser
 }
 
 // subject is the user that a call is about: the caller, if it names none.

@@ -39,7 +39,7 @@ func (c *Cloud) createAccessKey(a call) (object, *refusal) {
 	case alive(u) >= MaxKeys:
 		return nil, overLimit
 	}
-	k := c.complete(Key{})
+	k := c.complete(Key{known: c.Now().Add(c.Settle)})
 	u.Keys = append(u.Keys, k)
 	return object{"AccessKey": object{"AccessKeyId": k.ID, "AccessKeySecret": k.Secret, "Status": status(k), "CreateDate": date(k.Created)}}, nil
 }

@@ -1,4 +1,4 @@
-package alibaba
+package rpc
 
 import (
 	"encoding/json"
@@ -32,17 +32,17 @@ func (e *Error) Error() string {
 
 // Denied tells whether a right is missing.
 func (e *Error) Denied() bool {
-	return e.is("NoPermission", "Forbidden", "AccessDenied") && !e.leaked()
+	return e.Below("NoPermission", "Forbidden", "AccessDenied") && !e.leaked()
 }
 
 // leaked tells whether the cloud restricts the key because it was found in public.
 func (e *Error) leaked() bool {
-	return e.is("Forbidden") && strings.Contains(e.Message, "risk of leakage")
+	return e.Below("Forbidden") && strings.Contains(e.Message, "risk of leakage")
 }
 
-// is tells whether the code is one of these or below it, as "EntityNotExist.User" is
+// Below tells whether the code is one of these or below it, as "EntityNotExist.User" is
 // below "EntityNotExist".
-func (e *Error) is(codes ...string) bool {
+func (e *Error) Below(codes ...string) bool {
 	for _, code := range codes {
 		if rest, ok := strings.CutPrefix(e.Code, code); ok && (rest == "" || rest[0] == '.') {
 			return true
@@ -51,21 +51,22 @@ func (e *Error) is(codes ...string) bool {
 	return false
 }
 
-// credential tells whether the credential itself is at fault, so that no call works.
-func (e *Error) credential() bool {
-	return e.leaked() || e.is("InvalidAccessKeyId", "SignatureDoesNotMatch", "IncompleteSignature", "InvalidSecurityToken",
+// OfCredential tells whether the credential itself is at fault, or the clock that dates
+// what it signs, so that no call works.
+func (e *Error) OfCredential() bool {
+	return e.leaked() || e.Below("InvalidAccessKeyId", "SignatureDoesNotMatch", "IncompleteSignature", "InvalidSecurityToken",
 		"MissingSecurityToken", "InvalidTimeStamp", "IllegalTimestamp", "Inactive")
 }
 
 func (e *Error) throttled() bool {
-	return e.is("Throttling") || e.Status == http.StatusTooManyRequests
+	return e.Below("Throttling") || e.Status == http.StatusTooManyRequests
 }
 
 func (e *Error) repetition() repetition {
 	switch {
 	case e.throttled():
 		return always
-	case e.Status >= 500, e.Code == "", e.is("SignatureNonceUsed", "ServiceUnavailable", "InternalError"):
+	case e.Status >= 500, e.Code == "", e.Below("SignatureNonceUsed", "ServiceUnavailable", "InternalError"):
 		return ifRepeatable // a nonce is used when the network doubled the request
 	}
 	return never
@@ -100,7 +101,7 @@ func (c *Client) text(s string, limit int) string {
 			s = strings.ReplaceAll(s, string(secret), "[redacted]")
 		}
 	}
-	return clean(s, limit)
+	return Clean(s, limit)
 }
 
 // fault says what went wrong to the person who can do something about it.
@@ -108,29 +109,29 @@ func (e *Error) fault(used Credential) error {
 	switch {
 	case e.leaked():
 		return fault.InvalidParameter.Wrap(e, "Alibaba Cloud restricts the access key %s because it was found in public; make a new one and delete this one", used.ID)
-	case e.is("InvalidAccessKeyId.Inactive"):
+	case e.Below("InvalidAccessKeyId.Inactive"):
 		return fault.InvalidParameter.Wrap(e, "access_key_id: the access key %s is disabled; enable it in the RAM console or use another", used.ID)
-	case e.is("InvalidAccessKeyId") && strings.HasPrefix(used.ID, "STS."):
+	case e.Below("InvalidAccessKeyId") && strings.HasPrefix(used.ID, "STS."):
 		return fault.InvalidParameter.Wrap(e, "access_key_id: the temporary access key is not accepted; it has expired or lacks its security_token")
-	case e.is("InvalidAccessKeyId"):
+	case e.Below("InvalidAccessKeyId"):
 		return fault.InvalidParameter.Wrap(e, "access_key_id: Alibaba Cloud does not know the access key %s; it was mistyped or deleted", used.ID)
-	case e.is("SignatureDoesNotMatch", "IncompleteSignature"):
+	case e.Below("SignatureDoesNotMatch", "IncompleteSignature"):
 		return fault.InvalidParameter.Wrap(e, "access_key_secret: the secret does not belong to the access key %s; enter it again", used.ID)
-	case e.is("InvalidSecurityToken", "MissingSecurityToken"):
+	case e.Below("InvalidSecurityToken", "MissingSecurityToken"):
 		return fault.InvalidParameter.Wrap(e, "security_token: the token has expired or does not belong to the access key %s; get new temporary credentials", used.ID)
-	case e.is("InvalidTimeStamp", "IllegalTimestamp"):
+	case e.Below("InvalidTimeStamp", "IllegalTimestamp"):
 		return fault.InvalidParameter.Wrap(e, "the clock of this machine is more than 15 minutes off; set it")
-	case e.is("Inactive"):
+	case e.Below("Inactive"):
 		return fault.InvalidParameter.Wrap(e, "RAM is not activated for this account; activate it in the console")
 	case e.Denied():
-		return fault.InvalidParameter.Wrap(e, "the access key %s may not do %s; add this statement to its user's policy: %s", used.ID, e.Needs, statement(e.Needs))
+		return fault.InvalidParameter.Wrap(e, "the access key %s may not do %s; add this statement to its user's policy: %s", used.ID, e.Needs, Statement(e.Needs))
 	case e.throttled():
 		return fault.Throttled.Wrap(e, "Alibaba Cloud refuses %s for now: too many requests; it is tried again later", e.Action)
 	case e.repetition() == ifRepeatable:
 		return fault.Unavailable.Wrap(e, "Alibaba Cloud cannot do %s now: %s", e.Action, e.said())
-	case e.is("EntityNotExist"):
+	case e.Below("EntityNotExist"):
 		return fault.ResourceNotFound.Wrap(e, "%s: %s", e.Action, e.said())
-	case e.is("LimitExceeded"):
+	case e.Below("LimitExceeded"):
 		return fault.LimitExceeded.Wrap(e, "%s: %s", e.Action, e.said())
 	}
 	return fault.InvalidParameter.Wrap(e, "Alibaba Cloud refuses %s: %s", e.Action, e.said())
@@ -138,13 +139,13 @@ func (e *Error) fault(used Credential) error {
 
 func (e *Error) said() string { return strings.TrimSpace(e.Code + " " + e.Message) }
 
-// statement answers the statement of a RAM policy that allows one action.
-func statement(action string) string {
+// Statement answers the statement of a RAM policy that allows one action.
+func Statement(action string) string {
 	return fmt.Sprintf(`{"Effect":"Allow","Action":%q,"Resource":"*"}`, action)
 }
 
-// apiError answers the service's error within err, or an empty one.
-func apiError(err error) *Error {
+// ErrorOf answers the service's error within err, or an empty one.
+func ErrorOf(err error) *Error {
 	if e := (*Error)(nil); errors.As(err, &e) {
 		return e
 	}

@@ -1,4 +1,4 @@
-package alibaba
+package rpc
 
 import (
 	"context"
@@ -18,7 +18,7 @@ type pace struct {
 
 // wait takes a place and waits for its time.
 func (p *pace) wait(ctx context.Context) error {
-	return sleep(ctx, p.take(time.Now()))
+	return Sleep(ctx, p.take(time.Now()))
 }
 
 func (p *pace) take(now time.Time) time.Duration {
@@ -31,8 +31,8 @@ func (p *pace) take(now time.Time) time.Duration {
 	return p.next.Sub(now)
 }
 
-// sleep waits, at most until ctx ends.
-func sleep(ctx context.Context, d time.Duration) error {
+// Sleep waits, at most until ctx ends, and then answers its error.
+func Sleep(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return ctx.Err()
 	}

@@ -1,17 +1,16 @@
-// Package alibaba reads access keys from Alibaba Cloud: from its identity service (IMS,
-// version 2019-08-15) and its access control (RAM, version 2015-05-01).
+// Package rpc calls Alibaba Cloud's RPC services, such as IMS, RAM, STS and SMS.
 //
-// Two things are in it. A [Client] signs and sends requests to any of Alibaba Cloud's RPC
-// services (scheme ACS3-HMAC-SHA256), keeps within a rate, tries again what may be tried
-// again, and turns errors into faults; a channel that sends SMS uses it, too. A [Provider]
-// is an accesskey.Provider over a client: it lists users, keys, the recycle bin, logins
-// and rights, with the calls of observe.go, and changes nothing.
+// A [Client] signs requests (scheme ACS3-HMAC-SHA256), keeps within a rate, tries again
+// what may be tried again, and turns errors into faults that wrap an [Error]. [Read] also
+// refuses answers that lack what they must have. [Client.Once] is for what changes
+// something that must not happen twice: it sends one request, and its error tells whether
+// anything was sent.
 //
-// Who may call: internal/app, which offers [Kind], and package channel. Nothing is stored.
-// What the cloud answers is not trusted: answers are bounded in size, lack nothing that
-// they must have, and their texts are cleaned before they go on. The credential is kept as
-// material.Bytes and cut out of every error.
-package alibaba
+// Who may call: package alibaba, for access keys, and package channel, for SMS. Nothing is
+// stored. What the cloud answers is not trusted: answers are bounded in size, and their
+// texts are cleaned ([Clean]). The credential is kept as material.Bytes and cut out of
+// every error.
+package rpc
 
 import (
 	"context"
@@ -76,6 +75,14 @@ func NewClient(c Config) *Client {
 	return &Client{credential: c.Credential, now: c.Now, http: c.HTTP, pace: pace{every: c.Pace, burst: usualBurst}}
 }
 
+// With answers a client as this one, with a pace of its own and another credential.
+func (c *Client) With(other Credential) *Client {
+	return NewClient(Config{Credential: other, Now: c.now, HTTP: c.http, Pace: c.pace.every})
+}
+
+// KeyID answers the id of the client's credential.
+func (c *Client) KeyID() string { return c.credential.ID }
+
 // Calls answers how many requests were sent so far, repetitions among them.
 func (c *Client) Calls() int { return int(c.calls.Load()) }
 
@@ -101,6 +108,41 @@ func (c *Client) Call(ctx context.Context, op Operation, out any) error {
 	return c.call(ctx, op, func(body []byte) error { return json.Unmarshal(body, out) })
 }
 
+// An Answer is what an operation answers. A list that is absent is not an empty list: an
+// answer that lacks what it must have is refused, so that nothing goes missing silently.
+type Answer interface{ Complete() error }
+
+// Read performs a call as [Client.Call] does and answers what it says. A call that is
+// tried again starts with an empty answer.
+func Read[T any, P interface {
+	*T
+	Answer
+}](ctx context.Context, c *Client, op Operation) (T, error) {
+	var out T
+	err := c.call(ctx, op, func(body []byte) error {
+		out = *new(T)
+		if err := json.Unmarshal(body, &out); err != nil {
+			return err
+		}
+		return P(&out).Complete()
+	})
+	if err != nil {
+		return *new(T), err
+	}
+	return out, nil
+}
+
+// Once performs an operation as [Client.Call] does, but sends at most one request, whatever
+// comes back. If nothing was sent the error wraps [egress.ErrUnsent], as far as the
+// client's HTTP tells that, as [egress.Single] does. What was answered is erased.
+func (c *Client) Once(ctx context.Context, op Operation, out any) error {
+	if err := c.pace.wait(ctx); err != nil {
+		return fault.Unavailable.Wrap(fmt.Errorf("%w: %w", egress.ErrUnsent, err), "the time was over before %s could be asked for; try again", op.Action)
+	}
+	_, err := c.try(ctx, op, func(body []byte) error { return json.Unmarshal(body, out) })
+	return err
+}
+
 func (c *Client) call(ctx context.Context, op Operation, decode func(body []byte) error) error {
 	pause := firstPause
 	for attempt := 1; ; attempt++ {
@@ -113,7 +155,7 @@ func (c *Client) call(ctx context.Context, op Operation, decode func(body []byte
 		}
 		wait := max(jitter(pause), asked(err))
 		pause = min(2*pause, longest)
-		if e := sleep(ctx, wait); e != nil {
+		if e := Sleep(ctx, wait); e != nil {
 			return err // of the last attempt: it says more than that time is up
 		}
 	}
@@ -142,6 +184,7 @@ func (c *Client) try(ctx context.Context, op Operation, decode func(body []byte)
 		return lost(op, err)
 	}
 	body, err := egress.ReadBody(resp, maxAnswer)
+	defer clear(body) // a secret may be in it; what is kept is a copy
 	switch {
 	case errors.Is(err, egress.ErrTooLong):
 		return never, fault.Unavailable.Wrap(err, "%s answered more than %d bytes to %s", r.URL.Host, maxAnswer, op.Action)
@@ -191,7 +234,7 @@ func lost(op Operation, err error) (repetition, error) {
 // request builds a signed request. The parameters go into the query, in the spelling that
 // the signature covers, as the vendor's own clients do it.
 func (c *Client) request(ctx context.Context, op Operation) (*http.Request, error) {
-	u, err := readEndpoint(op.Endpoint)
+	u, err := ReadEndpoint(op.Endpoint)
 	if err != nil {
 		return nil, err
 	}
@@ -206,8 +249,9 @@ func (c *Client) request(ctx context.Context, op Operation) (*http.Request, erro
 	return r, nil
 }
 
-// readEndpoint reads a URL that is a scheme and a host.
-func readEndpoint(text string) (*url.URL, error) {
+// ReadEndpoint reads a URL that is a scheme and a host; [fault.InvalidParameter] is the
+// error of all others.
+func ReadEndpoint(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil ||
 		strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
