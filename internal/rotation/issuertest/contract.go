@@ -1,11 +1,13 @@
 package issuertest
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -204,20 +206,62 @@ func endedContext(p *play) {
 	}
 }
 
+// endingContext ends a context on the way: when an answer to a request that reads has come,
+// and after times in which an issuer may wait for its turn.
+func endingContext(p *play) {
+	for _, op := range operations(p) {
+		for _, after := range []time.Duration{0, time.Millisecond, 20 * time.Millisecond, 75 * time.Millisecond, 150 * time.Millisecond} {
+			one := p.again()
+			made := one.Old
+			if op.effect != Creates {
+				made = one.create(1)
+			}
+			time.Sleep(time.Minute) // whatever it waited for
+			before := one.Truth()
+			one.wire.heal()
+			ctx, cancel := context.WithTimeout(p.Context(), cmp.Or(after, time.Hour))
+			if after == 0 {
+				one.wire.answered(Nothing, cancel)
+			}
+			err := op.call(ctx, one, made)
+			cancel()
+			if op.effect == Nothing || err == nil || one.wire.count(op.effect) > 0 {
+				continue
+			}
+			if got := one.class(err); got != rotation.ErrNoEffect || !maps.Equal(before, one.Truth()) {
+				p.Errorf("%s, whose time ended on the way: %v", op.name, err)
+			}
+		}
+	}
+}
+
+// recovers has a provider be away for long, and come back.
+func recovers(p *play) {
+	p.wire.fail(Nothing, cloudtest.LoseBefore, true)
+	reads := slices.DeleteFunc(operations(p), func(op operation) bool { return op.effect != Nothing })
+	for _, op := range reads {
+		for range 5 {
+			if err := op.call(p.Context(), p, p.Old); err == nil {
+				p.Errorf("%s succeeded without a provider", op.name)
+			}
+		}
+	}
+	p.wire.heal()
+	for _, op := range reads {
+		if err := op.call(p.Context(), p, p.Old); err != nil {
+			p.Errorf("%s, when all is well again: %v", op.name, err)
+		}
+	}
+	p.create(1)
+}
+
 // forbidden has the source's credential lack the rights.
 func forbidden(p *play) {
-	made := p.create(1)
-	if p.means.Archetype == rotation.Pair || p.means.Archetype == rotation.Multi { // room for the create
-		if err := p.issuer.Delete(p.Context(), made.ID, p.Old.ID); err != nil {
-			p.Fatal(err)
-		}
-		made = p.Old
-	}
 	p.Forbid()
 	before := p.Truth()
 	for _, op := range operations(p) {
 		if op.effect != Nothing {
-			p.want(rotation.ErrRefused, op.call(p.Context(), p, made))
+			p.want(rotation.ErrRefused, op.call(p.Context(), p, p.Old))
 		}
 	}
 	if after := p.Truth(); !maps.Equal(before, after) {

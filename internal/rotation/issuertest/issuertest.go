@@ -90,6 +90,7 @@ type Provider struct {
 func Run(t *testing.T, w World) {
 	for name, test := range map[string]func(*play){
 		"Life": life, "Full": full, "LostAnswer": lostAnswer, "Faults": everyFault, "Verify": verify, "EndedContext": endedContext,
+		"EndingContext": endingContext, "Recovers": recovers,
 		"Forbidden": forbidden, "Foreign": foreign, "Absent": absent,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -260,6 +261,7 @@ type wire struct {
 	sent map[Effect]int
 	next map[Effect][]cloudtest.Fault // of the next requests of that effect, one each
 	all  map[Effect]cloudtest.Fault   // of all of them, after those
+	then map[Effect]func()            // is called when one was answered
 }
 
 // fail makes the next request of an effect suffer a fault, or each of them.
@@ -272,11 +274,18 @@ func (w *wire) fail(e Effect, f cloudtest.Fault, always bool) {
 	}
 }
 
+// answered has do called whenever a request of an effect was answered.
+func (w *wire) answered(e Effect, do func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.then = map[Effect]func(){e: do}
+}
+
 // heal ends all faults and forgets what was sent.
 func (w *wire) heal() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.next, w.all, w.sent = nil, nil, map[Effect]int{}
+	w.next, w.all, w.then, w.sent = nil, nil, nil, map[Effect]int{}
 }
 
 // count answers how many requests of an effect left.
@@ -295,7 +304,7 @@ func (w *wire) total() (n int) {
 	return n
 }
 
-func (w *wire) draw(e Effect) (f cloudtest.Fault) {
+func (w *wire) draw(e Effect) (f cloudtest.Fault, then func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if queue := w.next[e]; len(queue) > 0 {
@@ -306,7 +315,7 @@ func (w *wire) draw(e Effect) (f cloudtest.Fault) {
 	if f != unreachable {
 		w.sent[e]++
 	}
-	return f
+	return f, w.then[e]
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -320,7 +329,7 @@ func (w *wire) RoundTrip(r *http.Request) (resp *http.Response, err error) {
 	if err := r.Context().Err(); err != nil {
 		return nil, fmt.Errorf("%w: %w", egress.ErrUnsent, err)
 	}
-	f := w.draw(w.provider.Effect(r, body))
+	f, then := w.draw(w.provider.Effect(r, body))
 	if f == unreachable {
 		return nil, fmt.Errorf("%w: connection refused", egress.ErrUnsent)
 	}
@@ -341,6 +350,9 @@ func (w *wire) RoundTrip(r *http.Request) (resp *http.Response, err error) {
 	service.ServeHTTP(answer, in)
 	if err := r.Context().Err(); err != nil {
 		return nil, err
+	}
+	if then != nil {
+		then()
 	}
 	return answer.Result(), nil
 }
