@@ -26,8 +26,8 @@ const (
 	alice      = "alice@example.onaliyun.com"
 )
 
-// alibaba starts a simulated cloud and answers its address.
-func alibaba(t *testing.T) (*alibabatest.Cloud, string) {
+// alibabaCloud starts a simulated cloud and answers its address.
+func alibabaCloud(t *testing.T) (*alibabatest.Cloud, string) {
 	t.Helper()
 	now := time.Now()
 	c := alibabatest.New(alibabatest.Config{Now: time.Now})
@@ -111,7 +111,7 @@ func at(v any, names ...string) any {
 
 // Each call that keyward makes, by the generic client.
 func TestAlibabaReadsBySDK(t *testing.T) {
-	_, address := alibaba(t)
+	_, address := alibabaCloud(t)
 	g := newGeneric(t, address, id, secret)
 	for _, test := range []struct {
 		version, action string
@@ -147,7 +147,7 @@ func TestAlibabaReadsBySDK(t *testing.T) {
 // The life of a key, by the generic client: the secret is told once, two keys are the
 // limit, and what was deleted comes back.
 func TestAlibabaKeyLifeBySDK(t *testing.T) {
-	c, address := alibaba(t)
+	c, address := alibabaCloud(t)
 	g := newGeneric(t, address, id, secret)
 	made := g.call(imsVersion, "CreateAccessKey", "UserPrincipalName", alice)
 	key, _ := at(made, "AccessKey", "AccessKeyId").(string)
@@ -179,7 +179,7 @@ func TestAlibabaKeyLifeBySDK(t *testing.T) {
 
 // The classic SDK has types for the answers, and signs in the older way.
 func TestAlibabaReadsByClassicSDK(t *testing.T) {
-	_, address := alibaba(t)
+	_, address := alibabaCloud(t)
 	who, err := sts.NewClientWithAccessKey("cn-hangzhou", id, secret)
 	if err != nil {
 		t.Fatal(err)

@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http/httptest"
+	"net/netip"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -19,7 +21,12 @@ import (
 	tchttp "github.com/tencentcloud/tencentcloud-sdk-go/tencentcloud/common/http"
 	"github.com/tencentcloud/tencentcloud-sdk-go/tencentcloud/common/profile"
 
+	"github.com/keyward/keyward/internal/accesskey"
+	"github.com/keyward/keyward/internal/cloud/tencent"
 	"github.com/keyward/keyward/internal/cloud/tencent/tencenttest"
+	"github.com/keyward/keyward/internal/form"
+	"github.com/keyward/keyward/internal/material"
+	"github.com/keyward/keyward/internal/rotation"
 )
 
 const account, alice = 100000000, 100000001
@@ -178,5 +185,42 @@ func TestRefusals(t *testing.T) {
 		if _, err := call(t, host, one.key, one.action, one.params); code(err) != one.want {
 			t.Errorf("%s: %v, want %s", one.action, err, one.want)
 		}
+	}
+}
+
+// The SDK uses a key that keyward's issuer created over a real connection, and sees its tag.
+func TestMintedByKeyward(t *testing.T) {
+	cloud, host, k := world(t)
+	shop := strconv.Itoa(alice + 5)
+	cloud.AddUser(account, tencenttest.User{Uin: alice + 5, Name: "shop"})
+	issuer, err := tencent.Issuer().Open(accesskey.Opening{
+		Filling: form.Filling{Settings: map[string]string{"endpoint": "http://" + host}, Credential: map[string]material.Bytes{
+			"secret_id": material.NewBytes([]byte(k.ID)), "secret_key": material.NewBytes([]byte(k.Secret)),
+		}},
+		Now: time.Now, Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+	}, shop)
+	if err != nil {
+		t.Fatal(err)
+	}
+	minted, err := issuer.Create(t.Context(), rotation.Attempt{ID: "1", Tag: "keyward/r/1", Principal: shop})
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := tencenttest.Key{ID: minted.ID, Secret: string(minted.Parts["secret_key"].Expose())}
+	if who, err := call(t, host, made, "sts:GetCallerIdentity", nil); err != nil || at(who, "UserId") != shop {
+		t.Errorf("%v, %v", who, err)
+	}
+	list, err := call(t, host, made, "cam:ListAccessKeys", nil)
+	if diff := cmp.Diff("keyward/r/1", at(list, "AccessKeys", 0, "Description")); err != nil || diff != "" {
+		t.Errorf("%v %s", err, diff)
+	}
+	if _, err := call(t, host, k, "cam:UpdateAccessKey", map[string]any{"TargetUin": alice + 5, "AccessKeyId": made.ID, "Status": "Inactive"}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := issuer.Verify(t.Context(), minted.ID, minted.Parts); err != nil || got != rotation.Refused {
+		t.Errorf("%q, %v", got, err)
+	}
+	if err := issuer.Delete(t.Context(), minted.ID, ""); err != nil || len(cloud.Of(alice+5)) > 0 {
+		t.Errorf("%v; left are %+v", err, cloud.Of(alice+5))
 	}
 }
