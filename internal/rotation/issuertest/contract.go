@@ -24,6 +24,7 @@ func life(p *play) {
 		p.Errorf("%d requests created one key", n)
 	}
 	p.verdict(made, rotation.Accepted)
+	p.verdict(p.Old, rotation.Accepted) // it is what everybody uses
 	if p.means.Listed {
 		p.held()
 		listed(p, made)
@@ -33,9 +34,10 @@ func life(p *play) {
 		switchOff(p)
 		end(p, made)
 	case rotation.Multi, rotation.Promote:
+		noSwitch(p)
 		end(p, made)
 	case rotation.FixedOverlap, rotation.Pending:
-		p.verdict(p.Old, rotation.Accepted)
+		noSwitch(p)
 		time.Sleep(p.means.Overlap)
 		p.verdict(p.Old, rotation.Refused)
 		p.verdict(made, rotation.Accepted)
@@ -85,6 +87,17 @@ func switchOff(p *play) {
 			p.Fatalf("the key is %s and not %s", got, step.status)
 		}
 		p.verdict(p.Old, step.verdict)
+	}
+}
+
+// noSwitch asks for what the archetype does not have.
+func noSwitch(p *play) {
+	p.Helper()
+	p.wire.heal()
+	p.want(rotation.ErrRefused, p.issuer.Disable(p.Context(), p.Old.ID))
+	p.want(rotation.ErrRefused, p.issuer.Enable(p.Context(), p.Old.ID))
+	if n := p.wire.total(); n > 0 {
+		p.Errorf("%d requests asked for what there is not", n)
 	}
 }
 
