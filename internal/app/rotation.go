@@ -3,7 +3,10 @@ package app
 import (
 	"path/filepath"
 
+	"github.com/keyward/keyward/internal/cloud/alibaba"
+	"github.com/keyward/keyward/internal/cloud/aws"
 	"github.com/keyward/keyward/internal/cloud/httpapi"
+	"github.com/keyward/keyward/internal/cloud/tencent"
 	"github.com/keyward/keyward/internal/rotation"
 	rotating "github.com/keyward/keyward/internal/rotation/engine"
 	"github.com/keyward/keyward/internal/store"
@@ -22,5 +25,5 @@ func (e *engine) rotators(a *App) {
 
 // issuers answers the kinds of providers at which keyward makes and ends keys itself.
 func issuers() []rotation.KindOfIssuer {
-	return []rotation.KindOfIssuer{httpapi.Issuer()}
+	return []rotation.KindOfIssuer{tencent.Issuer(), alibaba.Issuer(), aws.Issuer(), httpapi.Issuer()}
 }
