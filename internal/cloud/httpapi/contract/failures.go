@@ -38,7 +38,7 @@ func (r *runner) failures(ctx context.Context, c Case) {
 		{"redirect", Response{Status: 302, Headers: map[string]string{"Location": "https://elsewhere.example/"}}, []fault.Kind{fault.InvalidParameter}, []string{"unknown"}},
 		{"no JSON", Response{Status: fine, Text: "<html>a proxy's page</html>"}, []fault.Kind{fault.Unavailable}, []string{"unknown"}},
 		{"another JSON", Response{Status: fine, Text: `{"unexpected":true}`}, []fault.Kind{fault.Unavailable}, []string{"unknown"}},
-		{"too long an answer", Response{Status: fine, Text: `"` + strings.Repeat("x", 5<<20) + `"`}, []fault.Kind{fault.Unavailable}, []string{"unknown"}},
+		{"too long an answer", Response{Status: fine, Text: `"` + strings.Repeat("x", r.def.MaxBody()) + `"`}, []fault.Kind{fault.Unavailable}, []string{"unknown"}},
 	} {
 		f.answer.Text = r.echo(c, f.answer.Text)
 		evidence, err := r.failing(ctx, c, f)

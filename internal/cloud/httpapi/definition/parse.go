@@ -1,3 +1,17 @@
+// Package definition reads what a provider's definition says, and fills in what it sends.
+//
+// A definition is data: a YAML document (package document) that fits schema.json, which is
+// published, and the rules that no schema can say: every name that a template uses is there,
+// what is declared is used, an archetype has the operations of its plan and no others, a
+// request that may be repeated is the same each time, and what makes a key says where its
+// secret stands. What is refused is named with line and column. Templates (package
+// template) become requests here: a credential stands in headers, never in a URL, every
+// request goes to the host of a base, and one that changes something cannot be sent twice
+// by package net/http.
+//
+// Who may call: packages client and contract, and the command that tests definitions.
+// Nothing is sent and nothing kept. Of a definition nothing is trusted but what it says of
+// its service.
 package definition
 
 import (
