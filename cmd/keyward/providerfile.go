@@ -42,11 +42,11 @@ func newProviderTestCmd(c *cli) *cobra.Command {
 			`Test a definition of an HTTP provider: a file, or the name of a shipped one.
 
 The definition is read, and held against the exchanges that are recorded in its file:
-every operation that reads, every way to fail. Nothing is sent. With --live the service
+every operation, every way to fail. Nothing is sent. With --live the service
 itself is asked, with the calls of one synchronisation, which only read.`,
 			`测试 HTTP 平台的定义：一个文件，或内置定义的名称。
 
-读取定义，并与文件中记录的请求和应答逐一核对：每个只读操作，以及每种失败方式。
+读取定义，并与文件中记录的请求和应答逐一核对：每个操作，以及每种失败方式。
 不发送任何请求。加上 --live 时，会用一次同步所需的只读请求询问该平台本身。`,
 		},
 		example: "  keyward provider test cloudflare\n  keyward provider test my.yaml --live --credential token.txt --var account=123",
