@@ -208,6 +208,8 @@ func (r Rotation) Generations(before []rollout.Generation) []rollout.Generation 
 	out := slices.Clone(before)
 	switch {
 	case r.Generation == 0:
+	case r.Step == Enabling: // what they have; the old key is not back yet
+		fill(out, rollout.Generation{Number: r.Generation, Primary: r.New.Version, Fallback: r.spare()})
 	case r.Returns():
 		fill(out, rollout.Generation{Number: r.Generation, Primary: r.Old.Version})
 	case r.Step == Dropping, r.Step == Deleting, r.Step == Done:
@@ -220,6 +222,15 @@ func (r Rotation) Generations(before []rollout.Generation) []rollout.Generation 
 		fill(out[:upTo+1], rollout.Generation{Number: r.Generation, Primary: r.New.Version, Fallback: r.Old.Version})
 	}
 	return out
+}
+
+// spare answers the version that nodes fall back to while the old key is off: none once
+// they were told to forget it.
+func (r Rotation) spare() string {
+	if r.Generation > r.Base+1 {
+		return ""
+	}
+	return r.Old.Version
 }
 
 func fill(out []rollout.Generation, g rollout.Generation) {

@@ -1,0 +1,154 @@
+package rotation_test
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/keyward/keyward/internal/rotation"
+)
+
+// checkPublished: what nodes are to have is sealed.
+func (m *model) checkPublished(s *state) {
+	for _, g := range m.targets(s.row) {
+		h := heldOf(g)
+		if h.primary == 0 {
+			m.broken = "what is published names no key"
+		} else if k := s.keys[h.primary-1]; k.status != absent && !k.sealed {
+			m.broken = fmt.Sprintf("%s is published and its secret is not kept", keyIDs[h.primary])
+		}
+	}
+}
+
+// fades tells whether the old key dies at a time that the provider chose.
+func (m *model) fades() bool {
+	switch m.means.Archetype {
+	case rotation.FixedOverlap, rotation.Pending, rotation.Roll:
+		return true
+	}
+	return false
+}
+
+// accepted tells whether the provider takes a key from who uses it.
+func (s *state) accepted(key uint8) bool {
+	st := s.keys[key-1].status
+	return st == active || st == dormant
+}
+
+// check answers what is wrong with a state; "" for nothing.
+func (m *model) check(s *state) string {
+	step := steps[s.row.step]
+	told := s.row.halt != 0 || s.row.paused || s.row.trouble != 0
+	if !s.accepted(s.current) && !m.fades() {
+		return fmt.Sprintf("the secret's current version is %s, which the provider refuses", keyIDs[s.current])
+	}
+	for i, n := range s.nodes {
+		if !n.joined || n.has.number == 0 {
+			continue
+		}
+		if !s.accepted(n.has.primary) {
+			target := heldOf(m.targets(s.row)[m.wave(i)])
+			if !m.fades() || target.primary == n.has.primary && !told {
+				return fmt.Sprintf("node %d uses %s, which the provider refuses", i, keyIDs[n.has.primary])
+			}
+		}
+		switch step {
+		case rotation.Rolling, rotation.Settling, rotation.Grace:
+			if f := n.has.fallback; f != 0 && !m.fades() && !s.accepted(f) {
+				return fmt.Sprintf("node %d falls back to %s, which the provider refuses", i, keyIDs[f])
+			}
+		}
+	}
+	if s.row.rotation(m.agreed).Over() {
+		return m.checkEnd(s, step)
+	}
+	return ""
+}
+
+// checkEnd: at rest exactly one key of the rotation is left, and all nodes have it.
+func (m *model) checkEnd(s *state, step rotation.Step) string {
+	stays := uint8(1)
+	if step == rotation.Done {
+		stays = s.row.newKey
+	}
+	for i, k := range s.keys {
+		n := uint8(i + 1)
+		switch {
+		case k.foreign || n == s.hand || m.means.Archetype == rotation.Counterparty:
+		case n == stays && k.status != active:
+			return fmt.Sprintf("at the end %s does not work", keyIDs[n])
+		case n != stays && k.status == active:
+			return fmt.Sprintf("at the end %s is left", keyIDs[n])
+		case n == stays && k.left > 0:
+			return fmt.Sprintf("at the end %s is dying", keyIDs[n])
+		}
+	}
+	if s.current != stays {
+		return "at the end the secret's current version is the other key"
+	}
+	for i, n := range s.nodes {
+		if g := heldOf(m.targets(s.row)[m.wave(i)]); n.joined && (g.primary != stays || g.fallback != 0) {
+			return fmt.Sprintf("at the end node %d is to have %s", i, g)
+		} else if n.joined && n.has.number > 0 && n.has.primary != stays {
+			return fmt.Sprintf("at the end node %d has %s", i, n.has)
+		}
+	}
+	return ""
+}
+
+// asks tells whether somebody is asked to do something.
+func (s *state) asks() bool { return s.row.halt != 0 || s.row.paused || s.row.trouble != 0 }
+
+// For people who read a trace.
+
+func (x row) String() string {
+	var b strings.Builder
+	b.WriteString(string(steps[x.step]))
+	for _, f := range []struct {
+		on   bool
+		word string
+	}{{x.doubt, "in doubt"}, {x.paused, "paused"}, {x.back, "to go back"}, {x.halt != 0, "halted: " + string(reasons[x.halt])}, {x.trouble != 0, "waits: " + string(reasons[x.trouble])}} {
+		if f.on {
+			b.WriteString(", " + f.word)
+		}
+	}
+	if x.intent != 0 {
+		b.WriteString(", intent " + string(kinds[x.intent]) + " " + keyIDs[x.intentKey])
+	}
+	return "[" + strings.TrimSpace(b.String()) + "]"
+}
+
+func (c call) String() string {
+	return strings.TrimSpace(string(kinds[c.kind]) + " " + keyIDs[c.key])
+}
+
+func (h held) String() string {
+	if h.fallback == 0 {
+		return fmt.Sprintf("generation %d (%s)", h.number, keyIDs[h.primary])
+	}
+	return fmt.Sprintf("generation %d (%s, else %s)", h.number, keyIDs[h.primary], keyIDs[h.fallback])
+}
+
+func (s *state) String() string {
+	var b strings.Builder
+	for i, k := range s.keys {
+		if k.status == absent {
+			continue
+		}
+		fmt.Fprintf(&b, " %s:%s", keyIDs[i+1], []string{"", "active", "inactive", "dormant"}[k.status])
+		if k.foreign {
+			b.WriteString(" foreign")
+		}
+		if !k.sealed && !k.foreign {
+			b.WriteString(" unsealed")
+		}
+		if k.left > 0 {
+			b.WriteString(" dying")
+		}
+	}
+	for i, n := range s.nodes {
+		if n.joined {
+			fmt.Fprintf(&b, "; node %d: %s", i, n.has)
+		}
+	}
+	return strings.TrimSpace(b.String())
+}

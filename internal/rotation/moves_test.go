@@ -1,0 +1,419 @@
+package rotation_test
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/keyward/keyward/internal/rollout"
+	"github.com/keyward/keyward/internal/rotation"
+)
+
+// A model makes moves: from a state every state that may follow.
+type model struct {
+	*setting
+	agreed  rotation.Terms
+	target  map[row][]rollout.Generation
+	scratch []rollout.Member
+	emit    func(who actor, next state, format string, args ...any)
+	broken  string // what a move broke
+	seen    map[[2]rotation.Step]bool
+	halted  map[rotation.Reason]bool
+}
+
+// An actor is on whose account a move happens.
+type actor uint8
+
+const (
+	system actor = iota // goes on by itself
+	person              // does what is asked of it
+	chance              // a fault, an order, a node that joins: it need not happen
+)
+
+func (m *model) targets(x row) []rollout.Generation {
+	if g, ok := m.target[x]; ok {
+		return g
+	}
+	g := x.rotation(m.agreed).Generations(base(m.waves))
+	m.target[x] = g
+	return g
+}
+
+func (m *model) moves(s state) {
+	for w := range s.workers {
+		m.work(s, w)
+	}
+	for i := range s.flying {
+		if s.flying[i].kind == 0 {
+			continue
+		}
+		n := s
+		c := n.flying[i]
+		n.flying[i] = call{}
+		m.carry(&n, c)
+		m.send(system, n, "the provider carries out late: %s", c)
+	}
+	for i := range s.nodes {
+		m.nodeMoves(s, i)
+	}
+	m.people(s)
+	m.tick(s)
+	if m.alien && !s.alien {
+		if i := s.free(); i > 0 {
+			n := s
+			n.keys[i], n.alien = slot{status: active, foreign: true}, true
+			m.send(chance, n, "somebody else makes the key %s", keyIDs[i+1])
+		}
+	}
+}
+
+// send answers a state that follows, in its one form.
+func (m *model) send(who actor, n state, format string, args ...any) {
+	for i := range n.workers {
+		w := &n.workers[i]
+		if w.stale && (w.phase == decided || w.phase == stored_ && !mutates(w.call.kind) && !(m.unfenced && kinds[w.call.kind] == rotation.Settle)) {
+			*w = worker{} // it will store nothing, and so does nothing
+		}
+		if w.phase == idle {
+			*w = worker{}
+		}
+	}
+	if compareWorkers(n.workers[0], n.workers[1]) > 0 {
+		n.workers[0], n.workers[1] = n.workers[1], n.workers[0]
+	}
+	if compareCalls(n.flying[0], n.flying[1]) > 0 {
+		n.flying[0], n.flying[1] = n.flying[1], n.flying[0]
+	}
+	m.emit(who, n, format, args...)
+}
+
+func mutates(kind uint8) bool { return kind >= place(kinds, rotation.Create) }
+
+func compareCalls(a, b call) int {
+	return cmp.Or(cmp.Compare(b.kind, a.kind), cmp.Compare(a.key, b.key), cmp.Compare(a.attempt, b.attempt), cmp.Compare(a.until, b.until), cmp.Compare(a.heir, b.heir))
+}
+
+func compareWorkers(a, b worker) int {
+	return cmp.Or(cmp.Compare(b.phase, a.phase), compareCalls(a.call, b.call), compareBool(a.stale, b.stale))
+}
+
+func compareBool(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
+}
+
+func (m *model) work(s state, w int) {
+	me, other := s.workers[w], s.workers[1-w]
+	switch me.phase {
+	case idle:
+		if w == 1 && other.phase == idle {
+			return // the same as the first
+		}
+		n, who := s, system
+		if other.phase != idle { // a takeover while the other still lives
+			if s.faults == 0 {
+				return
+			}
+			n.faults--
+			who = chance
+		}
+		if m.resolve(&n, w, nil) {
+			m.send(who, n, "a server decides: %s", outcome(n, w))
+		}
+		return
+	case decided:
+		n := s
+		m.store(&n, w)
+		m.send(system, n, "it stores: %s", n.row)
+	case stored_:
+		m.perform(s, w)
+	case calling:
+		m.answer(s, w)
+	}
+	if s.faults > 0 {
+		n := s
+		n.faults--
+		n.workers[w] = worker{}
+		if me.phase == calling {
+			n.fly(me.call)
+		}
+		m.send(chance, n, "the server crashes")
+	}
+}
+
+func (s *state) fly(c call) {
+	i := slices.IndexFunc(s.flying[:], func(c call) bool { return c.kind == 0 })
+	if i < 0 {
+		panic("too many requests on their way")
+	}
+	s.flying[i] = c
+}
+
+// resolve has a worker decide; false if nothing comes of it.
+func (m *model) resolve(s *state, w int, o *rotation.Outcome) bool {
+	next, act := m.decide(s, o)
+	if next == s.row && act.Kind == rotation.Wait {
+		if s.workers[w].phase == idle {
+			return false
+		}
+		s.workers[w] = worker{}
+		return true
+	}
+	if next == s.row && act.Kind == rotation.Proceed {
+		m.broken = "it decides to go on, and nothing changes"
+	}
+	c := call{kind: place(kinds, act.Kind), key: numberOf(act.Key.ID), heir: numberOf(act.Heir), attempt: uint8(act.Attempt), until: next.until}
+	if act.Kind == rotation.Settle {
+		c.key = number(act.Key.Version)
+	}
+	s.workers[w] = worker{phase: decided, next: next, call: c}
+	return true
+}
+
+func outcome(s state, w int) string {
+	// send may have changed places; the decided one is what is told of
+	me := s.workers[w]
+	return fmt.Sprintf("%s %s", me.next, me.call)
+}
+
+// store stores what a worker has decided. Whoever decided on what was stored before is late.
+func (m *model) store(s *state, w int) {
+	me := &s.workers[w]
+	m.seen[[2]rotation.Step{steps[s.row.step], steps[me.next.step]}] = true
+	m.halted[reasons[me.next.halt]] = true
+	s.row = me.next
+	s.change(w)
+	switch kinds[me.call.kind] {
+	case rotation.Wait, rotation.Proceed:
+		*me = worker{}
+	default:
+		*me = worker{phase: stored_, call: me.call}
+	}
+	m.checkPublished(s)
+}
+
+// change makes all but one worker late; -1 for all.
+func (s *state) change(but int) {
+	for i := range s.workers {
+		if i != but && s.workers[i].phase != idle {
+			s.workers[i].stale = true
+		}
+	}
+}
+
+// perform does what was stored.
+func (m *model) perform(s state, w int) {
+	c := s.workers[w].call
+	if mutates(c.kind) {
+		if c.until > draining { // nothing is sent after its deadline
+			n := s
+			n.workers[w].phase = calling
+			m.send(system, n, "it calls: %s", c)
+		}
+		return
+	}
+	n := s
+	o := &rotation.Outcome{Act: kinds[c.kind], Result: rotation.Did}
+	switch o.Act {
+	case rotation.Look:
+		o.Keys = m.list(&s)
+	case rotation.Recover:
+		o.Result = rotation.NoEffect
+		for i, k := range s.keys {
+			if k.sealed && k.attempt == c.attempt && c.attempt > 0 {
+				o.Result, o.Key = rotation.Did, keyOf(uint8(i+1))
+			}
+		}
+	case rotation.Verify:
+		o.Verdict = rotation.Refused
+		if n.use(c.key) {
+			o.Verdict = rotation.Accepted
+		}
+	case rotation.Settle:
+		n.current = c.key
+	}
+	if !s.workers[w].stale {
+		m.conclude(n, w, system, o, "it does: %s; %s", c)
+	} else {
+		n.workers[w] = worker{}
+		m.send(system, n, "the late server does: %s", c)
+		return
+	}
+	if s.faults == 0 {
+		return
+	}
+	n = s
+	n.faults--
+	if o.Act == rotation.Verify {
+		refused := *o
+		refused.Verdict = rotation.Refused
+		m.conclude(n, w, chance, &refused, "it does: %s, and the key is refused as yet; %s", c)
+	}
+	m.conclude(n, w, chance, &rotation.Outcome{Act: o.Act, Result: rotation.NoEffect}, "it cannot do: %s; %s", c)
+}
+
+// conclude hands an outcome to the next decision.
+func (m *model) conclude(n state, w int, who actor, o *rotation.Outcome, format string, c call) {
+	m.resolve(&n, w, o)
+	m.send(who, n, format, c, outcome(n, w))
+}
+
+// answer has the provider answer a call.
+func (m *model) answer(s state, w int) {
+	me := s.workers[w]
+	n := s
+	result, key := m.carry(&n, me.call)
+	m.told(n, w, system, &rotation.Outcome{Act: kinds[me.call.kind], Result: result, Key: key}, "the provider answers: %s is done; %s")
+	if s.faults == 0 {
+		return
+	}
+	n = s
+	n.faults--
+	m.told(n, w, chance, &rotation.Outcome{Act: kinds[me.call.kind], Result: rotation.NoEffect}, "the provider does not do: %s; %s")
+	if m.denied {
+		m.told(n, w, chance, &rotation.Outcome{Act: kinds[me.call.kind], Result: rotation.Denied}, "the provider refuses: %s; %s")
+	}
+	n.fly(me.call)
+	m.told(n, w, chance, &rotation.Outcome{Act: kinds[me.call.kind], Result: rotation.Unclear}, "the connection is lost, and on its way stays: %s; %s")
+}
+
+// told hands an answer to the next decision, if what is stored still waits for it: of the
+// intent that it is of, and of no other.
+func (m *model) told(n state, w int, who actor, o *rotation.Outcome, format string) {
+	c := n.workers[w].call
+	if o.Act == rotation.Create && o.Result == rotation.Did {
+		n.keys[numberOf(o.Key.ID)-1].sealed = true
+	}
+	if n.row.intent != c.kind || n.row.until != c.until {
+		n.workers[w] = worker{}
+		m.send(who, n, format, c, "nobody waits for it any more")
+		return
+	}
+	m.conclude(n, w, who, o, format, c)
+}
+
+// nodeMoves: a node reads what it is to have at any time, and takes it now or later.
+func (m *model) nodeMoves(s state, i int) {
+	me := s.nodes[i]
+	if !me.joined {
+		if i < m.nodes {
+			n := s
+			n.nodes[i].joined = true
+			m.send(chance, n, "node %d joins", i)
+		}
+		return
+	}
+	if target := heldOf(m.targets(s.row)[m.wave(i)]); target.number > 0 && m.takes(me.has, target) {
+		n := s
+		n.nodes[i].has = target
+		m.send(system, n, "node %d reads and takes %s", i, target)
+		if me.late == (held{}) {
+			n = s
+			n.nodes[i].late = target
+			m.send(system, n, "node %d reads %s, and the answer is slow", i, target)
+		}
+	}
+	if me.late != (held{}) {
+		n := s
+		n.nodes[i].late = held{}
+		if m.takes(me.has, me.late) {
+			n.nodes[i].has = me.late
+		}
+		m.send(system, n, "the slow answer %s reaches node %d", me.late, i)
+	}
+	if me.acked != me.has {
+		n := s
+		n.nodes[i].acked = me.has
+		n.use(me.has.primary)
+		m.send(system, n, "node %d acknowledges %s", i, me.has)
+	}
+}
+
+func (m *model) takes(have, got held) bool {
+	if m.unordered {
+		return got != have
+	}
+	return rollout.Newer(int64(have.number), int64(got.number))
+}
+
+// tick lets time pass until something may be different.
+func (m *model) tick(s state) {
+	by := uint8(255)
+	soon := func(x uint8) {
+		if x > 0 {
+			by = min(by, x)
+		}
+	}
+	soonCall := func(c call) {
+		if c.kind != 0 && mutates(c.kind) {
+			soon(less(c.until, draining))
+			soon(c.until)
+		}
+	}
+	soon(less(s.row.until, draining))
+	soon(s.row.until)
+	soon(s.row.notBefore)
+	soon(s.row.since)
+	if s.row.minted > 0 {
+		soon(s.row.minted - 1)
+	}
+	n, who := s, system
+	for i, w := range s.workers {
+		if w.phase == idle {
+			continue
+		}
+		who = chance
+		soonCall(w.call)
+		if w.phase == decided {
+			n.workers[i].next.shift(0)
+		}
+	}
+	for _, c := range s.flying {
+		soonCall(c)
+	}
+	for _, k := range s.keys {
+		if k.left > 1 {
+			soon(k.left - 1)
+		}
+	}
+	if by == 255 {
+		return
+	}
+	if who == chance { // somebody was busy and did nothing in that time
+		if s.faults == 0 {
+			return
+		}
+		n.faults--
+	}
+	n.row.shift(by)
+	for i := range n.workers {
+		w := &n.workers[i]
+		w.next.shift(by)
+		w.call.until = less(w.call.until, by)
+		if mutates(w.call.kind) && w.phase != decided && w.call.until <= draining { // it gives up
+			if w.phase == calling {
+				n.fly(w.call)
+			}
+			*w = worker{}
+		}
+	}
+	for i := range n.flying {
+		c := &n.flying[i]
+		if c.until = less(c.until, by); c.until == 0 {
+			*c = call{}
+		}
+	}
+	for i := range n.keys {
+		if k := &n.keys[i]; k.left > 0 {
+			if k.left = less(k.left-1, by) + 1; k.left == 1 {
+				*k = slot{}
+			}
+		}
+	}
+	m.send(who, n, "%d seconds pass", int(by)*5)
+}
