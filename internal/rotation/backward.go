@@ -22,7 +22,7 @@ func (d *decision) turn() Act {
 		}
 		return d.to(Withdrawing)
 	case Disabling, Observing, Dropping, Deleting:
-		if a := d.Terms.Means.Archetype; (a == Pair || a == Manual) && (d.Step != Disabling || d.Doubt) {
+		if a := d.Terms.Means.Archetype; a == Manual || a == Pair && (d.Step != Disabling || d.Doubt) {
 			return d.to(Enabling)
 		}
 	}

@@ -45,8 +45,11 @@ func (d *decision) creating() Act {
 	if act, ok := d.recovered(); ok {
 		return act
 	}
+	if d.Doubt && m.Repeats {
+		return d.create() // the same key, if it is there
+	}
 	if !m.Listed {
-		if d.Doubt && !m.Repeats {
+		if d.Doubt {
 			return d.halt(AnswerLost, "a key may have been created, and the provider cannot be asked: look there, delete it if it is there, and let the rotation go on")
 		}
 		return d.create()
@@ -57,7 +60,7 @@ func (d *decision) creating() Act {
 	}
 	if orphans, clear := d.ours(o.Keys); !clear {
 		return d.halt(Ambiguous, "one of these keys may be ours: "+ids(orphans)+"; delete the one that nobody uses, and let the rotation go on")
-	} else if len(orphans) > 0 && !m.Repeats {
+	} else if len(orphans) > 0 {
 		return d.begin(Act{Kind: Delete, Key: Key{ID: orphans[0].ID}, Heir: d.Old.ID})
 	}
 	if live := alive(o.Keys); m.MaxKeys > 0 && len(live) >= m.MaxKeys {
@@ -106,10 +109,10 @@ func (d *decision) create() Act {
 }
 
 // ours answers the keys that attempts of this rotation have left. Where keys carry no tag,
-// one that was not there before the last attempt is ours if it is the only one and was
-// never used; otherwise it is not clear.
+// and it is not known what became of the last attempt, one that was not there before it is
+// ours if it is the only one and was never used; otherwise it is not clear.
 func (d *decision) ours(keys []Held) (orphans []Held, clear bool) {
-	if d.Attempt == 0 {
+	if d.Attempt == 0 || !d.Terms.Means.Tagged && !d.Doubt {
 		return nil, true
 	}
 	for _, k := range keys {
@@ -124,7 +127,7 @@ func (d *decision) ours(keys []Held) (orphans []Held, clear bool) {
 	if d.Terms.Means.Tagged || len(orphans) == 0 {
 		return orphans, true
 	}
-	return orphans, len(orphans) == 1 && orphans[0].Use.Known != accesskey.Yes
+	return orphans, len(orphans) == 1 && orphans[0].Use.Known == accesskey.No
 }
 
 func alive(keys []Held) (out []Held) {
@@ -294,8 +297,8 @@ func (d *decision) drop() Act {
 }
 
 func (d *decision) disabling() Act {
-	if d.s.All.There < d.s.All.Members {
-		return d.to(Grace) // a node has come since
+	if d.s.All.There < d.s.All.Members { // a node has come since
+		return d.trouble(NodesBehind, behind(d.s.All))
 	}
 	if d.Terms.Means.Archetype == Manual {
 		return d.trouble(NeedsHand, "disable "+d.Old.ID+" at the provider's console, and confirm it")
@@ -362,7 +365,7 @@ func (d *decision) deleting() Act {
 	}
 	if !m.Listed {
 		if d.Doubt && m.Archetype == Promote { // what is first and what is second may have changed
-			return d.halt(AnswerLost, "the new key may be the first one already, and the provider cannot be asked: look there, and confirm it")
+			return d.halt(AnswerLost, "the new key may be the first one already, and the provider cannot be asked: look there, promote it if it is not, and confirm it")
 		}
 		return d.begin(Act{Kind: Delete, Key: d.Old, Heir: d.New.ID})
 	}

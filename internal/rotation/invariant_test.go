@@ -37,7 +37,10 @@ func (s *state) accepted(key uint8) bool {
 // check answers what is wrong with a state; "" for nothing.
 func (m *model) check(s *state) string {
 	step := steps[s.row.step]
-	told := s.row.halt != 0 || s.row.paused || s.row.trouble != 0
+	told := s.asks() || m.means.Archetype == rotation.Roll
+	for _, n := range m.members(s, -1) {
+		told = told || n.Ack.Generation < n.Target.Number
+	}
 	if !s.accepted(s.current) && !m.fades() {
 		return fmt.Sprintf("the secret's current version is %s, which the provider refuses", keyIDs[s.current])
 	}
@@ -58,7 +61,7 @@ func (m *model) check(s *state) string {
 			}
 		}
 	}
-	if s.row.rotation(m.agreed).Over() {
+	if s.row.rotation(m.agreed).Over() && !m.uses {
 		return m.checkEnd(s, step)
 	}
 	return ""

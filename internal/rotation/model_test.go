@@ -237,6 +237,7 @@ type setting struct {
 	alien   bool              // somebody else makes a key at some time
 	denied  bool              // the provider may refuse a call for good
 	halts   []rotation.Reason // that may be come to
+	uses    bool              // only what is used is looked at, not what is left at the end
 
 	undrained, unordered, byKey, unfenced bool // rules that are taken away
 }

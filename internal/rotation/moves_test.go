@@ -115,7 +115,7 @@ func (m *model) work(s state, w int) {
 			return // the same as the first
 		}
 		n, who := s, system
-		if other.phase != idle { // a takeover while the other still lives
+		if other.phase != idle && !other.stale { // a takeover while the other still lives
 			if s.faults == 0 {
 				return
 			}
@@ -188,8 +188,10 @@ func (m *model) store(s *state, w int) {
 	m.halted[reasons[me.next.halt]] = true
 	s.row = me.next
 	s.change(w)
-	switch kinds[me.call.kind] {
-	case rotation.Wait, rotation.Proceed:
+	switch {
+	case kinds[me.call.kind] == rotation.Wait, kinds[me.call.kind] == rotation.Proceed:
+		*me = worker{}
+	case mutates(me.call.kind) && me.call.until <= draining: // nothing is sent after its deadline
 		*me = worker{}
 	default:
 		*me = worker{phase: stored_, call: me.call}
@@ -210,11 +212,9 @@ func (s *state) change(but int) {
 func (m *model) perform(s state, w int) {
 	c := s.workers[w].call
 	if mutates(c.kind) {
-		if c.until > draining { // nothing is sent after its deadline
-			n := s
-			n.workers[w].phase = calling
-			m.send(system, n, "it calls: %s", c)
-		}
+		n := s
+		n.workers[w].phase = calling
+		m.send(system, n, "it calls: %s", c)
 		return
 	}
 	n := s
@@ -341,6 +341,17 @@ func (m *model) takes(have, got held) bool {
 	return rollout.Newer(int64(have.number), int64(got.number))
 }
 
+// busy tells whether a server has something to do.
+func (m *model) busy(s *state) bool {
+	for _, w := range s.workers {
+		if w.phase != idle && !w.stale {
+			return true
+		}
+	}
+	next, act := m.decide(s, nil)
+	return next != s.row || act.Kind != rotation.Wait
+}
+
 // tick lets time pass until something may be different.
 func (m *model) tick(s state) {
 	by := uint8(255)
@@ -363,15 +374,11 @@ func (m *model) tick(s state) {
 		soon(s.row.minted - 1)
 	}
 	n, who := s, system
-	for i, w := range s.workers {
-		if w.phase == idle {
-			continue
-		}
+	if m.busy(&s) {
 		who = chance
+	}
+	for _, w := range s.workers {
 		soonCall(w.call)
-		if w.phase == decided {
-			n.workers[i].next.shift(0)
-		}
 	}
 	for _, c := range s.flying {
 		soonCall(c)
@@ -384,7 +391,7 @@ func (m *model) tick(s state) {
 	if by == 255 {
 		return
 	}
-	if who == chance { // somebody was busy and did nothing in that time
+	if who == chance { // there was something to do, and nobody did it in that time
 		if s.faults == 0 {
 			return
 		}
@@ -412,6 +419,9 @@ func (m *model) tick(s state) {
 		if k := &n.keys[i]; k.left > 0 {
 			if k.left = less(k.left-1, by) + 1; k.left == 1 {
 				*k = slot{}
+				if who == chance {
+					return // no server is away for that long
+				}
 			}
 		}
 	}

@@ -39,7 +39,10 @@ func (r Rotation) Resume(by string, now time.Time) (Rotation, error) {
 	if r.Over() || r.Paused == "" && r.Halt == "" {
 		return r, fault.StateConflict.New("the rotation is neither paused nor halted; its state is %s", r.Step)
 	}
-	if r.Halt == AnswerLost { // the person has looked
+	if r.Halt == AnswerLost && r.Step == Deleting {
+		return r, fault.StateConflict.New("whether the old key has ended is not known; look at the provider, end it there if it has not, and confirm it")
+	}
+	if r.Halt == AnswerLost || r.Halt == Ambiguous { // the person has looked
 		r.Doubt = false
 	}
 	r.Paused, r.Halt, r.Detail, r.Tries, r.NotBefore = "", "", "", 0, time.Time{}

@@ -180,6 +180,8 @@ func (r Rotation) CanGoBack() bool {
 		return r.Step == Waiting || r.Step == Rehearsing || r.Step == Creating && r.Attempt == 0
 	case Pending:
 		return r.Step != Deleting && r.Generation == 0 && r.Step != Verifying
+	case Manual:
+		return r.Step != Deleting
 	}
 	return r.Step != Deleting || r.Intent == nil && !r.Doubt
 }
