@@ -24,7 +24,7 @@ type exploration struct {
 }
 
 func newModel(c *setting) model {
-	return model{setting: c, agreed: c.terms(), target: map[row][]rollout.Generation{}, seen: map[[2]rotation.Step]bool{}, halted: map[rotation.Reason]bool{}}
+	return model{setting: c, agreed: c.terms(), target: map[row][]rollout.Generation{}, moot: map[question]answer{}, orders: register{}, seen: map[[2]rotation.Step]bool{}, halted: map[rotation.Reason]bool{}}
 }
 
 func explore(c setting) *exploration {
@@ -124,6 +124,7 @@ func (x *exploration) trace() string {
 	}
 	var b strings.Builder
 	line := 0
+	x.tells = true
 	tell := func(text string) { line++; fmt.Fprintf(&b, "%3d  %s\n", line, text) }
 	for i, at := range path[1:] {
 		found := false

@@ -60,6 +60,8 @@ func (d *decision) creating() Act {
 	}
 	if orphans, clear := d.ours(o.Keys); !clear {
 		return d.halt(Ambiguous, "one of these keys may be ours: "+ids(orphans)+"; delete the one that nobody uses, and let the rotation go on")
+	} else if len(orphans) > 0 && m.Archetype == FixedOverlap {
+		return d.halt(AnswerLost, orphans[0].ID+" was created and its secret is lost; to create another may end the old key at once: delete it and let the rotation go on, or roll it back")
 	} else if len(orphans) > 0 {
 		return d.begin(Act{Kind: Delete, Key: Key{ID: orphans[0].ID}, Heir: d.Old.ID})
 	}
@@ -101,10 +103,10 @@ func (d *decision) recovered() (Act, bool) {
 }
 
 func (d *decision) create() Act {
-	if !d.Doubt || !d.Terms.Means.Repeats {
+	if !d.Doubt || !d.Terms.Means.Repeats { // otherwise the doubt stays until the answer is there
+		d.Doubt = false
 		d.Attempt++
 	}
-	d.Doubt = false
 	return d.begin(Act{Kind: Create, Attempt: d.Attempt})
 }
 
@@ -112,7 +114,7 @@ func (d *decision) create() Act {
 // and it is not known what became of the last attempt, one that was not there before it is
 // ours if it is the only one and was never used; otherwise it is not clear.
 func (d *decision) ours(keys []Held) (orphans []Held, clear bool) {
-	if d.Attempt == 0 || !d.Terms.Means.Tagged && !d.Doubt {
+	if d.Attempt == 0 || !d.Terms.Means.Tagged && (!d.Doubt || d.New.ID != "") {
 		return nil, true
 	}
 	for _, k := range keys {

@@ -37,10 +37,6 @@ func (s *state) accepted(key uint8) bool {
 // check answers what is wrong with a state; "" for nothing.
 func (m *model) check(s *state) string {
 	step := steps[s.row.step]
-	told := s.asks() || m.means.Archetype == rotation.Roll
-	for _, n := range m.members(s, -1) {
-		told = told || n.Ack.Generation < n.Target.Number
-	}
 	if !s.accepted(s.current) && !m.fades() {
 		return fmt.Sprintf("the secret's current version is %s, which the provider refuses", keyIDs[s.current])
 	}
@@ -48,11 +44,8 @@ func (m *model) check(s *state) string {
 		if !n.joined || n.has.number == 0 {
 			continue
 		}
-		if !s.accepted(n.has.primary) {
-			target := heldOf(m.targets(s.row)[m.wave(i)])
-			if !m.fades() || target.primary == n.has.primary && !told {
-				return fmt.Sprintf("node %d uses %s, which the provider refuses", i, keyIDs[n.has.primary])
-			}
+		if !s.accepted(n.has.primary) && !s.excused && m.means.Archetype != rotation.Roll {
+			return fmt.Sprintf("node %d uses %s, which the provider refuses", i, keyIDs[n.has.primary])
 		}
 		switch step {
 		case rotation.Rolling, rotation.Settling, rotation.Grace:
@@ -76,6 +69,7 @@ func (m *model) checkEnd(s *state, step rotation.Step) string {
 	for i, k := range s.keys {
 		n := uint8(i + 1)
 		switch {
+		case s.excused && n == 1: // it dies, and nothing can stop it
 		case k.foreign || n == s.hand || m.means.Archetype == rotation.Counterparty:
 		case n == stays && k.status != active:
 			return fmt.Sprintf("at the end %s does not work", keyIDs[n])

@@ -220,26 +220,30 @@ type state struct {
 	hand    uint8 // number of the key that a person has just made, or done away with
 	faults  uint8 // that may still happen
 	ordered bool  // to go back
+	excused bool  // people or nodes let a key die that nodes use
 	paused  bool  // once
 	alien   bool  // somebody else has made a key
 }
 
 // A setting is a world to explore.
 type setting struct {
-	name    string
-	means   rotation.Means
-	nodes   int
-	late    int // of the nodes join only later
-	waves   int
-	faults  int
-	approve bool
-	foreign bool              // somebody else's key is there from the start
-	alien   bool              // somebody else makes a key at some time
-	denied  bool              // the provider may refuse a call for good
-	halts   []rotation.Reason // that may be come to
-	uses    bool              // only what is used is looked at, not what is left at the end
+	name   string
+	means  rotation.Means
+	nodes  int
+	late   int // of the nodes join only later
+	waves  int
+	faults int
+
+	approve  bool // people approve the start and each wave
+	foreign  bool // somebody else's key is there from the start
+	alien    bool // somebody else makes a key, but not while the rotation makes one
+	careless bool // also then
+	denied   bool // the provider may refuse a call for good
 
 	undrained, unordered, byKey, unfenced bool // rules that are taken away
+	uses                                  bool // only what is used is looked at, not what is left at the end
+
+	halts []rotation.Reason // that may be come to
 }
 
 func (c *setting) terms() rotation.Terms {
@@ -266,9 +270,6 @@ func (c *setting) start() state {
 
 func (c *setting) wave(node int) int { return node % c.waves }
 
-// A published is what follows from a row, and does not change with the rest of the world.
-type published struct{ waves []rollout.Generation }
-
 func base(waves int) []rollout.Generation {
 	return slices.Repeat([]rollout.Generation{{Number: 1, Primary: versions[1]}}, waves)
 }
@@ -279,39 +280,57 @@ func heldOf(g rollout.Generation) held {
 	return held{uint8(g.Number), number(g.Primary), number(g.Fallback)}
 }
 
-// members answers the nodes as the server knows them.
-func (m *model) members(s *state, wave int) []rollout.Member {
-	m.scratch = m.scratch[:0]
-	targets := m.targets(s.row)
-	for i := range s.nodes {
-		n := &s.nodes[i]
-		if !n.joined || wave >= 0 && m.wave(i) != wave {
-			continue
-		}
-		target := targets[m.wave(i)]
-		ack := rollout.Ack{Generation: int64(n.acked.number), Level: rollout.Used}
-		if m.byKey && n.acked.primary == number(target.Primary) {
-			ack.Generation = target.Number
-		}
-		m.scratch = append(m.scratch, rollout.Member{Wave: m.wave(i), Target: target, Ack: ack})
+// decide has the protocol decide on what is stored. It does so once for all states in which
+// a decision depends on the same: it is pure.
+func (m *model) decide(s *state, o *rotation.Outcome) (row, rotation.Act) {
+	if o != nil {
+		return m.ask(s, o)
 	}
-	return m.scratch
+	q := question{row: s.row}
+	for i := range s.nodes {
+		q.joined[i], q.there[i] = s.nodes[i].joined, m.there(s, i)
+	}
+	a, ok := m.moot[q]
+	if !ok {
+		a.row, a.act = m.ask(s, nil)
+		m.moot[q] = a
+	}
+	return a.row, a.act
 }
 
-// decide has the protocol decide on what is stored.
-func (m *model) decide(s *state, o *rotation.Outcome) (row, rotation.Act) {
-	sight := rotation.Sight{
-		Outcome: o,
-		Wave:    rollout.Count(m.members(s, int(s.row.wave)), rollout.Used, epoch),
-		All:     rollout.Count(m.members(s, -1), rollout.Used, epoch),
+// there tells what a node has acknowledged counts for.
+func (m *model) there(s *state, i int) bool {
+	n := &s.nodes[i]
+	return n.joined && m.member(n, m.targets(s.row)[m.wave(i)]).There(rollout.Used)
+}
+
+// member answers a node as the server knows it.
+func (m *model) member(n *node, target rollout.Generation) rollout.Member {
+	ack := rollout.Ack{Generation: int64(n.acked.number), Level: rollout.Used}
+	if m.byKey && n.acked.primary == number(target.Primary) {
+		ack.Generation = target.Number
 	}
-	r := s.row.rotation(m.agreed)
-	var act rotation.Act
+	return rollout.Member{Target: target, Ack: ack}
+}
+
+// census counts the nodes of a wave; -1 for all.
+func (m *model) census(s *state, wave int) rollout.Census {
+	var members []rollout.Member
+	for i := range s.nodes {
+		if n := &s.nodes[i]; n.joined && (wave < 0 || m.wave(i) == wave) {
+			members = append(members, m.member(n, m.targets(s.row)[m.wave(i)]))
+		}
+	}
+	return rollout.Count(members, rollout.Used, epoch)
+}
+
+func (m *model) ask(s *state, o *rotation.Outcome) (row, rotation.Act) {
+	decide := rotation.Decide
 	if m.undrained {
-		r, act = rotation.DecideUndrained(r, sight, epoch)
-	} else {
-		r, act = rotation.Decide(r, sight, epoch)
+		decide = rotation.DecideUndrained
 	}
+	sight := rotation.Sight{Outcome: o, Wave: m.census(s, int(s.row.wave)), All: m.census(s, -1)}
+	r, act := decide(s.row.rotation(m.agreed), sight, epoch)
 	return stored(r), act
 }
 

@@ -2,23 +2,44 @@ package rotation_test
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 
 	"github.com/keyward/keyward/internal/rollout"
 	"github.com/keyward/keyward/internal/rotation"
 )
 
+// A question is what a decision without an outcome follows from.
+type question struct {
+	row    row
+	there  [3]bool
+	joined [3]bool
+}
+
+// An answer is what was decided.
+type answer struct {
+	row row
+	act rotation.Act
+}
+
+// An order is what somebody may order of a row.
+type order struct {
+	who  actor
+	what what
+	row  row
+}
+
 // A model makes moves: from a state every state that may follow.
 type model struct {
 	*setting
-	agreed  rotation.Terms
-	target  map[row][]rollout.Generation
-	scratch []rollout.Member
-	emit    func(who actor, next state, format string, args ...any)
-	broken  string // what a move broke
-	seen    map[[2]rotation.Step]bool
-	halted  map[rotation.Reason]bool
+	agreed rotation.Terms
+	target map[row][]rollout.Generation
+	moot   map[question]answer // decisions with nothing but a census to go by
+	orders register
+	tells  bool // what it emits is read by people
+	emit   func(who actor, next state, format string, args ...any)
+	broken string // what a move broke
+	seen   map[[2]rotation.Step]bool
+	halted map[rotation.Reason]bool
 }
 
 // An actor is on whose account a move happens.
@@ -58,7 +79,7 @@ func (m *model) moves(s state) {
 	}
 	m.people(s)
 	m.tick(s)
-	if m.alien && !s.alien {
+	if m.alien && !s.alien && (m.careless || steps[s.row.step] != rotation.Creating && !s.row.doubt) {
 		if i := s.free(); i > 0 {
 			n := s
 			n.keys[i], n.alien = slot{status: active, foreign: true}, true
@@ -123,7 +144,7 @@ func (m *model) work(s state, w int) {
 			who = chance
 		}
 		if m.resolve(&n, w, nil) {
-			m.send(who, n, "a server decides: %s", outcome(n, w))
+			m.send(who, n, "a server decides: %s", m.plan(&n, w))
 		}
 		return
 	case decided:
@@ -148,10 +169,9 @@ func (m *model) work(s state, w int) {
 
 func (s *state) fly(c call) {
 	i := slices.IndexFunc(s.flying[:], func(c call) bool { return c.kind == 0 })
-	if i < 0 {
-		panic("too many requests on their way")
+	if i >= 0 { // else it is lost; only without drain can there be so many
+		s.flying[i] = c
 	}
-	s.flying[i] = c
 }
 
 // resolve has a worker decide; false if nothing comes of it.
@@ -175,10 +195,12 @@ func (m *model) resolve(s *state, w int, o *rotation.Outcome) bool {
 	return true
 }
 
-func outcome(s state, w int) string {
-	// send may have changed places; the decided one is what is told of
-	me := s.workers[w]
-	return fmt.Sprintf("%s %s", me.next, me.call)
+// plan tells what a worker has decided, for a trace.
+func (m *model) plan(s *state, w int) string {
+	if !m.tells || s.workers[w].phase == idle {
+		return "nothing"
+	}
+	return s.workers[w].next.String() + " " + s.workers[w].call.String()
 }
 
 // store stores what a worker has decided. Whoever decided on what was stored before is late.
@@ -254,13 +276,17 @@ func (m *model) perform(s state, w int) {
 		refused.Verdict = rotation.Refused
 		m.conclude(n, w, chance, &refused, "it does: %s, and the key is refused as yet; %s", c)
 	}
-	m.conclude(n, w, chance, &rotation.Outcome{Act: o.Act, Result: rotation.NoEffect}, "it cannot do: %s; %s", c)
+	result := rotation.NoEffect
+	if o.Act == rotation.Recover { // of which that would say that there is nothing
+		result = rotation.Unclear
+	}
+	m.conclude(n, w, chance, &rotation.Outcome{Act: o.Act, Result: result}, "it cannot do: %s; %s", c)
 }
 
 // conclude hands an outcome to the next decision.
 func (m *model) conclude(n state, w int, who actor, o *rotation.Outcome, format string, c call) {
 	m.resolve(&n, w, o)
-	m.send(who, n, format, c, outcome(n, w))
+	m.send(who, n, format, c, m.plan(&n, w))
 }
 
 // answer has the provider answer a call.
@@ -352,6 +378,15 @@ func (m *model) busy(s *state) bool {
 	return next != s.row || act.Kind != rotation.Wait
 }
 
+// awaited tells whether a node or a person has been asked to get a node off the old key.
+func (m *model) awaited(s *state) bool {
+	told := s.asks()
+	for i := range s.nodes {
+		told = told || s.nodes[i].joined && !m.there(s, i)
+	}
+	return told && slices.ContainsFunc(s.nodes[:], func(n node) bool { return n.joined && n.has.primary == 1 })
+}
+
 // tick lets time pass until something may be different.
 func (m *model) tick(s state) {
 	by := uint8(255)
@@ -419,11 +454,14 @@ func (m *model) tick(s state) {
 		if k := &n.keys[i]; k.left > 0 {
 			if k.left = less(k.left-1, by) + 1; k.left == 1 {
 				*k = slot{}
-				if who == chance {
-					return // no server is away for that long
+				if who == chance || m.awaited(&s) {
+					return // no server, node or person is away for that long
 				}
 			}
 		}
+	}
+	if s.keys[0].left > 0 && by > patience && m.awaited(&s) {
+		n.excused = true // of the little time that is left, somebody let most pass
 	}
 	m.send(who, n, "%d seconds pass", int(by)*5)
 }

@@ -57,6 +57,9 @@ func (r Rotation) Rollback(by, why string, now time.Time) (Rotation, error) {
 	if !r.CanGoBack() {
 		return r, fault.StateConflict.New("it is too late to go back: of this provider's keys nothing can be undone from the step %s on; start an emergency rotation to replace the new key", r.Terms.Means.PointOfNoReturn())
 	}
+	if a := r.Terms.Means.Archetype; r.Halt == AnswerLost && (a == FixedOverlap || a == Roll) {
+		r.Doubt = false // the person has looked, and what has begun cannot be stopped
+	}
 	r.Back, r.Paused, r.Halt, r.Detail, r.Tries, r.NotBefore = "ordered: "+why, "", "", "", 0, time.Time{}
 	return r.ordered(by, now, "rolled-back"), nil
 }

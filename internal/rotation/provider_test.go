@@ -87,7 +87,7 @@ func (m *model) mint(s *state, c call) (rotation.Result, rotation.Key) {
 		return rotation.Did, keyOf(uint8(i + 1))
 	}
 	if m.means.MaxKeys > 0 && s.alive() >= m.means.MaxKeys {
-		if !m.foreign && !m.alien {
+		if !m.foreign && !m.alien && !m.uses {
 			m.broken = "a key is asked for and there is no room"
 		}
 		return rotation.Full, rotation.Key{}
@@ -112,96 +112,149 @@ func (m *model) mint(s *state, c call) (rotation.Result, rotation.Key) {
 	return rotation.Did, keyOf(uint8(i + 1))
 }
 
-// people order, approve, and do at the console what they are asked to.
-func (m *model) people(s state) {
-	r := s.row.rotation(m.agreed)
-	order := func(who actor, n state, r rotation.Rotation, err error, what string) {
-		if err != nil {
-			return
+// What somebody orders.
+type what uint8
+
+const (
+	toGoBack what = iota
+	toPause
+	toResume
+	toApprove
+	toEnter
+	toConfirm
+)
+
+func (w what) String() string {
+	return [...]string{"orders to go back", "pauses", "lets it go on", "approves", "enters the new key", "confirms"}[w]
+}
+
+// ordersOf answers all that can be ordered of a row, and what becomes of it.
+func (m *model) ordersOf(x row, made uint8) (out []order) {
+	r := x.rotation(m.agreed)
+	add := func(who actor, w what) func(rotation.Rotation, error) {
+		return func(next rotation.Rotation, err error) {
+			if err == nil {
+				out = append(out, order{who, w, stored(next)})
+			}
 		}
-		next := stored(r)
-		m.seen[[2]rotation.Step{steps[s.row.step], r.Step}] = true
-		n.row = next
+	}
+	add(chance, toGoBack)(r.Rollback("p", "", epoch))
+	add(chance, toPause)(r.Pause("p", epoch))
+	add(person, toResume)(r.Resume("p", epoch))
+	add(person, toApprove)(r.Approve("p", epoch))
+	add(person, toConfirm)(r.Confirm("p", epoch))
+	if made > 0 {
+		add(person, toEnter)(r.Entered(keyOf(made), "p", epoch))
+	}
+	return out
+}
+
+// people order what can be ordered, each chance once; who is asked for something does that
+// before.
+func (m *model) people(s state) {
+	for _, o := range m.orders.of(s.row, s.hand, m.ordersOf) {
+		n := s
+		switch o.what {
+		case toGoBack:
+			n.ordered = true
+			if m.fades() && reasons[s.row.halt] == rotation.AnswerLost {
+				n.excused = true
+				n.putRight()
+			}
+		case toPause:
+			n.paused = true
+		case toResume:
+			n.putRight()
+			n.excused = n.excused || m.fades() && reasons[s.row.halt] == rotation.AnswerLost
+		case toEnter:
+			n.keys[s.hand-1].sealed, n.hand = true, 0
+		case toConfirm:
+			if !s.doneByHand() {
+				continue
+			}
+		}
+		if o.what == toGoBack && s.ordered || o.what == toPause && s.paused {
+			continue
+		}
+		m.seen[[2]rotation.Step{steps[s.row.step], steps[o.row.step]}] = true
+		n.row = o.row
 		n.change(-1)
 		m.checkPublished(&n)
-		m.send(who, n, "somebody %s: %s", what, n.row)
+		m.send(o.who, n, "somebody %s: %s", o.what, n.row)
 	}
-	if !s.ordered {
-		n := s
-		n.ordered = true
-		back, err := r.Rollback("p", "", epoch)
-		order(chance, n, back, err, "orders to go back")
+	m.byHand(s)
+}
+
+// A register keeps what can be ordered.
+type register map[struct {
+	row  row
+	made uint8
+}][]order
+
+func (g register) of(x row, made uint8, ask func(row, uint8) []order) []order {
+	k := struct {
+		row  row
+		made uint8
+	}{x, made}
+	o, ok := g[k]
+	if !ok {
+		o = ask(x, made)
+		g[k] = o
 	}
-	if !s.paused {
-		n := s
-		n.paused = true
-		paused, err := r.Pause("p", epoch)
-		order(chance, n, paused, err, "pauses")
-	}
-	n := s
-	if r.Halt == rotation.Ambiguous || r.Halt == rotation.AnswerLost { // who has looked, has put it right
-		for i := range n.keys {
-			if k := n.keys[i]; k.attempt > 0 && uint8(i+1) != n.row.newKey {
-				n.keys[i] = slot{}
+	return o
+}
+
+// putRight is what a person does before a halted rotation is let go on.
+func (s *state) putRight() {
+	for i := range s.keys {
+		switch reasons[s.row.halt] {
+		case rotation.Ambiguous, rotation.AnswerLost:
+			if k := s.keys[i]; k.attempt > 0 && uint8(i+1) != s.row.newKey {
+				s.keys[i] = slot{}
+			}
+		case rotation.NoRoom:
+			if s.keys[i].foreign {
+				s.keys[i] = slot{}
 			}
 		}
 	}
-	if r.Halt == rotation.NoRoom {
-		for i := range n.keys {
-			if n.keys[i].foreign {
-				n.keys[i] = slot{}
-			}
-		}
+}
+
+// task answers what a person is to do at the console.
+func (s *state) task() call {
+	c := call{key: 1}
+	switch steps[s.row.step] {
+	case rotation.Disabling:
+		c.kind = place(kinds, rotation.Disable)
+	case rotation.Enabling:
+		c.kind = place(kinds, rotation.Enable)
+	case rotation.Deleting:
+		c.kind = place(kinds, rotation.Delete)
+	case rotation.Withdrawing:
+		c.kind, c.key = place(kinds, rotation.Delete), s.row.newKey
 	}
-	resumed, err := r.Resume("p", epoch)
-	order(person, n, resumed, err, "lets it go on")
-	approved, err := r.Approve("p", epoch)
-	order(person, s, approved, err, "approves")
-	m.byHand(s, r, order)
+	return c
+}
+
+// doneByHand tells whether what a person is to do at the console is done.
+func (s *state) doneByHand() bool {
+	c := s.task()
+	want := map[rotation.ActKind]uint8{rotation.Disable: inactive, rotation.Enable: active, rotation.Delete: absent}
+	return s.keys[c.key-1].status == want[kinds[c.kind]]
 }
 
 // byHand: a person is asked for a key, or to end one, does so at the console and tells later.
-func (m *model) byHand(s state, r rotation.Rotation, order func(actor, state, rotation.Rotation, error, string)) {
-	if r.Halt == rotation.AnswerLost && r.Step == rotation.Deleting {
-		n := s
-		n.keys[0] = slot{}
-		confirmed, err := r.Confirm("p", epoch)
-		order(person, n, confirmed, err, "has ended the old key and confirms")
-	}
-	switch {
-	case r.Trouble == rotation.NeedsKey && s.hand == 0:
+func (m *model) byHand(s state) {
+	switch why, halt := reasons[s.row.trouble], reasons[s.row.halt]; {
+	case why == rotation.NeedsKey && s.hand == 0:
 		if i := s.free(); i > 0 {
-			n := s
-			n.keys[i], n.hand = slot{status: active}, uint8(i+1)
-			m.send(person, n, "somebody makes the key %s", keyIDs[i+1])
+			s.keys[i], s.hand = slot{status: active}, uint8(i+1)
+			m.send(person, s, "somebody makes the key %s", keyIDs[i+1])
 		}
-		return
-	case r.Trouble == rotation.NeedsKey:
-		n := s
-		n.keys[s.hand-1].sealed, n.hand = true, 0
-		entered, err := r.Entered(keyOf(s.hand), "p", epoch)
-		order(person, n, entered, err, "enters the new key")
-		return
-	case r.Trouble != rotation.NeedsHand:
-		return
+	case why == rotation.NeedsHand && !s.row.paused || halt == rotation.AnswerLost && steps[s.row.step] == rotation.Deleting:
+		if c := s.task(); !s.doneByHand() {
+			m.carry(&s, c)
+			m.send(person, s, "somebody does at the console: %s", c)
+		}
 	}
-	c, done := call{key: 1}, false
-	switch r.Step {
-	case rotation.Disabling:
-		c.kind, done = place(kinds, rotation.Disable), s.keys[0].status == inactive
-	case rotation.Enabling:
-		c.kind, done = place(kinds, rotation.Enable), s.keys[0].status == active
-	case rotation.Deleting:
-		c.kind, done = place(kinds, rotation.Delete), s.keys[0].status == absent
-	case rotation.Withdrawing:
-		c.kind, c.key, done = place(kinds, rotation.Delete), s.row.newKey, s.keys[s.row.newKey-1].status == absent
-	}
-	if !done {
-		n := s
-		m.carry(&n, c)
-		m.send(person, n, "somebody does at the console: %s", c)
-		return
-	}
-	confirmed, err := r.Confirm("p", epoch)
-	order(person, s, confirmed, err, "confirms")
 }

@@ -177,9 +177,9 @@ func (r Rotation) CanGoBack() bool {
 	}
 	switch r.Terms.Means.Archetype {
 	case FixedOverlap, Roll: // the old key's end has begun with the new one's beginning
-		return r.Step == Waiting || r.Step == Rehearsing || r.Step == Creating && r.Attempt == 0
-	case Pending:
-		return r.Step != Deleting && r.Generation == 0 && r.Step != Verifying
+		return r.Step == Waiting || r.Step == Rehearsing || r.Step == Creating && r.Intent == nil && (!r.Doubt || r.Halt == AnswerLost)
+	case Pending: // the new key is not used before it is verified
+		return r.Step == Waiting || r.Step == Rehearsing || r.Step == Creating
 	case Manual:
 		return r.Step != Deleting
 	}
