@@ -75,7 +75,9 @@ func (x *exploration) visit(from int32) {
 // live looks from where neither an end nor a question to a person can be reached any more
 // when nothing goes wrong; and from where no end, when people do what they are asked.
 func (x *exploration) live() {
-	over := func(s *state) bool { return s.row.rotation(x.agreed).Over() }
+	over := func(s *state) bool {
+		return steps[s.row.step] == rotation.Done || steps[s.row.step] == rotation.Aborted
+	}
 	if i := x.stuck(x.links, func(s *state) bool { return over(s) || s.asks() }); i >= 0 {
 		x.wrong, x.at = "from here it reaches neither its end nor a person", i
 		return

@@ -348,7 +348,11 @@ func (d *decision) dropping() Act {
 	case Counterparty:
 		return d.to(Done)
 	case FixedOverlap, Pending, Roll:
-		if end := d.MintedAt.Add(d.Terms.Means.Overlap); d.now.Before(end) {
+		from := d.MintedAt
+		if d.Terms.Means.Archetype == Pending { // the overlap began with the first use, before now
+			from = d.Since
+		}
+		if end := from.Add(d.Terms.Means.Overlap); d.now.Before(end) {
 			return d.wait(end)
 		}
 		return d.to(Done)

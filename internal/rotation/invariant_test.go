@@ -7,10 +7,15 @@ import (
 	"github.com/keyward/keyward/internal/rotation"
 )
 
-// checkPublished: what nodes are to have is sealed.
-func (m *model) checkPublished(s *state) {
-	for _, g := range m.targets(s.row) {
+// checkPublished: what nodes are to have is sealed; its number only grows, and never stands
+// for anything else.
+func (m *model) checkPublished(s *state, before row) {
+	old := m.targets(before)
+	for i, g := range m.targets(s.row) {
 		h := heldOf(g)
+		if g.Number < old[i].Number || g.Number == old[i].Number && g != old[i] {
+			m.broken = fmt.Sprintf("%s is published after %s", h, heldOf(old[i]))
+		}
 		if h.primary == 0 {
 			m.broken = "what is published names no key"
 		} else if k := s.keys[h.primary-1]; k.status != absent && !k.sealed {
@@ -44,6 +49,11 @@ func (m *model) check(s *state) string {
 		if !n.joined || n.has.number == 0 {
 			continue
 		}
+		if m.means.Archetype == rotation.Counterparty && !s.ordered {
+			if k := s.theirs(); n.has.primary != k && n.has.fallback != k {
+				return fmt.Sprintf("node %d does not know %s, which the other side uses", i, keyIDs[k])
+			}
+		}
 		if !s.accepted(n.has.primary) && !s.excused && m.means.Archetype != rotation.Roll {
 			return fmt.Sprintf("node %d uses %s, which the provider refuses", i, keyIDs[n.has.primary])
 		}
@@ -54,10 +64,18 @@ func (m *model) check(s *state) string {
 			}
 		}
 	}
-	if s.row.rotation(m.agreed).Over() && !m.uses {
+	if (step == rotation.Done || step == rotation.Aborted) && !m.uses {
 		return m.checkEnd(s, step)
 	}
 	return ""
+}
+
+// theirs is the key that the other side uses.
+func (s *state) theirs() uint8 {
+	if s.other {
+		return s.row.newKey
+	}
+	return 1
 }
 
 // checkEnd: at rest exactly one key of the rotation is left, and all nodes have it.

@@ -86,7 +86,7 @@ func flag(b bool) time.Time {
 func (x row) rotation(t rotation.Terms) rotation.Rotation {
 	r := rotation.Rotation{
 		Account: "a", ID: "r", Plan: "p", Machine: 1, Terms: t, Step: steps[x.step], Doubt: x.doubt, Tries: int(x.tries),
-		Since: epoch.Add(time.Duration(x.since)*unit - time.Minute),
+		Since: epoch.Add(time.Duration(x.since)*unit - watched(steps[x.step])),
 		Old:   keyOf(1), New: keyOf(x.newKey), Attempt: int(x.attempt), Base: 1, Generation: int64(x.generation), Wave: int(x.wave),
 		Published: flag(x.published), Confirmed: flag(x.confirmed), Settled: x.settled, DisabledAt: flag(x.off),
 		Approved: int(x.approved), Waived: x.waived, Halt: reasons[x.halt], Trouble: reasons[x.trouble],
@@ -114,6 +114,14 @@ func (x row) rotation(t rotation.Terms) rotation.Rotation {
 	return r
 }
 
+// watched is how long it matters since when a rotation stands at a step.
+func watched(s rotation.Step) time.Duration {
+	if s == rotation.Dropping {
+		return overlap
+	}
+	return time.Minute
+}
+
 // until answers how many units a time is away; none if it is over.
 func until(t time.Time) uint8 {
 	d := t.Sub(epoch)
@@ -137,8 +145,9 @@ func stored(r rotation.Rotation) row {
 	case rotation.NeedsApproval, rotation.NeedsKey, rotation.NeedsHand, rotation.NewKeyUnused: // orders ask for these
 		x.trouble = place(reasons, r.Trouble)
 	}
-	if r.Step == rotation.Verifying || r.Step == rotation.Enabling {
-		x.since = until(r.Since.Add(time.Minute))
+	switch {
+	case r.Step == rotation.Verifying, r.Step == rotation.Enabling, r.Step == rotation.Dropping && r.Terms.Means.Archetype == rotation.Pending:
+		x.since = until(r.Since.Add(watched(r.Step)))
 	}
 	for _, id := range r.Before {
 		x.before |= 1 << (numberOf(id) - 1)
@@ -220,6 +229,7 @@ type state struct {
 	hand    uint8 // number of the key that a person has just made, or done away with
 	faults  uint8 // that may still happen
 	ordered bool  // to go back
+	other   bool  // the other side has changed its key
 	excused bool  // people or nodes let a key die that nodes use
 	paused  bool  // once
 	alien   bool  // somebody else has made a key
@@ -248,6 +258,9 @@ type setting struct {
 
 func (c *setting) terms() rotation.Terms {
 	t := rotation.Terms{Means: c.means, Profile: rotation.Planned, Approve: c.approve}
+	if c.means.Archetype == rotation.Counterparty {
+		t.Quiet = unit
+	}
 	for i := range c.waves {
 		t.Waves = append(t.Waves, rotation.WaveTerms{Name: fmt.Sprint("w", i), Approve: c.approve})
 	}
@@ -286,7 +299,7 @@ func (m *model) decide(s *state, o *rotation.Outcome) (row, rotation.Act) {
 	if o != nil {
 		return m.ask(s, o)
 	}
-	q := question{row: s.row}
+	q := question{row: s.row, other: s.other}
 	for i := range s.nodes {
 		q.joined[i], q.there[i] = s.nodes[i].joined, m.there(s, i)
 	}
@@ -321,7 +334,11 @@ func (m *model) census(s *state, wave int) rollout.Census {
 			members = append(members, m.member(n, m.targets(s.row)[m.wave(i)]))
 		}
 	}
-	return rollout.Count(members, rollout.Used, epoch)
+	c := rollout.Count(members, rollout.Used, epoch)
+	if m.means.Archetype == rotation.Counterparty && !s.other {
+		c.OldUseAt = epoch // nodes tell so of every message that comes
+	}
+	return c
 }
 
 func (m *model) ask(s *state, o *rotation.Outcome) (row, rotation.Act) {

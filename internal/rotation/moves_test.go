@@ -11,6 +11,7 @@ import (
 // A question is what a decision without an outcome follows from.
 type question struct {
 	row    row
+	other  bool
 	there  [3]bool
 	joined [3]bool
 }
@@ -79,6 +80,11 @@ func (m *model) moves(s state) {
 	}
 	m.people(s)
 	m.tick(s)
+	if m.means.Archetype == rotation.Counterparty && !s.other && s.row.newKey != 0 && !slices.ContainsFunc(s.nodes[:], func(n node) bool { return n.joined && n.has.primary != s.row.newKey }) {
+		n := s
+		n.other = true
+		m.send(system, n, "the other side changes its key")
+	}
 	if m.alien && !s.alien && (m.careless || steps[s.row.step] != rotation.Creating && !s.row.doubt) {
 		if i := s.free(); i > 0 {
 			n := s
@@ -208,6 +214,7 @@ func (m *model) store(s *state, w int) {
 	me := &s.workers[w]
 	m.seen[[2]rotation.Step{steps[s.row.step], steps[me.next.step]}] = true
 	m.halted[reasons[me.next.halt]] = true
+	before := s.row
 	s.row = me.next
 	s.change(w)
 	switch {
@@ -218,7 +225,7 @@ func (m *model) store(s *state, w int) {
 	default:
 		*me = worker{phase: stored_, call: me.call}
 	}
-	m.checkPublished(s)
+	m.checkPublished(s, before)
 }
 
 // change makes all but one worker late; -1 for all.

@@ -179,7 +179,7 @@ func (m *model) people(s state) {
 		m.seen[[2]rotation.Step{steps[s.row.step], steps[o.row.step]}] = true
 		n.row = o.row
 		n.change(-1)
-		m.checkPublished(&n)
+		m.checkPublished(&n, s.row)
 		m.send(o.who, n, "somebody %s: %s", o.what, n.row)
 	}
 	m.byHand(s)
