@@ -2,6 +2,11 @@ package rotation_test
 
 import (
 	"fmt"
+	"maps"
+	"os"
+	"reflect"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -20,7 +25,7 @@ type exploration struct {
 	asked   [][2]int32 // what people do whom it asks
 	wrong   string     // what was violated; "" for nothing
 	at      int32      // before the last move
-	last    string     // the move that violated it
+	end     state      // after it, if a move violated it
 }
 
 func newModel(c *setting) model {
@@ -58,7 +63,7 @@ func (x *exploration) visit(from int32) {
 			x.broken = x.check(&n)
 		}
 		if x.broken != "" {
-			x.wrong, x.at, x.last = x.broken, from, fmt.Sprintf(format, args...)+"\n      "+n.String()
+			x.wrong, x.at, x.end = x.broken, from, n
 			return
 		}
 		to := x.add(n, from)
@@ -128,34 +133,189 @@ func (x *exploration) trace() string {
 	line := 0
 	x.tells = true
 	tell := func(text string) { line++; fmt.Fprintf(&b, "%3d  %s\n", line, text) }
-	for i, at := range path[1:] {
+	move := func(from, to state) {
 		found := false
 		x.emit = func(_ actor, n state, format string, args ...any) {
-			if !found && n == x.states[at] {
+			if !found && n == to {
 				found = true
 				tell(fmt.Sprintf(format, args...))
 			}
 		}
-		x.broken = ""
-		x.moves(x.states[path[i]])
+		x.moves(from)
 	}
-	if x.last != "" {
-		tell(x.last)
-	} else {
-		b.WriteString("      " + x.states[x.at].String() + " " + x.states[x.at].row.String() + "\n")
+	for i, at := range path[1:] {
+		move(x.states[path[i]], x.states[at])
 	}
-	b.WriteString("     ⇒ " + x.wrong + "\n")
+	last := x.states[x.at]
+	if x.end != (state{}) {
+		move(last, x.end)
+		last = x.end
+	}
+	fmt.Fprintf(&b, "     %s\n     ⇒ %s\n", &last, x.wrong)
 	return b.String()
 }
 
-var pair = rotation.Means{Archetype: rotation.Pair, MaxKeys: 2, Tagged: true, Listed: true, Verifies: true}
+// What providers let one do.
+var (
+	pair         = rotation.Means{Archetype: rotation.Pair, MaxKeys: 2, Tagged: true, Listed: true, Verifies: true}
+	untagged     = rotation.Means{Archetype: rotation.Pair, MaxKeys: 2, Listed: true, Verifies: true}
+	roomy        = rotation.Means{Archetype: rotation.Pair, MaxKeys: 3, Tagged: true, Listed: true, Verifies: true}
+	multi        = rotation.Means{Archetype: rotation.Multi, MaxKeys: 2, Tagged: true, Listed: true, Verifies: true}
+	repeats      = rotation.Means{Archetype: rotation.Multi, MaxKeys: 2, Tagged: true, Listed: true, Verifies: true, Repeats: true}
+	blind        = rotation.Means{Archetype: rotation.Multi, MaxKeys: 2, Verifies: true}
+	promote      = rotation.Means{Archetype: rotation.Promote, MaxKeys: 2, Tagged: true, Listed: true, Verifies: true}
+	promoteBlind = rotation.Means{Archetype: rotation.Promote, MaxKeys: 2, Verifies: true}
+	fixed        = rotation.Means{Archetype: rotation.FixedOverlap, Tagged: true, Listed: true, Verifies: true, Overlap: overlap}
+	fixedRepeats = rotation.Means{Archetype: rotation.FixedOverlap, Tagged: true, Listed: true, Verifies: true, Overlap: overlap, Repeats: true}
+	fixedBlind   = rotation.Means{Archetype: rotation.FixedOverlap, Verifies: true, Overlap: overlap}
+	pending      = rotation.Means{Archetype: rotation.Pending, Tagged: true, Listed: true, Verifies: true, Overlap: overlap}
+	pendingDark  = rotation.Means{Archetype: rotation.Pending, Tagged: true, Listed: true, Overlap: overlap}
+	byHand       = rotation.Means{Archetype: rotation.Manual, Verifies: true}
+	counterparty = rotation.Means{Archetype: rotation.Counterparty}
+	inPlace      = rotation.Means{Archetype: rotation.Roll, Verifies: true}
+)
 
-func TestTry(t *testing.T) {
-	for f := 0; f <= 2; f++ {
-		x := explore(setting{name: "pair", means: pair, nodes: 2, waves: 1, faults: f})
-		t.Log(f, len(x.states), len(x.links), x.wrong)
+// Reasons for which a rotation may halt without being wrong.
+const (
+	refused   = rotation.NotAccepted // a key was refused for too long
+	lost      = rotation.AnswerLost
+	full      = rotation.NoRoom
+	forbidden = rotation.CallRefused
+)
+
+func reasonsOf(r ...rotation.Reason) []rotation.Reason { return r }
+
+// settings are explored by every `make test`.
+var settings = []setting{
+	{name: "pair, 2 nodes", means: pair, nodes: 2, waves: 1, faults: 3, halts: reasonsOf(refused)},
+	{name: "pair, 2 nodes in 2 waves, approvals", means: pair, nodes: 2, waves: 2, faults: 2, approve: true, halts: reasonsOf(refused)},
+	{name: "pair, 3 nodes in 2 waves", means: pair, nodes: 3, waves: 2, faults: 1, halts: reasonsOf(refused)},
+	{name: "pair, a node joins late", means: pair, nodes: 2, late: 1, waves: 1, faults: 1, halts: reasonsOf(refused)},
+	{name: "pair, calls refused for good", means: pair, nodes: 2, waves: 1, faults: 1, denied: true, halts: reasonsOf(refused, forbidden)},
+	{name: "pair, somebody else's key", means: pair, nodes: 1, waves: 1, faults: 2, foreign: true, halts: reasonsOf(refused, full)},
+	{name: "pair, limit 3, somebody else's key", means: roomy, nodes: 1, waves: 1, faults: 2, foreign: true, alien: true, halts: reasonsOf(refused, full)},
+	{name: "pair without tags", means: untagged, nodes: 1, waves: 1, faults: 3, halts: reasonsOf(refused)},
+	{name: "pair without tags, somebody else's key", means: untagged, nodes: 1, waves: 1, faults: 1, alien: true, halts: reasonsOf(refused, full)},
+	{name: "multi", means: multi, nodes: 2, waves: 1, faults: 2},
+	{name: "multi, creating is repeatable", means: repeats, nodes: 1, waves: 1, faults: 3},
+	{name: "multi, keys are not listed", means: blind, nodes: 1, waves: 1, faults: 3, halts: reasonsOf(lost)},
+	{name: "promote", means: promote, nodes: 2, waves: 1, faults: 2},
+	{name: "promote, keys are not listed", means: promoteBlind, nodes: 1, waves: 1, faults: 3, halts: reasonsOf(lost)},
+	{name: "fixed overlap", means: fixed, nodes: 1, waves: 1, faults: 3, halts: reasonsOf(refused, lost)},
+	{name: "fixed overlap, creating is repeatable", means: fixedRepeats, nodes: 1, waves: 1, faults: 3, halts: reasonsOf(refused)},
+	{name: "fixed overlap, keys are not listed", means: fixedBlind, nodes: 1, waves: 1, faults: 3, halts: reasonsOf(refused, lost)},
+	{name: "pending", means: pending, nodes: 2, waves: 1, faults: 2, halts: reasonsOf(refused)},
+	{name: "pending, first used by a node", means: pendingDark, nodes: 2, waves: 1, faults: 2},
+	{name: "manual", means: byHand, nodes: 2, waves: 1, faults: 2, halts: reasonsOf(refused)},
+	{name: "counterparty", means: counterparty, nodes: 2, waves: 1, faults: 2},
+	{name: "roll", means: inPlace, nodes: 1, waves: 1, faults: 2, halts: reasonsOf(refused, lost)},
+}
+
+// larger ones are explored by `make model`.
+var larger = []setting{
+	{name: "pair, 2 nodes", means: pair, nodes: 2, waves: 1, faults: 5, halts: reasonsOf(refused)},
+	{name: "pair, 3 nodes in 2 waves", means: pair, nodes: 3, waves: 2, faults: 2, halts: reasonsOf(refused)},
+	{name: "pair, 2 nodes join late", means: pair, nodes: 3, late: 2, waves: 1, faults: 1, halts: reasonsOf(refused)},
+	{name: "multi, creating is repeatable", means: repeats, nodes: 2, waves: 2, faults: 4},
+	{name: "pair without tags", means: untagged, nodes: 2, waves: 1, faults: 4, halts: reasonsOf(refused)},
+	{name: "manual", means: byHand, nodes: 3, waves: 2, faults: 2, halts: reasonsOf(refused)},
+}
+
+// TestExploration: none of what is promised is broken in any state that any setting can come
+// to, and from each of them the rotation comes to its end or asks a person. The steps that
+// follow each other are those that docs/design/rotation.md draws.
+func TestExploration(t *testing.T) {
+	list := settings
+	if os.Getenv("KEYWARD_MODEL") == "large" {
+		list = larger
+	}
+	seen, states := map[[2]rotation.Step]bool{}, 0
+	for _, c := range list {
+		if raced {
+			c.faults, c.nodes = 0, min(c.nodes, 2)
+		}
+		x := explore(c)
+		t.Logf("%8d states, %9d moves of the system: %s, %d faults", len(x.states), len(x.links), c.name, c.faults)
 		if x.wrong != "" {
-			t.Fatal("\n" + x.trace())
+			t.Fatalf("%s, %d faults:\n%s", c.name, c.faults, x.trace())
+		}
+		for why := range x.halted {
+			if why != "" && !slices.Contains(c.halts, why) {
+				t.Errorf("%s: it halts: %s", c.name, why)
+			}
+		}
+		maps.Copy(seen, x.seen)
+		states += len(x.states)
+	}
+	t.Logf("%8d states", states)
+	if raced {
+		t.Log("under the race detector without faults; `make unit` explores all of it without the detector")
+		return
+	}
+	if len(list) == len(settings) {
+		compareDiagram(t, seen)
+	}
+}
+
+// compareDiagram holds the diagram in docs/design/rotation.md against what was seen.
+func compareDiagram(t *testing.T, seen map[[2]rotation.Step]bool) {
+	t.Helper()
+	page, err := os.ReadFile("../../docs/design/rotation.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	drawn := map[[2]rotation.Step]bool{}
+	for _, m := range regexp.MustCompile(`(?m)^ +([a-z]+) --> ([a-z]+)`).FindAllStringSubmatch(string(page), -1) {
+		drawn[[2]rotation.Step{rotation.Step(m[1]), rotation.Step(m[2])}] = true
+	}
+	for move := range seen {
+		if move[0] != move[1] && !drawn[move] {
+			t.Errorf("docs/design/rotation.md does not draw: %s --> %s", move[0], move[1])
+		}
+	}
+	for move := range drawn {
+		if !seen[move] {
+			t.Errorf("docs/design/rotation.md draws what never happens: %s --> %s", move[0], move[1])
+		}
+	}
+}
+
+// TestEveryRuleIsNeeded: with a rule taken away the exploration finds what goes wrong.
+func TestEveryRuleIsNeeded(t *testing.T) {
+	certain := pair
+	certain.Repeats = true // so that what is shown is about disabling
+	for _, test := range []struct {
+		setting
+		wrong string
+	}{
+		{setting{name: "without draining", means: certain, nodes: 1, waves: 1, faults: 2, undrained: true, uses: true}, "which the provider refuses"},
+		{setting{name: "nodes take an older generation", means: pair, nodes: 2, waves: 1, unordered: true}, "k1 is deleted and node"},
+		{setting{name: "nodes acknowledge the key", means: pair, nodes: 2, waves: 1, byKey: true}, "k1 is deleted and node"},
+		{setting{name: "settling compares no revision", means: pair, nodes: 1, waves: 1, faults: 1, unfenced: true}, "the secret's current version is k1, which the provider refuses"},
+		{setting{name: "somebody makes a key beside one without tags", means: untagged, nodes: 1, waves: 1, faults: 1, alien: true, careless: true}, "done to somebody else's key"},
+	} {
+		x := explore(test.setting)
+		if !strings.Contains(x.wrong, test.wrong) {
+			t.Errorf("%s: %d states, and found: %q", test.name, len(x.states), x.wrong)
+			continue
+		}
+		trace := x.trace()
+		t.Logf("%s:\n%s", test.name, trace)
+		if page, err := os.ReadFile("../../docs/design/rotation.md"); err != nil || test.undrained && !strings.Contains(string(page), trace) {
+			t.Errorf("docs/design/rotation.md does not have this trace of what goes wrong %s: %v\n%s", test.name, err, trace)
+		}
+	}
+}
+
+// TestModelKnowsEveryField: a field of Rotation that the model does not keep would make it
+// take different states for the same.
+func TestModelKnowsEveryField(t *testing.T) {
+	known := strings.Fields(`Account ID Plan Machine Terms Step Since Intent Doubt Tries NotBefore Old New Before Attempt MintedAt
+		Base Generation Wave Published Confirmed Settled DisabledAt Cause StartAt FinishBy Approved Waived Paused Back Halt
+		Trouble Detail Late CreatedAt ChangedAt EndedAt History Rev`)
+	for f := range reflect.TypeFor[rotation.Rotation]().Fields() {
+		if !slices.Contains(known, f.Name) {
+			t.Errorf("teach the model the field %s: row in model_test.go", f.Name)
 		}
 	}
 }

@@ -21,7 +21,7 @@ const (
 	drained  = uint8((rotation.CallTime + rotation.DrainTime) / unit)
 	draining = uint8(rotation.DrainTime / unit) // what is left when the call is given up
 	patience = uint8(time.Minute / unit)        // with a key that is refused although it should work
-	overlap  = 5 * time.Minute                  // of providers that choose one
+	overlap  = 15 * time.Minute                 // of providers that choose one
 )
 
 var epoch = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
