@@ -201,8 +201,8 @@ func (d *decision) learn() Act {
 
 func (d *decision) minted(k Key) Act {
 	d.New, d.Doubt, d.MintedAt = k, false, d.now
-	if d.Returns() {
-		return act(Proceed)
+	if a := d.Terms.Means.Archetype; a == FixedOverlap || a == Roll {
+		d.fade()
 	}
 	return d.to(Verifying)
 }

@@ -160,6 +160,9 @@ func (d *decision) verifying() Act {
 	}
 	switch {
 	case o.Verdict == Accepted:
+		if d.Terms.Means.Archetype == Pending { // that was its first use
+			d.fade()
+		}
 		return d.roll()
 	case o.Verdict == Refused && d.now.Before(d.Since.Add(max(5*d.Terms.Means.Activates, idleTime))):
 		return d.poll()
@@ -180,7 +183,7 @@ func (d *decision) rolling() Act {
 		if w.Approve && d.Approved <= d.Wave+1 {
 			return d.trouble(NeedsApproval, "wave "+w.Name)
 		}
-		if !d.s.OpensAt.IsZero() {
+		if !d.s.OpensAt.IsZero() && !d.fading() {
 			return d.wait(d.s.OpensAt)
 		}
 		d.Generation, d.Published = d.Base+1, d.now
@@ -277,10 +280,18 @@ func (d *decision) silent(from time.Time) (Act, bool) {
 	return Act{}, true
 }
 
-// fading tells whether the old key dies at a time that the provider chose.
+// fading tells whether the old key dies at a time that the provider chose: no window is
+// waited for once it has begun.
 func (d *decision) fading() bool {
 	a := d.Terms.Means.Archetype
-	return a == FixedOverlap || a == Pending
+	return a == FixedOverlap || a == Pending || a == Roll
+}
+
+// fade says that the old key begins to die.
+func (d *decision) fade() {
+	if end := d.now.Add(d.Terms.Means.Overlap); d.FinishBy.IsZero() || end.Before(d.FinishBy) {
+		d.FinishBy = end
+	}
 }
 
 // retire goes on to what ends the old key.
