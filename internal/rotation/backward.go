@@ -97,8 +97,8 @@ func (d *decision) withdrawing() Act {
 			return d.to(Aborted)
 		}
 		return d.trouble(NeedsHand, "delete "+d.New.ID+" at the provider's console, and confirm it")
-	case Counterparty, Pending, FixedOverlap, Roll:
-		return d.to(Aborted) // a pending key dies by itself; of the others there is no new one
+	case Counterparty, Pending:
+		return d.to(Aborted) // a pending key dies by itself; the other side's is not ours to end
 	}
 	if quiet := d.Since.Add(d.Terms.Quiet); d.Generation > 0 && d.now.Before(quiet) {
 		return d.wait(earlier(quiet, d.now.Add(idleTime)))

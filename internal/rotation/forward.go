@@ -220,7 +220,7 @@ func (d *decision) rolling() Act {
 // gates goes back when nodes report too much trouble with the new key.
 func (d *decision) gates() (Act, bool) {
 	g, c := d.Terms.Gates, d.s.All
-	if c.Refused <= g.Refused && c.Fallbacks <= g.Fallbacks {
+	if d.Ungated || c.Refused <= g.Refused && c.Fallbacks <= g.Fallbacks {
 		return Act{}, false
 	}
 	detail := fmt.Sprintf("nodes report that the new key was refused %d times and that the old one was used in its place %d times", c.Refused, c.Fallbacks)

@@ -57,7 +57,7 @@ func (w *world) acknowledge(n *simNode, g rollout.Generation) {
 		w.in(n.away.Sub(w.now), func() { w.acknowledge(n, g) })
 		return
 	}
-	if n.has != g {
+	if n.has != g || g.Number == 0 {
 		return
 	}
 	n.ack = rollout.Ack{Generation: g.Number, Level: rollout.Used, At: w.now, UsedAt: w.now}
@@ -97,11 +97,7 @@ func (w *world) answer() {
 		w.key(r.Old.ID).status = accesskey.Gone
 		w.order(r.Confirm("p", w.now))
 	case r.Halt != "":
-		for _, k := range w.keys {
-			if r.Halt == rotation.AnswerLost && k.tag != "" && k.id != r.New.ID && k.id != r.Old.ID {
-				k.status = accesskey.Gone
-			}
-		}
+		w.clean()
 		for _, n := range w.nodes { // what it was refused for is put right
 			if n.rejected = n.rejected && w.now.Before(w.calm); !n.rejected {
 				n := n
@@ -131,6 +127,15 @@ func (w *world) answer() {
 	}
 }
 
+// clean is what a person does where a provider cannot be asked whether a key was made.
+func (w *world) clean() {
+	for _, k := range w.keys {
+		if w.r.Halt == rotation.AnswerLost && k.tag != "" && k.id != w.r.New.ID && k.id != w.r.Old.ID {
+			k.status = accesskey.Gone
+		}
+	}
+}
+
 func (w *world) order(r rotation.Rotation, err error) {
 	if err != nil {
 		w.fail("an order is refused: %v", err)
@@ -148,16 +153,21 @@ func (w *world) fades() bool {
 	return a == rotation.FixedOverlap || a == rotation.Pending
 }
 
+// passed: a key has died at the time that the provider chose.
+func (w *world) passed() {
+	w.excused = w.r.Halt != "" || w.r.Paused != "" || w.r.Trouble != ""
+	w.check()
+}
+
 // check: what every node uses is accepted. Where a provider ends the old key at a time of
 // its own, a node that was told of the new one in time and is behind, or a person who was
 // asked, may be to blame.
 func (w *world) check() {
-	asks := w.r.Halt != "" || w.r.Paused != "" || w.r.Trouble != "" || w.r.Late
 	for _, n := range w.nodes {
 		if !n.joined || n.liar || n.has.Number == 0 || w.accepted(w.versionKey(n.has.Primary)) {
 			continue
 		}
-		if w.fades() && (asks || n.has.Number < w.waves[n.wave].Number) {
+		if w.fades() && (w.excused || n.has.Number < w.waves[n.wave].Number) {
 			continue
 		}
 		w.fail("node %s uses %s, which the provider refuses", n.name, n.has.Primary)
@@ -288,6 +298,7 @@ func (w *world) trouble(length time.Duration) {
 	if d := w.some(length); w.chance(people, 0.3) {
 		w.in(d, func() {
 			if r, err := w.r.Rollback("p", "", w.now); err == nil {
+				w.clean()
 				w.order(r, nil)
 			}
 		})
@@ -315,6 +326,7 @@ func live(seed uint64, traits trait) *world {
 			Account: "a", ID: fmt.Sprintf("%016x", i), Plan: "p", Machine: 1, Terms: t, Step: rotation.Waiting, Since: w.now, StartAt: w.now.Add(w.some(48 * time.Hour)),
 			Old: rotation.Key{ID: old.id, Version: old.version}, Base: w.waves[0].Number, CreatedAt: w.now,
 		}
+		w.excused = false
 		w.never = w.rng.IntN(20) == 0
 		w.begun, w.calm = w.now, w.now.Add(length)
 		w.trouble(length)
@@ -332,7 +344,7 @@ func live(seed uint64, traits trait) *world {
 func (w *world) recover() {
 	for _, n := range w.nodes {
 		n.away = time.Time{}
-		if n.liar = false; n.joined {
+		if n.liar, n.rejected = false, false; n.joined {
 			n.ack = rollout.Ack{Generation: n.has.Number, Level: rollout.Used, At: w.now, UsedAt: w.now}
 			w.read(n)
 		}

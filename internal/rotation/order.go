@@ -42,8 +42,11 @@ func (r Rotation) Resume(by string, now time.Time) (Rotation, error) {
 	if r.Halt == AnswerLost && r.Step == Deleting {
 		return r, fault.StateConflict.New("whether the old key has ended is not known; look at the provider, end it there if it has not, and confirm it")
 	}
-	if r.Halt == AnswerLost || r.Halt == Ambiguous { // the person has looked
+	switch {
+	case r.Halt == AnswerLost || r.Halt == Ambiguous: // the person has looked
 		r.Doubt = false
+	case r.Halt == NotAccepted && (r.Step == Rolling || r.Step == Grace || r.Step == Observing):
+		r.Ungated = true // what nodes have counted stays counted
 	}
 	r.Paused, r.Halt, r.Detail, r.Tries, r.NotBefore = "", "", "", 0, time.Time{}
 	return r.ordered(by, now, "resumed"), nil

@@ -159,7 +159,9 @@ func (m *model) people(s state) {
 			n.ordered = true
 			if m.fades() && reasons[s.row.halt] == rotation.AnswerLost {
 				n.excused = true
-				n.putRight()
+				if !m.means.Listed {
+					n.putRight()
+				}
 			}
 		case toPause:
 			n.paused = true

@@ -133,6 +133,7 @@ type Rotation struct {
 	FinishBy time.Time // when the old key expires; zero for never
 	Approved int       // parts that a person approved: the start, then each wave
 	Waived   bool      // a person accepted that the new key is not seen in use
+	Ungated  bool      // a person accepted what nodes report of the new key
 	Paused   string    // by whom; "" for not
 	Back     string    // why it goes back; "" for it does not
 	Halt     Reason    // why it does not go on; "" for it does

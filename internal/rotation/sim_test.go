@@ -116,6 +116,7 @@ type world struct {
 	down    [2]time.Time // of the provider
 	night   bool         // windows are from two to five
 	never   bool         // nobody approves
+	excused bool         // the old key died while somebody was asked for something
 	minted  int
 	begun   time.Time
 	log     []string
@@ -386,6 +387,7 @@ func (w *world) instant(act rotation.Act, rev int64) (*rotation.Outcome, bool) {
 			return nil, false
 		}
 		w.current = act.Key.Version
+		w.used(w.versionKey(w.current)) // by who reads it without being a node
 	case rotation.Look:
 		o.Keys = w.list()
 	case rotation.Verify:
@@ -413,7 +415,7 @@ func (w *world) used(k *simKey) {
 		k.dormant = false
 		if old := w.key(w.r.Old.ID); old != nil && old.dies.IsZero() {
 			old.dies = w.now.Add(w.r.Terms.Means.Overlap)
-			w.in(w.r.Terms.Means.Overlap, w.check)
+			w.in(w.r.Terms.Means.Overlap, w.passed)
 		}
 	}
 }
@@ -535,7 +537,7 @@ func (w *world) create(r rotation.Rotation, act rotation.Act) rotation.Outcome {
 			for _, old := range w.keys {
 				if old.status == accesskey.Active && old.dies.IsZero() {
 					old.dies = w.now.Add(m.Overlap)
-					w.in(m.Overlap, w.check)
+					w.in(m.Overlap, w.passed)
 				}
 			}
 		}
