@@ -120,6 +120,8 @@ type world struct {
 	minted  int
 	begun   time.Time
 	log     []string
+	members []rollout.Member // room for a census
+	tells   bool             // for people who look for what went wrong
 	wrong   string
 	steps   int
 }
@@ -141,6 +143,9 @@ func (w *world) in(d time.Duration, do func()) {
 }
 
 func (w *world) tell(format string, args ...any) {
+	if !w.tells {
+		return
+	}
 	if len(w.log) > 400 {
 		w.log = w.log[200:]
 	}
@@ -194,13 +199,14 @@ func (w *world) opens() time.Time {
 }
 
 func (w *world) census(wave int) rollout.Census {
-	var members []rollout.Member
+	members := w.members[:0]
 	for _, n := range w.nodes {
 		if n.joined && (wave < 0 || n.wave == wave) {
 			w.report(n)
 			members = append(members, rollout.Member{Node: rollout.Node{Name: n.name}, Wave: n.wave, Target: w.waves[n.wave], Ack: n.ack, Presence: rollout.Presence{SeenAt: w.now}})
 		}
 	}
+	w.members = members
 	return rollout.Count(members, rollout.Used, w.now)
 }
 
@@ -217,10 +223,10 @@ func (w *world) report(n *simNode) {
 }
 
 func same(a, b rotation.Rotation) bool {
-	if len(a.History) != len(b.History) {
+	if len(a.History) != len(b.History) || a.Step != b.Step || a.Intent != b.Intent || a.Trouble != b.Trouble || a.Halt != b.Halt {
 		return false
 	}
-	a.History, b.History = nil, nil
+	a.History, b.History, a.Terms, b.Terms = nil, nil, rotation.Terms{}, rotation.Terms{}
 	return reflect.DeepEqual(a, b)
 }
 
@@ -269,7 +275,7 @@ func (w *world) rest(worker int, at time.Time) {
 	if w.r.Over() {
 		return
 	}
-	me.nap = min(max(2*me.nap, time.Second), 10*time.Minute)
+	me.nap = min(max(4*me.nap, time.Second), time.Hour)
 	d := max(at.Sub(w.now), 0)
 	if at.IsZero() || d < me.nap && w.r.Intent == nil {
 		d = me.nap
