@@ -1,0 +1,208 @@
+package rotation_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/keyward/keyward/internal/accesskey"
+	"github.com/keyward/keyward/internal/rollout"
+	"github.com/keyward/keyward/internal/rotation"
+)
+
+// What the search has found, each with the shortest way to it. docs/design/rotation.md tells
+// the stories.
+
+// lesson is a rotation at a step, old k0 and new k1.
+func lesson(m rotation.Means, s rotation.Step) rotation.Rotation {
+	return rotation.Rotation{
+		ID: "r", Step: s, Since: epoch, Base: 1, Old: rotation.Key{ID: "k0", Version: "v0"}, New: rotation.Key{ID: "k1", Version: "v1"},
+		Terms: rotation.Terms{Means: m, Profile: rotation.Planned, Waves: []rotation.WaveTerms{{Name: "all"}}},
+	}
+}
+
+var (
+	everybody = rotation.Sight{Wave: rollout.Census{Members: 1, There: 1}, All: rollout.Census{Members: 1, There: 1}}
+	oneBehind = rotation.Sight{Wave: rollout.Census{Members: 2, There: 1}, All: rollout.Census{Members: 2, There: 1}}
+)
+
+// While the old key is switched on again, nodes keep what they have: a generation with the
+// old key in it must not be read before the key works, nor have a number that was used.
+func TestEnablingPublishesNothing(t *testing.T) {
+	for generation, want := range map[int64]rollout.Generation{
+		2: {Number: 2, Primary: "v1", Fallback: "v0"}, // from disabling or observing
+		3: {Number: 3, Primary: "v1"},                 // from dropping or deleting
+	} {
+		r := lesson(pair, rotation.Enabling)
+		r.Generation = generation
+		if diff := cmp.Diff([]rollout.Generation{want}, r.Generations(base(1))); diff != "" {
+			t.Errorf("generation %d: %s", generation, diff)
+		}
+	}
+}
+
+// A key that may be off already is not left for grace when a node joins: from there a
+// rollback would send nodes to it.
+func TestDisablingStays(t *testing.T) {
+	r := lesson(pair, rotation.Disabling)
+	r.Generation, r.Doubt = 2, true
+	next, _ := rotation.Decide(r, oneBehind, epoch)
+	if next.Step != rotation.Disabling || !next.Doubt {
+		t.Errorf("it goes to %s, in doubt: %t", next.Step, next.Doubt)
+	}
+}
+
+// A person who was asked to disable a key may have done so before going back is ordered.
+func TestManualDisablingIsTakenBack(t *testing.T) {
+	r := lesson(byHand, rotation.Disabling)
+	r.Generation, r.Trouble = 2, rotation.NeedsHand
+	r, err := r.Rollback("p", "", epoch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, _ = rotation.Decide(r, everybody, epoch); r.Step != rotation.Enabling {
+		t.Errorf("it goes to %s", r.Step)
+	}
+	r = lesson(byHand, rotation.Deleting)
+	r.Generation, r.Trouble = 3, rotation.NeedsHand
+	if r.CanGoBack() {
+		t.Error("a person may have deleted the old key, and it can go back")
+	}
+}
+
+// Where creating again makes no second key, what an attempt left is no orphan and takes no
+// room: it is asked for again, until the answer is there.
+func TestRepeatableCreation(t *testing.T) {
+	r := lesson(repeats, rotation.Creating)
+	r.New, r.Attempt, r.Doubt = rotation.Key{}, 1, true
+	next, act := rotation.Decide(r, rotation.Sight{Outcome: &rotation.Outcome{Act: rotation.Recover, Result: rotation.NoEffect}}, epoch)
+	if act.Kind != rotation.Create || act.Attempt != 1 || !next.Doubt {
+		t.Fatalf("it does %s, attempt %d, in doubt: %t", act.Kind, act.Attempt, next.Doubt)
+	}
+	next, _ = rotation.Decide(next, rotation.Sight{Outcome: &rotation.Outcome{Act: rotation.Create, Result: rotation.NoEffect}}, epoch)
+	if !next.Doubt || next.Attempt != 1 {
+		t.Errorf("the second request had no effect, and the first is forgotten: attempt %d", next.Attempt)
+	}
+}
+
+// Whether a promotion has happened is for a person to say: to let it go on without saying so
+// would promote what is second then, or go back to a key that has ended.
+func TestPromotionInDoubt(t *testing.T) {
+	r := lesson(promoteBlind, rotation.Deleting)
+	r.Generation, r.Doubt = 3, true
+	r, _ = rotation.Decide(r, everybody, epoch)
+	if r.Halt != rotation.AnswerLost {
+		t.Fatalf("it halts for %q", r.Halt)
+	}
+	if _, err := r.Resume("p", epoch); err == nil {
+		t.Error("it goes on without an answer")
+	}
+	if _, err := r.Rollback("p", "", epoch); err == nil {
+		t.Error("it goes back to a key that may have ended")
+	}
+	if r, err := r.Confirm("p", epoch); err != nil || r.Step != rotation.Done {
+		t.Errorf("confirmed it is at %s: %v", r.Step, err)
+	}
+}
+
+// Without tags a key is taken for ours only while it is not known whether we made one, and if
+// the provider says that nobody ever used it.
+func TestKeysWithoutTags(t *testing.T) {
+	look := func(use accesskey.Fact) rotation.Sight {
+		return rotation.Sight{Outcome: &rotation.Outcome{Act: rotation.Look, Result: rotation.Did, Keys: []rotation.Held{
+			{ID: "k0", Status: accesskey.Active}, {ID: "k9", Status: accesskey.Active, Use: accesskey.Use{Known: use}},
+		}}}
+	}
+	for _, test := range []struct {
+		name string
+		step rotation.Step
+		made string
+		use  accesskey.Fact
+		in   bool // doubt
+		want rotation.ActKind
+	}{
+		{"in doubt, never used", rotation.Creating, "", accesskey.No, true, rotation.Delete},
+		{"in doubt, the provider tells no use", rotation.Creating, "", accesskey.Unknown, true, rotation.Proceed}, // halts
+		{"in doubt, used", rotation.Creating, "", accesskey.Yes, true, rotation.Proceed},
+		{"no doubt", rotation.Creating, "", accesskey.No, false, rotation.Proceed}, // there is no room
+		{"in doubt whether the new key is deleted", rotation.Withdrawing, "k1", accesskey.No, true, rotation.Proceed},
+	} {
+		r := lesson(untagged, test.step)
+		r.New.ID, r.Attempt, r.Before, r.Doubt = test.made, 1, []string{"k0"}, test.in
+		next, act := rotation.Decide(r, look(test.use), epoch)
+		if act.Kind != test.want {
+			t.Errorf("%s: it does %s %s, at %s %s", test.name, act.Kind, act.Key.ID, next.Step, next.Halt)
+		}
+	}
+}
+
+// Where creating starts the old key's last hours, a second one may end it at once.
+func TestFixedOverlapCreatesOnce(t *testing.T) {
+	r := lesson(fixed, rotation.Creating)
+	r.New, r.Attempt, r.Doubt = rotation.Key{}, 1, true
+	orphan := rotation.Held{ID: "k1", Tag: r.Tag(1), Status: accesskey.Active}
+	r, _ = rotation.Decide(r, rotation.Sight{Outcome: &rotation.Outcome{Act: rotation.Look, Result: rotation.Did, Keys: []rotation.Held{{ID: "k0"}, orphan}}}, epoch)
+	if r.Halt != rotation.AnswerLost {
+		t.Fatalf("it halts for %q", r.Halt)
+	}
+	r, err := r.Rollback("p", "", epoch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, _ = rotation.Decide(r, rotation.Sight{}, epoch); r.Step != rotation.Withdrawing {
+		t.Errorf("it goes to %s", r.Step)
+	}
+	if _, act := rotation.Decide(r, rotation.Sight{Outcome: &rotation.Outcome{Act: rotation.Look, Result: rotation.Did, Keys: []rotation.Held{{ID: "k0"}, orphan}}}, epoch); act.Kind != rotation.Delete || act.Key.ID != "k1" {
+		t.Errorf("it does %s %s", act.Kind, act.Key.ID)
+	}
+}
+
+// A pending key comes alive when it is verified; from then on the old one dies.
+func TestPendingAfterVerifying(t *testing.T) {
+	r := lesson(pending, rotation.Verifying)
+	r.MintedAt = epoch.Add(-time.Hour)
+	r, _ = rotation.Decide(r, rotation.Sight{Outcome: &rotation.Outcome{Act: rotation.Verify, Result: rotation.Did, Verdict: rotation.Accepted}}, epoch)
+	if r.Step != rotation.Rolling || r.CanGoBack() {
+		t.Errorf("at %s it can go back: %t", r.Step, r.CanGoBack())
+	}
+	if want := epoch.Add(overlap); !r.FinishBy.Equal(want) {
+		t.Errorf("it is to end by %s, want %s", r.FinishBy, want)
+	}
+	r = lesson(pending, rotation.Dropping)
+	r.Generation, r.MintedAt = 3, epoch.Add(-24*time.Hour)
+	if _, act := rotation.Decide(r, everybody, epoch); act.Kind != rotation.Wait || !act.At.Equal(epoch.Add(overlap)) {
+		t.Errorf("it does %s until %s: the old key may have begun to die with the last node's first use", act.Kind, act.At)
+	}
+}
+
+// No window is waited for while the old key dies.
+func TestNoWindowWhileTheOldKeyDies(t *testing.T) {
+	closed := everybody
+	closed.OpensAt = epoch.Add(48 * time.Hour)
+	if r, _ := rotation.Decide(lesson(fixed, rotation.Rolling), closed, epoch); r.Published.IsZero() {
+		t.Error("a wave waits for a window that opens when the old key is dead")
+	}
+	if r, _ := rotation.Decide(lesson(pair, rotation.Rolling), closed, epoch); !r.Published.IsZero() {
+		t.Error("a wave waits for no window")
+	}
+}
+
+// What nodes have counted stays counted: who let it go on is not asked again.
+func TestPastAGate(t *testing.T) {
+	r := lesson(fixed, rotation.Rolling)
+	r.Generation, r.Published = 2, epoch
+	bad := everybody
+	bad.All.Refused = 3
+	r, _ = rotation.Decide(r, bad, epoch)
+	if r.Halt != rotation.NotAccepted {
+		t.Fatalf("it halts for %q", r.Halt)
+	}
+	r, err := r.Resume("p", epoch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, _ = rotation.Decide(r, bad, epoch); r.Halt != "" {
+		t.Errorf("it halts again: %s", r.Halt)
+	}
+}
