@@ -14,8 +14,8 @@ import (
 // An ActKind is a kind of act.
 type ActKind string
 
-// The acts. Those from Create on change something outside, and are stored as an [Intent]
-// before they start.
+// The acts. Those from Create on change something that is not stored with the rotation, and
+// are stored as an [Intent] before they start.
 const (
 	Wait     ActKind = "wait"     // until Act.At, or until something changes if that is zero
 	Proceed  ActKind = "proceed"  // store, and decide again
@@ -23,11 +23,11 @@ const (
 	Rehearse ActKind = "rehearse" // all that can be tried without effect
 	Recover  ActKind = "recover"  // a new key that was sealed here and not stored
 	Verify   ActKind = "verify"   // that a key works
-	Settle   ActKind = "settle"   // make a version of the secret the current one
 	Create   ActKind = "create"
 	Disable  ActKind = "disable"
 	Enable   ActKind = "enable"
 	Delete   ActKind = "delete"
+	Settle   ActKind = "settle" // make a version of the secret the current one
 )
 
 // An Act is what is to be done after a decision is stored.
@@ -136,7 +136,7 @@ func (d *decision) next() Act {
 	case Rolling:
 		return d.rolling()
 	case Settling:
-		return d.settling(d.New.Version, Grace)
+		return d.settling(d.New.Version)
 	case Grace:
 		return d.grace()
 	case Disabling:
@@ -152,7 +152,7 @@ func (d *decision) next() Act {
 	case Returning:
 		return d.returning()
 	case Unsettling:
-		return d.settling(d.Old.Version, Withdrawing)
+		return d.settling(d.Old.Version)
 	case Withdrawing:
 		return d.withdrawing()
 	}
@@ -191,6 +191,10 @@ func (d *decision) learn() Act {
 		return d.to(Observing)
 	case kind == Enable:
 		return act(Proceed) // look at it
+	case kind == Settle && d.Step == Settling:
+		return d.to(Grace)
+	case kind == Settle:
+		return d.to(Withdrawing)
 	case id == d.Old.ID:
 		return d.to(Done)
 	case id == d.New.ID:

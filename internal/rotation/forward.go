@@ -227,14 +227,10 @@ func (d *decision) gates() (Act, bool) {
 	return d.goBack(NotAccepted, detail), true
 }
 
-// settling moves the secret's current version.
-func (d *decision) settling(version string, then Step) Act {
-	o, act := d.seen(Settle)
-	if o == nil {
-		act.Key.Version = version
-		return act
-	}
-	return d.to(then)
+// settling moves the secret's current version. Done twice it has no further effect; but one
+// that came late would undo what was settled since, so it is waited out like any other act.
+func (d *decision) settling(version string) Act {
+	return d.begin(Act{Kind: Settle, Key: Key{Version: version}})
 }
 
 // grace waits until nobody can be using the old key any more, as far as anybody can tell.

@@ -94,11 +94,11 @@ func (w *world) attend() {
 func (w *world) answer() {
 	r := w.r
 	switch {
-	case r.Paused != "":
-		w.order(r.Resume("p", w.now))
 	case r.Halt == rotation.AnswerLost && r.Step == rotation.Deleting:
 		w.key(r.Old.ID).status = accesskey.Gone
 		w.order(r.Confirm("p", w.now))
+	case r.Paused != "":
+		w.order(r.Resume("p", w.now))
 	case r.Halt != "":
 		w.clean()
 		for _, n := range w.nodes { // what it was refused for is put right

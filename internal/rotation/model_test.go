@@ -34,8 +34,8 @@ var steps = []rotation.Step{
 }
 
 var kinds = []rotation.ActKind{
-	"", rotation.Wait, rotation.Proceed, rotation.Look, rotation.Rehearse, rotation.Recover, rotation.Verify, rotation.Settle,
-	rotation.Create, rotation.Disable, rotation.Enable, rotation.Delete,
+	"", rotation.Wait, rotation.Proceed, rotation.Look, rotation.Rehearse, rotation.Recover, rotation.Verify,
+	rotation.Create, rotation.Disable, rotation.Enable, rotation.Delete, rotation.Settle,
 }
 
 var reasons = []rotation.Reason{
@@ -250,8 +250,8 @@ type setting struct {
 	careless bool // also then
 	denied   bool // the provider may refuse a call for good
 
-	undrained, unordered, byKey, unfenced bool // rules that are taken away
-	uses                                  bool // only what is used is looked at, not what is left at the end
+	undrained, unordered, byKey, anyAnswer bool // rules that are taken away
+	uses                                   bool // only what is used is looked at, not what is left at the end
 
 	halts []rotation.Reason // that may be come to
 }

@@ -98,7 +98,7 @@ func (m *model) moves(s state) {
 func (m *model) send(who actor, n state, format string, args ...any) {
 	for i := range n.workers {
 		w := &n.workers[i]
-		if w.stale && (w.phase == decided || w.phase == stored_ && !mutates(w.call.kind) && !(m.unfenced && kinds[w.call.kind] == rotation.Settle)) {
+		if w.stale && (w.phase == decided || w.phase == stored_ && !mutates(w.call.kind)) {
 			*w = worker{} // it will store nothing, and so does nothing
 		}
 		if w.phase == idle {
@@ -263,16 +263,8 @@ func (m *model) perform(s state, w int) {
 		if n.use(c.key) {
 			o.Verdict = rotation.Accepted
 		}
-	case rotation.Settle:
-		n.current = c.key
 	}
-	if !s.workers[w].stale {
-		m.conclude(n, w, system, o, "it does: %s; %s", c)
-	} else {
-		n.workers[w] = worker{}
-		m.send(system, n, "the late server does: %s", c)
-		return
-	}
+	m.conclude(n, w, system, o, "it does: %s; %s", c)
 	if s.faults == 0 {
 		return
 	}
@@ -322,7 +314,7 @@ func (m *model) told(n state, w int, who actor, o *rotation.Outcome, format stri
 	if o.Act == rotation.Create && o.Result == rotation.Did {
 		n.keys[numberOf(o.Key.ID)-1].sealed = true
 	}
-	if n.row.intent != c.kind || n.row.until != c.until {
+	if n.row.intent != c.kind || n.row.until != c.until && !m.anyAnswer {
 		n.workers[w] = worker{}
 		m.send(who, n, format, c, "nobody waits for it any more")
 		return

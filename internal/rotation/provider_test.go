@@ -53,6 +53,10 @@ func (m *model) carry(s *state, c call) (rotation.Result, rotation.Key) {
 	if kinds[c.kind] == rotation.Create {
 		return m.mint(s, c)
 	}
+	if kinds[c.kind] == rotation.Settle {
+		s.current = c.key
+		return rotation.Did, rotation.Key{}
+	}
 	k := &s.keys[c.key-1]
 	switch {
 	case k.foreign:

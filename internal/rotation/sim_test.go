@@ -365,11 +365,7 @@ func (w *world) perform(worker, life int, act rotation.Act) {
 	rev := w.r.Rev
 	w.in(w.some(3*time.Second), func() {
 		if w.workers[worker].life == life {
-			o, ok := w.instant(act, rev)
-			if !ok {
-				w.look(worker, life, nil, nil)
-				return
-			}
+			o := w.instant(act)
 			if w.r.Rev != rev {
 				o = nil
 			}
@@ -378,22 +374,16 @@ func (w *world) perform(worker, life int, act rotation.Act) {
 	})
 }
 
-// instant does an act that changes nothing at the provider; false if it must not be done.
-func (w *world) instant(act rotation.Act, rev int64) (*rotation.Outcome, bool) {
+// instant does an act that changes nothing.
+func (w *world) instant(act rotation.Act) *rotation.Outcome {
 	o := &rotation.Outcome{Act: act.Kind, Result: rotation.Did}
 	if act.Kind == rotation.Look || act.Kind == rotation.Verify {
 		if w.away() || w.chance(lostCalls, 0.02) {
 			o.Result, o.Why = rotation.NoEffect, "away"
-			return o, true
+			return o
 		}
 	}
 	switch act.Kind {
-	case rotation.Settle: // compares the revision, in the transaction that settles
-		if w.r.Rev != rev {
-			return nil, false
-		}
-		w.current = act.Key.Version
-		w.used(w.versionKey(w.current)) // by who reads it without being a node
 	case rotation.Look:
 		o.Keys = w.list()
 	case rotation.Verify:
@@ -411,7 +401,7 @@ func (w *world) instant(act rotation.Act, rev int64) (*rotation.Outcome, bool) {
 			}
 		}
 	}
-	return o, true
+	return o
 }
 
 // used is a use of a key, which may be the one that brings it to life.
@@ -501,8 +491,13 @@ func (w *world) call(worker, life int, act rotation.Act, intent rotation.Intent)
 
 func (w *world) carryOut(r rotation.Rotation, act rotation.Act) rotation.Outcome {
 	w.tell("the provider does %s %s", act.Kind, act.Key.ID)
-	if act.Kind == rotation.Create {
+	switch act.Kind {
+	case rotation.Create:
 		return w.create(r, act)
+	case rotation.Settle:
+		w.current = act.Key.Version
+		w.used(w.versionKey(w.current)) // by who reads it without being a node
+		return rotation.Outcome{Result: rotation.Did}
 	}
 	k := w.key(act.Key.ID)
 	if strings.HasPrefix(k.id, "foreign") {
