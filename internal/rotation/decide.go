@@ -179,7 +179,11 @@ func (d *decision) learn() Act {
 	case Denied:
 		return d.halt(CallRefused, o.Why)
 	case Full:
-		return d.halt(NoRoom, o.Why)
+		if m := d.Terms.Means; !m.Listed || !m.Tagged {
+			return d.halt(NoRoom, o.Why)
+		}
+		d.Doubt = true // a request that was doubled on its way fills the room itself: the key has our tag
+		return d.fail(o.Why)
 	}
 	d.note(string(kind)+"d", id+o.Key.ID)
 	d.Tries, d.NotBefore = 0, time.Time{}
