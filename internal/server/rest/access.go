@@ -8,6 +8,7 @@ import (
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/iam"
+	"github.com/keyward/keyward/internal/server/rest/words"
 )
 
 var accessRoutes = []route{
@@ -38,7 +39,7 @@ func (d *dialect) createUser(ctx context.Context, q request, in api.CreateUserRe
 
 func (d *dialect) listUsers(ctx context.Context, q request, in api.PageRequest) (api.UserList, error) {
 	list, err := d.IAM.ListUsers(ctx, q.call, iam.Page{After: in.Cursor, Limit: in.Limit})
-	return api.UserList{Users: each(list.Items, user), Next: list.Next}, err
+	return api.UserList{Users: words.Each(list.Items, user), Next: list.Next}, err
 }
 
 func (d *dialect) getUser(ctx context.Context, q request, _ none) (api.User, error) {
@@ -70,7 +71,7 @@ func (d *dialect) createAccessKey(ctx context.Context, q request, in api.CreateA
 
 func (d *dialect) listAccessKeys(ctx context.Context, q request, in api.ListAccessKeysRequest) (api.AccessKeyList, error) {
 	list, err := d.IAM.ListAccessKeys(ctx, q.call, in.User, iam.Page{After: in.Cursor, Limit: in.Limit})
-	return api.AccessKeyList{AccessKeys: each(list.Items, usedKey), Next: list.Next}, err
+	return api.AccessKeyList{AccessKeys: words.Each(list.Items, usedKey), Next: list.Next}, err
 }
 
 func (d *dialect) getAccessKey(ctx context.Context, q request, _ none) (api.AccessKey, error) {
@@ -110,7 +111,7 @@ func (d *dialect) createPolicy(ctx context.Context, q request, in api.CreatePoli
 
 func (d *dialect) listPolicies(ctx context.Context, q request, in api.PageRequest) (api.PolicyList, error) {
 	list, err := d.IAM.ListPolicies(ctx, q.call, iam.Page{After: in.Cursor, Limit: in.Limit})
-	return api.PolicyList{Policies: each(list.Items, policy), Next: list.Next}, err
+	return api.PolicyList{Policies: words.Each(list.Items, policy), Next: list.Next}, err
 }
 
 func (d *dialect) getPolicy(ctx context.Context, q request, _ none) (api.Policy, error) {

@@ -8,6 +8,7 @@ import (
 	"github.com/keyward/keyward/internal/message"
 	"github.com/keyward/keyward/internal/notify"
 	"github.com/keyward/keyward/internal/oncall"
+	"github.com/keyward/keyward/internal/server/rest/words"
 )
 
 var alertRoutes = []route{
@@ -33,7 +34,7 @@ var alertRoutes = []route{
 
 func (d *dialect) listChannelKinds(ctx context.Context, q request, _ none) (out api.ChannelKindList, err error) {
 	err = d.read(ctx, q.call, "keyward:ListChannelKinds", "channel/*", func(*audit.Record) error {
-		out.Kinds = each(d.Alerts.Kinds(), channelKind)
+		out.Kinds = words.Each(d.Alerts.Kinds(), words.ChannelKind)
 		return nil
 	})
 	return out, err
@@ -42,17 +43,17 @@ func (d *dialect) listChannelKinds(ctx context.Context, q request, _ none) (out 
 func (d *dialect) addChannel(ctx context.Context, q request, in api.AddChannelRequest) (api.Channel, error) {
 	filling := fillingOf(in.Connection)
 	defer filling.Erase()
-	heartbeat, err := duration(&in.Heartbeat)
+	heartbeat, err := words.Duration(&in.Heartbeat)
 	if err != nil {
 		return api.Channel{}, d.refuse(ctx, q.call, "keyward:AddChannel", err)
 	}
 	ch, err := d.Alerts.AddChannel(ctx, q.call, in.Name, in.Kind, notify.Draft{Filling: &filling, Heartbeat: heartbeat})
-	return channel(notify.Standing{Channel: ch}), err
+	return words.Channel(notify.Standing{Channel: ch}), err
 }
 
 func (d *dialect) listChannels(ctx context.Context, q request, _ none) (api.ChannelList, error) {
 	list, err := d.Alerts.ListChannels(ctx, q.call)
-	return api.ChannelList{Channels: each(list, channel)}, err
+	return api.ChannelList{Channels: words.Each(list, words.Channel)}, err
 }
 
 func (d *dialect) updateChannel(ctx context.Context, q request, in api.UpdateChannelRequest) (api.Channel, error) {
@@ -63,11 +64,11 @@ func (d *dialect) updateChannel(ctx context.Context, q request, in api.UpdateCha
 		draft.Filling = &filling
 	}
 	var err error
-	if draft.Heartbeat, err = duration(in.Heartbeat); err != nil {
+	if draft.Heartbeat, err = words.Duration(in.Heartbeat); err != nil {
 		return api.Channel{}, d.refuse(ctx, q.call, "keyward:UpdateChannel", err)
 	}
 	ch, err := d.Alerts.UpdateChannel(ctx, q.call, q.vars["channel"], draft)
-	return channel(notify.Standing{Channel: ch}), err
+	return words.Channel(notify.Standing{Channel: ch}), err
 }
 
 func (d *dialect) removeChannel(ctx context.Context, q request, _ none) (none, error) {
@@ -89,14 +90,14 @@ func (d *dialect) confirmChannel(ctx context.Context, q request, in api.ConfirmC
 
 func (d *dialect) listPeople(ctx context.Context, q request, _ none) (api.PersonList, error) {
 	directory, err := d.Alerts.Directory(ctx, q.call)
-	return api.PersonList{People: each(directory.People, person)}, err
+	return api.PersonList{People: words.Each(directory.People, words.Person)}, err
 }
 
 func (d *dialect) setPerson(ctx context.Context, q request, in api.SetPersonRequest) (api.Person, error) {
 	p, err := d.Alerts.SetPerson(ctx, q.call, oncall.Person{
-		Name: q.vars["person"], Email: in.Email, Mobile: in.Mobile, IDs: pairsOf(in.IDs), Language: message.Language(in.Language),
+		Name: q.vars["person"], Email: in.Email, Mobile: in.Mobile, IDs: words.Pairs(in.IDs), Language: message.Language(in.Language),
 	})
-	return person(p), err
+	return words.Person(p), err
 }
 
 func (d *dialect) removePerson(ctx context.Context, q request, _ none) (none, error) {
@@ -105,11 +106,11 @@ func (d *dialect) removePerson(ctx context.Context, q request, _ none) (none, er
 
 func (d *dialect) listRotas(ctx context.Context, q request, _ none) (api.RotaList, error) {
 	directory, err := d.Alerts.Directory(ctx, q.call)
-	return api.RotaList{Rotas: each(directory.Rotas, func(r oncall.Rota) api.Rota { return rota(r, q.call.Time) })}, err
+	return api.RotaList{Rotas: words.Each(directory.Rotas, func(r oncall.Rota) api.Rota { return words.Rota(r, q.call.Time) })}, err
 }
 
 func (d *dialect) setRota(ctx context.Context, q request, in api.SetRotaRequest) (api.Rota, error) {
-	turn, err := duration(&in.Turn)
+	turn, err := words.Duration(&in.Turn)
 	if err != nil {
 		return api.Rota{}, d.refuse(ctx, q.call, "keyward:SetRota", err)
 	}
@@ -117,7 +118,7 @@ func (d *dialect) setRota(ctx context.Context, q request, in api.SetRotaRequest)
 	if err != nil {
 		return api.Rota{}, err
 	}
-	return rota(r, q.call.Time), nil
+	return words.Rota(r, q.call.Time), nil
 }
 
 func (d *dialect) removeRota(ctx context.Context, q request, _ none) (none, error) {
@@ -126,16 +127,16 @@ func (d *dialect) removeRota(ctx context.Context, q request, _ none) (none, erro
 
 func (d *dialect) getEscalation(ctx context.Context, q request, _ none) (api.Escalation, error) {
 	p, err := d.Alerts.Plan(ctx, q.call)
-	return escalation(p), err
+	return words.Escalation(p), err
 }
 
 func (d *dialect) setEscalation(ctx context.Context, q request, in api.Escalation) (api.Escalation, error) {
-	p, err := planOf(in)
+	p, err := words.EscalationOf(in)
 	if err != nil {
 		return api.Escalation{}, d.refuse(ctx, q.call, "keyward:SetEscalation", err)
 	}
 	p, err = d.Alerts.SetPlan(ctx, q.call, p)
-	return escalation(p), err
+	return words.Escalation(p), err
 }
 
 func (d *dialect) listIncidents(ctx context.Context, q request, in api.ListIncidentsRequest) (api.IncidentList, error) {
@@ -144,7 +145,7 @@ func (d *dialect) listIncidents(ctx context.Context, q request, in api.ListIncid
 		return api.IncidentList{}, err
 	}
 	p, err := d.Alerts.Ladder(ctx, q.call.Account)
-	return api.IncidentList{Incidents: each(list, func(i notify.Incident) api.Incident { return incident(i, p, q.call.Time) })}, err
+	return api.IncidentList{Incidents: words.Each(list, func(i notify.Incident) api.Incident { return words.Incident(i, p, q.call.Time) })}, err
 }
 
 func (d *dialect) getIncident(ctx context.Context, q request, _ none) (api.IncidentFile, error) {
@@ -153,11 +154,11 @@ func (d *dialect) getIncident(ctx context.Context, q request, _ none) (api.Incid
 		return api.IncidentFile{}, err
 	}
 	p, err := d.Alerts.Ladder(ctx, q.call.Account)
-	return api.IncidentFile{Incident: incident(f.Incident, p, q.call.Time), Deliveries: each(f.Deliveries, incidentDelivery)}, err
+	return api.IncidentFile{Incident: words.Incident(f.Incident, p, q.call.Time), Deliveries: words.Each(f.Deliveries, words.Delivery)}, err
 }
 
 func (d *dialect) acknowledge(ctx context.Context, q request, in api.AcknowledgeRequest) (api.Incident, error) {
-	hold, err := duration(&in.Hold)
+	hold, err := words.Duration(&in.Hold)
 	if err != nil {
 		return api.Incident{}, d.refuse(ctx, q.call, "keyward:AcknowledgeIncident", err)
 	}
@@ -166,5 +167,5 @@ func (d *dialect) acknowledge(ctx context.Context, q request, in api.Acknowledge
 		return api.Incident{}, d.refuse(ctx, q.call, "keyward:AcknowledgeIncident", err)
 	}
 	i, err := d.Alerts.Acknowledge(ctx, q.call, q.vars["incident"], in.By, in.Note, *hold)
-	return incident(i, p, q.call.Time), err
+	return words.Incident(i, p, q.call.Time), err
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/server/rest/words"
 	"github.com/keyward/keyward/internal/server/wire"
 )
 
@@ -44,7 +45,7 @@ func (d *dialect) listRecords(ctx context.Context, q request, in api.ListAuditRe
 	}
 	err = d.readAudit(ctx, q.call, "keyward:ListAuditRecords", func(*audit.Record) error {
 		entries, next, err := audit.List(ctx, d.Audit, query)
-		out = api.AuditRecordList{Records: each(entries, record), Next: next}
+		out = api.AuditRecordList{Records: words.Each(entries, record), Next: next}
 		return err
 	})
 	return out, err

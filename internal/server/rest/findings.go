@@ -7,8 +7,8 @@ import (
 	"github.com/keyward/keyward/api"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/finding"
-	"github.com/keyward/keyward/internal/form"
 	"github.com/keyward/keyward/internal/notify"
+	"github.com/keyward/keyward/internal/server/rest/words"
 )
 
 var findingRoutes = []route{
@@ -28,7 +28,7 @@ func (d *dialect) listFindings(ctx context.Context, q request, in api.ListFindin
 	found, next, err := d.Findings.List(ctx, q.call, finding.Query{
 		Rule: in.Rule, Severity: severity, State: finding.State(in.State), Provider: in.Provider, Subject: in.Subject, After: in.Cursor, Limit: cmp.Or(in.Limit, 100),
 	})
-	return api.FindingList{Findings: each(found, d.finding), Next: next}, err
+	return api.FindingList{Findings: words.Each(found, d.finding), Next: next}, err
 }
 
 func (d *dialect) getFinding(ctx context.Context, q request, _ none) (api.KeyFinding, error) {
@@ -51,7 +51,7 @@ func (d *dialect) listChecks(ctx context.Context, q request, _ none) (api.CheckL
 	if err != nil {
 		return api.CheckList{}, err
 	}
-	out := api.CheckList{Checks: each(rules, check)}
+	out := api.CheckList{Checks: words.Each(rules, check)}
 	last, err := d.Checks.Last(ctx, q.call.Account)
 	if !last.At.IsZero() {
 		out.Run = &api.CheckRun{At: last.At, TookMS: int(last.Took.Milliseconds()), Seen: last.Seen, Of: last.Of, Error: last.Error}
@@ -59,17 +59,15 @@ func (d *dialect) listChecks(ctx context.Context, q request, _ none) (api.CheckL
 	return out, err
 }
 
-func words(t form.Text) api.Text { return api.Text{English: t.English, Chinese: t.Chinese} }
-
 func findingFact(f notify.Fact) api.FindingFact { return api.FindingFact{Name: f.Name, Value: f.Value} }
 
 func (d *dialect) finding(f finding.Finding) api.KeyFinding {
 	r := d.Findings.Rule(f.Rule)
 	fix := r.Advice(&f)
 	out := api.KeyFinding{
-		ID: f.ID, Rule: f.Rule, Title: words(r.Title), Why: words(r.Why), Severity: f.Severity.String(), State: string(f.State(d.Findings.Now())),
+		ID: f.ID, Rule: f.Rule, Title: words.Text(r.Title), Why: words.Text(r.Why), Severity: f.Severity.String(), State: string(f.State(d.Findings.Now())),
 		Subject: api.FindingSubject{Provider: f.Subject.Provider, Kind: string(f.Subject.Kind), ID: f.Subject.ID, Name: f.Subject.Name},
-		Owner:   f.Owner, Evidence: each(f.Evidence, findingFact), Fix: api.FindingFix{Line: fix.Command, Text: words(fix.Text)},
+		Owner:   f.Owner, Evidence: words.Each(f.Evidence, findingFact), Fix: api.FindingFix{Line: fix.Command, Text: words.Text(fix.Text)},
 		FirstSeen: f.FirstSeen, LastSeen: f.LastSeen, ResolvedAt: f.ResolvedAt, ResolvedBy: f.ResolvedBy,
 	}
 	if p := f.Suppression; p != nil {
@@ -81,8 +79,8 @@ func (d *dialect) finding(f finding.Finding) api.KeyFinding {
 func check(s finding.Standing) api.Check {
 	r := s.Rule
 	return api.Check{
-		ID: r.ID, Severity: r.Severity.String(), Title: words(r.Title), Why: words(r.Why), Limits: each(r.Limits, findingFact),
-		Answered: r.Answered(), Partly: words(r.Partly), Needs: words(r.Needs),
+		ID: r.ID, Severity: r.Severity.String(), Title: words.Text(r.Title), Why: words.Text(r.Why), Limits: words.Each(r.Limits, findingFact),
+		Answered: r.Answered(), Partly: words.Text(r.Partly), Needs: words.Text(r.Needs),
 		Open: s.Count.Open, Suppressed: s.Count.Suppressed, Resolved: s.Count.Resolved,
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/keyward/keyward/internal/form"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/server/ical"
+	"github.com/keyward/keyward/internal/server/rest/words"
 )
 
 var inventoryRoutes = []route{
@@ -33,7 +34,7 @@ var inventoryRoutes = []route{
 
 func (d *dialect) listProviderKinds(ctx context.Context, q request, _ none) (out api.ProviderKindList, err error) {
 	err = d.read(ctx, q.call, "keyward:ListProviderKinds", "provider/*", func(*audit.Record) error {
-		out.Kinds = each(d.Stock.Kinds(), providerKind)
+		out.Kinds = words.Each(d.Stock.Kinds(), words.ProviderKind)
 		return nil
 	})
 	return out, err
@@ -44,11 +45,11 @@ func (d *dialect) addProvider(ctx context.Context, q request, in api.AddProvider
 	defer filling.Erase()
 	draft := accesskey.Draft{Filling: filling, Owner: in.Owner, Unchecked: in.Unchecked}
 	var err error
-	if draft.MaxAge, draft.Pace, err = durations(in.MaxAge, in.Pace); err != nil {
+	if draft.MaxAge, draft.Pace, err = words.Durations(in.MaxAge, in.Pace); err != nil {
 		return api.Provider{}, d.refuse(ctx, q.call, "keyward:AddProvider", err)
 	}
 	src, id, err := d.Stock.Add(ctx, q.call, in.Name, in.Kind, draft)
-	return provider(accesskey.Standing{Source: src, State: accesskey.State{Identity: id}}), err
+	return words.Provider(accesskey.Standing{Source: src, State: accesskey.State{Identity: id}}), err
 }
 
 func (d *dialect) enterKey(ctx context.Context, q request, in api.EnterKeyRequest) (api.EnteredKey, error) {
@@ -57,7 +58,7 @@ func (d *dialect) enterKey(ctx context.Context, q request, in api.EnterKeyReques
 	k, warnings, err := d.Stock.Enter(ctx, q.call, q.vars["provider"], accesskey.Entry{
 		Guide: in.Guide, Filling: filling, Note: accesskey.Note{Owner: &in.Owner, Purpose: &in.Purpose, System: &in.System},
 	})
-	return api.EnteredKey{Key: inventoryKey(k), Warnings: each(warnings, text)}, err
+	return api.EnteredKey{Key: words.InventoryKey(k), Warnings: words.Each(warnings, words.Text)}, err
 }
 
 func (d *dialect) forgetKey(ctx context.Context, q request, _ none) (none, error) {
@@ -66,12 +67,12 @@ func (d *dialect) forgetKey(ctx context.Context, q request, _ none) (none, error
 
 func (d *dialect) listProviders(ctx context.Context, q request, _ none) (api.ProviderList, error) {
 	list, err := d.Stock.List(ctx, q.call)
-	return api.ProviderList{Providers: each(list, provider)}, err
+	return api.ProviderList{Providers: words.Each(list, words.Provider)}, err
 }
 
 func (d *dialect) getProvider(ctx context.Context, q request, _ none) (api.Provider, error) {
 	s, err := d.Stock.Get(ctx, q.call, q.vars["provider"])
-	return provider(s), err
+	return words.Provider(s), err
 }
 
 func (d *dialect) updateProvider(ctx context.Context, q request, in api.UpdateProviderRequest) (api.Provider, error) {
@@ -82,14 +83,14 @@ func (d *dialect) updateProvider(ctx context.Context, q request, in api.UpdatePr
 		ch.Filling = &filling
 	}
 	var err error
-	if ch.MaxAge, err = duration(in.MaxAge); err == nil {
-		ch.Pace, err = duration(in.Pace)
+	if ch.MaxAge, err = words.Duration(in.MaxAge); err == nil {
+		ch.Pace, err = words.Duration(in.Pace)
 	}
 	if err != nil {
 		return api.Provider{}, d.refuse(ctx, q.call, "keyward:UpdateProvider", err)
 	}
 	src, err := d.Stock.Update(ctx, q.call, q.vars["provider"], ch)
-	return provider(accesskey.Standing{Source: src}), err
+	return words.Provider(accesskey.Standing{Source: src}), err
 }
 
 func (d *dialect) removeProvider(ctx context.Context, q request, _ none) (none, error) {
@@ -109,12 +110,12 @@ func (d *dialect) listInventory(ctx context.Context, q request, in api.ListInven
 		query.Limit = defaultLimit
 	}
 	keys, next, err := d.Stock.Keys(ctx, q.call, query)
-	return api.InventoryList{Keys: each(keys, inventoryKey), Next: next}, err
+	return api.InventoryList{Keys: words.Each(keys, words.InventoryKey), Next: next}, err
 }
 
 func (d *dialect) getInventoryKey(ctx context.Context, q request, _ none) (api.InventoryKey, error) {
 	k, err := d.Stock.Key(ctx, q.call, q.vars["provider"], keyOf(q.vars["id"]))
-	return inventoryKey(k), err
+	return words.InventoryKey(k), err
 }
 
 func (d *dialect) remarkInventoryKey(ctx context.Context, q request, in api.RemarkKeyRequest) (api.InventoryKey, error) {
@@ -130,7 +131,7 @@ func (d *dialect) remarkInventoryKey(ctx context.Context, q request, in api.Rema
 		n.ExpiresAt = &time.Time{}
 	}
 	k, err := d.Stock.Remark(ctx, q.call, q.vars["provider"], keyOf(q.vars["id"]), n)
-	return inventoryKey(k), err
+	return words.InventoryKey(k), err
 }
 
 func (d *dialect) calendar(ctx context.Context, q request, in api.CalendarRequest) (api.Calendar, error) {
@@ -143,7 +144,7 @@ func (d *dialect) calendar(ctx context.Context, q request, in api.CalendarReques
 		return api.Calendar{}, d.refuse(ctx, q.call, "keyward:GetCalendar", fault.InvalidParameter.New("the language is en or zh"))
 	}
 	keys, err := d.Stock.Calendar(ctx, q.call)
-	events := each(keys, func(k accesskey.AccessKey) ical.Event {
+	events := words.Each(keys, func(k accesskey.AccessKey) ical.Event {
 		what := t("Key expires: ", "密钥到期：")
 		if k.Due.Basis == accesskey.Policy {
 			what = t("Key reaches its age limit: ", "密钥达到最长使用期限：")
@@ -167,7 +168,7 @@ func (d *dialect) calendar(ctx context.Context, q request, in api.CalendarReques
 func (d *dialect) expiryScan(ctx context.Context, q request, _ none) (out api.ExpiryScan, err error) {
 	err = d.read(ctx, q.call, "keyward:GetExpiryScan", "accesskey/*", func(*audit.Record) error {
 		s, err := d.Expiry.Last(ctx, q.call.Account)
-		out = api.ExpiryScan{At: s.At, Took: took(s.Took), Seen: s.Seen, Of: s.Of, Due: s.Due, Error: s.Error}
+		out = api.ExpiryScan{At: s.At, Took: words.Took(s.Took), Seen: s.Seen, Of: s.Of, Due: s.Due, Error: s.Error}
 		return err
 	})
 	return out, err
@@ -186,36 +187,4 @@ func fillingOf(c api.Connection) form.Filling {
 		f.Credential[name] = material.NewBytes(part)
 	}
 	return f
-}
-
-// duration reads a duration that may be left out.
-func duration(text *string) (*time.Duration, error) {
-	if text == nil {
-		return nil, nil //nolint:nilnil // what is left out stays as it is
-	}
-	d, err := api.ParseDuration(*text)
-	if err != nil {
-		return nil, fault.InvalidParameter.New("%v", err)
-	}
-	return &d, nil
-}
-
-func durations(first, second string) (a, b time.Duration, err error) {
-	p, err := duration(&first)
-	if err != nil {
-		return 0, 0, err
-	}
-	q, err := duration(&second)
-	if err != nil {
-		return 0, 0, err
-	}
-	return *p, *q, nil
-}
-
-// took writes how long something took.
-func took(d time.Duration) string {
-	if d == 0 {
-		return ""
-	}
-	return d.Round(time.Millisecond).String()
 }

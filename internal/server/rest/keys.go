@@ -10,6 +10,7 @@ import (
 	"github.com/keyward/keyward/api"
 	"github.com/keyward/keyward/internal/key"
 	"github.com/keyward/keyward/internal/material"
+	"github.com/keyward/keyward/internal/server/rest/words"
 )
 
 var keyRoutes = []route{
@@ -52,7 +53,7 @@ func (d *dialect) listKeys(ctx context.Context, q request, in api.ListKeysReques
 	keys, total, err := d.Keys.List(ctx, q.call, key.Filter{
 		States: in.States, Specs: in.Specs, Usages: in.Usages, Aliases: in.Aliases, TagKeys: in.TagKeys, TagValues: in.TagValues,
 	}, p)
-	return api.KeyList{Keys: each(keys, d.key), Total: total, Next: next(p, total)}, err
+	return api.KeyList{Keys: words.Each(keys, d.key), Total: total, Next: next(p, total)}, err
 }
 
 func (d *dialect) describeKey(ctx context.Context, q request, _ none) (api.Key, error) {
@@ -96,7 +97,7 @@ func (d *dialect) createVersion(ctx context.Context, q request, _ none) (api.Key
 func (d *dialect) listVersions(ctx context.Context, q request, in api.PageRequest) (api.KeyVersionList, error) {
 	p := page(in.Limit, in.Cursor)
 	versions, total, err := d.Keys.ListVersions(ctx, q.call, q.vars["key"], p)
-	return api.KeyVersionList{Versions: each(versions, version), Total: total, Next: next(p, total)}, err
+	return api.KeyVersionList{Versions: words.Each(versions, version), Total: total, Next: next(p, total)}, err
 }
 
 func (d *dialect) describeVersion(ctx context.Context, q request, _ none) (api.KeyVersion, error) {
@@ -120,7 +121,7 @@ func (d *dialect) untagKey(ctx context.Context, q request, in api.UntagRequest) 
 func (d *dialect) listKeyAliases(ctx context.Context, q request, in api.PageRequest) (api.AliasList, error) {
 	p := page(in.Limit, in.Cursor)
 	aliases, total, err := d.Keys.ListKeyAliases(ctx, q.call, q.vars["key"], p)
-	return api.AliasList{Aliases: each(aliases, d.alias), Total: total, Next: next(p, total)}, err
+	return api.AliasList{Aliases: words.Each(aliases, d.alias), Total: total, Next: next(p, total)}, err
 }
 
 func (d *dialect) createAlias(ctx context.Context, q request, in api.CreateAliasRequest) (none, error) {
@@ -130,7 +131,7 @@ func (d *dialect) createAlias(ctx context.Context, q request, in api.CreateAlias
 func (d *dialect) listAliases(ctx context.Context, q request, in api.PageRequest) (api.AliasList, error) {
 	p := page(in.Limit, in.Cursor)
 	aliases, total, err := d.Keys.ListAliases(ctx, q.call, p)
-	return api.AliasList{Aliases: each(aliases, d.alias), Total: total, Next: next(p, total)}, err
+	return api.AliasList{Aliases: words.Each(aliases, d.alias), Total: total, Next: next(p, total)}, err
 }
 
 func (d *dialect) pointAlias(ctx context.Context, q request, in api.PointAliasRequest) (none, error) {
@@ -204,13 +205,4 @@ func next(p key.Page, total int) string {
 		return ""
 	}
 	return strconv.Itoa(p.Number + 1)
-}
-
-// each converts every item of a list; the answer is never nil, so that it encodes as [].
-func each[From, To any](list []From, convert func(From) To) []To {
-	out := make([]To, 0, len(list))
-	for _, item := range list {
-		out = append(out, convert(item))
-	}
-	return out
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/keyward/keyward/internal/key"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/secret"
+	"github.com/keyward/keyward/internal/server/rest/words"
 	"github.com/keyward/keyward/internal/sink"
 )
 
@@ -40,7 +41,7 @@ func (d *dialect) listSecrets(ctx context.Context, q request, in api.ListSecrets
 	secrets, total, err := d.Secrets.List(ctx, q.call, secret.Filter{
 		Names: in.Names, Prefix: in.StartsWith, TagKeys: in.TagKeys, TagValues: in.TagValues, Deleting: in.Deleting,
 	}, p)
-	return api.SecretList{Secrets: each(secrets, d.secret), Total: total, Next: next(p, total)}, err
+	return api.SecretList{Secrets: words.Each(secrets, d.secret), Total: total, Next: next(p, total)}, err
 }
 
 func (d *dialect) describeSecret(ctx context.Context, q request, _ none) (api.Secret, error) {
@@ -72,7 +73,7 @@ func (d *dialect) putSecretValue(ctx context.Context, q request, in api.PutSecre
 func (d *dialect) listSecretVersions(ctx context.Context, q request, in api.PageRequest) (api.SecretVersionList, error) {
 	p := page(in.Limit, in.Cursor)
 	of, versions, total, err := d.Secrets.ListVersions(ctx, q.call, q.vars["secret"], p)
-	list := each(versions, func(v secret.Version) api.SecretVersion { return secretVersion(v, of.On(v.ID)) })
+	list := words.Each(versions, func(v secret.Version) api.SecretVersion { return secretVersion(v, of.On(v.ID)) })
 	return api.SecretVersionList{Versions: list, Total: total, Next: next(p, total)}, err
 }
 
@@ -119,7 +120,7 @@ func (d *dialect) secret(s secret.Secret) api.Secret {
 }
 
 func secretVersion(v secret.Version, at []secret.Stage) api.SecretVersion {
-	stages := each(at, func(stage secret.Stage) string { return string(stage) })
+	stages := words.Each(at, func(stage secret.Stage) string { return string(stage) })
 	return api.SecretVersion{ID: v.ID, Number: v.Number, Type: string(v.Kind), Stages: stages, Key: string(v.Key), CreatedAt: v.CreatedAt}
 }
 
@@ -169,13 +170,13 @@ func sinkFilling(settings map[string]string, credential map[string]api.SecretTex
 
 func (d *dialect) listSinks(ctx context.Context, q request, _ none) (api.SinkList, error) {
 	all, err := d.Sinks.List(ctx, q.call)
-	return api.SinkList{Sinks: each(all, d.sink)}, err
+	return api.SinkList{Sinks: words.Each(all, d.sink)}, err
 }
 
 func (d *dialect) describeSink(ctx context.Context, q request, in api.PageRequest) (api.SinkStatus, error) {
 	p := page(in.Limit, in.Cursor)
 	s, copies, total, err := d.Sinks.Show(ctx, q.call, q.vars["sink"], p)
-	return api.SinkStatus{Sink: d.sink(s), Copies: each(copies, secretCopy), Total: total, Next: next(p, total)}, err
+	return api.SinkStatus{Sink: d.sink(s), Copies: words.Each(copies, secretCopy), Total: total, Next: next(p, total)}, err
 }
 
 func (d *dialect) syncSink(ctx context.Context, q request, in api.SyncSinkRequest) (none, error) {
@@ -195,7 +196,7 @@ func (d *dialect) sink(s sink.Sink) api.Sink {
 	same := func(s string) string { return s }
 	return api.Sink{
 		Name: s.Name, ARN: d.Sinks.ARN(s.Account, s.Name), Kind: s.Kind, Settings: settings,
-		Secrets: each(s.Secrets, same), TagKeys: each(s.Tags, same), OverwriteAt: s.Overwrite, CreatedAt: s.CreatedAt,
+		Secrets: words.Each(s.Secrets, same), TagKeys: words.Each(s.Tags, same), OverwriteAt: s.Overwrite, CreatedAt: s.CreatedAt,
 	}
 }
 

@@ -1,4 +1,4 @@
-package rest
+package words
 
 import (
 	"fmt"
@@ -14,16 +14,16 @@ import (
 	"github.com/keyward/keyward/internal/oncall"
 )
 
-// The words of the API for what package notify knows.
-
-func channelKind(k message.Kind) api.ChannelKind {
+// ChannelKind answers a kind of channels.
+func ChannelKind(k message.Kind) api.ChannelKind {
 	return api.ChannelKind{
-		Name: k.Name, Title: text(k.Title), Settings: each(k.Form.Settings, field), Parts: each(k.Form.Credential, field),
+		Name: k.Name, Title: Text(k.Title), Settings: Each(k.Form.Settings, field), Parts: Each(k.Form.Credential, field),
 		Family: string(k.Traits.Family), Group: k.Traits.Group,
 	}
 }
 
-func channel(s notify.Standing) api.Channel {
+// Channel answers a channel and how it does.
+func Channel(s notify.Standing) api.Channel {
 	ch, h := s.Channel, s.Health
 	return api.Channel{
 		Name: ch.Name, Kind: ch.Kind, Settings: settings(ch.Settings), Heartbeat: api.FormatDuration(ch.Heartbeat), Paused: ch.Paused, CreatedAt: ch.CreatedAt,
@@ -33,7 +33,8 @@ func channel(s notify.Standing) api.Channel {
 	}
 }
 
-func person(p oncall.Person) api.Person {
+// Person answers how somebody can be told.
+func Person(p oncall.Person) api.Person {
 	ids := make(map[string]string, len(p.IDs))
 	for _, id := range p.IDs {
 		ids[id.Name] = id.Value
@@ -41,21 +42,24 @@ func person(p oncall.Person) api.Person {
 	return api.Person{Name: p.Name, Email: p.Email, Mobile: p.Mobile, IDs: ids, Language: string(p.Language)}
 }
 
-func pairsOf(m map[string]string) (out []form.Pair) {
+// Pairs answers pairs in the order of their names.
+func Pairs(m map[string]string) (out []form.Pair) {
 	for _, name := range slices.Sorted(maps.Keys(m)) {
 		out = append(out, form.Pair{Name: name, Value: m[name]})
 	}
 	return out
 }
 
-func rota(r oncall.Rota, now time.Time) api.Rota {
+// Rota answers a rota, and who is on call now.
+func Rota(r oncall.Rota, now time.Time) api.Rota {
 	return api.Rota{Name: r.Name, People: r.People, Start: r.Start, Turn: api.FormatDuration(r.Turn), OnCall: r.OnCall(now)}
 }
 
-func escalation(p oncall.Plan) api.Escalation {
-	out := api.Escalation{Language: string(p.Lang), Levels: each(p.Levels, func(l oncall.Level) []string { return l })}
-	out.Rungs = each(p.Rungs, func(r oncall.Rung) api.Rung {
-		families := each(r.Families, func(f message.Family) string { return string(f) })
+// Escalation answers when people are told.
+func Escalation(p oncall.Plan) api.Escalation {
+	out := api.Escalation{Language: string(p.Lang), Levels: Each(p.Levels, func(l oncall.Level) []string { return l })}
+	out.Rungs = Each(p.Rungs, func(r oncall.Rung) api.Rung {
+		families := Each(r.Families, func(f message.Family) string { return string(f) })
 		return api.Rung{
 			Left: api.FormatDuration(r.Left), Severity: r.Severity.String(), Families: families, Wait: api.FormatDuration(r.Wait), Everybody: r.Everybody,
 		}
@@ -68,11 +72,11 @@ func escalation(p oncall.Plan) api.Escalation {
 
 func clock(minute int) string { return fmt.Sprintf("%02d:%02d", minute/60, minute%60) }
 
-// planOf reads a plan, whose sense package notify checks.
-func planOf(in api.Escalation) (p oncall.Plan, err error) {
+// EscalationOf reads when people are told, whose sense package notify checks.
+func EscalationOf(in api.Escalation) (p oncall.Plan, err error) {
 	p = oncall.Plan{Lang: message.Language(in.Language), Quiet: oncall.Quiet{Zone: in.Quiet.Zone}}
 	for i, r := range in.Rungs {
-		left, wait, err := durations(r.Left, r.Wait)
+		left, wait, err := Durations(r.Left, r.Wait)
 		if err != nil {
 			return p, fault.InvalidParameter.New("rung %d: %s", i+1, fault.Message(err))
 		}
@@ -80,7 +84,7 @@ func planOf(in api.Escalation) (p oncall.Plan, err error) {
 		if err != nil {
 			return p, fault.InvalidParameter.New("rung %d: %s", i+1, fault.Message(err))
 		}
-		families := each(r.Families, func(f string) message.Family { return message.Family(f) })
+		families := Each(r.Families, func(f string) message.Family { return message.Family(f) })
 		p.Rungs = append(p.Rungs, oncall.Rung{Left: left, Severity: severity, Families: families, Wait: wait, Everybody: r.Everybody})
 	}
 	for _, level := range in.Levels {
@@ -112,11 +116,12 @@ func minuteOf(clock string) (int, error) {
 	return t.Hour()*60 + t.Minute(), nil
 }
 
-func incident(i notify.Incident, p oncall.Plan, now time.Time) api.Incident {
+// Incident answers an incident as it stands now.
+func Incident(i notify.Incident, p oncall.Plan, now time.Time) api.Incident {
 	out := api.Incident{
 		ID: i.ID, Condition: i.Condition, Kind: i.Kind, Subject: i.Subject, Owner: i.Owner, Severity: p.Severity(i.Stage).String(),
 		Title:    api.Text{English: notify.Headline(i, message.English, now), Chinese: notify.Headline(i, message.Chinese, now)},
-		Facts:    each(i.Facts, func(f notify.Fact) api.IncidentFact { return api.IncidentFact(f) }),
+		Facts:    Each(i.Facts, func(f notify.Fact) api.IncidentFact { return api.IncidentFact(f) }),
 		Deadline: i.Deadline, OpenedAt: i.OpenedAt, ChangedAt: i.ChangedAt, EndedAt: i.EndedAt, Alarms: i.Alarms, NextAt: i.NextAt,
 		AckBy: i.AckBy, AckNote: i.AckNote, AckAt: i.AckAt, AckUntil: i.AckUntil,
 	}
@@ -126,7 +131,8 @@ func incident(i notify.Incident, p oncall.Plan, now time.Time) api.Incident {
 	return out
 }
 
-func incidentDelivery(d notify.Delivery) api.IncidentDelivery {
+// Delivery answers one message of an incident.
+func Delivery(d notify.Delivery) api.IncidentDelivery {
 	return api.IncidentDelivery{
 		Alarm: d.Alarm, Why: string(d.Why), Event: string(d.Event), Severity: d.Severity.String(), Level: d.Level, Channel: d.Channel, Person: d.Person,
 		At: d.At, Progress: string(d.Progress), Attempts: d.Attempts, Receipt: d.Receipt, Error: d.Error, DoneAt: d.DoneAt,

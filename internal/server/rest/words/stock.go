@@ -1,55 +1,41 @@
-package rest
+package words
 
 import (
 	"github.com/keyward/keyward/api"
 	"github.com/keyward/keyward/internal/accesskey"
-	"github.com/keyward/keyward/internal/form"
 )
 
-// The words of the API for what package accesskey knows.
-
-func text(t form.Text) api.Text { return api.Text(t) }
-
-func field(f form.Field) api.Field {
-	return api.Field{Name: f.Name, Required: f.Required, Help: text(f.Help), Example: f.Example}
-}
-
-func settings(pairs []form.Pair) map[string]string {
-	m := make(map[string]string, len(pairs))
-	for _, p := range pairs {
-		m[p.Name] = p.Value
-	}
-	return m
-}
-
-func providerKind(k accesskey.KindOfProvider) api.ProviderKind {
+// ProviderKind answers a kind of providers.
+func ProviderKind(k accesskey.KindOfProvider) api.ProviderKind {
 	c := k.Capabilities
 	return api.ProviderKind{
-		Name: k.Name, Title: text(k.Title), Settings: each(k.Form.Settings, field), Parts: each(k.Form.Credential, field),
+		Name: k.Name, Title: Text(k.Title), Settings: Each(k.Form.Settings, field), Parts: Each(k.Form.Credential, field),
 		Pace: api.FormatDuration(k.Pace), Policy: k.Policy, MaxKeys: c.MaxKeys, Disable: c.Disable, Undo: api.FormatDuration(c.Undo),
 		UseLag: api.FormatDuration(c.UseLag), Expiry: c.Expiry, Manual: c.Manual,
-		Guides: each(k.Guides, func(g accesskey.Guide) api.Guide {
-			return api.Guide{Name: g.Name, Title: text(g.Title), Steps: each(g.Steps, text), Settings: each(g.Form.Settings, field), Parts: each(g.Form.Credential, field)}
+		Guides: Each(k.Guides, func(g accesskey.Guide) api.Guide {
+			return api.Guide{Name: g.Name, Title: Text(g.Title), Steps: Each(g.Steps, Text), Settings: Each(g.Form.Settings, field), Parts: Each(g.Form.Credential, field)}
 		}),
 	}
 }
 
-func provider(s accesskey.Standing) api.Provider {
+// Provider answers a provider and how its reading goes.
+func Provider(s accesskey.Standing) api.Provider {
 	src, st := s.Source, s.State
 	return api.Provider{
 		Name: src.Name, Kind: src.Kind, Settings: settings(src.Settings), Owner: src.Owner, MaxAge: api.FormatDuration(src.MaxAge),
 		Pace: api.FormatDuration(src.Pace), Paused: src.Paused, CreatedAt: src.CreatedAt,
 		Sync: api.ProviderSync{
-			StartedAt: st.StartedAt, SucceededAt: st.SucceededAt, Took: took(st.Took), Failures: st.Failures, Error: st.Error,
+			StartedAt: st.StartedAt, SucceededAt: st.SucceededAt, Took: Took(st.Took), Failures: st.Failures, Error: st.Error,
 			Identity: api.ProviderIdentity(st.Identity), Keys: st.Keys, Principals: st.Principals, Calls: st.Calls,
-			Problems: each(st.Problems, func(p accesskey.Problem) api.ProviderProblem {
+			Problems: Each(st.Problems, func(p accesskey.Problem) api.ProviderProblem {
 				return api.ProviderProblem{What: p.What, Subject: p.Subject, Reason: p.Reason, Denied: p.Denied}
 			}),
 		},
 	}
 }
 
-func inventoryKey(k accesskey.AccessKey) api.InventoryKey {
+// InventoryKey answers a key of the inventory.
+func InventoryKey(k accesskey.AccessKey) api.InventoryKey {
 	o, u, r := k.Observed, k.Observed.Use, k.Remark
 	return api.InventoryKey{
 		Provider: k.Source, Kind: k.Provider, ID: o.ID, Name: o.Name, Status: string(o.Status), Principal: principal(k.Principal), Owner: k.Owner,
@@ -69,7 +55,7 @@ func principal(p accesskey.Principal) api.InventoryPrincipal {
 	return api.InventoryPrincipal{
 		ID: p.ID, Name: p.Name, Kind: string(p.Kind), Remark: p.Remark, CreatedAt: p.CreatedAt,
 		Disabled: answer(p.Disabled), Console: answer(p.Console), ConsoleAt: p.ConsoleAt, ConsoleMFA: answer(p.ConsoleMFA),
-		Grants: each(p.Grants, func(g accesskey.Grant) api.GrantedRight {
+		Grants: Each(p.Grants, func(g accesskey.Grant) api.GrantedRight {
 			return api.GrantedRight{Name: g.Name, Via: g.Via, Admin: g.Admin}
 		}),
 	}
