@@ -31,11 +31,19 @@ func (d *decision) turn() Act {
 
 // giveBack has the nodes return to the old key.
 func (d *decision) giveBack() Act {
-	if d.Generation == 0 {
-		return d.to(Withdrawing)
+	if d.Generation > 0 {
+		d.Generation++
+		return d.to(Returning)
 	}
-	d.Generation++
-	return d.to(Returning)
+	return d.returned()
+}
+
+// returned goes on when no node has the new key first.
+func (d *decision) returned() Act {
+	if d.Settled {
+		return d.to(Unsettling)
+	}
+	return d.to(Withdrawing)
 }
 
 // enabling switches the old key on again, and tries it before any node returns to it.
@@ -79,10 +87,7 @@ func (d *decision) returning() Act {
 		}
 		return d.poll()
 	}
-	if d.Settled {
-		return d.to(Unsettling)
-	}
-	return d.to(Withdrawing)
+	return d.returned()
 }
 
 // withdrawing ends the new key, and whatever attempts to create one have left.

@@ -35,33 +35,58 @@ func (s *Service) SavePlan(ctx context.Context, c *authz.Call, p rotation.Plan) 
 		action = "keyward:UpdateRotationPlan"
 	}
 	err = s.do(ctx, c, action, p.Name, func(rec *audit.Record) error {
-		for name, value := range map[string]string{"Provider": p.Source, "Secret": p.Secret, "Rollout": p.Rollout} {
-			if len(value) <= 256 {
-				rec.Param(name, value)
-			}
-		}
-		if err := s.mayReplace(c, p); err != nil {
-			return err
-		}
-		if err := s.admit(ctx, p); err != nil {
-			return err
-		}
-		if out.Means, err = s.try(ctx, &p); err != nil {
-			return err
-		}
-		if err := p.Check(); err != nil {
-			return err
-		}
-		if p.Rev == 0 {
-			p.CreatedAt, p.LastAt = s.now(), s.now()
-		}
-		out.Plan = p
-		return s.o.Store.SavePlan(ctx, rec, &out.Plan, []job.Job{{Kind: JobPlan, Account: p.Account, Subject: p.Name, Due: s.now()}})
+		out, err = s.keep(ctx, c, rec, p)
+		return err
 	})
 	if err != nil {
 		return Forecast{}, err
 	}
 	return s.forecast(ctx, out.Plan, out.Means)
+}
+
+// AmendPlan changes a plan as a caller says who need not have seen it before.
+func (s *Service) AmendPlan(ctx context.Context, c *authz.Call, name string, amend func(*rotation.Plan) error) (out Forecast, err error) {
+	err = s.do(ctx, c, "keyward:UpdateRotationPlan", name, func(rec *audit.Record) error {
+		p, err := s.o.Store.Plan(ctx, c.Account, name)
+		if err != nil {
+			return err
+		}
+		if err := amend(&p); err != nil {
+			return err
+		}
+		out, err = s.keep(ctx, c, rec, p)
+		return err
+	})
+	if err != nil {
+		return Forecast{}, err
+	}
+	return s.forecast(ctx, out.Plan, out.Means)
+}
+
+// keep tries a plan and stores it.
+func (s *Service) keep(ctx context.Context, c *authz.Call, rec *audit.Record, p rotation.Plan) (out Forecast, err error) {
+	for name, value := range map[string]string{"Provider": p.Source, "Secret": p.Secret, "Rollout": p.Rollout} {
+		if len(value) <= 256 {
+			rec.Param(name, value)
+		}
+	}
+	if err := s.mayReplace(c, p); err != nil {
+		return out, err
+	}
+	if err := s.admit(ctx, p); err != nil {
+		return out, err
+	}
+	if out.Means, err = s.try(ctx, &p); err != nil {
+		return out, err
+	}
+	if err := p.Check(); err != nil {
+		return out, err
+	}
+	if p.Rev == 0 {
+		p.CreatedAt, p.LastAt = s.now(), s.now()
+	}
+	out.Plan = p
+	return out, s.o.Store.SavePlan(ctx, rec, &out.Plan, []job.Job{{Kind: JobPlan, Account: p.Account, Subject: p.Name, Due: s.now()}})
 }
 
 // mayReplace asks the caller's policies about what the plan will do in keyward's name: it

@@ -32,6 +32,7 @@ import (
 	"github.com/keyward/keyward/internal/key"
 	"github.com/keyward/keyward/internal/notify"
 	"github.com/keyward/keyward/internal/rollout"
+	"github.com/keyward/keyward/internal/rotation/engine"
 	"github.com/keyward/keyward/internal/secret"
 	"github.com/keyward/keyward/internal/server"
 	"github.com/keyward/keyward/internal/server/wire"
@@ -55,11 +56,13 @@ type Options struct {
 	Expiry   *expiry.Service
 	Findings *finding.Service
 	Checks   *checkup.Service
-	Log      *audit.Log
-	Audit    audit.Reader
-	Refusals *audit.Refusals
-	Limiter  *server.Limiter
-	Region   string // of the server's resources
+	// Rotations replaces keys.
+	Rotations *engine.Service
+	Log       *audit.Log
+	Audit     audit.Reader
+	Refusals  *audit.Refusals
+	Limiter   *server.Limiter
+	Region    string // of the server's resources
 	// Touch hears of each authenticated call, for the access key's last use.
 	Touch func(c *authz.Call, action string)
 }
