@@ -50,6 +50,10 @@ var types = []any{
 	api.NodeToken{}, api.CreateNodeTokenRequest{}, api.IssuedNodeToken{}, api.NodeTokenList{}, api.Node{}, api.ListNodesRequest{}, api.NodeList{}, api.NodeStatus{}, api.LabelNodeRequest{},
 	api.Rollout{}, api.RolloutWave{}, api.Generation{}, api.CreateRolloutRequest{}, api.UpdateRolloutRequest{}, api.RolloutList{}, api.PublishRolloutRequest{}, api.RolloutCoverage{},
 	api.WaveCoverage{}, api.RolloutMember{},
+	api.RotationPlan{}, api.RotationCare{}, api.RotationWave{}, api.RotationWindows{}, api.RotationCareRequest{}, api.RotationWaveRequest{},
+	api.CreateRotationPlanRequest{}, api.UpdateRotationPlanRequest{}, api.RotationPlanList{}, api.RotationForecast{}, api.StartRotationRequest{},
+	api.ListRotationsRequest{}, api.RotationRunList{}, api.RotationRun{}, api.RotationProgress{}, api.RotationEvent{}, api.RollBackRotationRequest{},
+	api.EnterRotationKeyRequest{},
 	api.ScrubReport{}, api.Finding{}, api.Account{}, api.AccountList{}, api.SecretBytes{}, api.SecretText(""),
 }
 
@@ -158,7 +162,8 @@ func TestL18SecretsHaveSecretTypes(t *testing.T) {
 	secretive := regexp.MustCompile(`(?i)secret|passphrase|password|plaintext|token|material|private|credential`)
 	// What names secrets, or describes them, shows none.
 	names := map[string]bool{"SecretList.Secrets": true, "Sink.Secrets": true, "AddSinkRequest.Secrets": true, "SecretCopy.Secret": true,
-		"NodeTokenList.Tokens": true, "Rollout.Secret": true, "CreateRolloutRequest.Secret": true}
+		"NodeTokenList.Tokens": true, "Rollout.Secret": true, "CreateRolloutRequest.Secret": true,
+		"RotationPlan.Secret": true, "CreateRotationPlanRequest.Secret": true}
 	found := 0
 	for _, v := range types {
 		of := reflect.TypeOf(v)

@@ -227,7 +227,11 @@ func (s *Service) order(ctx context.Context, c *authz.Call, action, plan string,
 			if out, err = change(r, c.ARN(), s.now()); err != nil {
 				return err
 			}
-			err = s.o.Store.SaveRotation(ctx, rec, &out, nil, s.soon(out))
+			renewed, err := s.renewed(ctx, out)
+			if err != nil {
+				return err
+			}
+			err = s.o.Store.SaveRotation(ctx, rec, &out, renewed, s.soon(out))
 			if !fault.Is(err, fault.Changed) || try == retries {
 				return err
 			}

@@ -36,14 +36,14 @@ func (s *Service) step(ctx context.Context, j job.Job) (again time.Time, err err
 		if r.Over() {
 			return time.Time{}, s.close(ctx, r)
 		}
-		sight, plan, err := s.see(ctx, r)
+		sight, err := s.see(ctx, r)
 		if err != nil {
 			return time.Time{}, err
 		}
 		sight.Outcome = o
 		next, act := rotation.Decide(r, sight, s.now())
 		if !reflect.DeepEqual(r, next) {
-			err := s.save(ctx, r, &next, plan)
+			err := s.save(ctx, r, &next)
 			if fault.Is(err, fault.Changed) { // somebody ordered something, or works on it, too
 				continue
 			}
@@ -84,20 +84,20 @@ func (s *Service) close(ctx context.Context, r rotation.Rotation) error {
 }
 
 // see gathers what a decision is made of.
-func (s *Service) see(ctx context.Context, r rotation.Rotation) (rotation.Sight, rotation.Plan, error) {
+func (s *Service) see(ctx context.Context, r rotation.Rotation) (rotation.Sight, error) {
 	var sight rotation.Sight
 	plan, err := s.o.Store.Plan(ctx, r.Account, r.Plan)
 	if err != nil {
-		return sight, plan, err
+		return sight, err
 	}
 	sight.OpensAt = plan.Care.OpensAt(r, s.now())
 	if plan.Rollout == "" || r.Generation == 0 && len(r.Terms.Waves) == 0 {
-		return sight, plan, nil
+		return sight, nil
 	}
 	ro, members, err := s.o.Rollouts.Members(ctx, r.Account, plan.Rollout)
 	sight.All = rollout.Count(members, ro.Level, s.now())
 	sight.Wave = rollout.Count(ofWave(members, r.Wave), ro.Level, s.now())
-	return sight, plan, err
+	return sight, err
 }
 
 func ofWave(members []rollout.Member, wave int) (out []rollout.Member) {
@@ -111,7 +111,7 @@ func ofWave(members []rollout.Member, wave int) (out []rollout.Member) {
 
 // save stores a decision with its record, and the plan when the rotation changes what its
 // key is.
-func (s *Service) save(ctx context.Context, was rotation.Rotation, r *rotation.Rotation, plan rotation.Plan) error {
+func (s *Service) save(ctx context.Context, was rotation.Rotation, r *rotation.Rotation) error {
 	return s.do(ctx, s.self(r.Account), "keyward:AdvanceRotation", r.Plan, func(rec *audit.Record) error {
 		rec.Param("Rotation", r.ID)
 		rec.Param("Step", string(r.Step))
@@ -122,13 +122,22 @@ func (s *Service) save(ctx context.Context, was rotation.Rotation, r *rotation.R
 			rec.Param("Event", e.Text)
 		}
 		r.ChangedAt = s.now()
-		var changed *rotation.Plan
-		if r.Step == rotation.Done {
-			plan.Key, plan.LastAt = r.New.ID, s.now()
-			changed = &plan
+		renewed, err := s.renewed(ctx, *r)
+		if err != nil {
+			return err
 		}
-		return s.o.Store.SaveRotation(ctx, rec, r, changed, nil)
+		return s.o.Store.SaveRotation(ctx, rec, r, renewed, nil)
 	})
+}
+
+// renewed answers the plan of a rotation that is done, with its new key; nil of any other.
+func (s *Service) renewed(ctx context.Context, r rotation.Rotation) (*rotation.Plan, error) {
+	if r.Step != rotation.Done {
+		return nil, nil //nolint:nilnil // there is nothing to store of it
+	}
+	p, err := s.o.Store.Plan(ctx, r.Account, r.Plan)
+	p.Key, p.LastAt = r.New.ID, s.now()
+	return &p, err
 }
 
 // perform does what was decided and answers what came of it. It never fails: what is not

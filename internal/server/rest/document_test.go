@@ -203,6 +203,8 @@ var variables = map[string]string{
 	"person":   "Name of a person.",
 	"rota":     "Name of a rota.",
 	"incident": "Id of an incident.",
+	"plan":     "Name of a plan.",
+	"rotation": "Id of a rotation, or name of a plan for its last one.",
 }
 
 func reference(name string) object { return object{"$ref": "#/components/schemas/" + name} }

@@ -8,6 +8,7 @@ import (
 	"github.com/keyward/keyward/api"
 	"github.com/keyward/keyward/internal/form"
 	"github.com/keyward/keyward/internal/rollout"
+	"github.com/keyward/keyward/internal/server/rest/words"
 )
 
 var rolloutRoutes = []route{
@@ -30,7 +31,7 @@ var rolloutRoutes = []route{
 }
 
 func (d *dialect) createNodeToken(ctx context.Context, q request, in api.CreateNodeTokenRequest) (api.IssuedNodeToken, error) {
-	life, err := duration(&in.Life)
+	life, err := words.Duration(&in.Life)
 	if err != nil {
 		return api.IssuedNodeToken{}, d.refuse(ctx, q.call, "keyward:CreateNodeToken", err)
 	}
@@ -40,7 +41,7 @@ func (d *dialect) createNodeToken(ctx context.Context, q request, in api.CreateN
 
 func (d *dialect) listNodeTokens(ctx context.Context, q request, _ none) (api.NodeTokenList, error) {
 	all, err := d.Rollouts.Tokens(ctx, q.call)
-	return api.NodeTokenList{Tokens: each(all, nodeToken)}, err
+	return api.NodeTokenList{Tokens: words.Each(all, nodeToken)}, err
 }
 
 func (d *dialect) revokeNodeToken(ctx context.Context, q request, _ none) (none, error) {
@@ -55,13 +56,13 @@ func (d *dialect) listNodes(ctx context.Context, q request, in api.ListNodesRequ
 	}
 	p := page(in.Limit, in.Cursor)
 	nodes, total, err := d.Rollouts.Nodes(ctx, q.call, f, p)
-	return api.NodeList{Nodes: each(nodes, d.node(q)), Total: total, Next: next(p, total)}, err
+	return api.NodeList{Nodes: words.Each(nodes, d.node(q)), Total: total, Next: next(p, total)}, err
 }
 
 func (d *dialect) getNode(ctx context.Context, q request, _ none) (api.NodeStatus, error) {
 	st, holds, err := d.Rollouts.Describe(ctx, q.call, q.vars["node"])
 	out := api.NodeStatus{Node: d.node(q)(st)}
-	out.Rollouts = each(holds, func(h rollout.Holding) api.RolloutMember { return member(h.Rollout, q.call.Time)(h.Member) })
+	out.Rollouts = words.Each(holds, func(h rollout.Holding) api.RolloutMember { return member(h.Rollout, q.call.Time)(h.Member) })
 	return out, err
 }
 
@@ -93,7 +94,7 @@ func (d *dialect) createRollout(ctx context.Context, q request, in api.CreateRol
 
 func (d *dialect) listRollouts(ctx context.Context, q request, _ none) (api.RolloutList, error) {
 	all, err := d.Rollouts.Rollouts(ctx, q.call)
-	return api.RolloutList{Rollouts: each(all, d.rollout)}, err
+	return api.RolloutList{Rollouts: words.Each(all, d.rollout)}, err
 }
 
 func (d *dialect) getRollout(ctx context.Context, q request, _ none) (api.Rollout, error) {
@@ -117,13 +118,13 @@ func (d *dialect) getRolloutCoverage(ctx context.Context, q request, in api.Page
 	p := page(in.Limit, in.Cursor)
 	c, err := d.Rollouts.Coverage(ctx, q.call, q.vars["rollout"], p)
 	out := api.RolloutCoverage{
-		Rollout: d.rollout(c.Rollout), Waves: []api.WaveCoverage{}, Members: each(c.Members, member(c.Rollout, q.call.Time)), Total: c.Total, Next: next(p, c.Total),
+		Rollout: d.rollout(c.Rollout), Waves: []api.WaveCoverage{}, Members: words.Each(c.Members, member(c.Rollout, q.call.Time)), Total: c.Total, Next: next(p, c.Total),
 	}
 	same := func(s string) string { return s }
 	for i, w := range c.Waves {
 		out.Waves = append(out.Waves, api.WaveCoverage{
-			Wave: c.Rollout.Waves[i].Name, Members: w.Members, There: w.There, Behind: each(w.Behind, same), Lost: w.Lost, LastAck: w.LastAck,
-			UsedAt: w.UsedAt, OldUseAt: w.OldUseAt, Fallbacks: w.Fallbacks, Refused: w.Refused, Errors: each(w.Errors, same),
+			Wave: c.Rollout.Waves[i].Name, Members: w.Members, There: w.There, Behind: words.Each(w.Behind, same), Lost: w.Lost, LastAck: w.LastAck,
+			UsedAt: w.UsedAt, OldUseAt: w.OldUseAt, Fallbacks: w.Fallbacks, Refused: w.Refused, Errors: words.Each(w.Errors, same),
 		})
 	}
 	return out, err

@@ -108,6 +108,7 @@ func newScene(t *testing.T, w *world, admin login) *scene {
 	s.record = must(c.ListAuditRecords(ctx, api.ListAuditRecordsRequest{Oldest: true, Action: "kms:CreateKey", Limit: 1}))(t).Records[0]
 	s.addStock(t, w, admin)
 	s.old, s.unused = w.find(t, admin.account)
+	addRotations(t, w, admin)
 	w.later.Store(int64(8 * 24 * time.Hour)) // a key may be rotated by hand after seven days
 	s.token = must(c.CreateNodeToken(ctx, api.CreateNodeTokenRequest{}))(t).Info.ID
 	return s
@@ -271,7 +272,7 @@ func (s *scene) accessSteps() []step {
 }
 
 func (s *scene) steps() []step {
-	return slices.Concat(s.secretSteps(), s.sinkSteps(), s.rolloutSteps(), s.keySteps(), s.cryptoSteps(), s.accessSteps(), s.inventorySteps(), s.alertSteps(), s.findingSteps())
+	return slices.Concat(s.secretSteps(), s.sinkSteps(), s.rolloutSteps(), s.rotationSteps(), s.keySteps(), s.cryptoSteps(), s.accessSteps(), s.inventorySteps(), s.alertSteps(), s.findingSteps())
 }
 
 // TestEveryRoute drives every operation through the client, three times: by a user of
@@ -298,6 +299,8 @@ func TestEveryRoute(t *testing.T) {
 		if want == "" {
 			result = audit.ResultOK
 		}
+		// What keyward does for it in its own name has records of its own.
+		records = slices.DeleteFunc(records, func(e audit.Entry) bool { return e.Scheme == "job" })
 		if len(records) != 1 || records[0].Action != actions[st.name] || records[0].Result != result || records[0].Account != as.account {
 			t.Errorf("%s as %s left the records %+v; want one, of %s with %s", st.name, as.user, records, actions[st.name], result)
 		}

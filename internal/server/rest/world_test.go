@@ -15,6 +15,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -42,6 +43,7 @@ import (
 	"github.com/keyward/keyward/internal/message"
 	"github.com/keyward/keyward/internal/notify"
 	"github.com/keyward/keyward/internal/rollout"
+	"github.com/keyward/keyward/internal/rotation/engine"
 	"github.com/keyward/keyward/internal/seal/sealtest"
 	"github.com/keyward/keyward/internal/secret"
 	"github.com/keyward/keyward/internal/server"
@@ -58,21 +60,22 @@ const (
 
 // A world is the API over real services, on a real database and with a real audit log.
 type world struct {
-	url      string
-	node     storetest.Node
-	iam      *iam.Service
-	keys     *key.Service
-	secrets  *secret.Service
-	sinks    *sink.Service
-	rollouts *rollout.Service
-	vault    *httptest.Server
-	stock    *accesskey.Service
-	alerts   *notify.Service
-	findings *finding.Service
-	checks   *checkup.Service
-	limiter  *server.Limiter
-	stop     func()
-	later    atomic.Int64 // nanoseconds by which the services' clock is ahead of the signatures'
+	url       string
+	node      storetest.Node
+	iam       *iam.Service
+	keys      *key.Service
+	secrets   *secret.Service
+	sinks     *sink.Service
+	rollouts  *rollout.Service
+	vault     *httptest.Server
+	stock     *accesskey.Service
+	alerts    *notify.Service
+	findings  *finding.Service
+	checks    *checkup.Service
+	rotations *engine.Service
+	limiter   *server.Limiter
+	stop      func()
+	later     atomic.Int64 // nanoseconds by which the services' clock is ahead of the signatures'
 
 	mu  sync.Mutex // guards log
 	log bytes.Buffer
@@ -130,6 +133,10 @@ func newWorld(t testing.TB) *world {
 	w.inspectors()
 	scans := expiry.New(expiry.Options{Store: w.node.Store, Inventory: w.stock, Incidents: w.alerts, Log: w.node.Log, Now: w.now})
 	w.inspectors()
+	w.rotations = engine.New(engine.Options{
+		Store: store.Rotations{Store: w.node.Store}, Inventory: w.stock, Secrets: w.secrets, Rollouts: w.rollouts, Incidents: w.alerts, Tenants: w.iam,
+		Spool: &engine.Spool{Directory: filepath.Join(t.TempDir(), "spool")}, Log: w.node.Log, Region: region, Now: w.now, Logger: logger,
+	})
 	handler := rest.New(rest.Options{
 		Verifier: &authn.Verifier{Now: time.Now, Lookup: func(ctx context.Context, id string) (authn.Credential, error) {
 			c, err := w.iam.Credential(ctx, id)
@@ -137,7 +144,8 @@ func newWorld(t testing.TB) *world {
 		}},
 		Keys: w.keys, Secrets: w.secrets, Sinks: w.sinks, Rollouts: w.rollouts, IAM: w.iam, Stock: w.stock, Alerts: w.alerts, Expiry: scans, Findings: w.findings, Checks: w.checks, Log: w.node.Log, Audit: w.node.DB, Refusals: audit.NewRefusals(w.node.Log),
 		Limiter: w.limiter, Region: region,
-		Touch: func(c *authz.Call, action string) { w.iam.Touch(c.AccessKey, c.Time, c.Source, action) },
+		Rotations: w.rotations,
+		Touch:     func(c *authz.Call, action string) { w.iam.Touch(c.AccessKey, c.Time, c.Source, action) },
 	})
 	none := func() float64 { return 0 }
 	edge := &server.Edge{
@@ -324,7 +332,7 @@ func do(t testing.TB, r *http.Request) (*http.Response, api.Problem) {
 
 // pathOf fills a route's pattern.
 func pathOf(pattern string) string {
-	for _, name := range []string{"key", "version", "alias", "user", "policy", "id", "secret", "stage", "sink", "node", "token", "rollout", "provider", "channel", "person", "rota", "incident"} {
+	for _, name := range []string{"key", "version", "alias", "user", "policy", "id", "secret", "stage", "sink", "node", "token", "rollout", "plan", "rotation", "provider", "channel", "person", "rota", "incident"} {
 		pattern = strings.ReplaceAll(pattern, "{"+name+"}", url.PathEscape("some-"+name))
 	}
 	return pattern
