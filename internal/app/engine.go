@@ -312,7 +312,7 @@ func (e *engine) dialects(a *App, refusals *audit.Refusals) (err error) {
 	}).Serve
 	e.agents = agentapi.New(agentapi.Options{Rollouts: e.rollouts, Refusals: refusals, Now: e.now})
 	e.rest = rest.New(rest.Options{
-		Verifier: verifier, Keys: e.keys, Secrets: e.secrets, Sinks: e.sinks, Rollouts: e.rollouts, IAM: e.iam, Stock: e.stock, Alerts: e.alerts, Expiry: e.expiry, Findings: e.findings, Checks: e.checks, Log: e.log, Audit: a.db, Refusals: refusals, Limiter: limiter, Region: a.Config.Region, Touch: touch,
+		Verifier: verifier, Keys: e.keys, Secrets: e.secrets, Sinks: e.sinks, Rollouts: e.rollouts, Rotations: e.rotations, IAM: e.iam, Stock: e.stock, Alerts: e.alerts, Expiry: e.expiry, Findings: e.findings, Checks: e.checks, Log: e.log, Audit: a.db, Refusals: refusals, Limiter: limiter, Region: a.Config.Region, Touch: touch,
 	})
 	if e.links != nil {
 		e.page, err = ackpage.New(ackpage.Options{Links: e.links, Alerts: e.alerts, Refusals: refusals})
