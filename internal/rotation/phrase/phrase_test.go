@@ -1,0 +1,127 @@
+package phrase_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"unicode"
+
+	"github.com/keyward/keyward/internal/form"
+	"github.com/keyward/keyward/internal/rotation/phrase"
+)
+
+// words reads from the source of package rotation its constants, by type, and the words of
+// its events.
+func words(t *testing.T) (constants map[string][]string, events map[string]bool) {
+	t.Helper()
+	constants, events = map[string][]string{}, map[string]bool{}
+	files, err := filepath.Glob("../*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
+		}
+		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(parsed, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.ValueSpec:
+				if kind, ok := n.Type.(*ast.Ident); ok && len(n.Values) == 1 {
+					if word := literal(n.Values[0]); word != "" {
+						constants[kind.Name] = append(constants[kind.Name], word)
+					}
+				}
+			case *ast.CallExpr:
+				if word := noted(n); word != "" {
+					events[word] = true
+				}
+			}
+			return true
+		})
+	}
+	for _, act := range []string{"create", "disable", "enable", "delete"} { // noted as what was done
+		events[act+"d"] = true
+	}
+	return constants, events
+}
+
+// noted answers the word of an event that a call notes.
+func noted(call *ast.CallExpr) string {
+	fn, ok := call.Fun.(*ast.SelectorExpr)
+	if !ok || fn.Sel.Name != "note" && fn.Sel.Name != "ordered" {
+		return ""
+	}
+	for _, arg := range call.Args {
+		if sum, ok := arg.(*ast.BinaryExpr); ok {
+			arg = sum.X
+		}
+		if word := literal(arg); word != "" {
+			return strings.TrimSpace(word)
+		}
+	}
+	return ""
+}
+
+func literal(e ast.Expr) string {
+	lit, ok := e.(*ast.BasicLit)
+	if !ok || lit.Kind != token.STRING {
+		return ""
+	}
+	word, err := strconv.Unquote(lit.Value)
+	if err != nil {
+		return ""
+	}
+	return word
+}
+
+func both(t *testing.T, what string, text form.Text) {
+	t.Helper()
+	han := func(s string) bool { return strings.ContainsFunc(s, func(r rune) bool { return unicode.Is(unicode.Han, r) }) }
+	if text.English == "" || han(text.English) || !han(text.Chinese) {
+		t.Errorf("%s: English %q, Chinese %q", what, text.English, text.Chinese)
+	}
+}
+
+// Everything that a rotation can say is said in both languages.
+func TestEveryWordIsSpoken(t *testing.T) {
+	constants, events := words(t)
+	if len(constants["Step"]) < 17 || len(constants["Reason"]) < 14 || len(constants["Archetype"]) < 8 || len(events) < 15 {
+		t.Fatalf("found only %d steps, %d reasons, %d archetypes and %d events", len(constants["Step"]), len(constants["Reason"]), len(constants["Archetype"]), len(events))
+	}
+	for _, word := range constants["Step"] {
+		both(t, "step "+word, phrase.Step(word))
+	}
+	for _, word := range constants["Archetype"] {
+		both(t, "archetype "+word, phrase.Archetype(word))
+	}
+	for _, word := range append(constants["Reason"], "late") {
+		both(t, "reason "+word, phrase.Reason(word))
+		both(t, "remedy for "+word, phrase.Remedy(word))
+	}
+	for word := range events {
+		both(t, "event "+word, phrase.Event(word))
+	}
+}
+
+func TestEvents(t *testing.T) {
+	for text, want := range map[string]form.Text{
+		"step grace":            {English: "step: grace period, both keys work", Chinese: "步骤：宽限期，新旧密钥都有效"},
+		"created AK2":           {English: "key created: AK2", Chinese: "已创建密钥：AK2"},
+		"approved":              {English: "approved", Chinese: "已审批"},
+		"halted no-room: two":   {English: "halted: there is no room for another key at the provider (two)", Chinese: "已停止：平台的密钥数量已达上限（two）"},
+		"too-late ordered: why": {English: "too late to go back: ordered: why", Chinese: "已无法回滚：ordered: why"},
+		"unknown word":          {English: "unknown word", Chinese: "unknown word"},
+	} {
+		if got := phrase.Event(text); got != want {
+			t.Errorf("%q: %+v", text, got)
+		}
+	}
+}

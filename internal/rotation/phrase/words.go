@@ -1,0 +1,90 @@
+package phrase
+
+import "github.com/keyward/keyward/internal/form"
+
+var steps = map[string]form.Text{
+	"waiting":     {English: "waiting to begin", Chinese: "等待开始"},
+	"rehearsing":  {English: "rehearsing, without effect", Chinese: "演练（无实际影响）"},
+	"creating":    {English: "creating the new key", Chinese: "创建新密钥"},
+	"verifying":   {English: "trying the new key", Chinese: "验证新密钥"},
+	"rolling":     {English: "giving it to the nodes, wave by wave", Chinese: "按批次分发到节点"},
+	"settling":    {English: "making it the secret's current version", Chinese: "设为凭据的当前版本"},
+	"grace":       {English: "grace period, both keys work", Chinese: "宽限期，新旧密钥都有效"},
+	"disabling":   {English: "disabling the old key", Chinese: "停用旧密钥"},
+	"observing":   {English: "watching, with the old key off", Chinese: "观察（旧密钥已停用）"},
+	"dropping":    {English: "having nodes forget the old key", Chinese: "从节点移除旧密钥"},
+	"deleting":    {English: "deleting the old key", Chinese: "删除旧密钥"},
+	"done":        {English: "done", Chinese: "已完成"},
+	"enabling":    {English: "enabling the old key again", Chinese: "重新启用旧密钥"},
+	"returning":   {English: "nodes go back to the old key", Chinese: "节点切回旧密钥"},
+	"unsettling":  {English: "making the old key the secret's current version again", Chinese: "将凭据当前版本恢复为旧密钥"},
+	"withdrawing": {English: "ending the new key", Chinese: "撤销新密钥"},
+	"aborted":     {English: "rolled back", Chinese: "已回滚"},
+}
+
+var reasons = map[string]form.Text{
+	"rehearsal-failed": {English: "the rehearsal failed; nothing outside was touched", Chinese: "演练未通过；尚未对外部做任何更改"},
+	"no-room":          {English: "there is no room for another key at the provider", Chinese: "平台的密钥数量已达上限"},
+	"old-key-gone":     {English: "the old key is not there, or does not work", Chinese: "旧密钥不存在或已失效"},
+	"ambiguous":        {English: "it cannot be told which key is the new one", Chinese: "无法确定哪一个是新密钥"},
+	"answer-lost":      {English: "an answer of the provider was lost, and nothing else tells what it was", Chinese: "平台的应答丢失，且无法通过其他途径确认结果"},
+	"call-refused":     {English: "the provider refused", Chinese: "平台拒绝了请求"},
+	"tries-used-up":    {English: "it failed too often", Chinese: "失败次数过多"},
+	"not-accepted":     {English: "a key that must work is not accepted", Chinese: "应当有效的密钥未被接受"},
+	"needs-approval":   {English: "it waits for an approval", Chinese: "等待审批"},
+	"needs-key":        {English: "it waits for the new key, which a person makes", Chinese: "等待人工创建并录入新密钥"},
+	"needs-hand":       {English: "it waits for something that a person does at the provider's console", Chinese: "等待人工在平台控制台操作"},
+	"nodes-behind":     {English: "nodes are behind, and their time is over", Chinese: "有节点未按时就绪"},
+	"old-key-used":     {English: "somebody who is no node uses the old key", Chinese: "旧密钥仍在被节点以外的程序使用"},
+	"new-key-unused":   {English: "the new key was not seen in use since the old one is off", Chinese: "旧密钥停用后未观察到新密钥的使用"},
+	"late":             {English: "it cannot end before the old key expires", Chinese: "无法在旧密钥到期前完成"},
+}
+
+var remedies = map[string]form.Text{
+	"rehearsal-failed": {English: "put right what the detail says and resume", Chinese: "按详情修正后执行 resume"},
+	"no-room":          {English: "delete a key that nobody uses at the provider and resume", Chinese: "在平台删除一个无人使用的密钥后执行 resume"},
+	"old-key-gone":     {English: "look at the provider: if the old key was deleted, start an emergency rotation after a rollback; if it was switched off, switch it on and resume", Chinese: "查看平台：如果旧密钥已被删除，回滚后启动紧急轮换；如果被停用，启用后执行 resume"},
+	"ambiguous":        {English: "delete the key that the detail names and nobody uses, and resume", Chinese: "删除详情中列出的、无人使用的密钥后执行 resume"},
+	"answer-lost":      {English: "look at the provider's console, end what was left behind, and resume; confirm if the old key was to be deleted", Chinese: "在平台控制台检查并清理遗留的密钥后执行 resume；若正在删除旧密钥，则执行 confirm"},
+	"call-refused":     {English: "read the detail; most often keyward's credential lacks a right; put it right and resume", Chinese: "查看详情，多数是 keyward 的凭证缺少权限；修正后执行 resume"},
+	"tries-used-up":    {English: "read the detail, see whether the provider answers at all, and resume", Chinese: "查看详情，确认平台可用后执行 resume"},
+	"not-accepted":     {English: "read the detail: which key, and who refuses it; roll back, or put it right and resume", Chinese: "查看详情：哪个密钥、被谁拒绝；回滚，或修正后执行 resume"},
+	"needs-approval":   {English: "look at the waves and approve, or roll back", Chinese: "查看批次情况后执行 approve，或回滚"},
+	"needs-key":        {English: "make the key at the provider's console and enter it", Chinese: "在平台控制台创建密钥，然后执行 enter 录入"},
+	"needs-hand":       {English: "do at the console what the detail says and confirm", Chinese: "按详情在控制台操作后执行 confirm"},
+	"nodes-behind":     {English: "mend the nodes that the detail names or drain them; it goes on by itself", Chinese: "修复或排空详情中列出的节点；之后会自动继续"},
+	"old-key-used":     {English: "find who uses it with what the detail tells and give them the new key; it goes on by itself", Chinese: "根据详情找到使用者并换用新密钥；之后会自动继续"},
+	"new-key-unused":   {English: "see whether the programs work; approve to go on all the same, or roll back", Chinese: "确认业务程序正常；执行 approve 继续，或回滚"},
+	"late":             {English: "shorten what can be shortened: approve, mend nodes; or roll back and start an emergency rotation", Chinese: "加快可以加快的环节：审批、修复节点；或回滚后启动紧急轮换"},
+}
+
+var events = map[string]form.Text{
+	"step":        {English: "step", Chinese: "步骤"},
+	"created":     {English: "key created", Chinese: "已创建密钥"},
+	"disabled":    {English: "key disabled", Chinese: "已停用密钥"},
+	"enabled":     {English: "key enabled", Chinese: "已启用密钥"},
+	"deleted":     {English: "key deleted", Chinese: "已删除密钥"},
+	"recovered":   {English: "key recovered after a crash", Chinese: "崩溃后已找回密钥"},
+	"unclear":     {English: "outcome not known", Chinese: "结果未知"},
+	"failed":      {English: "failed, to be tried again", Chinese: "失败，将重试"},
+	"halted":      {English: "halted", Chinese: "已停止"},
+	"too-late":    {English: "too late to go back", Chinese: "已无法回滚"},
+	"published":   {English: "given to the nodes of wave", Chinese: "已分发到批次"},
+	"confirmed":   {English: "confirmed", Chinese: "已确认"},
+	"approved":    {English: "approved", Chinese: "已审批"},
+	"paused":      {English: "paused", Chinese: "已暂停"},
+	"resumed":     {English: "resumed", Chinese: "已恢复"},
+	"rolled-back": {English: "rollback ordered", Chinese: "已下令回滚"},
+	"entered":     {English: "key entered", Chinese: "已录入密钥"},
+}
+
+var archetypes = map[string]form.Text{
+	"pair":          {English: "two keys at once; the old one is disabled, then deleted", Chinese: "可同时存在两个密钥；旧密钥先停用再删除"},
+	"multi":         {English: "several keys at once; the old one is deleted", Chinese: "可同时存在多个密钥；旧密钥直接删除"},
+	"fixed-overlap": {English: "with the new key the old one's last hours begin", Chinese: "创建新密钥后旧密钥在固定时间内失效"},
+	"pending":       {English: "the new key comes alive with its first use", Chinese: "新密钥在首次使用时生效"},
+	"promote":       {English: "two slots; the second is promoted at last", Chinese: "两个槽位，最后提升第二个"},
+	"counterparty":  {English: "the other side changes its key", Chinese: "由对方更换密钥"},
+	"manual":        {English: "a person makes and ends the keys at a console", Chinese: "人工在控制台创建和停用密钥"},
+	"roll":          {English: "replaced in place; the old key is dead at once", Chinese: "原地替换，旧密钥立即失效"},
+}
