@@ -46,7 +46,7 @@ var types = []any{
 	api.TestChannelRequest{}, api.ChannelReceipt{}, api.ConfirmChannelRequest{}, api.Person{}, api.SetPersonRequest{}, api.PersonList{}, api.Rota{},
 	api.SetRotaRequest{}, api.RotaList{}, api.Escalation{}, api.Rung{}, api.QuietHours{}, api.Incident{}, api.IncidentFact{}, api.ListIncidentsRequest{},
 	api.IncidentList{}, api.IncidentFile{}, api.IncidentDelivery{}, api.AcknowledgeRequest{},
-	api.Secret{}, api.CreateSecretRequest{}, api.PutSecretRequest{}, api.GetSecretRequest{}, api.SecretValue{}, api.SecretVersion{}, api.SecretVersionList{}, api.ListSecretsRequest{}, api.SecretList{}, api.UpdateSecretRequest{}, api.RollbackSecretRequest{}, api.MoveStageRequest{}, api.DeleteSecretRequest{}, api.Sink{}, api.AddSinkRequest{}, api.SinkList{}, api.SinkStatus{}, api.SecretCopy{}, api.SyncSinkRequest{},
+	api.Secret{}, api.CreateSecretRequest{}, api.PutSecretRequest{}, api.GetSecretRequest{}, api.SecretValue{}, api.SecretVersion{}, api.SecretVersionList{}, api.ListSecretsRequest{}, api.SecretList{}, api.UpdateSecretRequest{}, api.RollbackSecretRequest{}, api.MoveStageRequest{}, api.DeleteSecretRequest{}, api.Sink{}, api.AddSinkRequest{}, api.SinkList{}, api.UpdateSinkRequest{}, api.SinkConnection{}, api.SinkStatus{}, api.SecretCopy{}, api.SyncSinkRequest{},
 	api.NodeToken{}, api.CreateNodeTokenRequest{}, api.IssuedNodeToken{}, api.NodeTokenList{}, api.Node{}, api.ListNodesRequest{}, api.NodeList{}, api.NodeStatus{}, api.LabelNodeRequest{},
 	api.Rollout{}, api.RolloutWave{}, api.Generation{}, api.CreateRolloutRequest{}, api.UpdateRolloutRequest{}, api.RolloutList{}, api.PublishRolloutRequest{}, api.RolloutCoverage{},
 	api.WaveCoverage{}, api.RolloutMember{},

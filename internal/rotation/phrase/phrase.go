@@ -16,6 +16,17 @@ import (
 // Step answers what a rotation does at a step.
 func Step(word string) form.Text { return of(steps, word) }
 
+// Name answers the short name of a step.
+func Name(word string) form.Text {
+	if name, ok := names[word]; ok {
+		return form.Text{English: word, Chinese: name}
+	}
+	return form.Text{English: word, Chinese: word}
+}
+
+// Until answers how long a rotation can be undone, given its point of no return.
+func Until(word string) form.Text { return of(limits, word) }
+
 // Reason answers why a rotation does not go on.
 func Reason(word string) form.Text { return of(reasons, word) }
 

@@ -11,6 +11,7 @@ import (
 	"unicode"
 
 	"github.com/keyward/keyward/internal/form"
+	"github.com/keyward/keyward/internal/rotation"
 	"github.com/keyward/keyward/internal/rotation/phrase"
 )
 
@@ -98,9 +99,12 @@ func TestEveryWordIsSpoken(t *testing.T) {
 	}
 	for _, word := range constants["Step"] {
 		both(t, "step "+word, phrase.Step(word))
+		both(t, "name of "+word, phrase.Name(word))
 	}
 	for _, word := range constants["Archetype"] {
 		both(t, "archetype "+word, phrase.Archetype(word))
+		limit := rotation.Means{Archetype: rotation.Archetype(word)}.PointOfNoReturn()
+		both(t, "until "+string(limit), phrase.Until(string(limit)))
 	}
 	for _, word := range append(constants["Reason"], "late") {
 		both(t, "reason "+word, phrase.Reason(word))

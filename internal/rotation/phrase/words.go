@@ -22,6 +22,21 @@ var steps = map[string]form.Text{
 	"aborted":     {English: "rolled back", Chinese: "已回滚"},
 }
 
+// names are the Chinese names of steps; the English ones are the words themselves.
+var names = map[string]string{
+	"waiting": "等待", "rehearsing": "演练", "creating": "创建", "verifying": "验证", "rolling": "分发", "settling": "切换", "grace": "宽限", "disabling": "停用",
+	"observing": "观察", "dropping": "移除", "deleting": "删除", "done": "完成", "enabling": "启用", "returning": "切回", "unsettling": "恢复", "withdrawing": "撤销",
+	"aborted": "已回滚",
+}
+
+// limits say until when a rotation can be undone, by the point of no return of its provider.
+var limits = map[string]form.Text{
+	"deleting":  {English: "it can be rolled back until the old key is deleted", Chinese: "在删除旧密钥之前可以回滚"},
+	"creating":  {English: "it can be rolled back until the new key is created", Chinese: "在创建新密钥之前可以回滚"},
+	"verifying": {English: "it can be rolled back until the new key is tried for the first time", Chinese: "在首次验证新密钥之前可以回滚"},
+	"done":      {English: "it can be rolled back until it is done", Chinese: "在完成之前可以回滚"},
+}
+
 var reasons = map[string]form.Text{
 	"rehearsal-failed": {English: "the rehearsal failed; nothing outside was touched", Chinese: "演练未通过；尚未对外部做任何更改"},
 	"no-room":          {English: "there is no room for another key at the provider", Chinese: "平台的密钥数量已达上限"},
