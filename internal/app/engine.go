@@ -185,7 +185,7 @@ func (e *engine) services(ctx context.Context, a *App) (err error) {
 	e.watchers(a)
 	e.scrubber = scrub.New(scrub.Options{
 		DB: a.db, Store: e.store, Anchor: e.anchor, Logs: e.anchorOptions(a), IAM: e.iam, Keys: e.keys, Secrets: e.secrets,
-		Sinks: e.sinks, Stock: e.stock, Alerts: e.alerts, Log: e.log, Now: e.now, Logger: a.Logger,
+		Sinks: e.sinks, Stock: e.stock, Alerts: e.alerts, Rotations: e.rotations, Log: e.log, Now: e.now, Logger: a.Logger,
 	})
 	return nil
 }

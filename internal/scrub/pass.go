@@ -167,6 +167,10 @@ func (p *pass) watched(ctx context.Context, r store.Row) (err error) {
 		needs, err = p.Alerts.Needs(ctx, v)
 	case notify.Incident:
 		needs = p.Alerts.Looks(v)
+	case store.PlanRecord:
+		needs = p.Rotations.PlanNeeds(v.Plan)
+	case store.RotationRecord:
+		needs = p.Rotations.Needs(v.Rotation)
 	}
 	if err != nil {
 		return err

@@ -33,6 +33,7 @@ import (
 	"github.com/keyward/keyward/internal/iam"
 	"github.com/keyward/keyward/internal/key"
 	"github.com/keyward/keyward/internal/notify"
+	"github.com/keyward/keyward/internal/rotation/engine"
 	"github.com/keyward/keyward/internal/secret"
 	"github.com/keyward/keyward/internal/sink"
 	"github.com/keyward/keyward/internal/store"
@@ -83,19 +84,20 @@ func (r Report) Count() int64 { return int64(len(r.Findings)) + r.More }
 
 // Options says what a Scrubber looks at, and where it tells.
 type Options struct {
-	DB      *store.DB
-	Store   *store.Store
-	Anchor  *anchor.Anchor
-	Logs    anchor.Options // Load and Save are not used
-	IAM     *iam.Service
-	Keys    *key.Service
-	Secrets *secret.Service
-	Sinks   *sink.Service
-	Stock   *accesskey.Service
-	Alerts  *notify.Service
-	Log     *audit.Log
-	Now     func() time.Time
-	Logger  *slog.Logger
+	DB        *store.DB
+	Store     *store.Store
+	Anchor    *anchor.Anchor
+	Logs      anchor.Options // Load and Save are not used
+	IAM       *iam.Service
+	Keys      *key.Service
+	Secrets   *secret.Service
+	Sinks     *sink.Service
+	Stock     *accesskey.Service
+	Alerts    *notify.Service
+	Rotations *engine.Service
+	Log       *audit.Log
+	Now       func() time.Time
+	Logger    *slog.Logger
 }
 
 // A Scrubber scrubs. Its methods may be called concurrently.

@@ -21,6 +21,7 @@ import (
 	"github.com/keyward/keyward/internal/key"
 	"github.com/keyward/keyward/internal/message"
 	"github.com/keyward/keyward/internal/notify"
+	"github.com/keyward/keyward/internal/rotation/engine"
 	"github.com/keyward/keyward/internal/scrub"
 	"github.com/keyward/keyward/internal/seal"
 	"github.com/keyward/keyward/internal/seal/sealtest"
@@ -67,7 +68,7 @@ func newWorld(t *testing.T, url, origin string, keys *seal.Keyring) *world {
 	w.Scrubber = scrub.New(scrub.Options{
 		DB: w.node.DB, Store: w.node.Store, Anchor: w.node.Anchor, Logs: w.node.Logs, IAM: w.iam, Keys: w.keys, Secrets: w.secrets,
 		Sinks: sink.New(sink.Options{Now: time.Now}), Stock: accesskey.New(accesskey.Options{Now: time.Now, Kinds: []accesskey.KindOfProvider{{Name: "fake"}}}),
-		Alerts: notify.New(notify.Options{Outbox: store.Alerts{Store: w.node.Store}, Now: time.Now}), Log: w.node.Log, Now: time.Now, Logger: quiet,
+		Alerts: notify.New(notify.Options{Outbox: store.Alerts{Store: w.node.Store}, Now: time.Now}), Rotations: engine.New(engine.Options{Now: time.Now}), Log: w.node.Log, Now: time.Now, Logger: quiet,
 	})
 	driver, dsn := "pgx", url
 	if path, ok := strings.CutPrefix(url, "sqlite:"); ok {

@@ -20,12 +20,13 @@ type Rotations struct{ *Store }
 // text that was written, which is what the MAC covers: a later version may spell it in
 // another way.
 
-type planRecord struct {
+// A PlanRecord is a plan as its row has it: its care is the text beside it.
+type PlanRecord struct {
 	rotation.Plan
 	care string
 }
 
-func rotationPlanRow(p *planRecord) row {
+func rotationPlanRow(p *PlanRecord) row {
 	return row{table: "rotation_plan", keys: 2, rev: &p.Rev, columns: []column{
 		text("account", &p.Account),
 		text("name", &p.Name),
@@ -41,27 +42,29 @@ func rotationPlanRow(p *planRecord) row {
 	}}
 }
 
-func encodePlan(p rotation.Plan) (*planRecord, error) {
+func encodePlan(p rotation.Plan) (*PlanRecord, error) {
 	care, err := json.Marshal(p.Care)
 	if err != nil {
 		return nil, fmt.Errorf("encoding plan %s: %w", p.Name, err)
 	}
-	return &planRecord{p, string(care)}, nil
+	return &PlanRecord{p, string(care)}, nil
 }
 
-func (p planRecord) decode() (rotation.Plan, error) {
+func (p PlanRecord) decode() (rotation.Plan, error) {
 	if err := json.Unmarshal([]byte(p.care), &p.Care); err != nil {
 		return rotation.Plan{}, fmt.Errorf("decoding plan %s: %w", p.Name, err)
 	}
 	return p.Plan, nil
 }
 
-type rotationRecord struct {
+// A RotationRecord is a rotation as its row has it: what has no column is in the text beside
+// it.
+type RotationRecord struct {
 	rotation.Rotation
 	body string
 }
 
-func rotationRow(r *rotationRecord) row {
+func rotationRow(r *RotationRecord) row {
 	return row{table: "rotation", keys: 2, rev: &r.Rev, columns: []column{
 		text("account", &r.Account),
 		text("id", &r.ID),
@@ -72,15 +75,15 @@ func rotationRow(r *rotationRecord) row {
 	}}
 }
 
-func encodeRotation(r rotation.Rotation) (*rotationRecord, error) {
+func encodeRotation(r rotation.Rotation) (*RotationRecord, error) {
 	body, err := json.Marshal(r)
 	if err != nil {
 		return nil, fmt.Errorf("encoding rotation %s: %w", r.ID, err)
 	}
-	return &rotationRecord{r, string(body)}, nil
+	return &RotationRecord{r, string(body)}, nil
 }
 
-func (r rotationRecord) decode() (rotation.Rotation, error) {
+func (r RotationRecord) decode() (rotation.Rotation, error) {
 	if err := json.Unmarshal([]byte(r.body), &r.Rotation); err != nil {
 		return rotation.Rotation{}, fmt.Errorf("decoding rotation %s: %w", r.ID, err)
 	}
@@ -127,12 +130,12 @@ func (s Rotations) putPlan(ctx context.Context, t *tx, p *rotation.Plan) error {
 
 // DeletePlan implements engine.Store.
 func (s Rotations) DeletePlan(ctx context.Context, rec *audit.Record, p *rotation.Plan) error {
-	return s.mutate(ctx, rec, func(ctx context.Context, t *tx) error { return t.remove(ctx, rotationPlanRow(&planRecord{Plan: *p})) })
+	return s.mutate(ctx, rec, func(ctx context.Context, t *tx) error { return t.remove(ctx, rotationPlanRow(&PlanRecord{Plan: *p})) })
 }
 
 // Plan implements engine.Store.
 func (s Rotations) Plan(ctx context.Context, account, name string) (rotation.Plan, error) {
-	p := planRecord{Plan: rotation.Plan{Account: account, Name: name}}
+	p := PlanRecord{Plan: rotation.Plan{Account: account, Name: name}}
 	err := s.load(ctx, rotationPlanRow(&p))
 	if errors.Is(err, errNoRow) {
 		return rotation.Plan{}, fault.ResourceNotFound.New("there is no plan %q", name)
@@ -216,7 +219,7 @@ func sameGenerations(a, b []rollout.Generation) bool {
 
 // Rotation implements engine.Store.
 func (s Rotations) Rotation(ctx context.Context, account, id string) (rotation.Rotation, error) {
-	r := rotationRecord{Rotation: rotation.Rotation{Account: account, ID: id}}
+	r := RotationRecord{Rotation: rotation.Rotation{Account: account, ID: id}}
 	err := s.load(ctx, rotationRow(&r))
 	if errors.Is(err, errNoRow) {
 		return rotation.Rotation{}, fault.ResourceNotFound.New("there is no rotation %q", id)

@@ -166,6 +166,10 @@ func (s *Service) try(ctx context.Context, p *rotation.Plan) (m rotation.Means, 
 		return m, err
 	}
 	defer erase(rotation.Minted{Parts: parts})
+	source, err := s.o.Inventory.Get(ctx, s.self(p.Account), p.Source)
+	if err != nil {
+		return m, err
+	}
 	err = s.with(ctx, p.Account, p.Source, p.Principal, func(i rotation.Issuer) error {
 		if m = i.Means(); !m.Listed {
 			if p.Key == "" {
@@ -179,6 +183,9 @@ func (s *Service) try(ctx context.Context, p *rotation.Plan) (m rotation.Means, 
 		}
 		return choose(p, keys, parts)
 	})
+	if err == nil && p.Key == source.State.Identity.KeyID {
+		return m, fault.InvalidParameter.New("key %s is what provider %s itself is read and changed with: it cannot make and end itself; give the provider a key of its own", p.Key, p.Source)
+	}
 	return m, err
 }
 

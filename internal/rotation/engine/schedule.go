@@ -15,6 +15,19 @@ import (
 // planPace is the longest time between two looks at a plan.
 const planPace = time.Hour
 
+// PlanNeeds answers the jobs that a plan needs.
+func (s *Service) PlanNeeds(p rotation.Plan) []job.Need {
+	return []job.Need{{Job: job.Job{Kind: JobPlan, Account: p.Account, Subject: p.Name, Due: s.now()}, Ahead: planPace}}
+}
+
+// Needs answers the jobs that a rotation needs.
+func (s *Service) Needs(r rotation.Rotation) []job.Need {
+	if !r.EndedAt.IsZero() {
+		return nil
+	}
+	return []job.Need{{Job: s.soon(r)[0], Ahead: idle}}
+}
+
 // lookAtPlan begins a rotation when its plan is due, and raises an incident when it is too
 // late for one that ends well.
 func (s *Service) lookAtPlan(ctx context.Context, j job.Job) (again time.Time, err error) {

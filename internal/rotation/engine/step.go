@@ -75,9 +75,17 @@ func (s *Service) rest(ctx context.Context, r rotation.Rotation, at time.Time) (
 	return at, nil
 }
 
-// close is what is left to do when a rotation is over.
+// close is what is left to do when a rotation is over: nothing is kept of the new key but its
+// secret, and the inventory learns of it at once.
 func (s *Service) close(ctx context.Context, r rotation.Rotation) error {
 	if err := s.o.Spool.Drop(r.ID, r.Attempt); err != nil {
+		return err
+	}
+	plan, err := s.o.Store.Plan(ctx, r.Account, r.Plan)
+	if err == nil {
+		err = s.o.Inventory.Soon(ctx, r.Account, plan.Source)
+	}
+	if err != nil && !fault.Is(err, fault.ResourceNotFound) && !fault.Is(err, fault.InvalidParameter) {
 		return err
 	}
 	return s.tell(ctx, r)

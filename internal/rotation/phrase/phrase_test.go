@@ -85,7 +85,9 @@ func literal(e ast.Expr) string {
 
 func both(t *testing.T, what string, text form.Text) {
 	t.Helper()
-	han := func(s string) bool { return strings.ContainsFunc(s, func(r rune) bool { return unicode.Is(unicode.Han, r) }) }
+	han := func(s string) bool {
+		return strings.ContainsFunc(s, func(r rune) bool { return unicode.Is(unicode.Han, r) })
+	}
 	if text.English == "" || han(text.English) || !han(text.Chinese) {
 		t.Errorf("%s: English %q, Chinese %q", what, text.English, text.Chinese)
 	}
