@@ -291,7 +291,6 @@ func TestEveryRuleIsNeeded(t *testing.T) {
 		{setting{name: "without draining", means: certain, nodes: 1, waves: 1, faults: 2, undrained: true, uses: true}, "which the provider refuses"},
 		{setting{name: "nodes take an older generation", means: pair, nodes: 2, waves: 1, unordered: true}, "k1 is deleted and node"},
 		{setting{name: "nodes acknowledge the key", means: pair, nodes: 2, waves: 1, byKey: true}, "k1 is deleted and node"},
-		{setting{name: "an answer counts for a later intent", means: pair, nodes: 1, waves: 1, faults: 3, anyAnswer: true}, "which the provider refuses"},
 		{setting{name: "somebody makes a key beside one without tags", means: untagged, nodes: 1, waves: 1, faults: 1, alien: true, careless: true}, "done to somebody else's key"},
 	} {
 		x := explore(test.setting)

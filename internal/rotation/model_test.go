@@ -250,8 +250,8 @@ type setting struct {
 	careless bool // also then
 	denied   bool // the provider may refuse a call for good
 
-	undrained, unordered, byKey, anyAnswer bool // rules that are taken away
-	uses                                   bool // only what is used is looked at, not what is left at the end
+	undrained, unordered, byKey bool // rules that are taken away
+	uses                        bool // only what is used is looked at, not what is left at the end
 
 	halts []rotation.Reason // that may be come to
 }

@@ -314,7 +314,7 @@ func (m *model) told(n state, w int, who actor, o *rotation.Outcome, format stri
 	if o.Act == rotation.Create && o.Result == rotation.Did {
 		n.keys[numberOf(o.Key.ID)-1].sealed = true
 	}
-	if n.row.intent != c.kind || n.row.until != c.until && !m.anyAnswer {
+	if n.row.intent != c.kind || n.row.until != c.until {
 		n.workers[w] = worker{}
 		m.send(who, n, format, c, "nobody waits for it any more")
 		return

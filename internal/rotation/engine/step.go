@@ -25,6 +25,7 @@ const (
 // step looks at a rotation and carries it as far as it goes.
 func (s *Service) step(ctx context.Context, j job.Job) (again time.Time, err error) {
 	var o *rotation.Outcome
+	var of rotation.Rotation // that o is the outcome of an act of
 	for range maxMoves {
 		r, err := s.o.Store.Rotation(ctx, j.Account, j.Subject)
 		if fault.Is(err, fault.ResourceNotFound) {
@@ -40,6 +41,9 @@ func (s *Service) step(ctx context.Context, j job.Job) (again time.Time, err err
 		if err != nil {
 			return time.Time{}, err
 		}
+		if o != nil && !waitsFor(r, of) {
+			o = nil
+		}
 		sight.Outcome = o
 		next, act := rotation.Decide(r, sight, s.now())
 		if !reflect.DeepEqual(r, next) {
@@ -51,7 +55,7 @@ func (s *Service) step(ctx context.Context, j job.Job) (again time.Time, err err
 				return time.Time{}, err
 			}
 		}
-		if o = nil; act.Kind == rotation.Wait {
+		if o, of = nil, next; act.Kind == rotation.Wait {
 			return s.rest(ctx, next, act.At)
 		}
 		if act.Kind != rotation.Proceed {
@@ -62,6 +66,16 @@ func (s *Service) step(ctx context.Context, j job.Job) (again time.Time, err err
 		}
 	}
 	return s.now(), nil
+}
+
+// waitsFor tells whether what came of an act still counts for a rotation that others may have
+// changed since: if the act changed something, while its intent is the one that is stored;
+// if it only looked, while nothing was changed.
+func waitsFor(r, acted rotation.Rotation) bool {
+	if acted.Intent != nil {
+		return reflect.DeepEqual(r.Intent, acted.Intent)
+	}
+	return r.Rev == acted.Rev
 }
 
 // rest tells what is to be told and answers when to look again.
