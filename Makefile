@@ -1,5 +1,5 @@
 # keyward: `make test` is all that a change must pass.
-.PHONY: all test deps build check unit interop sample vectors policy bench fuzz kill integrity tamper verify clock upgrade release-data abuse overload syscalls diskfull crash unit-erasing memory refuse alarms
+.PHONY: all test deps build check unit interop sample vectors policy bench fuzz kill integrity tamper verify clock upgrade release-data abuse overload syscalls diskfull crash unit-erasing memory refuse alarms model
 
 STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
@@ -32,9 +32,11 @@ check:
 
 # The race detector looks at everything but the proofs, whose subject is a process of its own,
 # and the two years of alarms, which one goroutine lives through and ten times as slowly.
+# Of the rotations' exploration and simulation it sees a small part.
 unit:
 	./scripts/with-postgres go test -race -timeout 12m $$(go list ./... | grep -v -e /internal/proof -e /internal/expiry)
 	./scripts/with-postgres go test -timeout 12m ./internal/proof/... ./internal/expiry
+	go test -timeout 8m -run 'Exploration|Simulation|EveryRule' ./internal/rotation
 
 # The packages that hold key material, as the release build has them.
 unit-erasing:
@@ -112,6 +114,13 @@ ROUNDS ?= 30
 alarms:
 	KEYWARD_EXPIRIES=$(EXPIRIES) go test -count=1 -run '^TestTwoYears$$' -timeout 0 -v ./internal/expiry
 	KEYWARD_ALARM_ROUNDS=$(ROUNDS) go test -count=1 -run '^TestKillWhileAlarming$$' -timeout 0 -v ./internal/proof
+
+# The protocol of rotations in larger worlds than `unit` explores, and LIVES lives of it.
+# KEYWARD_SEED repeats one.
+LIVES ?= 200000
+model:
+	KEYWARD_MODEL=large go test -count=1 -run '^TestExploration$$' -timeout 0 -v ./internal/rotation
+	KEYWARD_LIVES=$(LIVES) go test -count=1 -run '^TestSimulation$$' -timeout 0 -v ./internal/rotation
 
 # The databases of older releases, upgraded with KILLS kills in the middle.
 upgrade: KILLS = 500

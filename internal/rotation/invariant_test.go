@@ -42,7 +42,7 @@ func (s *state) accepted(key uint8) bool {
 // check answers what is wrong with a state; "" for nothing.
 func (m *model) check(s *state) string {
 	step := steps[s.row.step]
-	if !s.accepted(s.current) && !m.fades() {
+	if !s.accepted(s.current) && !m.fades() && !m.uses {
 		return fmt.Sprintf("the secret's current version is %s, which the provider refuses", keyIDs[s.current])
 	}
 	for i, n := range s.nodes {

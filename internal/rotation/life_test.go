@@ -156,9 +156,10 @@ func (w *world) fades() bool {
 	return a == rotation.FixedOverlap || a == rotation.Pending
 }
 
-// passed: a key has died at the time that the provider chose.
+// passed: a key has died at the time that the provider chose. Whether people were told in
+// time is what is asked for then.
 func (w *world) passed() {
-	w.excused = w.r.Halt != "" || w.r.Paused != "" || w.r.Trouble != ""
+	w.excused = w.r.Halt != "" || w.r.Paused != "" || w.r.Trouble != "" || w.r.Late
 	w.check()
 }
 
@@ -173,7 +174,7 @@ func (w *world) check() {
 		if w.fades() && (w.excused || n.has.Number < w.waves[n.wave].Number) {
 			continue
 		}
-		w.fail("node %s uses %s, which the provider refuses", n.name, n.has.Primary)
+		w.fail("node %s uses %s, which the provider refuses (%s %q %q %v)", n.name, n.has.Primary, w.r.Step, w.r.Trouble, w.r.Halt, w.r.Late)
 	}
 	if !w.fades() && !w.accepted(w.versionKey(w.current)) {
 		w.fail("the secret's current version is %s, which the provider refuses", w.current)
