@@ -98,6 +98,7 @@ func (w *world) answer() {
 		w.key(r.Old.ID).status = accesskey.Gone
 		w.order(r.Confirm("p", w.now))
 	case r.Paused != "":
+		w.clean() // it may be halted, too
 		w.order(r.Resume("p", w.now))
 	case r.Halt != "":
 		w.clean()
@@ -279,7 +280,7 @@ func (w *world) trouble(length time.Duration) {
 	for _, n := range w.nodes {
 		n.liar, n.rejected = w.chance(liars, 0.1), w.chance(rejected, 0.1)
 		for range 3 {
-			if d := w.some(length); w.chance(slowNodes, 0.3) {
+			if d := w.some(length); w.chance(slowNodes, 0.3) && !n.liar { // who lies uses the old key all the time
 				long := w.some(12 * time.Hour)
 				w.in(d, func() { n.away = w.now.Add(long) })
 			}

@@ -75,6 +75,7 @@ type simKey struct {
 	works            time.Time // from when on it is accepted
 	dies             time.Time // zero for never
 	used             time.Time // last by anybody; nodes' uses are told by them
+	told             time.Time // last use that the provider tells of
 	made             time.Time
 	dormant, sealed  bool
 }
@@ -433,21 +434,19 @@ func (w *world) list() (out []rotation.Held) {
 	return out
 }
 
-// lastUse is the last use that the provider tells of by now.
+// lastUse is the last use that the provider tells of by now: one that was so long ago, or of a
+// node that uses the key all the time.
 func (w *world) lastUse(k *simKey) time.Time {
-	at := k.used
+	told := w.now.Add(-w.r.Terms.Means.UseLag)
+	if k.used.After(k.made) && !k.used.After(told) {
+		k.told = k.used
+	}
 	for _, n := range w.nodes {
-		if n.joined && n.has.Primary == k.version && !w.now.Before(n.away) {
-			at = w.now
+		if n.joined && n.has.Primary == k.version && !w.now.Before(n.away) && told.After(k.made) {
+			k.told = told
 		}
 	}
-	if told := w.now.Add(-w.r.Terms.Means.UseLag); at.After(told) {
-		at = told
-	}
-	if at.Before(k.made) {
-		return time.Time{}
-	}
-	return at
+	return k.told
 }
 
 // call has the provider do something that may be lost, late, refused, or done.
