@@ -194,8 +194,11 @@ func classify(err error) rotation.Result {
 
 func (s *Service) act(ctx context.Context, r rotation.Rotation, act rotation.Act, o *rotation.Outcome) error {
 	plan, err := s.o.Store.Plan(ctx, r.Account, r.Plan)
+	if err != nil && act.Kind != rotation.Recover { // of which no effect means that there was nothing
+		err = noEffect(err)
+	}
 	if err != nil {
-		return noEffect(err)
+		return err
 	}
 	switch act.Kind {
 	case rotation.Rehearse:
