@@ -37,6 +37,33 @@ func aSink() api.Sink {
 	}
 }
 
+func aRollout() api.Rollout {
+	at := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+	return api.Rollout{
+		Name: "pay", ARN: "acs:keyward:r:1:rollout/pay", Secret: "payment_api_key", Members: map[string]string{"app": "shop"}, Level: "used", Owner: "rot-1",
+		Waves: []api.RolloutWave{
+			{Name: "canary", Labels: map[string]string{"tier": "canary"}, Percent: 10, Now: &api.Generation{Number: 2, Primary: "v2", Fallback: "v1"}},
+			{Name: "rest", Now: &api.Generation{Number: 1, Primary: "v1"}},
+		}, CreatedAt: at, ChangedAt: at,
+	}
+}
+
+func aNode() api.Node {
+	at := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+	return api.Node{
+		Name: "web-1", ARN: "acs:keyward:r:1:node/web-1", Kind: "agent", State: "live", Labels: map[string]string{"tier": "canary", "app": "shop"}, JoinedAt: at,
+		SeenAt: at.Add(time.Hour), Agent: "v1", Skew: "1.5s", Trouble: "the disk is full",
+	}
+}
+
+func aMember() api.RolloutMember {
+	at := time.Date(2026, 3, 1, 1, 0, 0, 0, time.UTC)
+	return api.RolloutMember{
+		Rollout: "pay", Node: "web-1", State: "live", Wave: "canary", Target: 2, Acknowledged: 2, Level: "applied", At: at, UsedAt: at, FallbackAt: at.Add(-time.Minute),
+		Fallbacks: 3, Refused: 1, Error: "the probe failed", Trouble: "the disk is full",
+	}
+}
+
 func aFinding() api.KeyFinding {
 	at := time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
 	return api.KeyFinding{
@@ -72,6 +99,18 @@ func TestOutput(t *testing.T) {
 		"GET /v1/sinks/ours": api.SinkStatus{Sink: aSink(), Total: 2, Copies: []api.SecretCopy{
 			{Secret: "pay/a", Status: "synced", Version: "v1", Remote: 3, At: used, SyncedAt: used}, {Secret: "pay/b", Status: "drifted", Remote: 2, At: used, Error: "somebody wrote version 4 there"},
 		}},
+		"GET /v1/node-tokens":  api.NodeTokenList{Tokens: []api.NodeToken{{ID: "0123456789abcdef", Labels: map[string]string{"tier": "canary"}, Uses: 3, ExpiresAt: used, CreatedAt: used}}},
+		"POST /v1/node-tokens": api.IssuedNodeToken{Info: api.NodeToken{ID: "0123456789abcdef", Labels: map[string]string{}, Uses: 1, ExpiresAt: used, CreatedAt: used}, Token: "kwjt_fake"},
+		"GET /v1/nodes":        api.NodeList{Nodes: []api.Node{aNode(), {Name: "web-2", State: "lost", Labels: map[string]string{}, JoinedAt: used}}, Total: 2},
+		"GET /v1/nodes/web-1":  api.NodeStatus{Node: aNode(), Rollouts: []api.RolloutMember{aMember()}},
+		"GET /v1/rollouts":     api.RolloutList{Rollouts: []api.Rollout{aRollout()}},
+		"GET /v1/rollouts/pay": aRollout(),
+		"GET /v1/rollouts/pay/coverage": api.RolloutCoverage{
+			Rollout: aRollout(), Total: 1, Members: []api.RolloutMember{aMember()}, Waves: []api.WaveCoverage{
+				{Wave: "canary", Members: 1, Behind: []string{"web-1"}, OldUseAt: used, Fallbacks: 3, Refused: 1, Errors: []string{"web-1: the probe failed"}},
+				{Wave: "rest", Behind: []string{}, Errors: []string{}},
+			},
+		},
 		"GET /v1/secrets/pay~a": api.Secret{
 			Name: "pay/a", ARN: "acs:kms:r:1:secret/pay/a", Description: "支付", Key: "key-aaaa", Creator: "acs:ram::1:user/admin", CreatedAt: used, UpdatedAt: used,
 			Versions: 2, Stages: map[string]string{"ACSCurrent": "v2", "ACSPrevious": "v1"}, Tags: map[string]string{"team": "支付"},
@@ -88,6 +127,8 @@ func TestOutput(t *testing.T) {
 		"user-accesskey-list": {"user", "accesskey", "list"}, "user-accesskey-create": {"user", "accesskey", "create", "ci"},
 		"finding-list": {"finding", "list", "--state", "all"}, "finding-show": {"finding", "show", "ak04-aaaaaaaaaaaaaaaa"}, "accesskey-checks": {"accesskey", "checks"},
 		"policy-show": {"policy", "show", "p"}, "audit-list": {"audit", "list"}, "tag-list": {"key", "tag", "list", "alias/a"},
+		"node-token-list": {"node", "token", "list"}, "node-token-create": {"node", "token", "create"}, "node-list": {"node", "list"}, "node-show": {"node", "show", "web-1"},
+		"rollout-list": {"rollout", "list"}, "rollout-show": {"rollout", "show", "pay"}, "rollout-coverage": {"rollout", "coverage", "pay"},
 		"sink-show": {"sink", "show", "ours"}, "sink-list": {"sink", "list"}, "secret-show": {"secret", "show", "pay/a"},
 	} {
 		for _, form := range []struct {

@@ -65,21 +65,17 @@ func (p *planning) badWave(spec string) error {
 func newRolloutCreateCmd(c *cli) *cobra.Command {
 	p := &planning{cli: c}
 	var in api.CreateRolloutRequest
-	var cmd *cobra.Command
-	cmd = c.command(command{
-		use:   "create NAME",
+	cmd := c.command(command{
+		use:   "create NAME SECRET",
 		short: text{"Deliver a secret to nodes, its current version at once", "将凭据分发到节点，立即发布当前版本"},
 		long: text{
 			`Deliver a secret to nodes. The current version is published to all waves at once. A node
 belongs to the first wave that takes it.`,
 			"将凭据分发到节点。当前版本立即发布到所有批次。节点属于第一个接收它的批次。",
 		},
-		example: "  keyward rollout create pay --secret payment_api_key --label app=shop --wave canary:tier=canary --wave tenth:10% --wave rest",
+		example: "  keyward rollout create pay payment_api_key --label app=shop --wave canary:tier=canary --wave tenth:10% --wave rest",
 		run: func(ctx context.Context, args []string) (err error) {
-			if in.Secret == "" {
-				return c.usage(cmd, "--secret is missing: say what is delivered", "缺少 --secret：请说明分发哪个凭据")
-			}
-			in.Name, in.Level = args[0], p.level
+			in.Name, in.Secret, in.Level = args[0], args[1], p.level
 			if in.Members, err = c.tags(p.members); err != nil {
 				return err
 			}
@@ -98,7 +94,6 @@ belongs to the first wave that takes it.`,
 			return c.jsonOnly(r)
 		},
 	})
-	cmd.Flags().StringVar(&in.Secret, "secret", "", c.t("`NAME` of the secret", "凭据名称 `NAME`"))
 	p.flags(cmd)
 	return cmd
 }

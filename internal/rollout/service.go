@@ -56,6 +56,7 @@ type Service struct {
 	plans  *cache.Cache[string, []Rollout] // of an account, by name
 	ledger *ledger
 	lies   lies
+	door   chan struct{} // has an element while a machine joins: those with the same token would overtake each other
 }
 
 // A nodeRef names a node.
@@ -76,6 +77,7 @@ func New(o Options) *Service {
 		plans:  cache.New(maxAccounts, o.Fresh, o.Plans.Rollouts),
 		ledger: newLedger(o.Reports, o.Logger),
 		lies:   lies{told: map[lie]bool{}},
+		door:   make(chan struct{}, 1),
 	}
 }
 

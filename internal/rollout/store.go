@@ -30,6 +30,7 @@ type Registry interface {
 	// DeleteNode removes a node and forgets what it said.
 	DeleteNode(ctx context.Context, rec *audit.Record, n *Node) error
 	Node(ctx context.Context, account, name string) (Node, error)
+	CountNodes(ctx context.Context, account string) (int, error)
 	// Nodes answers all nodes of the account, by name.
 	Nodes(ctx context.Context, account string) ([]Node, error)
 }

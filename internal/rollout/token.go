@@ -171,6 +171,12 @@ func (s *Service) Join(ctx context.Context, c *authz.Call, t Token, in JoinInput
 		if err := in.checkKeys(); err != nil {
 			return err
 		}
+		select {
+		case s.door <- struct{}{}:
+			defer func() { <-s.door }()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 		return again(func() error {
 			out, err = s.join(ctx, rec, t, name, in)
 			return err
@@ -232,8 +238,8 @@ func (s *Service) join(ctx context.Context, rec *audit.Record, t Token, name str
 }
 
 func (s *Service) checkRoom(ctx context.Context, account string) error {
-	all, err := s.roster.Get(ctx, account)
-	if err == nil && len(all) >= MaxNodes {
+	have, err := s.o.Registry.CountNodes(ctx, account)
+	if err == nil && have >= MaxNodes {
 		err = fault.LimitExceeded.New("the account has %d nodes, which is the limit; remove those that are gone", MaxNodes)
 	}
 	return err

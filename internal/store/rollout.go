@@ -137,6 +137,12 @@ func (s Fleet) Node(ctx context.Context, account, name string) (rollout.Node, er
 	return n, err
 }
 
+// CountNodes implements rollout.Registry.
+func (s Fleet) CountNodes(ctx context.Context, account string) (n int, err error) {
+	err = s.db.read.QueryRowContext(ctx, `SELECT count(*) FROM node WHERE account = $1`, account).Scan(&n)
+	return n, unavailable(err, "counting nodes")
+}
+
 // Nodes implements rollout.Registry.
 func (s Fleet) Nodes(ctx context.Context, account string) ([]rollout.Node, error) {
 	return list(ctx, s.Store, s.db.read, nodeRow, `WHERE account = $1 ORDER BY name`, account)

@@ -375,16 +375,19 @@ func (w *world) foreignNames() map[kind][][2]string {
 	n := w.names
 	missingARN := strings.Replace(n["foreign.arn"], n["foreign"], "key-"+strings.Repeat("a", 26), 1)
 	return map[kind][][2]string{
-		keyName:    {{n["foreign"], "key-" + strings.Repeat("a", 26)}, {n["foreign.arn"], missingARN}, {n["foreign.alias"], "alias/missing"}},
-		versionID:  {{n["foreign.version"], "00000000-0000-4000-8000-000000000000"}},
-		oldAlias:   {{n["foreign.alias"], "alias/missing"}},
-		userName:   {{"stranger", "missing"}},
-		policyName: {{"foreign-policy", "missing-policy"}},
-		secretName: {{"foreign-secret", "missing-secret"}},
-		sinkName:   {{"foreign-sink", "missing-sink"}},
-		accessKey:  {{n["stranger.ak"], n["missing.ak"]}},
-		sequence:   {{n["foreign.seq"], "999999"}},
-		blob:       {{n["foreign.blob"], n["mangled.blob"]}},
+		keyName:     {{n["foreign"], "key-" + strings.Repeat("a", 26)}, {n["foreign.arn"], missingARN}, {n["foreign.alias"], "alias/missing"}},
+		versionID:   {{n["foreign.version"], "00000000-0000-4000-8000-000000000000"}},
+		oldAlias:    {{n["foreign.alias"], "alias/missing"}},
+		userName:    {{"stranger", "missing"}},
+		policyName:  {{"foreign-policy", "missing-policy"}},
+		secretName:  {{"foreign-secret", "missing-secret"}},
+		sinkName:    {{"foreign-sink", "missing-sink"}},
+		nodeName:    {{"foreign-node", "missing-node"}},
+		rolloutName: {{"foreign-rollout", "missing-rollout"}},
+		tokenID:     {{n["foreign.token"], "0000000000000000"}},
+		accessKey:   {{n["stranger.ak"], n["missing.ak"]}},
+		sequence:    {{n["foreign.seq"], "999999"}},
+		blob:        {{n["foreign.blob"], n["mangled.blob"]}},
 	}
 }
 

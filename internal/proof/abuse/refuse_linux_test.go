@@ -73,6 +73,11 @@ func newRefusing(t *testing.T) *refusing {
 	t.Cleanup(func() { _ = r.writable.Close() }) // what it wrote was looked at
 	r.ahead.Store(int64(8 * 24 * time.Hour))
 	r.fillShares(t)
+	if issued, err := r.client(t, r.root).CreateNodeToken(t.Context(), api.CreateNodeTokenRequest{}); err != nil {
+		t.Fatal(err)
+	} else {
+		r.names["token"] = issued.Info.ID // the one before is over
+	}
 	return r
 }
 

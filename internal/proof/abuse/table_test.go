@@ -85,6 +85,9 @@ const (
 	newVersion
 	stageName
 	sinkName
+	nodeName
+	tokenID
+	rolloutName
 	label   // any text; only what is no Unicode is wrong
 	lasting // "30d"
 	shape   // objects of REST that are made of others
@@ -192,6 +195,25 @@ var restFields = map[string]operation{
 	"UpdateSink":   rest("", need("{sink}", sinkName, "synced"), f("connection", shape, "$vault.connection"), f("secrets", texts, "nothing/here"), f("tagKeys", texts, "")),
 	"SyncSink":     rest("", need("{sink}", sinkName, "synced"), f("overwrite", flag, "true")),
 	"RemoveSink":   rest("", need("{sink}", sinkName, "removed")),
+
+	"CreateNodeToken": rest("", f("node", newName, "made"), f("labels", tags, `{"tier":"web"}`), f("uses", small, "2"), f("life", lasting, "1h")),
+	"ListNodeTokens":  rest(""),
+	"RevokeNodeToken": rest("", need("{token}", tokenID, "$token")),
+	"ListNodes":       rest("", f("labels", texts, "tier=web"), f("state", word, "live"), f("limit", small, "10"), f("cursor", cursor, "")),
+	"GetNode":         rest("", need("{node}", nodeName, "idle")),
+	"LabelNode":       rest("", need("{node}", nodeName, "labelled"), need("labels", tags, `{"tier":"web"}`)),
+	"DrainNode":       rest("", need("{node}", nodeName, "drained")),
+	"UndrainNode":     rest("", need("{node}", nodeName, "undrained")),
+	"RemoveNode":      rest("", need("{node}", nodeName, "removed")),
+
+	"CreateRollout": rest("", need("name", newName, "made"), need("secret", secretName, "secret/read"), f("members", tags, `{"tier":"web"}`),
+		f("waves", shape, `[{"name":"all"}]`), f("level", word, "used")),
+	"ListRollouts":       rest(""),
+	"GetRollout":         rest("", need("{rollout}", rolloutName, "idle")),
+	"UpdateRollout":      rest("", need("{rollout}", rolloutName, "updated"), f("members", tags, `{"tier":"web"}`), f("waves", shape, `[{"name":"all"}]`), f("level", word, "used")),
+	"PublishRollout":     rest("", need("{rollout}", rolloutName, "published"), f("version", secretVersion, "v1")),
+	"GetRolloutCoverage": rest("", need("{rollout}", rolloutName, "idle"), f("limit", small, "10"), f("cursor", cursor, "")),
+	"RemoveRollout":      rest("", need("{rollout}", rolloutName, "removed")),
 
 	"CreateUser":      rest("", need("name", newName, "made"), f("remark", remark, "a remark")),
 	"ListUsers":       rest("", f("limit", small, "10"), f("cursor", cursor, "")),

@@ -23,6 +23,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"os"
@@ -43,6 +44,7 @@ import (
 	"github.com/keyward/keyward/internal/iam"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/seal/sealtest"
+	"github.com/keyward/keyward/internal/server/agentapi/agenttest"
 	"github.com/keyward/keyward/internal/store/storetest"
 )
 
@@ -202,6 +204,7 @@ func (w *world) fill(t *testing.T) {
 	w.fillBlobs(t, c)
 	w.fillSecrets(t, c)
 	w.fillSinks(t, c)
+	w.fillRollouts(t, c)
 	for _, name := range []string{"restore.rest", "restore.rpc"} {
 		must(c.DeleteKey(ctx, w.names[name], api.DeleteKeyRequest{Days: 30}))
 	}
@@ -263,6 +266,40 @@ func (w *world) fillSecrets(t *testing.T, c *client.Client) {
 		t.Fatal(err)
 	}
 	w.names["foreign.secret"] = foreign.ARN
+}
+
+// fillRollouts makes nodes that said nothing, a token that nobody used, and rollouts.
+func (w *world) fillRollouts(t *testing.T, c *client.Client) {
+	t.Helper()
+	ctx := t.Context()
+	for _, of := range []struct {
+		by    *client.Client
+		token string
+		nodes []string
+	}{
+		{c, "token", []string{"idle", "labelled", "drained", "undrained", "removed"}},
+		{w.client(t, w.foreign), "foreign.token", []string{"foreign-node"}},
+	} {
+		issued, err := of.by.CreateNodeToken(ctx, api.CreateNodeTokenRequest{Uses: 100})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.names[of.token] = issued.Info.ID
+		for _, name := range of.nodes {
+			if err := agenttest.New("http://"+w.api, http.DefaultClient, time.Now).Join(ctx, string(issued.Token), name); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, name := range []string{"idle", "updated", "published", "removed", "foreign-rollout"} {
+		by, secret := c, "secret/read"
+		if name == "foreign-rollout" {
+			by, secret = w.client(t, w.foreign), "foreign-secret"
+		}
+		if _, err := by.CreateRollout(ctx, api.CreateRolloutRequest{Name: name, Secret: secret}); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // fillSinks makes sinks at a simulated Vault, which choose a secret that is not there.
@@ -368,7 +405,7 @@ func (w *world) text(s string) string {
 // server reads of providers by itself.
 var moving = map[string]bool{
 	"accesskey": true, "accesskey_principal": true, "accesskey_state": true, "accesskey_check": true, "expiry_scan": true, "finding": true,
-	"audit_log": true, "audit_batch": true, "nonce": true, "nonce_block": true, "clock": true, "iam_access_key_use": true,
+	"audit_log": true, "audit_batch": true, "nonce": true, "nonce_block": true, "clock": true, "node_presence": true, "node_ack": true, "iam_access_key_use": true,
 }
 
 // rows answers the digest of every row of the database, by table.

@@ -74,12 +74,14 @@ func Leads(path string) bool { return strings.HasPrefix(path, "/v1/agent/") }
 // Changed wakes the agents for whom a change of a row may mean something; table "" means
 // everything. It must be called after [rollout.Service.Changed].
 func (d *Dialect) Changed(table, id string) {
-	account, _, _ := strings.Cut(id, "/")
+	account, name, _ := strings.Cut(id, "/")
 	switch table {
 	case "":
 		d.room.wakeAll()
-	case "rollout", "node":
+	case "rollout":
 		d.room.wake(account)
+	case "node":
+		d.room.wakeNode(account, name)
 	}
 }
 

@@ -89,6 +89,15 @@ func (r *room) wake(account string) {
 	}
 }
 
+// wakeNode wakes the agent of one node.
+func (r *room) wakeNode(account, node string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if s := r.seats[account][node]; s != nil {
+		s.nudge()
+	}
+}
+
 func (r *room) wakeAll() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

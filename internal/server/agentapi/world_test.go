@@ -46,6 +46,7 @@ type world struct {
 	secrets *secret.Service
 	dialect *agentapi.Dialect
 	node    storetest.Node
+	handler http.Handler
 	url     string
 	told    *incidents
 
@@ -164,7 +165,8 @@ func (db *database) open(t testing.TB, name string, options func(*agentapi.Optio
 		Logger: slog.New(slog.DiscardHandler), Now: w.clock,
 		Metrics: server.NewMetrics("test", server.Gauges{Sealed: none, AuditSize: none, TamperedRows: none, Scrubbed: none, Findings: none, ClockJumped: none, ClockOffset: none}),
 	}
-	s := httptest.NewServer(edge.Handle("agent", agentapi.MaxBody, w.dialect.Serve))
+	w.handler = edge.Handle("agent", agentapi.MaxBody, w.dialect.Serve)
+	s := httptest.NewServer(w.handler)
 	t.Cleanup(func() { w.dialect.Close(); s.Close() })
 	w.url = s.URL
 	return w
