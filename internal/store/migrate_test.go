@@ -127,30 +127,35 @@ func TestKillWhileMigrating(t *testing.T) {
 				t.Fatalf("an upgraded database is not like a new one (-new +upgraded):\n%s", diff)
 			}
 			for n := range steps {
-				url := create(t)
-				old(t, url)
-				die(t, url, n)
-				if diff := cmp.Diff(before, shape(t, raw(t, url), url)); diff != "" {
-					t.Errorf("killed after %d statements, the database is changed (-before +after):\n%s", n, diff)
-				}
-				db, err := store.Open(t.Context(), url)
-				if err != nil {
-					t.Fatalf("killed after %d statements: %v", n, err)
-				}
-				defer db.Close()
-				if diff := cmp.Diff(want, shape(t, raw(t, url), url)); diff != "" {
-					t.Errorf("killed after %d statements, the next migration differs:\n%s", n, diff)
-				}
-				var served int64
-				if err := raw(t, url).QueryRow(`SELECT served FROM job WHERE subject = 'key-a'`).Scan(&served); err != nil || served != 86_400_000_000 {
-					t.Errorf("a deletion that was pending waits for %d µs of service, want a day; %v", served, err)
-				}
+				t.Run(fmt.Sprint(n), func(t *testing.T) { dieAt(t, create(t), n, before, want) })
 			}
 			t.Logf("%d kills, one before each statement", steps)
 			if steps < 5 {
 				t.Error("there were too few statements to prove anything")
 			}
 		})
+	}
+}
+
+// dieAt holds what is said of processes that are killed while they migrate for one of them,
+// which is killed after n statements.
+func dieAt(t *testing.T, url string, n int, before, want []string) {
+	old(t, url)
+	die(t, url, n)
+	if diff := cmp.Diff(before, shape(t, raw(t, url), url)); diff != "" {
+		t.Errorf("the database is changed (-before +after):\n%s", diff)
+	}
+	db, err := store.Open(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if diff := cmp.Diff(want, shape(t, raw(t, url), url)); diff != "" {
+		t.Errorf("the next migration differs:\n%s", diff)
+	}
+	var served int64
+	if err := raw(t, url).QueryRow(`SELECT served FROM job WHERE subject = 'key-a'`).Scan(&served); err != nil || served != 86_400_000_000 {
+		t.Errorf("a deletion that was pending waits for %d µs of service, want a day; %v", served, err)
 	}
 }
 

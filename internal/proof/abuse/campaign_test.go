@@ -262,7 +262,7 @@ func (c *campaign) checkSources() {
 	}
 	sources := map[string]bool{}
 	for _, r := range records.Records {
-		if r.Scheme != "operator-socket" {
+		if r.Scheme != "operator-socket" && r.Scheme != "job" { // which come from no address
 			sources[r.Source] = true
 		}
 		for _, text := range append(slices.Collect(maps.Values(r.Params)), r.UserAgent, r.Resource, r.Version) {
