@@ -108,3 +108,58 @@ func TestANodeIsCutOff(t *testing.T) {
 		t.Errorf("open incidents: %v", w.told.open)
 	}
 }
+
+// A plan that begins by itself is done before its key expires; one that does not raises the
+// alarm while there still is time for a careful rotation by hand.
+func TestSchedule(t *testing.T) {
+	for _, auto := range []bool{true, false} {
+		w := newWorld(t, storetest.SQLite(t))
+		old := w.alive()[0]
+		p, err := w.Plan(t.Context(), root(), "pay")
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Plan.Auto = auto
+		if _, err := w.SavePlan(t.Context(), root(), p.Plan); err != nil {
+			t.Fatal(err)
+		}
+		w.pass(t, 9*24*time.Hour+12*time.Hour, 30*time.Minute)
+		if auto {
+			r := w.rotation(t)
+			if r.Step != rotation.Done || r.Old.ID != old || r.Late {
+				t.Errorf("it is %s, late %v:\n%s", r.Step, r.Late, history(r))
+			}
+			w.whole(t, r.New.ID)
+			continue
+		}
+		if _, err := w.Rotation(t.Context(), root(), "pay"); !fault.Is(err, fault.ResourceNotFound) {
+			t.Errorf("it began by itself: %v", err)
+		}
+		if late, ok := w.told.open["rotation-late/pay"]; !ok || !late.Deadline.Equal(p.Expires) && !p.Expires.IsZero() {
+			t.Errorf("nobody was told: %+v", w.told.open)
+		}
+	}
+}
+
+// An emergency needs no approvals and no window, and is over within the hour.
+func TestEmergency(t *testing.T) {
+	w := newWorld(t, storetest.SQLite(t))
+	p, err := w.Plan(t.Context(), root(), "pay")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Plan.Care.Approve, p.Plan.Care.Waves[1].Approve = true, true
+	p.Plan.Care.Windows.Allow = []string{"01-01"}
+	if _, err := w.SavePlan(t.Context(), root(), p.Plan); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Start(t.Context(), root(), engine.StartInput{Plan: "pay", Profile: rotation.Emergency, Cause: "it stood in a repository"}); err != nil {
+		t.Fatal(err)
+	}
+	r := w.until(t, rotation.Done, 30*time.Second)
+	if took := r.EndedAt.Sub(r.CreatedAt); took > time.Hour {
+		t.Errorf("it took %s:\n%s", took, history(r))
+	}
+	w.pass(t, time.Minute, 10*time.Second)
+	w.whole(t, r.New.ID)
+}

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -164,8 +165,10 @@ func (w *world) services(t testing.TB, url string, keyring *seal.Keyring) {
 		Spool: &engine.Spool{Directory: w.spool}, Log: w.node.Log, Kinds: []rotation.KindOfIssuer{httpapi.Issuer()}, Region: "cn-test", Now: w.clock,
 		Logger: slog.New(slog.DiscardHandler),
 	})
+	handlers := w.Handlers()
+	maps.Copy(handlers, w.stock.Handlers())
 	w.jobs = &job.Runner{
-		Store: w.node.Store, Owner: "test", Handlers: w.Handlers(), Now: w.clock,
+		Store: w.node.Store, Owner: "test", Handlers: handlers, Now: w.clock,
 		Served: func() (time.Duration, bool) { return 0, true }, Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
 }
