@@ -161,7 +161,7 @@ func fill(t *rapid.T, v reflect.Value) {
 func TestL18SecretsHaveSecretTypes(t *testing.T) {
 	secretive := regexp.MustCompile(`(?i)secret|passphrase|password|plaintext|token|material|private|credential`)
 	// What names secrets, or describes them, shows none.
-	names := map[string]bool{"SecretList.Secrets": true, "Sink.Secrets": true, "AddSinkRequest.Secrets": true, "SecretCopy.Secret": true,
+	names := map[string]bool{"SecretList.Secrets": true, "Sink.Secrets": true, "AddSinkRequest.Secrets": true, "UpdateSinkRequest.Secrets": true, "SecretCopy.Secret": true,
 		"NodeTokenList.Tokens": true, "Rollout.Secret": true, "CreateRolloutRequest.Secret": true,
 		"RotationPlan.Secret": true, "CreateRotationPlanRequest.Secret": true}
 	found := 0

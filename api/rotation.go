@@ -66,9 +66,9 @@ type RotationCareRequest struct {
 
 // A RotationWaveRequest sets how one wave is taken.
 type RotationWaveRequest struct {
-	Name    string `json:"name"`
-	Bake    string `json:"bake,omitempty"`
-	Approve bool   `json:"approve,omitempty"`
+	Name    string  `json:"name"`
+	Bake    *string `json:"bake,omitempty"` // left out for ten minutes
+	Approve bool    `json:"approve,omitempty"`
 }
 
 // CreateRotationPlanRequest makes a plan.

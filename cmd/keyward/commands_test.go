@@ -119,7 +119,12 @@ func TestOutput(t *testing.T) {
 	for path, answer := range stockAnswers() {
 		answers[path] = answer
 	}
+	for path, answer := range rotationAnswers() {
+		answers[path] = answer
+	}
 	for name, args := range map[string][]string{
+		"rotation-status": {"rotation", "status", "pay"}, "rotation-status-over": {"rotation", "status", "0000000000000002"}, "rotation-list": {"rotation", "list"},
+		"rotation-history": {"rotation", "history", "pay"}, "rotation-plan-show": {"rotation", "plan", "show", "pay"}, "rotation-plan-list": {"rotation", "plan", "list"},
 		"accesskey-list": {"accesskey", "list"}, "accesskey-show": {"accesskey", "show", "prod", "a/1"}, "provider-list": {"provider", "list"},
 		"provider-kinds": {"provider", "kinds", "aws"}, "channel-list": {"channel", "list"}, "incident-show": {"incident", "show", "ABCDEFGH"},
 		"escalation-show": {"escalation", "show"}, "rota-list": {"rota", "list"}, "person-list": {"person", "list"},

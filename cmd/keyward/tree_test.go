@@ -72,7 +72,8 @@ func TestNoFlagTakesASecret(t *testing.T) {
 	var walk func(*cobra.Command)
 	walk = func(cmd *cobra.Command) {
 		check := func(f *pflag.Flag) {
-			if secret.MatchString(f.Name) && !strings.HasSuffix(f.Name, "-file") {
+			named := f.Name == "secret" && strings.Contains(f.Usage, "`NAME`") // of one that the server keeps
+			if secret.MatchString(f.Name) && !strings.HasSuffix(f.Name, "-file") && !named {
 				t.Errorf("%s --%s takes a secret", cmd.CommandPath(), f.Name)
 			}
 		}

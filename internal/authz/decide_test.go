@@ -274,11 +274,12 @@ func TestCheckSaysWhatToDo(t *testing.T) {
 
 func TestSystemPolicies(t *testing.T) {
 	allowed := map[string][]string{
-		"AdministratorAccess":       {"kms:Decrypt", "kms:CreateKey", "kms:ListKeys", "kms:GetSecretValue", "ram:CreateUser", "keyward:ListAuditRecords", "keyward:RemarkAccessKey", "keyward:AcknowledgeIncident"},
+		"AdministratorAccess":       {"kms:Decrypt", "kms:CreateKey", "kms:ListKeys", "kms:GetSecretValue", "ram:CreateUser", "keyward:ListAuditRecords", "keyward:RemarkAccessKey", "keyward:AcknowledgeIncident", "keyward:StartRotation", "keyward:ApproveRotation"},
 		"AliyunKMSFullAccess":       {"kms:Decrypt", "kms:CreateKey", "kms:ListKeys", "kms:GetSecretValue"},
 		"AliyunKMSSecretUserAccess": {"kms:Decrypt", "kms:GetSecretValue"},
 		"KeywardWatchFullAccess":    {"keyward:RemarkAccessKey", "keyward:AcknowledgeIncident"},
-		"KeywardOnCallAccess":       {"keyward:AcknowledgeIncident"},
+		"KeywardOnCallAccess":       {"keyward:AcknowledgeIncident", "keyward:ApproveRotation"},
+		"KeywardRotationFullAccess": {"keyward:StartRotation", "keyward:ApproveRotation"},
 		"AliyunKMSReadOnlyAccess":   {"kms:ListKeys"},
 		"AliyunKMSCryptoUserAccess": {"kms:Decrypt"},
 		"KeywardAuditReadAccess":    {"keyward:ListAuditRecords"},
@@ -289,7 +290,7 @@ func TestSystemPolicies(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, action := range []string{"kms:Decrypt", "kms:CreateKey", "kms:ListKeys", "kms:GetSecretValue", "ram:CreateUser", "keyward:ListAuditRecords", "keyward:RemarkAccessKey", "keyward:AcknowledgeIncident"} {
+		for _, action := range []string{"kms:Decrypt", "kms:CreateKey", "kms:ListKeys", "kms:GetSecretValue", "ram:CreateUser", "keyward:ListAuditRecords", "keyward:RemarkAccessKey", "keyward:AcknowledgeIncident", "keyward:StartRotation", "keyward:ApproveRotation"} {
 			if user(p).Decide(authz.Request{Action: action, Resource: key}).Allowed {
 				got[s.Name] = append(got[s.Name], action)
 			}

@@ -29,7 +29,11 @@ func SystemPolicies() []SystemPolicy {
 			"keyward:*Provider", "keyward:*Providers", "keyward:*AccessKey", "keyward:*AccessKeys", "keyward:*Finding", "keyward:*Findings",
 			"keyward:*Channel", "keyward:*Channels", "keyward:*Person", "keyward:*People", "keyward:*Rota", "keyward:*Escalation",
 			"keyward:*Incident", "keyward:*Incidents", "keyward:GetExpiryScan")},
-		{"KeywardOnCallAccess", "sees keys, findings and incidents, and acknowledges these", allow(
+		{"KeywardRotationFullAccess", "replaces keys; takes the rights to write the secrets and to read the providers, too", allow(
+			"keyward:*RotationPlan", "keyward:*RotationPlans", "keyward:*Rotation", "keyward:*Rotations", "keyward:EnterRotationKey")},
+		{"KeywardOnCallAccess", "sees keys, findings, incidents and rotations, acknowledges incidents, approves, pauses, resumes and rolls back rotations", allow(
+			"keyward:ListRotationPlans", "keyward:DescribeRotationPlan", "keyward:ListRotations", "keyward:DescribeRotation", "keyward:ApproveRotation",
+			"keyward:PauseRotation", "keyward:ResumeRotation", "keyward:RollBackRotation",
 			"keyward:ListProviders", "keyward:ListAccessKeys", "keyward:GetAccessKey", "keyward:ListFindings", "keyward:GetFinding",
 			"keyward:ListIncidents", "keyward:GetIncident", "keyward:AcknowledgeIncident", "keyward:GetEscalation", "keyward:ListPeople", "keyward:GetExpiryScan")},
 		{"KeywardDeliveryFullAccess", "manages nodes and what is delivered to them; takes the right to read the secrets, too", allow(

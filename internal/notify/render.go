@@ -8,6 +8,7 @@ import (
 
 	"github.com/keyward/keyward/internal/form"
 	"github.com/keyward/keyward/internal/message"
+	"github.com/keyward/keyward/internal/rotation/phrase"
 )
 
 // headlines are the first lines of messages, by kind of incident; %s is the subject.
@@ -45,14 +46,25 @@ var factValues = map[string]form.Text{
 
 // spell answers a fact as a line. Times are told in the people's zone.
 func (f Fact) spell(l message.Language, zone *time.Location) string {
-	value := f.Value
-	if t, ok := factValues[value]; ok && f.Name == "basis" {
-		value = l.Of(t)
-	}
+	value := l.Of(f.value())
 	if at, err := time.Parse(time.RFC3339, value); err == nil {
 		value = at.In(zone).Format("2006-01-02 15:04:05 -07:00")
 	}
 	return f.Title(l) + l.Pick(": ", "：") + value
+}
+
+// value answers the value of a fact, for people: what is a word of keyward's says what it
+// means.
+func (f Fact) value() form.Text {
+	switch t, ok := factValues[f.Value]; {
+	case ok && f.Name == "basis":
+		return t
+	case f.Name == "step":
+		return phrase.Step(f.Value)
+	case f.Name == "reason":
+		return phrase.Reason(f.Value)
+	}
+	return form.Text{English: f.Value, Chinese: f.Value}
 }
 
 // Title answers the name of a fact, for people.

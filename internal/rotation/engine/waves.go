@@ -9,15 +9,15 @@ import (
 	"github.com/keyward/keyward/internal/rotation"
 )
 
-// defaultBake is how long a wave bakes of which nobody says it.
-const defaultBake = 10 * time.Minute
+// DefaultBake is how long a wave bakes of which nobody says it.
+const DefaultBake = 10 * time.Minute
 
 // matchWaves answers the terms of each wave of a rollout, in order. Those of waves that
 // the rollout does not have are refused.
 func matchWaves(terms []rotation.WaveTerms, waves []rollout.Wave) ([]rotation.WaveTerms, error) {
 	out := make([]rotation.WaveTerms, len(waves))
 	for i, w := range waves {
-		out[i] = rotation.WaveTerms{Name: w.Name, Bake: defaultBake}
+		out[i] = rotation.WaveTerms{Name: w.Name, Bake: DefaultBake}
 	}
 	for _, t := range terms {
 		i := slices.IndexFunc(waves, func(w rollout.Wave) bool { return w.Name == t.Name })

@@ -137,7 +137,7 @@ func TestRotationPlansThereAndBack(t *testing.T) {
 	}
 	soon := "soon"
 	for name, bad := range map[string]api.RotationCareRequest{
-		"no duration": {Grace: &soon}, "no duration of a wave": {Waves: &[]api.RotationWaveRequest{{Name: "canary", Bake: soon}}},
+		"no duration": {Grace: &soon}, "no duration of a wave": {Waves: &[]api.RotationWaveRequest{{Name: "canary", Bake: &soon}}},
 		"waves without a rollout": {Waves: &[]api.RotationWaveRequest{{Name: "canary"}}}, "no zone": {Zone: &soon}, "no span": {Deny: &[]string{soon}},
 	} {
 		if _, err := c.UpdateRotationPlan(ctx, "pay", api.UpdateRotationPlanRequest{Care: bad}); codeOf(t, err) != "InvalidParameter" {

@@ -56,8 +56,8 @@ func Care(in api.RotationCareRequest, c *rotation.Care) error {
 	if in.Waves != nil {
 		c.Waves = nil
 		for _, w := range *in.Waves {
-			terms := rotation.WaveTerms{Name: w.Name, Approve: w.Approve}
-			if err := set("bake of wave "+w.Name, &w.Bake, &terms.Bake); err != nil {
+			terms := rotation.WaveTerms{Name: w.Name, Bake: engine.DefaultBake, Approve: w.Approve}
+			if err := set("bake of wave "+w.Name, w.Bake, &terms.Bake); err != nil {
 				return err
 			}
 			c.Waves = append(c.Waves, terms)

@@ -1,0 +1,273 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/keyward/keyward/api"
+	"github.com/keyward/keyward/client"
+	"github.com/keyward/keyward/internal/form"
+	"github.com/keyward/keyward/internal/rotation/phrase"
+)
+
+func newRotationCmd(c *cli) *cobra.Command {
+	return c.command(command{use: "rotation", short: text{"Replace keys at providers without an outage", "不中断业务地轮换各平台的访问密钥"}},
+		newRotationPlanCmd(c), newRotationStartCmd(c), newRotationStatusCmd(c), newRotationListCmd(c), newRotationHistoryCmd(c),
+		newRotationOrderCmd(c, "approve PLAN", text{"Let a rotation go on where it waits for an approval", "审批，让等待审批的轮换继续"}, (*client.Client).ApproveRotation),
+		newRotationOrderCmd(c, "pause PLAN", text{"Keep a rotation where it is", "暂停轮换"}, (*client.Client).PauseRotation),
+		newRotationOrderCmd(c, "resume PLAN", text{"Let a rotation go on after a pause, or after it has halted", "恢复已暂停或已停止的轮换"}, (*client.Client).ResumeRotation),
+		newRotationOrderCmd(c, "confirm PLAN", text{"Say that you have done at the provider's console what a rotation waits for", "确认已在平台控制台完成轮换所等待的操作"}, (*client.Client).ConfirmRotation),
+		newRotationRollBackCmd(c), newRotationEnterCmd(c))
+}
+
+// word picks from a text that belongs to the server's words.
+func (c *cli) word(t form.Text) string { return c.t(t.English, t.Chinese) }
+
+func newRotationStartCmd(c *cli) *cobra.Command {
+	var in api.StartRotationRequest
+	var emergency bool
+	cmd := c.command(command{
+		use:   "start PLAN",
+		short: text{"Begin a rotation now", "立即开始轮换"},
+		long: text{
+			`Begin a rotation now. A planned one keeps to the plan's windows, approvals and times; an
+emergency one, for a key that leaked, waits for none of them: its waves bake for a minute, and
+the old key is disabled after at most 15 minutes.`,
+			`立即开始轮换。计划内轮换遵守计划的时间窗口、审批与时长；紧急轮换用于密钥泄露，不等待这些：
+每个批次只观察一分钟，旧密钥最多 15 分钟后停用。`,
+		},
+		example: "  keyward rotation start payments\n  keyward rotation start payments --emergency --cause 'the key was in a public repository'",
+		run: func(ctx context.Context, args []string) error {
+			if emergency {
+				in.Profile = "emergency"
+			}
+			server, err := c.connect()
+			if err != nil {
+				return err
+			}
+			r, err := server.StartRotation(ctx, args[0], in)
+			if err != nil {
+				return err
+			}
+			return c.showRotation(r)
+		},
+	})
+	f := cmd.Flags()
+	f.BoolVar(&emergency, "emergency", false, c.t("minutes instead of days, without windows and approvals", "以分钟而非天计，不受时间窗口与审批限制"))
+	f.StringVar(&in.Cause, "cause", "", c.t("`TEXT`: why", "原因 `TEXT`"))
+	f.BoolVar(&in.Late, "late", false, c.t("although it cannot end before the old key expires", "即使无法在旧密钥到期前完成也开始"))
+	return cmd
+}
+
+func newRotationListCmd(c *cli) *cobra.Command {
+	var in api.ListRotationsRequest
+	cmd := c.command(command{
+		use:   "list",
+		short: text{"List rotations, the newest first", "列出轮换，最新的在前"},
+		run: func(ctx context.Context, _ []string) error {
+			server, err := c.connect()
+			if err != nil {
+				return err
+			}
+			all, err := server.ListRotations(ctx, in)
+			if err != nil {
+				return err
+			}
+			return c.show(all, func(t *table) {
+				t.add(c.t("ROTATION", "轮换"), c.t("PLAN", "计划"), c.t("BEGAN", "开始"), c.t("ENDED", "结束"), c.t("STEP", "步骤"), c.t("OLD KEY", "旧密钥"), c.t("NEW KEY", "新密钥"), c.t("WAITS FOR", "等待"))
+				for _, r := range all.Rotations {
+					t.add(r.ID, r.Plan, when(r.CreatedAt), when(r.EndedAt), c.word(phrase.Name(r.Step)), r.OldKey, orDash(r.NewKey), orDash(c.waitsFor(r)))
+				}
+			})
+		},
+	})
+	cmd.Flags().StringVar(&in.Plan, "plan", "", c.t("only of this `PLAN`", "只列出此计划 `PLAN` 的"))
+	cmd.Flags().IntVar(&in.Limit, "limit", 0, c.t("at most `N`, by default 100", "最多 `N` 个，默认 100"))
+	return cmd
+}
+
+func newRotationHistoryCmd(c *cli) *cobra.Command {
+	return c.command(command{
+		use:   "history PLAN",
+		short: text{"Show what happened in the last rotation of a plan, or in the one with an id", "显示某计划最近一次轮换（或指定 ID 的轮换）的经过"},
+		run: func(ctx context.Context, args []string) error {
+			server, err := c.connect()
+			if err != nil {
+				return err
+			}
+			r, err := server.DescribeRotation(ctx, args[0])
+			if err != nil {
+				return err
+			}
+			return c.show(r, func(t *table) {
+				t.add(c.t("TIME", "时间"), c.t("STEP", "步骤"), c.t("WHAT", "内容"), c.t("BY", "操作者"))
+				for _, e := range r.Events {
+					t.add(when(e.At), c.word(phrase.Name(e.Step)), c.word(phrase.Event(e.Text)), orDash(e.Actor))
+				}
+			})
+		},
+	})
+}
+
+// newRotationOrderCmd builds a command that gives an order about the rotation of a plan.
+func newRotationOrderCmd(c *cli, use string, short text, order func(*client.Client, context.Context, string) (api.RotationRun, error)) *cobra.Command {
+	return c.command(command{
+		use: use, short: short,
+		run: func(ctx context.Context, args []string) error {
+			server, err := c.connect()
+			if err != nil {
+				return err
+			}
+			r, err := order(server, ctx, args[0])
+			if err != nil {
+				return err
+			}
+			return c.showRotation(r)
+		},
+	})
+}
+
+func newRotationRollBackCmd(c *cli) *cobra.Command {
+	var in api.RollBackRotationRequest
+	var cmd *cobra.Command
+	cmd = c.command(command{
+		use:   "rollback PLAN",
+		short: text{"Undo a rotation, as long as the old key can come back", "回滚轮换（旧密钥仍可恢复时）"},
+		long: text{
+			`Undo a rotation. The nodes go back to the old key, at once and in all waves; an old key that
+is disabled is enabled and tried before any node returns to it; the new key is ended at last.`,
+			`回滚轮换。所有批次的节点立即切回旧密钥；已停用的旧密钥会先启用并验证，然后节点才切回；最后撤销新密钥。`,
+		},
+		example: "  keyward rotation rollback payments --reason 'refunds fail in cn-east-1'",
+		run: func(ctx context.Context, args []string) error {
+			if in.Reason == "" {
+				return c.usage(cmd, "--reason is missing: it is told to others", "缺少 --reason：原因会告知其他人")
+			}
+			server, err := c.connect()
+			if err != nil {
+				return err
+			}
+			r, err := server.DescribeRotation(ctx, args[0])
+			if err != nil {
+				return err
+			}
+			if !r.CanRollBack {
+				return &problem{message: c.canRollBack(r), next: c.nextCommand(r)}
+			}
+			if err := c.confirm(ctx, args[0], c.afterRollback(r)); err != nil {
+				return err
+			}
+			if r, err = server.RollBackRotation(ctx, args[0], in); err != nil {
+				return err
+			}
+			return c.showRotation(r)
+		},
+	})
+	cmd.Flags().StringVar(&in.Reason, "reason", "", c.t("`TEXT`: why it is undone", "回滚原因 `TEXT`"))
+	return cmd
+}
+
+// afterRollback says what a rollback will do, from where the rotation stands.
+func (c *cli) afterRollback(r api.RotationRun) text {
+	out := text{
+		fmt.Sprintf("The rotation %s of plan %s stands at %q and will be undone:", r.ID, r.Plan, phrase.Step(r.Step).English),
+		fmt.Sprintf("计划 %[2]s 的轮换 %[1]s 处于“%[3]s”，将被回滚：", r.ID, r.Plan, phrase.Step(r.Step).Chinese),
+	}
+	add := func(en, zh string, args ...any) {
+		out.en += "\n- " + fmt.Sprintf(en, args...)
+		out.zh += "\n- " + fmt.Sprintf(zh, args...)
+	}
+	switch r.Step {
+	case "disabling", "observing", "dropping", "deleting":
+		add("the old key %s is enabled again, if it is off, and tried", "如果旧密钥 %s 已停用，则重新启用并验证", r.OldKey)
+	}
+	for _, w := range r.Waves {
+		if !w.PublishedAt.IsZero() {
+			add("the nodes of wave %s go back to %s", "批次 %s 的节点切回 %s", w.Name, r.OldKey)
+		}
+	}
+	if r.NewKey == "" {
+		add("there is no new key yet; what an attempt may have left is looked for and ended", "尚无新密钥；会查找并清理创建过程可能遗留的密钥")
+	} else {
+		add("the new key %s is ended; whoever took it elsewhere loses it", "撤销新密钥 %s；在别处使用它的程序将失效", r.NewKey)
+	}
+	return out
+}
+
+func newRotationEnterCmd(c *cli) *cobra.Command {
+	f := filling{cli: c}
+	var id string
+	var cmd *cobra.Command
+	cmd = c.command(command{
+		use:   "enter PLAN",
+		short: text{"Enter the key that you have made at the provider's console", "录入您在平台控制台创建的密钥"},
+		long: text{
+			`Enter the key that you have made at the provider's console, for a rotation that waits for it.
+The credential is what programs find in the secret: a JSON object of texts with the same names
+as before, or lines NAME=VALUE. It comes from a file or from standard input, never from the
+command line.`,
+			`为等待新密钥的轮换录入您在平台控制台创建的密钥。凭证即程序从凭据中读到的内容：与之前名称相同的
+文本 JSON 对象，或每行 NAME=VALUE。从文件或标准输入读取，绝不来自命令行。`,
+		},
+		example: "  keyward rotation enter payments --id AK2 --file new.json",
+		secrets: true,
+		run: func(ctx context.Context, args []string) error {
+			switch {
+			case id == "":
+				return c.usage(cmd, "--id is missing: the id of the new key", "缺少 --id：新密钥的 ID")
+			case f.file == "":
+				return c.usage(cmd, "--file is missing: the file with the credential, - for standard input", "缺少 --file：凭证文件，- 表示标准输入")
+			}
+			content, err := f.readCredential(ctx)
+			if err != nil {
+				return err
+			}
+			defer clear(content)
+			parts, err := f.parse(content)
+			if err != nil {
+				return err
+			}
+			in := api.EnterRotationKeyRequest{ID: id, Credential: map[string]api.SecretText{}}
+			for name, part := range parts {
+				in.Credential[name] = api.SecretText(part)
+				clear(part)
+			}
+			server, err := c.connect()
+			if err != nil {
+				return err
+			}
+			r, err := server.EnterRotationKey(ctx, args[0], in)
+			if err != nil {
+				return err
+			}
+			return c.showRotation(r)
+		},
+	})
+	cmd.Flags().StringVar(&id, "id", "", c.t("`ID` of the new key at the provider", "新密钥在平台的 `ID`"))
+	cmd.Flags().StringVar(&f.file, "file", "", c.t("`FILE` with its credential, - for standard input", "存有凭证的文件 `FILE`，- 表示标准输入"))
+	return cmd
+}
+
+// waitsFor answers why a rotation does not go on, "" if it does.
+func (c *cli) waitsFor(r api.RotationRun) string {
+	switch {
+	case r.Halt != "":
+		return c.t("halted: ", "已停止：") + c.word(phrase.Reason(r.Halt))
+	case r.Paused != "":
+		return fmt.Sprintf(c.t("paused by %s", "已被 %s 暂停"), r.Paused)
+	case r.Trouble != "":
+		return c.word(phrase.Reason(r.Trouble))
+	}
+	return ""
+}
+
+// nextCommand answers what a person would run next; "" for nothing.
+func (c *cli) nextCommand(r api.RotationRun) string {
+	if strings.HasPrefix(r.NextCommand, "keyward rotation enter ") {
+		return r.NextCommand + " --id ID --file FILE"
+	}
+	return r.NextCommand
+}

@@ -1,0 +1,297 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/keyward/keyward/api"
+	"github.com/keyward/keyward/client"
+	"github.com/keyward/keyward/internal/rotation/phrase"
+)
+
+func newRotationPlanCmd(c *cli) *cobra.Command {
+	return c.command(command{use: "plan", short: text{"Say how keys are replaced", "制定密钥的轮换计划"}},
+		newRotationPlanCreateCmd(c), newRotationPlanUpdateCmd(c), newRotationPlanShowCmd(c), newRotationPlanListCmd(c), newRotationPlanDeleteCmd(c))
+}
+
+// A caring is what the flags of rotation plan create and update say.
+type caring struct {
+	*cli
+	cmd                                   *cobra.Command
+	rollout, key                          string
+	every, confirm, grace, quiet, observe string
+	bakes, approved, allow, deny          []string
+	approve, auto                         bool
+	maxRefused, maxFallbacks              int
+	zone, unless                          string
+}
+
+func (a *caring) flags(cmd *cobra.Command) {
+	a.cmd = cmd
+	f := cmd.Flags()
+	for _, s := range []struct {
+		into  *string
+		flag  string
+		usage text
+	}{
+		{&a.rollout, "rollout", text{"`NAME` of the rollout that delivers the secret to nodes", "将凭据分发到节点的分发名称 `NAME`"}},
+		{&a.key, "key", text{"`ID` of the key that is in use now; by default the one whose id stands in the secret", "当前使用的密钥 `ID`；默认取凭据中所含的 ID"}},
+		{&a.every, "every", text{"the `AGE` that a key may reach, such as 90d; 0 for any", "密钥的最长使用期限 `AGE`，例如 90d；0 表示不限"}},
+		{&a.confirm, "confirm", text{"`TIME` in which every node of a wave should use the new key; by default 30m", "一个批次的所有节点应在此时间 `TIME` 内用上新密钥；默认 30m"}},
+		{&a.grace, "grace", text{"`TIME` for which both keys work after the last node uses the new one; by default 24h", "最后一个节点换用后新旧密钥都有效的时间 `TIME`；默认 24h"}},
+		{&a.quiet, "quiet", text{"`TIME` for which the old key was not used before it is touched; by default 1h", "处理旧密钥前其未被使用的时间 `TIME`；默认 1h"}},
+		{&a.observe, "observe", text{"`TIME` for which the old key is off before it is deleted; by default 24h", "旧密钥停用后到删除前的观察时间 `TIME`；默认 24h"}},
+		{&a.zone, "zone", text{"time `ZONE` of the spans, such as Asia/Shanghai; by default UTC", "时间段所在时区 `ZONE`，例如 Asia/Shanghai；默认 UTC"}},
+		{&a.unless, "unless", text{"spans do not matter when less than this `TIME` is left until the key expires; by default 72h", "距密钥到期不足此时间 `TIME` 时不受时间段限制；默认 72h"}},
+	} {
+		f.StringVar(s.into, s.flag, "", s.usage.in(a.lang))
+	}
+	f.StringArrayVar(&a.bakes, "bake", nil, a.t("how long a wave is watched before the next, `WAVE=TIME`; may be repeated; by default 10m", "批次的观察时间 `WAVE=TIME`，之后才进行下一批次；可重复；默认 10m"))
+	f.StringSliceVar(&a.approved, "approve-wave", nil, a.t("somebody approves this `WAVE`; may be repeated", "此批次 `WAVE` 需要审批；可重复"))
+	f.BoolVar(&a.approve, "approve", false, a.t("somebody approves the start", "开始前需要审批"))
+	f.IntVar(&a.maxRefused, "max-refused", 0, a.t("roll back when nodes report more than `N` refusals of the new key; by default 3", "节点上报新密钥被拒绝超过 `N` 次时回滚；默认 3"))
+	f.IntVar(&a.maxFallbacks, "max-fallbacks", 0, a.t("roll back when nodes report more than `N` uses of the old key in its place; by default 3", "节点上报改用旧密钥超过 `N` 次时回滚；默认 3"))
+	f.StringArrayVar(&a.allow, "allow", nil, a.t("only in this `SPAN`, such as 'Mon-Thu 02:00-05:00'; may be repeated", "只在此时间段 `SPAN` 内进行，例如 'Mon-Thu 02:00-05:00'；可重复"))
+	f.StringArrayVar(&a.deny, "deny", nil, a.t("never in this `SPAN`, such as 'Sat,Sun' or 11-11; may be repeated", "不在此时间段 `SPAN` 内进行，例如 'Sat,Sun' 或 11-11；可重复"))
+	f.BoolVar(&a.auto, "auto", false, a.t("rotations begin by themselves when they are due", "到期时自动开始轮换"))
+}
+
+// care answers what the flags that were given say; waves has the waves as they are now.
+func (a *caring) care(waves []api.RotationWave) (api.RotationCareRequest, error) {
+	var in api.RotationCareRequest
+	for _, d := range []struct {
+		flag string
+		from *string
+		into **string
+	}{
+		{"every", &a.every, &in.Every}, {"confirm", &a.confirm, &in.Confirm}, {"grace", &a.grace, &in.Grace}, {"quiet", &a.quiet, &in.Quiet},
+		{"observe", &a.observe, &in.Observe}, {"unless", &a.unless, &in.Unless},
+	} {
+		if set(a, d.flag, d.from, d.into); *d.into == nil {
+			continue
+		}
+		if _, err := api.ParseDuration(*d.from); err != nil {
+			return in, a.usage(a.cmd, "--%s must look like 30d, 12h or 90s", "--%s 应形如 30d、12h 或 90s", d.flag)
+		}
+	}
+	set(a, "zone", &a.zone, &in.Zone)
+	set(a, "allow", &a.allow, &in.Allow)
+	set(a, "deny", &a.deny, &in.Deny)
+	set(a, "approve", &a.approve, &in.Approve)
+	set(a, "max-refused", &a.maxRefused, &in.MaxRefused)
+	set(a, "max-fallbacks", &a.maxFallbacks, &in.MaxFallbacks)
+	return in, a.waves(waves, &in)
+}
+
+// set passes a flag on if it was given.
+func set[T any](a *caring, flag string, from *T, into **T) {
+	if a.cmd.Flags().Changed(flag) {
+		*into = from
+	}
+}
+
+// waves sets what the flags say of waves, over what these are now.
+func (a *caring) waves(now []api.RotationWave, in *api.RotationCareRequest) error {
+	if len(a.bakes)+len(a.approved) == 0 {
+		return nil
+	}
+	out := make([]api.RotationWaveRequest, 0, len(now))
+	for _, w := range now {
+		out = append(out, api.RotationWaveRequest{Name: w.Name, Bake: &w.Bake, Approve: w.Approve})
+	}
+	wave := func(name string) *api.RotationWaveRequest {
+		i := slices.IndexFunc(out, func(w api.RotationWaveRequest) bool { return w.Name == name })
+		if i < 0 {
+			i, out = len(out), append(out, api.RotationWaveRequest{Name: name})
+		}
+		return &out[i]
+	}
+	for _, pair := range a.bakes {
+		name, bake, ok := strings.Cut(pair, "=")
+		if _, err := api.ParseDuration(bake); err != nil || !ok || name == "" {
+			return a.usage(a.cmd, "--bake must look like canary=30m", "--bake 应形如 canary=30m")
+		}
+		wave(name).Bake = &bake
+	}
+	if a.cmd.Flags().Changed("approve-wave") {
+		for i := range out {
+			out[i].Approve = false
+		}
+	}
+	for _, name := range a.approved {
+		wave(name).Approve = true
+	}
+	in.Waves = &out
+	return nil
+}
+
+func newRotationPlanCreateCmd(c *cli) *cobra.Command {
+	a := &caring{cli: c}
+	var in api.CreateRotationPlanRequest
+	cmd := c.command(command{
+		use:   "create NAME",
+		short: text{"Plan how one key is replaced, after everything was tried", "为一个密钥制定轮换计划（会先试运行）"},
+		long: text{
+			`Plan how one key is replaced, whenever it has to be. The provider, the secret and the rollout
+are tried first; nothing is changed there. The secret holds the key as one JSON object of
+texts, such as {"access_key_id":"…","access_key_secret":"…"}.`,
+			`为一个密钥制定轮换计划。会先试运行平台、凭据与分发，不做任何更改。
+凭据中以文本 JSON 对象保存密钥，例如 {"access_key_id":"…","access_key_secret":"…"}。`,
+		},
+		example: "  keyward rotation plan create payments --provider stripe --principal acct_1 --secret payment/api_key --rollout pay --every 90d --auto\n" +
+			"  keyward rotation plan create wechat --provider hand --principal 1900000001 --secret pay/wechat --key 7132D72A --deny Sat,Sun --zone Asia/Shanghai",
+		run: func(ctx context.Context, args []string) (err error) {
+			for _, f := range []struct{ name, value string }{{"provider", in.Provider}, {"principal", in.Principal}, {"secret", in.Secret}} {
+				if f.value == "" {
+					return c.usage(a.cmd, "--%s is missing", "缺少 --%s", f.name)
+				}
+			}
+			in.Name, in.Key, in.Rollout, in.Auto = args[0], a.key, a.rollout, a.auto
+			if in.Care, err = a.care(nil); err != nil {
+				return err
+			}
+			server, err := c.connect()
+			if err != nil {
+				return err
+			}
+			plan, err := server.CreateRotationPlan(ctx, in)
+			if err != nil {
+				return err
+			}
+			return c.showPlan(plan)
+		},
+	})
+	f := cmd.Flags()
+	f.StringVar(&in.Provider, "provider", "", c.t("`NAME` of the provider", "密钥来源名称 `NAME`"))
+	f.StringVar(&in.Principal, "principal", "", c.t("`ID` of the user or account whose key it is, at the provider", "密钥所属用户或账号在平台的 `ID`"))
+	f.StringVar(&in.Secret, "secret", "", c.t("`NAME` of the secret that holds the key", "保存该密钥的凭据名称 `NAME`"))
+	a.flags(cmd)
+	return cmd
+}
+
+func newRotationPlanUpdateCmd(c *cli) *cobra.Command {
+	a := &caring{cli: c}
+	cmd := c.command(command{
+		use:     "update NAME",
+		short:   text{"Change a plan of which no rotation is under way", "修改没有轮换在进行的计划"},
+		long:    text{"Change a plan of which no rotation is under way. What no flag names stays.", "修改没有轮换在进行的计划。未指定的保持不变。"},
+		example: "  keyward rotation plan update payments --grace 12h --auto=false",
+		run: func(ctx context.Context, args []string) error {
+			server, err := c.connect()
+			if err != nil {
+				return err
+			}
+			var waves []api.RotationWave
+			if len(a.bakes)+len(a.approved) > 0 && a.rollout == "" {
+				now, err := server.DescribeRotationPlan(ctx, args[0])
+				if err != nil {
+					return err
+				}
+				waves = now.Plan.Care.Waves
+			}
+			var in api.UpdateRotationPlanRequest
+			if in.Care, err = a.care(waves); err != nil {
+				return err
+			}
+			set(a, "key", &a.key, &in.Key)
+			set(a, "rollout", &a.rollout, &in.Rollout)
+			set(a, "auto", &a.auto, &in.Auto)
+			plan, err := server.UpdateRotationPlan(ctx, args[0], in)
+			if err != nil {
+				return err
+			}
+			return c.showPlan(plan)
+		},
+	})
+	a.flags(cmd)
+	return cmd
+}
+
+func newRotationPlanShowCmd(c *cli) *cobra.Command {
+	return c.command(command{
+		use:   "show NAME",
+		short: text{"Show a plan and what it comes to", "显示轮换计划及其推算的时间"},
+		run: func(ctx context.Context, args []string) error {
+			server, err := c.connect()
+			if err != nil {
+				return err
+			}
+			plan, err := server.DescribeRotationPlan(ctx, args[0])
+			if err != nil {
+				return err
+			}
+			return c.showPlan(plan)
+		},
+	})
+}
+
+func (c *cli) showPlan(f api.RotationForecast) error {
+	p, care := f.Plan, f.Plan.Care
+	return c.show(f, func(t *table) {
+		t.add(c.t("Plan", "计划"), p.Name)
+		t.add(c.t("Provider", "来源"), p.Provider+" ("+c.word(phrase.Archetype(f.Archetype))+")")
+		t.add(c.t("Principal", "所属主体"), p.Principal)
+		t.add(c.t("Key", "密钥"), p.Key)
+		t.add(c.t("Secret", "凭据"), p.Secret)
+		t.add(c.t("Rollout", "分发"), orDash(p.Rollout))
+		t.add(c.t("Replaced every", "轮换周期"), orDash(care.Every))
+		t.add(c.t("Confirm", "确认时限"), cmp.Or(care.Confirm, "0"))
+		t.add(c.t("Grace", "宽限期"), cmp.Or(care.Grace, "0"))
+		t.add(c.t("Quiet", "静默期"), cmp.Or(care.Quiet, "0"))
+		t.add(c.t("Observe", "观察期"), cmp.Or(care.Observe, "0"))
+		for _, w := range care.Waves {
+			terms := c.t("bakes for ", "观察 ") + cmp.Or(w.Bake, "0")
+			if w.Approve {
+				terms += c.t(", after an approval", "，需要审批")
+			}
+			t.add(c.t("Wave ", "批次 ")+w.Name, terms)
+		}
+		t.add(c.t("Rolls back at", "回滚阈值"), c.t("more refusals than ", "被拒绝超过 ")+strconv.Itoa(care.MaxRefused)+c.t(", more fallbacks than ", "，改用旧密钥超过 ")+strconv.Itoa(care.MaxFallbacks))
+		t.add(c.t("Start is approved", "开始需审批"), c.yesNo(care.Approve))
+		t.add(c.t("Only in", "允许时间段"), orDash(strings.Join(care.Windows.Allow, "; ")))
+		t.add(c.t("Never in", "禁止时间段"), orDash(strings.Join(care.Windows.Deny, "; ")))
+		t.add(c.t("Time zone", "时区"), cmp.Or(care.Windows.Zone, "UTC"))
+		t.add(c.t("Begins by itself", "自动开始"), c.yesNo(p.Auto))
+		t.add(c.t("Last replaced", "上次轮换"), when(p.LastAt))
+		t.add(c.t("Key expires", "密钥到期"), when(f.Expires))
+		t.add(c.t("Next rotation", "下次轮换"), when(f.Due))
+		t.add(c.t("Latest safe start", "最晚安全开始"), when(f.Latest))
+		t.add(c.t("Under way", "进行中"), orDash(f.UnderWay))
+		t.add(c.t("Rollback", "回滚"), c.word(phrase.Until(f.PointOfNoReturn)))
+	})
+}
+
+func newRotationPlanListCmd(c *cli) *cobra.Command {
+	return c.command(command{
+		use:   "list",
+		short: text{"List plans", "列出轮换计划"},
+		run: func(ctx context.Context, _ []string) error {
+			server, err := c.connect()
+			if err != nil {
+				return err
+			}
+			all, err := server.ListRotationPlans(ctx)
+			if err != nil {
+				return err
+			}
+			return c.show(all, func(t *table) {
+				t.add(c.t("PLAN", "计划"), c.t("PROVIDER", "来源"), c.t("PRINCIPAL", "所属主体"), c.t("KEY", "密钥"), c.t("SECRET", "凭据"), c.t("ROLLOUT", "分发"), c.t("EVERY", "周期"), c.t("BY ITSELF", "自动"), c.t("LAST", "上次"))
+				for _, p := range all.Plans {
+					t.add(p.Name, p.Provider, p.Principal, p.Key, p.Secret, orDash(p.Rollout), orDash(p.Care.Every), c.yesNo(p.Auto), when(p.LastAt))
+				}
+			})
+		},
+	})
+}
+
+func newRotationPlanDeleteCmd(c *cli) *cobra.Command {
+	return c.onServer("delete NAME", text{"Forget a plan; the key stays as it is", "删除轮换计划；密钥保持不变"}, text{"plan %s is deleted; its key stays as it is", "计划 %s 已删除；其密钥保持不变"},
+		func(ctx context.Context, server *client.Client, args []string) (any, error) {
+			return nil, server.DeleteRotationPlan(ctx, args[0])
+		})
+}
