@@ -48,6 +48,7 @@ func TestDocumentedCommands(t *testing.T) {
 		"docs/inventory.md":      "docs-inventory.txt",
 		"docs/alerts.md":         "docs-alerts.txt",
 		"docs/findings.md":       "docs-findings.txt",
+		"docs/rotation.md":       "docs-rotation.txt",
 		"docs/rollouts.md":       "docs-rollouts.txt",
 		"docs/agent.md":          "docs-agent.txt",
 	} {

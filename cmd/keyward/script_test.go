@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"flag"
 	"io"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,8 +13,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/keyward/keyward/internal/cloud/paysim"
 )
 
 var update = flag.Bool("update", false, "write golden files and docs/cli.md anew")
@@ -33,6 +37,8 @@ func TestMain(m *testing.M) {
 //	setfrom NAME TEXT set NAME to the first word after TEXT in the last standard output
 //	flip FILE OFFSET  flip a bit of the byte there, counted from the end if negative
 //	cut FILE SIZE     truncate, by so much if negative
+//	paysim            start a simulated payment platform for the length of the script, and
+//	                  write pay.yaml, pay.txt and key.json; its variables are PAY_VARS
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
@@ -44,7 +50,7 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"serve": serve, "unserve": unserve, "load": load, "setfrom": setFrom, "flip": flip, "cut": cut,
+			"serve": serve, "unserve": unserve, "load": load, "setfrom": setFrom, "flip": flip, "cut": cut, "paysim": platform,
 		},
 	})
 }
@@ -160,4 +166,23 @@ func change(ts *testscript.TestScript, args []string, how func(content []byte, a
 		at += len(content)
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), how(content, at), 0o600))
+}
+
+// platform starts a payment platform, and writes what its merchant has: the definition, the
+// administrator's secret, and a key.
+func platform(ts *testscript.TestScript, _ bool, _ []string) {
+	p := paysim.New(time.Now)
+	server := httptest.NewServer(p)
+	ts.Defer(server.Close)
+	admin := p.AddMerchant("shop")
+	id, secret, err := p.AddKey("shop", "first", 0)
+	ts.Check(err)
+	for name, content := range map[string]string{
+		"pay.yaml": string(paysim.Definition()),
+		"pay.txt":  "credential=" + admin + "\ndefinition_file@=pay.yaml\n",
+		"key.json": `{"key_id":"` + id + `","key_secret":"` + secret + `"}`,
+	} {
+		ts.Check(os.WriteFile(ts.MkAbs(name), []byte(content), 0o600))
+	}
+	ts.Setenv("PAY_VARS", `{"url":"`+server.URL+`","merchant":"shop"}`)
 }

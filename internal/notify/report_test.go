@@ -14,6 +14,7 @@ import (
 	"github.com/keyward/keyward/internal/message"
 	"github.com/keyward/keyward/internal/notify"
 	"github.com/keyward/keyward/internal/oncall"
+	"github.com/keyward/keyward/internal/rotation/phrase"
 )
 
 const days = 24 * time.Hour
@@ -80,6 +81,25 @@ func TestHostileTexts(t *testing.T) {
 		if strings.ContainsAny(text, "\r\n\x00\x1b\u202e") || len([]rune(text)) > 1100 {
 			t.Errorf("%.80q of %d bytes", text, len(text))
 		}
+	}
+}
+
+// What a rotation does and why it does not go on is told in words, not in those of the
+// protocol.
+func TestRotationsAreToldInWords(t *testing.T) {
+	w := newWorld(t, map[string]message.Traits{"plain": group()})
+	w.report(notify.Condition{
+		Name: "rotation-stuck/pay", Kind: notify.RotationStuck, Subject: "pay", Severity: message.Critical,
+		Facts: []notify.Fact{{Name: "step", Value: "grace"}, {Name: "reason", Value: "old-key-used"}, {Name: "detail", Value: "grace"}},
+	})
+	w.work()
+	if len(w.fake["plain"].all) != 1 {
+		t.Fatalf("told %d times", len(w.fake["plain"].all))
+	}
+	text := strings.Join(w.fake["plain"].all[0].Lines, "\n")
+	step, reason := phrase.Step("grace"), phrase.Reason("old-key-used")
+	if !strings.Contains(text, step.English) && !strings.Contains(text, step.Chinese) || !strings.Contains(text, reason.English) && !strings.Contains(text, reason.Chinese) || strings.Contains(text, "old-key-used") {
+		t.Errorf("it is told as %s", text)
 	}
 }
 

@@ -215,6 +215,23 @@ var restFields = map[string]operation{
 	"GetRolloutCoverage": rest("", need("{rollout}", rolloutName, "idle"), f("limit", small, "10"), f("cursor", cursor, "")),
 	"RemoveRollout":      rest("", need("{rollout}", rolloutName, "removed")),
 
+	// Nothing is rotated in this world, for that goes on by itself: whoever starts or orders something is refused.
+	"CreateRotationPlan": rest("", need("name", newName, "made"), need("provider", userName, "hand"), need("principal", label, "payments"), need("secret", secretName, "rotated/made"), f("key", label, "old"),
+		f("care", shape, `{"every":"90d"}`), f("auto", flag, "false")),
+	"ListRotationPlans":    rest(""),
+	"DescribeRotationPlan": rest("", need("{plan}", userName, "kept")),
+	"UpdateRotationPlan":   rest("", need("{plan}", userName, "kept"), f("key", label, "old"), f("rollout", label, ""), f("care", shape, `{"grace":"1h"}`), f("auto", flag, "false")),
+	"DeleteRotationPlan":   rest("", need("{plan}", userName, "dropped")),
+	"StartRotation":        refused(rest("", need("{plan}", userName, "missing"), f("profile", word, "planned"), f("cause", label, "a leak"), f("late", flag, "true"))),
+	"ListRotations":        rest("", f("plan", label, ""), f("limit", bytes1K, "10")),
+	"DescribeRotation":     refused(rest("", need("{rotation}", userName, "missing"))),
+	"ApproveRotation":      refused(rest("", need("{plan}", userName, "missing"))),
+	"PauseRotation":        refused(rest("", need("{plan}", userName, "missing"))),
+	"ResumeRotation":       refused(rest("", need("{plan}", userName, "missing"))),
+	"ConfirmRotation":      refused(rest("", need("{plan}", userName, "missing"))),
+	"RollBackRotation":     refused(rest("", need("{plan}", userName, "missing"), need("reason", label, "a test"))),
+	"EnterRotationKey":     refused(rest("", need("{plan}", userName, "missing"), need("id", label, "new"), need("credential", shape, `{"id":"new"}`))),
+
 	"CreateUser":      rest("", need("name", newName, "made"), f("remark", remark, "a remark")),
 	"ListUsers":       rest("", f("limit", small, "10"), f("cursor", cursor, "")),
 	"GetUser":         rest("", need("{user}", userName, "nobody")),

@@ -210,6 +210,7 @@ func (w *world) fill(t *testing.T) {
 	}
 	w.fillAccess(t, c)
 	w.fillStock(t, c)
+	w.fillPlans(t, c)
 	logs, err := c.ListAuditLogs(ctx)
 	must(err)
 	w.names["log"] = logs.Logs[0].Origin
@@ -389,6 +390,26 @@ func (w *world) fillStock(t *testing.T, c *client.Client) {
 	}
 }
 
+// fillPlans makes plans for keys that a person replaces by hand.
+func (w *world) fillPlans(t *testing.T, c *client.Client) {
+	t.Helper()
+	ctx := t.Context()
+	if _, err := c.AddProvider(ctx, api.AddProviderRequest{Name: "hand", Kind: "manual"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"kept", "dropped", "made"} {
+		if _, err := c.CreateSecret(ctx, api.CreateSecretRequest{Name: "rotated/" + name, Value: []byte(`{"id":"old","secret":"fake-old"}`)}); err != nil {
+			t.Fatal(err)
+		}
+		if name == "made" {
+			continue // its plan is made by a request
+		}
+		if _, err := c.CreateRotationPlan(ctx, api.CreateRotationPlanRequest{Name: name, Provider: "hand", Principal: "payments", Secret: "rotated/" + name, Key: "old"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // text puts the world's names into a text of the tables.
 func (w *world) text(s string) string {
 	if name, ok := strings.CutPrefix(s, "$"); ok {
@@ -442,7 +463,7 @@ func (w *world) table(t *testing.T, name string) (out []string) {
 		from = "(SELECT account, id, ack_by, ack_note, ack_at FROM notify_incident WHERE ack_by <> '') i"
 	}
 	if name == "job" { // what is outside is looked at again and again; what asks for it changes other rows, too
-		from = "job WHERE kind NOT IN ('sink.sync', 'sink.sweep') AND kind NOT LIKE 'accesskey.%' AND kind NOT LIKE 'expiry.%' AND kind NOT LIKE 'notify.%'"
+		from = "job WHERE kind NOT IN ('sink.sync', 'sink.sweep') AND kind NOT LIKE 'accesskey.%' AND kind NOT LIKE 'expiry.%' AND kind NOT LIKE 'notify.%' AND kind NOT LIKE 'rotation.%'"
 	}
 	rows, err := w.database.QueryContext(t.Context(), "SELECT * FROM "+from+" ORDER BY 1, 2")
 	if err != nil {

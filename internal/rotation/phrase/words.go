@@ -79,6 +79,7 @@ var events = map[string]form.Text{
 	"disabled":    {English: "key disabled", Chinese: "已停用密钥"},
 	"enabled":     {English: "key enabled", Chinese: "已启用密钥"},
 	"deleted":     {English: "key deleted", Chinese: "已删除密钥"},
+	"settled":     {English: "the secret's current version is the right one", Chinese: "凭据的当前版本已切换"},
 	"recovered":   {English: "key recovered after a crash", Chinese: "崩溃后已找回密钥"},
 	"unclear":     {English: "outcome not known", Chinese: "结果未知"},
 	"failed":      {English: "failed, to be tried again", Chinese: "失败，将重试"},
