@@ -27,7 +27,9 @@ type seat struct {
 	wake          chan struct{}
 }
 
-const deskTime = 10 * time.Second // for which who was woken waits for its turn
+// deskTime is how long an agent waits for its turn at least. Until the time is over for
+// which it would have waited anyway, nobody who waits is better off elsewhere.
+const deskTime = 10 * time.Second
 
 func newRoom(most, atOnce int) *room {
 	return &room{most: most, desk: make(chan struct{}, atOnce), seats: map[string]map[string]*seat{}}
@@ -136,14 +138,15 @@ func (r *room) isClosed() bool {
 	return r.closed
 }
 
-// turn waits until the agent may be answered; whoever gets a turn ends it.
-func (r *room) turn(ctx context.Context) (end func(), err error) {
+// turn waits until the agent may be answered, at most until a time or for a while beyond;
+// whoever gets a turn ends it.
+func (r *room) turn(ctx context.Context, until time.Time) (end func(), err error) {
 	select {
 	case r.desk <- struct{}{}:
 		return r.endTurn, nil
 	default:
 	}
-	timer := time.NewTimer(deskTime)
+	timer := time.NewTimer(max(time.Until(until), deskTime))
 	defer timer.Stop()
 	select {
 	case r.desk <- struct{}{}:

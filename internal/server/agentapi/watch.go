@@ -57,12 +57,12 @@ func (d *Dialect) watch(v visit) (any, error) {
 		wait -= time.Duration(below(1+int(wait/5/time.Millisecond))) * time.Millisecond
 	}
 	keep := http.NewResponseController(v.w)
-	end := time.Now().Add(wait + slack)
-	_, _ = keep.SetReadDeadline(end), keep.SetWriteDeadline(end) // what has none needs none
+	until := time.Now().Add(wait)
+	_, _ = keep.SetReadDeadline(until.Add(slack)), keep.SetWriteDeadline(until.Add(slack)) // what has none needs none
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	for over := wait == 0; ; {
-		out, news, err := d.look(v.r.Context(), &g, have)
+		out, news, err := d.look(v.r.Context(), &g, have, until)
 		if err != nil || news || over {
 			return out, err
 		}
@@ -100,15 +100,15 @@ func (v visit) readWatch() (holdings, time.Duration, error) {
 }
 
 // look answers what there is for a node now, and whether that is anything new. It waits for
-// its turn before.
-func (d *Dialect) look(ctx context.Context, g *guest, have holdings) (*delivery.WatchAnswer, bool, error) {
-	ctx, cancel := context.WithTimeout(ctx, answerIn)
-	defer cancel()
-	end, err := d.room.turn(ctx)
+// its turn before, until then or a little longer.
+func (d *Dialect) look(ctx context.Context, g *guest, have holdings, until time.Time) (*delivery.WatchAnswer, bool, error) {
+	end, err := d.room.turn(ctx, until)
 	if err != nil {
 		return nil, false, err
 	}
 	defer end()
+	ctx, cancel := context.WithTimeout(ctx, answerIn)
+	defer cancel()
 	n, err := d.Rollouts.Known(ctx, g.Account, g.Name)
 	if fault.Is(err, fault.ResourceNotFound) || err == nil && !bytes.Equal(n.SignKey, g.SignKey) { // it was removed, or is somebody else
 		_, err = authn.VerifyNode(authn.NodeRequest{At: d.Now().Format(time.RFC3339)}, nil, d.Now())
