@@ -163,7 +163,7 @@ func TestL18SecretsHaveSecretTypes(t *testing.T) {
 	// What names secrets, or describes them, shows none.
 	names := map[string]bool{"SecretList.Secrets": true, "Sink.Secrets": true, "AddSinkRequest.Secrets": true, "UpdateSinkRequest.Secrets": true, "SecretCopy.Secret": true,
 		"NodeTokenList.Tokens": true, "Rollout.Secret": true, "CreateRolloutRequest.Secret": true,
-		"UpdateSinkRequest.Secrets": true, "RotationPlan.Secret": true, "CreateRotationPlanRequest.Secret": true}
+		"RotationPlan.Secret": true, "CreateRotationPlanRequest.Secret": true}
 	found := 0
 	for _, v := range types {
 		of := reflect.TypeOf(v)
