@@ -149,8 +149,8 @@ type RotationRun struct {
 	NextTry         time.Time          `json:"nextTry,omitzero"`  // after something failed
 	Tries           int                `json:"tries,omitempty"`   // of the step, that failed
 	CanRollBack     bool               `json:"canRollBack"`
-	PointOfNoReturn string             `json:"pointOfNoReturn"`       // step from which on nothing can be undone
-	NextCommand     string             `json:"nextCommand,omitempty"` // what a person would run next
+	PointOfNoReturn string             `json:"pointOfNoReturn"` // step from which on nothing can be undone
+	Next            string             `json:"next,omitempty"`  // what a person would run next
 	CreatedAt       time.Time          `json:"createdAt"`
 	ChangedAt       time.Time          `json:"changedAt"`
 	EndedAt         time.Time          `json:"endedAt,omitzero"`

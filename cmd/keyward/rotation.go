@@ -266,8 +266,8 @@ func (c *cli) waitsFor(r api.RotationRun) string {
 
 // nextCommand answers what a person would run next; "" for nothing.
 func (c *cli) nextCommand(r api.RotationRun) string {
-	if strings.HasPrefix(r.NextCommand, "keyward rotation enter ") {
-		return r.NextCommand + " --id ID --file FILE"
+	if strings.HasPrefix(r.Next, "keyward rotation enter ") {
+		return r.Next + " --id ID --file FILE"
 	}
-	return r.NextCommand
+	return r.Next
 }

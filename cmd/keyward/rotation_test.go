@@ -27,7 +27,7 @@ func aRotation() api.RotationRun {
 			{Name: "canary", Bake: "10m", PublishedAt: at, ConfirmedAt: at.Add(time.Minute)}, {Name: "east", Bake: "1h", PublishedAt: at.Add(time.Hour)}, {Name: "rest", Approve: true},
 		},
 		OldKey: "AKOLD", NewKey: "AKNEW", Cause: "the key expires", Trouble: "nodes-behind", Detail: "1 of 2 nodes are there; waiting for shop-2", Late: true,
-		FinishBy: at.AddDate(0, 0, 5), Tries: 2, NextTry: at.Add(time.Minute), CanRollBack: true, PointOfNoReturn: "deleting", NextCommand: "keyward rotation status pay",
+		FinishBy: at.AddDate(0, 0, 5), Tries: 2, NextTry: at.Add(time.Minute), CanRollBack: true, PointOfNoReturn: "deleting", Next: "keyward rotation status pay",
 		CreatedAt: at, ChangedAt: at,
 		Events: []api.RotationEvent{
 			{At: at, Step: "creating", Text: "created AKNEW"}, {At: at, Step: "rolling", Text: "step rolling"}, {At: at, Step: "rolling", Actor: "acs:ram::1:user/li", Text: "approved"},
@@ -37,7 +37,7 @@ func aRotation() api.RotationRun {
 
 func rotationAnswers() map[string]any {
 	over := aRotation()
-	over.ID, over.Step, over.CanRollBack, over.NextCommand, over.Trouble, over.Detail, over.Late, over.Tries = "0000000000000002", "done", false, "", "", "", false, 0
+	over.ID, over.Step, over.CanRollBack, over.Next, over.Trouble, over.Detail, over.Late, over.Tries = "0000000000000002", "done", false, "", "", "", false, 0
 	at := over.CreatedAt
 	plan := api.RotationPlan{
 		Name: "pay", ARN: "acs:keyward:r:1:rotation/pay", Provider: "prod", Principal: "u1", Key: "AKOLD", Secret: "pay/key", Rollout: "pay", Auto: true, LastAt: at, CreatedAt: at,

@@ -172,7 +172,7 @@ func (c *cli) rotationTable(r api.RotationRun) table {
 	}
 	t.add(c.t("Old key expires", "旧密钥到期"), c.deadline(r))
 	t.add(c.t("Rollback", "回滚"), c.canRollBack(r))
-	if r.NextCommand != "" && !strings.HasPrefix(r.NextCommand, "keyward rotation status ") {
+	if r.Next != "" && !strings.HasPrefix(r.Next, "keyward rotation status ") {
 		t.add(c.t("Next", "下一步"), c.nextCommand(r))
 	}
 	return t

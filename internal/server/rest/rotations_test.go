@@ -165,7 +165,7 @@ func TestRotationByHand(t *testing.T) {
 	var stood []stand
 	look := func() {
 		r := w.look(t, c, admin.account, "pay")
-		stood = append(stood, stand{r.Step, r.Trouble, r.NextCommand})
+		stood = append(stood, stand{r.Step, r.Trouble, r.Next})
 	}
 	look()
 	must(c.EnterRotationKey(ctx, "pay", newKey))(t)
