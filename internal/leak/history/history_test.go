@@ -1,0 +1,275 @@
+package history_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/keyward/keyward/internal/leak"
+	"github.com/keyward/keyward/internal/leak/history"
+	"github.com/keyward/keyward/internal/leak/ignore"
+	"github.com/keyward/keyward/internal/leak/leaktest"
+	"github.com/keyward/keyward/internal/leak/rules"
+	"github.com/keyward/keyward/internal/leak/search"
+)
+
+// A repo is a repository of a test.
+type repo struct {
+	*testing.T
+	dir string
+}
+
+func newRepo(t *testing.T) repo {
+	t.Helper()
+	r := repo{t, t.TempDir()}
+	r.git("init", "-q", "-b", "main")
+	return r
+}
+
+func (r repo) git(args ...string) string {
+	r.Helper()
+	cmd := exec.Command("git", append([]string{"-C", r.dir, "-c", "user.name=Alice", "-c", "user.email=alice@keyward.test", "-c", "commit.gpgsign=false"}, args...)...)
+	cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		r.Fatalf("git %v: %v: %s", args, err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+func (r repo) write(name, content string) {
+	r.Helper()
+	if err := os.WriteFile(filepath.Join(r.dir, name), []byte(content), 0o644); err != nil {
+		r.Fatal(err)
+	}
+}
+
+// commit commits all files and answers the commit.
+func (r repo) commit(message string) string {
+	r.git("add", "-A")
+	r.git("commit", "-q", "-m", message)
+	return r.git("rev-parse", "HEAD")
+}
+
+func tokens(n int) (out []string) {
+	for seed := range uint64(n) {
+		for _, k := range leaktest.New(seed).Kinds() {
+			if k.Rule == "github-token" {
+				out = append(out, k.Secret)
+			}
+		}
+	}
+	return out
+}
+
+// look answers the places of what a search finds, and its coverage.
+func (r repo) look(with func(*history.Repository) error) (places []leak.Location, c search.Coverage) {
+	r.Helper()
+	scanner, err := leak.New(rules.All())
+	if err != nil {
+		r.Fatal(err)
+	}
+	run := search.New(search.Options{Scanner: scanner, Hasher: leak.NewHasher([]byte("test")), Workers: 2, Now: time.Now})
+	opened, err := history.Open(r.Context(), r.dir, run)
+	if err != nil {
+		r.Fatal(err)
+	}
+	if err := with(opened); err != nil {
+		r.Fatal(err)
+	}
+	for _, f := range run.Findings() {
+		places = append(places, f.Locations...)
+	}
+	return places, run.Coverage()
+}
+
+func TestStaged(t *testing.T) {
+	r, secret := newRepo(t), tokens(2)
+	r.write("old.txt", "a\nt = "+secret[0]+"\n")
+	r.commit("first")
+	r.write("old.txt", "a new line\nanother\nt = "+secret[0]+"\n")
+	r.write("new.txt", "t = "+secret[1]+"\n")
+	r.git("add", "-A")
+	r.write("unstaged.txt", secret[1])
+	places, c := r.look(func(h *history.Repository) error { return h.Staged(t.Context()) })
+	if diff := cmp.Diff([]leak.Location{{Path: "new.txt", Line: 1, Column: 5}}, places); diff != "" {
+		t.Errorf("what was there before is not new, and what is not staged is not looked at (-want +got):\n%s", diff)
+	}
+	if c.Blobs != 2 || c.Partial() {
+		t.Errorf("coverage %+v", c)
+	}
+}
+
+func TestRange(t *testing.T) {
+	r, secret := newRepo(t), tokens(2)
+	r.write("a.txt", secret[0])
+	r.commit("base")
+	r.git("tag", "base")
+	r.write("b.txt", "t = "+secret[1]+"\n")
+	bad := r.commit("brings it")
+	r.write("b.txt", "clean\n")
+	r.commit("takes it away")
+	places, _ := r.look(func(h *history.Repository) error { return h.Range(t.Context(), "base..HEAD") })
+	if diff := cmp.Diff([]leak.Location{{Path: "b.txt", Line: 1, Column: 5, Commit: bad}}, places); diff != "" {
+		t.Errorf("places (-want +got):\n%s", diff)
+	}
+	run := search.New(search.Options{})
+	opened, err := history.Open(t.Context(), r.dir, run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, revisions := range []string{"--output=/tmp/x", "none..HEAD"} {
+		if err := opened.Range(t.Context(), revisions); err == nil {
+			t.Errorf("%s is taken", revisions)
+		}
+	}
+}
+
+func TestAll(t *testing.T) {
+	r, secret := newRepo(t), tokens(4)
+	r.write("a.txt", "t = "+secret[0]+"\n")
+	first := r.commit("first")
+	r.write("a.txt", "gone\n")
+	r.commit("second")
+	r.write("amended.txt", "t = "+secret[1]+"\n")
+	lost := r.commit("will be amended away")
+	r.git("reset", "-q", "--hard", "HEAD~1")
+	r.git("reflog", "expire", "--expire=now", "--all")
+	r.write("s.txt", "t = "+secret[2]+"\n")
+	r.git("add", "-A")
+	r.git("stash", "-q")
+	message := r.git("commit-tree", "-m", "the token is "+secret[3], "HEAD^{tree}")
+	_ = lost
+	all := func(h *history.Repository) error {
+		m := h.Remember("1")
+		if err := h.All(t.Context(), m); err != nil {
+			return err
+		}
+		return h.Save(m)
+	}
+	places, c := r.look(all)
+	got := map[string]bool{}
+	for _, p := range places {
+		got[strings.Fields(p.Path)[0]] = true
+		switch p.Path {
+		case "a.txt":
+			if p.Commit != first {
+				t.Errorf("it came with %s, not %s", first, p.Commit)
+			}
+		case "commit message":
+			if p.Commit != message {
+				t.Errorf("it is in %s, not %s", message, p.Commit)
+			}
+		}
+	}
+	if diff := cmp.Diff(map[string]bool{"a.txt": true, "dangling": true, "s.txt": true, "commit": true}, got); diff != "" {
+		t.Errorf("places (-want +got):\n%s", diff)
+	}
+	if c.Partial() || c.Nothing() {
+		t.Errorf("coverage %+v", c)
+	}
+	again, c2 := r.look(all)
+	if diff := cmp.Diff(places, again); diff != "" {
+		t.Errorf("what is found is found again (-first +second):\n%s", diff)
+	}
+	if c2.Blobs != c.Blobs || c2.Bytes >= c.Bytes {
+		t.Errorf("first %+v, then %+v", c, c2)
+	}
+	r.write("new.txt", "t = "+secret[1]+"\n")
+	added := r.commit("another")
+	third, _ := r.look(all)
+	found := false
+	for _, p := range third {
+		found = found || p.Path == "new.txt" && p.Commit == added || p.Path == "amended.txt"
+	}
+	if !found {
+		t.Errorf("what came later is not found: %+v", third)
+	}
+}
+
+func TestMemoryOfAnotherVersionIsNone(t *testing.T) {
+	r := newRepo(t)
+	r.write("a.txt", "nothing")
+	r.commit("first")
+	for _, version := range []string{"1", "1", "2"} {
+		_, c := r.look(func(h *history.Repository) error {
+			m := h.Remember(version)
+			if err := h.All(t.Context(), m); err != nil {
+				return err
+			}
+			return h.Save(m)
+		})
+		if c.Blobs != 2 { // the file and the commit
+			t.Errorf("version %s: %+v", version, c)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(r.dir, ".git", "keyward-scanned"), []byte("keyward-scanned-1 2 x 00\nff\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, c := r.look(func(h *history.Repository) error { return h.All(t.Context(), h.Remember("2")) }); c.Blobs != 2 || c.Bytes == 0 {
+		t.Errorf("a damaged memory is believed: %+v", c)
+	}
+}
+
+func TestShallowIsPartial(t *testing.T) {
+	r := newRepo(t)
+	r.write("a.txt", "1")
+	r.commit("first")
+	r.write("a.txt", "2")
+	r.commit("second")
+	clone := repo{t, t.TempDir()}
+	clone.git("clone", "-q", "--depth=1", "file://"+r.dir, ".")
+	if _, c := clone.look(func(h *history.Repository) error { return h.All(t.Context(), h.Remember("1")) }); !c.Partial() {
+		t.Errorf("coverage %+v", c)
+	}
+}
+
+func TestNoRepository(t *testing.T) {
+	if _, err := history.Open(t.Context(), t.TempDir(), search.New(search.Options{})); err == nil {
+		t.Error("a directory is taken for a repository")
+	}
+}
+
+// TestOwnHistory holds that the scanner finds nothing in what keyward's commits brought but
+// what .keyward-scan.toml accepts.
+func TestOwnHistory(t *testing.T) {
+	root, err := filepath.Abs(filepath.Join("..", "..", ".."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(filepath.Join(root, ignore.FileName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	accepted, err := ignore.Parse(content, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	scanner, err := leak.New(rules.All())
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := search.New(search.Options{Scanner: scanner, Hasher: leak.NewHasher(accepted.Key()), Ignore: accepted.Ignores, InlineAllow: true, Workers: 2})
+	own, err := history.Open(t.Context(), root, run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := own.Range(t.Context(), "HEAD"); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range run.Findings() {
+		if f.Severity >= leak.Medium {
+			t.Errorf("%s %s %s at %v", f.Rule, f.Redacted, f.Fingerprint, f.Locations)
+		}
+	}
+	c := run.Coverage()
+	for _, p := range c.Problems {
+		t.Errorf("%s: %s", p.Path, p.What)
+	}
+	t.Logf("%d commits, %d objects, %d bytes", c.Commits, c.Blobs, c.Bytes)
+}

@@ -1,0 +1,269 @@
+// Package prefilter finds many short strings in a text at once, at about the speed of
+// memory: it tells where something may be, and everything slower looks only there.
+//
+// It is an Aho-Corasick automaton, with three decisions that make it fast without
+// assembly. The bytes are reduced to classes (all that no pattern mentions are one), so
+// that the rows which a text visits stay in the first-level cache. A state's number is the
+// offset of its row, so that a step is one addition and one load. And because each step
+// waits for the load before it, four cursors run over the quarters of the text in turn,
+// each hiding the others' waiting; a cursor begins early enough to know what a hit in its
+// quarter needs.
+//
+// Letters are compared without their case, because half of the patterns are names whose
+// case nobody knows. Who needs the case looks at the text, at the few places that are hit.
+//
+// An [Automaton] is immutable and for any number of goroutines; a [Hits] is for one.
+package prefilter
+
+import (
+	"errors"
+	"fmt"
+)
+
+// MaxPattern is the largest length of a pattern, in bytes.
+const MaxPattern = 128
+
+// An Automaton finds the patterns it was made of.
+type Automaton struct {
+	class   [256]uint8
+	width   int      // classes, which is the length of a row
+	next    []uint32 // rows; an entry is the offset of the next row
+	ends    [][]int  // patterns that end in a state, by (offset-accept)/width
+	accept  uint32   // rows from this offset on end a pattern; a power of two, so that an OR of offsets tells
+	longest int
+}
+
+// A Hit is a place where a pattern ends.
+type Hit struct {
+	Pattern int // index in what the automaton was made of
+	End     int // offset behind its last byte
+}
+
+// Hits collects hits. Its memory is used again by the next call.
+type Hits struct {
+	All   []Hit // in the order of their ends
+	lanes [3][]Hit
+}
+
+// New answers the automaton of the patterns, which are neither empty nor longer than
+// [MaxPattern]. The same pattern may stand there several times.
+func New(patterns []string) (*Automaton, error) {
+	b := builder{class: [256]uint8{}, width: 1}
+	a := &Automaton{}
+	total := 0
+	for _, p := range patterns {
+		if p == "" || len(p) > MaxPattern {
+			return nil, fmt.Errorf("a pattern has %d bytes, not 1 to %d", len(p), MaxPattern)
+		}
+		if err := b.classify(p); err != nil {
+			return nil, err
+		}
+		a.longest = max(a.longest, len(p))
+		total += len(p)
+	}
+	b.reserve(total)
+	b.grow()
+	for i, p := range patterns {
+		b.add(p, i)
+	}
+	b.complete()
+	b.layOut(a)
+	return a, nil
+}
+
+// Find collects the hits in a text, in the order of their ends.
+func (a *Automaton) Find(text []byte, into *Hits) {
+	into.All = into.All[:0]
+	const small = 256 // below it, beginning four times costs more than it saves
+	if len(text) < small || len(text) < 8*a.longest {
+		into.All = a.run(0, text, 0, 0, into.All)
+		return
+	}
+	quarter := len(text) / 4
+	var state [4]uint32
+	for i := 1; i < 4; i++ { // what a cursor must have seen of the quarter before its own
+		state[i] = a.warm(text[i*quarter-(a.longest-1) : i*quarter])
+	}
+	lanes := [4][]Hit{into.All, into.lanes[0][:0], into.lanes[1][:0], into.lanes[2][:0]}
+	a.interleave(text, quarter, &state, &lanes)
+	lanes[3] = a.run(state[3], text, 4*quarter, 4*quarter, lanes[3]) // up to three bytes remain
+	into.All = lanes[0]
+	for i, lane := range lanes[1:] {
+		into.All = append(into.All, lane...)
+		into.lanes[i] = lane
+	}
+}
+
+// interleave moves four cursors over their quarters, a byte each in turn.
+func (a *Automaton) interleave(text []byte, quarter int, state *[4]uint32, lanes *[4][]Hit) {
+	next, class, accept := a.next, &a.class, a.accept
+	t0, t1, t2, t3 := text[:quarter], text[quarter:2*quarter], text[2*quarter:3*quarter], text[3*quarter:4*quarter]
+	t1, t2, t3 = t1[:len(t0)], t2[:len(t0)], t3[:len(t0)] // equal lengths, which the compiler then knows
+	s0, s1, s2, s3 := state[0], state[1], state[2], state[3]
+	for i := range t0 {
+		s0 = next[s0+uint32(class[t0[i]])]
+		s1 = next[s1+uint32(class[t1[i]])]
+		s2 = next[s2+uint32(class[t2[i]])]
+		s3 = next[s3+uint32(class[t3[i]])]
+		if s0|s1|s2|s3 >= accept {
+			for q, s := range [4]uint32{s0, s1, s2, s3} {
+				if s >= accept {
+					lanes[q] = a.emit(s, q*quarter+i+1, lanes[q])
+				}
+			}
+		}
+	}
+	*state = [4]uint32{s0, s1, s2, s3}
+}
+
+// run moves one cursor from an offset to the end of the text.
+func (a *Automaton) run(s uint32, text []byte, from, base int, hits []Hit) []Hit {
+	for i, c := range text[from:] {
+		s = a.next[s+uint32(a.class[c])]
+		if s >= a.accept {
+			hits = a.emit(s, base+i+1, hits)
+		}
+	}
+	return hits
+}
+
+// warm answers the state behind a text whose hits belong to somebody else.
+func (a *Automaton) warm(text []byte) (s uint32) {
+	for _, c := range text {
+		s = a.next[s+uint32(a.class[c])]
+	}
+	return s
+}
+
+func (a *Automaton) emit(s uint32, end int, hits []Hit) []Hit {
+	for _, p := range a.ends[(s-a.accept)/uint32(a.width)] {
+		hits = append(hits, Hit{Pattern: p, End: end})
+	}
+	return hits
+}
+
+// A builder has states numbered as they are met.
+type builder struct {
+	class [256]uint8
+	width int // classes so far; class 0 is every byte that no pattern has
+	next  []int32
+	ends  [][]int
+	fail  []int32
+}
+
+var errClasses = errors.New("the patterns have too many different bytes")
+
+// classify gives the bytes of a pattern their classes, both cases of a letter the same.
+func (b *builder) classify(pattern string) error {
+	for _, c := range []byte(pattern) {
+		c = lower(c)
+		if b.class[c] != 0 {
+			continue
+		}
+		if b.width == 256 {
+			return errClasses
+		}
+		b.class[c] = uint8(b.width)
+		if 'a' <= c && c <= 'z' {
+			b.class[c-'a'+'A'] = uint8(b.width)
+		}
+		b.width++
+	}
+	return nil
+}
+
+// reserve makes room for the states of patterns of so many bytes in all.
+func (b *builder) reserve(bytes int) {
+	b.next = make([]int32, 0, (bytes+1)*b.width)
+	b.ends = make([][]int, 0, bytes+1)
+	b.fail = make([]int32, 0, bytes+1)
+}
+
+// grow adds a state without successors, which 0 stands for, since nothing leads back to the
+// first state by a byte of a pattern; and answers its number.
+func (b *builder) grow() int32 {
+	b.next = b.next[:len(b.next)+b.width]
+	b.ends = append(b.ends, nil)
+	b.fail = append(b.fail, 0)
+	return int32(len(b.ends) - 1)
+}
+
+// add adds a pattern to the tree.
+func (b *builder) add(pattern string, number int) {
+	s := int32(0)
+	for _, c := range []byte(pattern) {
+		at := int(s)*b.width + int(b.class[c])
+		if b.next[at] == 0 {
+			b.next[at] = b.grow()
+		}
+		s = b.next[at]
+	}
+	b.ends[s] = append(b.ends[s], number)
+}
+
+// complete makes an automaton of the tree: where a state has no successor, the longest
+// suffix that is a state has it. States are visited by their depth, so that the suffix,
+// which is shorter, is complete already.
+func (b *builder) complete() {
+	queue := append(make([]int32, 0, len(b.ends)), 0)
+	for i := 0; i < len(queue); i++ {
+		s := queue[i]
+		row := b.next[int(s)*b.width:][:b.width]
+		shorter := b.next[int(b.fail[s])*b.width:][:b.width]
+		for c, t := range row {
+			inherited := int32(0)
+			if s != 0 {
+				inherited = shorter[c]
+			}
+			if t == 0 {
+				row[c] = inherited
+				continue
+			}
+			b.fail[t] = inherited
+			b.ends[t] = append(b.ends[t], b.ends[inherited]...)
+			queue = append(queue, t)
+		}
+	}
+}
+
+// layOut gives states their rows: those that end nothing first, and the others from the
+// next power of two on.
+func (b *builder) layOut(a *Automaton) {
+	a.class, a.width = b.class, b.width
+	silent := 0
+	for _, ends := range b.ends {
+		if len(ends) == 0 {
+			silent++
+		}
+	}
+	a.accept = 1
+	for int(a.accept) < silent*b.width {
+		a.accept *= 2
+	}
+	row := make([]uint32, len(b.ends))
+	quiet, loud := uint32(0), a.accept
+	for s, ends := range b.ends {
+		if len(ends) == 0 {
+			row[s] = quiet
+			quiet += uint32(b.width)
+			continue
+		}
+		row[s] = loud
+		loud += uint32(b.width)
+		a.ends = append(a.ends, ends)
+	}
+	a.next = make([]uint32, loud)
+	for s := range b.ends {
+		into := a.next[row[s]:][:b.width]
+		for c, t := range b.next[s*b.width:][:b.width] {
+			into[c] = row[t]
+		}
+	}
+}
+
+func lower(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		return c - 'A' + 'a'
+	}
+	return c
+}

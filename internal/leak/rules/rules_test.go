@@ -1,0 +1,92 @@
+package rules_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/keyward/keyward/internal/leak"
+	"github.com/keyward/keyward/internal/leak/rules"
+)
+
+func TestRulesCompile(t *testing.T) {
+	if _, err := leak.New(rules.All()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+var update = flag.Bool("update", false, "write the table in docs/scan.md anew")
+
+// TestDocumented holds that docs/scan.md lists the rules.
+func TestDocumented(t *testing.T) {
+	const begin, end = "<!-- rules: generated -->\n", "<!-- end of rules -->"
+	path := filepath.Join("..", "..", "..", "docs", "scan.md")
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, rest, found := strings.Cut(string(content), begin)
+	table, tail, ended := strings.Cut(rest, end)
+	if !found || !ended {
+		t.Fatal("docs/scan.md has no place for the rules")
+	}
+	var b strings.Builder
+	b.WriteString("| rule | what | 中文 | severity | found by |\n|---|---|---|---|---|\n")
+	for _, r := range rules.All() {
+		severity := r.Severity.String()
+		switch r.Class {
+		case leak.Identifier:
+			severity += ", identifier"
+		case leak.Public:
+			severity = "only with its secret"
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", r.ID, r.Title.English, r.Title.Chinese, severity, strings.Join(ways(r), ", "))
+	}
+	if *update {
+		if err := os.WriteFile(path, []byte(head+begin+b.String()+end+tail), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if diff := cmp.Diff(table, b.String()); diff != "" {
+		t.Errorf("docs/scan.md does not list these rules (-update writes them):\n%s", diff)
+	}
+}
+
+func ways(r leak.Rule) (out []string) {
+	if len(r.Tokens) > 0 {
+		out = append(out, "its form")
+	}
+	if r.Find != nil || r.Whole != nil {
+		out = append(out, "its structure")
+	}
+	for _, p := range r.Pairs {
+		if way := "`" + p.With + "` near it"; !slices.Contains(out, way) {
+			out = append(out, way)
+		}
+	}
+	if len(r.Named) > 0 {
+		out = append(out, "its name")
+	}
+	return out
+}
+
+// Every text is there in both languages, and every kind that is no identifier has a case.
+func TestComplete(t *testing.T) {
+	for _, r := range rules.All() {
+		for _, text := range []leak.Text{r.Title, r.Provider.Name, r.Provider.Advice} {
+			if text.English == "" || text.Chinese == "" {
+				t.Errorf("%s: %+v", r.ID, text)
+			}
+		}
+		if len(ways(r)) == 0 {
+			t.Errorf("%s can never be found", r.ID)
+		}
+	}
+}

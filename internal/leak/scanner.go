@@ -1,0 +1,135 @@
+package leak
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/keyward/keyward/internal/leak/prefilter"
+)
+
+// stems stand in every name that rules know. Names themselves are no good anchors, since
+// the same one is written secretKey, SECRET_KEY and secret-key.
+var stems = []string{"secret", "passw", "pwd", "passphrase", "pass", "token", "key", "credential", "auth", "sk", "ak", "sign", "密钥", "密码", "口令", "私钥", "salt", "pin", "cert"}
+
+// A Scanner is a table of rules, compiled. It is immutable and for any number of workers.
+type Scanner struct {
+	rules     []Rule
+	anchors   *prefilter.Automaton
+	uses      []use // by pattern of anchors
+	named     map[string][]namedUse
+	longest   int                  // of the keys of named
+	hints     *prefilter.Automaton // of all providers
+	hinted    []*Provider          // by pattern of hints
+	pairs     map[string][]pairUse // by Rule.ID of the identifier
+	whole     []*Rule
+	byPattern []string
+}
+
+// A use says what an anchor is for: a token, a finder, or neither for a stem of names.
+type use struct {
+	rule  *Rule
+	token *Token
+}
+
+type namedUse struct {
+	rule  *Rule
+	named *Named
+}
+
+type pairUse struct {
+	rule *Rule
+	pair *Pair
+}
+
+// New compiles rules. It fails with the first rule that could never find anything.
+func New(rules []Rule) (*Scanner, error) {
+	s := &Scanner{rules: rules, named: map[string][]namedUse{}, pairs: map[string][]pairUse{}}
+	seen, providers := map[string]bool{}, map[*Provider]bool{}
+	for _, stem := range stems {
+		s.anchor(stem, use{})
+	}
+	var words []string
+	for i := range rules {
+		r := &rules[i]
+		if r.ID == "" || r.Provider == nil || seen[r.ID] {
+			return nil, fmt.Errorf("compiling rule %q: it needs an id of its own and a provider", r.ID)
+		}
+		seen[r.ID] = true
+		if err := s.add(r); err != nil {
+			return nil, fmt.Errorf("compiling rule %q: %w", r.ID, err)
+		}
+		if !providers[r.Provider] {
+			providers[r.Provider] = true
+			for _, h := range r.Provider.Hints {
+				if strings.HasPrefix(h, "=") {
+					continue
+				}
+				words = append(words, h)
+				s.hinted = append(s.hinted, r.Provider)
+			}
+		}
+	}
+	for id, pairs := range s.pairs {
+		if !seen[id] {
+			return nil, fmt.Errorf("compiling rule %q: it belongs to %q, which is no rule", pairs[0].rule.ID, id)
+		}
+	}
+	var err error
+	if s.hints, err = prefilter.New(words); err != nil {
+		return nil, fmt.Errorf("compiling hints: %w", err)
+	}
+	if s.anchors, err = prefilter.New(s.byPattern); err != nil {
+		return nil, fmt.Errorf("compiling anchors: %w", err)
+	}
+	return s, nil
+}
+
+// Rules answers the rules, which must not be changed.
+func (s *Scanner) Rules() []Rule { return s.rules }
+
+func (s *Scanner) anchor(text string, u use) {
+	s.byPattern = append(s.byPattern, text)
+	s.uses = append(s.uses, u)
+}
+
+func (s *Scanner) add(r *Rule) error {
+	for i := range r.Tokens {
+		t := &r.Tokens[i]
+		if len(t.Prefix) < 2 || t.Set == nil {
+			return fmt.Errorf("the prefix %q is too short, or has no characters to follow it", t.Prefix)
+		}
+		s.anchor(t.Prefix, use{rule: r, token: t})
+	}
+	for i := range r.Named {
+		n := &r.Named[i]
+		for _, name := range n.Names {
+			if !hasStem(name) {
+				return fmt.Errorf("the name %q has none of the words that are looked for", name)
+			}
+			s.named[name] = append(s.named[name], namedUse{r, n})
+			s.longest = max(s.longest, len(name))
+		}
+	}
+	for i := range r.Pairs {
+		p := &r.Pairs[i]
+		s.pairs[p.With] = append(s.pairs[p.With], pairUse{r, p})
+	}
+	if r.Find != nil {
+		for _, a := range r.Find.Anchors {
+			s.anchor(a, use{rule: r})
+		}
+	}
+	if r.Whole != nil {
+		s.whole = append(s.whole, r)
+	}
+	return nil
+}
+
+func hasStem(name string) bool {
+	for _, stem := range stems {
+		if strings.Contains(name, stem) {
+			return true
+		}
+	}
+	return false
+}

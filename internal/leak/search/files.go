@@ -1,0 +1,145 @@
+package search
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/keyward/keyward/internal/leak"
+	"github.com/keyward/keyward/internal/leak/unpack"
+)
+
+// Files looks at files, and at all files below directories. Links are not followed. What
+// cannot be read is a problem of the run, and the rest is looked at; the error is the
+// context's.
+func (s *Search) Files(ctx context.Context, paths []string) error {
+	queue := make(chan []string, 64)
+	group, ctx := errgroup.WithContext(ctx)
+	for range s.options.Workers {
+		group.Go(func() error {
+			lane := s.Lane()
+			for batch := range queue {
+				for _, path := range batch {
+					if ctx.Err() != nil {
+						return ctx.Err()
+					}
+					if err := lane.File(path); err != nil {
+						s.Problem(path, err)
+					}
+				}
+			}
+			return nil
+		})
+	}
+	group.Go(func() error {
+		defer close(queue)
+		for _, path := range paths {
+			if err := s.walk(ctx, path, queue); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return group.Wait()
+}
+
+// batchSize is how many files a lane takes at once: handing over single ones costs as much
+// as looking at them.
+const batchSize = 32
+
+// walk sends the files at and below a path.
+func (s *Search) walk(ctx context.Context, root string, queue chan<- []string) error {
+	batch := make([]string, 0, batchSize)
+	send := func() error {
+		if len(batch) == 0 {
+			return nil
+		}
+		select {
+		case queue <- batch:
+			batch = make([]string, 0, batchSize)
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			s.Problem(path, withoutPath(err))
+			if d != nil && d.IsDir() {
+				return filepath.SkipDir
+			}
+			return nil
+		case d.IsDir():
+			if d.Name() == "objects" && filepath.Base(filepath.Dir(path)) == ".git" {
+				s.Skip("git objects") // scan git reads them
+				return filepath.SkipDir
+			}
+			return nil
+		case d.Type()&fs.ModeSymlink != 0 && path != root:
+			s.Skip("links")
+			return nil
+		case !d.Type().IsRegular() && path != root:
+			s.Skip("devices, sockets and pipes")
+			return nil
+		}
+		if batch = append(batch, path); len(batch) == batchSize {
+			return send()
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return send()
+}
+
+// withoutPath answers an error without the path that is shown beside it.
+func withoutPath(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return fmt.Errorf("%s: %w", path.Op, path.Err)
+	}
+	return err
+}
+
+// File looks at a file.
+func (l *Lane) File(path string) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return withoutPath(err)
+	}
+	defer file.Close()
+	l.search.coverage.files.Add(1)
+	return l.outer(document{path: path, line: 1}, file)
+}
+
+// Reader looks at a stream, such as standard input.
+func (l *Lane) Reader(name string, r io.Reader) error {
+	l.search.coverage.files.Add(1)
+	return l.outer(document{path: name, line: 1}, r)
+}
+
+// An Object is a document that a repository keeps.
+type Object struct {
+	Path, Commit string
+	// Take takes what is found; nil for [Search.Take].
+	Take func(leak.Finding, leak.Location)
+}
+
+// Object looks at a document that a repository keeps.
+func (l *Lane) Object(o Object, r io.Reader) error {
+	return l.outer(document{path: o.Path, commit: o.Commit, line: 1, take: o.Take}, r)
+}
+
+// outer looks at a document that stands by itself.
+func (l *Lane) outer(d document, r io.Reader) error {
+	d.budget = unpack.NewBudget(l.search.options.Limits, l.search.options.Now)
+	return l.document(d, r)
+}

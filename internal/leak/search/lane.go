@@ -1,0 +1,247 @@
+package search
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/keyward/keyward/internal/leak"
+	"github.com/keyward/keyward/internal/leak/decode"
+	"github.com/keyward/keyward/internal/leak/unpack"
+)
+
+const (
+	blockSize = 512 << 10
+	carry     = 2 * leak.Context // of a block that the next one begins with
+)
+
+// A Lane has the memory for one document at a time. It is for one goroutine.
+type Lane struct {
+	search  *Search
+	workers []*leak.Worker // by depth of decoding
+	buffers [][]byte       // by depth of unpacking
+}
+
+// Lane answers a new lane.
+func (s *Search) Lane() *Lane { return &Lane{search: s} }
+
+func (l *Lane) worker(depth int) *leak.Worker {
+	for len(l.workers) <= depth {
+		l.workers = append(l.workers, l.search.options.Scanner.Worker())
+	}
+	return l.workers[depth]
+}
+
+func (l *Lane) buffer(depth int) []byte {
+	for len(l.buffers) <= depth {
+		l.buffers = append(l.buffers, make([]byte, blockSize))
+	}
+	return l.buffers[depth]
+}
+
+// A document is what stands at one path.
+type document struct {
+	path   string
+	depth  int // of unpacking
+	pool   bool
+	line   int  // line that the block begins in; 0 where lines mean nothing
+	plain  bool // it is no container, whatever it begins with
+	commit string
+	budget *unpack.Budget
+	take   func(leak.Finding, leak.Location) // nil for the search's
+}
+
+// text scans a document of text, or of bytes that are none, block by block. The depth's
+// buffer begins with what was read of it already.
+func (l *Lane) text(d document, filled int, last bool, r io.Reader) error {
+	buffer := l.buffer(d.depth)
+	for from := 0; ; {
+		if !last {
+			n, ended, err := fill(r, buffer[filled:])
+			filled, last = filled+n, ended
+			if err != nil {
+				l.block(d, buffer[:filled], from, filled)
+				return fmt.Errorf("reading: %w", err)
+			}
+		}
+		to := filled
+		if !last {
+			to = filled - leak.Context
+		}
+		l.block(d, buffer[:filled], from, to)
+		if last {
+			return nil
+		}
+		gone := filled - carry
+		if d.line > 0 {
+			d.line += bytes.Count(buffer[:gone], []byte("\n"))
+		}
+		copy(buffer, buffer[gone:filled])
+		from, filled = to-gone, carry
+	}
+}
+
+// fill reads until the buffer is full, or the reader ends. io.ReadFull will not do: what it
+// says of a short end is what decompressors say of a damaged one.
+func fill(r io.Reader, buffer []byte) (n int, ended bool, err error) {
+	for n < len(buffer) && err == nil {
+		var k int
+		k, err = r.Read(buffer[n:])
+		n += k
+	}
+	if errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return n, true, nil
+	}
+	return n, false, err
+}
+
+// block scans a block, and the text in UTF-16 that stands among its bytes.
+func (l *Lane) block(d document, text []byte, from, to int) {
+	l.search.coverage.bytes.Add(int64(to - from))
+	l.part(d, text, from, to)
+	if bytes.IndexByte(text, 0) < 0 {
+		return
+	}
+	if wide := wideRuns(text[from:to]); len(wide) > 0 {
+		inner := d
+		inner.line = 0
+		l.part(inner, wide, 0, len(wide))
+	}
+}
+
+// wideRuns answers the runs of ASCII in UTF-16 among bytes, a line for each.
+func wideRuns(text []byte) (out []byte) {
+	const least = 8
+	for at := 1; at < len(text); at++ {
+		if text[at] != 0 || text[at-1] < ' ' || text[at-1] > '~' {
+			continue
+		}
+		begin, n := at-1, 1
+		for begin+2*n+1 < len(text) && text[begin+2*n+1] == 0 && text[begin+2*n] >= ' ' && text[begin+2*n] <= '~' {
+			n++
+		}
+		if n >= least {
+			for k := range n {
+				out = append(out, text[begin+2*k])
+			}
+			out = append(out, '\n')
+		}
+		at = begin + 2*n
+	}
+	return out
+}
+
+// part scans a stretch of a document, and what is encoded in it.
+func (l *Lane) part(d document, text []byte, from, to int) {
+	matches := slices.Clone(l.worker(0).Scan(leak.Part{Text: text, From: from, To: to, Path: d.path, Pool: d.pool})) // what is encoded may need the worker
+	places := placer{text: text, line: d.line}
+	for _, m := range matches {
+		line, column := places.at(m.Start)
+		if !l.allowed(text, m) {
+			l.add(d, m, text, leak.Location{Path: d.path, Commit: d.commit, Line: line, Column: column})
+		}
+	}
+	decode.Find(text, func(s decode.Stretch) {
+		covered := slices.ContainsFunc(matches, func(m leak.Match) bool { return m.Start < s.End && s.Start < m.End })
+		if s.Start < from || s.Start >= to || covered && (s.How == "base64" || s.How == "hex") {
+			return
+		}
+		line, column := places.at(s.Start)
+		l.decoded(d, s, leak.Location{Path: d.path, Commit: d.commit, Line: line, Column: column, Via: s.How}, 1)
+	})
+}
+
+// add takes a match at a place.
+func (l *Lane) add(d document, m leak.Match, text []byte, at leak.Location) {
+	if allow := l.search.options.Allow; allow != nil && allow(d.path, text[m.Start:m.End], lineAround(text, m)) {
+		l.search.coverage.allowed.Add(1)
+		return
+	}
+	take := d.take
+	if take == nil {
+		take = l.search.Take
+	}
+	take(l.search.options.Hasher.Finding(m, text), at)
+}
+
+// maxDecodings is how many encodings within each other are decoded.
+const maxDecodings = 4
+
+// decoded scans what was decoded at a place.
+func (l *Lane) decoded(d document, s decode.Stretch, at leak.Location, depth int) {
+	if format := unpack.Of(s.Data[:min(len(s.Data), unpack.HeadSize)]); format != nil && s.How == "base64" && d.depth < maxDecodings {
+		inner := d
+		inner.path, inner.depth, inner.line = d.path+"!"+s.How, d.depth+1, 0
+		if err := l.document(inner, bytes.NewReader(s.Data)); errors.Is(err, unpack.ErrLimit) {
+			l.report(inner, err) // what else is wrong with it says that it only looked like a container
+		}
+		return
+	}
+	matches := slices.Clone(l.worker(depth).Scan(leak.Part{Text: s.Data, To: len(s.Data), Path: d.path + "!" + s.How})) // what was encoded is not in the file's language
+	for _, m := range matches {
+		l.add(d, m, s.Data, at)
+	}
+	if depth == maxDecodings {
+		return
+	}
+	decode.Find(s.Data, func(inner decode.Stretch) {
+		if slices.ContainsFunc(matches, func(m leak.Match) bool { return m.Start < inner.End && inner.Start < m.End }) {
+			return
+		}
+		deeper := at
+		deeper.Via += ", " + inner.How
+		l.decoded(d, inner, deeper, depth+1)
+	})
+}
+
+// A placer answers the lines of offsets, which it is fastest at in their order.
+type placer struct {
+	text    []byte
+	line    int // that counted is in; 0 where lines mean nothing
+	counted int
+}
+
+// at answers line and column of an offset.
+func (p *placer) at(offset int) (line, column int) {
+	if p.line == 0 {
+		return 0, 0
+	}
+	if offset >= p.counted {
+		p.line += bytes.Count(p.text[p.counted:offset], []byte("\n"))
+	} else {
+		p.line -= bytes.Count(p.text[offset:p.counted], []byte("\n"))
+	}
+	p.counted = offset
+	return p.line, offset - bytes.LastIndexByte(p.text[:offset], '\n')
+}
+
+// Comments that allow what stands in their line.
+var allowances = [][]byte{[]byte("keyward:allow"), []byte("gitleaks:allow")}
+
+func (l *Lane) allowed(text []byte, m leak.Match) bool {
+	if !l.search.options.InlineAllow {
+		return false
+	}
+	line := lineAround(text, m)
+	for _, a := range allowances {
+		if bytes.Contains(line, a) {
+			l.search.coverage.allowed.Add(1)
+			return true
+		}
+	}
+	return false
+}
+
+// lineAround answers the line of a match, or the part of a long one that is around it: a line
+// of a minified file is no place for a comment.
+func lineAround(text []byte, m leak.Match) []byte {
+	const most = 4096
+	begin := bytes.LastIndexByte(text[:m.Start], '\n') + 1
+	end := len(text)
+	if i := bytes.IndexByte(text[m.End:], '\n'); i >= 0 {
+		end = m.End + i
+	}
+	return text[max(begin, m.Start-most):min(end, m.End+most)]
+}

@@ -1,0 +1,155 @@
+// Package search looks for credentials in files, streams and repositories: it reads, and
+// has package unpack take apart what is packed, package decode what is encoded, and package
+// leak judge what remains.
+//
+// A [Search] is one run. Documents may be given to it from several goroutines, each with a
+// [Lane] of its own, which holds the memory that a document needs: a few buffers of half a
+// megabyte, whatever the size of the document. Findings come together in a ledger, and
+// what was covered in a [Coverage], which also names everything that could not be looked
+// at: a run that missed something is partial, and says so.
+package search
+
+import (
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/keyward/keyward/internal/leak"
+	"github.com/keyward/keyward/internal/leak/unpack"
+)
+
+// Options say how a search goes.
+type Options struct {
+	Scanner *leak.Scanner
+	Hasher  leak.Hasher
+	// Ignore answers whether a finding at a place is ignored; nil ignores none. It is called
+	// from several goroutines.
+	Ignore func(f leak.Finding, at leak.Location) bool
+	// Allow answers whether a secret is allowed by a list of the user; nil allows none. It is
+	// called from several goroutines and must not keep its arguments.
+	Allow func(path string, secret, line []byte) bool
+	// InlineAllow says that comments with "keyward:allow" or "gitleaks:allow" allow what
+	// stands in their line.
+	InlineAllow bool
+	Workers     int // goroutines; at least 1
+	Limits      unpack.Limits
+	Now         func() time.Time
+}
+
+// A Search is one run.
+type Search struct {
+	options  Options
+	ledger   leak.Ledger
+	coverage counts
+	mu       sync.Mutex
+	problems []Problem
+	skipped  map[string]int64
+}
+
+type counts struct {
+	files, members, bytes, blobs, commits, ignored, allowed atomic.Int64
+	unchanged                                               atomic.Bool
+}
+
+// A Problem is something that could not be looked at, or not wholly.
+type Problem struct {
+	Path string `json:"path"`
+	What string `json:"what"`
+}
+
+// maxProblems is how many problems a run keeps by name; more are counted.
+const maxProblems = 1000
+
+// A Coverage says what a run looked at.
+type Coverage struct {
+	Files   int64 `json:"files"`
+	Members int64 `json:"members"` // of archives and documents
+	Bytes   int64 `json:"bytes"`   // looked at, members after they were unpacked
+	Blobs   int64 `json:"blobs,omitempty"`
+	Commits int64 `json:"commits,omitempty"`
+	// Unchanged says that what was asked for is a change, and that there is none.
+	Unchanged bool             `json:"unchanged,omitempty"`
+	Ignored   int64            `json:"ignored"` // places of findings that an ignore covers
+	Allowed   int64            `json:"allowed"` // places that a comment in the line allows
+	Skipped   map[string]int64 `json:"skipped"` // what was left out on purpose, by reason
+	Problems  []Problem        `json:"problems"`
+}
+
+// Partial tells whether something was missed.
+func (c Coverage) Partial() bool { return len(c.Problems) > 0 }
+
+// Nothing tells whether there was nothing to look at.
+func (c Coverage) Nothing() bool { return c.Files == 0 && c.Blobs == 0 && !c.Unchanged }
+
+// New answers a search.
+func New(o Options) *Search {
+	o.Workers = max(o.Workers, 1)
+	if o.Limits == (unpack.Limits{}) {
+		o.Limits = unpack.Default()
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Search{options: o, skipped: map[string]int64{}}
+}
+
+// Findings answers what was found so far.
+func (s *Search) Findings() []leak.Finding { return s.ledger.Findings() }
+
+// Coverage answers what was looked at so far.
+func (s *Search) Coverage() Coverage {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := Coverage{
+		Files: s.coverage.files.Load(), Members: s.coverage.members.Load(), Bytes: s.coverage.bytes.Load(), Blobs: s.coverage.blobs.Load(), Commits: s.coverage.commits.Load(),
+		Unchanged: s.coverage.unchanged.Load(),
+		Ignored:   s.coverage.ignored.Load(), Allowed: s.coverage.allowed.Load(), Skipped: map[string]int64{}, Problems: append([]Problem{}, s.problems...),
+	}
+	for reason, n := range s.skipped {
+		c.Skipped[reason] = n
+	}
+	return c
+}
+
+// Problem notes something that was missed.
+func (s *Search) Problem(path string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.problems) < maxProblems {
+		s.problems = append(s.problems, Problem{path, err.Error()})
+	}
+}
+
+// Skip counts something that was left out on purpose.
+func (s *Search) Skip(reason string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.skipped[reason]++
+}
+
+// Take takes a finding at a place, unless it is ignored.
+func (s *Search) Take(f leak.Finding, at leak.Location) {
+	if s.options.Ignore != nil && s.options.Ignore(f, at) {
+		s.coverage.ignored.Add(1)
+		return
+	}
+	s.ledger.Add(f, at)
+}
+
+// Count notes what of a repository was looked at.
+func (s *Search) Count(blobs, commits int64) {
+	s.coverage.blobs.Add(blobs)
+	s.coverage.commits.Add(commits)
+}
+
+// Unchanged notes that what was asked for is a change, and that there is none: to have
+// looked at nothing is then right.
+func (s *Search) Unchanged() { s.coverage.unchanged.Store(true) }
+
+// Options answers how the search goes.
+func (s *Search) Options() Options { return s.options }
+
+// errPanic is what a document is reported with whose bytes a parser could not bear: one
+// document is missed, not the run.
+func errPanic(cause any) error { return fmt.Errorf("looking at it: internal error: %v", cause) }

@@ -1,0 +1,172 @@
+// Package unpack takes apart what is packed: archives, compressed streams, office
+// documents, compiled programs, mini-programs. What something is, its first bytes tell;
+// names and their ends are not believed, because who hides or mistakes a file renames it.
+//
+// Everything here reads bytes of strangers. All of it works within a [Budget], which every
+// byte and every member that comes out is charged to: depth, number, size, the ratio of
+// what comes out to what went in, and time. Memory is bounded by each format's own reader;
+// what needs random access and does not come from a file is kept in memory up to a few
+// megabytes, and beyond that in an unnamed temporary file. Nothing is ever written under a
+// name from an archive, so that paths which climb do nothing.
+package unpack
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+// Limits bound what one document may become.
+type Limits struct {
+	Depth   int           // containers within containers
+	Bytes   int64         // unpacked, in all
+	Entry   int64         // unpacked, of one member
+	Ratio   int64         // unpacked to packed, beyond a few megabytes
+	Entries int           // members, in all
+	Time    time.Duration // for all of it
+}
+
+// Default answers the limits that a search has.
+func Default() Limits {
+	return Limits{Depth: 8, Bytes: 1 << 30, Entry: 256 << 20, Ratio: 200, Entries: 100_000, Time: time.Minute}
+}
+
+// ErrLimit is what a document is reported with that is more than the limits allow.
+var ErrLimit = errors.New("limit reached")
+
+// A Budget is what is left of the limits for one document and all that is in it. It is for
+// one goroutine.
+type Budget struct {
+	limits  Limits
+	bytes   int64
+	entries int
+	packed  int64 // bytes that the document itself has, as far as it was read
+	now     func() time.Time
+	until   time.Time
+}
+
+// NewBudget answers the budget of a document.
+func NewBudget(l Limits, now func() time.Time) *Budget {
+	return &Budget{limits: l, now: now, until: now().Add(l.Time)}
+}
+
+// Packed notes that so many bytes of the document itself were read.
+func (b *Budget) Packed(n int64) { b.packed += n }
+
+// Enter charges a member at a depth.
+func (b *Budget) Enter(depth int) error {
+	b.entries++
+	switch {
+	case depth > b.limits.Depth:
+		return fmt.Errorf("%w: more than %d containers within each other", ErrLimit, b.limits.Depth)
+	case b.entries > b.limits.Entries:
+		return fmt.Errorf("%w: more than %d members", ErrLimit, b.limits.Entries)
+	case b.now().After(b.until):
+		return fmt.Errorf("%w: more than %v", ErrLimit, b.limits.Time)
+	}
+	return nil
+}
+
+// free is what may come out of anything, however small it is.
+const free = 16 << 20
+
+// Reader charges what is read of a member.
+func (b *Budget) Reader(r io.Reader) io.Reader { return &charged{r: r, budget: b} }
+
+type charged struct {
+	r      io.Reader
+	budget *Budget
+	n      int64
+	calls  int
+}
+
+func (c *charged) Read(p []byte) (int, error) {
+	b := c.budget
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	b.bytes += int64(n)
+	c.calls++
+	switch {
+	case c.n > b.limits.Entry:
+		return n, fmt.Errorf("%w: a member has more than %d MiB", ErrLimit, b.limits.Entry>>20)
+	case b.bytes > b.limits.Bytes:
+		return n, fmt.Errorf("%w: more than %d MiB came out", ErrLimit, b.limits.Bytes>>20)
+	case b.packed > 0 && b.bytes > free && b.bytes/b.limits.Ratio > b.packed:
+		return n, fmt.Errorf("%w: more than %d times what went in came out", ErrLimit, b.limits.Ratio)
+	case c.calls%64 == 0 && b.now().After(b.until):
+		return n, fmt.Errorf("%w: more than %v", ErrLimit, b.limits.Time)
+	}
+	return n, err
+}
+
+// A Member is something that was within a container.
+type Member struct {
+	Name   string // within the container; "" if it is the container's only content
+	Reader io.Reader
+	Pool   bool // a list of strings, see leak.Part
+	Plain  bool // text that was made by taking something apart: its lines mean nothing, and it is no container
+}
+
+// A Visit takes a member. Its reader is valid until it returns. [ErrLimit] ends the
+// container; other errors are the visitor's to report, and are not returned.
+type Visit func(Member) error
+
+// A Source is a container: its first bytes, and all of it.
+type Source struct {
+	Head   []byte    // the first bytes, or all if there are fewer
+	Reader io.Reader // all, from the beginning
+	// Random answers random access to all of it.
+	Random func() (io.ReaderAt, int64, error)
+}
+
+// A Format is a kind of container.
+type Format struct {
+	Name   string
+	is     func(head []byte) bool
+	unpack func(s Source, visit Visit) error
+}
+
+// Unpack visits the members of a container. An error says that not all of it was visited.
+func (f *Format) Unpack(s Source, visit Visit) error {
+	if err := f.unpack(s, visit); err != nil {
+		return fmt.Errorf("unpacking %s: %w", f.Name, err)
+	}
+	return nil
+}
+
+// HeadSize is how many first bytes tell what something is.
+const HeadSize = 512
+
+// Of answers the format of something with these first bytes; nil if it is no container.
+func Of(head []byte) *Format {
+	for i := range formats {
+		if formats[i].is(head) {
+			return &formats[i]
+		}
+	}
+	return nil
+}
+
+// magic answers the test for something at the beginning.
+func magic(m string) func([]byte) bool {
+	return func(head []byte) bool { return bytes.HasPrefix(head, []byte(m)) }
+}
+
+// formats are all containers.
+var formats = []Format{
+	{"zip", magic("PK\x03\x04"), unzip},
+	{"empty zip", magic("PK\x05\x06"), func(Source, Visit) error { return nil }},
+	{"gzip", magic("\x1f\x8b\x08"), gunzip},
+	{"zstd", magic("\x28\xb5\x2f\xfd"), unzstd},
+	{"xz", magic("\xfd7zXZ\x00"), unxz},
+	{"bzip2", isBzip2, bunzip2},
+	{"tar", isTar, untar},
+	{"dex", isDEX, undex},
+	{"resources", isResources, unresources},
+	{"wxapkg", isWxapkg, unwxapkg},
+	{"encrypted wxapkg", magic("V1MMWX"), unencryptedWxapkg},
+	{"pdf", magic("%PDF-"), unpdf},
+	{"utf-16", isUTF16, unutf16},
+}
