@@ -51,6 +51,7 @@ func TestDocumentedCommands(t *testing.T) {
 		"docs/rotation.md":       "docs-rotation.txt",
 		"docs/rollouts.md":       "docs-rollouts.txt",
 		"docs/agent.md":          "docs-agent.txt",
+		"docs/scan.md":           "docs-scan.txt",
 	} {
 		t.Run(name, func(t *testing.T) {
 			var documented []txtar.File

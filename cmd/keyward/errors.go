@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -26,11 +27,18 @@ const (
 	exitTampered = 3 // an audit log does not verify, or a scrub found something
 )
 
+// Exit statuses of scan, which are those that scanners of this kind have.
+const (
+	exitFindings = 1
+	exitPartial  = 2 // an error, or not everything was looked at, or nothing
+)
+
 // A problem is an error in the user's language.
 type problem struct {
 	message string
 	cause   error  // in detail; may be nil
 	next    string // what to do next; may be ""
+	status  int    // the exit status; 0 is exitLocal
 }
 
 func (p *problem) Error() string {
@@ -45,10 +53,14 @@ func (p *problem) Unwrap() error { return p.cause }
 
 // usage reports that a command was called wrongly.
 func (c *cli) usage(cmd *cobra.Command, en, zh string, args ...any) error {
-	return &problem{
+	p := &problem{
 		message: fmt.Sprintf(c.t(en, zh), args...),
 		next:    fmt.Sprintf(c.t("run: %s --help", "请执行：%s --help"), cmd.CommandPath()),
 	}
+	if strings.HasPrefix(cmd.CommandPath()+" ", "keyward scan ") {
+		p.status = exitPartial // 1 would say that something was found
+	}
+	return p
 }
 
 // flagError puts what pflag has against a flag into the user's language. The value is
@@ -109,7 +121,7 @@ func (c *cli) report(err error) int {
 		return f.status
 	}
 	message := f.Message
-	if f.status == exitServer {
+	if f.status == exitServer && f.Code != "Local" {
 		message = c.withCode(f)
 	}
 	fmt.Fprintf(c.err, c.t("keyward: %s\n", "keyward：%s\n"), printableLines(message))
@@ -162,7 +174,7 @@ func (c *cli) failureOf(err error) failure {
 			Message: fmt.Sprintf(c.t("the scrub has findings: %d", "巡检有 %d 项发现"), scrubbed.findings),
 			Next:    c.t("follow what each finding says; docs/operations.md has more", "请按每项发现的处理办法操作，详见 docs/operations.md")}
 	case errors.As(err, &local):
-		return failure{status: exitLocal, Code: "Local", Message: local.Error(), Next: local.next}
+		return failure{status: cmp.Or(local.status, exitLocal), Code: "Local", Message: local.Error(), Next: local.next}
 	case errors.As(err, &refused):
 		return c.refusal(refused)
 	case errors.As(err, &answered):

@@ -32,7 +32,7 @@ Start with "keyward dev", which runs the whole product from one directory.`,
 		newProviderCmd(c), newAccessKeyCmd(c), newFindingCmd(c),
 		newChannelCmd(c), newPersonCmd(c), newRotaCmd(c), newEscalationCmd(c), newIncidentCmd(c),
 		newUserCmd(c), newPolicyCmd(c), newWhoamiCmd(c),
-		newAuditCmd(c), newWitnessCmd(c), newOperatorCmd(c),
+		newScanCmd(c), newAuditCmd(c), newWitnessCmd(c), newOperatorCmd(c),
 		newProfileCmd(c), newVersionCmd(c), newCompletionCmd(c),
 	)
 	root.SetIn(c.in)
@@ -100,7 +100,7 @@ func (c *cli) useLine(cmd *cobra.Command) string {
 	if parent := cmd.Parent(); parent != nil {
 		name = parent.CommandPath() + " " + name
 	}
-	if len(available(cmd)) > 0 {
+	if len(available(cmd)) > 0 && arguments == "" {
 		return name + " " + c.t("COMMAND", "命令")
 	}
 	return strings.TrimSpace(name + " " + c.t("[FLAGS]", "[选项]") + " " + arguments)

@@ -207,7 +207,7 @@ func writeReference(b *strings.Builder, c *cli, cmd *cobra.Command) {
 		about = cmd.Short + "."
 	}
 	fmt.Fprintf(b, "```text\n%s\n\n%s\n", about, c.useLine(cmd))
-	if len(children) == 0 {
+	if len(children) == 0 || strings.Contains(cmd.Use, " ") {
 		c.flagHelp(b, "Flags:", ownFlags(cmd))
 	}
 	if cmd.Example != "" {

@@ -1,0 +1,388 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/keyward/keyward/internal/leak"
+	"github.com/keyward/keyward/internal/leak/custom"
+	"github.com/keyward/keyward/internal/leak/ignore"
+	"github.com/keyward/keyward/internal/leak/report"
+	"github.com/keyward/keyward/internal/leak/rules"
+	"github.com/keyward/keyward/internal/leak/search"
+)
+
+// A scan is what the scan commands have in common: how to search and what to say.
+type scan struct {
+	*cli
+	cmd           *cobra.Command
+	format        string
+	severity      string
+	keyFile       string
+	noInlineAllow bool
+	rulesFile     string
+	ignoreFile    string
+	accept        bool
+	entry         ignore.Entry // of what is accepted
+
+	ignores *ignore.File
+}
+
+func (s *scan) flags(cmd *cobra.Command) {
+	s.cmd = cmd
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.StringVar(&s.format, "format", "", s.t("`FORMAT` of the report: human, json, sarif, gitlab or junit (default human)", "报告的格式 `FORMAT`：human、json、sarif、gitlab 或 junit（默认 human）"))
+	f.StringVar(&s.severity, "severity", leak.Medium.String(), s.t("report findings of this `SEVERITY` and worse: critical, high, medium or low", "只报告此级别 `SEVERITY` 及以上：critical、high、medium 或 low"))
+	f.StringVar(&s.keyFile, "key-file", "", s.t("`FILE` with the key of the fingerprints (KEYWARD_SCAN_KEY_FILE; made when missing)", "计算指纹所用密钥的文件 `FILE`（KEYWARD_SCAN_KEY_FILE；不存在时自动创建）"))
+	f.BoolVar(&s.noInlineAllow, "no-inline-allow", false, s.t("report what a comment in its line allows", "行内注释允许的内容也要报告"))
+	f.StringVar(&s.rulesFile, "rules", "", s.t("`FILE` with own rules, as gitleaks writes them (default .gitleaks.toml, if it is there)", "自定义规则文件 `FILE`，格式与 gitleaks 相同（默认 .gitleaks.toml，如果存在）"))
+	f.StringVar(&s.ignoreFile, "ignore-file", "", s.t("`FILE` with what is not to be reported (default .keyward-scan.toml, if it is there)", "忽略文件 `FILE`（默认 .keyward-scan.toml，如果存在）"))
+	f.BoolVar(&s.accept, "accept", false, s.t("write what is found into the ignore file; needs --owner and --reason", "将发现的内容写入忽略文件；需要 --owner 和 --reason"))
+	f.StringVar(&s.entry.Owner, "owner", "", s.t("`NAME` of who answers for what is accepted", "接受者 `NAME`"))
+	f.StringVar(&s.entry.Reason, "reason", "", s.t("`TEXT`: why it is accepted", "接受的原因 `TEXT`"))
+	f.Var(moment{&s.entry.Expires, s.now, 1}, "until", s.t("`TIME` until which it is accepted: a date, a time or 90d", "接受的截止时间 `TIME`：日期、时间或 90d"))
+	complete(cmd, "format", report.Formats()...)
+	complete(cmd, "severity", "critical", "high", "medium", "low")
+}
+
+func newScanCmd(c *cli) *cobra.Command {
+	s := &scan{cli: c}
+	cmd := c.command(command{
+		use:   "scan [PATH...]",
+		short: text{"Find keys and passwords that got out", "查找泄露的密钥和密码"},
+		long: text{
+			`Look for credentials in files and directories, the current one by default, or in what
+comes on standard input for the path "-". Nothing leaves this machine.
+
+Exit status: 0 nothing was found, 1 something was, 2 an error, or something could not be
+looked at, or there was nothing to look at.`,
+			`在文件和目录（默认为当前目录）中查找密钥和密码；路径为 "-" 时读取标准输入。任何内容都不会离开本机。
+
+退出码：0 未发现；1 有发现；2 出错、有内容未能检查，或没有可检查的内容。`,
+		},
+		example: "  keyward scan\n  keyward scan --format sarif src > scan.sarif\n  kubectl logs my-pod | keyward scan -",
+		run: func(ctx context.Context, args []string) error {
+			if len(args) == 0 {
+				args = []string{"."}
+			}
+			return s.search(ctx, args[0], func(ctx context.Context, run *search.Search) error {
+				paths := slices.DeleteFunc(slices.Clone(args), func(path string) bool { return path == "-" })
+				if len(paths) < len(args) {
+					if err := run.Lane().Reader("-", interruptible(ctx, c.in)); err != nil {
+						run.Problem("-", err)
+					}
+				}
+				return run.Files(ctx, paths)
+			})
+		},
+	}, newScanGitCmd(c))
+	s.flags(cmd)
+	return cmd
+}
+
+// search makes a search, has it run, and writes the report. root is where the files lie
+// that say what to ignore.
+func (s *scan) search(ctx context.Context, root string, look func(context.Context, *search.Search) error) error {
+	threshold, err := s.check()
+	if err != nil {
+		return err
+	}
+	if info, err := os.Stat(root); err != nil || !info.IsDir() {
+		root = "."
+	}
+	options, problems, err := s.options(root)
+	if err != nil {
+		return &problem{message: s.t("the scan cannot begin", "无法开始扫描"), cause: err, status: exitPartial}
+	}
+	started := s.now()
+	run := search.New(options)
+	for _, p := range problems {
+		run.Problem(s.rulesFile, p)
+	}
+	stop := s.watch(run)
+	err = look(ctx, run)
+	stop()
+	if err != nil {
+		return &problem{message: s.t("the scan did not come to its end", "扫描未能完成"), cause: err, status: exitPartial}
+	}
+	r := report.Report{Version: thisBuild().Version, Findings: run.Findings(), Coverage: run.Coverage(), Rules: options.Scanner.Rules(), Started: started, Ended: s.now()}
+	all := len(r.Findings)
+	r.Findings = slices.DeleteFunc(r.Findings, func(f leak.Finding) bool { return f.Severity < threshold })
+	r.Below = all - len(r.Findings)
+	if s.accept {
+		return s.keep(r)
+	}
+	unused, over := s.ignores.Unused()
+	r.Unused = append(asUnused(unused, false), asUnused(over, true)...)
+	return s.tell(r)
+}
+
+// check looks at the flags.
+func (s *scan) check() (leak.Severity, error) {
+	if s.format == "" {
+		s.format = "human"
+		if s.output == "json" {
+			s.format = "json"
+		}
+	}
+	if err := s.oneOf(s.cmd, "format", s.format, report.Formats()...); err != nil {
+		return 0, err
+	}
+	threshold, ok := leak.ParseSeverity(s.severity)
+	if !ok {
+		return 0, s.oneOf(s.cmd, "severity", s.severity, "critical", "high", "medium", "low")
+	}
+	if s.accept && (s.entry.Owner == "" || s.entry.Reason == "") {
+		return 0, s.usage(s.cmd, "--accept needs --owner and --reason", "--accept 需要 --owner 和 --reason")
+	}
+	return threshold, nil
+}
+
+// options answers how to search below root, and what is wrong with the user's rules.
+func (s *scan) options(root string) (o search.Options, problems []error, err error) {
+	o = search.Options{InlineAllow: !s.noInlineAllow, Workers: runtime.GOMAXPROCS(0), Now: s.now}
+	all := rules.All()
+	if content, err := beside(root, &s.rulesFile, ".gitleaks.toml"); err != nil {
+		return o, nil, err
+	} else if content != nil {
+		own, err := custom.Parse(content)
+		if err != nil {
+			return o, nil, fmt.Errorf("%s: %w", s.rulesFile, err)
+		}
+		all = append(all, own.Rules...)
+		o.Allow, problems = own.Allowed, own.Problems
+	}
+	if o.Scanner, err = leak.New(all); err != nil {
+		return o, nil, err
+	}
+	if err := s.readIgnores(root); err != nil {
+		return o, nil, err
+	}
+	key := s.ignores.Key()
+	if s.ignores.New() && !s.accept {
+		if key, err = s.key(); err != nil {
+			return o, nil, fmt.Errorf("the key of the fingerprints: %w", err)
+		}
+	}
+	o.Hasher = leak.NewHasher(key)
+	o.Ignore = func(f leak.Finding, at leak.Location) bool {
+		if inside, err := filepath.Rel(root, at.Path); err == nil {
+			at.Path = filepath.ToSlash(inside)
+		}
+		return s.ignores.Ignores(f, at)
+	}
+	return o, problems, nil
+}
+
+// beside reads a file that the user named, or that lies at the root; nil if neither is so.
+func beside(root string, name *string, usual string) ([]byte, error) {
+	named := *name != ""
+	if !named {
+		*name = filepath.Join(root, usual)
+	}
+	content, err := os.ReadFile(*name)
+	if errors.Is(err, fs.ErrNotExist) && !named {
+		return nil, nil
+	}
+	return content, err
+}
+
+// readIgnores reads what is to be ignored. Who accepts something for the first time gets
+// a new file.
+func (s *scan) readIgnores(root string) error {
+	content, err := beside(root, &s.ignoreFile, ignore.FileName)
+	if errors.Is(err, fs.ErrNotExist) && s.accept {
+		content, err = nil, nil
+	}
+	if err != nil {
+		return err
+	}
+	s.ignores = ignore.New(s.now())
+	if content != nil {
+		if s.ignores, err = ignore.Parse(content, s.now()); err != nil {
+			return fmt.Errorf("%s: %w", s.ignoreFile, err)
+		}
+	}
+	places, err := os.ReadFile(filepath.Join(root, ".gitleaksignore"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return s.ignores.Gitleaks(places)
+}
+
+// keep writes what was found into the ignore file.
+func (s *scan) keep(r report.Report) error {
+	s.ignores.Accept(r.Findings, s.entry)
+	content, err := s.ignores.Marshal()
+	if err == nil {
+		err = place{cli: s.cli, force: true}.replace(s.ignoreFile, 0o644, func(w io.Writer) error { _, err := w.Write(content); return err })
+	}
+	if err != nil {
+		return &problem{message: s.t("the ignore file cannot be written", "无法写入忽略文件"), cause: err, status: exitPartial}
+	}
+	s.covered(r)
+	s.say("Accepted: %d findings, in %s.", "已接受 %d 项，写入 %s。", len(r.Findings), s.ignoreFile)
+	if r.Coverage.Partial() || r.Coverage.Nothing() {
+		return &problem{message: s.t("not everything was looked at", "有内容未能检查"), status: exitPartial}
+	}
+	return nil
+}
+
+func asUnused(entries []ignore.Entry, expired bool) (out []report.Unused) {
+	for _, e := range entries {
+		out = append(out, report.Unused{Fingerprint: e.Fingerprint, Owner: e.Owner, Reason: e.Reason, Expired: expired})
+	}
+	return out
+}
+
+// tell writes the report and answers what the exit status must say.
+func (s *scan) tell(r report.Report) error {
+	write := func() error { return report.Write(s.out, s.format, r) }
+	if s.format == "human" {
+		write = func() error { return report.Human(s.out, r, report.Style{Chinese: s.lang == chinese, Places: 10}) }
+	}
+	if err := write(); err != nil {
+		return &problem{message: err.Error(), status: exitPartial}
+	}
+	s.covered(r)
+	switch n := len(r.Findings); {
+	case r.Coverage.Nothing():
+		return &problem{message: s.t("nothing was scanned", "没有扫描任何内容"), status: exitPartial, next: s.t("check the paths", "请检查路径")}
+	case r.Coverage.Partial() && n == 0:
+		return &problem{message: fmt.Sprintf(s.t("%d things could not be looked at; in the rest nothing was found", "有 %d 项未能检查；其余部分没有发现"), len(r.Coverage.Problems)), status: exitPartial}
+	case r.Coverage.Partial():
+		return &problem{message: fmt.Sprintf(s.t("%d findings, and %d things could not be looked at", "发现 %d 项，另有 %d 项未能检查"), n, len(r.Coverage.Problems)), status: exitPartial}
+	case n > 0:
+		return &problem{message: fmt.Sprintf(s.t("%d findings", "发现 %d 项"), n), status: exitFindings}
+	}
+	return nil
+}
+
+// covered says what was looked at and what was not.
+func (s *scan) covered(r report.Report) {
+	v := r.Coverage
+	for i, p := range v.Problems {
+		if i == 20 {
+			s.say("… and %d more", "……以及另外 %d 项", len(v.Problems)-i)
+			break
+		}
+		s.say("not looked at: %s: %s", "未能检查：%s：%s", printable(p.Path), printable(p.What))
+	}
+	s.say("Scanned: %d files, %d members of archives, %s in %s.", "已扫描：%d 个文件，%d 个归档成员，%s，用时 %s。", v.Files, v.Members, byteCount(v.Bytes), r.Ended.Sub(r.Started).Round(time.Millisecond))
+	if v.Blobs > 0 {
+		s.say("Of git: %d objects.", "git 对象：%d 个。", v.Blobs)
+	}
+	var skipped []string
+	for reason, n := range v.Skipped {
+		skipped = append(skipped, fmt.Sprintf("%s: %d", s.skipReason(reason), n))
+	}
+	if slices.Sort(skipped); len(skipped) > 0 {
+		s.say("Left out: %s.", "未包括：%s。", strings.Join(skipped, s.t(", ", "，")))
+	}
+	if n := v.Ignored + v.Allowed; n > 0 {
+		s.say("Ignored: %d places by the ignore file, %d by comments.", "已忽略：忽略文件 %d 处，注释 %d 处。", v.Ignored, v.Allowed)
+	}
+	for _, u := range r.Unused {
+		if u.Expired {
+			s.say("This ignore is over: %s (%s: %s)", "此忽略项已过期：%s（%s：%s）", u.Fingerprint, u.Owner, u.Reason)
+		} else {
+			s.say("Nothing needed this ignore: %s (%s: %s)", "此忽略项未被用到：%s（%s：%s）", u.Fingerprint, u.Owner, u.Reason)
+		}
+	}
+	if r.Below > 0 {
+		s.say("Below --severity %s: %d findings.", "低于 --severity %s：%d 项。", s.severity, r.Below)
+	}
+}
+
+// skipReasons names in Chinese what was left out.
+var skipReasons = map[string]string{"links": "符号链接", "devices, sockets and pipes": "设备、套接字和管道", "git objects": "git 对象目录（请用 scan git）"}
+
+func (s *scan) skipReason(reason string) string {
+	if zh := skipReasons[reason]; zh != "" && s.lang == chinese {
+		return zh
+	}
+	return reason
+}
+
+// watch draws on a terminal how far the search is, until it is stopped.
+func (s *scan) watch(run *search.Search) (stop func()) {
+	if s.width() <= 0 || s.getenv("TERM") == "dumb" || truthy(s.getenv("CI")) || s.output == "json" {
+		return func() {}
+	}
+	done, gone := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(gone)
+		ticker := time.NewTicker(5 * redraw)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-done:
+				fmt.Fprint(s.err, "\r\x1b[K")
+				return
+			case <-ticker.C:
+				v := run.Coverage()
+				line := fmt.Sprintf(s.t("%d files, %d blobs, %s", "%d 个文件，%d 个对象，%s"), v.Files, v.Blobs, byteCount(v.Bytes))
+				fmt.Fprintf(s.err, "\r%s\x1b[K", shorten(line, s.width()-1))
+			}
+		}
+	}()
+	return func() { close(done); <-gone }
+}
+
+const scanKeySize = 32
+
+// key answers the key of the fingerprints, which it makes when there is none: fingerprints
+// compare between the runs that share it.
+func (s *scan) key() ([]byte, error) {
+	path := s.keyFile
+	if path == "" {
+		path = s.getenv("KEYWARD_SCAN_KEY_FILE")
+	}
+	if path == "" {
+		path = s.homeFile("scan.key")
+	}
+	if path == "" {
+		s.say("Warning: there is no home directory; fingerprints compare within this run only.", "警告：没有主目录，指纹只能在本次运行内比较。")
+		return randomKey(), nil
+	}
+	key, err := os.ReadFile(path)
+	switch {
+	case err == nil && len(key) == scanKeySize:
+		return key, nil
+	case err == nil:
+		return nil, fmt.Errorf("%s has %d bytes, not %d", path, len(key), scanKeySize)
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, err
+	}
+	key = randomKey()
+	err = place{cli: s.cli}.replace(path, 0o600, func(w io.Writer) error { _, err := w.Write(key); return err })
+	if other, readErr := os.ReadFile(path); readErr == nil && len(other) == scanKeySize {
+		return other, nil // this one, or that of another run which made it meanwhile
+	}
+	return nil, err
+}
+
+func randomKey() []byte {
+	key := make([]byte, scanKeySize)
+	_, _ = rand.Read(key) // never fails
+	return key
+}

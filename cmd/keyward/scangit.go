@@ -1,0 +1,71 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/keyward/keyward/internal/leak/history"
+	"github.com/keyward/keyward/internal/leak/rules"
+	"github.com/keyward/keyward/internal/leak/search"
+)
+
+func newScanGitCmd(c *cli) *cobra.Command {
+	s := &scan{cli: c}
+	var staged, all, fresh bool
+	var revisions string
+	cmd := c.command(command{
+		use:   "git [DIR]",
+		short: text{"Find keys and passwords in a git repository's changes or history", "在 git 仓库的改动或历史中查找密钥和密码"},
+		long: text{
+			`Look for credentials in what is staged (--staged), in what the commits of a range brought
+(--range), or in everything that the repository keeps, with stashes, notes and commits that
+no branch leads to any more (--all, the default). Objects that were clean are remembered
+under .git and not read again until the rules change (--afresh reads them).`,
+			`在暂存的改动（--staged）、一段提交引入的内容（--range）或仓库保存的全部内容（--all，默认；包括 stash、notes
+和已不属于任何分支的提交）中查找密钥和密码。没有发现的对象会记录在 .git 目录中，在规则变化之前不再读取（--afresh 会重新读取）。`,
+		},
+		example: "  keyward scan git --staged\n  keyward scan git --range origin/main..HEAD\n  keyward scan git --all --format json /srv/git/shop.git",
+		run: func(ctx context.Context, args []string) error {
+			dir := "."
+			if len(args) > 0 {
+				dir = args[0]
+			}
+			if staged && revisions != "" || all && (staged || revisions != "") {
+				return c.usage(s.cmd, "--staged, --range and --all exclude each other", "--staged、--range 和 --all 不能同时使用")
+			}
+			return s.search(ctx, dir, func(ctx context.Context, run *search.Search) error {
+				r, err := history.Open(ctx, dir, run)
+				if err != nil {
+					return err
+				}
+				switch {
+				case staged:
+					return r.Staged(ctx)
+				case revisions != "":
+					return r.Range(ctx, revisions)
+				}
+				m := r.Remember(fmt.Sprint(rules.Version))
+				if fresh {
+					m = history.Forget(fmt.Sprint(rules.Version))
+				}
+				if err := r.All(ctx, m); err != nil {
+					return err
+				}
+				if err := r.Save(m); err != nil { // a repository that may only be read
+					c.say("Warning: the next scan reads everything again: %v", "警告：下次扫描将重新读取全部内容：%v", err)
+				}
+				return nil
+			})
+		},
+	})
+	f := cmd.Flags()
+	f.SortFlags = false
+	f.BoolVar(&staged, "staged", false, c.t("what is about to be committed", "即将提交的内容"))
+	f.StringVar(&revisions, "range", "", c.t("what the commits of `A..B` brought", "`A..B` 之间的提交引入的内容"))
+	f.BoolVar(&all, "all", false, c.t("everything that the repository keeps", "仓库保存的全部内容"))
+	f.BoolVar(&fresh, "afresh", false, c.t("read what is remembered as clean, too", "已记录为没有发现的对象也重新读取"))
+	s.flags(cmd)
+	return cmd
+}
