@@ -76,7 +76,7 @@ func (s *Service) recover(ctx context.Context, r rotation.Rotation, p rotation.P
 
 // settle makes a version the current one.
 func (s *Service) settle(ctx context.Context, p rotation.Plan, version string) error {
-	sec, err := s.o.Secrets.Describe(ctx, s.self(p.Account), p.Secret)
+	sec, err := s.secret(ctx, p.Account, p.Secret)
 	if err != nil {
 		return noEffect(err)
 	}

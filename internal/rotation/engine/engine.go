@@ -68,9 +68,8 @@ type Store interface {
 
 // Rollouts tells how the nodes stand; package rollout's service is behind it.
 type Rollouts interface {
-	// Rollout answers a rollout, [fault.ResourceNotFound] if there is none of the name.
-	Rollout(ctx context.Context, c *authz.Call, name string) (rollout.Rollout, error)
-	// Members answers a rollout and its members, as nodes last said that they stand.
+	// Members answers a rollout and its members, as nodes last said that they stand;
+	// [fault.ResourceNotFound] if there is none of the name.
 	Members(ctx context.Context, account, name string) (rollout.Rollout, []rollout.Member, error)
 }
 

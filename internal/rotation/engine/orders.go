@@ -69,7 +69,7 @@ func (s *Service) begin(ctx context.Context, rec *audit.Record, p rotation.Plan,
 		return rotation.Rotation{}, err
 	}
 	terms := p.Terms(m, in.Profile)
-	sec, err := s.o.Secrets.Describe(ctx, s.self(p.Account), p.Secret)
+	sec, err := s.secret(ctx, p.Account, p.Secret)
 	if err != nil {
 		return rotation.Rotation{}, err
 	}
@@ -79,7 +79,7 @@ func (s *Service) begin(ctx context.Context, rec *audit.Record, p rotation.Plan,
 		Old: rotation.Key{ID: p.Key, Version: sec.At(secret.Current)}, Cause: in.Cause, StartAt: now, FinishBy: f.Expires, CreatedAt: now, ChangedAt: now,
 	}
 	if p.Rollout != "" {
-		ro, err := s.o.Rollouts.Rollout(ctx, s.self(p.Account), p.Rollout)
+		ro, _, err := s.o.Rollouts.Members(ctx, p.Account, p.Rollout)
 		if err != nil {
 			return r, err
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/keyward/keyward/internal/job"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/rotation"
+	"github.com/keyward/keyward/internal/secret"
 )
 
 // A Forecast is a plan with what it comes to.
@@ -140,15 +141,12 @@ func orError(err, other error) error {
 // try looks at the provider, the secret and the rollout and completes the plan with what it
 // sees.
 func (s *Service) try(ctx context.Context, p *rotation.Plan) (m rotation.Means, err error) {
-	sec, err := s.o.Secrets.Describe(ctx, s.self(p.Account), p.Secret)
-	if fault.Is(err, fault.ResourceNotFound) {
-		return m, fault.ResourceNotFound.New("there is no secret %q; put the key that is in use now into one first", p.Secret)
-	}
+	sec, err := s.secret(ctx, p.Account, p.Secret)
 	if err != nil {
 		return m, err
 	}
 	if p.Rollout != "" {
-		ro, err := s.o.Rollouts.Rollout(ctx, s.self(p.Account), p.Rollout)
+		ro, _, err := s.o.Rollouts.Members(ctx, p.Account, p.Rollout)
 		if err != nil {
 			return m, err
 		}
@@ -161,14 +159,12 @@ func (s *Service) try(ctx context.Context, p *rotation.Plan) (m rotation.Means, 
 	} else if len(p.Care.Waves) > 0 {
 		return m, fault.InvalidParameter.New("a plan without a rollout has no waves")
 	}
-	parts, err := s.parts(ctx, *p, "")
-	if err != nil {
-		return m, err
-	}
-	defer erase(rotation.Minted{Parts: parts})
-	source, err := s.o.Inventory.Get(ctx, s.self(p.Account), p.Source)
-	if err != nil {
-		return m, err
+	var parts map[string]material.Bytes
+	if p.Key == "" {
+		if parts, err = s.parts(ctx, *p, ""); err != nil {
+			return m, err
+		}
+		defer erase(rotation.Minted{Parts: parts})
 	}
 	err = s.with(ctx, p.Account, p.Source, p.Principal, func(i rotation.Issuer) error {
 		if m = i.Means(); !m.Listed {
@@ -183,10 +179,36 @@ func (s *Service) try(ctx context.Context, p *rotation.Plan) (m rotation.Means, 
 		}
 		return choose(p, keys, parts)
 	})
-	if err == nil && p.Key == source.State.Identity.KeyID {
-		return m, fault.InvalidParameter.New("key %s is what provider %s itself is read and changed with: it cannot make and end itself; give the provider a key of its own", p.Key, p.Source)
+	if err != nil {
+		return m, err
 	}
-	return m, err
+	return m, s.notItself(ctx, *p)
+}
+
+// notItself refuses the key that the provider is read and changed with.
+func (s *Service) notItself(ctx context.Context, p rotation.Plan) error {
+	standings, err := s.o.Inventory.Standings(ctx, p.Account)
+	if err != nil {
+		return err
+	}
+	for _, st := range standings {
+		if st.Source.Name == p.Source && st.State.Identity.KeyID == p.Key {
+			return fault.InvalidParameter.New("key %s is what provider %s itself is read and changed with: it cannot make and end itself; give the provider a key of its own", p.Key, p.Source)
+		}
+	}
+	return nil
+}
+
+// secret answers the secret of a plan, without a record: no value is read.
+func (s *Service) secret(ctx context.Context, account, name string) (secret.Secret, error) {
+	found, err := s.o.Secrets.AllFor(ctx, account, secret.Filter{Names: []string{name}})
+	if err != nil {
+		return secret.Secret{}, err
+	}
+	if len(found) == 0 {
+		return secret.Secret{}, fault.ResourceNotFound.New("there is no secret %q; put the key that is in use now into one first", name)
+	}
+	return found[0], nil
 }
 
 // choose finds the key that a plan is about among those that its provider lists.
