@@ -155,7 +155,10 @@ func (g *generator) wrongName(f field) string {
 	case stageName:
 		return pick(g, "ACSMissing", "ACS", "a b", "é", "a/b", strings.Repeat("s", 65), "a:b", "\xff", "当前")
 	}
-	return pick(g, "a b", "a/b", "", "é", "a\nb", strings.Repeat("n", 129), "a\u200bb", "<b>", "a:b", "\xff", "a\\b", "名")
+	if f.required && g.IntN(12) == 0 {
+		return ""
+	}
+	return pick(g, "a b", "a/b", "é", "a\nb", strings.Repeat("n", 129), "a\u200bb", "<b>", "a:b", "\xff", "a\\b", "名")
 }
 
 func (g *generator) wrongBytes(k kind) string {
