@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,7 +32,7 @@ func TestMain(m *testing.M) {
 //
 //	serve ARGS...     start "keyward ARGS..." in the current directory, on a free port if it is
 //	                  "dev", and wait until it listens; of dev, load the variables. A "witness"
-//	                  may run beside a server
+//	                  may run beside a server; a server's address becomes KEYWARD_ENDPOINT
 //	unserve [witness] stop the server, or the witness, with SIGTERM; it must end with status 0
 //	load FILE         load the variables that stand in FILE as NAME=value or export NAME=value
 //	setfrom NAME TEXT set NAME to the first word after TEXT in the last standard output
@@ -63,6 +64,9 @@ type serving struct {
 	cmd *exec.Cmd
 	log chan string // all that it wrote after it listened, when it has ended
 }
+
+// listening finds the address in a server's log.
+var listening = regexp.MustCompile(`"address":"(127\.0\.0\.1:\d+)"`)
 
 func serve(ts *testscript.TestScript, _ bool, args []string) {
 	s := ts.Value(serverOf("")).(*serving)
@@ -99,6 +103,9 @@ func serve(ts *testscript.TestScript, _ bool, args []string) {
 		line, err := out.ReadString('\n')
 		ts.Logf("%s", strings.TrimSpace(line))
 		if strings.Contains(line, "listen") { // dev's greeting or a server's log
+			if at := listening.FindStringSubmatch(line); at != nil && args[0] == "server" {
+				ts.Setenv("KEYWARD_ENDPOINT", "http://"+at[1])
+			}
 			break
 		}
 		if err != nil {
