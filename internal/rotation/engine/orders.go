@@ -123,7 +123,13 @@ func (s *Service) soon(r rotation.Rotation) []job.Job {
 // was the last.
 func (s *Service) Rotation(ctx context.Context, c *authz.Call, name string) (out rotation.Rotation, err error) {
 	err = s.do(ctx, c, "keyward:DescribeRotation", name, func(rec *audit.Record) error {
-		out, err = s.find(ctx, c, rec, name)
+		r, err := s.find(ctx, c, rec, name)
+		if err == nil && r.Plan != name { // policies name plans, and it was asked for by its id
+			err = s.permit(c, rec, "keyward:DescribeRotation", r.Plan)
+		}
+		if err == nil {
+			out = r
+		}
 		return err
 	})
 	return out, err
@@ -152,7 +158,12 @@ func (s *Service) Rotations(ctx context.Context, c *authz.Call, plan string, lim
 		if limit < 1 || limit > 1000 {
 			return fault.InvalidParameter.New("a list has 1 to 1000 rotations")
 		}
-		out, err = s.o.Store.Rotations(ctx, c.Account, plan, limit)
+		some, err := s.o.Store.Rotations(ctx, c.Account, plan, limit)
+		for _, r := range some {
+			if plan == "" || r.Plan == plan { // not by the id of one, about which no policy was asked
+				out = append(out, r)
+			}
+		}
 		return err
 	})
 	return out, err
@@ -221,6 +232,9 @@ func (s *Service) order(ctx context.Context, c *authz.Call, action, plan string,
 	err = s.do(ctx, c, action, plan, func(rec *audit.Record) error {
 		for try := 1; ; try++ {
 			r, err := s.find(ctx, c, rec, plan)
+			if err == nil && r.Plan != plan { // the id of one, about which no policy was asked
+				err = fault.ResourceNotFound.New("there is no plan %q", plan)
+			}
 			if err != nil {
 				return err
 			}

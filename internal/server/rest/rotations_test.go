@@ -203,3 +203,29 @@ func TestRotationByHand(t *testing.T) {
 		t.Errorf("rolling back without a reason: %v", err)
 	}
 }
+
+// A policy about a plan holds for its rotations under whatever name they are asked for.
+func TestPoliciesHoldForIDsOfRotations(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	admin := w.account(t, "acme")
+	c, ctx := w.client(t, admin), t.Context()
+	must(c.AddProvider(ctx, api.AddProviderRequest{Name: "hand", Kind: "manual"}))(t)
+	must(c.CreateRotationPlan(ctx, planFor(t, c, "pay")))(t)
+	id := must(c.StartRotation(ctx, "pay", api.StartRotationRequest{}))(t).ID
+	must(c.CreatePolicy(ctx, api.CreatePolicyRequest{Name: "not-pay", Document: `{"Version":"1","Statement":[
+		{"Effect":"Allow","Action":"keyward:*","Resource":"*"},{"Effect":"Deny","Action":"keyward:*","Resource":"acs:keyward:*:*:rotation/pay"}]}`}))(t)
+	bob := w.user(t, admin, "bob")
+	check(t, c.AttachPolicy(ctx, "bob", "not-pay"))
+	by := w.client(t, bob)
+	for _, name := range []string{"pay", id} {
+		_, shown := by.DescribeRotation(ctx, name)
+		_, paused := by.PauseRotation(ctx, name)
+		if codeOf(t, shown) == "" || codeOf(t, paused) == "" {
+			t.Errorf("under the name %s: shown %v, paused %v", name, shown, paused)
+		}
+	}
+	if _, err := c.PauseRotation(ctx, id); codeOf(t, err) != "ResourceNotFound" {
+		t.Errorf("an order is given to a plan, not to %s: %v", id, err)
+	}
+}
