@@ -292,7 +292,9 @@ func (m *merchant) settled(run api.RotationRun) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.runs = append(m.runs, run)
+	if m.runs = append(m.runs, run); len(m.runs)%50 == 0 {
+		m.t.Logf("%d rotations are over", len(m.runs))
+	}
 }
 
 // alone answers why a key is not the only one of the merchant at the platform, and alive.
