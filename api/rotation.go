@@ -20,6 +20,7 @@ type RotationPlan struct {
 // RotationCare is how carefully a key is replaced. Times are durations such as "24h"; "" is none.
 type RotationCare struct {
 	Every        string          `json:"every"`   // the age that a key may reach; "" for any
+	Call         string          `json:"call"`    // the longest that a call to the provider may take; an answer that is lost is waited out for twice as long
 	Confirm      string          `json:"confirm"` // by when every node of a wave should use the new key
 	Grace        string          `json:"grace"`   // how long both keys work after the last node uses the new one
 	Quiet        string          `json:"quiet"`   // how long the old key was not used before it is touched
@@ -50,6 +51,7 @@ type RotationWindows struct {
 // RotationCareRequest sets parts of a plan's care; what is left out stays, or is as usual.
 type RotationCareRequest struct {
 	Every        *string                `json:"every,omitempty"` // "" for any age
+	Call         *string                `json:"call,omitempty"`  // "1s" to "5m"; "" for "30s"
 	Confirm      *string                `json:"confirm,omitempty"`
 	Grace        *string                `json:"grace,omitempty"`
 	Quiet        *string                `json:"quiet,omitempty"`

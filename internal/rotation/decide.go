@@ -164,7 +164,7 @@ func (d *decision) next() Act {
 func (d *decision) learn() Act {
 	o := d.s.Outcome
 	if o == nil || o.Act != d.Intent.Kind || o.Result == Unclear {
-		if drained := d.Intent.Until.Add(DrainTime); d.now.Before(drained) && !d.rules.noDrain {
+		if drained := d.Intent.Until.Add(d.Terms.CallTime()); d.now.Before(drained) && !d.rules.noDrain {
 			return d.wait(drained)
 		}
 		d.note("unclear", string(d.Intent.Kind)+" "+d.Intent.Key)
@@ -222,12 +222,12 @@ func act(k ActKind) Act { return Act{Kind: k} }
 func (d *decision) wait(at time.Time) Act { return Act{Kind: Wait, At: at} }
 
 // poll looks again soon: nobody may tell of what is waited for.
-func (d *decision) poll() Act { return d.wait(d.now.Add(pollTime)) }
+func (d *decision) poll() Act { return d.wait(d.now.Add(d.Terms.poll())) }
 
 // trouble waits for what will be over by itself, and tells.
 func (d *decision) trouble(why Reason, detail string) Act {
 	d.Trouble, d.Detail = why, detail
-	return d.wait(d.now.Add(idleTime))
+	return d.wait(d.now.Add(d.Terms.idle()))
 }
 
 func (d *decision) to(s Step) Act {
@@ -254,7 +254,7 @@ func (d *decision) fail(why string) Act {
 	if d.Tries++; d.Tries > maxTries {
 		return d.halt(TriesUsedUp, why)
 	}
-	d.NotBefore = d.now.Add(back(d.Tries))
+	d.NotBefore = d.now.Add(d.Terms.back(d.Tries))
 	d.note("failed", why)
 	return act(Proceed)
 }
@@ -270,7 +270,7 @@ func (d *decision) goBack(why Reason, detail string) Act {
 
 // begin stores that an act starts now.
 func (d *decision) begin(a Act) Act {
-	d.Intent = &Intent{Kind: a.Kind, Key: a.Key.ID, Until: d.now.Add(CallTime)}
+	d.Intent = &Intent{Kind: a.Kind, Key: a.Key.ID, Until: d.now.Add(d.Terms.CallTime())}
 	return a
 }
 

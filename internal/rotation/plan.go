@@ -16,6 +16,8 @@ const (
 	MaxEvery          = 5 * 365 * 24 * time.Hour
 	MaxTime           = 90 * 24 * time.Hour // of a bake, a grace period, an observation, a confirmation
 	MaxEmergencyGrace = 15 * time.Minute
+	MinCall           = time.Second
+	MaxCall           = 5 * time.Minute
 )
 
 // A Plan says how one access key is replaced, whenever it has to be.
@@ -37,6 +39,7 @@ type Plan struct {
 // Care is what a person sets of a plan.
 type Care struct {
 	Every   time.Duration `json:"every,omitempty"` // the age that a key may reach; 0 for any
+	Call    time.Duration `json:"call,omitempty"`  // at most, to the provider; 0 for [CallTime]
 	Confirm time.Duration `json:"confirm"`
 	Grace   time.Duration `json:"grace"`
 	Quiet   time.Duration `json:"quiet"`
@@ -84,6 +87,9 @@ func (p Plan) Check() error {
 	if c.Confirm < time.Second {
 		return fault.InvalidParameter.New("confirm is at least a second: nodes need some time to take a new key")
 	}
+	if c.Call != 0 && (c.Call < MinCall || c.Call > MaxCall) {
+		return fault.InvalidParameter.New("a call to the provider may take 1 second to 5 minutes")
+	}
 	if c.Gates.Refused < 0 || c.Gates.Fallbacks < 0 {
 		return fault.InvalidParameter.New("the numbers of gates are not negative")
 	}
@@ -95,7 +101,7 @@ func (p Plan) Terms(m Means, profile Profile) Terms {
 	c := p.Care
 	t := Terms{
 		Means: m, Profile: profile, Waves: c.Waves, Confirm: c.Confirm, Grace: c.Grace, Quiet: c.Quiet, Observe: c.Observe,
-		Gates: c.Gates, Approve: c.Approve,
+		Gates: c.Gates, Approve: c.Approve, Call: c.Call,
 	}
 	if profile == Emergency {
 		t.Approve, t.Grace, t.Quiet, t.Observe = false, min(t.Grace, MaxEmergencyGrace), 0, min(t.Observe, MaxEmergencyGrace)

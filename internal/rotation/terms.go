@@ -1,6 +1,9 @@
 package rotation
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // A Profile is how carefully a key is replaced.
 type Profile string
@@ -24,6 +27,7 @@ type Terms struct {
 	Gates   Gates         `json:"gates"`
 	Approve bool          `json:"approve,omitempty"` // a person approves the start
 	Uses    bool          `json:"uses,omitempty"`    // nodes tell of uses
+	Call    time.Duration `json:"call,omitempty"`    // see [Terms.CallTime]; 0 for the package's
 }
 
 // WaveTerms are the terms of one wave.
@@ -39,18 +43,29 @@ type Gates struct {
 	Fallbacks int `json:"fallbacks"` // uses of the old key in its place
 }
 
-// How acts are spaced. All are well under the time for which a job is leased.
+// How acts are spaced, unless a plan says how long a call to its provider takes.
 const (
 	CallTime  = 30 * time.Second // at most, of one act at a provider
-	DrainTime = 30 * time.Second // after an act was given up, until it cannot arrive any more
+	DrainTime = CallTime         // after an act was given up, until it cannot arrive any more
 	pollTime  = 5 * time.Second  // between looks at what nobody tells of
 	idleTime  = time.Minute      // between looks at what somebody tells of
 	maxTries  = 8                // of one step
 	maxBack   = 10 * time.Minute // between two tries
 )
 
+// CallTime answers how long an act at the provider may take at most. For as long again an
+// act that was given up may still arrive there.
+func (t Terms) CallTime() time.Duration { return cmp.Or(t.Call, CallTime) }
+
+// poll answers the time between looks at what nobody tells of: where calls are short,
+// nothing is waited for longer than one.
+func (t Terms) poll() time.Duration { return min(pollTime, t.CallTime()) }
+
+// idle answers the time between looks at a trouble that somebody was told of.
+func (t Terms) idle() time.Duration { return min(idleTime, 2*t.CallTime()) }
+
 // back answers how long to wait after so many failures in a row.
-func back(tries int) time.Duration { return min(pollTime<<min(tries, 10), maxBack) }
+func (t Terms) back(tries int) time.Duration { return min(t.poll()<<min(tries, 10), maxBack) }
 
 // Rest answers how long a rotation takes at least from a step on, if nothing goes wrong.
 func (t Terms) Rest(s Step, wave int) time.Duration {

@@ -42,7 +42,7 @@ func (s *Service) orphanDies(p rotation.Plan) time.Time {
 
 // seal stores a new key's credential as a version of the secret that no reader gets yet.
 func (s *Service) seal(ctx context.Context, p rotation.Plan, r rotation.Rotation, attempt int, m rotation.Minted, o *rotation.Outcome) error {
-	ctx, cancel := context.WithTimeout(ctx, rotation.CallTime)
+	ctx, cancel := context.WithTimeout(ctx, r.Terms.CallTime())
 	defer cancel()
 	data, err := encode(m.Parts)
 	if err != nil {

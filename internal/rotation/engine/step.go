@@ -165,7 +165,7 @@ func (s *Service) renewed(ctx context.Context, r rotation.Rotation) (*rotation.P
 // perform does what was decided and answers what came of it. It never fails: what is not
 // known is an outcome, too.
 func (s *Service) perform(ctx context.Context, r rotation.Rotation, act rotation.Act) *rotation.Outcome {
-	until := s.now().Add(rotation.CallTime)
+	until := s.now().Add(r.Terms.CallTime())
 	if r.Intent != nil {
 		until = r.Intent.Until
 	}

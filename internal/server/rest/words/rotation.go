@@ -1,6 +1,7 @@
 package words
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/keyward/keyward/api"
@@ -16,7 +17,7 @@ func RotationPlan(p rotation.Plan, arn string) api.RotationPlan {
 		Name: p.Name, ARN: arn, Provider: p.Source, Principal: p.Principal, Key: p.Key, Secret: p.Secret, Rollout: p.Rollout, Auto: p.Auto,
 		LastAt: p.LastAt, CreatedAt: p.CreatedAt,
 		Care: api.RotationCare{
-			Every: api.FormatDuration(c.Every), Confirm: api.FormatDuration(c.Confirm), Grace: api.FormatDuration(c.Grace),
+			Every: api.FormatDuration(c.Every), Call: api.FormatDuration(cmp.Or(c.Call, rotation.CallTime)), Confirm: api.FormatDuration(c.Confirm), Grace: api.FormatDuration(c.Grace),
 			Quiet: api.FormatDuration(c.Quiet), Observe: api.FormatDuration(c.Observe), Approve: c.Approve,
 			Waves: Each(c.Waves, func(w rotation.WaveTerms) api.RotationWave {
 				return api.RotationWave{Name: w.Name, Bake: api.FormatDuration(w.Bake), Approve: w.Approve}
@@ -46,7 +47,7 @@ func Care(in api.RotationCareRequest, c *rotation.Care) error {
 		text *string
 		into *time.Duration
 	}{
-		{"every", in.Every, &c.Every}, {"confirm", in.Confirm, &c.Confirm}, {"grace", in.Grace, &c.Grace}, {"quiet", in.Quiet, &c.Quiet},
+		{"every", in.Every, &c.Every}, {"call", in.Call, &c.Call}, {"confirm", in.Confirm, &c.Confirm}, {"grace", in.Grace, &c.Grace}, {"quiet", in.Quiet, &c.Quiet},
 		{"observe", in.Observe, &c.Observe}, {"unless", in.Unless, &c.Windows.Unless},
 	} {
 		if err := set(d.name, d.text, d.into); err != nil {
