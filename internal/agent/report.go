@@ -9,19 +9,16 @@ import (
 	"github.com/keyward/keyward/api/delivery"
 )
 
-const (
-	reportEvery   = 12 * time.Second // and up to reportJitter more: 15 s on average
-	reportJitter  = 6 * time.Second
-	reportTimeout = 30 * time.Second
-)
+const reportTimeout = 30 * time.Second
 
 // report says how the agent does until ctx ends: regularly, and at once when it comes
 // farther.
 func (a *Agent) report(ctx context.Context) error {
+	every := a.options.Config.Report
 	for failures := 0; ; {
 		a.keep()
 		err := a.reportOnce(ctx)
-		pause, early := reportEvery+random(reportJitter), (<-chan struct{})(a.wake)
+		pause, early := every*4/5+random(every*2/5), (<-chan struct{})(a.wake)
 		switch {
 		case ctx.Err() != nil:
 			return nil
@@ -33,7 +30,7 @@ func (a *Agent) report(ctx context.Context) error {
 		if err == nil {
 			failures = 0
 		} else {
-			pause, early = retryAfter(err)+min(backoff(failures, nil), reportEvery), nil
+			pause, early = retryAfter(err)+min(backoff(failures, nil), every), nil
 			failures++
 		}
 		wait(ctx, pause, early)

@@ -28,7 +28,7 @@ func (a *Agent) watch(ctx context.Context) error {
 			pause := backoff(failures, err)
 			failures++
 			a.options.Logger.Warn("watching", "error", err, "again in", pause.Round(time.Millisecond).String())
-			wait(ctx, pause, nil)
+			wait(ctx, pause, a.stale) // a report that arrives says that the server is back
 			continue
 		}
 		if failures > 0 {

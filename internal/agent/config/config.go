@@ -41,16 +41,20 @@ const (
 	defaultTimeout  = 30 * time.Second
 	defaultInterval = 30 * time.Second
 	maxDuration     = time.Hour
+	defaultReport   = 15 * time.Second
+	minReport       = time.Second
+	maxReport       = 30 * time.Second // half of the time after which a node counts as lost
 )
 
 // A Config is what agent.toml says.
 type Config struct {
 	State     string
-	Server    string // "" for the one that the machine joined
-	CA        string // PEM; "" for what the machine joined with
-	Listen    string // path of a Unix socket, or a loopback address with a port
-	TokenFile string // which programs read to use the address; "" with a socket
-	GID       int    // whose members may use the socket or read the token; -1 for the agent's
+	Server    string        // "" for the one that the machine joined
+	CA        string        // PEM; "" for what the machine joined with
+	Listen    string        // path of a Unix socket, or a loopback address with a port
+	TokenFile string        // which programs read to use the address; "" with a socket
+	GID       int           // whose members may use the socket or read the token; -1 for the agent's
+	Report    time.Duration // about the time between two reports
 	Deliver   []Delivery
 }
 
@@ -65,13 +69,14 @@ type Delivery struct {
 
 // file is agent.toml as it is written.
 type file struct {
-	State     string     `toml:"state"`
-	Server    string     `toml:"server"`
-	CAFile    string     `toml:"ca_file"`
-	Listen    string     `toml:"listen"`
-	TokenFile string     `toml:"token_file"`
-	Group     string     `toml:"group"`
-	Deliver   []delivery `toml:"deliver"`
+	State     string        `toml:"state"`
+	Server    string        `toml:"server"`
+	CAFile    string        `toml:"ca_file"`
+	Listen    string        `toml:"listen"`
+	TokenFile string        `toml:"token_file"`
+	Group     string        `toml:"group"`
+	Report    time.Duration `toml:"report"`
+	Deliver   []delivery    `toml:"deliver"`
 }
 
 type delivery struct {
@@ -107,7 +112,7 @@ type probe struct {
 
 // Default answers what an empty file says.
 func Default() Config {
-	return Config{State: DefaultState, Listen: DefaultListen, GID: -1}
+	return Config{State: DefaultState, Listen: DefaultListen, GID: -1, Report: defaultReport}
 }
 
 // Load reads a file and the templates that it names.
@@ -151,6 +156,12 @@ func Parse(text, dir string) (Config, error) {
 			return Config{}, fmt.Errorf("ca_file: %w", err)
 		}
 		c.CA = string(ca)
+	}
+	if f.Report != 0 {
+		c.Report = f.Report
+	}
+	if c.Report < minReport || c.Report > maxReport {
+		return Config{}, errors.New("report: use a time from \"1s\" to \"30s\"")
 	}
 	c.Server, c.TokenFile = f.Server, f.TokenFile
 	if c.GID, err = groupID(f.Group); err != nil {
