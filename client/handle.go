@@ -85,7 +85,10 @@ type Key struct {
 }
 
 // told is what is told to the agent of a version.
-type told struct{ version, result string }
+type told struct {
+	version, result string
+	instead         bool // of the primary, which was refused
+}
 
 // OpenKey opens a key of this machine's agent. It waits for the agent to have it until
 // ctx ends, so give ctx a deadline. Close the key when it is not used any more.
@@ -162,9 +165,9 @@ func (k *Key) try(c Credential, f func(Credential) error) (error, bool) {
 	err := f(c)
 	switch {
 	case err == nil:
-		k.note(told{c.Version, delivery.ResultUsed})
+		k.note(told{c.Version, delivery.ResultUsed, c.Fallback})
 	case k.refused(err):
-		k.note(told{c.Version, delivery.ResultRefused})
+		k.note(told{c.Version, delivery.ResultRefused, false})
 		return err, true
 	}
 	return err, false
@@ -249,7 +252,7 @@ func (k *Key) tellPending(ctx context.Context) error {
 	k.mu.Unlock()
 	var failed error
 	for t, times := range all {
-		err := k.agent.Report(ctx, k.rollout, delivery.Use{Version: t.version, Result: t.result, Times: times})
+		err := k.agent.Report(ctx, k.rollout, delivery.Use{Version: t.version, Result: t.result, Times: times, Instead: t.instead})
 		var refusal *Error
 		if errors.As(err, &refusal) && (refusal.Status == http.StatusConflict || refusal.Status == http.StatusNotFound) {
 			continue // the version is none that the agent has: nobody waits to hear of it

@@ -175,6 +175,12 @@ func (p *platform) pay(c client.Credential) error {
 
 func use(version, result string) delivery.Use { return delivery.Use{Version: version, Result: result} }
 
+func instead(version string) delivery.Use {
+	u := use(version, "used")
+	u.Instead = true
+	return u
+}
+
 func TestKeyDo(t *testing.T) {
 	declined := errors.New("not enough money")
 	for name, c := range map[string]struct {
@@ -187,7 +193,7 @@ func TestKeyDo(t *testing.T) {
 	}{
 		"it works":            {before: [3]int{1, 1, 0}, accepts: []string{"v1"}, calls: []string{"v1"}, told: map[delivery.Use]int{use("v1", "used"): 1}},
 		"a business error":    {before: [3]int{1, 2, 1}, accepts: []string{"v2"}, business: declined, want: declined, calls: []string{"v2"}, told: map[delivery.Use]int{}},
-		"the fallback works":  {before: [3]int{2, 2, 1}, accepts: []string{"v1"}, calls: []string{"v2", "v1"}, told: map[delivery.Use]int{use("v2", "refused"): 1, use("v1", "used"): 1}},
+		"the fallback works":  {before: [3]int{2, 2, 1}, accepts: []string{"v1"}, calls: []string{"v2", "v1"}, told: map[delivery.Use]int{use("v2", "refused"): 1, instead("v1"): 1}},
 		"a newer one works":   {before: [3]int{2, 1, 0}, after: [3]int{3, 2, 1}, accepts: []string{"v2"}, calls: []string{"v1", "v2"}, told: map[delivery.Use]int{use("v1", "refused"): 1, use("v2", "used"): 1}},
 		"nothing works":       {before: [3]int{2, 2, 1}, after: [3]int{3, 3, 2}, want: client.ErrRefused, calls: []string{"v2", "v3"}, told: map[delivery.Use]int{use("v2", "refused"): 1, use("v3", "refused"): 1}},
 		"only a third works":  {before: [3]int{2, 3, 2}, after: [3]int{3, 4, 1}, accepts: []string{"v1"}, calls: []string{"v3", "v4", "v1"}, told: map[delivery.Use]int{use("v3", "refused"): 1, use("v4", "refused"): 1, use("v1", "used"): 1}},

@@ -109,7 +109,7 @@ type Ack struct {
 	Proof       []byte `json:"proof"`                       // that the node holds the primary value, see ProofMessage
 	UsedAgo     *int64 `json:"usedMillisAgo,omitempty"`     // since the last use of the primary version
 	FallbackAgo *int64 `json:"fallbackMillisAgo,omitempty"` // since the last use of the fallback version
-	Fallbacks   int    `json:"fallbacks,omitempty"`         // uses of the fallback version since this generation
+	Fallbacks   int    `json:"fallbacks,omitempty"`         // uses of the fallback version because the primary was refused, since this generation
 	Refused     int    `json:"refused,omitempty"`           // times that the primary version was refused since
 	Error       string `json:"error,omitempty"`             // why it does not come farther
 }

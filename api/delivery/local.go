@@ -47,7 +47,8 @@ type Credential struct {
 type Use struct {
 	Version string `json:"version"`
 	Result  string `json:"result"`
-	Times   int    `json:"times,omitempty"` // 0 means once
+	Times   int    `json:"times,omitempty"`   // 0 means once
+	Instead bool   `json:"instead,omitempty"` // the fallback was used because the primary had been refused, not because the program had not heard of it yet
 }
 
 // A Status tells how an agent does, without any secret.
@@ -70,7 +71,7 @@ type Standing struct {
 	Level      string    `json:"level"`
 	UsedAt     time.Time `json:"usedAt,omitzero"`     // last use of the primary version
 	FallbackAt time.Time `json:"fallbackAt,omitzero"` // last use of the fallback version
-	Fallbacks  int       `json:"fallbacks,omitempty"` // uses of the fallback version since this generation
+	Fallbacks  int       `json:"fallbacks,omitempty"` // uses of the fallback version because the primary was refused, since this generation
 	Refused    int       `json:"refused,omitempty"`   // times that the primary version was refused since
 	Error      string    `json:"error,omitempty"`     // why it does not come farther
 }

@@ -339,7 +339,8 @@ func TestProbeLies(t *testing.T) {
 		m.await(2, delivery.LevelUsed)
 		m.agent.Use(rollout, delivery.Use{Version: version(2).ID, Result: delivery.ResultRefused, Times: 3})
 		m.agent.Use(rollout, delivery.Use{Version: version(1).ID, Result: delivery.ResultUsed, Times: 3})
-		a := m.awaitAck(func(a delivery.Ack) bool { return a.Level == delivery.LevelApplied && a.Fallbacks == 3 })
+		m.agent.Use(rollout, delivery.Use{Version: version(1).ID, Result: delivery.ResultUsed, Times: 3, Instead: true})
+		a := m.awaitAck(func(a delivery.Ack) bool { return a.Level == delivery.LevelApplied && a.Fallbacks == 3 }) // who did not know of the new one yet does not count
 		if a.Refused != 3 || a.FallbackAgo == nil || !strings.Contains(a.Error, "refused") {
 			t.Errorf("%+v", a)
 		}

@@ -57,7 +57,9 @@ func (h *holding) use(u delivery.Use, now time.Time) bool {
 		h.LastWord = delivery.ResultRefused
 	case u.Version == h.key.Fallback.Version && u.Version != "" && u.Result == delivery.ResultUsed:
 		h.FallbackAt = now
-		h.Fallbacks += times
+		if u.Instead {
+			h.Fallbacks += times
+		}
 	case u.Version == h.key.Fallback.Version && u.Version != "": // of no use to anybody: the primary version is what counts
 	default:
 		return false
