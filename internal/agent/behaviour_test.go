@@ -358,6 +358,23 @@ func TestProbeLies(t *testing.T) {
 	})
 }
 
+// What a program did before it heard of a generation is a use of the old version, and no
+// trouble with the new one.
+func TestUsesOfTheGenerationBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine(t, "")
+		m.server.Publish(rollout, 2, version(2), version(1))
+		m.start()
+		m.await(2, delivery.LevelApplied)
+		m.agent.Use(rollout, delivery.Use{Version: version(1).ID, Result: delivery.ResultUsed, Times: 100})
+		m.agent.Use(rollout, delivery.Use{Version: version(2).ID, Result: delivery.ResultUsed})
+		if a := m.await(2, delivery.LevelUsed); a.Fallbacks != 0 || a.FallbackAgo == nil || a.Refused != 0 {
+			t.Errorf("%+v", a)
+		}
+		m.stop()
+	})
+}
+
 // A probe that began before a generation was applied says nothing about it.
 func TestProbeOfAnotherGeneration(t *testing.T) {
 	var m *machine

@@ -79,7 +79,7 @@ type nodeAgent struct {
 func joinAgent(t *testing.T, binary, server, name string, token api.SecretText) *nodeAgent {
 	t.Helper()
 	a := &nodeAgent{t: t, binary: binary, name: name, dir: storetest.ShortDir(t)}
-	config := fmt.Sprintf("state = %q\nlisten = %q\n", filepath.Join(a.dir, "state"), a.socket())
+	config := fmt.Sprintf("state = %q\nlisten = %q\nreport = \"2s\"\n", filepath.Join(a.dir, "state"), a.socket())
 	if err := writeDir(a.dir, map[string][]byte{"agent.toml": []byte(config), "token": []byte(token)}); err != nil {
 		t.Fatal(err)
 	}
