@@ -1,5 +1,5 @@
 # keyward: `make test` is all that a change must pass.
-.PHONY: all test deps build check unit interop sample vectors policy bench fuzz kill integrity tamper verify clock upgrade release-data abuse overload syscalls diskfull crash unit-erasing memory refuse alarms model
+.PHONY: all test deps build check unit interop sample vectors policy bench fuzz kill integrity tamper verify clock upgrade release-data rotation-data rotations abuse overload syscalls diskfull crash unit-erasing memory refuse alarms model
 
 STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
@@ -122,6 +122,12 @@ model:
 	KEYWARD_MODEL=large go test -count=1 -run '^TestExploration$$' -timeout 0 -v ./internal/rotation
 	KEYWARD_LIVES=$(LIVES) go test -count=1 -run '^TestSimulation$$' -timeout 0 -v ./internal/rotation
 
+# ROTATIONS rotations under way on SQLite, and as many on PostgreSQL, while the server and the
+# agents are killed and the payment platform loses answers. KEYWARD_SEED chooses the faults.
+ROTATIONS ?= 200
+rotations:
+	KEYWARD_ROTATIONS=$(ROTATIONS) $(PROOF) -run '^TestKillWhileRotating$$'
+
 # The databases of older releases, upgraded with KILLS kills in the middle.
 upgrade: KILLS = 500
 upgrade:
@@ -130,6 +136,12 @@ upgrade:
 # What this release leaves to all later ones: internal/proof/testdata/releases/$(RELEASE).
 release-data:
 	./scripts/with-postgres go test -count=1 -run TestMakeRelease -make-release $(RELEASE) ./internal/proof
+
+# What this version of the protocol of rotations leaves to all later ones.
+rotation-data:
+	go test -count=1 -run '^TestOlderRotationsGoOn$$' ./internal/rotation -update
+	./scripts/with-postgres go test -count=1 -run '^TestMakeRotations$$' ./internal/proof -make-rotations
+
 # REQUESTS bad requests over every dialect and route; SEED makes the same ones again.
 REQUESTS ?= 1000000
 abuse:

@@ -34,7 +34,7 @@ const rotationPatience = 10 * time.Minute
 func rotateUnderFire(t *testing.T, at place) {
 	t.Parallel() // most of the time is waiting
 	want, random := size(t, "KEYWARD_ROTATIONS", 6), rand.New(rand.NewPCG(seeded(t), 2))
-	m := openMarket(t, at, max(3, min(want/6, 24)), random)
+	m := openMarket(t, at, min(want, 24), random)
 	trade, closing := context.WithCancel(t.Context())
 	defer closing()
 	var trading sync.WaitGroup
