@@ -17,9 +17,13 @@ const spool = "rotation.spool"
 
 // rotators builds what replaces keys.
 func (e *engine) rotators(a *App) {
+	kept := &rotating.Spool{Directory: filepath.Join(a.Config.DataDir, spool)}
+	if err := kept.Sweep(); err != nil {
+		a.Logger.Warn("starting", "error", err) // it takes room, and no more
+	}
 	e.rotations = rotating.New(rotating.Options{
 		Store: store.Rotations{Store: e.store}, Inventory: e.stock, Secrets: e.secrets, Rollouts: e.rollouts, Incidents: e.alerts, Tenants: e.iam,
-		Spool: &rotating.Spool{Directory: filepath.Join(a.Config.DataDir, spool)}, Log: e.log, Kinds: issuers(), Region: a.Config.Region, Now: e.now, Logger: a.Logger,
+		Spool: kept, Log: e.log, Kinds: issuers(), Region: a.Config.Region, Now: e.now, Logger: a.Logger,
 	})
 }
 

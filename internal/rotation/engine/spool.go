@@ -78,6 +78,19 @@ func (s *Spool) Drop(rotation string, upTo int) error {
 	return nil
 }
 
+// Sweep removes what is left of files whose writing a crash ended; the keys in them are
+// orphans. Call it before anything is kept.
+func (s *Spool) Sweep() error {
+	left, err := filepath.Glob(filepath.Join(s.Directory, ".tmp-*"))
+	for _, path := range left {
+		err = errors.Join(err, os.Remove(path))
+	}
+	if err != nil {
+		return fmt.Errorf("sweeping what was kept of new keys: %w", err)
+	}
+	return nil
+}
+
 // Rehearse proves that a credential can be kept and read back, without keeping any.
 func (s *Spool) Rehearse(w material.Wrapper, of string) error {
 	want := material.NewBytes([]byte("rehearsal " + of))
