@@ -163,7 +163,7 @@ func (r *Repository) origins(ctx context.Context) (map[string]change, error) {
 	for _, id := range r.dirty {
 		wanted[id] = true
 	}
-	cmd := r.command(ctx, "log", "--all", "--reflog", "--topo-order", "--reverse", "-m", "--raw", "-z", "--no-abbrev", "--no-renames", "--no-ext-diff", "--no-textconv", "--diff-filter=AMT", "--format=%x01%H")
+	cmd := r.command(ctx, "log", "--all", "--reflog", "--topo-order", "--reverse", "-c", "--raw", "-z", "--no-abbrev", "--no-renames", "--no-ext-diff", "--no-textconv", "--diff-filter=AMT", "--format=%x01%H")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return nil, because("log", err)
@@ -189,8 +189,8 @@ func (r *Repository) origins(ctx context.Context) (map[string]change, error) {
 			commit, field, _ = strings.Cut(hash, "\n")
 			field = strings.TrimLeft(field, "\n")
 		}
-		if columns := strings.Fields(field); len(columns) == 5 && strings.HasPrefix(field, ":") {
-			id = columns[3]
+		if _, _, fresh, ok := parseRaw(field); ok {
+			id = fresh
 		}
 	}
 	r.search.Count(0, commits)

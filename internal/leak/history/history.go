@@ -105,7 +105,7 @@ func (r *Repository) Range(ctx context.Context, revisions string) error {
 	if strings.HasPrefix(revisions, "-") {
 		return fmt.Errorf("reading the range %q: it begins like an option", revisions)
 	}
-	out, err := r.output(ctx, "log", "--raw", "-z", "--no-abbrev", "--no-renames", "--no-ext-diff", "--no-textconv", "--diff-filter=AMT", "-m", "--first-parent", "--format=%x01%H", revisions, "--")
+	out, err := r.output(ctx, "log", "--raw", "-z", "--no-abbrev", "--no-renames", "--no-ext-diff", "--no-textconv", "--diff-filter=AMT", "-c", "--format=%x01%H", revisions, "--")
 	if err != nil {
 		return err
 	}
@@ -125,8 +125,20 @@ func (r *Repository) noteShallow(ctx context.Context) {
 	}
 }
 
-// parseChanges reads git's raw format with NULs: a commit behind \x01, and for each file
-// ":mode mode old new status" and its path.
+// parseRaw reads a line of git's raw format: ":mode mode old new status", and of a merge a
+// colon, a mode and an id more for each further parent.
+func parseRaw(line string) (mode, old, fresh string, ok bool) {
+	rest := strings.TrimLeft(line, ":")
+	parents := len(line) - len(rest)
+	columns := strings.Fields(rest)
+	if parents == 0 || len(columns) != 2*parents+3 {
+		return "", "", "", false
+	}
+	return columns[parents], columns[parents+1], columns[2*parents+1], true
+}
+
+// parseChanges reads git's raw format with NULs: a commit behind \x01, and for each file a
+// line and its path. Of merges git tells the files that none of the parents has.
 func parseChanges(out []byte) (changes []change, err error) {
 	commit := ""
 	fields := strings.Split(string(out), "\x00")
@@ -139,15 +151,15 @@ func parseChanges(out []byte) (changes []change, err error) {
 		if !strings.HasPrefix(field, ":") {
 			continue
 		}
-		columns := strings.Fields(field[1:])
-		if len(columns) != 5 || i+1 == len(fields) {
+		mode, old, fresh, ok := parseRaw(field)
+		if !ok || i+1 == len(fields) {
 			return nil, errors.New("reading git's list of changes: it has another form than expected")
 		}
 		i++
-		if columns[1] == "160000" { // a submodule
+		if mode == "160000" { // a submodule
 			continue
 		}
-		changes = append(changes, change{old: columns[2], new: columns[3], path: fields[i], commit: commit})
+		changes = append(changes, change{old: old, new: fresh, path: fields[i], commit: commit})
 	}
 	return changes, nil
 }

@@ -130,6 +130,28 @@ func TestRange(t *testing.T) {
 	}
 }
 
+// What a merge brings from the branch that is compared with is not new; what was put in
+// while merging is.
+func TestRangeWithAMerge(t *testing.T) {
+	r, secret := newRepo(t), tokens(2)
+	r.write("a.txt", "1\n")
+	r.commit("base")
+	r.git("checkout", "-q", "-b", "topic")
+	r.write("b.txt", "2\n")
+	r.commit("topic")
+	r.git("checkout", "-q", "main")
+	r.write("c.txt", "t = "+secret[0]+"\n")
+	r.commit("main goes on")
+	r.git("checkout", "-q", "topic")
+	r.git("merge", "-q", "--no-commit", "main")
+	r.write("a.txt", "t = "+secret[1]+"\n")
+	merge := r.commit("merge")
+	places, _ := r.look(func(h *history.Repository) error { return h.Range(t.Context(), "main..topic") })
+	if diff := cmp.Diff([]leak.Location{{Path: "a.txt", Line: 1, Column: 5, Commit: merge}}, places); diff != "" {
+		t.Errorf("places (-want +got):\n%s", diff)
+	}
+}
+
 func TestAll(t *testing.T) {
 	r, secret := newRepo(t), tokens(4)
 	r.write("a.txt", "t = "+secret[0]+"\n")
