@@ -277,7 +277,9 @@ func printable(text []byte, with func(Stretch)) {
 			end = start + next
 		}
 		data, _ := io.ReadAll(quotedprintable.NewReader(bytes.NewReader(text[start:end]))) // up to what is none
-		with(Stretch{start, end, "quoted-printable", data})
+		if len(data) > 0 {
+			with(Stretch{start, end, "quoted-printable", data})
+		}
 		at = end
 	}
 }
