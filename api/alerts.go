@@ -130,7 +130,7 @@ type Rung struct {
 	Left      string   `json:"left"`                // before the deadline: "30d"; "" is the deadline itself
 	Severity  string   `json:"severity"`            // "info", "warning", "critical" or "emergency"
 	Families  []string `json:"families"`            // of channels that carry the alarm
-	Wait      string   `json:"wait,omitempty"`      // for an acknowledgement; left out if none is asked for
+	Wait      string   `json:"wait,omitempty"`      // for an acknowledgement: "10s" to "7d"; left out if none is asked for
 	Everybody bool     `json:"everybody,omitempty"` // all levels are told at once
 }
 

@@ -51,7 +51,10 @@ type Quiet struct {
 	Zone string `json:"zone"` // of the IANA database; "" is UTC
 }
 
-const day = 24 * time.Hour
+const (
+	day          = 24 * time.Hour
+	shortestWait = 10 * time.Second // for an acknowledgement; looks at an incident come a second late
+)
 
 // DefaultPlan is the plan of an account that has made none.
 func DefaultPlan() Plan {
@@ -109,8 +112,8 @@ func (p Plan) Check() error {
 	}
 	for i, r := range p.Rungs {
 		switch {
-		case r.Left < 0 || r.Left > 366*day || r.Wait < 0 || r.Wait > 7*day || r.Wait > 0 && r.Wait < time.Minute:
-			return fault.InvalidParameter.New("rung %d: the time left is at most 366 days, and the time to answer is none or one minute to seven days", i+1)
+		case r.Left < 0 || r.Left > 366*day || r.Wait < 0 || r.Wait > 7*day || r.Wait > 0 && r.Wait < shortestWait:
+			return fault.InvalidParameter.New("rung %d: the time left is at most 366 days, and the time to answer is none or ten seconds to seven days", i+1)
 		case len(r.Families) == 0:
 			return fault.InvalidParameter.New("rung %d tells nobody: name families of channels", i+1)
 		case r.Severity < message.Info || r.Severity > message.Emergency:
