@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -79,7 +80,9 @@ func newLogger(w io.Writer, cfg config.Log) (*slog.Logger, error) {
 func newDevCmd(c *cli) *cobra.Command {
 	d := dev{cli: c}
 	var verbose bool
-	cmd := c.command(command{
+	var allow []string
+	var cmd *cobra.Command
+	cmd = c.command(command{
 		use:   "dev",
 		short: text{"Run everything on this machine, ready to use", "在本机运行全部功能，开箱即用"},
 		long: text{
@@ -99,12 +102,20 @@ was. This is for trying and developing; for production see: keyward server --hel
 			if err != nil {
 				return err
 			}
+			for _, text := range allow {
+				network, err := netip.ParsePrefix(text)
+				if err != nil {
+					return c.usage(cmd, "--allow %s is no network; write one such as 127.0.0.0/8", "--allow %s 不是网段，请写成 127.0.0.0/8 这样的形式", text)
+				}
+				d.allow = append(d.allow, network)
+			}
 			c.checkMemory()
 			return d.run(ctx, logger)
 		},
 	})
 	cmd.Flags().StringVar(&d.dir, "data-dir", ".keyward", c.t("`DIR` for everything that is kept", "保存所有数据的目录 `DIR`"))
 	cmd.Flags().StringVar(&d.listen, "listen", "127.0.0.1:7420", c.t("`ADDRESS` to listen on; port 0 chooses a free one", "监听地址 `ADDRESS`；端口为 0 时自动选择空闲端口"))
+	cmd.Flags().StringArrayVar(&allow, "allow", nil, c.t("`NETWORK` where providers and channels may be although it is not public, such as 127.0.0.0/8; may be repeated", "允许密钥来源和通知渠道使用的非公网网段 `NETWORK`，如 127.0.0.0/8；可重复"))
 	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, c.t("log every request", "记录每个请求"))
 	return cmd
 }
@@ -113,6 +124,7 @@ was. This is for trying and developing; for production see: keyward server --hel
 type dev struct {
 	*cli
 	dir, listen string
+	allow       []netip.Prefix // as egress.allow of a server
 }
 
 const (
@@ -123,7 +135,7 @@ const (
 
 func (d *dev) run(ctx context.Context, logger *slog.Logger) error {
 	cfg := config.Default()
-	cfg.DataDir, cfg.Listen = d.dir, d.listen
+	cfg.DataDir, cfg.Listen, cfg.Egress.Allow = d.dir, d.listen, d.allow
 	if err := cfg.Complete(); err != nil {
 		return err
 	}
