@@ -25,6 +25,7 @@ type caring struct {
 	cmd                                   *cobra.Command
 	rollout, key                          string
 	every, confirm, grace, quiet, observe string
+	call                                  string
 	bakes, approved, allow, deny          []string
 	approve, auto                         bool
 	maxRefused, maxFallbacks              int
@@ -42,6 +43,7 @@ func (a *caring) flags(cmd *cobra.Command) {
 		{&a.rollout, "rollout", text{"`NAME` of the rollout that delivers the secret to nodes", "将凭据分发到节点的分发名称 `NAME`"}},
 		{&a.key, "key", text{"`ID` of the key that is in use now; by default the one whose id stands in the secret", "当前使用的密钥 `ID`；默认取凭据中所含的 ID"}},
 		{&a.every, "every", text{"the `AGE` that a key may reach, such as 90d; 0 for any", "密钥的最长使用期限 `AGE`，例如 90d；0 表示不限"}},
+		{&a.call, "call", text{"the longest `TIME` that a call to the provider may take, 1s to 5m; an answer that is lost is waited out for twice as long; by default 30s", "一次平台调用的最长时间 `TIME`，1s 至 5m；应答丢失时等待两倍的时间；默认 30s"}},
 		{&a.confirm, "confirm", text{"`TIME` in which every node of a wave should use the new key; by default 30m", "一个批次的所有节点应在此时间 `TIME` 内用上新密钥；默认 30m"}},
 		{&a.grace, "grace", text{"`TIME` for which both keys work after the last node uses the new one; by default 24h", "最后一个节点换用后新旧密钥都有效的时间 `TIME`；默认 24h"}},
 		{&a.quiet, "quiet", text{"`TIME` for which the old key was not used before it is touched; by default 1h", "处理旧密钥前其未被使用的时间 `TIME`；默认 1h"}},
@@ -69,7 +71,7 @@ func (a *caring) care(waves []api.RotationWave) (api.RotationCareRequest, error)
 		from *string
 		into **string
 	}{
-		{"every", &a.every, &in.Every}, {"confirm", &a.confirm, &in.Confirm}, {"grace", &a.grace, &in.Grace}, {"quiet", &a.quiet, &in.Quiet},
+		{"every", &a.every, &in.Every}, {"call", &a.call, &in.Call}, {"confirm", &a.confirm, &in.Confirm}, {"grace", &a.grace, &in.Grace}, {"quiet", &a.quiet, &in.Quiet},
 		{"observe", &a.observe, &in.Observe}, {"unless", &a.unless, &in.Unless},
 	} {
 		if set(a, d.flag, d.from, d.into); *d.into == nil {
@@ -240,6 +242,7 @@ func (c *cli) showPlan(f api.RotationForecast) error {
 		t.add(c.t("Secret", "凭据"), p.Secret)
 		t.add(c.t("Rollout", "分发"), orDash(p.Rollout))
 		t.add(c.t("Replaced every", "轮换周期"), orDash(care.Every))
+		t.add(c.t("Call", "调用时限"), cmp.Or(care.Call, "30s"))
 		t.add(c.t("Confirm", "确认时限"), cmp.Or(care.Confirm, "0"))
 		t.add(c.t("Grace", "宽限期"), cmp.Or(care.Grace, "0"))
 		t.add(c.t("Quiet", "静默期"), cmp.Or(care.Quiet, "0"))

@@ -119,7 +119,7 @@ func TestRotationPlansThereAndBack(t *testing.T) {
 		Name: "pay", ARN: "acs:keyward:" + region + ":" + admin.account + ":rotation/pay", Provider: "hand", Principal: "payments", Key: "old", Secret: "rotated/pay",
 		LastAt: made.Plan.LastAt, CreatedAt: made.Plan.CreatedAt,
 		Care: api.RotationCare{
-			Every: "90d", Confirm: "30m", Grace: "1d", Observe: "1d", Waves: []api.RotationWave{}, MaxFallbacks: 3, Approve: true,
+			Every: "90d", Call: "30s", Confirm: "30m", Grace: "1d", Observe: "1d", Waves: []api.RotationWave{}, MaxFallbacks: 3, Approve: true,
 			Windows: api.RotationWindows{Zone: zone, Allow: []string{"Mon-Fri 02:00-06:00"}, Deny: []string{"11-11"}, Unless: "3h"},
 		},
 	}
