@@ -31,11 +31,12 @@ check:
 	cd vectors && go vet ./... && $(STATICCHECK) ./...
 
 # The race detector looks at everything but the proofs, whose subject is a process of its own,
-# and the two years of alarms, which one goroutine lives through and ten times as slowly.
+# the demonstration, which is one, too, and the two years of alarms, which one goroutine lives
+# through and ten times as slowly.
 # Of the rotations' exploration and simulation it sees a small part.
 unit:
-	./scripts/with-postgres go test -race -timeout 12m $$(go list ./... | grep -v -e /internal/proof -e /internal/expiry)
-	./scripts/with-postgres go test -timeout 12m ./internal/proof/... ./internal/expiry
+	./scripts/with-postgres go test -race -timeout 12m $$(go list ./... | grep -v -e /internal/proof -e /internal/expiry -e '/internal/demo$$')
+	./scripts/with-postgres go test -timeout 12m ./internal/proof/... ./internal/expiry ./internal/demo
 	go test -timeout 8m -run 'Exploration|Simulation|EveryRule' ./internal/rotation
 
 # The packages that hold key material, as the release build has them.

@@ -165,7 +165,7 @@ func TestWhoMayImportWhat(t *testing.T) {
 					t.Errorf("%s imports %s, which belongs to %v", f.path, i, where)
 				}
 			}
-			only(i == "net/http" || strings.HasPrefix(i, "net/http/"), "internal/server", "internal/app", "internal/egress", "internal/witness", "internal/publish", "internal/cloud", "internal/channel", "internal/agent", "client", "cmd", "internal/bench")
+			only(i == "net/http" || strings.HasPrefix(i, "net/http/"), "internal/server", "internal/app", "internal/egress", "internal/witness", "internal/publish", "internal/cloud", "internal/channel", "internal/agent", "client", "cmd", "internal/bench", "internal/demo")
 			only(i == "database/sql" || strings.HasPrefix(i, "github.com/jackc/pgx") || strings.HasPrefix(i, "modernc.org/"), "internal/store")
 			fingerprints := i == "crypto/hmac" && f.pkg == "internal/leak" // of what was found, which is no signature
 			only(!fingerprints && slices.Contains(ciphers, i) || strings.HasPrefix(i, "github.com/emmansun/gmsm") || strings.HasPrefix(i, "golang.org/x/crypto") || strings.HasPrefix(i, "github.com/decred"),
