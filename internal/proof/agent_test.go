@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/keyward/keyward/api"
 	"github.com/keyward/keyward/internal/store/storetest"
@@ -72,6 +73,7 @@ type nodeAgent struct {
 	name   string
 	dir    string // private: its configuration, state, socket and log
 	cmd    *exec.Cmd
+	back   time.Time // when it is started again, of one that was killed
 	log    *os.File
 }
 

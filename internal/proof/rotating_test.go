@@ -60,9 +60,15 @@ func rotateUnderFire(t *testing.T, at place) {
 	m.judge()
 }
 
-// fire kills the server and agents, and starts them again at once, until all is over.
+// fire kills the server and agents, and starts them again, until all is over: the server at
+// once, an agent at once or after some seconds, in which its shops know nothing new.
 func (m *market) fire(over <-chan struct{}) {
 	for {
+		for _, a := range m.agents {
+			if a.cmd == nil && time.Now().After(a.back) {
+				a.start()
+			}
+		}
 		select {
 		case <-over:
 			return
@@ -82,8 +88,10 @@ func (m *market) fire(over <-chan struct{}) {
 		if which > 1 {
 			agent := m.agents[m.random.IntN(len(m.agents))]
 			agent.kill()
-			agent.start()
 			m.agentKills++
+			if agent.back = time.Now(); m.random.IntN(2) == 0 {
+				agent.back = agent.back.Add(time.Duration(5+m.random.IntN(8)) * time.Second)
+			}
 		}
 		if which < 3 {
 			m.server.start()
