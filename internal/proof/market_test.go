@@ -152,7 +152,7 @@ func (m *market) enter(name string) *merchant {
 		Name: name, Provider: name, Principal: name, Secret: "pay/" + name, Rollout: name,
 		Care: api.RotationCareRequest{
 			Call: new("2s"), Confirm: new("15s"), Grace: new("1s"), Quiet: new("1s"), Observe: new(fmt.Sprintf("%ds", 2+m.random.IntN(20))),
-			Waves: &[]api.RotationWaveRequest{{Name: "first", Bake: "1s"}, {Name: "rest"}},
+			Waves: &[]api.RotationWaveRequest{{Name: "first", Bake: new("1s")}, {Name: "rest"}},
 		},
 	})
 	m.must(err)
