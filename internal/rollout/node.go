@@ -9,10 +9,10 @@ import (
 // A NodeKind says who speaks for a node.
 type NodeKind string
 
-// The kinds of nodes.
-const (
-	Agent NodeKind = "agent" // keyward agent, on the machine itself
-)
+// Agent is the kind of a node on whose machine keyward agent runs. For every other kind,
+// which package target knows, the server speaks itself: such a node has no keys, and so
+// nobody can sign in its name.
+const Agent NodeKind = "agent"
 
 // A Node is a place that holds secrets.
 type Node struct {

@@ -155,6 +155,18 @@ func (s *Service) Relabel(ctx context.Context, c *authz.Call, name string, all [
 	})
 }
 
+// NewNode answers a node for which the server speaks, with its labels in order, and puts
+// them on record. It refuses a name or labels that cannot be those of a node.
+func NewNode(rec *audit.Record, n Node) (Node, error) {
+	if err := checkName("node", n.Name); err != nil {
+		return Node{}, err
+	}
+	var err error
+	n.Labels, err = labels(n.Labels)
+	rec.Param("Labels", spell(n.Labels))
+	return n, err
+}
+
 // spell writes labels for a record.
 func spell(all []form.Pair) string {
 	parts := make([]string, len(all))
@@ -207,6 +219,9 @@ func (s *Service) RemoveNode(ctx context.Context, c *authz.Call, name string) er
 			n, err := s.o.Registry.Node(ctx, c.Account, name)
 			if err != nil {
 				return err
+			}
+			if n.Kind != Agent {
+				return fault.StateConflict.New("node %s is a target of kind %s; remove it with: keyward node target remove %s", name, n.Kind, name)
 			}
 			return s.o.Registry.DeleteNode(ctx, rec, &n)
 		})

@@ -219,7 +219,7 @@ func (s *Service) join(ctx context.Context, rec *audit.Record, t Token, name str
 	if !t.good(now) {
 		return Node{}, errToken
 	}
-	if known && t.Node == "" {
+	if known && (t.Node == "" || n.Kind != Agent) {
 		return Node{}, fault.ResourceExists.New("there is a node %s already; remove it, choose another name, or join with a token that is made for this name", name)
 	}
 	if !known {

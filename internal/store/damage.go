@@ -51,7 +51,7 @@ func tables() []table {
 		tableOf(keyRow), tableOf(keyVersionRow), tableOf(aliasRow), tableOf(sourceRow), tableOf(remarkRow),
 		tableOf(channelRow), tableOf(planRow), tableOf(personRow), tableOf(rotaRow), tableOf(incidentRow),
 		tableOf(secretRow), tableOf(secretVersionRow), tableOf(sinkRow), tableOf(copyRow), tableOf(testRow),
-		tableOf(suppressionRow), tableOf(nodeTokenRow), tableOf(nodeRow), tableOf(rolloutRow), tableOf(rotationPlanRow), tableOf(rotationRow),
+		tableOf(suppressionRow), tableOf(nodeTokenRow), tableOf(nodeRow), tableOf(targetRow), tableOf(rolloutRow), tableOf(rotationPlanRow), tableOf(rotationRow),
 	}
 }
 

@@ -299,24 +299,36 @@ func (s Fleet) Presences(ctx context.Context, account string) (map[string]rollou
 
 // Acks implements rollout.Reports.
 func (s Fleet) Acks(ctx context.Context, account, name string) (map[string]rollout.Ack, error) {
-	rows, err := s.db.read.QueryContext(ctx, `SELECT node, generation, level, at, used_at, fallback_at, fallbacks, refused, error, said_at
-		FROM node_ack WHERE account = $1 AND rollout = $2`, account, name)
+	acks, err := s.acks(ctx, `account = $1 AND rollout = $2`, account, name)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[string]rollout.Ack, len(acks))
+	for _, a := range acks {
+		out[a.Node] = a
+	}
+	return out, nil
+}
+
+// acks answers the acknowledgements for which a condition holds.
+func (s Fleet) acks(ctx context.Context, where string, args ...any) (out []rollout.Ack, err error) {
+	rows, err := s.db.read.QueryContext(ctx, `SELECT account, rollout, node, generation, level, at, used_at, fallback_at, fallbacks, refused, error, said_at
+		FROM node_ack WHERE `+where, args...)
 	if err != nil {
 		return nil, unavailable(err, "reading acknowledgements")
 	}
 	defer rows.Close()
-	out := map[string]rollout.Ack{}
 	for rows.Next() {
-		a := rollout.Ack{Account: account, Rollout: name}
+		var a rollout.Ack
 		var level int
-		if err := rows.Scan(&a.Node, &a.Generation, &level, (*instantField)(&a.At), (*instantField)(&a.UsedAt), (*instantField)(&a.FallbackAt),
+		if err := rows.Scan(&a.Account, &a.Rollout, &a.Node, &a.Generation, &level, (*instantField)(&a.At), (*instantField)(&a.UsedAt), (*instantField)(&a.FallbackAt),
 			&a.Fallbacks, &a.Refused, &a.Error, (*instantField)(&a.SaidAt)); err != nil {
 			return nil, unavailable(err, "reading acknowledgements")
 		}
 		if level > 0 && level < len(levels) {
 			a.Level = levels[level]
 		}
-		out[a.Node] = a
+		out = append(out, a)
 	}
 	return out, unavailable(rows.Err(), "reading acknowledgements")
 }

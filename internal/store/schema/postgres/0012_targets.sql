@@ -1,0 +1,18 @@
+-- Targets (internal/target): how the nodes are reached for which the server itself speaks.
+
+CREATE TABLE target (
+    account    TEXT    NOT NULL,
+    name       TEXT    NOT NULL,
+    kind       TEXT    NOT NULL,
+    settings   TEXT    NOT NULL,
+    sealed     BYTEA   NOT NULL,
+    overwrite  BIGINT  NOT NULL,
+    created_at BIGINT  NOT NULL,
+    rev        BIGINT  NOT NULL,
+    mac_epoch  BIGINT  NOT NULL,
+    mac        BYTEA   NOT NULL,
+    PRIMARY KEY (account, name)
+);
+
+-- The name of a target that was removed may be used again.
+INSERT INTO row_floor (name, rev) VALUES ('target', 0);
