@@ -185,7 +185,9 @@ func (s *Server) denied(w http.ResponseWriter, verb, resource string) bool {
 func (s *Server) review(w http.ResponseWriter, r *http.Request) {
 	var in struct {
 		APIVersion, Kind string
-		Spec             struct{ ResourceAttributes struct{ Namespace, Verb, Resource string } }
+		Spec             struct {
+			ResourceAttributes struct{ Namespace, Verb, Resource string }
+		}
 	}
 	if err := json.NewDecoder(r.Body).Decode(&in); err != nil || in.Kind != "SelfSubjectAccessReview" || in.APIVersion != "authorization.k8s.io/v1" {
 		fail(w, http.StatusBadRequest, "BadRequest", nil)
@@ -375,7 +377,9 @@ func (s *Server) workload(w http.ResponseWriter, r *http.Request, name string) {
 	if r.Method == http.MethodPatch {
 		var in struct {
 			Spec struct {
-				Template struct{ Metadata struct{ Annotations map[string]string } }
+				Template struct {
+					Metadata struct{ Annotations map[string]string }
+				}
 			}
 		}
 		if err := json.NewDecoder(r.Body).Decode(&in); err != nil || r.Header.Get("Content-Type") != "application/merge-patch+json" {
