@@ -50,6 +50,7 @@ var types = []any{
 	api.NodeToken{}, api.CreateNodeTokenRequest{}, api.IssuedNodeToken{}, api.NodeTokenList{}, api.Node{}, api.ListNodesRequest{}, api.NodeList{}, api.NodeStatus{}, api.LabelNodeRequest{},
 	api.Rollout{}, api.RolloutWave{}, api.Generation{}, api.CreateRolloutRequest{}, api.UpdateRolloutRequest{}, api.RolloutList{}, api.PublishRolloutRequest{}, api.RolloutCoverage{},
 	api.WaveCoverage{}, api.RolloutMember{},
+	api.TargetKind{}, api.TargetKindList{}, api.Target{}, api.AddTargetRequest{}, api.TargetList{}, api.UpdateTargetRequest{}, api.SyncTargetRequest{},
 	api.RotationPlan{}, api.RotationCare{}, api.RotationWave{}, api.RotationWindows{}, api.RotationCareRequest{}, api.RotationWaveRequest{},
 	api.CreateRotationPlanRequest{}, api.UpdateRotationPlanRequest{}, api.RotationPlanList{}, api.RotationForecast{}, api.StartRotationRequest{},
 	api.ListRotationsRequest{}, api.RotationRunList{}, api.RotationRun{}, api.RotationProgress{}, api.RotationEvent{}, api.RollBackRotationRequest{},

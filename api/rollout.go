@@ -35,7 +35,7 @@ type NodeTokenList struct {
 type Node struct {
 	Name     string            `json:"name"`
 	ARN      string            `json:"arn"`
-	Kind     string            `json:"kind"`  // "agent"
+	Kind     string            `json:"kind"`  // "agent", or the kind of its target
 	State    string            `json:"state"` // "live", "lost" or "drained"
 	Labels   map[string]string `json:"labels"`
 	JoinedAt time.Time         `json:"joinedAt"`

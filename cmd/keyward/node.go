@@ -27,7 +27,7 @@ func newNodeCmd(c *cli) *cobra.Command {
 			func(ctx context.Context, server *client.Client, args []string) (any, error) {
 				return server.UndrainNode(ctx, args[0])
 			}),
-		newNodeRemoveCmd(c))
+		newNodeRemoveCmd(c), newTargetCmd(c))
 }
 
 func newNodeTokenCreateCmd(c *cli) *cobra.Command {

@@ -42,6 +42,7 @@ import (
 	"github.com/keyward/keyward/internal/server/rest"
 	"github.com/keyward/keyward/internal/sink"
 	"github.com/keyward/keyward/internal/store"
+	"github.com/keyward/keyward/internal/target"
 )
 
 // An engine is everything that exists only while the server is unsealed.
@@ -57,6 +58,7 @@ type engine struct {
 	secrets   *secret.Service
 	sinks     *sink.Service
 	rollouts  *rollout.Service
+	targets   *target.Service
 	agents    *agentapi.Dialect
 	rotations *rotating.Service
 	stock     *accesskey.Service
@@ -185,7 +187,7 @@ func (e *engine) services(ctx context.Context, a *App) (err error) {
 	e.watchers(a)
 	e.scrubber = scrub.New(scrub.Options{
 		DB: a.db, Store: e.store, Anchor: e.anchor, Logs: e.anchorOptions(a), IAM: e.iam, Keys: e.keys, Secrets: e.secrets,
-		Sinks: e.sinks, Stock: e.stock, Alerts: e.alerts, Rotations: e.rotations, Log: e.log, Now: e.now, Logger: a.Logger,
+		Sinks: e.sinks, Targets: e.targets, Stock: e.stock, Alerts: e.alerts, Rotations: e.rotations, Log: e.log, Now: e.now, Logger: a.Logger,
 	})
 	return nil
 }
@@ -312,7 +314,7 @@ func (e *engine) dialects(a *App, refusals *audit.Refusals) (err error) {
 	}).Serve
 	e.agents = agentapi.New(agentapi.Options{Rollouts: e.rollouts, Refusals: refusals, Now: e.now})
 	e.rest = rest.New(rest.Options{
-		Verifier: verifier, Keys: e.keys, Secrets: e.secrets, Sinks: e.sinks, Rollouts: e.rollouts, Rotations: e.rotations, IAM: e.iam, Stock: e.stock, Alerts: e.alerts, Expiry: e.expiry, Findings: e.findings, Checks: e.checks, Log: e.log, Audit: a.db, Refusals: refusals, Limiter: limiter, Region: a.Config.Region, Touch: touch,
+		Verifier: verifier, Keys: e.keys, Secrets: e.secrets, Sinks: e.sinks, Rollouts: e.rollouts, Targets: e.targets, Rotations: e.rotations, IAM: e.iam, Stock: e.stock, Alerts: e.alerts, Expiry: e.expiry, Findings: e.findings, Checks: e.checks, Log: e.log, Audit: a.db, Refusals: refusals, Limiter: limiter, Region: a.Config.Region, Touch: touch,
 	})
 	if e.links != nil {
 		e.page, err = ackpage.New(ackpage.Options{Links: e.links, Alerts: e.alerts, Refusals: refusals})

@@ -13,7 +13,9 @@ import (
 	"github.com/keyward/keyward/internal/cloud/alibaba"
 	"github.com/keyward/keyward/internal/cloud/aws"
 	"github.com/keyward/keyward/internal/cloud/certificate"
+	"github.com/keyward/keyward/internal/cloud/edge"
 	"github.com/keyward/keyward/internal/cloud/httpapi"
+	"github.com/keyward/keyward/internal/cloud/kubernetes"
 	"github.com/keyward/keyward/internal/cloud/manual"
 	"github.com/keyward/keyward/internal/cloud/own"
 	"github.com/keyward/keyward/internal/cloud/tencent"
@@ -29,14 +31,16 @@ import (
 	"github.com/keyward/keyward/internal/secret"
 	"github.com/keyward/keyward/internal/server/ackpage"
 	"github.com/keyward/keyward/internal/store"
+	"github.com/keyward/keyward/internal/target"
 )
 
 // How many jobs run at once of those that wait for others' services.
 const (
-	reading = 16 // providers and sinks, which may take half an hour each
-	telling = 16
-	turning = 16 // rotations, which wait for providers for half a minute
-	looking = 4  // which wait for nobody
+	reading  = 16 // providers and sinks, which may take half an hour each
+	telling  = 16
+	reaching = 32 // targets of rollouts, each looked at every few seconds
+	turning  = 16 // rotations, which wait for providers for half a minute
+	looking  = 4  // which wait for nobody
 )
 
 // watchers builds what takes stock of keys and tells people.
@@ -62,6 +66,10 @@ func (e *engine) watchers(a *App) {
 	e.rollouts = rollout.New(rollout.Options{
 		Tokens: fleet, Registry: fleet, Plans: fleet, Reports: fleet, Secrets: e.secrets, Incidents: e.alerts, Log: e.log, Region: a.Config.Region,
 		Now: e.now, Fresh: e.store.Fresh, Logger: a.Logger,
+	})
+	e.targets = target.New(target.Options{
+		Store: fleet, Rollouts: e.rollouts, Secrets: e.secrets, Tenants: e.iam, Log: e.log, Kinds: []target.KindOfTarget{kubernetes.Kind(), edge.Kind()},
+		Region: a.Config.Region, Now: e.now, Allow: a.Config.Egress.Allow,
 	})
 	e.rotators(a)
 }
@@ -93,6 +101,7 @@ func (e *engine) startJobs(a *App) {
 	e.queue(a, "looks", looking, look)
 	e.queue(a, "messages", telling, tell)
 	e.queue(a, "readings", reading, read)
+	e.queue(a, "targets", reaching, e.targets.Handlers())
 	e.queue(a, "rotations", turning, e.rotations.Handlers())
 	e.run(a, "scans", func(ctx context.Context) error { return e.planScans(ctx, a) })
 }

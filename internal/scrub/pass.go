@@ -17,6 +17,7 @@ import (
 	"github.com/keyward/keyward/internal/secret"
 	"github.com/keyward/keyward/internal/sink"
 	"github.com/keyward/keyward/internal/store"
+	"github.com/keyward/keyward/internal/target"
 )
 
 // A pass is one scrub under way.
@@ -161,6 +162,9 @@ func (p *pass) watched(ctx context.Context, r store.Row) (err error) {
 	switch v := r.Value.(type) {
 	case sink.Sink:
 		needs = p.Sinks.Needs(v)
+	case target.Target:
+		p.refers(r, second(store.Fleet{Store: p.Store}.Node(ctx, v.Account, v.Name)))
+		needs = p.Targets.Needs(v)
 	case accesskey.Source:
 		needs = p.Stock.Needs(v)
 	case notify.Channel:

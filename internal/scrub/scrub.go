@@ -37,6 +37,7 @@ import (
 	"github.com/keyward/keyward/internal/secret"
 	"github.com/keyward/keyward/internal/sink"
 	"github.com/keyward/keyward/internal/store"
+	"github.com/keyward/keyward/internal/target"
 )
 
 // A Problem is what is wrong with what was found. cmd/keyward and docs/operations.md say
@@ -92,6 +93,7 @@ type Options struct {
 	Keys      *key.Service
 	Secrets   *secret.Service
 	Sinks     *sink.Service
+	Targets   *target.Service
 	Stock     *accesskey.Service
 	Alerts    *notify.Service
 	Rotations *engine.Service

@@ -75,6 +75,9 @@ func (s *Service) do(ctx context.Context, c *authz.Call, action, name string, fn
 
 func (s *Service) clock() time.Time { return s.o.Now().UTC().Truncate(time.Microsecond) }
 
+// Kinds answers the kinds of targets that there are.
+func (s *Service) Kinds() []KindOfTarget { return s.o.Kinds }
+
 // kind answers the kind with a name.
 func (s *Service) kind(name rollout.NodeKind) (KindOfTarget, error) {
 	names := make([]string, len(s.o.Kinds))

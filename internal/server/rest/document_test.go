@@ -197,6 +197,7 @@ var variables = map[string]string{
 	"node":     "Name of a node.",
 	"token":    "Id of a node token.",
 	"rollout":  "Name of a rollout.",
+	"target":   "Name of a target.",
 	"id":       "Id of an access key. In the inventory ~ is written ~0, a slash ~1, a dot in front ~2.",
 	"provider": "Name of a provider.",
 	"channel":  "Name of a channel.",

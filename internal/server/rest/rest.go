@@ -37,6 +37,7 @@ import (
 	"github.com/keyward/keyward/internal/server"
 	"github.com/keyward/keyward/internal/server/wire"
 	"github.com/keyward/keyward/internal/sink"
+	"github.com/keyward/keyward/internal/target"
 )
 
 // MaxBody is the largest body that any operation takes, in bytes. Those that do not
@@ -50,6 +51,7 @@ type Options struct {
 	Secrets  *secret.Service
 	Sinks    *sink.Service
 	Rollouts *rollout.Service
+	Targets  *target.Service
 	IAM      *iam.Service
 	Stock    *accesskey.Service
 	Alerts   *notify.Service

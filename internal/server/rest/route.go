@@ -94,7 +94,7 @@ func queried(method string) bool {
 }
 
 // routes is the table of the whole API.
-var routes = split(slices.Concat(keyRoutes, cryptoRoutes, secretRoutes, sinkRoutes, rolloutRoutes, rotationRoutes, accessRoutes, auditRoutes, inventoryRoutes, alertRoutes, findingRoutes))
+var routes = split(slices.Concat(keyRoutes, cryptoRoutes, secretRoutes, sinkRoutes, rolloutRoutes, targetRoutes, rotationRoutes, accessRoutes, auditRoutes, inventoryRoutes, alertRoutes, findingRoutes))
 
 // A splitRoute is a route whose pattern is ready to be compared.
 type splitRoute struct {

@@ -79,7 +79,7 @@ type scene struct {
 	old, unused                             string // findings
 	spare                                   string // access key id of bob
 	updated                                 api.AccessKey
-	vault                                   string // its URL
+	vault, cdn                              string // their URLs
 	incident                                string
 	token                                   string // id of one that nobody used
 }
@@ -87,7 +87,7 @@ type scene struct {
 func newScene(t *testing.T, w *world, admin login) *scene {
 	t.Helper()
 	ctx, c := t.Context(), w.client(t, admin)
-	s := &scene{digest: make([]byte, 32), vault: w.vault.URL}
+	s := &scene{digest: make([]byte, 32), vault: w.vault.URL, cdn: w.cdn.URL}
 	s.symmetric = must(c.CreateKey(ctx, api.CreateKeyRequest{Description: "reports"}))(t)
 	s.doomed = must(c.CreateKey(ctx, api.CreateKeyRequest{}))(t)
 	s.signing = must(c.CreateKey(ctx, api.CreateKeyRequest{Spec: "EC_P256"}))(t)
@@ -272,7 +272,7 @@ func (s *scene) accessSteps() []step {
 }
 
 func (s *scene) steps() []step {
-	return slices.Concat(s.secretSteps(), s.sinkSteps(), s.rolloutSteps(), s.rotationSteps(), s.keySteps(), s.cryptoSteps(), s.accessSteps(), s.inventorySteps(), s.alertSteps(), s.findingSteps())
+	return slices.Concat(s.secretSteps(), s.sinkSteps(), s.rolloutSteps(), s.targetSteps(), s.rotationSteps(), s.keySteps(), s.cryptoSteps(), s.accessSteps(), s.inventorySteps(), s.alertSteps(), s.findingSteps())
 }
 
 // TestEveryRoute drives every operation through the client, three times: by a user of

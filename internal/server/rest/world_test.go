@@ -30,6 +30,8 @@ import (
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authn"
 	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/cloud/edge"
+	"github.com/keyward/keyward/internal/cloud/edge/edgetest"
 	"github.com/keyward/keyward/internal/cloud/manual"
 	"github.com/keyward/keyward/internal/cloud/own"
 	"github.com/keyward/keyward/internal/cloud/vault"
@@ -51,6 +53,7 @@ import (
 	"github.com/keyward/keyward/internal/sink"
 	"github.com/keyward/keyward/internal/store"
 	"github.com/keyward/keyward/internal/store/storetest"
+	"github.com/keyward/keyward/internal/target"
 )
 
 const (
@@ -67,7 +70,9 @@ type world struct {
 	secrets   *secret.Service
 	sinks     *sink.Service
 	rollouts  *rollout.Service
+	targets   *target.Service
 	vault     *httptest.Server
+	cdn       *httptest.Server
 	stock     *accesskey.Service
 	alerts    *notify.Service
 	findings  *finding.Service
@@ -130,6 +135,12 @@ func newWorld(t testing.TB) *world {
 	w.rollouts = rollout.New(rollout.Options{
 		Tokens: fleet, Registry: fleet, Plans: fleet, Reports: fleet, Secrets: w.secrets, Incidents: w.alerts, Log: w.node.Log, Region: region, Now: w.now, Fresh: always, Logger: logger,
 	})
+	w.cdn = httptest.NewServer(edgetest.New("fake-key-of-the-edge", w.now, "hkg1"))
+	t.Cleanup(w.cdn.Close)
+	w.targets = target.New(target.Options{
+		Store: fleet, Rollouts: w.rollouts, Secrets: w.secrets, Tenants: w.iam, Log: w.node.Log, Kinds: []target.KindOfTarget{edge.Kind()}, Region: region, Now: w.now,
+		Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+	})
 	w.inspectors()
 	scans := expiry.New(expiry.Options{Store: w.node.Store, Inventory: w.stock, Incidents: w.alerts, Log: w.node.Log, Now: w.now})
 	w.inspectors()
@@ -142,7 +153,7 @@ func newWorld(t testing.TB) *world {
 			c, err := w.iam.Credential(ctx, id)
 			return authn.Credential{Secret: c.Secret, Principal: c.Principal, Refusal: c.Refusal}, err
 		}},
-		Keys: w.keys, Secrets: w.secrets, Sinks: w.sinks, Rollouts: w.rollouts, IAM: w.iam, Stock: w.stock, Alerts: w.alerts, Expiry: scans, Findings: w.findings, Checks: w.checks, Log: w.node.Log, Audit: w.node.DB, Refusals: audit.NewRefusals(w.node.Log),
+		Keys: w.keys, Secrets: w.secrets, Sinks: w.sinks, Rollouts: w.rollouts, Targets: w.targets, IAM: w.iam, Stock: w.stock, Alerts: w.alerts, Expiry: scans, Findings: w.findings, Checks: w.checks, Log: w.node.Log, Audit: w.node.DB, Refusals: audit.NewRefusals(w.node.Log),
 		Limiter: w.limiter, Region: region,
 		Rotations: w.rotations,
 		Touch:     func(c *authz.Call, action string) { w.iam.Touch(c.AccessKey, c.Time, c.Source, action) },
@@ -332,7 +343,7 @@ func do(t testing.TB, r *http.Request) (*http.Response, api.Problem) {
 
 // pathOf fills a route's pattern.
 func pathOf(pattern string) string {
-	for _, name := range []string{"key", "version", "alias", "user", "policy", "id", "secret", "stage", "sink", "node", "token", "rollout", "plan", "rotation", "provider", "channel", "person", "rota", "incident"} {
+	for _, name := range []string{"key", "version", "alias", "user", "policy", "id", "secret", "stage", "sink", "node", "token", "rollout", "target", "plan", "rotation", "provider", "channel", "person", "rota", "incident"} {
 		pattern = strings.ReplaceAll(pattern, "{"+name+"}", url.PathEscape("some-"+name))
 	}
 	return pattern

@@ -24,8 +24,6 @@ type Server struct {
 	Token   string           // that is accepted
 	Denied  string           // "VERB RESOURCE" that the token may not do; "" for none
 	Writing cloudtest.Faults // of requests that apply a Secret
-	// Between is called once, after a Secret was read and before the next request.
-	Between func()
 
 	mu        sync.Mutex // guards what follows
 	version   int
@@ -34,6 +32,8 @@ type Server struct {
 	pods      []Pod
 	templates map[string]map[string]string // annotations of workloads' templates, by "deployments/NAME"
 	applies   int
+	reads     int    // of Secrets, until meanwhile
+	meanwhile func() // nil for nothing
 }
 
 // A secret is its fields, each with the managers that own it.
@@ -111,6 +111,14 @@ func (s *Server) Annotation(name, key string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.secrets[name].fields["annotations."+key]
+}
+
+// Meanwhile does something when a Secret was read so many times from now on, before anything
+// else is served.
+func (s *Server) Meanwhile(reads int, do func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reads, s.meanwhile = reads, do
 }
 
 // Applies answers how many applies there were that had an effect.
@@ -207,11 +215,13 @@ func (s *Server) read(w http.ResponseWriter, name string) {
 		return
 	}
 	write(w, of.object(name))
-	between := s.Between
-	s.Between = nil
+	meanwhile := s.meanwhile
+	if s.reads--; s.reads != 0 {
+		meanwhile = nil
+	}
 	s.mu.Unlock()
-	if between != nil {
-		between()
+	if meanwhile != nil {
+		meanwhile()
 	}
 }
 
