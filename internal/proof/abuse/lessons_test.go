@@ -384,6 +384,7 @@ func (w *world) foreignNames() map[kind][][2]string {
 		sinkName:    {{"foreign-sink", "missing-sink"}},
 		nodeName:    {{"foreign-node", "missing-node"}},
 		rolloutName: {{"foreign-rollout", "missing-rollout"}},
+		targetName:  {{"foreign-target", "missing-target"}},
 		tokenID:     {{n["foreign.token"], "0000000000000000"}},
 		accessKey:   {{n["stranger.ak"], n["missing.ak"]}},
 		sequence:    {{n["foreign.seq"], "999999"}},

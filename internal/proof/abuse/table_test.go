@@ -88,6 +88,7 @@ const (
 	nodeName
 	tokenID
 	rolloutName
+	targetName
 	label   // any text; only what is no Unicode is wrong
 	lasting // "30d"
 	shape   // objects of REST that are made of others
@@ -231,6 +232,15 @@ var restFields = map[string]operation{
 	"ConfirmRotation":      refused(rest("", need("{plan}", userName, "missing"))),
 	"RollBackRotation":     refused(rest("", need("{plan}", userName, "missing"), need("reason", label, "a test"))),
 	"EnterRotationKey":     refused(rest("", need("{plan}", userName, "missing"), need("id", label, "new"), need("credential", shape, `{"id":"new"}`))),
+
+	"ListTargetKinds": rest(""),
+	"AddTarget": rest("", need("name", newName, "made"), need("kind", word, "edge"), f("labels", tags, `{"tier":"edge"}`),
+		need("connection", shape, "$edge.connection")),
+	"ListTargets":  rest(""),
+	"GetTarget":    rest("", need("{target}", targetName, "idle-target")),
+	"UpdateTarget": rest("", need("{target}", targetName, "updated-target"), need("connection", shape, "$edge.connection")),
+	"SyncTarget":   rest("", need("{target}", targetName, "updated-target"), f("overwrite", flag, "false")),
+	"RemoveTarget": rest("", need("{target}", targetName, "removed-target")),
 
 	"CreateUser":      rest("", need("name", newName, "made"), f("remark", remark, "a remark")),
 	"ListUsers":       rest("", f("limit", small, "10"), f("cursor", cursor, "")),

@@ -20,6 +20,7 @@ import (
 	"database/sql"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"net"
@@ -205,6 +206,7 @@ func (w *world) fill(t *testing.T) {
 	w.fillSecrets(t, c)
 	w.fillSinks(t, c)
 	w.fillRollouts(t, c)
+	w.fillTargets(t, c)
 	for _, name := range []string{"restore.rest", "restore.rpc"} {
 		must(c.DeleteKey(ctx, w.names[name], api.DeleteKeyRequest{Days: 30}))
 	}
@@ -298,6 +300,35 @@ func (w *world) fillRollouts(t *testing.T, c *client.Client) {
 			by, secret = w.client(t, w.foreign), "foreign-secret"
 		}
 		if _, err := by.CreateRollout(ctx, api.CreateRolloutRequest{Name: name, Secret: secret}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// fillTargets makes targets at a CDN without points of presence, to which nothing is
+// delivered: they are drained.
+func (w *world) fillTargets(t *testing.T, c *client.Client) {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+		_, _ = fmt.Fprintf(out, `{"format":"keyward-edge-v1","rollout":%q,"generation":0,"pops":[]}`, strings.TrimPrefix(r.URL.Path, "/")) // whoever is gone gets nothing
+	}))
+	t.Cleanup(server.Close)
+	w.names["edge.connection"] = `{"settings":{"put_url":"` + server.URL + `/{rollout}","pops_url":"` + server.URL + `/{rollout}"},"credential":{"hmac_key":"ZmFrZS1rZXktb2YtdGhlLWVkZ2U="}}`
+	var in api.AddTargetRequest
+	if err := json.Unmarshal([]byte(w.names["edge.connection"]), &in.Connection); err != nil {
+		t.Fatal(err)
+	}
+	in.Kind = "edge"
+	for _, name := range []string{"idle-target", "updated-target", "removed-target", "foreign-target"} {
+		by := c
+		if name == "foreign-target" {
+			by = w.client(t, w.foreign)
+		}
+		in.Name = name
+		if _, err := by.AddTarget(t.Context(), in); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := by.DrainNode(t.Context(), name); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -463,7 +494,7 @@ func (w *world) table(t *testing.T, name string) (out []string) {
 		from = "(SELECT account, id, ack_by, ack_note, ack_at FROM notify_incident WHERE ack_by <> '') i"
 	}
 	if name == "job" { // what is outside is looked at again and again; what asks for it changes other rows, too
-		from = "job WHERE kind NOT IN ('sink.sync', 'sink.sweep') AND kind NOT LIKE 'accesskey.%' AND kind NOT LIKE 'expiry.%' AND kind NOT LIKE 'notify.%' AND kind NOT LIKE 'rotation.%'"
+		from = "job WHERE kind NOT IN ('sink.sync', 'sink.sweep', 'rollout.target') AND kind NOT LIKE 'accesskey.%' AND kind NOT LIKE 'expiry.%' AND kind NOT LIKE 'notify.%' AND kind NOT LIKE 'rotation.%'"
 	}
 	rows, err := w.database.QueryContext(t.Context(), "SELECT * FROM "+from+" ORDER BY 1, 2")
 	if err != nil {

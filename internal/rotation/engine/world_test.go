@@ -50,6 +50,7 @@ type world struct {
 	rollouts *rollout.Service
 	stock    *accesskey.Service
 	fleet    store.Fleet
+	tenants  tenants
 	node     storetest.Node
 	jobs     *job.Runner
 	platform *paysim.Platform
@@ -150,7 +151,7 @@ func (w *world) services(t testing.TB, url string, keyring *seal.Keyring) {
 		ContextDigest: func(b []byte) (string, error) { return hex.EncodeToString(b[:4]), nil },
 	})
 	w.secrets = secret.New(secret.Options{Store: w.node.Store, Keys: w.keys, Log: w.node.Log, Region: "cn-test", Now: w.clock, After: after, Fresh: always})
-	w.fleet = store.Fleet{Store: w.node.Store}
+	w.fleet, w.tenants = store.Fleet{Store: w.node.Store}, s
 	shelf := store.Inventory{Store: w.node.Store}
 	w.stock = accesskey.New(accesskey.Options{
 		Sources: shelf, Keys: shelf, Tenants: s, Log: w.node.Log, Kinds: []accesskey.KindOfProvider{httpapi.Kind()}, Region: "cn-test", Now: w.clock,
