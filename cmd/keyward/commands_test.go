@@ -56,6 +56,21 @@ func aNode() api.Node {
 	}
 }
 
+func aTarget() api.Target {
+	return api.Target{
+		Name: "cdn", ARN: "acs:keyward:r:1:target/cdn", Kind: "edge", CreatedAt: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC),
+		Settings: map[string]string{"put_url": "https://cdn.example.com/{rollout}", "pops_url": "https://cdn.example.com/{rollout}/pops", "ca": "-----BEGIN\nfake"},
+	}
+}
+
+func targetKinds() api.TargetKindList {
+	text := api.Text{English: "help", Chinese: "说明"}
+	return api.TargetKindList{Kinds: []api.TargetKind{{
+		Name: "edge", Settings: []api.Field{{Name: "put_url", Required: true, Help: text}, {Name: "pops_url", Required: true, Help: text}, {Name: "ca", Help: text}},
+		Parts: []api.Field{{Name: "hmac_key", Required: true, Help: text}},
+	}}}
+}
+
 func aMember() api.RolloutMember {
 	at := time.Date(2026, 3, 1, 1, 0, 0, 0, time.UTC)
 	return api.RolloutMember{
@@ -103,6 +118,9 @@ func TestOutput(t *testing.T) {
 		"POST /v1/node-tokens": api.IssuedNodeToken{Info: api.NodeToken{ID: "0123456789abcdef", Labels: map[string]string{}, Uses: 1, ExpiresAt: used, CreatedAt: used}, Token: "kwjt_fake"},
 		"GET /v1/nodes":        api.NodeList{Nodes: []api.Node{aNode(), {Name: "web-2", State: "lost", Labels: map[string]string{}, JoinedAt: used}}, Total: 2},
 		"GET /v1/nodes/web-1":  api.NodeStatus{Node: aNode(), Rollouts: []api.RolloutMember{aMember()}},
+		"GET /v1/targets":      api.TargetList{Targets: []api.Target{aTarget()}},
+		"GET /v1/targets/cdn":  aTarget(),
+		"GET /v1/target-kinds": targetKinds(),
 		"GET /v1/rollouts":     api.RolloutList{Rollouts: []api.Rollout{aRollout()}},
 		"GET /v1/rollouts/pay": aRollout(),
 		"GET /v1/rollouts/pay/coverage": api.RolloutCoverage{
@@ -133,6 +151,7 @@ func TestOutput(t *testing.T) {
 		"finding-list": {"finding", "list", "--state", "all"}, "finding-show": {"finding", "show", "ak04-aaaaaaaaaaaaaaaa"}, "accesskey-checks": {"accesskey", "checks"},
 		"policy-show": {"policy", "show", "p"}, "audit-list": {"audit", "list"}, "tag-list": {"key", "tag", "list", "alias/a"},
 		"node-token-list": {"node", "token", "list"}, "node-token-create": {"node", "token", "create"}, "node-list": {"node", "list"}, "node-show": {"node", "show", "web-1"},
+		"target-list": {"node", "target", "list"}, "target-show": {"node", "target", "show", "cdn"}, "target-kinds": {"node", "target", "kinds", "edge"},
 		"rollout-list": {"rollout", "list"}, "rollout-show": {"rollout", "show", "pay"}, "rollout-coverage": {"rollout", "coverage", "pay"},
 		"sink-show": {"sink", "show", "ours"}, "sink-list": {"sink", "list"}, "secret-show": {"secret", "show", "pay/a"},
 	} {

@@ -37,9 +37,10 @@ func SystemPolicies() []SystemPolicy {
 			"keyward:ListProviders", "keyward:ListAccessKeys", "keyward:GetAccessKey", "keyward:ListFindings", "keyward:GetFinding",
 			"keyward:ListIncidents", "keyward:GetIncident", "keyward:AcknowledgeIncident", "keyward:GetEscalation", "keyward:ListPeople", "keyward:GetExpiryScan")},
 		{"KeywardDeliveryFullAccess", "manages nodes and what is delivered to them; takes the right to read the secrets, too", allow(
-			"keyward:*NodeToken", "keyward:*NodeTokens", "keyward:*Node", "keyward:*Nodes", "keyward:*Rollout", "keyward:*Rollouts", "keyward:GetRolloutCoverage")},
+			"keyward:*NodeToken", "keyward:*NodeTokens", "keyward:*Node", "keyward:*Nodes", "keyward:*Rollout", "keyward:*Rollouts", "keyward:GetRolloutCoverage",
+			"keyward:*Target", "keyward:*Targets", "keyward:ListTargetKinds")},
 		{"KeywardDeliveryReadAccess", "sees nodes and what they have", allow(
-			"keyward:ListNodes", "keyward:GetNode", "keyward:ListRollouts", "keyward:GetRollout", "keyward:GetRolloutCoverage")},
+			"keyward:ListNodes", "keyward:GetNode", "keyward:ListRollouts", "keyward:GetRollout", "keyward:GetRolloutCoverage", "keyward:ListTargets", "keyward:GetTarget", "keyward:ListTargetKinds")},
 		{"KeywardAuditReadAccess", "reads, proves and exports the audit log", allow(
 			"keyward:ListAuditRecords", "keyward:GetAuditCheckpoint", "keyward:ProveAuditRecord", "keyward:ExportAudit")},
 	}
