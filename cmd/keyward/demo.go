@@ -18,7 +18,7 @@ func newDemoCmd(c *cli) *cobra.Command {
 	var cmd *cobra.Command
 	cmd = c.command(command{
 		use:   "demo",
-		short: text{"See a payment key being replaced at night, with nothing failing", "观看一次夜间支付密钥轮转，没有一笔支付失败"},
+		short: text{"See a payment key being replaced at night, with nothing failing", "观看一次夜间支付密钥轮换，没有一笔支付失败"},
 		long: text{
 			`See a payment key being replaced at night, while shops pay, a server dies, an answer is lost
 and a region is cut off. It takes a minute and a half, on this machine only, and ends with
@@ -26,7 +26,7 @@ a proof; the exit status is 0 only if all of it holds. docs/demo.md tells what i
 
 --scenario script shows what a script does instead that resets the key and restarts the
 shops: its exit status is 1, for payments fail.`,
-			`观看一次夜间支付密钥轮转：其间商店不断支付，服务器被杀死，一次应答丢失，一个区域断线。
+			`观看一次夜间支付密钥轮换：其间商店不断支付，服务器被杀死，一次应答丢失，一个区域断线。
 全程约一分半钟，只在本机运行，最后给出证明；只有全部成立时退出状态才为 0。哪些部分是真的，见 docs/demo.md。
 
 --scenario script 展示用脚本重置密钥并重启商店的后果：会有支付失败，退出状态为 1。`,

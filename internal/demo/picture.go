@@ -23,7 +23,7 @@ func picture(s *stage, v *view, rate *meter) []string {
 	}
 	lines := []string{
 		strings.Repeat("─", 78),
-		fmt.Sprintf(v.t("server %s   rotation: %s", "服务器 %s   轮转：%s"), server, step),
+		fmt.Sprintf(v.t("server %s   rotation: %s", "服务器 %s   轮换：%s"), server, step),
 		fmt.Sprintf(v.t("payments %d (%.0f/s)   failed %d", "支付 %d（%.0f/秒）   失败 %d"), tally.Paid, rate.read(at, int64(tally.Paid)), s.failed()),
 	}
 	for region, name := range regionNames {

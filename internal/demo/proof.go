@@ -195,7 +195,7 @@ func (s *stage) claimStory(e evidence) []claim {
 	if !slices.ContainsFunc(e.ended, func(i api.Incident) bool { return i.Kind == "rotation-stuck" && i.Alarms > 0 }) {
 		cut.wrong = "there was no incident"
 	}
-	done := claim{en: "the rotation is done, in waves, and nobody had to help", zh: "轮转按批次完成，无需人工介入"}
+	done := claim{en: "the rotation is done, in waves, and nobody had to help", zh: "轮换按批次完成，无需人工介入"}
 	if e.run.Step != "done" || noted(e.run, "halted") || slices.ContainsFunc(e.run.Waves, func(w api.RotationProgress) bool { return w.ConfirmedAt.IsZero() }) {
 		done.wrong = fmt.Sprintf("its step is %s, its waves are %v", e.run.Step, e.run.Waves)
 	}

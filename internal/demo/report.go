@@ -10,7 +10,7 @@ import (
 // show writes what everybody says.
 func (s *stage) show(e evidence) {
 	v := s.view
-	v.title("What happened, as the rotation's history tells it", "经过：轮转的历史记录")
+	v.title("What happened, as the rotation's history tells it", "经过：轮换的历史记录")
 	for _, event := range e.run.Events {
 		v.line("  %s  %s  %s", v.clock(event.At), pad(event.Step, 10), event.Text)
 	}

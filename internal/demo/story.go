@@ -49,7 +49,7 @@ func (s *stage) alarm(ctx context.Context) error {
 	if _, err := s.keyward.AcknowledgeIncident(ctx, i.ID, api.AcknowledgeRequest{By: second, Note: "rotating it now"}); err != nil {
 		return err
 	}
-	s.view.say("%s acknowledges incident %s, and starts the rotation.", "%s 确认了事件 %s，并启动轮转。", second, i.ID)
+	s.view.say("%s acknowledges incident %s, and starts the rotation.", "%s 确认了事件 %s，并启动轮换。", second, i.ID)
 	return nil
 }
 
@@ -118,7 +118,7 @@ func (s *stage) retire(ctx context.Context) error {
 		{"Every node uses the new key. For a day both work.", "所有节点都在使用新密钥。一天之内两个密钥都有效。", func(now sight) bool { return now.run.Step == "grace" || after(now, "grace") }},
 		{"Nobody has used the old key any more: it is disabled, which can be undone.", "旧密钥已无人使用：将其禁用，此操作可以撤销。", func(now sight) bool { return now.run.Step == "observing" || after(now, "observing") }},
 		{"A day without a complaint: nodes forget the old key, and then it is deleted.", "一天内没有任何异常：各节点丢弃旧密钥，随后将其删除。", func(now sight) bool { return after(now, "observing") }},
-		{"The old key is gone. The rotation is done.", "旧密钥已删除，轮转完成。", func(now sight) bool { return now.run.Step == "done" }},
+		{"The old key is gone. The rotation is done.", "旧密钥已删除，轮换完成。", func(now sight) bool { return now.run.Step == "done" }},
 	} {
 		if err := s.advance(ctx, "the rotation goes on", c.so); err != nil {
 			return err
