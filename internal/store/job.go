@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/keyward/keyward/internal/job"
@@ -56,17 +57,21 @@ func (s *Store) Renew(ctx context.Context, owner string, j job.Job, until time.T
 // Claim implements job.Store. Concurrent claims on PostgreSQL pass over each other's
 // rows: if they waited for them, two could wait for each other. The predicate stands on
 // the outer UPDATE too, so that no plan can claim a row that changed since it was chosen.
+// Each kind is asked for by itself: what of it is due first stands first in the index,
+// and thousands of due jobs, of this kind or of others, cost nothing.
 func (s *Store) Claim(ctx context.Context, c job.Claim) ([]job.Job, error) {
+	const due = `due_at <= $3 AND served <= $4 AND lease_until <= $3`
 	args := []any{micros(c.Until), c.Owner, micros(c.Now), c.Served.Microseconds(), c.Limit}
-	for _, kind := range c.Kinds {
+	first := make([]string, len(c.Kinds))
+	for i, kind := range c.Kinds {
 		args = append(args, kind)
+		first[i] = fmt.Sprintf(`SELECT * FROM (SELECT kind, account, subject, due_at FROM job WHERE kind = $%d AND %s ORDER BY due_at LIMIT $5%s) AS of_%d`,
+			len(args), due, s.db.skipLocked(), i)
 	}
 	rows, err := s.db.write.QueryContext(ctx, `WITH due AS MATERIALIZED (
-			SELECT kind, account, subject FROM job
-			WHERE due_at <= $3 AND served <= $4 AND lease_until <= $3 AND kind IN (`+places(6, len(c.Kinds))+`)
-			ORDER BY due_at LIMIT $5`+s.db.skipLocked()+`)
+			SELECT kind, account, subject FROM (`+strings.Join(first, " UNION ALL ")+`) AS first ORDER BY due_at LIMIT $5)
 		UPDATE job SET lease_until = $1, owner = $2
-		WHERE due_at <= $3 AND served <= $4 AND lease_until <= $3 AND (kind, account, subject) IN (SELECT kind, account, subject FROM due)
+		WHERE `+due+` AND (kind, account, subject) IN (SELECT kind, account, subject FROM due)
 		RETURNING kind, account, subject, due_at, served, attempts`, args...)
 	if err != nil {
 		return nil, unavailable(err, "claiming jobs")
