@@ -51,11 +51,12 @@ type Log struct {
 	arrived  chan struct{} // has an element if the queue may have one
 
 	// The fields below belong to the goroutine of Run.
-	tree      frontier
-	at        time.Time   // of the last batch
-	unsettled bool        // the last commit's outcome is unknown
-	batch     []*pending  // memory for the batch in hand
-	hashes    []tlog.Hash // memory for those of a batch
+	tree       frontier
+	at         time.Time   // of the last batch
+	unsettled  bool        // the last commit's outcome is unknown
+	changeNext bool        // it is a change's turn
+	batch      []*pending  // memory for the batch in hand
+	hashes     []tlog.Hash // memory for those of a batch
 }
 
 // Options says what a Log is made of.
@@ -235,8 +236,9 @@ func (l *Log) Run(ctx context.Context) error {
 	return nil
 }
 
-// gather takes the next batch from the queue: a change, or all plain records up to the
-// next one. It answers false if there is none.
+// gather takes the next batch from the queue: all plain records, or the oldest change, in
+// turns while there are both. So a plain record waits for one change at most, however many
+// are queued, and a change for one batch. It answers false if there is none.
 func (l *Log) gather() bool {
 	// Whoever is ready to run may have a record as well: a batch costs the same for one as
 	// for many. On an idle machine this returns at once.
@@ -245,16 +247,24 @@ func (l *Log) gather() bool {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	n := 0
-	for n < min(len(l.queue), maxBatch) && l.queue[n].change == nil {
-		n++
+	next := func(p *pending) bool { return (p.change != nil) == l.changeNext }
+	if !slices.ContainsFunc(l.queue, next) {
+		l.changeNext = !l.changeNext
 	}
-	if n == 0 {
-		n = min(len(l.queue), 1)
+	most := maxBatch
+	if l.changeNext {
+		most = 1
 	}
-	l.batch = append(l.batch[:0], l.queue[:n]...)
-	l.queue = slices.Delete(l.queue, 0, n)
-	return n > 0
+	l.batch = l.batch[:0]
+	l.queue = slices.DeleteFunc(l.queue, func(p *pending) bool {
+		take := len(l.batch) < most && next(p)
+		if take {
+			l.batch = append(l.batch, p)
+		}
+		return take
+	})
+	l.changeNext = !l.changeNext
+	return len(l.batch) > 0
 }
 
 // waiting answers how long the queue is.
