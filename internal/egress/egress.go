@@ -144,14 +144,20 @@ func (g Guard) control(_, address string, _ syscall.RawConn) error {
 // Dialer answers a dialer that reaches only what the guard allows.
 func (g Guard) Dialer() *net.Dialer { return &net.Dialer{Timeout: patience, Control: g.control} }
 
+// idle is how long a connection stays open that nobody uses.
+const idle = 5 * time.Second
+
 // HTTP answers a client for requests to whatever addresses a person entered: https to
 // public addresses, and both https and http to the networks in allow. It follows no
 // redirect, uses no proxy and never repeats a request by itself once its body was sent.
 // The caller bounds the time and the body of the answer ([ReadBody]). It may be used
 // concurrently.
+//
+// Who reads a provider's pages finds the connection open; who opens a provider for a moment,
+// as each step of a rotation does, does not leave one open for long.
 func HTTP(allow []netip.Prefix) *http.Client {
 	return client(allow, func(t *http.Transport) http.RoundTripper {
-		t.ForceAttemptHTTP2, t.MaxIdleConnsPerHost, t.IdleConnTimeout = true, 4, time.Minute
+		t.ForceAttemptHTTP2, t.MaxIdleConnsPerHost, t.IdleConnTimeout = true, 4, idle
 		return t
 	})
 }

@@ -91,27 +91,52 @@ func Kind() accesskey.KindOfProvider {
 		},
 		Capabilities: accesskey.Capabilities{Expiry: true}, // of each definition: see Definition.Capabilities
 		Pace:         time.Hour,
-		Open:         open,
+		Open:         newShelf().open,
 	}
 }
 
 // Issuer is the kind of issuer that is configured by a definition.
 func Issuer() rotation.KindOfIssuer {
-	return rotation.KindOfIssuer{Name: Kind().Name, Open: (&issuers{held: map[[sha256.Size]byte]bool{}}).open}
+	return rotation.KindOfIssuer{Name: Kind().Name, Open: newShelf().openIssuer}
 }
 
-// maxHeld is how many definitions of somebody's own are remembered to pass their contracts,
-// which takes some milliseconds.
-const maxHeld = 1000
+// maxRemembered is how many definitions are remembered with what was found out about them.
+const maxRemembered = 1000
 
-// issuers opens issuers.
-type issuers struct {
-	mu   sync.Mutex // guards held
-	held map[[sha256.Size]byte]bool
+// A shelf remembers definitions by their text: to parse one takes a millisecond, to hold it
+// against its contract several, and those that change keys are opened for every step of a
+// rotation.
+type shelf struct {
+	mu     sync.Mutex // guards the rest
+	parsed map[[sha256.Size]byte]*definition.Definition
+	held   map[[sha256.Size]byte]bool // against their contracts, which they keep
+}
+
+func newShelf() *shelf {
+	return &shelf{parsed: map[[sha256.Size]byte]*definition.Definition{}, held: map[[sha256.Size]byte]bool{}}
+}
+
+// definition answers the definition that a text is of.
+func (s *shelf) definition(text []byte) (*definition.Definition, error) {
+	sum := sha256.Sum256(text)
+	s.mu.Lock()
+	known := s.parsed[sum]
+	s.mu.Unlock()
+	if known != nil {
+		return known, nil
+	}
+	def, err := definition.Parse(text)
+	if err != nil {
+		return nil, fault.InvalidParameter.New("the definition: %v", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	remember(s.parsed, sum, def)
+	return def, nil
 }
 
 // holds tells why a definition does not keep its contract.
-func (s *issuers) holds(text []byte) error {
+func (s *shelf) holds(text []byte) error {
 	sum := sha256.Sum256(text)
 	s.mu.Lock()
 	known := s.held[sum]
@@ -124,31 +149,36 @@ func (s *issuers) holds(text []byte) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if len(s.held) >= maxHeld {
-		clear(s.held)
-	}
-	s.held[sum] = true
+	remember(s.held, sum, true)
 	return nil
 }
 
-func open(o accesskey.Opening) (accesskey.Provider, error) {
+// remember keeps a value, and begins anew when there are too many.
+func remember[T any](in map[[sha256.Size]byte]T, sum [sha256.Size]byte, value T) {
+	if len(in) >= maxRemembered {
+		clear(in)
+	}
+	in[sum] = value
+}
+
+func (s *shelf) open(o accesskey.Opening) (accesskey.Provider, error) {
 	text, err := chosen(o)
 	if err != nil {
 		return nil, err
 	}
-	c, err := connect(o, text)
+	c, err := s.connect(o, text)
 	if err != nil {
 		return nil, err
 	}
 	return c.Provider(), nil
 }
 
-func (s *issuers) open(o accesskey.Opening, principal string) (rotation.Issuer, error) {
+func (s *shelf) openIssuer(o accesskey.Opening, principal string) (rotation.Issuer, error) {
 	text, err := chosen(o)
 	if err != nil {
 		return nil, err
 	}
-	c, err := connect(o, text)
+	c, err := s.connect(o, text)
 	if err != nil {
 		return nil, err
 	}
@@ -165,10 +195,10 @@ func (s *issuers) open(o accesskey.Opening, principal string) (rotation.Issuer, 
 }
 
 // connect opens the definition of a source.
-func connect(o accesskey.Opening, text []byte) (*client.Client, error) {
-	def, err := definition.Parse(text)
+func (s *shelf) connect(o accesskey.Opening, text []byte) (*client.Client, error) {
+	def, err := s.definition(text)
 	if err != nil {
-		return nil, fault.InvalidParameter.New("the definition: %v", err)
+		return nil, err
 	}
 	vars, err := definition.ReadVars(o.Settings["vars"])
 	if err != nil {
