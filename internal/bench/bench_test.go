@@ -292,10 +292,20 @@ func TestParse(t *testing.T) {
 	if diff := cmp.Diff([]any{[]int{2, 8}, 1, "Decrypt", []string{"sqlite"}, 3 * time.Second}, got); diff != "" {
 		t.Errorf("plan (-want +got):\n%s", diff)
 	}
-	for _, bad := range [][]string{{"-operations", "Sign"}, {"-connections", "0"}, {"-database", "mysql"}, {"-database", "postgres"}, {"-connections", ""}, {"-secrets", "0"}, {"-inventory", "10", "-accounts", "11"}, {"-inventory", "-1"}} {
+	for _, bad := range [][]string{{"-operations", "Sign"}, {"-connections", "0"}, {"-database", "mysql"}, {"-database", "postgres"}, {"-connections", ""}, {"-secrets", "0"}, {"-inventory", "10", "-accounts", "11"}, {"-inventory", "-1"}, {"-agents", "-1"}, {"-agents", "10001"}, {"-rotations", "-1"}} {
 		if _, err := parse(bad); err == nil {
 			t.Errorf("%q is taken", bad)
 		}
+	}
+}
+
+func TestParseWaiting(t *testing.T) {
+	n, err := parseWaiting("# HELP keyward_agents_waiting Agents.\n# TYPE keyward_agents_waiting gauge\nkeyward_agents_waiting 1.0e+04\n")
+	if err != nil || n != 10_000 {
+		t.Errorf("have %d, %v", n, err)
+	}
+	if _, err := parseWaiting("keyward_agents 3\n"); err == nil {
+		t.Error("a number is found where there is none")
 	}
 }
 

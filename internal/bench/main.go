@@ -32,6 +32,7 @@ import (
 
 	"github.com/keyward/keyward/internal/accesskey"
 	"github.com/keyward/keyward/internal/bench/stock"
+	"github.com/keyward/keyward/internal/rollout"
 )
 
 // A plan is what one run measures.
@@ -44,6 +45,8 @@ type plan struct {
 	secrets     int      // that GetSecretValue reads
 	inventory   int      // or: what an inventory of so many keys costs
 	accounts    int      // that those are spread over
+	agents      int      // or: what so many connected agents cost
+	rotations   int      // or: what so many rotations cost that are due at once
 }
 
 const (
@@ -91,18 +94,23 @@ func parse(args []string) (plan, error) {
 	keys := f.String("keys", "", "measure instead the start and the memory of a server with so many keys, such as 100,100000")
 	secrets := f.Int("secrets", 10_000, "secrets that GetSecretValue reads, one after the other")
 	inventory := f.Int("inventory", 0, "measure instead an inventory of about so many keys that others issued")
+	agents := f.Int("agents", 0, "measure instead so many agents that are connected to a server")
+	rotations := f.Int("rotations", 0, "measure instead so many rotations that are due in the same second")
 	accounts := f.Int("accounts", 20, "accounts at a simulated provider that the keys of -inventory are spread over")
 	names := f.String("operations", strings.Join(operationNames(), ","), "what to measure")
 	f.StringVar(&databases, "database", databases, "sqlite and postgres; postgres needs "+postgresVariable+", which ./scripts/with-postgres sets")
 	if err := f.Parse(args); err != nil {
 		return plan{}, err
 	}
-	p := plan{duration: *duration, secrets: *secrets, inventory: *inventory, accounts: *accounts}
+	p := plan{duration: *duration, secrets: *secrets, inventory: *inventory, accounts: *accounts, agents: *agents, rotations: *rotations}
 	if p.secrets < 1 {
 		return plan{}, errors.New("there must be secrets to read")
 	}
 	if p.inventory < 0 || p.inventory > 0 && (p.accounts < 1 || p.accounts > p.inventory || p.accounts >= accesskey.MaxSources) {
 		return plan{}, fmt.Errorf("%d keys cannot be spread over %d accounts", p.inventory, p.accounts)
+	}
+	if p.agents < 0 || p.agents > rollout.MaxUses || p.rotations < 0 {
+		return plan{}, fmt.Errorf("%d agents and %d rotations cannot be measured; agents are at most %d", p.agents, p.rotations, rollout.MaxUses)
 	}
 	for name := range strings.SplitSeq(*names, ",") {
 		i := slices.IndexFunc(operations, func(o operation) bool { return o.name == name })
@@ -149,6 +157,9 @@ func (p plan) run(ctx context.Context) (err error) {
 			Keys: p.inventory, Accounts: p.accounts, Databases: p.databases, Dir: dir, Postgres: os.Getenv(postgresVariable), Resident: process{pid: os.Getpid()}.resident,
 		})
 	}
+	if p.rotations > 0 {
+		return p.rotate(ctx, dir)
+	}
 	binary := filepath.Join(dir, "keyward")
 	build := exec.CommandContext(ctx, "go", "build", "-ldflags=-X runtime.godebugDefault=clobberfree=1", "-o", binary, "github.com/keyward/keyward/cmd/keyward")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOEXPERIMENT=runtimesecret") // as make build does
@@ -156,8 +167,11 @@ func (p plan) run(ctx context.Context) (err error) {
 	if err := build.Run(); err != nil {
 		return fmt.Errorf("building keyward: %w", err)
 	}
-	if len(p.keys) > 0 {
+	switch {
+	case len(p.keys) > 0:
 		return p.scale(ctx, binary, dir)
+	case p.agents > 0:
+		return p.connect(ctx, binary, dir)
 	}
 	var servers []*server
 	defer func() {

@@ -50,16 +50,45 @@ func (h heap) plus(o heap, times float64) heap {
 
 // allocated asks a keyward server for what it has allocated.
 func (p process) allocated() (heap, error) {
+	text, err := p.metrics()
+	if err != nil {
+		return heap{}, err
+	}
+	return parseHeap(text)
+}
+
+// waiting asks a keyward server how many agents wait at it.
+func (p process) waiting() (int, error) {
+	text, err := p.metrics()
+	if err != nil {
+		return 0, err
+	}
+	return parseWaiting(text)
+}
+
+// metrics asks a keyward server for its metrics in Prometheus's text format.
+func (p process) metrics() (string, error) {
 	answer, err := http.Get("http://" + p.address + "/metrics")
 	if err != nil {
-		return heap{}, fmt.Errorf("reading the metrics: %w", err)
+		return "", fmt.Errorf("reading the metrics: %w", err)
 	}
 	defer answer.Body.Close()
 	text, err := io.ReadAll(answer.Body)
 	if err != nil {
-		return heap{}, fmt.Errorf("reading the metrics: %w", err)
+		return "", fmt.Errorf("reading the metrics: %w", err)
 	}
-	return parseHeap(string(text))
+	return string(text), nil
+}
+
+// parseWaiting reads the number of agents that wait.
+func parseWaiting(metrics string) (int, error) {
+	for line := range strings.Lines(metrics) {
+		if value, ok := strings.CutPrefix(strings.TrimSpace(line), "keyward_agents_waiting "); ok {
+			n, err := strconv.ParseFloat(value, 64)
+			return int(n), err
+		}
+	}
+	return 0, errors.New("reading the metrics: the number of agents that wait is missing")
 }
 
 // parseHeap reads the counters of allocations from metrics in Prometheus's text format.
@@ -99,6 +128,15 @@ func (p process) resident() (int64, error) {
 	}
 	pages, err := strconv.ParseInt(fields[1], 10, 64)
 	return pages * int64(os.Getpagesize()), err
+}
+
+// files answers how many files the process has open.
+func (p process) files() (int, error) {
+	open, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.pid))
+	if err != nil {
+		return 0, fmt.Errorf("counting the open files: %w", err)
+	}
+	return len(open), nil
 }
 
 // A child is a process that this one started.

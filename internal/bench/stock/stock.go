@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/internal/accesskey"
+	"github.com/keyward/keyward/internal/bench/node"
 	"github.com/keyward/keyward/internal/cloud/tencent"
 	"github.com/keyward/keyward/internal/expiry"
 	"github.com/keyward/keyward/internal/form"
@@ -53,7 +54,7 @@ const (
 
 // An inventory is what one run of this mode measures on one database.
 type inventory struct {
-	*node
+	*node.Node
 	database string
 	coding   coding
 	resident func() (int64, error)
@@ -92,12 +93,12 @@ func Measure(ctx context.Context, o Options) (err error) {
 			url = o.Postgres
 		}
 		big := &made{}
-		n, err := openNode(ctx, o.Dir, url, kind, big.kind())
+		n, err := node.Open(ctx, node.Options{Dir: o.Dir, Postgres: url, Providers: []accesskey.KindOfProvider{kind, big.kind()}, Now: time.Now})
 		if err != nil {
 			return fmt.Errorf("opening a store on %s: %w", database, err)
 		}
-		err = (&inventory{node: n, database: database, resident: o.Resident}).measure(ctx, c, big, i == 0)
-		if err = errors.Join(err, n.close()); err != nil {
+		err = (&inventory{Node: n, database: database, resident: o.Resident}).measure(ctx, c, big, i == 0)
+		if err = errors.Join(err, n.Close()); err != nil {
 			return fmt.Errorf("measuring the inventory on %s: %w", database, err)
 		}
 	}
@@ -131,12 +132,12 @@ func (v *inventory) fill(ctx context.Context, c *cloud, paced bool) error {
 			Settings:   map[string]string{"endpoint": "http://" + c.address},
 			Credential: map[string]material.Bytes{"secret_id": material.NewBytes([]byte(k.ID)), "secret_key": material.NewBytes([]byte(k.Secret))},
 		}}
-		if _, _, err := v.accounts.Add(ctx, caller(), fmt.Sprintf("account-%03d", i), "tencent", draft); err != nil {
+		if _, _, err := v.Accounts.Add(ctx, v.Caller(node.Account), fmt.Sprintf("account-%03d", i), "tencent", draft); err != nil {
 			return err
 		}
 	}
 	begun := time.Now()
-	standings, err := v.synchronise(ctx)
+	standings, err := synchronise(ctx, v.Node)
 	if err != nil {
 		return err
 	}
@@ -172,13 +173,13 @@ func (v *inventory) fill(ctx context.Context, c *cloud, paced bool) error {
 	}
 	thousand := time.Duration(1000) * limit / time.Duration(max(keys, 1))
 	v.row("synchronise one account after the other", keys, took, thousand, fmt.Sprintf("%d accounts, %.2f calls for a key", len(standings), float64(calls)/float64(max(keys, 1))))
-	v.row(fmt.Sprintf("synchronise %d accounts at once", lanes), keys, wall, thousand/time.Duration(min(lanes, len(standings))), held)
+	v.row(fmt.Sprintf("synchronise %d accounts at once", node.Lanes), keys, wall, thousand/time.Duration(min(node.Lanes, len(standings))), held)
 	return nil
 }
 
 // learn measures what JSON costs for some of the keys.
 func (v *inventory) learn(ctx context.Context) error {
-	keys, _, err := v.accounts.Keys(ctx, caller(), accesskey.Query{Order: accesskey.BySubject, Limit: accesskey.MaxPage})
+	keys, _, err := v.Accounts.Keys(ctx, v.Caller(node.Account), accesskey.Query{Order: accesskey.BySubject, Limit: accesskey.MaxPage})
 	if err != nil || len(keys) == 0 {
 		return errors.Join(err, errors.New("there are too few keys to measure with"))
 	}
@@ -206,16 +207,16 @@ func (v *inventory) learn(ctx context.Context) error {
 func (v *inventory) scanAll(ctx context.Context) error {
 	for _, what := range []string{"whole scan, which opens incidents", "whole scan", "near scan"} {
 		if what != "near scan" { // it is due when there was none
-			if err := v.store.SaveScan(ctx, expiry.Scan{Account: tenantAccount}); err != nil {
+			if err := v.Store.SaveScan(ctx, expiry.Scan{Account: node.Account}); err != nil {
 				return err
 			}
 		}
 		begun := time.Now()
-		if _, err := v.scans.Handlers()[expiry.JobScan](ctx, job.Job{Kind: expiry.JobScan, Account: tenantAccount}); err != nil {
+		if _, err := v.Scans.Handlers()[expiry.JobScan](ctx, job.Job{Kind: expiry.JobScan, Account: node.Account}); err != nil {
 			return err
 		}
 		took := time.Since(begun)
-		last, err := v.scans.Last(ctx, tenantAccount)
+		last, err := v.Scans.Last(ctx, node.Account)
 		if err != nil {
 			return err
 		}
@@ -251,7 +252,7 @@ func (v *inventory) lists(ctx context.Context) error {
 		l.Limit = pageSize
 		for end := time.Now().Add(listTime); len(r) < maxPages && time.Now().Before(end); {
 			begun := time.Now()
-			_, next, err := v.accounts.Keys(ctx, caller(), l.Query)
+			_, next, err := v.Accounts.Keys(ctx, v.Caller(node.Account), l.Query)
 			if err != nil {
 				return err
 			}
@@ -299,10 +300,10 @@ func (m *made) grow(used time.Time, n int) {
 
 // saves stores one large account, new, as it was and changed, and has Encrypt run beside.
 func (v *inventory) saves(ctx context.Context, big *made) error {
-	if _, _, err := v.accounts.Add(ctx, caller(), "large", "made", accesskey.Draft{}); err != nil {
+	if _, _, err := v.Accounts.Add(ctx, v.Caller(node.Account), "large", "made", accesskey.Draft{}); err != nil {
 		return err
 	}
-	k, err := v.keys.Create(ctx, caller(), key.CreateInput{})
+	k, err := v.Keys.Create(ctx, v.Caller(node.Account), key.CreateInput{})
 	if err != nil {
 		return err
 	}
@@ -321,7 +322,7 @@ func (v *inventory) saves(ctx context.Context, big *made) error {
 		var failed error
 		r := v.encrypt(ctx, k.ID, func() {
 			begun := time.Now()
-			_, failed = v.accounts.Handlers()[accesskey.JobSync](ctx, job.Job{Kind: accesskey.JobSync, Account: tenantAccount, Subject: "large"})
+			_, failed = v.Accounts.Handlers()[accesskey.JobSync](ctx, job.Job{Kind: accesskey.JobSync, Account: node.Account, Subject: "large"})
 			took = time.Since(begun)
 		})
 		note := ""
@@ -357,7 +358,7 @@ func (v *inventory) encrypt(ctx context.Context, id key.ID, meanwhile func()) (o
 		loops.Go(func() {
 			for more := true; more; {
 				begun := time.Now()
-				if _, err := v.keys.Encrypt(ctx, caller(), key.EncryptInput{Key: string(id), Plaintext: material.NewBytes(make([]byte, 32))}); err != nil {
+				if _, err := v.Keys.Encrypt(ctx, v.Caller(node.Account), key.EncryptInput{Key: string(id), Plaintext: material.NewBytes(make([]byte, 32))}); err != nil {
 					each[i].failed = append(each[i].failed, err)
 				}
 				each[i].took = append(each[i].took, time.Since(begun))

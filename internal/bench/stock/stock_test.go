@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/internal/accesskey"
+	"github.com/keyward/keyward/internal/bench/node"
 	"github.com/keyward/keyward/internal/expiry"
 	"github.com/keyward/keyward/internal/job"
 	"github.com/keyward/keyward/internal/key"
@@ -16,34 +17,34 @@ import (
 // inventory's measurements have it.
 func TestStock(t *testing.T) {
 	big := &made{}
-	s, err := openNode(t.Context(), t.TempDir(), "", big.kind())
+	s, err := node.Open(t.Context(), node.Options{Dir: t.TempDir(), Providers: []accesskey.KindOfProvider{big.kind()}, Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() {
-		if err := s.close(); err != nil {
+		if err := s.Close(); err != nil {
 			t.Error(err)
 		}
 	}()
-	if _, _, err := s.accounts.Add(t.Context(), caller(), "large", "made", accesskey.Draft{}); err != nil {
+	if _, _, err := s.Accounts.Add(t.Context(), s.Caller(node.Account), "large", "made", accesskey.Draft{}); err != nil {
 		t.Fatal(err)
 	}
 	big.grow(time.Now(), 300)
-	standings, err := s.synchronise(t.Context())
+	standings, err := synchronise(t.Context(), s)
 	if err != nil || len(standings) != 1 || standings[0].State.Keys != 300 {
 		t.Fatalf("%+v, %v", standings, err)
 	}
-	v := &inventory{node: s, database: "sqlite"}
+	v := &inventory{Node: s, database: "sqlite"}
 	if err := v.learn(t.Context()); err != nil || v.coding.encode <= 0 || v.coding.decode <= 0 {
 		t.Errorf("coding %+v, %v", v.coding, err)
 	}
-	if _, err := s.scans.Handlers()[expiry.JobScan](t.Context(), job.Job{Kind: expiry.JobScan, Account: tenantAccount}); err != nil {
+	if _, err := s.Scans.Handlers()[expiry.JobScan](t.Context(), job.Job{Kind: expiry.JobScan, Account: node.Account}); err != nil {
 		t.Fatal(err)
 	}
-	if last, err := s.scans.Last(t.Context(), tenantAccount); err != nil || last.Seen != 300 || last.Of != 300 {
+	if last, err := s.Scans.Last(t.Context(), node.Account); err != nil || last.Seen != 300 || last.Of != 300 {
 		t.Errorf("scan %+v, %v", last, err)
 	}
-	k, err := s.keys.Create(t.Context(), caller(), key.CreateInput{})
+	k, err := s.Keys.Create(t.Context(), s.Caller(node.Account), key.CreateInput{})
 	if err != nil {
 		t.Fatal(err)
 	}
