@@ -112,8 +112,10 @@ func (f *filling) credential(ctx context.Context, parts []api.Field) (map[string
 }
 
 func (f *filling) readCredential(ctx context.Context) ([]byte, error) {
-	var from io.Reader = interruptible(ctx, f.in)
-	if f.file != "-" {
+	var from io.Reader
+	if f.file == "-" {
+		from = interruptible(ctx, f.in)
+	} else {
 		file, err := os.Open(f.file)
 		if err != nil {
 			return nil, fmt.Errorf("reading the credential: %w", err)
