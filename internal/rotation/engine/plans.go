@@ -111,18 +111,18 @@ func (s *Service) admit(ctx context.Context, p rotation.Plan) error {
 	if err != nil {
 		return err
 	}
+	if p.Rev == 0 && len(all) >= rotation.MaxPlans {
+		return fault.LimitExceeded.New("the account has %d plans, which is the limit", rotation.MaxPlans)
+	}
+	for _, other := range all {
+		switch {
+		case other.Name == p.Name && p.Rev == 0:
+			return fault.ResourceExists.New("there is a plan %s already; update it, or choose another name", p.Name)
+		case other.Name != p.Name && (other.Secret == p.Secret || other.Rollout == p.Rollout && p.Rollout != ""):
+			return fault.ResourceInUse.New("plan %s replaces the key in this secret or rollout already", other.Name)
+		}
+	}
 	if p.Rev == 0 {
-		if len(all) >= rotation.MaxPlans {
-			return fault.LimitExceeded.New("the account has %d plans, which is the limit", rotation.MaxPlans)
-		}
-		for _, other := range all {
-			if other.Name == p.Name {
-				return fault.ResourceExists.New("there is a plan %s already; update it, or choose another name", p.Name)
-			}
-			if other.Secret == p.Secret || other.Rollout == p.Rollout && p.Rollout != "" {
-				return fault.ResourceInUse.New("plan %s replaces the key in this secret or rollout already", other.Name)
-			}
-		}
 		return nil
 	}
 	if r, found, err := s.o.Store.UnderWay(ctx, p.Account, p.Name); err != nil || found {
