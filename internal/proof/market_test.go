@@ -151,8 +151,8 @@ func (m *market) enter(name string) *merchant {
 	_, err = m.client.CreateRotationPlan(ctx, api.CreateRotationPlanRequest{
 		Name: name, Provider: name, Principal: name, Secret: "pay/" + name, Rollout: name,
 		Care: api.RotationCareRequest{
-			Call: new("2s"), Confirm: new("15s"), Grace: new("1s"), Quiet: new("1s"), Observe: new(fmt.Sprintf("%ds", 2+m.random.IntN(20))),
-			Waves: &[]api.RotationWaveRequest{{Name: "first", Bake: new("1s")}, {Name: "rest"}},
+			Call: new("2s"), Confirm: new("15s"), Grace: new("1s"), Quiet: new("1s"), Observe: new(fmt.Sprintf("%ds", 8+m.random.IntN(8))),
+			Waves: &[]api.RotationWaveRequest{{Name: "first", Bake: new("1s")}, {Name: "rest", Bake: new("")}},
 		},
 	})
 	m.must(err)

@@ -89,7 +89,7 @@ func (m *market) fire(over <-chan struct{}) {
 			agent := m.agents[m.random.IntN(len(m.agents))]
 			agent.kill()
 			m.agentKills++
-			if agent.back = time.Now(); m.random.IntN(2) == 0 {
+			if agent.back = time.Now(); len(m.merchants) >= 24 && m.random.IntN(2) == 0 { // a short run has no time for that
 				agent.back = agent.back.Add(time.Duration(5+m.random.IntN(8)) * time.Second)
 			}
 		}
