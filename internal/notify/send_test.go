@@ -223,8 +223,8 @@ func (w *world) work() (died bool) {
 // settle works for some hours, a minute at a time.
 func (w *world) settle() {
 	w.t.Helper()
-	for range 180 {
-		w.now = w.now.Add(time.Minute)
+	for range 36 {
+		w.now = w.now.Add(5 * time.Minute)
 		w.work()
 	}
 }
