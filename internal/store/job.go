@@ -54,6 +54,23 @@ func (s *Store) Renew(ctx context.Context, owner string, j job.Job, until time.T
 	return n == 1, unavailable(err, "renewing job")
 }
 
+// prepared answers a statement that is made ready once: reading a claim of many kinds takes
+// longer than doing it, and idle queues claim several times a second.
+func (s *Store) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
+	if known, ok := s.claims.Load(query); ok {
+		return known.(*sql.Stmt), nil
+	}
+	made, err := s.db.write.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	known, loaded := s.claims.LoadOrStore(query, made)
+	if loaded { // somebody else was faster
+		err = made.Close()
+	}
+	return known.(*sql.Stmt), err
+}
+
 // Claim implements job.Store. Concurrent claims on PostgreSQL pass over each other's
 // rows: if they waited for them, two could wait for each other. The predicate stands on
 // the outer UPDATE too, so that no plan can claim a row that changed since it was chosen.
@@ -68,11 +85,15 @@ func (s *Store) Claim(ctx context.Context, c job.Claim) ([]job.Job, error) {
 		first[i] = fmt.Sprintf(`SELECT * FROM (SELECT kind, account, subject, due_at FROM job WHERE kind = $%d AND %s ORDER BY due_at LIMIT $5%s) AS of_%d`,
 			len(args), due, s.db.skipLocked(), i)
 	}
-	rows, err := s.db.write.QueryContext(ctx, `WITH due AS MATERIALIZED (
+	claim, err := s.prepared(ctx, `WITH due AS MATERIALIZED (
 			SELECT kind, account, subject FROM (`+strings.Join(first, " UNION ALL ")+`) AS first ORDER BY due_at LIMIT $5)
 		UPDATE job SET lease_until = $1, owner = $2
 		WHERE `+due+` AND (kind, account, subject) IN (SELECT kind, account, subject FROM due)
-		RETURNING kind, account, subject, due_at, served, attempts`, args...)
+		RETURNING kind, account, subject, due_at, served, attempts`)
+	if err != nil {
+		return nil, unavailable(err, "claiming jobs")
+	}
+	rows, err := claim.QueryContext(ctx, args...)
 	if err != nil {
 		return nil, unavailable(err, "claiming jobs")
 	}

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,6 +24,7 @@ type Store struct {
 
 	freshUntil atomic.Int64  // Unix nanoseconds; PostgreSQL only
 	tamper     atomic.Uint64 // rows that were not what keyward wrote
+	claims     sync.Map      // statements by their text
 }
 
 // Options says what a Store is made of.
