@@ -27,7 +27,7 @@ func TestRotation(t *testing.T) {
 		if len(w.alive()) != 2 {
 			t.Errorf("in the grace period there are keys %v", w.alive())
 		}
-		r = w.until(t, rotation.Done, 20*time.Minute)
+		r = w.until(t, rotation.Done, time.Hour)
 		if r.Old.ID != old || r.New.ID == old {
 			t.Errorf("replaced %s by %s, want %s replaced", r.Old.ID, r.New.ID, old)
 		}
@@ -48,14 +48,14 @@ func TestRotation(t *testing.T) {
 
 // From every step before the last one there is a way back.
 func TestRollback(t *testing.T) {
-	for _, from := range []rotation.Step{rotation.Rolling, rotation.Grace, rotation.Observing} {
+	for from, step := range map[rotation.Step]time.Duration{rotation.Rolling: time.Minute, rotation.Grace: 5 * time.Minute, rotation.Observing: 30 * time.Minute} {
 		t.Run(string(from), func(t *testing.T) {
 			w := newWorld(t, storetest.SQLite(t))
 			old := w.alive()[0]
 			if _, err := w.Start(t.Context(), root(), engine.StartInput{Plan: "pay"}); err != nil {
 				t.Fatal(err)
 			}
-			w.until(t, from, 5*time.Minute)
+			w.until(t, from, step)
 			w.pass(t, 30*time.Second, 10*time.Second)
 			if _, err := w.RollBack(t.Context(), root(), "pay", "test"); err != nil {
 				t.Fatal(err)
@@ -123,7 +123,7 @@ func TestSchedule(t *testing.T) {
 		if _, err := w.SavePlan(t.Context(), root(), p.Plan); err != nil {
 			t.Fatal(err)
 		}
-		w.pass(t, 9*24*time.Hour+12*time.Hour, 30*time.Minute)
+		w.pass(t, 9*24*time.Hour+12*time.Hour, 2*time.Hour)
 		if auto {
 			r := w.rotation(t)
 			if r.Step != rotation.Done || r.Old.ID != old || r.Late {
