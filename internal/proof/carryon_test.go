@@ -61,7 +61,6 @@ func TestMakeRotations(t *testing.T) {
 // A rotation that an older keyward began is carried on by this one, forwards and back, from
 // the step at which it stood.
 func TestUpgradeCarriesRotationsOn(t *testing.T) {
-	t.Parallel()
 	binary := build(t)
 	for _, database := range []string{"sqlite", "postgres"} {
 		dirs, err := filepath.Glob(filepath.Join("testdata", "rotations", "*", database))

@@ -233,7 +233,7 @@ func TestL13OneQuotaForAllEncodings(t *testing.T) {
 	at := time.Now().Add(2 * time.Second)
 	stopped.Store(&at)
 	g := newGenerator(w, nil, 1, 1)
-	served, refused := 0, map[string]int{}
+	served, refused, began := 0, map[string]int{}, time.Now()
 	for range 20 {
 		for _, scheme := range []string{rpc10, acs3, acs3SM3, acs4, restDialect} {
 			for _, method := range []string{"GET", "POST"} {
@@ -269,7 +269,8 @@ func TestL13OneQuotaForAllEncodings(t *testing.T) {
 			}
 		}
 	}
-	if served != limit || refused["Throttled"] == 0 || refused["Rejected.Throttling"] == 0 {
+	most := limit + int(limit*time.Since(began).Seconds()) // on a slow machine the buckets may fill again
+	if served < limit || served > most || refused["Throttled"] == 0 || refused["Rejected.Throttling"] == 0 {
 		t.Errorf("%d calls were served, the limit is %d; refused: %v", served, limit, refused)
 	}
 }
