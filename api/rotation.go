@@ -138,18 +138,19 @@ type RotationRun struct {
 	Since           time.Time          `json:"since"` // when the step began
 	Route           []string           `json:"route"` // the steps of its way, forward or back, in order
 	Waves           []RotationProgress `json:"waves"`
-	OldKey          string             `json:"oldKey"`            // id
-	NewKey          string             `json:"newKey,omitempty"`  // id, once there is one
-	Cause           string             `json:"cause,omitempty"`   // why it was started
-	Paused          string             `json:"paused,omitempty"`  // ARN of who paused it
-	Halt            string             `json:"halt,omitempty"`    // reason for which it does not go on until a person says so
-	Trouble         string             `json:"trouble,omitempty"` // reason for which it waits
-	Detail          string             `json:"detail,omitempty"`  // of the halt or the trouble, in English
-	Back            string             `json:"back,omitempty"`    // why it goes back
-	Late            bool               `json:"late"`              // it cannot end before the old key expires
-	FinishBy        time.Time          `json:"finishBy,omitzero"` // when the old key expires
-	NextTry         time.Time          `json:"nextTry,omitzero"`  // after something failed
-	Tries           int                `json:"tries,omitempty"`   // of the step, that failed
+	OldKey          string             `json:"oldKey"`                 // id
+	NewKey          string             `json:"newKey,omitempty"`       // id, once there is one
+	Cause           string             `json:"cause,omitempty"`        // why it was started
+	Paused          string             `json:"paused,omitempty"`       // ARN of who paused it
+	Halt            string             `json:"halt,omitempty"`         // reason for which it does not go on until a person says so
+	Trouble         string             `json:"trouble,omitempty"`      // reason for which it waits
+	Detail          string             `json:"detail,omitempty"`       // of the halt or the trouble, in English
+	WindowOpensAt   time.Time          `json:"windowOpensAt,omitzero"` // when it goes on, while it waits for a window
+	Back            string             `json:"back,omitempty"`         // why it goes back
+	Late            bool               `json:"late"`                   // it cannot end before the old key expires
+	FinishBy        time.Time          `json:"finishBy,omitzero"`      // when the old key expires
+	NextTry         time.Time          `json:"nextTry,omitzero"`       // after something failed
+	Tries           int                `json:"tries,omitempty"`        // of the step, that failed
 	CanRollBack     bool               `json:"canRollBack"`
 	PointOfNoReturn string             `json:"pointOfNoReturn"` // step from which on nothing can be undone
 	Next            string             `json:"next,omitempty"`  // what a person would run next

@@ -13,6 +13,7 @@ import (
 
 	"github.com/keyward/keyward/api"
 	"github.com/keyward/keyward/client"
+	"github.com/keyward/keyward/internal/rotation/phrase"
 )
 
 func newPersonCmd(c *cli) *cobra.Command {
@@ -268,7 +269,7 @@ func (c *cli) addIncident(t *table, i api.Incident) {
 	t.add(c.t("Severity", "级别"), c.severity(i.Severity))
 	t.add(c.t("Owner", "负责人"), orDash(i.Owner))
 	for _, f := range i.Facts {
-		t.add("  "+f.Name, f.Value)
+		t.add("  "+f.Name, c.word(phrase.Fact(f.Name, f.Value)))
 	}
 	t.add(c.t("Deadline", "截止时间"), when(i.Deadline))
 	t.add(c.t("Opened", "开始时间"), when(i.OpenedAt))

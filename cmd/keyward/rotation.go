@@ -260,6 +260,8 @@ func (c *cli) waitsFor(r api.RotationRun) string {
 		return fmt.Sprintf(c.t("paused by %s", "已被 %s 暂停"), r.Paused)
 	case r.Trouble != "":
 		return c.word(phrase.Reason(r.Trouble))
+	case !r.WindowOpensAt.IsZero():
+		return fmt.Sprintf(c.t("a maintenance window, which opens at %s", "等待维护窗口，将于 %s 开启"), when(r.WindowOpensAt))
 	}
 	return ""
 }

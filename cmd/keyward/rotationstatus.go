@@ -70,7 +70,7 @@ func (c *cli) watchRotation(ctx context.Context, server *client.Client, name str
 		case r.Step == "done":
 			return nil
 		case r.Step == "aborted":
-			return &problem{message: fmt.Sprintf(c.t("the rotation was rolled back: %s", "轮换已回滚：%s"), cmp.Or(r.Back, "-"))}
+			return &problem{message: fmt.Sprintf(c.t("the rotation was rolled back: %s", "轮换已回滚：%s"), cmp.Or(c.word(phrase.Back(r.Back)), "-"))}
 		case r.Halt != "":
 			return &problem{message: fmt.Sprintf(c.t("the rotation has halted: %s", "轮换已停止：%s"), c.word(phrase.Reason(r.Halt))), next: c.nextCommand(r)}
 		}
@@ -158,7 +158,7 @@ func (c *cli) rotationTable(r api.RotationRun) table {
 	if why := c.waitsFor(r); why != "" {
 		t.add(c.t("Waits", "等待"), why)
 		if r.Detail != "" {
-			t.add(c.t("Detail", "详情"), r.Detail)
+			t.add(c.t("Detail", "详情"), c.word(phrase.Detail(r.Detail)))
 		}
 		if remedy := phrase.Remedy(cmp.Or(r.Halt, r.Trouble)); remedy.English != "" {
 			t.add(c.t("To do", "处理方法"), c.word(remedy))
@@ -168,7 +168,7 @@ func (c *cli) rotationTable(r api.RotationRun) table {
 		t.add(c.t("Tries", "重试"), fmt.Sprintf(c.t("failed %d times, again at %s", "已失败 %d 次，下次 %s"), r.Tries, when(r.NextTry)))
 	}
 	if r.Back != "" {
-		t.add(c.t("Goes back", "回滚原因"), r.Back)
+		t.add(c.t("Goes back", "回滚原因"), c.word(phrase.Back(r.Back)))
 	}
 	t.add(c.t("Old key expires", "旧密钥到期"), c.deadline(r))
 	t.add(c.t("Rollback", "回滚"), c.canRollBack(r))

@@ -48,6 +48,7 @@ const (
 	SinkFailing    = "sink-failing"    // a copy of a secret cannot be kept true
 	RotationStuck  = "rotation-stuck"  // a rotation waits for a person, or for something that should not take so long
 	RotationLate   = "rotation-late"   // no rotation can end well any more before its key expires
+	RotationMissed = "rotation-missed" // a rotation that is under way cannot end any more before its key expires
 	NodeLying      = "node-lying"      // a node claims to hold what it does not hold
 )
 

@@ -23,6 +23,7 @@ var headlines = map[string]form.Text{
 	SinkFailing:    {English: "The copy of a secret is out of date: %s", Chinese: "凭据副本未同步：%s"},
 	RotationStuck:  {English: "The rotation %s needs somebody", Chinese: "密钥轮换 %s 需要人工处理"},
 	RotationLate:   {English: "It is too late for a careful rotation of %s", Chinese: "密钥轮换 %s 已错过安全启动时间"},
+	RotationMissed: {English: "The rotation %s cannot finish in time any more", Chinese: "密钥轮换 %s 已无法按时完成"},
 	NodeLying:      {English: "Node %s claims to hold what it does not hold", Chinese: "节点 %s 的上报与事实不符"},
 }
 
@@ -31,7 +32,7 @@ var factNames = map[string]form.Text{
 	"key": {English: "Key", Chinese: "密钥"}, "provider": {English: "Provider", Chinese: "来源"}, "owner": {English: "Owner", Chinese: "负责人"},
 	"purpose": {English: "Purpose", Chinese: "用途"}, "system": {English: "System", Chinese: "系统"}, "expires": {English: "Expires", Chinese: "到期时间"},
 	"basis": {English: "Says", Chinese: "依据"}, "reason": {English: "Reason", Chinese: "原因"}, "since": {English: "Since", Chinese: "起始时间"},
-	"seen": {English: "Looked at", Chinese: "已扫描"}, "check": {English: "Check", Chinese: "检查项"}, "fix": {English: "To do", Chinese: "处理方法"},
+	"seen": {English: "Looked at", Chinese: "已扫描"}, "check": {English: "Check", Chinese: "检查项"}, "advice": {English: "To do", Chinese: "处理方法"}, "fix": {English: "Next", Chinese: "下一步"},
 	"step": {English: "Step", Chinese: "步骤"}, "detail": {English: "Detail", Chinese: "详情"},
 	"consumers": {English: "Used by", Chinese: "使用方"}, "rollout": {English: "Rollout", Chinese: "分发"},
 }
@@ -46,25 +47,20 @@ var factValues = map[string]form.Text{
 
 // spell answers a fact as a line. Times are told in the people's zone.
 func (f Fact) spell(l message.Language, zone *time.Location) string {
-	value := l.Of(f.value())
+	value := f.Text(l)
 	if at, err := time.Parse(time.RFC3339, value); err == nil {
 		value = at.In(zone).Format("2006-01-02 15:04:05 -07:00")
 	}
 	return f.Title(l) + l.Pick(": ", "：") + value
 }
 
-// value answers the value of a fact, for people: what is a word of keyward's says what it
+// Text answers the value of a fact, for people: what is a word of keyward's says what it
 // means.
-func (f Fact) value() form.Text {
-	switch t, ok := factValues[f.Value]; {
-	case ok && f.Name == "basis":
-		return t
-	case f.Name == "step":
-		return phrase.Step(f.Value)
-	case f.Name == "reason":
-		return phrase.Reason(f.Value)
+func (f Fact) Text(l message.Language) string {
+	if t, ok := factValues[f.Value]; ok && f.Name == "basis" {
+		return l.Of(t)
 	}
-	return form.Text{English: f.Value, Chinese: f.Value}
+	return l.Of(phrase.Fact(f.Name, f.Value))
 }
 
 // Title answers the name of a fact, for people.

@@ -126,7 +126,7 @@ func (d *decision) withdrawing() Act {
 	}
 	orphans, clear := d.ours(o.Keys)
 	if !clear {
-		return d.halt(Ambiguous, "one of these keys may be ours: "+ids(orphans)+"; delete the one that nobody uses, and let the rotation go on")
+		return d.whose(orphans)
 	}
 	if len(orphans) > 0 {
 		return d.begin(Act{Kind: Delete, Key: Key{ID: orphans[0].ID}, Heir: d.Old.ID})

@@ -85,7 +85,7 @@ type rules struct{ noDrain bool }
 
 func (x rules) decide(r Rotation, s Sight, now time.Time) (Rotation, Act) {
 	d := decision{Rotation: r, s: s, now: now, rules: x}
-	d.Trouble, d.Detail = "", haltDetail(r)
+	d.Trouble, d.Detail, d.OpensAt = "", haltDetail(r), time.Time{}
 	d.History = slices.Clip(r.History)
 	act := d.next()
 	d.Late = !d.FinishBy.IsZero() && !d.Over() && !d.Returns() && now.Add(d.Terms.Rest(d.Step, d.Wave)).After(d.FinishBy)
@@ -220,6 +220,12 @@ func (d *decision) minted(k Key) Act {
 func act(k ActKind) Act { return Act{Kind: k} }
 
 func (d *decision) wait(at time.Time) Act { return Act{Kind: Wait, At: at} }
+
+// waitForWindow waits until something may be done that can be felt.
+func (d *decision) waitForWindow() Act {
+	d.OpensAt = d.s.OpensAt
+	return d.wait(d.OpensAt)
+}
 
 // poll looks again soon: nobody may tell of what is waited for.
 func (d *decision) poll() Act { return d.wait(d.now.Add(d.Terms.poll())) }

@@ -19,7 +19,7 @@ func (d *decision) waiting() Act {
 		return d.wait(d.StartAt)
 	}
 	if !d.s.OpensAt.IsZero() {
-		return d.wait(d.s.OpensAt)
+		return d.waitForWindow()
 	}
 	return d.to(Rehearsing)
 }
@@ -59,7 +59,7 @@ func (d *decision) creating() Act {
 		return act
 	}
 	if orphans, clear := d.ours(o.Keys); !clear {
-		return d.halt(Ambiguous, "one of these keys may be ours: "+ids(orphans)+"; delete the one that nobody uses, and let the rotation go on")
+		return d.whose(orphans)
 	} else if len(orphans) > 0 && m.Archetype == FixedOverlap {
 		return d.halt(AnswerLost, orphans[0].ID+" was created and its secret is lost; to create another may end the old key at once: delete it and let the rotation go on, or roll it back")
 	} else if len(orphans) > 0 {
@@ -106,13 +106,15 @@ func (d *decision) create() Act {
 	if !d.Doubt || !d.Terms.Means.Repeats { // otherwise the doubt stays until the answer is there
 		d.Doubt = false
 		d.Attempt++
+		d.TriedAt = d.now
 	}
 	return d.begin(Act{Kind: Create, Attempt: d.Attempt})
 }
 
-// ours answers the keys that attempts of this rotation have left. Where keys carry no tag,
-// and it is not known what became of the last attempt, one that was not there before it is
-// ours if it is the only one and was never used; otherwise it is not clear.
+// ours answers the keys that attempts of this rotation have left. Where keys carry no tag, and
+// it is not known what became of the last attempt, a key that was not there before it is ours
+// if all that is known says so: it is the only one, was made while the attempt could arrive,
+// and was never used. Otherwise it is not clear, and what is somebody's is nobody's to delete.
 func (d *decision) ours(keys []Held) (orphans []Held, clear bool) {
 	if d.Attempt == 0 || !d.Terms.Means.Tagged && (!d.Doubt || d.New.ID != "") {
 		return nil, true
@@ -129,7 +131,28 @@ func (d *decision) ours(keys []Held) (orphans []Held, clear bool) {
 	if d.Terms.Means.Tagged || len(orphans) == 0 {
 		return orphans, true
 	}
-	return orphans, len(orphans) == 1 && orphans[0].Use.Known == accesskey.No
+	return orphans, len(orphans) == 1 && orphans[0].Use.Known == accesskey.No && d.triedWhen(orphans[0].CreatedAt)
+}
+
+// triedWhen tells whether the last attempt to create could arrive at a time of the
+// provider's clock. Of an attempt whose beginning is not known nothing can be said.
+func (d *decision) triedWhen(at time.Time) bool {
+	first, last := d.TriedAt.Add(-clockSkew), d.TriedAt.Add(2*d.Terms.CallTime()+clockSkew)
+	return !d.TriedAt.IsZero() && !at.Before(first) && !at.After(last)
+}
+
+// whose asks a person which key is ours.
+func (d *decision) whose(keys []Held) Act {
+	var told []string
+	for _, k := range keys {
+		made := "at an unknown time"
+		if !k.CreatedAt.IsZero() {
+			made = k.CreatedAt.UTC().Format(time.RFC3339)
+		}
+		told = append(told, fmt.Sprintf("%s (made %s)", k.ID, made))
+	}
+	return d.halt(Ambiguous, fmt.Sprintf("one of these keys may be ours, tried at %s: %s; delete the one that nobody uses, and let the rotation go on",
+		d.TriedAt.UTC().Format(time.RFC3339), strings.Join(told, ", ")))
 }
 
 func alive(keys []Held) (out []Held) {
@@ -188,7 +211,7 @@ func (d *decision) rolling() Act {
 			return d.trouble(NeedsApproval, "wave "+w.Name)
 		}
 		if !d.s.OpensAt.IsZero() && !d.fading() {
-			return d.wait(d.s.OpensAt)
+			return d.waitForWindow()
 		}
 		d.Generation, d.Published = d.Base+1, d.now
 		d.note("published", w.Name)
@@ -251,7 +274,7 @@ func (d *decision) grace() Act {
 		return d.wait(earlier(end, d.now.Add(idleTime)))
 	}
 	if !d.s.OpensAt.IsZero() && !d.fading() {
-		return d.wait(d.s.OpensAt)
+		return d.waitForWindow()
 	}
 	if t.Profile == Planned && t.Means.Listed && t.Means.UseLag > 0 {
 		if act, ok := d.silent(from); !ok {
@@ -343,7 +366,7 @@ func (d *decision) observing() Act {
 		return d.trouble(NewKeyUnused, "since the old key was disabled not every node has told of a use of the new one; approve to go on all the same")
 	}
 	if !d.s.OpensAt.IsZero() {
-		return d.wait(d.s.OpensAt)
+		return d.waitForWindow()
 	}
 	return d.drop()
 }

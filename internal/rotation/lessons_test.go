@@ -1,6 +1,7 @@
 package rotation_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -106,33 +107,43 @@ func TestPromotionInDoubt(t *testing.T) {
 	}
 }
 
-// Without tags a key is taken for ours only while it is not known whether we made one, and if
-// the provider says that nobody ever used it.
+// Without tags a key is taken for ours only while it is not known whether we made one, if the
+// provider says that nobody ever used it, and if it was made when our request could arrive.
 func TestKeysWithoutTags(t *testing.T) {
-	look := func(use accesskey.Fact) rotation.Sight {
+	look := func(use accesskey.Fact, made time.Time) rotation.Sight {
 		return rotation.Sight{Outcome: &rotation.Outcome{Act: rotation.Look, Result: rotation.Did, Keys: []rotation.Held{
-			{ID: "k0", Status: accesskey.Active}, {ID: "k9", Status: accesskey.Active, Use: accesskey.Use{Known: use}},
+			{ID: "k0", Status: accesskey.Active}, {ID: "k9", Status: accesskey.Active, CreatedAt: made, Use: accesskey.Use{Known: use}},
 		}}}
 	}
+	then := epoch.Add(-30 * time.Second) // when it was tried
 	for _, test := range []struct {
 		name string
 		step rotation.Step
 		made string
 		use  accesskey.Fact
+		at   time.Time
 		in   bool // doubt
 		want rotation.ActKind
 	}{
-		{"in doubt, never used", rotation.Creating, "", accesskey.No, true, rotation.Delete},
-		{"in doubt, the provider tells no use", rotation.Creating, "", accesskey.Unknown, true, rotation.Proceed}, // halts
-		{"in doubt, used", rotation.Creating, "", accesskey.Yes, true, rotation.Proceed},
-		{"no doubt", rotation.Creating, "", accesskey.No, false, rotation.Proceed}, // there is no room
-		{"in doubt whether the new key is deleted", rotation.Withdrawing, "k1", accesskey.No, true, rotation.Proceed},
+		{"in doubt, never used", rotation.Creating, "", accesskey.No, then, true, rotation.Delete},
+		{"in doubt, made as late as it could be", rotation.Creating, "", accesskey.No, then.Add(2 * time.Minute), true, rotation.Delete},
+		{"in doubt, made before", rotation.Creating, "", accesskey.No, then.Add(-61 * time.Second), true, rotation.Proceed}, // halts
+		{"in doubt, made later", rotation.Creating, "", accesskey.No, then.Add(121 * time.Second), true, rotation.Proceed},
+		{"in doubt, made at an unknown time", rotation.Creating, "", accesskey.No, time.Time{}, true, rotation.Proceed},
+		{"on the way back, made later", rotation.Withdrawing, "", accesskey.No, then.Add(121 * time.Second), true, rotation.Proceed},
+		{"in doubt, the provider tells no use", rotation.Creating, "", accesskey.Unknown, then, true, rotation.Proceed},
+		{"in doubt, used", rotation.Creating, "", accesskey.Yes, then, true, rotation.Proceed},
+		{"no doubt", rotation.Creating, "", accesskey.No, then, false, rotation.Proceed}, // there is no room
+		{"in doubt whether the new key is deleted", rotation.Withdrawing, "k1", accesskey.No, then, true, rotation.Proceed},
 	} {
 		r := lesson(untagged, test.step)
-		r.New.ID, r.Attempt, r.Before, r.Doubt = test.made, 1, []string{"k0"}, test.in
-		next, act := rotation.Decide(r, look(test.use), epoch)
+		r.New.ID, r.Attempt, r.TriedAt, r.Before, r.Doubt = test.made, 1, then, []string{"k0"}, test.in
+		next, act := rotation.Decide(r, look(test.use, test.at), epoch)
 		if act.Kind != test.want {
 			t.Errorf("%s: it does %s %s, at %s %s", test.name, act.Kind, act.Key.ID, next.Step, next.Halt)
+		}
+		if next.Halt == rotation.Ambiguous && (!strings.Contains(next.Detail, "k9 (made ") || !strings.Contains(next.Detail, "2029-12-31T23:59:30Z")) {
+			t.Errorf("%s: it does not say what is known: %s", test.name, next.Detail)
 		}
 	}
 }

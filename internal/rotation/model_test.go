@@ -87,7 +87,7 @@ func (x row) rotation(t rotation.Terms) rotation.Rotation {
 	r := rotation.Rotation{
 		Account: "a", ID: "r", Plan: "p", Machine: 1, Terms: t, Step: steps[x.step], Doubt: x.doubt, Tries: int(x.tries),
 		Since: epoch.Add(time.Duration(x.since)*unit - watched(steps[x.step])),
-		Old:   keyOf(1), New: keyOf(x.newKey), Attempt: int(x.attempt), Base: 1, Generation: int64(x.generation), Wave: int(x.wave),
+		Old:   keyOf(1), New: keyOf(x.newKey), Attempt: int(x.attempt), Base: 1, Generation: int64(x.generation), Wave: int(x.wave), TriedAt: epoch,
 		Published: flag(x.published), Confirmed: flag(x.confirmed), Settled: x.settled, DisabledAt: flag(x.off),
 		Approved: int(x.approved), Waived: x.waived, Halt: reasons[x.halt], Trouble: reasons[x.trouble],
 	}
@@ -246,8 +246,8 @@ type setting struct {
 
 	approve  bool // people approve the start and each wave
 	foreign  bool // somebody else's key is there from the start
-	alien    bool // somebody else makes a key, but not while the rotation makes one
-	careless bool // also then
+	alien    bool // somebody else makes a key, whose time is not that of an attempt to create
+	careless bool // it may be
 	denied   bool // the provider may refuse a call for good
 
 	undrained, unordered, byKey bool // rules that are taken away
@@ -358,7 +358,10 @@ func (m *model) list(s *state) []rotation.Held {
 		if k.status == absent {
 			continue
 		}
-		h := rotation.Held{ID: keyIDs[i+1], Status: accesskey.Active, Use: accesskey.Use{Known: accesskey.No}}
+		h := rotation.Held{ID: keyIDs[i+1], Status: accesskey.Active, CreatedAt: epoch, Use: accesskey.Use{Known: accesskey.No}}
+		if k.foreign && !m.careless {
+			h.CreatedAt = past
+		}
 		if k.status == inactive {
 			h.Status = accesskey.Inactive
 		}

@@ -85,7 +85,7 @@ func (m *model) moves(s state) {
 		n.other = true
 		m.send(system, n, "the other side changes its key")
 	}
-	if m.alien && !s.alien && (m.careless || steps[s.row.step] != rotation.Creating && !s.row.doubt) {
+	if m.alien && !s.alien {
 		if i := s.free(); i > 0 {
 			n := s
 			n.keys[i], n.alien = slot{status: active, foreign: true}, true

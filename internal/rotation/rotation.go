@@ -87,6 +87,9 @@ const (
 	NewKeyUnused  Reason = "new-key-unused" // since the old one was disabled
 )
 
+// Late is why people are told of a rotation that goes on: it cannot end before its key dies.
+const Late Reason = "late"
+
 // A Key is a key of a rotation.
 type Key struct {
 	ID      string `json:"id"`      // at the provider; "" for not known
@@ -119,6 +122,7 @@ type Rotation struct {
 	Old, New   Key
 	Before     []string  // ids that the provider listed before the last attempt to create
 	Attempt    int       // to create
+	TriedAt    time.Time // when the last attempt to create began
 	MintedAt   time.Time // when the new key was created
 	Base       int64     // generation of the rollout before
 	Generation int64     // that was published last; 0 for none
@@ -140,6 +144,7 @@ type Rotation struct {
 	Trouble  Reason    // what it waits for, and somebody should know
 	Detail   string    // of Halt or Trouble, for people
 	Late     bool      // it cannot end in time any more
+	OpensAt  time.Time // when the window opens that it waits for; zero for it waits for none
 
 	CreatedAt time.Time `json:"-"`
 	ChangedAt time.Time

@@ -47,6 +47,7 @@ type Gates struct {
 const (
 	CallTime  = 30 * time.Second // at most, of one act at a provider
 	DrainTime = CallTime         // after an act was given up, until it cannot arrive any more
+	clockSkew = time.Minute      // between a provider's clock and ours
 	pollTime  = 5 * time.Second  // between looks at what nobody tells of
 	idleTime  = time.Minute      // between looks at what somebody tells of
 	maxTries  = 8                // of one step
@@ -81,6 +82,16 @@ func (t Terms) Rest(s Step, wave int) time.Duration {
 		}
 	}
 	return rest
+}
+
+// Whole answers how long a rotation takes from its start to its end, if nothing goes wrong and
+// each wave takes all the time that it may.
+func (t Terms) Whole() time.Duration {
+	whole := t.Rest(Waiting, 0) + max(t.Grace, t.Quiet)
+	if a := t.Means.Archetype; a == Pair || a == Manual {
+		whole += t.Observe
+	}
+	return whole
 }
 
 // Budget answers how long before its key dies a rotation must begin at the latest: the time

@@ -100,7 +100,7 @@ func (s *Service) begin(ctx context.Context, rec *audit.Record, p rotation.Plan,
 func inTime(r rotation.Rotation, now time.Time, late bool) error {
 	rest := r.Terms.Rest(rotation.Waiting, 0)
 	if !late && !r.FinishBy.IsZero() && now.Add(rest).After(r.FinishBy) {
-		return fault.StateConflict.New("the key expires at %s, and its waves take %s: begin an emergency rotation, whose waves bake for a minute, or allow it to end late", r.FinishBy.Format(time.RFC3339), rest)
+		return fault.StateConflict.New("the key expires at %s, and the waves take %s: shorten bake and confirm, begin an emergency rotation, whose waves bake for a minute, or allow it to end late", r.FinishBy.Format(time.RFC3339), rest)
 	}
 	if m := r.Terms.Means; m.Overlap > 0 && rest > m.Overlap/2 {
 		return fault.StateConflict.New("the provider lets the old key live for %s, and the waves take %s, which is more than the half of it: shorten bake and confirm", m.Overlap, rest)

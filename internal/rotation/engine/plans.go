@@ -42,7 +42,7 @@ func (s *Service) SavePlan(ctx context.Context, c *authz.Call, p rotation.Plan) 
 	if err != nil {
 		return Forecast{}, err
 	}
-	return s.forecast(ctx, out.Plan, out.Means)
+	return out, nil
 }
 
 // AmendPlan changes a plan as a caller says who need not have seen it before.
@@ -61,10 +61,10 @@ func (s *Service) AmendPlan(ctx context.Context, c *authz.Call, name string, ame
 	if err != nil {
 		return Forecast{}, err
 	}
-	return s.forecast(ctx, out.Plan, out.Means)
+	return out, nil
 }
 
-// keep tries a plan and stores it.
+// keep tries a plan, answers what it comes to, and stores it.
 func (s *Service) keep(ctx context.Context, c *authz.Call, rec *audit.Record, p rotation.Plan) (out Forecast, err error) {
 	for name, value := range map[string]string{"Provider": p.Source, "Secret": p.Secret, "Rollout": p.Rollout} {
 		if len(value) <= 256 {
@@ -77,7 +77,8 @@ func (s *Service) keep(ctx context.Context, c *authz.Call, rec *audit.Record, p 
 	if err := s.admit(ctx, p); err != nil {
 		return out, err
 	}
-	if out.Means, err = s.try(ctx, &p); err != nil {
+	m, err := s.try(ctx, &p)
+	if err != nil {
 		return out, err
 	}
 	if err := p.Check(); err != nil {
@@ -86,8 +87,26 @@ func (s *Service) keep(ctx context.Context, c *authz.Call, rec *audit.Record, p 
 	if p.Rev == 0 {
 		p.CreatedAt, p.LastAt = s.now(), s.now()
 	}
-	out.Plan = p
+	if out, err = s.forecast(ctx, p, m); err != nil {
+		return out, err
+	}
+	if err := out.feasible(s.now()); err != nil {
+		return out, err
+	}
 	return out, s.o.Store.SavePlan(ctx, rec, &out.Plan, []job.Job{{Kind: JobPlan, Account: p.Account, Subject: p.Name, Due: s.now()}})
+}
+
+// feasible refuses a plan whose rotations cannot end in time, were they to begin now. Of a key
+// that is dead already nothing can be in time.
+func (f Forecast) feasible(now time.Time) error {
+	if took := f.Terms.Whole(); f.Plan.Care.Every > 0 && took > f.Plan.Care.Every {
+		return fault.InvalidParameter.New("a rotation takes %s and keys are to be replaced every %s: shorten bake, confirm, grace and observe, or let keys become older", took, f.Plan.Care.Every)
+	}
+	r := rotation.Rotation{Terms: f.Terms}
+	if f.Expires.After(now) {
+		r.FinishBy = f.Expires
+	}
+	return inTime(r, now, false)
 }
 
 // mayReplace asks the caller's policies about what the plan will do in keyward's name: it

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -82,31 +83,45 @@ func (s *Service) input(f Forecast, now time.Time) StartInput {
 	return in
 }
 
-func lateCondition(plan string) string  { return "rotation-late/" + plan }
-func stuckCondition(plan string) string { return "rotation-stuck/" + plan }
+func lateCondition(plan string) string   { return "rotation-late/" + plan }
+func stuckCondition(plan string) string  { return "rotation-stuck/" + plan }
+func missedCondition(plan string) string { return "rotation-missed/" + plan }
 
-// tell raises an incident for what a rotation cannot do by itself, with what it knows and
-// the next command, and ends it when that is over.
+// tell raises an incident for what a rotation cannot do by itself, and one for that it cannot
+// end in time any more, each with what it knows and the next command, and ends them when that
+// is over.
 func (s *Service) tell(ctx context.Context, r rotation.Rotation) error {
-	why, deadline := r.Halt, r.FinishBy
-	if why == "" {
-		why = r.Trouble
+	if err := s.tellMissed(ctx, r); err != nil {
+		return err
 	}
-	if why == "" && r.Late {
-		why = "late"
-	}
+	why, deadline := cmp.Or(r.Halt, r.Trouble), r.FinishBy
 	if deadline.Sub(s.now()) > 72*time.Hour { // that it waits is what is wrong now, not that
 		deadline = time.Time{}
 	}
 	if r.Over() || why == "" {
 		return s.o.Incidents.End(ctx, r.Account, stuckCondition(r.Plan))
 	}
-	facts := []notify.Fact{{Name: "key", Value: r.Old.ID}, {Name: "step", Value: string(r.Step)}, {Name: "reason", Value: string(why)}}
-	if r.Detail != "" {
-		facts = append(facts, notify.Fact{Name: "detail", Value: r.Detail})
-	}
-	facts = append(facts, notify.Fact{Name: "fix", Value: r.Next()})
 	return s.o.Incidents.Report(ctx, r.Account, notify.Condition{
-		Name: stuckCondition(r.Plan), Kind: notify.RotationStuck, Subject: r.Plan, Facts: facts, Deadline: deadline, Severity: message.Critical,
+		Name: stuckCondition(r.Plan), Kind: notify.RotationStuck, Subject: r.Plan, Facts: facts(r, why), Deadline: deadline, Severity: message.Critical,
 	})
+}
+
+// tellMissed raises an incident when a rotation cannot end before its key dies.
+func (s *Service) tellMissed(ctx context.Context, r rotation.Rotation) error {
+	if r.Over() || !r.Late {
+		return s.o.Incidents.End(ctx, r.Account, missedCondition(r.Plan))
+	}
+	return s.o.Incidents.Report(ctx, r.Account, notify.Condition{
+		Name: missedCondition(r.Plan), Kind: notify.RotationMissed, Subject: r.Plan, Deadline: r.FinishBy, Severity: message.Critical,
+		Facts: append(facts(r, rotation.Late), notify.Fact{Name: "expires", Value: r.FinishBy.Format(time.RFC3339)}),
+	})
+}
+
+// facts are what is known of a rotation, why somebody should know, and what to do.
+func facts(r rotation.Rotation, why rotation.Reason) []notify.Fact {
+	out := []notify.Fact{{Name: "key", Value: r.Old.ID}, {Name: "step", Value: string(r.Step)}, {Name: "reason", Value: string(why)}}
+	if r.Detail != "" {
+		out = append(out, notify.Fact{Name: "detail", Value: r.Detail})
+	}
+	return append(out, notify.Fact{Name: "advice", Value: string(why)}, notify.Fact{Name: "fix", Value: r.Next()})
 }

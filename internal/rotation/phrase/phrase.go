@@ -52,10 +52,10 @@ func Event(text string) form.Text {
 		s := Step(about)
 		en, zh = s.English, s.Chinese
 	case "halted", "rolled-back", "too-late":
-		reason, rest, _ := strings.Cut(about, ": ")
-		if r, ok := reasons[reason]; ok {
-			en, zh = r.English+" ("+rest+")", r.Chinese+"（"+rest+"）"
-		}
+		b := Back(about)
+		en, zh = b.English, b.Chinese
+	case "failed":
+		zh = Detail(about).Chinese
 	}
 	return form.Text{English: t.English + ": " + en, Chinese: t.Chinese + "：" + zh}
 }

@@ -99,7 +99,7 @@ func RotationRun(r rotation.Rotation) api.RotationRun {
 		Waves:  Each(r.Passages(), passage),
 		OldKey: r.Old.ID, NewKey: r.New.ID, Cause: r.Cause, Paused: r.Paused, Halt: string(r.Halt), Trouble: string(r.Trouble), Detail: r.Detail, Back: r.Back,
 		Late: r.Late, FinishBy: r.FinishBy, NextTry: r.NotBefore, Tries: r.Tries,
-		CanRollBack: r.CanGoBack(), PointOfNoReturn: string(m.PointOfNoReturn()), Next: r.Next(),
+		CanRollBack: r.CanGoBack(), PointOfNoReturn: string(m.PointOfNoReturn()), Next: r.Next(), WindowOpensAt: r.OpensAt,
 		CreatedAt: r.CreatedAt, ChangedAt: r.ChangedAt, EndedAt: r.EndedAt,
 		Events: Each(r.History, func(e rotation.Event) api.RotationEvent {
 			return api.RotationEvent{At: e.At, Step: string(e.Step), Actor: e.Actor, Text: e.Text}
