@@ -10,6 +10,7 @@ import (
 	"github.com/keyward/keyward/internal/anchor"
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/durable"
+	"github.com/keyward/keyward/internal/fault"
 )
 
 // anchorFile is where a node saves what rows must be, so that it starts quickly.
@@ -66,6 +67,7 @@ func (e *engine) keepAnchor(ctx context.Context, a *App) error {
 		}
 		return time.Since(began)
 	}
+	away := false // the database
 	for {
 		took := save()
 		select {
@@ -74,7 +76,16 @@ func (e *engine) keepAnchor(ctx context.Context, a *App) error {
 			return nil
 		case <-time.After(max(anchorPause, anchorShare*took)):
 		}
-		if err := e.anchor.CatchUp(ctx); err != nil && ctx.Err() == nil {
+		err := e.anchor.CatchUp(ctx)
+		switch unread := fault.Is(err, fault.Unavailable); {
+		case ctx.Err() != nil:
+		case unread && !away:
+			a.Logger.Warn("the database cannot be read: what other servers change is not seen until it can", "error", err)
+			away = true
+		case err == nil && away:
+			a.Logger.Info("the database can be read again")
+			away = false
+		case err != nil && !unread:
 			a.Logger.Error("SECURITY: the audit logs do not agree with what was seen of them", "error", err)
 		}
 	}

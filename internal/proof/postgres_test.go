@@ -227,5 +227,20 @@ func TestKillPostgresItself(t *testing.T) {
 	if acknowledged < 5*n {
 		t.Errorf("the load was too small to prove anything")
 	}
+	c.kill() // for as long as it takes to be noticed
+	says := func(want string) {
+		t.Helper()
+		for end := time.Now().Add(30 * time.Second); !strings.Contains(s.wholeLog(), want); time.Sleep(50 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("the server's log does not say %q:\n%s", want, s.log())
+			}
+		}
+	}
+	says("the database cannot be read")
+	c.start()
+	says("the database can be read again")
+	if strings.Contains(s.wholeLog(), "SECURITY") {
+		t.Errorf("the log speaks of an attack where there was none:\n%s", s.wholeLog())
+	}
 	checkRecords(t, s, worlds...)
 }

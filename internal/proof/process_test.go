@@ -206,9 +206,15 @@ func (s *server) listening(offset int64) string {
 	return ""
 }
 
+// log answers the end of the log.
 func (s *server) log() string {
+	content := s.wholeLog()
+	return content[max(0, len(content)-4000):]
+}
+
+func (s *server) wholeLog() string {
 	content, _ := os.ReadFile(filepath.Join(s.home, "log"))
-	return string(content[max(0, len(content)-4000):])
+	return string(content)
 }
 
 // kill ends the process as a power cut does, as far as the process is concerned.

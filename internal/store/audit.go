@@ -29,18 +29,18 @@ func (db *DB) CreateLog(ctx context.Context, id audit.Identity) error {
 func (db *DB) Logs(ctx context.Context) ([]audit.Identity, error) {
 	rows, err := db.read.QueryContext(ctx, `SELECT origin, public_key, sealed_key FROM audit_log ORDER BY origin`)
 	if err != nil {
-		return nil, fmt.Errorf("reading audit logs: %w", err)
+		return nil, unavailable(err, "reading audit logs")
 	}
 	defer rows.Close()
 	var out []audit.Identity
 	for rows.Next() {
 		var id audit.Identity
 		if err := rows.Scan(&id.Origin, &id.PublicKey, &id.SealedKey); err != nil {
-			return nil, fmt.Errorf("reading audit logs: %w", err)
+			return nil, unavailable(err, "reading audit logs")
 		}
 		out = append(out, id)
 	}
-	return out, rows.Err()
+	return out, unavailable(rows.Err(), "reading audit logs")
 }
 
 // Head implements audit.Reader.
@@ -63,7 +63,7 @@ func (db *DB) tableHead(ctx context.Context, log string) (audit.Head, error) {
 		return audit.Head{}, nil
 	}
 	if err != nil {
-		return audit.Head{}, fmt.Errorf("reading the head of audit log %q: %w", log, err)
+		return audit.Head{}, unavailable(err, fmt.Sprintf("reading the head of audit log %q", log))
 	}
 	h.At = fromMicros(at)
 	return h, nil
@@ -75,7 +75,7 @@ func scanBatch(rows *sql.Rows) (audit.Batch, error) {
 	var b audit.Batch
 	var at int64
 	if err := rows.Scan(&b.Log, &b.First, &b.Count, &at, &b.Leaves, &b.Hashes); err != nil {
-		return audit.Batch{}, fmt.Errorf("reading audit records: %w", err)
+		return audit.Batch{}, unavailable(err, "reading audit records")
 	}
 	b.At = fromMicros(at)
 	return b, nil
@@ -104,7 +104,7 @@ func (db *DB) tableBatches(ctx context.Context, log string, first int64, yield f
 	rows, err := db.read.QueryContext(ctx, batchColumns+
 		`WHERE log = $1 AND first >= COALESCE((SELECT MAX(first) FROM audit_batch WHERE log = $1 AND first <= $2), 0) ORDER BY first`, log, first)
 	if err != nil {
-		return fmt.Errorf("reading audit records: %w", err)
+		return unavailable(err, "reading audit records")
 	}
 	defer rows.Close()
 	for rows.Next() {
@@ -116,7 +116,7 @@ func (db *DB) tableBatches(ctx context.Context, log string, first int64, yield f
 			return err
 		}
 	}
-	return rows.Err()
+	return unavailable(rows.Err(), "reading audit records")
 }
 
 // Hashes implements audit.Reader. The record that created a stored hash is the last
@@ -149,7 +149,10 @@ func (db *DB) batchHashes(ctx context.Context, log string, record int64, tail []
 	}
 	err = db.read.QueryRowContext(ctx,
 		`SELECT first, hashes FROM audit_batch WHERE log = $1 AND first <= $2 ORDER BY first DESC LIMIT 1`, log, record).Scan(&first, &hashes)
-	return first, hashes, err
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, nil, err // it is missing, which is no failure of the database
+	}
+	return first, hashes, unavailable(err, "reading hashes")
 }
 
 // Strays answers the names of logs that have records and no identity: nobody signed
