@@ -134,6 +134,7 @@ func (a *App) startEngine(ctx context.Context, keyring *seal.Keyring, opening cu
 	e.run(a, "access keys", e.iam.Run)
 	e.run(a, "refusals", refusals.Run)
 	e.run(a, "nodes", e.rollouts.Run)
+	e.run(a, "rotations", e.rotations.Run)
 	e.startJobs(a)
 	e.run(a, "scrub", e.scrubber.Run)
 	e.run(a, "idle keys", func(ctx context.Context) error { return e.forgetIdle(ctx, a.Config.Seal.ForgetKeysAfter) })

@@ -25,7 +25,7 @@ func (s *Service) create(ctx context.Context, i rotation.Issuer, r rotation.Rota
 	}
 	defer erase(m)
 	// The key is there now, and its credential nowhere but here.
-	if err := s.o.Spool.Keep(w, r.ID, attempt, m); err != nil {
+	if err := s.o.Spool.Keep(w, r, attempt, m); err != nil {
 		return err
 	}
 	// It is on this machine's disk; the secret makes it everybody's.

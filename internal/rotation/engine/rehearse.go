@@ -22,7 +22,7 @@ func (s *Service) rehearse(ctx context.Context, r rotation.Rotation, p rotation.
 	if err != nil {
 		return noEffect(err)
 	}
-	if err := s.o.Spool.Rehearse(w, r.ID); err != nil {
+	if err := s.o.Spool.Rehearse(w, r); err != nil {
 		return noEffect(err)
 	}
 	if err := s.o.Secrets.Rehearse(ctx, s.self(p.Account), p.Secret); err != nil {

@@ -3,6 +3,7 @@ package engine
 import (
 	"cmp"
 	"context"
+	"errors"
 	"time"
 
 	"github.com/keyward/keyward/internal/audit"
@@ -27,6 +28,40 @@ func (s *Service) Needs(r rotation.Rotation) []job.Need {
 		return nil
 	}
 	return []job.Need{{Job: s.soon(r)[0], Ahead: idle}}
+}
+
+// spoolPace is the time between two looks at what the spool holds.
+const spoolPace = time.Minute
+
+// Run drops from this server's spool, until ctx ends, what another server has made worthless:
+// it went on with a rotation that this one was killed in, and ended the key or the rotation.
+func (s *Service) Run(ctx context.Context) error {
+	for {
+		if err := s.tidy(ctx); err != nil && ctx.Err() == nil {
+			s.o.Logger.Warn("looking at the spool of new keys", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(spoolPace):
+		}
+	}
+}
+
+func (s *Service) tidy(ctx context.Context) error {
+	files, err := s.o.Spool.left()
+	for _, f := range files {
+		r, lost := s.o.Store.Rotation(ctx, f.account, f.rotation)
+		switch {
+		case lost != nil: // of a rotation that is not known it may be the only copy
+			err = errors.Join(err, lost)
+		case r.Over():
+			err = errors.Join(err, s.o.Spool.Drop(f.rotation, f.attempt))
+		case r.Attempt > f.attempt: // by then the key of this one was ended
+			err = errors.Join(err, s.o.Spool.Drop(f.rotation, r.Attempt-1))
+		}
+	}
+	return err
 }
 
 // lookAtPlan begins a rotation when its plan is due, and raises an incident when it is too

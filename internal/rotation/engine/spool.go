@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"github.com/keyward/keyward/internal/durable"
 	"github.com/keyward/keyward/internal/form"
@@ -22,8 +23,9 @@ type Spool struct{ Directory string }
 
 // entry is what a file holds.
 type entry struct {
-	ID     string `json:"id"` // of the key
-	Sealed []byte `json:"sealed"`
+	Account string `json:"account"`
+	ID      string `json:"id"` // of the key
+	Sealed  []byte `json:"sealed"`
 }
 
 func (s *Spool) path(rotation string, attempt int) string {
@@ -32,19 +34,19 @@ func (s *Spool) path(rotation string, attempt int) string {
 
 // Keep writes a new key's credential. When it returns without an error, the file is on the
 // disk.
-func (s *Spool) Keep(w material.Wrapper, rotation string, attempt int, m rotation.Minted) error {
+func (s *Spool) Keep(w material.Wrapper, of rotation.Rotation, attempt int, m rotation.Minted) error {
 	if err := os.MkdirAll(s.Directory, 0o700); err != nil {
 		return fmt.Errorf("keeping a new key: %w", err)
 	}
-	sealed, err := form.Seal(w, nil, m.Parts, bound(rotation, attempt, m.ID)...)
+	sealed, err := form.Seal(w, nil, m.Parts, bound(of.ID, attempt, m.ID)...)
 	if err != nil {
 		return fmt.Errorf("keeping a new key: %w", err)
 	}
-	text, err := json.Marshal(entry{m.ID, sealed})
+	text, err := json.Marshal(entry{of.Account, m.ID, sealed})
 	if err != nil {
 		return fmt.Errorf("keeping a new key: %w", err)
 	}
-	return durable.Replace(s.path(rotation, attempt), text)
+	return durable.Replace(s.path(of.ID, attempt), text)
 }
 
 // Find reads a credential back; found is false if there is none.
@@ -70,7 +72,7 @@ func (s *Spool) Find(w material.Wrapper, of string, attempt int) (m rotation.Min
 // Drop removes the files of a rotation up to an attempt. That they are not there is no
 // error.
 func (s *Spool) Drop(rotation string, upTo int) error {
-	for attempt := 1; attempt <= upTo; attempt++ {
+	for attempt := range upTo + 1 { // 0 is the rehearsal
 		if err := os.Remove(s.path(rotation, attempt)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("dropping what was kept of a new key: %w", err)
 		}
@@ -91,14 +93,35 @@ func (s *Spool) Sweep() error {
 	return nil
 }
 
+// A leftover is a file of the spool: of an attempt of a rotation.
+type leftover struct {
+	account, rotation string
+	attempt           int
+}
+
+// left answers what the spool holds.
+func (s *Spool) left() (out []leftover, err error) {
+	paths, err := filepath.Glob(filepath.Join(s.Directory, "*-*"))
+	for _, path := range paths {
+		rotation, attempt, _ := strings.Cut(filepath.Base(path), "-")
+		n, notOurs := strconv.Atoi(attempt)
+		text, gone := os.ReadFile(path)
+		var e entry
+		if notOurs == nil && gone == nil && json.Unmarshal(text, &e) == nil {
+			out = append(out, leftover{e.Account, rotation, n})
+		}
+	}
+	return out, err
+}
+
 // Rehearse proves that a credential can be kept and read back, without keeping any.
-func (s *Spool) Rehearse(w material.Wrapper, of string) error {
-	want := material.NewBytes([]byte("rehearsal " + of))
+func (s *Spool) Rehearse(w material.Wrapper, of rotation.Rotation) error {
+	want := material.NewBytes([]byte("rehearsal " + of.ID))
 	defer want.Zero()
 	if err := s.Keep(w, of, 0, rotation.Minted{ID: "rehearsal", Parts: map[string]material.Bytes{"value": want}}); err != nil {
 		return err
 	}
-	m, found, err := s.Find(w, of, 0)
+	m, found, err := s.Find(w, of.ID, 0)
 	if err != nil {
 		return err
 	}
@@ -106,7 +129,7 @@ func (s *Spool) Rehearse(w material.Wrapper, of string) error {
 	if !found || !m.Parts["value"].Equal(want) {
 		return errors.New("what was kept for a rehearsal cannot be read back")
 	}
-	return os.Remove(s.path(of, 0))
+	return os.Remove(s.path(of.ID, 0))
 }
 
 func bound(rotation string, attempt int, key string) []string {
