@@ -1,12 +1,15 @@
 package proof
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -19,7 +22,10 @@ import (
 // started elsewhere. It carries connections and breaks them when the server does.
 type door struct {
 	listener net.Listener
-	behind   atomic.Pointer[string] // address of the server
+	turn     atomic.Uint64
+
+	mu     sync.Mutex // guards behind
+	behind []string   // addresses of the servers
 }
 
 // newDoor opens a door that leads nowhere yet.
@@ -31,7 +37,6 @@ func newDoor(t *testing.T) *door {
 	}
 	t.Cleanup(func() { _ = l.Close() })
 	d := &door{listener: l}
-	d.behind.Store(new(string))
 	go func() {
 		for {
 			in, err := l.Accept()
@@ -46,15 +51,34 @@ func newDoor(t *testing.T) *door {
 
 func (d *door) url() string { return "http://" + d.listener.Addr().String() }
 
-func (d *door) leadTo(s *server) {
-	address := s.address
-	d.behind.Store(&address)
+// leadTo lets the door lead to servers, each in its turn.
+func (d *door) leadTo(servers ...*server) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.behind = nil
+	for _, s := range servers {
+		d.behind = append(d.behind, s.address)
+	}
+}
+
+// dial connects with a server that is there, if one is.
+func (d *door) dial() (out net.Conn, err error) {
+	d.mu.Lock()
+	behind := slices.Clone(d.behind)
+	d.mu.Unlock()
+	err = errors.New("the door leads nowhere")
+	for range behind {
+		if out, err = net.Dial("tcp", behind[d.turn.Add(1)%uint64(len(behind))]); err == nil {
+			return out, nil
+		}
+	}
+	return nil, err
 }
 
 // carry carries one connection until one side ends it, which is the other side's end, too.
 func (d *door) carry(in net.Conn) {
 	defer in.Close() //nolint:errcheck // whoever is there notices
-	out, err := net.Dial("tcp", *d.behind.Load())
+	out, err := d.dial()
 	if err != nil {
 		return
 	}

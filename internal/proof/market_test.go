@@ -26,12 +26,12 @@ import (
 // regions are where the nodes are; the first one is the first wave of every rollout.
 var regions = []string{"north", "east", "south"}
 
-// A market is a payment platform, a server that keeps the keys of its merchants, and nodes
-// whose shops pay with them.
+// A market is a payment platform, one or several servers that keep the keys of its merchants,
+// and nodes whose shops pay with them.
 type market struct {
 	t         *testing.T
 	random    *rand.Rand // of the campaign's goroutine
-	server    *server
+	servers   []*server
 	door      *door
 	client    *client.Client // through the door
 	agents    []*nodeAgent
@@ -39,6 +39,8 @@ type market struct {
 	url       string // of the platform
 	merchants []*merchant
 	sales     sales
+	observe   int           // seconds, or up to twice as many, in which the old key is off
+	pause     time.Duration // between two kills, about
 	calls     chan struct{} // gets one when the platform is asked about keys
 	begun     atomic.Int64  // rotations
 
@@ -58,9 +60,14 @@ type merchant struct {
 	random *rand.Rand
 }
 
-// openMarket makes a platform with merchants, a server with a plan for each, and agents.
-func openMarket(t *testing.T, at place, merchants int, random *rand.Rand) *market {
-	m := &market{t: t, random: random, door: newDoor(t), platform: paysim.New(time.Now), calls: make(chan struct{}, 1), halts: map[string]int{}}
+// openMarket makes a platform with merchants for as many rotations as are wanted, servers on
+// one database with a plan for each merchant, and agents.
+func openMarket(t *testing.T, at place, servers, want int, random *rand.Rand) *market {
+	merchants, observe, pause := 24, 8, 4*time.Second
+	if want < merchants { // a short run
+		merchants, observe, pause = want, 3, time.Second
+	}
+	m := &market{t: t, random: random, observe: observe, pause: pause, door: newDoor(t), platform: paysim.New(time.Now), calls: make(chan struct{}, 1), halts: map[string]int{}}
 	for n, f := range []*cloudtest.Faults{m.platform.Creating, m.platform.Managing, m.platform.Paying} {
 		f.Seed(random.Uint64() + uint64(n))
 		f.Wait = 300 * time.Millisecond
@@ -72,26 +79,48 @@ func openMarket(t *testing.T, at place, merchants int, random *rand.Rand) *marke
 	m.url = service.URL
 
 	key := found(t, at.dir, at.url)
-	m.server = prepareServer(t, build(t), at.dir, at.url)
-	m.server.key = key
-	config, err := os.OpenFile(filepath.Join(m.server.home, "config.toml"), os.O_APPEND|os.O_WRONLY, 0)
-	m.must(err)
-	_, err = config.WriteString("connections_per_address = 0\n[egress]\nallow = [\"127.0.0.0/8\"]\n")
-	m.must(err)
-	m.must(config.Close())
-	m.server.start()
-	m.door.leadTo(m.server)
+	for n := range servers {
+		m.serveFrom(n, at)
+	}
+	m.door.leadTo(m.servers...)
+	var err error
 	m.client, err = client.New(client.Config{Endpoint: m.door.url(), AccessKeyID: key.AccessKeyID, AccessKeySecret: string(key.AccessKeySecret), Timeout: 10 * time.Second})
 	m.must(err)
 	for _, region := range regions {
 		issued, err := m.client.CreateNodeToken(t.Context(), api.CreateNodeTokenRequest{Labels: map[string]string{"region": region}})
 		m.must(err)
-		m.agents = append(m.agents, joinAgent(t, m.server.binary, m.door.url(), "shop-"+region, issued.Token))
+		m.agents = append(m.agents, joinAgent(t, build(t), m.door.url(), "shop-"+region, issued.Token))
 	}
 	for n := range merchants {
 		m.merchants = append(m.merchants, m.enter(fmt.Sprintf("m%02d", n)))
 	}
 	return m
+}
+
+// serveFrom starts a server: the first one where the database was made, others beside it.
+func (m *market) serveFrom(n int, at place) {
+	m.t.Helper()
+	own := ""
+	if n > 0 {
+		at.dir = filepath.Join(m.t.TempDir(), "data")
+		own = fmt.Sprintf("node = \"node-%d\"\n", n+1)
+	}
+	s := prepareServer(m.t, build(m.t), at.dir, at.url)
+	m.servers = append(m.servers, s)
+	path := filepath.Join(s.home, "config.toml")
+	config, err := os.ReadFile(path)
+	m.must(err)
+	m.must(os.WriteFile(path, []byte(own+string(config)+"connections_per_address = 0\n[egress]\nallow = [\"127.0.0.0/8\"]\n"), 0o600))
+	s.start()
+}
+
+// logs answers the ends of the servers' logs.
+func (m *market) logs() string {
+	var out strings.Builder
+	for _, s := range m.servers {
+		out.WriteString(s.log())
+	}
+	return out.String()
 }
 
 // serve is the platform, which takes a moment for what is asked about keys, and again to
@@ -125,7 +154,7 @@ func (m *market) called(most time.Duration) {
 func (m *market) must(err error) {
 	m.t.Helper()
 	if err != nil {
-		m.t.Fatalf("%v\n%s", err, m.server.log())
+		m.t.Fatalf("%v\n%s", err, m.logs())
 	}
 }
 
@@ -151,7 +180,7 @@ func (m *market) enter(name string) *merchant {
 	_, err = m.client.CreateRotationPlan(ctx, api.CreateRotationPlanRequest{
 		Name: name, Provider: name, Principal: name, Secret: "pay/" + name, Rollout: name,
 		Care: api.RotationCareRequest{
-			Call: new("2s"), Confirm: new("15s"), Grace: new("1s"), Quiet: new("1s"), Observe: new(fmt.Sprintf("%ds", 8+m.random.IntN(8))),
+			Call: new("2s"), Confirm: new("15s"), Grace: new("1s"), Quiet: new("1s"), Observe: new(fmt.Sprintf("%ds", m.observe+m.random.IntN(m.observe))),
 			Waves: &[]api.RotationWaveRequest{{Name: "first", Bake: new("1s")}, {Name: "rest", Bake: new("")}},
 		},
 	})
@@ -179,7 +208,7 @@ func (m *market) openShops(ctx context.Context, trading *sync.WaitGroup) {
 				break
 			}
 			if time.Now().After(end) {
-				m.t.Fatalf("%s\n%s", why, m.server.log())
+				m.t.Fatalf("%s\n%s", why, m.logs())
 			}
 			rest(ctx, 200*time.Millisecond)
 		}

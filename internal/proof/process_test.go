@@ -81,6 +81,7 @@ type server struct {
 	key     api.FoundedAccount
 	logs    *os.File
 	dials   *http.Transport // of the clients
+	back    time.Time       // when it is started again, of one that was killed
 }
 
 // dialer answers connections for many clients of one server, which are kept: a client that

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/keyward/keyward/internal/audit"
@@ -34,7 +35,7 @@ func verified(ctx context.Context, url, dir string) (_ *store.DB, err error) {
 	}
 	for _, id := range logs {
 		trust := audit.Trust{PublicKey: id.PublicKey}
-		if len(remembered) > 0 {
+		if strings.HasPrefix(string(remembered), id.Origin+"\n") {
 			trust.Remembered = append(trust.Remembered, remembered)
 		}
 		report, err := audit.VerifyStore(ctx, db, id.Origin, trust)

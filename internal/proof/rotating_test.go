@@ -20,10 +20,13 @@ import (
 // every node uses; in all the time no payment is refused. KEYWARD_ROTATIONS is how many.
 func TestKillWhileRotating(t *testing.T) {
 	t.Run("SQLite", func(t *testing.T) {
-		rotateUnderFire(t, place{dir: filepath.Join(storetest.MemoryDir(t), "data")})
+		rotateUnderFire(t, place{dir: filepath.Join(storetest.MemoryDir(t), "data")}, 1)
 	})
 	t.Run("Postgres", func(t *testing.T) {
-		rotateUnderFire(t, place{dir: filepath.Join(t.TempDir(), "data"), url: storetest.Postgres(t)})
+		rotateUnderFire(t, place{dir: filepath.Join(t.TempDir(), "data"), url: storetest.Postgres(t)}, 1)
+	})
+	t.Run("two servers on Postgres", func(t *testing.T) {
+		rotateUnderFire(t, place{dir: filepath.Join(t.TempDir(), "data"), url: storetest.Postgres(t)}, 2)
 	})
 }
 
@@ -31,10 +34,10 @@ func TestKillWhileRotating(t *testing.T) {
 // minute, a look at what nobody tells of as much, and a rotation has several of each.
 const rotationPatience = 10 * time.Minute
 
-func rotateUnderFire(t *testing.T, at place) {
+func rotateUnderFire(t *testing.T, at place, servers int) {
 	t.Parallel() // most of the time is waiting
 	want, random := size(t, "KEYWARD_ROTATIONS", 6), rand.New(rand.NewPCG(seeded(t), 2))
-	m := openMarket(t, at, min(want, 24), random)
+	m := openMarket(t, at, servers, want, random)
 	trade, closing := context.WithCancel(t.Context())
 	defer closing()
 	var trading sync.WaitGroup
@@ -60,13 +63,24 @@ func rotateUnderFire(t *testing.T, at place) {
 	m.judge()
 }
 
-// fire kills the server and agents, and starts them again, until all is over: the server at
-// once, an agent at once or after some seconds, in which its shops know nothing new.
+// fire kills servers and agents, and starts them again, until all is over: a server at once
+// or, if there is another, after some seconds, in which that one takes over what it did; an
+// agent at once or after some seconds, in which its shops know nothing new.
 func (m *market) fire(over <-chan struct{}) {
+	defer func() {
+		for _, s := range m.servers {
+			m.raise(s)
+		}
+	}()
 	for {
 		for _, a := range m.agents {
 			if a.cmd == nil && time.Now().After(a.back) {
 				a.start()
+			}
+		}
+		for _, s := range m.servers {
+			if time.Now().After(s.back) {
+				m.raise(s)
 			}
 		}
 		select {
@@ -74,29 +88,45 @@ func (m *market) fire(over <-chan struct{}) {
 			return
 		case <-m.t.Context().Done():
 			return
-		case <-time.After(time.Duration(500+m.random.IntN(4000)) * time.Millisecond):
+		case <-time.After(m.pause/8 + time.Duration(m.random.Int64N(int64(m.pause)))):
 		}
 		if m.random.IntN(4) > 0 {
-			m.called(3 * time.Second)
+			m.called(m.pause)
 			time.Sleep(time.Duration(m.random.IntN(3 * int(moment))))
 		}
 		which := m.random.IntN(5)
-		if which < 3 { // the server, an agent, or both at once
-			m.server.kill()
+		if which < 3 { // a server, an agent, or both at once
+			s := m.servers[m.random.IntN(len(m.servers))]
+			s.kill()
 			m.kills++
+			if s.back = time.Now(); len(m.servers) > 1 {
+				s.back = s.back.Add(m.absence())
+			} else {
+				m.raise(s)
+			}
 		}
 		if which > 1 {
 			agent := m.agents[m.random.IntN(len(m.agents))]
 			agent.kill()
 			m.agentKills++
-			if agent.back = time.Now(); len(m.merchants) >= 24 && m.random.IntN(2) == 0 { // a short run has no time for that
-				agent.back = agent.back.Add(time.Duration(5+m.random.IntN(8)) * time.Second)
-			}
+			agent.back = time.Now().Add(m.absence())
 		}
-		if which < 3 {
-			m.server.start()
-			m.door.leadTo(m.server)
-		}
+	}
+}
+
+// absence answers how long who was killed stays away: half of them not at all.
+func (m *market) absence() time.Duration {
+	if m.random.IntN(2) == 0 {
+		return 0
+	}
+	return m.pause + time.Duration(m.random.Int64N(2*int64(m.pause)))
+}
+
+// raise starts a server that is dead.
+func (m *market) raise(s *server) {
+	if s.cmd == nil {
+		s.start()
+		m.door.leadTo(m.servers...)
 	}
 }
 
@@ -122,16 +152,39 @@ func (m *market) judge() {
 		t.Errorf("%d payments were refused for the key's sake, %v; the handles could not pay %v", n, tally.Refused, m.sales.failed)
 	}
 	m.checkIncidents()
-	left, err := filepath.Glob(filepath.Join(m.server.dir, "rotation.spool", "*"))
-	if err != nil || len(left) != 0 {
-		t.Errorf("in the spool are %v, %v", left, err)
-	}
+	m.checkSpools()
 	m.report(tally, len(orphans))
 	if t.Failed() {
-		t.Logf("the server's log:\n%s", m.server.log())
+		t.Logf("the servers' logs:\n%s", m.logs())
 	}
-	m.server.kill()
-	readRecords(t, m.server)
+	for _, s := range m.servers {
+		s.kill()
+	}
+	for _, s := range m.servers {
+		readRecords(t, s)
+	}
+}
+
+// checkSpools looks that no server keeps anything of a new key any more. What another server
+// has made worthless is dropped when it starts.
+func (m *market) checkSpools() {
+	m.t.Helper()
+	for _, s := range m.servers {
+		var left []string
+		for end := time.Now().Add(10 * time.Second); ; rest(m.t.Context(), 100*time.Millisecond) {
+			if left, _ = filepath.Glob(filepath.Join(s.dir, "rotation.spool", "*")); len(left) == 0 {
+				break
+			}
+			if time.Now().After(end) {
+				m.t.Errorf("in a spool are %v", left)
+				break
+			}
+			if len(m.servers) > 1 {
+				s.kill()
+				m.raise(s)
+			}
+		}
+	}
 }
 
 // report tells the figures.
@@ -142,8 +195,8 @@ func (m *market) report(tally paysim.Tally, orphans int) {
 		took := r.EndedAt.Sub(r.CreatedAt)
 		slowest, total = max(slowest, took), total+took
 	}
-	m.t.Logf("%d rotations %v of %d merchants on %d nodes, %v on average, slowest %v; %d kills of the server, %d of agents",
-		len(m.runs), ends, len(m.merchants), len(m.agents), (total / time.Duration(max(len(m.runs), 1))).Round(time.Second), slowest.Round(time.Second), m.kills, m.agentKills)
+	m.t.Logf("%d rotations %v of %d merchants on %d nodes, %v on average, slowest %v; %d kills of %d servers, %d of agents",
+		len(m.runs), ends, len(m.merchants), len(m.agents), (total / time.Duration(max(len(m.runs), 1))).Round(time.Second), slowest.Round(time.Second), m.kills, len(m.servers), m.agentKills)
 	m.t.Logf("%d payments, %d of them sent again, %d refused; of requests about keys %s; %d orphans were swept; halts that a person ended: %v",
 		m.sales.orders.Load(), m.sales.again.Load(), tally.Failed(), m.faults(), orphans, m.halts)
 	if m.sales.orders.Load() < int64(20*len(m.runs)) {
