@@ -41,6 +41,8 @@ type market struct {
 	sales     sales
 	observe   int           // seconds, or up to twice as many, in which the old key is off
 	pause     time.Duration // between two kills, about
+	call      string        // how long one to the platform may take
+	short     bool          // there is time for few rotations
 	calls     chan struct{} // gets one when the platform is asked about keys
 	begun     atomic.Int64  // rotations
 
@@ -63,11 +65,11 @@ type merchant struct {
 // openMarket makes a platform with merchants for as many rotations as are wanted, servers on
 // one database with a plan for each merchant, and agents.
 func openMarket(t *testing.T, at place, servers, want int, random *rand.Rand) *market {
-	merchants, observe, pause := 24, 8, 4*time.Second
-	if want < merchants { // a short run
-		merchants, observe, pause = want, 3, time.Second
+	merchants := 24
+	m := &market{t: t, random: random, observe: 8, pause: 4 * time.Second, call: "2s", door: newDoor(t), platform: paysim.New(time.Now), calls: make(chan struct{}, 1), halts: map[string]int{}}
+	if m.short = want < merchants; m.short {
+		merchants, m.observe, m.pause, m.call = want, 1, 1500*time.Millisecond, "1s"
 	}
-	m := &market{t: t, random: random, observe: observe, pause: pause, door: newDoor(t), platform: paysim.New(time.Now), calls: make(chan struct{}, 1), halts: map[string]int{}}
 	for n, f := range []*cloudtest.Faults{m.platform.Creating, m.platform.Managing, m.platform.Paying} {
 		f.Seed(random.Uint64() + uint64(n))
 		f.Wait = 300 * time.Millisecond
@@ -95,6 +97,14 @@ func openMarket(t *testing.T, at place, servers, want int, random *rand.Rand) *m
 		m.merchants = append(m.merchants, m.enter(fmt.Sprintf("m%02d", n)))
 	}
 	return m
+}
+
+// spoil lets the platform begin to fail, more often where there are fewer rotations.
+func (m *market) spoil() {
+	m.platform.Creating.Rate, m.platform.Managing.Rate, m.platform.Paying.Rate = 0.2, 0.05, 0.02
+	if m.short {
+		m.platform.Creating.Rate, m.platform.Managing.Rate = 0.4, 0.08
+	}
 }
 
 // serveFrom starts a server: the first one where the database was made, others beside it.
@@ -180,7 +190,7 @@ func (m *market) enter(name string) *merchant {
 	_, err = m.client.CreateRotationPlan(ctx, api.CreateRotationPlanRequest{
 		Name: name, Provider: name, Principal: name, Secret: "pay/" + name, Rollout: name,
 		Care: api.RotationCareRequest{
-			Call: new("2s"), Confirm: new("15s"), Grace: new("1s"), Quiet: new("1s"), Observe: new(fmt.Sprintf("%ds", m.observe+m.random.IntN(m.observe))),
+			Call: new(m.call), Confirm: new("15s"), Grace: new("1s"), Quiet: new("1s"), Observe: new(fmt.Sprintf("%ds", m.observe+m.random.IntN(m.observe))),
 			Waves: &[]api.RotationWaveRequest{{Name: "first", Bake: new("1s")}, {Name: "rest", Bake: new("")}},
 		},
 	})
@@ -252,7 +262,7 @@ func (m *merchant) rotate() {
 	}
 	back := time.Time{}
 	if m.random.IntN(3) == 0 {
-		back = time.Now().Add(time.Duration(m.random.IntN(45000)) * time.Millisecond)
+		back = time.Now().Add(time.Duration(m.random.Int64N(10 * int64(m.pause))))
 	}
 	for end := time.Now().Add(rotationPatience); m.t.Context().Err() == nil && !m.t.Failed(); rest(m.t.Context(), time.Second) {
 		run, refused := ask(m.market, func(ctx context.Context) (api.RotationRun, error) {
