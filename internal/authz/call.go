@@ -59,6 +59,8 @@ func (d Decision) String() string {
 	switch d.Reason {
 	case ByAllow:
 		return "allowed by " + d.Policy + "/" + d.Statement
+	case ByBoth:
+		return "allowed by " + d.Policy + "/" + d.Statement + " and by the owner of the resource"
 	case ByDeny:
 		return "denied by " + d.Policy + "/" + d.Statement
 	}

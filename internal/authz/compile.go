@@ -29,8 +29,9 @@ func (p *Policy) Name() string { return p.name }
 type statement struct {
 	id         string // the Sid, else the number counted from 1
 	deny       bool
-	except     bool   // NotAction: every action but these
-	actions    []glob // of lower-case patterns
+	principals []principal // of the policy of a resource; nil means those whom the policy is attached to
+	except     bool        // NotAction: every action but these
+	actions    []glob      // of lower-case patterns
 	resources  []resource
 	conditions []condition
 }
@@ -39,14 +40,15 @@ type statement struct {
 // nothing that it does not understand: whatever is unknown, twice there, empty or
 // malformed is answered with fault.InvalidParameter naming the statement.
 func Compile(name string, document []byte) (*Policy, error) {
-	statements, err := compileDocument(document)
+	statements, err := compileDocument(document, compileIdentity)
 	if err != nil {
 		return nil, fault.InvalidParameter.New("policy %q: %v", name, err)
 	}
 	return &Policy{name: name, statements: statements}, nil
 }
 
-func compileDocument(document []byte) ([]statement, error) {
+// compileDocument reads the statements of a policy, each with compile.
+func compileDocument(document []byte, compile func(object) (statement, error)) ([]statement, error) {
 	if len(document) > MaxDocument {
 		return nil, fmt.Errorf("the document has %d bytes; at most %d are allowed", len(document), MaxDocument)
 	}
@@ -76,7 +78,11 @@ func compileDocument(document []byte) ([]statement, error) {
 	}
 	statements := make([]statement, len(list))
 	for i, v := range list {
-		if statements[i], err = compileStatement(v); err != nil {
+		o, ok := v.(object)
+		if !ok {
+			return nil, fmt.Errorf("statement %d: it must be a JSON object", i+1)
+		}
+		if statements[i], err = compile(o); err != nil {
 			return nil, fmt.Errorf("statement %d: %w", i+1, err)
 		}
 		if statements[i].id == "" {
@@ -86,19 +92,24 @@ func compileDocument(document []byte) ([]statement, error) {
 	return statements, nil
 }
 
-func compileStatement(v any) (statement, error) {
-	o, ok := v.(object)
-	if !ok {
-		return statement{}, errors.New("it must be a JSON object")
-	}
+// compileIdentity reads a statement of an identity policy.
+func compileIdentity(o object) (statement, error) {
 	if _, ok := o.get("Principal"); ok {
 		return statement{}, errors.New("the element Principal belongs to resource policies; an identity policy speaks of those it is attached to")
 	}
 	if err := checkElements(o, "Sid", "Effect", "Action", "NotAction", "Resource", "Condition"); err != nil {
 		return statement{}, err
 	}
-	var s statement
-	var err error
+	s, err := compileStatement(o)
+	if err != nil {
+		return statement{}, err
+	}
+	s.resources, err = compileResources(o)
+	return s, err
+}
+
+// compileStatement reads what statements of every policy have.
+func compileStatement(o object) (s statement, err error) {
 	if s.id, err = compileSid(o); err != nil {
 		return statement{}, err
 	}
@@ -110,9 +121,6 @@ func compileStatement(v any) (statement, error) {
 		return statement{}, errors.New("the element Effect must be Allow or Deny")
 	}
 	if s.actions, s.except, err = compileActions(o); err != nil {
-		return statement{}, err
-	}
-	if s.resources, err = compileResources(o); err != nil {
 		return statement{}, err
 	}
 	if v, ok := o.get("Condition"); ok {

@@ -23,6 +23,7 @@ type test func(f fact) (holds, ok bool)
 
 // A condition is one key under one operator.
 type condition struct {
+	operator string
 	key      string
 	negative bool
 	tests    []test // one per value; any of them is enough
@@ -109,6 +110,7 @@ func compileConditions(v any) ([]condition, error) {
 			if err != nil {
 				return nil, fmt.Errorf("%s: %q: %w", m.name, pair.name, err)
 			}
+			c.operator = m.name
 			conditions = append(conditions, c)
 		}
 	}

@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/keyward/keyward/internal/fault"
@@ -22,9 +23,10 @@ const (
 
 // A Request is what a Call wants to do: one action on one resource.
 type Request struct {
-	Action     string      // service:Name
-	Resource   string      // the full name, acs:service:region:account:relative, never a pattern
-	Attributes []Attribute // further condition keys; a key occurs once
+	Action     string          // service:Name
+	Resource   string          // the full name, acs:service:region:account:relative, never a pattern
+	Attributes []Attribute     // further condition keys; a key occurs once
+	Policy     *ResourcePolicy // the resource's own; nil where it has none
 }
 
 // An Attribute is the value of one condition key. An empty value is a value; a key
@@ -38,34 +40,41 @@ type Reason string
 
 // The reasons.
 const (
-	ByRoot       Reason = "root"                // the account itself acts on its own resource
-	ByService    Reason = "service"             // a job acts inside its account
-	ByAllow      Reason = "allow"               // a statement allows it and none denies it
-	ByDeny       Reason = "explicit deny"       // a statement denies it
-	ByDefault    Reason = "no statement allows" // no statement speaks of it
-	OtherAccount Reason = "not the own account" // the resource belongs to another account
-	Malformed    Reason = "malformed resource"  // the resource is no full name
-	NoPrincipal  Reason = "unknown principal"   // the principal is of no known kind
+	ByRoot       Reason = "root"                     // the account itself acts on its own resource
+	ByService    Reason = "service"                  // a job acts inside its account
+	ByAllow      Reason = "allow"                    // a statement allows it and none denies it
+	ByBoth       Reason = "allowed by both accounts" // a statement of the caller's policies and one of the resource's policy do
+	ByDeny       Reason = "explicit deny"            // a statement denies it
+	ByDefault    Reason = "no statement allows"      // no statement speaks of it
+	OtherAccount Reason = "not the own account"      // the resource belongs to another account
+	Malformed    Reason = "malformed resource"       // the resource is no full name
+	NoPrincipal  Reason = "unknown principal"        // the principal is of no known kind
 )
 
 // A Decision is the answer to a Request, with the statement that settled it.
 type Decision struct {
 	Allowed   bool
 	Reason    Reason
-	Policy    string // name of the policy that allowed or denied; else empty
+	Policy    string // name of the policy that allowed or denied, OfResource for the resource's own; else empty
 	Statement string // its Sid, or its number counted from 1
 }
 
-// Decide answers whether the call may make the request. Resources of another account
-// are out of reach for everybody. Inside the own account the root user and keyward's
-// jobs may do everything; a user may do what a statement of its policies allows and
-// none denies, in whatever order they stand.
+// OfResource stands for the name of a resource's own policy, which has none. No identity
+// policy can have a name with a space.
+const OfResource = "resource policy"
+
+// Decide answers whether the call may make the request. Inside the own account the root
+// user and keyward's jobs may do everything; a user may do what a statement of its
+// policies or of the resource's policy allows and none of either denies, in whatever
+// order they stand. Of another account's resources a user may use what both allow; who
+// is not let in by the resource's policy is told nothing but OtherAccount.
 func (c *Call) Decide(r Request) Decision {
 	resource, ok := parseARN(r.Resource)
 	if !ok {
 		return Decision{Reason: Malformed}
 	}
-	if resource.account != c.Account {
+	foreign := resource.account != c.Account
+	if foreign && (r.Policy == nil || c.Kind != User) {
 		return Decision{Reason: OtherAccount}
 	}
 	switch c.Kind {
@@ -75,8 +84,8 @@ func (c *Call) Decide(r Request) Decision {
 		return Decision{Allowed: true, Reason: ByService}
 	case User:
 		var buffer [40]byte // longer than the name of any action
-		q := query{call: c, resource: resource, attributes: r.Attributes}
-		return q.decide(c.Policies, string(appendLower(buffer[:0], r.Action)))
+		q := query{call: c, resource: resource, foreign: foreign, attributes: r.Attributes}
+		return q.decide(r.Policy, string(appendLower(buffer[:0], r.Action)))
 	}
 	return Decision{Reason: NoPrincipal}
 }
@@ -90,8 +99,12 @@ func (c *Call) Check(r Request) (Decision, error) {
 		return d, nil
 	}
 	if d.Reason == ByDeny {
-		return d, fault.NoPermission.New("%s may not perform %s on %s: statement %s of the policy %q denies it; ask an administrator of the account to change that policy",
-			c.ARN(), r.Action, r.Resource, d.Statement, d.Policy)
+		policy := "policy " + strconv.Quote(d.Policy)
+		if d.Policy == OfResource {
+			policy = "policy of that resource"
+		}
+		return d, fault.NoPermission.New("%s may not perform %s on %s: statement %s of the %s denies it; ask an administrator of the account to change that policy",
+			c.ARN(), r.Action, r.Resource, d.Statement, policy)
 	}
 	return d, fault.NoPermission.New("%s may not perform %s on %s (%s); ask an administrator of the account that owns it for a policy that allows this action on this resource",
 		c.ARN(), r.Action, r.Resource, d.Reason)
@@ -101,6 +114,7 @@ func (c *Call) Check(r Request) (Decision, error) {
 type query struct {
 	call       *Call
 	resource   arn
+	foreign    bool // the resource is another account's
 	attributes []Attribute
 }
 
@@ -119,55 +133,118 @@ func appendLower(lower []byte, action string) []byte {
 
 // decide takes the action in lower case. It is not in the query, because what is there
 // may be kept by a test, for all the compiler knows, and would be allocated.
-func (q *query) decide(policies []*Policy, action string) Decision {
+func (q *query) decide(owned *ResourcePolicy, action string) Decision {
 	d := Decision{Reason: ByDefault}
-	for _, p := range policies {
-		for i := range p.statements {
-			s := &p.statements[i]
-			if d.Allowed && !s.deny || !q.matches(s, action) {
-				continue
-			}
-			if s.deny {
-				return Decision{Reason: ByDeny, Policy: p.name, Statement: s.id}
-			}
-			d = Decision{Allowed: true, Reason: ByAllow, Policy: p.name, Statement: s.id}
+	for _, p := range q.call.Policies {
+		if d = q.weigh(d, p.name, p.statements, action); d.Reason == ByDeny {
+			break
 		}
+	}
+	if owned == nil || d.Reason == ByDeny && !q.foreign {
+		return d
+	}
+	lent := q.weigh(Decision{Reason: ByDefault}, OfResource, owned.statements, action)
+	switch {
+	case q.foreign && !lent.Allowed:
+		return Decision{Reason: OtherAccount}
+	case q.foreign && d.Allowed:
+		d.Reason = ByBoth
+	case !q.foreign && (lent.Reason == ByDeny || !d.Allowed):
+		return lent
 	}
 	return d
 }
 
-func (q *query) matches(s *statement, action string) bool {
+// weigh goes on from what earlier policies said. A denial ends it.
+func (q *query) weigh(d Decision, policy string, statements []statement, action string) Decision {
+	for i := range statements {
+		s := &statements[i]
+		if d.Allowed && !s.deny {
+			continue
+		}
+		if miss, _ := q.miss(s, action); miss != "" {
+			continue
+		}
+		if s.deny {
+			return Decision{Reason: ByDeny, Policy: policy, Statement: s.id}
+		}
+		d = Decision{Allowed: true, Reason: ByAllow, Policy: policy, Statement: s.id}
+	}
+	return d
+}
+
+// A Miss says why a statement does not speak of a request; empty means that it does.
+type Miss string
+
+// The misses, in the order in which they are looked for.
+const (
+	MissPrincipal Miss = "principal" // it names others
+	MissDelegated Miss = "delegated" // it allows the whole account, which leaves it to the account's identity policies
+	MissAction    Miss = "action"    // it names other actions
+	MissReserved  Miss = "reserved"  // an Allow with NotAction never hands out power
+	MissResource  Miss = "resource"  // it names other resources
+	MissAccount   Miss = "account"   // an Allow reaches another account only where it writes that account out
+	MissCondition Miss = "condition" // a condition does not hold
+)
+
+// miss answers why the statement does not speak of the request, with the condition that
+// does not hold if it is one.
+func (q *query) miss(s *statement, action string) (Miss, *condition) {
+	if s.principals != nil {
+		if miss := q.missPrincipal(s); miss != "" {
+			return miss, nil
+		}
+	}
 	if matchAny(s.actions, action) == s.except {
-		return false
+		return MissAction, nil
 	}
 	if s.except && !s.deny && reserved(action) {
-		return false
+		return MissReserved, nil
 	}
-	return q.matchesResource(s.resources) && q.meets(s)
+	if s.principals == nil { // the policy of a resource speaks of that resource
+		if miss := q.missResource(s); miss != "" {
+			return miss, nil
+		}
+	}
+	for i := range s.conditions {
+		if !s.conditions[i].holds(q, s.deny) {
+			return MissCondition, &s.conditions[i]
+		}
+	}
+	return "", nil
+}
+
+func (q *query) missPrincipal(s *statement) Miss {
+	miss := MissPrincipal
+	for i := range s.principals {
+		switch p := &s.principals[i]; {
+		case p.account != q.call.Account:
+		case p.kind == q.call.Kind && p.name == q.call.Name, p.kind == "" && s.deny:
+			return ""
+		case p.kind == "":
+			miss = MissDelegated
+		}
+	}
+	return miss
+}
+
+func (q *query) missResource(s *statement) Miss {
+	miss := MissResource
+	for i := range s.resources {
+		if r := &s.resources[i]; r.match(q.resource) {
+			if !q.foreign || s.deny || r.names() {
+				return ""
+			}
+			miss = MissAccount
+		}
+	}
+	return miss
 }
 
 // reserved tells whether an action hands out power itself. "Everything but …" is
 // easily written without thinking of these, so an Allow must name them with Action.
 func reserved(action string) bool {
-	return strings.HasPrefix(action, "ram:") || strings.HasPrefix(action, "keyward:")
-}
-
-func (q *query) matchesResource(resources []resource) bool {
-	for i := range resources {
-		if resources[i].match(q.resource) {
-			return true
-		}
-	}
-	return false
-}
-
-func (q *query) meets(s *statement) bool {
-	for i := range s.conditions {
-		if !s.conditions[i].holds(q, s.deny) {
-			return false
-		}
-	}
-	return true
+	return strings.HasPrefix(action, "ram:") || strings.HasPrefix(action, "keyward:") || action == "kms:setkeypolicy" || action == "kms:setsecretpolicy"
 }
 
 // fact answers what is known under a condition key.

@@ -37,6 +37,21 @@ func compileGlobs(patterns []string) []glob {
 	return globs
 }
 
+// String answers the pattern.
+func (g *glob) String() string {
+	if !g.star {
+		return g.head
+	}
+	return strings.Join(append(append([]string{g.head}, g.middle...), g.tail), "*")
+}
+
+// covers tells whether the pattern certainly matches every name that the other one does.
+// A pattern with '?' covers none but itself: it would take the other's star for one character.
+func (g *glob) covers(other *glob) bool {
+	text := other.String()
+	return g.String() == text || !g.single && g.match(text)
+}
+
 func (g *glob) match(name string) bool { return g.all || g.matchParts(name) }
 
 func (g *glob) matchParts(name string) bool {

@@ -79,7 +79,7 @@ func TestAgreesWithReference(t *testing.T) {
 	close(work)
 	wg.Wait()
 	t.Logf("%d pairs agree: %v", sets*perSet, reasons)
-	for _, reason := range []authz.Reason{authz.ByRoot, authz.ByService, authz.ByAllow, authz.ByDeny, authz.ByDefault, authz.OtherAccount, authz.Malformed, authz.NoPrincipal} {
+	for _, reason := range []authz.Reason{authz.ByRoot, authz.ByService, authz.ByAllow, authz.ByBoth, authz.ByDeny, authz.ByDefault, authz.OtherAccount, authz.Malformed, authz.NoPrincipal} {
 		if reasons[reason] < sets*perSet/1000 {
 			t.Errorf("the reason %q fell %d times only", reason, reasons[reason])
 		}
@@ -88,26 +88,38 @@ func TestAgreesWithReference(t *testing.T) {
 
 // agree asks questions about one random set of policies.
 func agree(g generator, r *reference, questions int, reasons map[authz.Reason]int) error {
+	owner, owned := pick(g, []string{account, neighbor}), ""
 	var documents []string
 	var compiled []*authz.Policy
 	for i := range g.IntN(4) {
-		documents = append(documents, g.document())
+		documents = append(documents, g.document(owner))
 		p, err := authz.Compile(policyName(i), []byte(documents[i]))
 		if err != nil {
 			return fmt.Errorf("compiling %s: %w", documents[i], err)
 		}
 		compiled = append(compiled, p)
 	}
-	if err := r.read(documents); err != nil {
+	var policy *authz.ResourcePolicy
+	if !g.oneIn(3) {
+		var err error
+		owned = g.owned(owner)
+		if policy, err = authz.KeyTerms().Compile(owner, []byte(owned)); err != nil {
+			return fmt.Errorf("compiling %s: %w", owned, err)
+		}
+	}
+	if err := r.read(documents, owned); err != nil {
 		return err
 	}
 	for range questions {
-		call, request := g.question()
-		call.Policies = compiled
+		call, request := g.question(owner)
+		call.Policies, request.Policy = compiled, policy
 		want := r.decide(&call, request)
 		got, err := call.Check(request)
 		if got != want || fault.Is(err, fault.NoPermission) == want.Allowed || (err == nil) != want.Allowed {
-			return fmt.Errorf("decided %+v (%v), the reference %+v\ncall %+v\nrequest %+v\npolicies %s", got, err, want, call, request, strings.Join(documents, "\n"))
+			return fmt.Errorf("decided %+v (%v), the reference %+v\ncall %+v\nrequest %+v\npolicies %s\nof the resource %s", got, err, want, call, request, strings.Join(documents, "\n"), owned)
+		}
+		if explained, _ := call.Explain(request); explained != got {
+			return fmt.Errorf("decided %+v and explained %+v", got, explained)
 		}
 		reasons[got.Reason]++
 	}
@@ -163,8 +175,8 @@ func TestPairsReachEveryStatement(t *testing.T) {
 // of what runs when it is compiled, but for the functions that compilation leaves behind.
 func evaluator(t *testing.T) map[string]bool {
 	t.Helper()
-	whole := []string{"decide.go", "glob.go"}
-	functions := []string{"parseARN", "match", "holds", "parseNumber"}
+	whole := []string{"decide.go"}
+	functions := []string{"parseARN", "match", "matchParts", "matchAny", "matchPrefix", "matchSuffix", "findPart", "names", "holds", "parseNumber"}
 	lines := map[string]bool{}
 	for _, name := range []string{"decide.go", "glob.go", "resource.go", "condition.go"} {
 		files := token.NewFileSet()

@@ -190,7 +190,7 @@ func TestFarFasterThanTheReference(t *testing.T) {
 	const factor = 10
 	call, request, document := fifty(t)
 	r := &reference{}
-	if err := r.read([]string{document}); err != nil {
+	if err := r.read([]string{document}, ""); err != nil {
 		t.Fatal(err)
 	}
 	quickest := func(decide func() bool) time.Duration {

@@ -23,6 +23,7 @@ import (
 type reference struct {
 	expressions map[string]*regexp.Regexp
 	documents   []referenceDocument
+	owned       *referenceDocument // of the resource; nil for none
 
 	call    *authz.Call
 	request authz.Request
@@ -37,6 +38,7 @@ type referenceDocument struct {
 type referenceStatements []struct {
 	Sid       string
 	Effect    string
+	Principal map[string]any
 	Action    any
 	NotAction any
 	Resource  any
@@ -52,15 +54,23 @@ func (s *referenceStatements) UnmarshalJSON(text []byte) error {
 	return json.Unmarshal(text, (*list)(s))
 }
 
-// read takes the policies that the next questions are about.
-func (r *reference) read(documents []string) error {
-	r.documents = nil
+// read takes the policies that the next questions are about. That of the resource may be
+// empty, for none.
+func (r *reference) read(documents []string, owned string) error {
+	r.documents, r.owned = nil, nil
 	for i, text := range documents {
 		d := referenceDocument{name: policyName(i)}
 		if err := json.Unmarshal([]byte(text), &d); err != nil {
 			return fmt.Errorf("reading %s: %w", text, err)
 		}
 		r.documents = append(r.documents, d)
+	}
+	if owned == "" {
+		return nil
+	}
+	r.owned = &referenceDocument{name: authz.OfResource}
+	if err := json.Unmarshal([]byte(owned), r.owned); err != nil {
+		return fmt.Errorf("reading %s: %w", owned, err)
 	}
 	return nil
 }
@@ -74,7 +84,7 @@ func (r *reference) decide(call *authz.Call, request authz.Request) authz.Decisi
 		return authz.Decision{Reason: authz.Malformed}
 	}
 	if fields[3] != call.Account {
-		return authz.Decision{Reason: authz.OtherAccount}
+		return r.across()
 	}
 	switch call.Kind {
 	case authz.Root:
@@ -82,19 +92,42 @@ func (r *reference) decide(call *authz.Call, request authz.Request) authz.Decisi
 	case authz.Service:
 		return authz.Decision{Allowed: true, Reason: authz.ByService}
 	case authz.User:
-		return r.byPolicies()
+		return r.inside()
 	}
 	return authz.Decision{Reason: authz.NoPrincipal}
 }
 
+// inside decides in the own account: one policy is enough to allow or to deny.
+func (r *reference) inside() authz.Decision {
+	all := slices.Clone(r.documents)
+	if r.owned != nil {
+		all = append(all, *r.owned)
+	}
+	return r.byPolicies(all)
+}
+
+// across decides about a resource of another account: its policy must allow, and a policy
+// of the user, too.
+func (r *reference) across() authz.Decision {
+	out := authz.Decision{Reason: authz.OtherAccount}
+	if r.owned == nil || r.call.Kind != authz.User || !r.byPolicies([]referenceDocument{*r.owned}).Allowed {
+		return out
+	}
+	out = r.byPolicies(r.documents)
+	if out.Allowed {
+		out.Reason = authz.ByBoth
+	}
+	return out
+}
+
 // byPolicies collects all the statements that speak of the request, and only then looks
 // for a denial among them.
-func (r *reference) byPolicies() authz.Decision {
+func (r *reference) byPolicies(documents []referenceDocument) authz.Decision {
 	var allows, denies []authz.Decision
-	for _, d := range r.documents {
+	for _, d := range documents {
 		for i, s := range d.Statement {
 			deny := s.Effect == "Deny"
-			if !r.action(s.Action, s.NotAction, deny) || !r.resource(s.Resource) || !r.conditions(s.Condition, deny) {
+			if !r.principal(s.Principal, deny) || !r.action(s.Action, s.NotAction, deny) || s.Principal == nil && !r.resource(s.Resource, deny) || !r.conditions(s.Condition, deny) {
 				continue
 			}
 			id := s.Sid
@@ -124,16 +157,33 @@ func (r *reference) action(action, except any, deny bool) bool {
 	if action != nil {
 		return names(action)
 	}
-	service := strings.ToLower(strings.Split(r.request.Action, ":")[0])
-	return !names(except) && (deny || service != "ram" && service != "keyward")
+	power := r.expression(`(?i)^(ram:.*|keyward:.*|kms:Set(Key|Secret)Policy)$`).MatchString(r.request.Action)
+	return !names(except) && (deny || !power)
 }
 
-func (r *reference) resource(patterns any) bool {
+// principal tells whether a statement speaks of the caller. A policy without principals
+// speaks of those who have it; an Allow never speaks of a whole account.
+func (r *reference) principal(block map[string]any, deny bool) bool {
+	if block == nil {
+		return true
+	}
+	return anyOf(block["RAM"], func(name string) bool {
+		whole := "acs:ram::" + r.call.Account + ":*"
+		return name == r.call.ARN() || name == whole && deny
+	})
+}
+
+func (r *reference) resource(patterns any, deny bool) bool {
+	have := strings.SplitN(r.request.Resource, ":", 5)
+	lent := have[3] != r.call.Account && !deny // an Allow must write the other account out
 	return anyOf(patterns, func(pattern string) bool {
 		if pattern == "*" {
-			return true
+			return !lent
 		}
-		want, have := strings.SplitN(pattern, ":", 5), strings.SplitN(r.request.Resource, ":", 5)
+		want := strings.SplitN(pattern, ":", 5)
+		if lent && want[3] != have[3] {
+			return false
+		}
 		for i := range want {
 			if !r.wildcard("", want[i], have[i]) {
 				return false

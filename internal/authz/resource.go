@@ -50,3 +50,9 @@ func (r *resource) match(a arn) bool {
 	return r.any ||
 		r.relative.match(a.relative) && r.service.match(a.service) && r.region.match(a.region) && r.account.match(a.account)
 }
+
+// names tells whether the pattern writes the account out. Only then may it allow anything
+// in another account: a star means the own one.
+func (r *resource) names() bool {
+	return !r.any && !r.account.star && !r.account.single
+}

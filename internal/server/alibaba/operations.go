@@ -68,6 +68,15 @@ var operations = map[string]operation{
 	"DescribeAccountKmsStatus": {"kms:DescribeAccountKmsStatus", nil, describeAccountKmsStatus},
 }
 
+// Actions answers the actions of the whole API, as policies know them.
+func Actions() []string {
+	out := make([]string, 0, len(operations))
+	for _, o := range operations {
+		out = append(out, o.action)
+	}
+	return out
+}
+
 func encoded(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
 
 type ciphertextReply struct {

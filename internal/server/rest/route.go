@@ -96,6 +96,15 @@ func queried(method string) bool {
 // routes is the table of the whole API.
 var routes = split(slices.Concat(keyRoutes, cryptoRoutes, secretRoutes, sinkRoutes, rolloutRoutes, targetRoutes, rotationRoutes, accessRoutes, auditRoutes, inventoryRoutes, alertRoutes, findingRoutes))
 
+// Actions answers the actions of the whole API, as policies know them.
+func Actions() []string {
+	out := make([]string, len(routes))
+	for i := range routes {
+		out[i] = routes[i].action
+	}
+	return out
+}
+
 // A splitRoute is a route whose pattern is ready to be compared.
 type splitRoute struct {
 	route
