@@ -362,79 +362,6 @@ func (w *world) deny(t *testing.T) caller {
 	return caller{issued.AccessKey.ID, string(issued.Secret)}
 }
 
-// foreignNames are the things of another account by the kind of field that names them,
-// each with one of the same form that nobody has.
-func (w *world) foreignNames() map[kind][][2]string {
-	n := w.names
-	missingARN := strings.Replace(n["foreign.arn"], n["foreign"], "key-"+strings.Repeat("a", 26), 1)
-	return map[kind][][2]string{
-		keyName:     {{n["foreign"], "key-" + strings.Repeat("a", 26)}, {n["foreign.arn"], missingARN}, {n["foreign.alias"], "alias/missing"}},
-		versionID:   {{n["foreign.version"], "00000000-0000-4000-8000-000000000000"}},
-		oldAlias:    {{n["foreign.alias"], "alias/missing"}},
-		userName:    {{"stranger", "missing"}},
-		policyName:  {{"foreign-policy", "missing-policy"}},
-		secretName:  {{"foreign-secret", "missing-secret"}},
-		sinkName:    {{"foreign-sink", "missing-sink"}},
-		nodeName:    {{"foreign-node", "missing-node"}},
-		rolloutName: {{"foreign-rollout", "missing-rollout"}},
-		targetName:  {{"foreign-target", "missing-target"}},
-		tokenID:     {{n["foreign.token"], "0000000000000000"}},
-		accessKey:   {{n["stranger.ak"], n["missing.ak"]}},
-		sequence:    {{n["foreign.seq"], "999999"}},
-		blob:        {{n["foreign.blob"], n["mangled.blob"]}},
-	}
-}
-
-// Every operation treats what belongs to another account as what is not there, to the
-// letter.
-func TestL15EveryRouteWithForeignNames(t *testing.T) {
-	w := newWorld(t)
-	g := newGenerator(w, nil, 1, 1)
-	other := start(t, config.Limits{}, time.Now)
-	w.names["missing.ak"] = other.root.id
-	w.names["mangled.blob"] = g.shortened("foreign.blob")
-	records, err := w.client(t, w.foreign).ListAuditRecords(t.Context(), api.ListAuditRecordsRequest{Limit: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.names["foreign.seq"] = fmt.Sprint(records.Records[0].Seq)
-	names, rows, tried := w.foreignNames(), w.rows(t), 0
-	for _, op := range operations(t) {
-		if op.dialect == operatorDialect {
-			continue // the operator sees all accounts
-		}
-		for _, f := range op.fields {
-			for _, pair := range names[f.kind] {
-				if f.name == "user" {
-					continue // a filter
-				}
-				var said [2]string
-				for i, name := range pair {
-					r := w.named(g, op, f, name)
-					a := w.send(t, r)
-					if a.status < 400 || a.status > 499 {
-						t.Errorf("%s %s with %s %q: %d %s", op.dialect, op.name, f.name, name, a.status, a.body)
-					}
-					body := strings.ReplaceAll(a.body, a.header.Get("x-acs-request-id"), "ID")
-					said[i] = fmt.Sprint(a.status, " ", strings.ReplaceAll(body, name, "NAME"))
-				}
-				tried++
-				if said[0] != said[1] {
-					t.Errorf("%s %s with %s: what is foreign and what is missing differ:\n%s\n%s", op.dialect, op.name, f.name, said[0], said[1])
-				}
-			}
-		}
-	}
-	if diff := cmp.Diff(rows, w.rows(t)); diff != "" {
-		t.Errorf("something was changed (-before +after):\n%s", diff)
-	}
-	if tried < 100 {
-		t.Errorf("only %d pairs", tried)
-	}
-	w.checkLists(t, g)
-	w.log.check(t)
-}
-
 // named is the valid JSON request of an operation but for one name.
 func (w *world) named(g *generator, op operation, f field, name string) request {
 	for i := range op.fields {
@@ -449,25 +376,6 @@ func (w *world) named(g *generator, op operation, f field, name string) request 
 		r.scheme = acs3
 	}
 	return r
-}
-
-// checkLists looks for anything foreign in every list.
-func (w *world) checkLists(t *testing.T, g *generator) {
-	t.Helper()
-	for _, op := range operations(t) {
-		if op.dialect == operatorDialect || !strings.HasPrefix(op.name, "List") {
-			continue
-		}
-		a := w.send(t, w.valid(op, g))
-		if a.status != 200 {
-			t.Errorf("%s %s: %d %s", op.dialect, op.name, a.status, a.body)
-		}
-		for _, name := range []string{"foreign", "foreign.account", "foreign.version", "foreign.secret", "stranger.ak"} {
-			if strings.Contains(a.body, w.names[name]) {
-				t.Errorf("%s %s answers %s of another account: %s", op.dialect, op.name, name, a.body)
-			}
-		}
-	}
 }
 
 // oddParameters are values that CreateKey may get, good and bad, by parameter.

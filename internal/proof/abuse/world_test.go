@@ -395,6 +395,17 @@ func (w *world) fillStock(t *testing.T, c *client.Client) {
 			t.Fatal(err)
 		}
 	}
+	foreign := w.client(t, w.foreign)
+	_, err := foreign.AddProvider(ctx, api.AddProviderRequest{Name: "foreign-provider", Kind: "manual"})
+	must(err)
+	_, err = foreign.SetPerson(ctx, "foreign-person", api.SetPersonRequest{Email: "foreign@example.com"})
+	must(err)
+	_, err = foreign.SetRota(ctx, "foreign-rota", api.SetRotaRequest{People: []string{"foreign-person"}, Start: time.Now(), Turn: "7d"})
+	must(err)
+	_, err = foreign.CreateSecret(ctx, api.CreateSecretRequest{Name: "foreign-rotated", Value: []byte(`{"id":"old","secret":"fake-old"}`)})
+	must(err)
+	_, err = foreign.CreateRotationPlan(ctx, api.CreateRotationPlanRequest{Name: "foreign-plan", Provider: "foreign-provider", Principal: "payments", Secret: "foreign-rotated", Key: "old"})
+	must(err)
 	for _, name := range []string{"own", "spare"} {
 		_, err := c.AddProvider(ctx, api.AddProviderRequest{Name: name, Kind: "keyward"})
 		must(err)
@@ -403,7 +414,7 @@ func (w *world) fillStock(t *testing.T, c *client.Client) {
 		_, err := c.SetPerson(ctx, name, api.SetPersonRequest{Email: name + "@example.com"})
 		must(err)
 	}
-	_, err := c.SetRota(ctx, "old", api.SetRotaRequest{People: []string{"bo"}, Start: time.Now(), Turn: "7d"})
+	_, err = c.SetRota(ctx, "old", api.SetRotaRequest{People: []string{"bo"}, Start: time.Now(), Turn: "7d"})
 	must(err)
 	for read := 0; read < 2; {
 		read = 0
