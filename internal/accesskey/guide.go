@@ -140,11 +140,10 @@ func (s *Service) entered(ctx context.Context, src Source, o Observed, n Note) (
 	if err := r.check(); err != nil {
 		return Save{}, err
 	}
-	states, err := s.o.Sources.States(ctx, src.Account)
+	st, err := s.o.Sources.State(ctx, src.Account, src.Name)
 	if err != nil {
 		return Save{}, err
 	}
-	st := states[src.Name]
 	st.Account, st.Source, st.SucceededAt = src.Account, src.Name, s.now()
 	if _, err := s.o.Keys.Key(ctx, src.Account, src.Name, o.ID); fault.Is(err, fault.ResourceNotFound) {
 		st.Keys++

@@ -6,23 +6,25 @@ import (
 	"github.com/keyward/keyward/internal/form"
 )
 
-// Lend opens a source's credential for the length of a call, for keyward's own work: it
-// asks no policy and leaves no record. kind is the source's.
-func (s *Service) Lend(ctx context.Context, account, source string, use func(kind string, o Opening) error) error {
+// A Loan is a source's credential while it is open.
+type Loan struct {
+	Kind string // of the source
+	Opening
+}
+
+// Borrow opens a source's credential, for keyward's own work: it asks no policy and leaves no
+// record. Who borrows it erases it.
+func (s *Service) Borrow(ctx context.Context, account, source string) (Loan, error) {
 	src, err := s.o.Sources.Source(ctx, account, source)
 	if err != nil {
-		return err
+		return Loan{}, err
 	}
 	tenant, err := s.o.Tenants.Tenant(ctx, account)
 	if err != nil {
-		return err
+		return Loan{}, err
 	}
 	filling, err := form.Open(tenant, src.Settings, src.Sealed, src.bound()...)
-	if err != nil {
-		return err
-	}
-	defer filling.Erase()
-	return use(src.Kind, Opening{Filling: filling, Account: account, Now: s.o.Now, Allow: s.o.Allow})
+	return Loan{src.Kind, Opening{Filling: filling, Account: account, Now: s.o.Now, Allow: s.o.Allow}}, err
 }
 
 // Known answers what the inventory has of a key, for keyward's own work and without a

@@ -25,6 +25,8 @@ type SourceStore interface {
 	Sources(ctx context.Context, account string) ([]Source, error)
 	// States answers the states of the account's sources by their names.
 	States(ctx context.Context, account string) (map[string]State, error)
+	// State answers how reading one source went; the zero State if it was never read.
+	State(ctx context.Context, account, source string) (State, error)
 	// SaveState stores how a synchronisation went that answered nothing.
 	SaveState(ctx context.Context, st State) error
 }

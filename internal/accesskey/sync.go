@@ -33,7 +33,7 @@ func (s *Service) syncDue(ctx context.Context, j job.Job) (again time.Time, err 
 	if err != nil || src.Paused {
 		return time.Time{}, err
 	}
-	states, err := s.o.Sources.States(ctx, j.Account)
+	st, err := s.o.Sources.State(ctx, j.Account, j.Subject)
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -42,7 +42,6 @@ func (s *Service) syncDue(ctx context.Context, j job.Job) (again time.Time, err 
 	if ctx.Err() != nil {
 		return time.Time{}, context.Cause(ctx)
 	}
-	st := states[src.Name]
 	st.Account, st.Source, st.StartedAt, st.Took = src.Account, src.Name, began, s.now().Sub(began)
 	if err != nil {
 		st.Failures++
@@ -62,21 +61,22 @@ func (s *Service) syncDue(ctx context.Context, j job.Job) (again time.Time, err 
 
 // observe opens the source's credential for as long as its provider is read.
 func (s *Service) observe(ctx context.Context, src Source) (snapshot Snapshot, err error) {
-	err = s.Lend(ctx, src.Account, src.Name, func(kind string, o Opening) error {
-		k, err := s.kind(kind)
-		if err != nil {
-			return err
-		}
-		p, err := k.Open(o)
-		if err != nil {
-			return err
-		}
-		ctx, cancel := context.WithTimeout(ctx, syncPatience)
-		defer cancel()
-		snapshot, err = p.Observe(ctx)
-		return err
-	})
-	return snapshot, err
+	loan, err := s.Borrow(ctx, src.Account, src.Name)
+	if err != nil {
+		return snapshot, err
+	}
+	defer loan.Erase()
+	k, err := s.kind(loan.Kind)
+	if err != nil {
+		return snapshot, err
+	}
+	p, err := k.Open(loan.Opening)
+	if err != nil {
+		return snapshot, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, syncPatience)
+	defer cancel()
+	return p.Observe(ctx)
 }
 
 // save stores a snapshot with its record.

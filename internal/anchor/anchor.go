@@ -13,7 +13,7 @@
 // verified. An older save, or none, makes the start longer and nothing else.
 //
 // It is kept current by the store's commits: [Anchor.Begin] before the commit, and one
-// of Committed and Doubted after it. What other nodes write comes from
+// of Committed, RolledBack and Doubted after it. What other nodes write comes from
 // their logs, when a row does not agree: [Anchor.CatchUp]. Revisions of one row only
 // grow, so it does not matter in which order logs are read.
 //
@@ -119,7 +119,7 @@ func Open(ctx context.Context, o Options) (*Anchor, error) {
 }
 
 // Begin notes what is about to be committed: until the outcome is known both the old
-// and the new state are right.
+// and the new state are right. It may be called several times before that.
 func (a *Anchor) Begin(effects []audit.Effect) {
 	if len(effects) == 0 {
 		return
@@ -138,6 +138,13 @@ func (a *Anchor) Committed() {
 	a.apply(a.begun)
 	a.begun = nil
 	a.settled = true
+}
+
+// RolledBack ends what Begin began: nothing of it happened.
+func (a *Anchor) RolledBack() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.begun = nil
 }
 
 // Doubted ends what Begin began: nobody knows. The own log will tell, once a later

@@ -18,9 +18,10 @@ import (
 )
 
 const (
-	maxBatch  = 512             // records of one group commit
-	usualLeaf = 768             // bytes, most leaves are shorter
-	patience  = 2 * time.Second // how long a caller, and a transaction, may wait
+	maxBatch  = 512                   // records of one group commit
+	usualLeaf = 768                   // bytes, most leaves are shorter
+	patience  = 2 * time.Second       // how long a caller, and a transaction, may wait
+	turn      = 20 * time.Millisecond // for how long changes join a transaction: plain records wait meanwhile
 )
 
 // NonceLife is how long a nonce is remembered: twice the clock skew that signatures may
@@ -29,8 +30,9 @@ const NonceLife = 31 * time.Minute
 
 // A Log is one node's audit log. Its writer, [Log.Run], is the node's only writer to
 // the store: it takes whatever is queued, writes it in one transaction and releases
-// the callers when that is durable (group commit). Mutations pass through it too,
-// each in a transaction of its own. All other methods may be called concurrently.
+// the callers when that is durable (group commit). Mutations pass through it too, in
+// transactions that several share if each can be undone by itself. All other methods may be
+// called concurrently.
 type Log struct {
 	store     Store
 	origin    string
@@ -190,7 +192,7 @@ func (l *Log) submit(p *pending) error {
 	default: // the writer will look anyway
 	}
 	err := <-p.done
-	p.rec, p.change = nil, nil
+	*p = pending{body: p.body, done: p.done}
 	l.idle.Put(p)
 	return err
 }
@@ -237,8 +239,8 @@ func (l *Log) Run(ctx context.Context) error {
 }
 
 // gather takes the next batch from the queue: all plain records, or the oldest change, in
-// turns while there are both. So a plain record waits for one change at most, however many
-// are queued, and a change for one batch. It answers false if there is none.
+// turns while there are both. So a plain record waits for one transaction at most, however
+// many changes are queued, and a change for one batch. It answers false if there is none.
 func (l *Log) gather() bool {
 	// Whoever is ready to run may have a record as well: a batch costs the same for one as
 	// for many. On an idle machine this returns at once.
@@ -267,6 +269,19 @@ func (l *Log) gather() bool {
 	return len(l.batch) > 0
 }
 
+// nextChange takes the oldest change from the queue, nil if there is none.
+func (l *Log) nextChange() *pending {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	i := slices.IndexFunc(l.queue, func(p *pending) bool { return p.change != nil })
+	if i < 0 {
+		return nil
+	}
+	p := l.queue[i]
+	l.queue = slices.Delete(l.queue, i, i+1)
+	return p
+}
+
 // waiting answers how long the queue is.
 func (l *Log) waiting() int {
 	l.mu.Lock()
@@ -291,8 +306,10 @@ func (l *Log) probe() {
 
 // write makes one batch durable and answers its callers.
 func (l *Log) write(batch []*pending) {
+	w := &writing{log: l, batch: batch, next: l.tree}
+	defer func() { l.batch = w.batch[:0] }()
 	answer := func(err error) {
-		for _, p := range batch {
+		for _, p := range slices.Concat(w.batch, w.undone) {
 			p.done <- err
 		}
 	}
@@ -303,7 +320,6 @@ func (l *Log) write(batch []*pending) {
 		answer(fault.AuditUnavailable.Wrap(err, "the audit log cannot be written; nothing was done; try again"))
 		return
 	}
-	w := &writing{log: l, batch: batch, next: l.tree}
 	var err error
 	if batch[0].change == nil {
 		err = l.store.Append(ctx, w.nonces(), w.build)
@@ -312,7 +328,7 @@ func (l *Log) write(batch []*pending) {
 	}
 	var failed *changeError
 	if errors.As(err, &failed) {
-		answer(failed.cause) // rolled back: nothing happened
+		answer(failed.cause) // it was alone, and rolled back: nothing happened
 		return
 	}
 	if err != nil {
@@ -328,13 +344,15 @@ func (l *Log) write(batch []*pending) {
 	l.tree, l.at, l.unsettled = w.next, w.out.At, false
 	l.failed.Store(false)
 	l.head.Store(&w.out.Checkpoint)
-	for i, p := range batch {
+	for _, p := range w.batch {
 		p.rec.written = true
-		if w.used[i] {
-			p.done <- fault.NonceUsed.New("Specified signature nonce was used already.")
-			continue
+		if p.used {
+			p.failed = fault.NonceUsed.New("Specified signature nonce was used already.")
 		}
-		p.done <- nil
+		p.done <- p.failed
+	}
+	for _, p := range w.undone {
+		p.done <- p.failed
 	}
 }
 

@@ -74,6 +74,9 @@ type Store interface {
 	// of fn is answered as it is and nothing has changed; any other error leaves open
 	// whether the transaction committed.
 	Transact(ctx context.Context, fn func(Tx) error) error
+	// Shared tells whether other processes write, too. Then changes have a transaction each:
+	// two that hold the rows of several would wait for each other.
+	Shared() bool
 	// Probe makes something durable that means nothing. After it everything that can be
 	// read is durable, and a commit of unknown outcome that cannot be read never was.
 	Probe(ctx context.Context) error
@@ -85,6 +88,10 @@ type Tx interface {
 	// Claim remembers the nonces for [NonceLife] and answers, for each, whether it was
 	// already known (also from earlier in the same call).
 	Claim(ctx context.Context, nonces [][]byte) ([]bool, error)
+	// Try runs fn, which takes part in the transaction. Of what fn did nothing is left if it
+	// fails, and the transaction goes on; fn's error is answered as it is. After any other
+	// error the transaction cannot be committed.
+	Try(ctx context.Context, fn func() error) error
 	// Append adds a batch to its log and moves the log's head, or fails with ErrConflict.
 	Append(ctx context.Context, b Batch) error
 }

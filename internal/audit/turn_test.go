@@ -6,13 +6,15 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/store/storetest"
 )
 
-// A plain record waits for one change, however many came before it, and a change for one
-// batch of plain records.
+// A plain record waits for one transaction, however many changes came before it, and a change
+// for one batch of plain records. Changes that wait share a transaction as long as its turn
+// lasts.
 func TestChangesAndRecordsTakeTurns(t *testing.T) {
 	n, _ := start(t, storetest.SQLite(t))
 	var all sync.WaitGroup
@@ -34,7 +36,14 @@ func TestChangesAndRecordsTakeTurns(t *testing.T) {
 		}
 	}
 	began, goOn := make(chan struct{}), make(chan struct{})
-	queue(0, func(context.Context, audit.Tx) ([]audit.Effect, error) { close(began); <-goOn; return nil, nil })
+	queue(0, func(context.Context, audit.Tx) ([]audit.Effect, error) {
+		close(began)
+		<-goOn
+		for end := time.Now().Add(audit.Turn); time.Now().Before(end); { // then its turn is over
+			runtime.Gosched()
+		}
+		return nil, nil
+	})
 	<-began
 	nothing := func(context.Context, audit.Tx) ([]audit.Effect, error) { return nil, nil }
 	for i := 1; i <= 5; i++ {

@@ -2,7 +2,7 @@ package audit
 
 import (
 	"context"
-	"slices"
+	"errors"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -15,6 +15,8 @@ type pending struct {
 	rec    *Record
 	body   []byte // of the leaf, encoded by the caller: the writer is one for all
 	change Change
+	used   bool       // its nonce was used before: it is recorded as refused, and its change does not happen
+	failed error      // of the change, which was undone
 	since  time.Time  // when it was queued
 	done   chan error // buffered; receives one answer, of the writer or of the watchdog
 }
@@ -30,11 +32,11 @@ func (e *changeError) Error() string { return e.cause.Error() }
 
 // A writing is one attempt to make a batch durable.
 type writing struct {
-	log   *Log
-	batch []*pending
-	used  []bool   // whose nonce was used before: it is recorded as refused, and its change does not happen
-	next  frontier // of the log with the batch
-	out   Batch
+	log    *Log
+	batch  []*pending
+	undone []*pending // whose change failed: nothing of it is in the batch
+	next   frontier   // of the log with the batch
+	out    Batch
 }
 
 // nonces answers the nonces of the batch, in its order; a record may have none.
@@ -48,54 +50,80 @@ func (w *writing) nonces() [][]byte {
 	return out
 }
 
-// commit applies a change and writes its record with it.
+// commit applies a change, and those that wait behind it while its turn lasts, and writes
+// their records with them.
 func (w *writing) commit(ctx context.Context, tx Tx) error {
-	used, err := tx.Claim(ctx, w.nonces())
-	if err != nil {
+	end := time.Now().Add(turn)
+	if err := w.apply(ctx, tx, w.batch[0]); err != nil {
 		return err
 	}
-	p := w.batch[0]
-	if !slices.Contains(used, true) {
-		if p.rec.Effects, err = p.change(ctx, tx); err != nil {
-			return &changeError{err}
+	for !w.log.store.Shared() && time.Now().Before(end) {
+		p := w.log.nextChange()
+		if p == nil {
+			break
+		}
+		w.batch = append(w.batch, p)
+		err := tx.Try(ctx, func() error { return w.apply(ctx, tx, p) })
+		var failed *changeError
+		if errors.As(err, &failed) {
+			p.failed = failed.cause
+			w.batch, w.undone = w.batch[:len(w.batch)-1], append(w.undone, p)
+		} else if err != nil {
+			return err
 		}
 	}
-	out, err := w.build(used)
+	out, err := w.build(nil)
 	if err != nil {
 		return err
-	}
-	if len(out.Leaves) > maxLeaf+1 {
-		return &changeError{fault.LimitExceeded.New("the operation touches too much for one audit record; split it")}
 	}
 	return tx.Append(ctx, out)
 }
 
-// size answers how many bytes the leaves of the batch will have, or a few more: the store
-// keeps them for a while.
-func (w *writing) size() int {
-	const beginning = 96 // of a leaf, before its body, without the log's name
-	size := 0
-	for _, p := range w.batch {
-		size += len(p.body) + len(w.log.origin) + beginning
+// apply claims the nonce of a change, runs it and encodes its record.
+func (w *writing) apply(ctx context.Context, tx Tx, p *pending) error {
+	if p.rec.Nonce != nil {
+		used, err := tx.Claim(ctx, [][]byte{p.rec.Nonce})
+		if err != nil {
+			return err
+		}
+		p.used = used[0]
 	}
-	return size
+	if !p.used {
+		var err error
+		if p.rec.Effects, err = p.change(ctx, tx); err != nil {
+			return &changeError{err}
+		}
+	}
+	if p.body = p.rec.appendBody(p.body[:0]); w.leaf(p) > maxLeaf {
+		return &changeError{fault.LimitExceeded.New("the operation touches too much for one audit record; split it")}
+	}
+	return nil
 }
 
-// build makes the batch. used tells which of the nonces were used before.
+// leaf answers how many bytes the leaf of a record will have, or a few more.
+func (w *writing) leaf(p *pending) int {
+	const beginning = 96 // before the body, without the log's name
+	return len(p.body) + len(w.log.origin) + beginning
+}
+
+// build makes the batch. used tells which of the nonces were used before, if it was not known.
 func (w *writing) build(used []bool) (Batch, error) {
 	l := w.log
 	now := l.now().UTC().Truncate(time.Microsecond)
 	if now.Before(l.at) {
 		now = l.at // the clock was set back
 	}
-	w.used = make([]bool, len(w.batch))
-	w.out = Batch{Log: l.origin, First: w.next.size, Count: int64(len(w.batch)), At: now, Leaves: make([]byte, 0, w.size())}
+	size := 0 // the store keeps the leaves for a while
+	for _, p := range w.batch {
+		size += w.leaf(p)
+	}
+	w.out = Batch{Log: l.origin, First: w.next.size, Count: int64(len(w.batch)), At: now, Leaves: make([]byte, 0, size)}
 	hashes := l.hashes[:0]
-	for i, p := range w.batch {
-		if p.rec.Nonce != nil {
-			w.used[i], used = used[0], used[1:]
+	for _, p := range w.batch {
+		if p.rec.Nonce != nil && len(used) > 0 {
+			p.used, used = used[0], used[1:]
 		}
-		if w.used[i] {
+		if p.used {
 			p.rec.Result, p.rec.Effects, p.body = string(fault.NonceUsed), nil, p.body[:0]
 		}
 		if len(p.body) == 0 {

@@ -60,11 +60,16 @@ type Store interface {
 	Renew(ctx context.Context, owner string, j Job, until time.Time) (bool, error)
 	// Disown gives back what an owner that is not at work has leased.
 	Disown(ctx context.Context, owner string) error
-	// Finish removes a job, unless it was scheduled again since it was claimed; then it
-	// gives back the lease, as Retry does.
-	Finish(ctx context.Context, owner string, j Job) error
-	// Retry schedules a job anew with j.Attempts, unless it was scheduled again since.
-	Retry(ctx context.Context, owner string, j Job, due time.Time, reason string) error
+	// Settle ends leases: it removes each job, or schedules it anew, unless it was scheduled
+	// again since it was claimed.
+	Settle(ctx context.Context, owner string, all ...Settlement) error
+}
+
+// A Settlement says what becomes of a job that was looked at.
+type Settlement struct {
+	Job              // with its Attempts by now
+	Again  time.Time // when to look again; zero for never
+	Reason string    // to look again
 }
 
 // A Claim says which jobs to lease.
@@ -103,96 +108,107 @@ type Runner struct {
 	Logger *slog.Logger
 }
 
-// Run works until ctx ends. However many handlers may run, one looks for jobs at a time.
-// What an earlier process of the same owner had leased when it was killed is due at once,
-// not when the lease is over: an alarm may be among it.
+// Run works until ctx ends. What an earlier process of the same owner had leased when it was
+// killed is due at once, not when the lease is over: an alarm may be among it.
 func (r *Runner) Run(ctx context.Context) error {
 	if err := r.Store.Disown(ctx, r.Owner); err != nil && ctx.Err() == nil {
 		r.Logger.Warn("giving back the jobs of an earlier process", "error", err)
 	}
-	var workers sync.WaitGroup
-	turn := make(chan struct{}, 1)
-	for range max(r.Parallel, 1) {
-		workers.Go(func() { r.work(ctx, turn) })
+	if r.Parallel > 1 {
+		r.beside(ctx)
+		return nil
 	}
-	workers.Wait()
-	return nil
-}
-
-func (r *Runner) work(ctx context.Context, turn chan struct{}) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case turn <- struct{}{}:
-		}
-		jobs, err := r.claim(ctx)
+	for ctx.Err() == nil {
+		n, err := r.Step(ctx)
 		if err != nil && ctx.Err() == nil {
 			r.Logger.Warn("claiming jobs", "error", err)
 		}
-		if len(jobs) == r.atOnce() { // more may be due
-			<-turn
-			r.perform(ctx, jobs)
+		if n == perClaim { // more may be due
 			continue
 		}
-		r.perform(ctx, jobs)
 		select {
 		case <-ctx.Done():
-			<-turn
-			return
 		case <-time.After(idle):
-			<-turn
 		}
 	}
+	return nil
 }
 
-// atOnce is how many jobs one claim takes: no more than are worked on, when it may take long.
-func (r *Runner) atOnce() int {
-	if r.Parallel > 1 {
-		return 1
+// beside keeps as many handlers at work as may run. What ended meanwhile is settled at once,
+// and as much is claimed at once as may begin: with thousands of due jobs, the one transaction
+// for each would take longer than what is done.
+func (r *Runner) beside(ctx context.Context) {
+	var workers sync.WaitGroup
+	defer workers.Wait()
+	ended := make(chan Settlement, r.Parallel)
+	look := time.NewTicker(idle)
+	defer look.Stop()
+	free := r.Parallel
+	for more := true; ; {
+		if more && free > 0 {
+			jobs, err := r.claim(ctx, free)
+			if err != nil && ctx.Err() == nil {
+				r.Logger.Warn("claiming jobs", "error", err)
+			}
+			more = len(jobs) == free
+			free -= len(jobs)
+			for _, j := range jobs {
+				workers.Go(func() { ended <- r.handle(ctx, j) })
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-look.C:
+			more = true
+		case first := <-ended:
+			all := []Settlement{first}
+			for range len(ended) {
+				all = append(all, <-ended)
+			}
+			free += len(all)
+			r.settle(ctx, all...)
+		}
 	}
-	return perClaim
 }
 
 // Step claims what is due now, handles it, and answers how many jobs it claimed.
 func (r *Runner) Step(ctx context.Context) (int, error) {
-	jobs, err := r.claim(ctx)
-	r.perform(ctx, jobs)
+	jobs, err := r.claim(ctx, perClaim)
+	for _, j := range jobs {
+		r.settle(ctx, r.handle(ctx, j))
+	}
 	return len(jobs), err
 }
 
-func (r *Runner) claim(ctx context.Context) ([]Job, error) {
+func (r *Runner) claim(ctx context.Context, limit int) ([]Job, error) {
 	now := r.Now()
 	served, ok := r.Served() // after the time was read: a jump in between shows
 	if !ok {
 		return nil, nil
 	}
 	return r.Store.Claim(ctx, Claim{
-		Owner: r.Owner, Kinds: slices.Sorted(maps.Keys(r.Handlers)), Now: now, Served: served, Until: now.Add(lease), Limit: r.atOnce(),
+		Owner: r.Owner, Kinds: slices.Sorted(maps.Keys(r.Handlers)), Now: now, Served: served, Until: now.Add(lease), Limit: limit,
 	})
 }
 
-func (r *Runner) perform(ctx context.Context, jobs []Job) {
-	for _, j := range jobs {
-		if err := r.handle(ctx, j); err != nil && ctx.Err() == nil {
-			r.Logger.Warn("settling job", "kind", j.Kind, "subject", j.Subject, "error", err)
-		}
+func (r *Runner) settle(ctx context.Context, all ...Settlement) {
+	if err := r.Store.Settle(ctx, r.Owner, all...); err != nil && ctx.Err() == nil {
+		r.Logger.Warn("settling jobs", "kind", all[0].Kind, "subject", all[0].Subject, "jobs", len(all), "error", err)
 	}
 }
 
-func (r *Runner) handle(ctx context.Context, j Job) error {
+// handle runs a job's handler and answers what becomes of the job.
+func (r *Runner) handle(ctx context.Context, j Job) Settlement {
 	again, err := r.hold(ctx, j)
 	if err != nil {
 		after := backoff(j.Attempts)
 		j.Attempts++
 		r.Logger.Warn("job failed", "kind", j.Kind, "account", j.Account, "subject", j.Subject, "attempts", j.Attempts, "error", err)
-		return r.Store.Retry(ctx, r.Owner, j, r.Now().Add(after), err.Error())
+		return Settlement{j, r.Now().Add(after), err.Error()}
 	}
-	if !again.IsZero() {
-		j.Attempts = 0 // failures in a row are counted, not looks
-		return r.Store.Retry(ctx, r.Owner, j, again, "it is not time yet")
-	}
-	return r.Store.Finish(ctx, r.Owner, j)
+	j.Attempts = 0 // failures in a row are counted, not looks
+	return Settlement{j, again, "it is not time yet"}
 }
 
 // hold runs the job's handler and keeps its lease meanwhile. A handler whose lease is

@@ -44,11 +44,13 @@ func (q *queue) Renew(_ context.Context, _ string, _ job.Job, until time.Time) (
 
 func (q *queue) Disown(context.Context, string) error { q.leased = time.Time{}; return nil }
 
-func (q *queue) Finish(context.Context, string, job.Job) error { q.job = nil; return nil }
-
-func (q *queue) Retry(_ context.Context, _ string, j job.Job, due time.Time, reason string) error {
-	j.Due = due
-	q.job, q.leased, q.reason = &j, time.Time{}, reason
+func (q *queue) Settle(_ context.Context, _ string, all ...job.Settlement) error {
+	for _, s := range all {
+		if q.job = nil; !s.Again.IsZero() {
+			s.Due = s.Again
+			q.job, q.leased, q.reason = &s.Job, time.Time{}, s.Reason
+		}
+	}
 	return nil
 }
 
@@ -159,5 +161,62 @@ func TestAHandlerThatLostItsLeaseIsToldToEnd(t *testing.T) {
 		if took := time.Since(began); took > time.Minute || q.reason == "" {
 			t.Errorf("it ended after %v because %q", took, q.reason)
 		}
+	})
+}
+
+// many is a store of jobs that are due.
+type many struct {
+	queue
+	due      []job.Job
+	settled  int
+	together int // that were settled in one call, at most
+}
+
+func (m *many) Claim(_ context.Context, c job.Claim) ([]job.Job, error) {
+	n := min(c.Limit, len(m.due))
+	out := m.due[:n]
+	m.due = m.due[n:]
+	return out, nil
+}
+
+func (m *many) Settle(_ context.Context, _ string, all ...job.Settlement) error {
+	m.settled, m.together = m.settled+len(all), max(m.together, len(all))
+	return nil
+}
+
+// Handlers run beside each other, no more than may, and what ended together is settled together.
+func TestHandlersRunBesideEachOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const jobs, lanes = 100, 10
+		m := &many{due: make([]job.Job, jobs)}
+		for i := range m.due {
+			m.due[i] = job.Job{Kind: "k", Due: noon}
+		}
+		var mu sync.Mutex
+		running, most := 0, 0
+		count := func(n int) {
+			mu.Lock()
+			defer mu.Unlock()
+			running += n
+			most = max(most, running)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		r := &job.Runner{Store: m, Owner: "o", Parallel: lanes, Now: func() time.Time { return noon }, Served: func() (time.Duration, bool) { return time.Hour, true },
+			Handlers: map[string]job.Handler{"k": func(context.Context, job.Job) (time.Time, error) {
+				count(1)
+				defer count(-1)
+				time.Sleep(time.Second)
+				return time.Time{}, nil
+			}}, Logger: slog.New(slog.DiscardHandler)}
+		began := time.Now()
+		var done sync.WaitGroup
+		done.Go(func() { _ = r.Run(ctx) })
+		time.Sleep(jobs / lanes * time.Second)
+		synctest.Wait()
+		if m.settled != jobs || most != lanes || m.together < 2 {
+			t.Errorf("after %v %d of %d jobs are settled, %d at once; %d ran beside each other, want %d", time.Since(began), m.settled, jobs, m.together, most, lanes)
+		}
+		stop()
+		done.Wait()
 	})
 }

@@ -44,20 +44,12 @@ type mortal struct {
 	w *world
 }
 
-// Finish implements job.Store.
-func (m mortal) Finish(ctx context.Context, owner string, j job.Job) error {
+// Settle implements job.Store.
+func (m mortal) Settle(ctx context.Context, owner string, all ...job.Settlement) error {
 	if m.w.dead {
 		return errDead
 	}
-	return m.Store.Finish(ctx, owner, j)
-}
-
-// Retry implements job.Store.
-func (m mortal) Retry(ctx context.Context, owner string, j job.Job, due time.Time, reason string) error {
-	if m.w.dead {
-		return errDead
-	}
-	return m.Store.Retry(ctx, owner, j, due, reason)
+	return m.Store.Settle(ctx, owner, all...)
 }
 
 // Claim implements job.Store.

@@ -108,6 +108,15 @@ func (s Inventory) States(ctx context.Context, account string) (map[string]acces
 	return out, err
 }
 
+// State implements accesskey.SourceStore.
+func (s Inventory) State(ctx context.Context, account, source string) (accesskey.State, error) {
+	some, err := bodies[accesskey.State](ctx, s.Store, `SELECT body FROM accesskey_state WHERE account = $1 AND source = $2`, account, source)
+	if err != nil || len(some) == 0 {
+		return accesskey.State{}, err
+	}
+	return some[0], nil
+}
+
 // SaveState implements accesskey.SourceStore. A source that was removed meanwhile gets none.
 func (s Inventory) SaveState(ctx context.Context, st accesskey.State) error {
 	body, err := json.Marshal(st)
@@ -124,7 +133,7 @@ const upsertState = `INSERT INTO accesskey_state (account, source, body)
 
 // bodies reads a column of JSON documents.
 func bodies[T any](ctx context.Context, s *Store, query string, args ...any) ([]T, error) {
-	rows, err := s.db.read.QueryContext(ctx, query, args...)
+	rows, err := fixed{s.db}.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, unavailable(err, "reading the inventory")
 	}

@@ -24,6 +24,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	_ "modernc.org/sqlite" // the "sqlite" driver
@@ -40,10 +41,10 @@ type DB struct {
 	url     string
 	write   *sql.DB // SQLite: its one writer connection; PostgreSQL: the pool
 	read    *sql.DB
-	hot     map[string]*sql.Stmt // what every batch of the audit log runs, prepared
-	anchor  *anchor.Anchor       // what rows must be, while there is a Store
-	tail    *tail                // SQLite only
-	unlock  func()               // gives up an embedded database; nil if it was not taken
+	ready   sync.Map       // of statement to *sql.Stmt
+	anchor  *anchor.Anchor // what rows must be, while there is a Store
+	tail    *tail          // SQLite only
+	unlock  func()         // gives up an embedded database; nil if it was not taken
 	closed  atomic.Bool
 }
 
@@ -78,7 +79,7 @@ func open(ctx context.Context, url string, before func(statement string)) (*DB, 
 		return nil, err
 	}
 	db.url = url
-	err = errors.Join(db.migrate(ctx, before), db.prepare(ctx))
+	err = db.migrate(ctx, before)
 	if path, embedded := strings.CutPrefix(url, "sqlite:"); embedded && err == nil {
 		err = db.openTail(ctx, journalPath(path))
 	}
@@ -143,6 +144,31 @@ func (db *DB) Close() error {
 		db.unlock()
 	}
 	return errors.Join(errs...)
+}
+
+// A statement is one of a connection pool. What is made ready is never given up, so its text
+// must not depend on what it is asked for.
+type statement struct {
+	pool *sql.DB
+	text string
+}
+
+// prepared answers a statement that is made ready once: to read one often takes longer than
+// to do it.
+func (db *DB) prepared(ctx context.Context, pool *sql.DB, text string) (*sql.Stmt, error) {
+	key := statement{pool, text}
+	if known, ok := db.ready.Load(key); ok {
+		return known.(*sql.Stmt), nil
+	}
+	made, err := pool.PrepareContext(ctx, text)
+	if err != nil {
+		return nil, err
+	}
+	known, loaded := db.ready.LoadOrStore(key, made)
+	if loaded { // somebody else was faster
+		err = made.Close()
+	}
+	return known.(*sql.Stmt), err
 }
 
 // Ping tells whether the database answers.

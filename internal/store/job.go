@@ -1,9 +1,10 @@
 package store
 
 import (
+	"cmp"
 	"context"
-	"database/sql"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,7 +20,7 @@ func (t *tx) schedule(ctx context.Context, jobs []job.Job) error {
 			again = `due_at = CASE WHEN job.owner <> '' AND job.due_at >= $4 THEN job.due_at + 1
 				WHEN job.owner <> '' OR job.due_at > $4 THEN $4 ELSE job.due_at END, served = CASE WHEN job.served < $5 THEN job.served ELSE $5 END`
 		}
-		_, err := t.exec(ctx, `INSERT INTO job (kind, account, subject, due_at, served, lease_until, owner, attempts, last_error)
+		_, err := t.run(ctx, `INSERT INTO job (kind, account, subject, due_at, served, lease_until, owner, attempts, last_error)
 			VALUES ($1, $2, $3, $4, $5, 0, '', 0, '') ON CONFLICT (kind, account, subject) DO UPDATE SET `+again,
 			j.Kind, j.Account, j.Subject, micros(j.Due), j.Served.Microseconds())
 		if err != nil {
@@ -54,23 +55,6 @@ func (s *Store) Renew(ctx context.Context, owner string, j job.Job, until time.T
 	return n == 1, unavailable(err, "renewing job")
 }
 
-// prepared answers a statement that is made ready once: reading a claim of many kinds takes
-// longer than doing it, and idle queues claim several times a second.
-func (s *Store) prepared(ctx context.Context, query string) (*sql.Stmt, error) {
-	if known, ok := s.claims.Load(query); ok {
-		return known.(*sql.Stmt), nil
-	}
-	made, err := s.db.write.PrepareContext(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	known, loaded := s.claims.LoadOrStore(query, made)
-	if loaded { // somebody else was faster
-		err = made.Close()
-	}
-	return known.(*sql.Stmt), err
-}
-
 // Claim implements job.Store. Concurrent claims on PostgreSQL pass over each other's
 // rows: if they waited for them, two could wait for each other. The predicate stands on
 // the outer UPDATE too, so that no plan can claim a row that changed since it was chosen.
@@ -85,7 +69,7 @@ func (s *Store) Claim(ctx context.Context, c job.Claim) ([]job.Job, error) {
 		first[i] = fmt.Sprintf(`SELECT * FROM (SELECT kind, account, subject, due_at FROM job WHERE kind = $%d AND %s ORDER BY due_at LIMIT $5%s) AS of_%d`,
 			len(args), due, s.db.skipLocked(), i)
 	}
-	claim, err := s.prepared(ctx, `WITH due AS MATERIALIZED (
+	claim, err := s.db.prepared(ctx, s.db.write, `WITH due AS MATERIALIZED (
 			SELECT kind, account, subject FROM (`+strings.Join(first, " UNION ALL ")+`) AS first ORDER BY due_at LIMIT $5)
 		UPDATE job SET lease_until = $1, owner = $2
 		WHERE `+due+` AND (kind, account, subject) IN (SELECT kind, account, subject FROM due)
@@ -117,33 +101,34 @@ func (s *Store) Disown(ctx context.Context, owner string) error {
 	return unavailable(err, "giving back jobs")
 }
 
-// Finish implements job.Store.
-func (s *Store) Finish(ctx context.Context, owner string, j job.Job) error {
-	res, err := s.db.write.ExecContext(ctx,
-		`DELETE FROM job WHERE kind = $1 AND account = $2 AND subject = $3 AND owner = $4 AND due_at = $5`,
-		j.Kind, j.Account, j.Subject, owner, micros(j.Due))
-	return s.release(ctx, owner, j, res, unavailable(err, "finishing job"))
+// Settle implements job.Store.
+func (s *Store) Settle(ctx context.Context, owner string, all ...job.Settlement) error {
+	slices.SortFunc(all, func(a, b job.Settlement) int { // one order in all processes: no deadlocks
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Account, b.Account), cmp.Compare(a.Subject, b.Subject))
+	})
+	return unavailable(s.db.transact(ctx, func(t *tx) error { return t.sql.Commit() }, func(t *tx) error {
+		for _, j := range all {
+			if err := t.settle(ctx, owner, j); err != nil {
+				return err
+			}
+		}
+		return nil
+	}), "settling jobs")
 }
 
-// release gives back the lease of a job that was scheduled again meanwhile: then the
-// statement that settled it touched nothing.
-func (s *Store) release(ctx context.Context, owner string, j job.Job, settled sql.Result, err error) error {
-	if err != nil {
-		return err
+// settle ends the lease of a job. That one was scheduled again meanwhile shows by its time.
+func (t *tx) settle(ctx context.Context, owner string, j job.Settlement) error {
+	const of = ` WHERE kind = $1 AND account = $2 AND subject = $3 AND owner = $4`
+	args := []any{j.Kind, j.Account, j.Subject, owner, micros(j.Due)}
+	settled, err := int64(0), error(nil)
+	if j.Again.IsZero() {
+		settled, err = t.run(ctx, `DELETE FROM job`+of+` AND due_at = $5`, args...)
+	} else {
+		settled, err = t.run(ctx, `UPDATE job SET due_at = $6, lease_until = 0, owner = '', attempts = $7, last_error = $8`+of+` AND due_at = $5`,
+			append(args, micros(j.Again), j.Attempts, j.Reason)...)
 	}
-	if n, err := settled.RowsAffected(); n > 0 || err != nil {
-		return unavailable(err, "settling job")
+	if err == nil && settled == 0 {
+		_, err = t.run(ctx, `UPDATE job SET lease_until = 0, owner = ''`+of, args[:4]...)
 	}
-	_, err = s.db.write.ExecContext(ctx, `UPDATE job SET lease_until = 0, owner = '' WHERE kind = $1 AND account = $2 AND subject = $3 AND owner = $4`,
-		j.Kind, j.Account, j.Subject, owner)
-	return unavailable(err, "releasing job")
-}
-
-// Retry implements job.Store.
-func (s *Store) Retry(ctx context.Context, owner string, j job.Job, due time.Time, reason string) error {
-	res, err := s.db.write.ExecContext(ctx,
-		`UPDATE job SET due_at = $1, lease_until = 0, owner = '', attempts = $8, last_error = $2
-		WHERE kind = $3 AND account = $4 AND subject = $5 AND owner = $6 AND due_at = $7`,
-		micros(due), reason, j.Kind, j.Account, j.Subject, owner, micros(j.Due), j.Attempts)
-	return s.release(ctx, owner, j, res, unavailable(err, "retrying job"))
+	return err
 }

@@ -65,7 +65,11 @@ func (s *Store) load(ctx context.Context, r row) error {
 func (s *Store) read(ctx context.Context, r row) ([]byte, error) {
 	where, args := r.where(1)
 	q := fmt.Sprintf(`SELECT %s, rev, mac_epoch, mac FROM %s WHERE %s`, r.names(), r.table, where)
-	digest, err := s.scan(s.db.read.QueryRowContext(ctx, q, args...), r)
+	stmt, err := s.db.prepared(ctx, s.db.read, q)
+	if err != nil {
+		return nil, unavailable(err, "reading "+r.table)
+	}
+	digest, err := s.scan(stmt.QueryRowContext(ctx, args...), r)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, errNoRow
 	}
@@ -75,6 +79,18 @@ func (s *Store) read(ctx context.Context, r row) ([]byte, error) {
 // A queryer is a connection pool or a transaction.
 type queryer interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// fixed reads by statements whose text is always the same.
+type fixed struct{ db *DB }
+
+// QueryContext implements queryer.
+func (f fixed) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	stmt, err := f.db.prepared(ctx, f.db.read, query)
+	if err != nil {
+		return nil, err
+	}
+	return stmt.QueryContext(ctx, args...)
 }
 
 // list reads the rows that the rest of the query (WHERE, ORDER BY, LIMIT) chooses from

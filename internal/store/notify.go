@@ -267,7 +267,7 @@ func (s Alerts) Incident(ctx context.Context, account, id string) (notify.Incide
 
 // Watched implements notify.IncidentStore.
 func (s Alerts) Watched(ctx context.Context, account, condition string) (notify.Incident, bool, error) {
-	some, err := list(ctx, s.Store, s.db.read, incidentRow, `WHERE account = $1 AND condition = $2 AND ended_at = 0`, account, condition)
+	some, err := list(ctx, s.Store, fixed{s.db}, incidentRow, `WHERE account = $1 AND condition = $2 AND ended_at = 0`, account, condition)
 	if err != nil || len(some) == 0 {
 		return notify.Incident{}, false, err
 	}

@@ -238,7 +238,7 @@ func (s Rotations) Rotations(ctx context.Context, account, plan string, limit in
 
 // UnderWay implements engine.Store.
 func (s Rotations) UnderWay(ctx context.Context, account, plan string) (rotation.Rotation, bool, error) {
-	some, err := decoded(list(ctx, s.Store, s.db.read, rotationRow, `WHERE account = $1 AND plan = $2 AND ended_at = 0`, account, plan))
+	some, err := decoded(list(ctx, s.Store, fixed{s.db}, rotationRow, `WHERE account = $1 AND plan = $2 AND ended_at = 0`, account, plan))
 	if err != nil || len(some) == 0 {
 		return rotation.Rotation{}, false, err
 	}

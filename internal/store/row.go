@@ -243,7 +243,7 @@ func (t *tx) insert(ctx context.Context, b binder, r row) error {
 	}
 	args = append(args, *r.rev, int64(epoch), mac)
 	q := fmt.Sprintf(`INSERT INTO %s (%s, rev, mac_epoch, mac) VALUES (%s) ON CONFLICT DO NOTHING`, r.table, r.names(), places(1, len(args)))
-	n, err := t.exec(ctx, q, args...)
+	n, err := t.run(ctx, q, args...)
 	if err != nil {
 		return err
 	}
@@ -319,7 +319,7 @@ func (t *tx) remove(ctx context.Context, r row) error {
 }
 
 func (t *tx) expectOne(ctx context.Context, r row, query string, args []any) error {
-	n, err := t.exec(ctx, query, args...)
+	n, err := t.run(ctx, query, args...)
 	if err != nil {
 		return err
 	}

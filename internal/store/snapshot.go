@@ -52,7 +52,7 @@ func (s Inventory) SaveSnapshot(ctx context.Context, rec *audit.Record, save acc
 		if err != nil {
 			return err
 		}
-		if _, err := t.exec(ctx, upsertState, src.Account, src.Name, string(state)); err != nil {
+		if _, err := t.run(ctx, upsertState, src.Account, src.Name, string(state)); err != nil {
 			return err
 		}
 		if err := t.savePrincipals(ctx, src, principals); err != nil {
@@ -77,7 +77,7 @@ func (s Inventory) SaveSnapshot(ctx context.Context, rec *audit.Record, save acc
 func (s Inventory) Renew(ctx context.Context, src accesskey.Source) error {
 	for after, more := "", true; more; {
 		err := s.apart(ctx, src, func(t *tx) error {
-			have, err := t.texts(ctx, `SELECT id, body FROM accesskey WHERE account = $1 AND source = $2 AND gone_at = 0 AND id > $3 ORDER BY id LIMIT $4`,
+			have, err := texts(ctx, t.sql, `SELECT id, body FROM accesskey WHERE account = $1 AND source = $2 AND gone_at = 0 AND id > $3 ORDER BY id LIMIT $4`,
 				src.Account, src.Name, after, perWrite)
 			if err != nil {
 				return err
@@ -120,7 +120,7 @@ func (s Inventory) apart(ctx context.Context, src accesskey.Source, fn func(*tx)
 // hold sees to it that a source is the one that was read, and that nobody changes it, or
 // what is said of its keys, before the transaction ends.
 func (t *tx) hold(ctx context.Context, src accesskey.Source) error {
-	n, err := t.exec(ctx, `UPDATE accesskey_source SET rev = rev WHERE account = $1 AND name = $2 AND rev = $3`, src.Account, src.Name, src.Rev)
+	n, err := t.run(ctx, `UPDATE accesskey_source SET rev = rev WHERE account = $1 AND name = $2 AND rev = $3`, src.Account, src.Name, src.Rev)
 	if err == nil && n == 0 {
 		err = fault.Changed.New("the provider %s was changed by somebody else meanwhile; read it again and retry", src.Name)
 	}
@@ -131,7 +131,7 @@ func (t *tx) savePrincipals(ctx context.Context, src accesskey.Source, principal
 	if len(principals) == 0 {
 		return nil
 	}
-	have, err := t.texts(ctx, `SELECT id, body FROM accesskey_principal WHERE account = $1 AND source = $2 AND id >= $3 AND id <= $4`,
+	have, err := texts(ctx, t.sql, `SELECT id, body FROM accesskey_principal WHERE account = $1 AND source = $2 AND id >= $3 AND id <= $4`,
 		src.Account, src.Name, principals[0].ID, principals[len(principals)-1].ID)
 	if err != nil {
 		return err
@@ -144,7 +144,7 @@ func (t *tx) savePrincipals(ctx context.Context, src accesskey.Source, principal
 		if before, known := have[p.ID]; known && before == string(body) {
 			continue
 		}
-		if _, err := t.exec(ctx, `INSERT INTO accesskey_principal (account, source, id, body) VALUES ($1, $2, $3, $4)
+		if _, err := t.run(ctx, `INSERT INTO accesskey_principal (account, source, id, body) VALUES ($1, $2, $3, $4)
 			ON CONFLICT (account, source, id) DO UPDATE SET body = excluded.body`, src.Account, src.Name, p.ID, string(body)); err != nil {
 			return err
 		}
@@ -176,7 +176,7 @@ func (s Inventory) saveKeys(ctx context.Context, t *tx, save accesskey.Save) err
 	if save.Said != nil {
 		said[save.Said.Key] = *save.Said
 	}
-	have, err := t.texts(ctx, `SELECT id, owner || '/' || CAST(due_at AS TEXT) || '/' || due_basis || '/' || body FROM accesskey
+	have, err := texts(ctx, t.sql, `SELECT id, owner || '/' || CAST(due_at AS TEXT) || '/' || due_basis || '/' || body FROM accesskey
 		WHERE account = $1 AND source = $2 AND id >= $3 AND id <= $4 AND gone_at = 0`, span...)
 	if err != nil {
 		return err
@@ -190,7 +190,7 @@ func (s Inventory) saveKeys(ctx context.Context, t *tx, save accesskey.Save) err
 		if before, known := have[o.ID]; known && before == fmt.Sprintf("%s/%d/%s/%s", owner, dueMicros(due), due.Basis, body) {
 			continue
 		}
-		if _, err := t.exec(ctx, `INSERT INTO accesskey (account, source, id, principal, name, status, owner, created_at, used_at, due_at, due_basis, body, seen_at, gone_at)
+		if _, err := t.run(ctx, `INSERT INTO accesskey (account, source, id, principal, name, status, owner, created_at, used_at, due_at, due_basis, body, seen_at, gone_at)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 0)
 			ON CONFLICT (account, source, id) DO UPDATE SET principal = $4, name = $5, status = $6, owner = $7, created_at = $8, used_at = $9,
 				due_at = $10, due_basis = $11, body = $12, gone_at = 0`,
@@ -203,28 +203,36 @@ func (s Inventory) saveKeys(ctx context.Context, t *tx, save accesskey.Save) err
 }
 
 // forgetMost removes the keys that have been gone for long, and marks as gone those that a
-// whole snapshot lacks, but for a few that are left to the record's transaction.
+// whole snapshot lacks, but for a few that are left to the record's transaction. Where there
+// is nothing to do nothing is written.
 func (s Inventory) forgetMost(ctx context.Context, save accesskey.Save) error {
 	src := save.Source
-	for more := true; more; {
+	const gone = `SELECT id, '' FROM accesskey WHERE account = $1 AND source = $2 AND gone_at > 0 AND gone_at < $3 LIMIT $4`
+	old := []any{src.Account, src.Name, micros(save.At.Add(-accesskey.Kept)), perForget}
+	for {
+		ids, err := texts(ctx, fixed{s.db}, gone, old...)
+		if err != nil {
+			return unavailable(err, "reading the inventory")
+		}
+		if len(ids) == 0 {
+			break
+		}
 		if err := s.apart(ctx, src, func(t *tx) error {
-			n, err := t.exec(ctx, `DELETE FROM accesskey WHERE account = $1 AND source = $2 AND id IN (
-				SELECT id FROM accesskey WHERE account = $1 AND source = $2 AND gone_at > 0 AND gone_at < $3 LIMIT $4)`,
-				src.Account, src.Name, micros(save.At.Add(-accesskey.Kept)), perForget)
-			more = n == perForget
+			_, err := t.run(ctx, `DELETE FROM accesskey WHERE account = $1 AND source = $2 AND id IN (SELECT id FROM (`+gone+`) AS gone)`, old...)
 			return err
 		}); err != nil {
 			return err
 		}
 	}
-	for more := save.Whole; more; {
-		if err := s.apart(ctx, src, func(t *tx) error {
-			missing, err := t.missing(ctx, save)
-			if more = len(missing) > perForget; !more || err != nil {
-				return err
-			}
-			return t.markGone(ctx, save, missing[:perForget])
-		}); err != nil {
+	for save.Whole {
+		ids, err := missing(ctx, fixed{s.db}, save)
+		if err != nil {
+			return unavailable(err, "reading the inventory")
+		}
+		if len(ids) <= perForget {
+			break
+		}
+		if err := s.apart(ctx, src, func(t *tx) error { return t.markGone(ctx, save, ids[:perForget]) }); err != nil {
 			return err
 		}
 	}
@@ -238,7 +246,7 @@ func (t *tx) forget(ctx context.Context, save accesskey.Save) error {
 	if !save.Whole {
 		return nil
 	}
-	principals, err := t.texts(ctx, `SELECT id, '' FROM accesskey_principal WHERE account = $1 AND source = $2`, src.Account, src.Name)
+	principals, err := texts(ctx, t.sql, `SELECT id, '' FROM accesskey_principal WHERE account = $1 AND source = $2`, src.Account, src.Name)
 	if err != nil {
 		return err
 	}
@@ -250,16 +258,16 @@ func (t *tx) forget(ctx context.Context, save accesskey.Save) error {
 			return err
 		}
 	}
-	missing, err := t.missing(ctx, save)
+	ids, err := missing(ctx, t.sql, save)
 	if err != nil {
 		return err
 	}
-	return t.markGone(ctx, save, missing)
+	return t.markGone(ctx, save, ids)
 }
 
 // missing answers the ids of the keys that a whole snapshot lacks and that are not gone yet.
-func (t *tx) missing(ctx context.Context, save accesskey.Save) ([]string, error) {
-	keys, err := t.texts(ctx, `SELECT id, principal FROM accesskey WHERE account = $1 AND source = $2 AND gone_at = 0`, save.Source.Account, save.Source.Name)
+func missing(ctx context.Context, from queryer, save accesskey.Save) ([]string, error) {
+	keys, err := texts(ctx, from, `SELECT id, principal FROM accesskey WHERE account = $1 AND source = $2 AND gone_at = 0`, save.Source.Account, save.Source.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -284,8 +292,8 @@ func (t *tx) markGone(ctx context.Context, save accesskey.Save, ids []string) er
 }
 
 // texts reads pairs of texts.
-func (t *tx) texts(ctx context.Context, query string, args ...any) (map[string]string, error) {
-	rows, err := t.sql.QueryContext(ctx, query, args...)
+func texts(ctx context.Context, from queryer, query string, args ...any) (map[string]string, error) {
+	rows, err := from.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}

@@ -3,7 +3,7 @@ package store
 import (
 	"context"
 	"log/slog"
-	"sync"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -24,7 +24,6 @@ type Store struct {
 
 	freshUntil atomic.Int64  // Unix nanoseconds; PostgreSQL only
 	tamper     atomic.Uint64 // rows that were not what keyward wrote
-	claims     sync.Map      // statements by their text
 }
 
 // Options says what a Store is made of.
@@ -119,10 +118,11 @@ func (s *Store) Tampered() uint64 { return s.tamper.Load() }
 func (s *Store) mutate(ctx context.Context, rec *audit.Record, fn func(context.Context, *tx) error) error {
 	err := s.log.Commit(ctx, rec, func(ctx context.Context, at audit.Tx) ([]audit.Effect, error) {
 		t := at.(*tx) // the log's store is s.db, whose transactions are these
+		before := len(t.effects)
 		if err := fn(ctx, t); err != nil {
 			return nil, unavailable(err, "changing "+rec.Action)
 		}
-		return t.effects, nil
+		return slices.Clone(t.effects[before:]), nil
 	})
 	if fault.Is(err, fault.AuditUnavailable) {
 		s.changed("", "") // it may have taken effect

@@ -109,13 +109,10 @@ func TestJobsAreClaimedOnce(t *testing.T) {
 		if err != nil || len(again) != jobs {
 			t.Errorf("after the lease %d jobs can be claimed, want %d; %v", len(again), jobs, err)
 		}
-		if err := n.Store.Finish(t.Context(), "0", again[0]); err != nil { // the lease is somebody else's now
+		if err := n.Store.Settle(t.Context(), "0", job.Settlement{Job: again[0]}); err != nil { // the lease is somebody else's now
 			t.Fatal(err)
 		}
-		if err := n.Store.Finish(t.Context(), "later", again[1]); err != nil {
-			t.Fatal(err)
-		}
-		if err := n.Store.Retry(t.Context(), "later", again[2], time.Unix(9000, 0), "test"); err != nil {
+		if err := n.Store.Settle(t.Context(), "later", job.Settlement{Job: again[1]}, job.Settlement{Job: again[2], Again: time.Unix(9000, 0), Reason: "test"}); err != nil {
 			t.Fatal(err)
 		}
 		last, err := n.Store.Claim(t.Context(), job.Claim{Kinds: []string{"test"}, Owner: "last", Now: time.Unix(4000, 0), Until: time.Unix(5000, 0), Limit: jobs})

@@ -18,8 +18,10 @@ type tx struct {
 	sql     *sql.Tx
 	db      *DB
 	effects []audit.Effect
-	undo    func()  // gives back the nonces that it claimed; nil for none
-	taken   portion // of the tail
+	begun   int      // how many of them the anchor knows
+	undo    []func() // each gives back nonces that were claimed
+	taken   portion  // of the tail
+	wanted  []string // statements that are to be made ready
 }
 
 // Append implements audit.Store.
@@ -58,38 +60,97 @@ func (db *DB) Transact(ctx context.Context, fn func(audit.Tx) error) error {
 		}
 		defer leave()
 	}
+	return db.transact(ctx, db.commit, func(x *tx) error {
+		err := fn(x)
+		if err != nil {
+			x.rolledBack()
+		}
+		return err
+	})
+}
+
+// transact runs fn in one transaction.
+func (db *DB) transact(ctx context.Context, commit func(*tx) error, fn func(*tx) error) error {
 	sqlTx, err := db.write.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("beginning transaction: %w", err)
 	}
 	x := &tx{sql: sqlTx, db: db}
 	if err := fn(x); err != nil {
-		if x.undo != nil {
-			x.undo()
-		}
 		return errors.Join(err, rollback(sqlTx))
 	}
-	if err := db.commit(x); err != nil {
+	if err := commit(x); err != nil {
 		return fmt.Errorf("committing: %w", err)
 	}
-	if db.tail != nil {
-		db.tail.drop(x.taken)
+	for _, text := range x.wanted {
+		_, _ = db.prepared(ctx, db.write, text) // it was run without
 	}
 	return nil
 }
 
-// commit commits and has the anchor, if there is one, know what rows are now.
+// commit commits what the audit log's writer wrote and has the anchor, if there is one, know
+// what rows are now.
 func (db *DB) commit(x *tx) error {
-	if db.anchor == nil { // nothing that a database without a Store commits is bound
-		return x.sql.Commit()
-	}
-	db.anchor.Begin(x.effects)
-	if err := x.sql.Commit(); err != nil {
+	x.begin()
+	err := x.sql.Commit()
+	switch {
+	case err != nil && db.anchor != nil:
 		db.anchor.Doubted()
+	case err == nil && db.anchor != nil:
+		db.anchor.Committed()
+	}
+	if err == nil && db.tail != nil {
+		db.tail.drop(x.taken)
+	}
+	return err
+}
+
+// begin has the anchor know what was written.
+func (t *tx) begin() {
+	if t.db.anchor != nil { // nothing that a database without a Store commits is bound
+		t.db.anchor.Begin(t.effects[t.begun:])
+		t.begun = len(t.effects)
+	}
+}
+
+// rolledBack gives back what will not be committed.
+func (t *tx) rolledBack() {
+	t.release(0)
+	if t.db.anchor != nil {
+		t.db.anchor.RolledBack()
+	}
+}
+
+// Try implements audit.Tx. What was written so far the anchor must know before more is read.
+func (t *tx) Try(ctx context.Context, fn func() error) error {
+	written, claimed := len(t.effects), len(t.undo)
+	t.begin()
+	if _, err := t.run(ctx, `SAVEPOINT change`); err != nil {
 		return err
 	}
-	db.anchor.Committed()
-	return nil
+	failed := fn()
+	if failed == nil {
+		_, err := t.run(ctx, `RELEASE change`)
+		return err
+	}
+	t.release(claimed)
+	t.effects = t.effects[:written]
+	_, err := t.run(ctx, `ROLLBACK TO change`)
+	if err == nil {
+		_, err = t.run(ctx, `RELEASE change`)
+	}
+	if err != nil {
+		return fmt.Errorf("undoing a change: %w", err) // without what failed: nothing goes on
+	}
+	return failed
+}
+
+// release gives back the nonces that were claimed since so many claims.
+func (t *tx) release(claims int) {
+	for _, undo := range t.undo[claims:] {
+		undo()
+	}
+	t.undo = t.undo[:claims]
 }
 
 func rollback(t *sql.Tx) error {
@@ -99,39 +160,31 @@ func rollback(t *sql.Tx) error {
 	return nil
 }
 
-// The statements that every batch of the audit log runs.
-const (
-	moveHead    = `UPDATE audit_log SET size = $1, at = $2, checkpoint = $3 WHERE origin = $4 AND size = $5`
-	insertBatch = `INSERT INTO audit_batch (log, first, count, at, leaves, hashes) VALUES ($1, $2, $3, $4, $5, $6)`
-)
-
-// prepare prepares the hot statements, once for the life of the database.
-func (db *DB) prepare(ctx context.Context) error {
-	db.hot = map[string]*sql.Stmt{}
-	for _, query := range []string{moveHead, insertBatch} {
-		stmt, err := db.write.PrepareContext(ctx, query)
-		if err != nil {
-			return fmt.Errorf("preparing statements: %w", err)
-		}
-		db.hot[query] = stmt
-	}
-	return nil
-}
-
 // exec runs a statement and answers how many rows it touched.
 func (t *tx) exec(ctx context.Context, query string, args ...any) (int64, error) {
-	var res sql.Result
-	var err error
-	if stmt, ok := t.db.hot[query]; ok {
-		res, err = t.sql.StmtContext(ctx, stmt).ExecContext(ctx, args...)
-	} else {
-		res, err = t.sql.ExecContext(ctx, query, args...)
+	return touched(query)(t.sql.ExecContext(ctx, query, args...))
+}
+
+// run is exec for a statement whose text is always the same. One that is not ready yet is made
+// so behind the transaction, which has the only connection of an embedded database.
+func (t *tx) run(ctx context.Context, query string, args ...any) (int64, error) {
+	stmt, ready := t.db.ready.Load(statement{t.db.write, query})
+	if !ready {
+		t.wanted = append(t.wanted, query)
+		return t.exec(ctx, query, args...)
 	}
-	if err != nil {
-		verb, _, _ := strings.Cut(query, "(")
-		return 0, fmt.Errorf("executing %.40q: %w", verb, err)
+	return touched(query)(t.sql.StmtContext(ctx, stmt.(*sql.Stmt)).ExecContext(ctx, args...))
+}
+
+// touched answers what a statement came to.
+func touched(query string) func(sql.Result, error) (int64, error) {
+	return func(res sql.Result, err error) (int64, error) {
+		if err != nil {
+			verb, _, _ := strings.Cut(query, "(")
+			return 0, fmt.Errorf("executing %.40q: %w", verb, err)
+		}
+		return res.RowsAffected()
 	}
-	return res.RowsAffected()
 }
 
 // Claim implements audit.Tx.
@@ -141,7 +194,7 @@ func (t *tx) Claim(ctx context.Context, nonces [][]byte) ([]bool, error) {
 	}
 	if t.db.tail != nil {
 		known, undo := t.db.tail.claim(nonces)
-		t.undo = undo
+		t.undo = append(t.undo, undo)
 		return known, nil
 	}
 	fresh, err := t.claimRows(ctx, nonces)
@@ -196,7 +249,7 @@ func (t *tx) Append(ctx context.Context, b audit.Batch) error {
 // moveHead moves a log's head behind the batch. The guard on its size makes a second
 // writer of the same log fail instead of forking it.
 func (t *tx) moveHead(ctx context.Context, last audit.Batch, size int64) error {
-	n, err := t.exec(ctx, moveHead, last.First+last.Count, micros(last.At), last.Checkpoint, last.Log, size)
+	n, err := t.run(ctx, `UPDATE audit_log SET size = $1, at = $2, checkpoint = $3 WHERE origin = $4 AND size = $5`, last.First+last.Count, micros(last.At), last.Checkpoint, last.Log, size)
 	if err == nil && n != 1 {
 		err = audit.ErrConflict
 	}
@@ -204,6 +257,6 @@ func (t *tx) moveHead(ctx context.Context, last audit.Batch, size int64) error {
 }
 
 func (t *tx) addBatch(ctx context.Context, b audit.Batch) error {
-	_, err := t.exec(ctx, insertBatch, b.Log, b.First, b.Count, micros(b.At), b.Leaves, b.Hashes)
+	_, err := t.run(ctx, `INSERT INTO audit_batch (log, first, count, at, leaves, hashes) VALUES ($1, $2, $3, $4, $5, $6)`, b.Log, b.First, b.Count, micros(b.At), b.Leaves, b.Hashes)
 	return err
 }

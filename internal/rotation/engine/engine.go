@@ -159,20 +159,23 @@ func (s *Service) kind(name string) (rotation.KindOfIssuer, bool) {
 	return rotation.KindOfIssuer{}, false
 }
 
-// with opens the issuer of a source's principal for the length of a call. What a person
-// does by hand has none.
-func (s *Service) with(ctx context.Context, account, source, principal string, use func(rotation.Issuer) error) error {
-	return s.o.Inventory.Lend(ctx, account, source, func(kind string, o accesskey.Opening) error {
-		k, ok := s.kind(kind)
-		if !ok {
-			return use(byHand{})
-		}
-		issuer, err := k.Open(o, principal)
-		if err != nil {
-			return err
-		}
-		return use(issuer)
-	})
+// open opens the issuer of a plan. What a person does by hand has none. Who opens it erases
+// the loan.
+func (s *Service) open(ctx context.Context, p rotation.Plan) (rotation.Issuer, accesskey.Loan, error) {
+	loan, err := s.o.Inventory.Borrow(ctx, p.Account, p.Source)
+	if err != nil {
+		return nil, loan, err
+	}
+	k, ok := s.kind(loan.Kind)
+	if !ok {
+		return byHand{}, loan, nil
+	}
+	issuer, err := k.Open(loan.Opening, p.Principal)
+	if err != nil {
+		loan.Erase()
+		return nil, loan, err
+	}
+	return issuer, loan, nil
 }
 
 // byHand stands for a provider at which only a person can change keys. It is never asked

@@ -241,11 +241,11 @@ func (s *Service) order(ctx context.Context, c *authz.Call, action, plan string,
 			if out, err = change(r, c.ARN(), s.now()); err != nil {
 				return err
 			}
-			renewed, err := s.renewed(ctx, out)
+			p, err := s.o.Store.Plan(ctx, out.Account, out.Plan)
 			if err != nil {
 				return err
 			}
-			err = s.o.Store.SaveRotation(ctx, rec, &out, renewed, s.soon(out))
+			err = s.o.Store.SaveRotation(ctx, rec, &out, s.renewed(p, out), s.soon(out))
 			if !fault.Is(err, fault.Changed) || try == retries {
 				return err
 			}

@@ -185,21 +185,21 @@ func (s *Service) try(ctx context.Context, p *rotation.Plan) (m rotation.Means, 
 		}
 		defer erase(rotation.Minted{Parts: parts})
 	}
-	err = s.with(ctx, p.Account, p.Source, p.Principal, func(i rotation.Issuer) error {
-		if m = i.Means(); !m.Listed {
-			if p.Key == "" {
-				return fault.MissingParameter.New("name the key that is in use now: this provider does not list its keys")
-			}
-			return nil
-		}
-		keys, err := i.Keys(ctx)
-		if err != nil {
-			return err
-		}
-		return choose(p, keys, parts)
-	})
+	i, loan, err := s.open(ctx, *p)
 	if err != nil {
 		return m, err
+	}
+	defer loan.Erase()
+	if m = i.Means(); m.Listed {
+		keys, err := i.Keys(ctx)
+		if err != nil {
+			return m, err
+		}
+		if err := choose(p, keys, parts); err != nil {
+			return m, err
+		}
+	} else if p.Key == "" {
+		return m, fault.MissingParameter.New("name the key that is in use now: this provider does not list its keys")
 	}
 	return m, s.notItself(ctx, *p)
 }
@@ -292,12 +292,13 @@ func (s *Service) Plan(ctx context.Context, c *authz.Call, name string) (out For
 	return out, err
 }
 
-func (s *Service) means(ctx context.Context, p rotation.Plan) (m rotation.Means, err error) {
-	err = s.with(ctx, p.Account, p.Source, p.Principal, func(i rotation.Issuer) error {
-		m = i.Means()
-		return nil
-	})
-	return m, err
+func (s *Service) means(ctx context.Context, p rotation.Plan) (rotation.Means, error) {
+	i, loan, err := s.open(ctx, p)
+	if err != nil {
+		return rotation.Means{}, err
+	}
+	defer loan.Erase()
+	return i.Means(), nil
 }
 
 func (s *Service) forecast(ctx context.Context, p rotation.Plan, m rotation.Means) (Forecast, error) {

@@ -17,7 +17,8 @@ import (
 // new credential can be kept, sealed and opened again; that each wave has nodes, which are
 // there; that the provider answers, lists the old key, accepts it, and refuses a wrong one,
 // for otherwise its word on the new key is worth nothing.
-func (s *Service) rehearse(ctx context.Context, r rotation.Rotation, p rotation.Plan) error {
+func (l *look) rehearse(ctx context.Context, r rotation.Rotation) error {
+	s, p := l.Service, l.plan
 	w, err := s.o.Tenants.Tenant(ctx, r.Account)
 	if err != nil {
 		return noEffect(err)
@@ -34,7 +35,11 @@ func (s *Service) rehearse(ctx context.Context, r rotation.Rotation, p rotation.
 	if a := r.Terms.Means.Archetype; a == rotation.Manual || a == rotation.Counterparty {
 		return nil
 	}
-	return s.with(ctx, r.Account, p.Source, p.Principal, func(i rotation.Issuer) error { return s.rehearseKeys(ctx, i, r, p) })
+	i, err := l.borrow(ctx)
+	if err != nil {
+		return err
+	}
+	return s.rehearseKeys(ctx, i, r, p)
 }
 
 // refuse answers an error that a person has to do something about.

@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"time"
 
+	"github.com/keyward/keyward/internal/accesskey"
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/job"
@@ -22,50 +24,101 @@ const (
 	idle     = 10 * time.Minute // between two looks at a rotation that waits for people
 )
 
-// step looks at a rotation and carries it as far as it goes.
+// A look is one look at a rotation.
+type look struct {
+	*Service
+	plan   rotation.Plan   // which nobody changes while the rotation is under way
+	issuer rotation.Issuer // nil before the first act that needs it
+	loan   accesskey.Loan  // of the issuer's credential
+}
+
+// step looks at a rotation.
 func (s *Service) step(ctx context.Context, j job.Job) (again time.Time, err error) {
+	r, err := s.o.Store.Rotation(ctx, j.Account, j.Subject)
+	if fault.Is(err, fault.ResourceNotFound) {
+		return time.Time{}, nil
+	}
+	if err != nil {
+		return time.Time{}, err
+	}
+	if r.Over() {
+		return time.Time{}, s.close(ctx, r)
+	}
+	plan, err := s.o.Store.Plan(ctx, r.Account, r.Plan)
+	if err != nil {
+		return time.Time{}, err
+	}
+	l := look{Service: s, plan: plan}
+	defer func() { l.loan.Erase() }()
+	return l.carry(ctx, r)
+}
+
+// carry carries a rotation as far as it goes.
+func (l *look) carry(ctx context.Context, r rotation.Rotation) (again time.Time, err error) {
 	var o *rotation.Outcome
 	var of rotation.Rotation // that o is the outcome of an act of
 	for range maxMoves {
-		r, err := s.o.Store.Rotation(ctx, j.Account, j.Subject)
-		if fault.Is(err, fault.ResourceNotFound) {
-			return time.Time{}, nil
-		}
+		next, act, err := l.decide(ctx, r, o)
 		if err != nil {
 			return time.Time{}, err
 		}
-		if r.Over() {
-			return time.Time{}, s.close(ctx, r)
-		}
-		sight, err := s.see(ctx, r)
-		if err != nil {
-			return time.Time{}, err
-		}
-		if o != nil && !waitsFor(r, of) {
-			o = nil
-		}
-		sight.Outcome = o
-		next, act := rotation.Decide(r, sight, s.now())
 		if !reflect.DeepEqual(r, next) {
-			err := s.save(ctx, r, &next)
-			if fault.Is(err, fault.Changed) { // somebody ordered something, or works on it, too
-				continue
-			}
-			if err != nil {
+			err = l.save(ctx, r, &next)
+		}
+		if fault.Is(err, fault.Changed) { // somebody ordered something, or works on it, too
+			if r, err = l.o.Store.Rotation(ctx, r.Account, r.ID); err != nil {
 				return time.Time{}, err
 			}
+			if o != nil && !waitsFor(r, of) {
+				o = nil
+			}
+			continue
 		}
-		if o, of = nil, next; act.Kind == rotation.Wait {
-			return s.rest(ctx, next, act.At)
+		if err != nil {
+			return time.Time{}, err
 		}
-		if act.Kind != rotation.Proceed {
-			o = s.perform(ctx, next, act)
+		r, o, of = next, nil, next
+		switch {
+		case r.Over():
+			return time.Time{}, l.close(ctx, r)
+		case act.Kind == rotation.Wait:
+			return l.rest(ctx, r, act.At)
+		case act.Kind != rotation.Proceed:
+			o = l.perform(ctx, r, act)
 		}
 		if ctx.Err() != nil {
 			return time.Time{}, context.Cause(ctx)
 		}
 	}
-	return s.now(), nil
+	return l.now(), nil
+}
+
+// decide answers what a rotation becomes and what is to be done then. Decisions between which
+// nothing is done are stored together, up to one that nodes see something of: what is seen
+// then is not what was seen before.
+func (l *look) decide(ctx context.Context, r rotation.Rotation, o *rotation.Outcome) (next rotation.Rotation, act rotation.Act, err error) {
+	nodes := make([]rollout.Generation, len(r.Terms.Waves))
+	next = r
+	for range maxMoves {
+		sight, err := l.see(ctx, next)
+		if err != nil {
+			return r, act, err
+		}
+		sight.Outcome, o = o, nil
+		next, act = rotation.Decide(next, sight, l.now())
+		if act.Kind != rotation.Proceed || next.Over() || !slices.Equal(next.Generations(nodes), r.Generations(nodes)) {
+			break
+		}
+	}
+	return next, act, nil
+}
+
+// borrow opens the issuer for this look, if it is not open.
+func (l *look) borrow(ctx context.Context) (_ rotation.Issuer, err error) {
+	if l.issuer == nil {
+		l.issuer, l.loan, err = l.open(ctx, l.plan)
+	}
+	return l.issuer, err
 }
 
 // waitsFor tells whether what came of an act still counts for a rotation that others may have
@@ -106,13 +159,9 @@ func (s *Service) close(ctx context.Context, r rotation.Rotation) error {
 }
 
 // see gathers what a decision is made of.
-func (s *Service) see(ctx context.Context, r rotation.Rotation) (rotation.Sight, error) {
-	var sight rotation.Sight
-	plan, err := s.o.Store.Plan(ctx, r.Account, r.Plan)
-	if err != nil {
-		return sight, err
-	}
-	sight.OpensAt = plan.Care.OpensAt(r, s.now())
+func (l *look) see(ctx context.Context, r rotation.Rotation) (rotation.Sight, error) {
+	s, plan := l.Service, l.plan
+	sight := rotation.Sight{OpensAt: plan.Care.OpensAt(r, s.now())}
 	if plan.Rollout == "" || r.Generation == 0 && len(r.Terms.Waves) == 0 {
 		return sight, nil
 	}
@@ -131,50 +180,45 @@ func ofWave(members []rollout.Member, wave int) (out []rollout.Member) {
 	return out
 }
 
-// save stores a decision with its record, and the plan when the rotation changes what its
-// key is.
-func (s *Service) save(ctx context.Context, was rotation.Rotation, r *rotation.Rotation) error {
-	return s.do(ctx, s.self(r.Account), "keyward:AdvanceRotation", r.Plan, func(rec *audit.Record) error {
+// save stores what was decided with its record, and the plan when the rotation changes what
+// its key is.
+func (l *look) save(ctx context.Context, was rotation.Rotation, r *rotation.Rotation) error {
+	return l.do(ctx, l.self(r.Account), "keyward:AdvanceRotation", r.Plan, func(rec *audit.Record) error {
 		rec.Param("Rotation", r.ID)
 		rec.Param("Step", string(r.Step))
-		if r.Intent != nil && was.Intent == nil {
+		if r.Intent != nil && r.Intent != was.Intent {
 			rec.Param("Intent", string(r.Intent.Kind)+" "+r.Intent.Key)
 		}
 		for _, e := range r.History[min(len(was.History), len(r.History)):] {
 			rec.Param("Event", e.Text)
 		}
-		r.ChangedAt = s.now()
-		renewed, err := s.renewed(ctx, *r)
-		if err != nil {
-			return err
-		}
-		return s.o.Store.SaveRotation(ctx, rec, r, renewed, nil)
+		r.ChangedAt = l.now()
+		return l.o.Store.SaveRotation(ctx, rec, r, l.renewed(l.plan, *r), nil)
 	})
 }
 
 // renewed answers the plan of a rotation that is done, with its new key; nil of any other.
-func (s *Service) renewed(ctx context.Context, r rotation.Rotation) (*rotation.Plan, error) {
+func (s *Service) renewed(p rotation.Plan, r rotation.Rotation) *rotation.Plan {
 	if r.Step != rotation.Done {
-		return nil, nil //nolint:nilnil // there is nothing to store of it
+		return nil
 	}
-	p, err := s.o.Store.Plan(ctx, r.Account, r.Plan)
 	p.Key, p.LastAt = r.New.ID, s.now()
-	return &p, err
+	return &p
 }
 
 // perform does what was decided and answers what came of it. It never fails: what is not
 // known is an outcome, too.
-func (s *Service) perform(ctx context.Context, r rotation.Rotation, act rotation.Act) *rotation.Outcome {
-	until := s.now().Add(r.Terms.CallTime())
+func (l *look) perform(ctx context.Context, r rotation.Rotation, act rotation.Act) *rotation.Outcome {
+	until := l.now().Add(r.Terms.CallTime())
 	if r.Intent != nil {
 		until = r.Intent.Until
 	}
-	ctx, cancel := context.WithTimeout(ctx, until.Sub(s.now()))
+	ctx, cancel := context.WithTimeout(ctx, until.Sub(l.now()))
 	defer cancel()
 	o := &rotation.Outcome{Act: act.Kind, Result: rotation.Did}
-	if err := s.act(ctx, r, act, o); err != nil {
+	if err := l.act(ctx, r, act, o); err != nil {
 		o.Result, o.Why = classify(err), fault.Message(err)
-		s.o.Logger.Warn("rotating a key", "plan", r.Plan, "rotation", r.ID, "act", string(act.Kind), "result", string(o.Result), "error", err)
+		l.o.Logger.Warn("rotating a key", "plan", r.Plan, "rotation", r.ID, "act", string(act.Kind), "result", string(o.Result), "error", err)
 	}
 	return o
 }
@@ -192,41 +236,36 @@ func classify(err error) rotation.Result {
 	return rotation.Unclear
 }
 
-func (s *Service) act(ctx context.Context, r rotation.Rotation, act rotation.Act, o *rotation.Outcome) error {
-	plan, err := s.o.Store.Plan(ctx, r.Account, r.Plan)
-	if err != nil && act.Kind != rotation.Recover { // of which no effect means that there was nothing
-		err = noEffect(err)
+func (l *look) act(ctx context.Context, r rotation.Rotation, act rotation.Act, o *rotation.Outcome) (err error) {
+	switch act.Kind {
+	case rotation.Rehearse:
+		return l.rehearse(ctx, r)
+	case rotation.Recover:
+		return l.recover(ctx, r, l.plan, act.Attempt, o)
+	case rotation.Settle:
+		return l.settle(ctx, l.plan, act.Key.Version)
 	}
+	i, err := l.borrow(ctx)
 	if err != nil {
 		return err
 	}
 	switch act.Kind {
-	case rotation.Rehearse:
-		return s.rehearse(ctx, r, plan)
-	case rotation.Recover:
-		return s.recover(ctx, r, plan, act.Attempt, o)
-	case rotation.Settle:
-		return s.settle(ctx, plan, act.Key.Version)
+	case rotation.Look:
+		o.Keys, err = i.Keys(ctx)
+	case rotation.Verify:
+		o.Verdict, err = l.verify(ctx, i, l.plan, act.Key)
+	case rotation.Create:
+		err = l.create(ctx, i, r, l.plan, act.Attempt, o)
+	case rotation.Disable:
+		err = absentIsFine(i.Disable(ctx, act.Key.ID))
+	case rotation.Enable:
+		err = i.Enable(ctx, act.Key.ID)
+	case rotation.Delete:
+		err = absentIsFine(i.Delete(ctx, act.Key.ID, act.Heir))
+	default:
+		err = fmt.Errorf("there is no act %q", act.Kind)
 	}
-	return s.with(ctx, r.Account, plan.Source, plan.Principal, func(i rotation.Issuer) error {
-		switch act.Kind {
-		case rotation.Look:
-			o.Keys, err = i.Keys(ctx)
-		case rotation.Verify:
-			o.Verdict, err = s.verify(ctx, i, plan, act.Key)
-		case rotation.Create:
-			err = s.create(ctx, i, r, plan, act.Attempt, o)
-		case rotation.Disable:
-			err = absentIsFine(i.Disable(ctx, act.Key.ID))
-		case rotation.Enable:
-			err = i.Enable(ctx, act.Key.ID)
-		case rotation.Delete:
-			err = absentIsFine(i.Delete(ctx, act.Key.ID, act.Heir))
-		default:
-			err = fmt.Errorf("there is no act %q", act.Kind)
-		}
-		return err
-	})
+	return err
 }
 
 func absentIsFine(err error) error {
