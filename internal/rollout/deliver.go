@@ -55,24 +55,19 @@ func (b Bundle) Erase() {
 	b.Fallback.Zero()
 }
 
-// Deliver opens the values of what is due to a node, c being the node's call. Of each value
-// that it answers it is on record who gets it. The caller erases the bundle.
+// Deliver opens the values of what is due to a node, c being the node's call, after it is on
+// record that the node gets them. The caller erases the bundle.
 //
 // A fallback that is not there any more leaves a bundle without one: the node is better off
 // with the new key alone than with the old one alone.
 func (s *Service) Deliver(ctx context.Context, c *authz.Call, d Due) (b Bundle, err error) {
-	b.Due = d
-	if b.Primary, err = s.open(ctx, c, d, d.Generation.Primary); err != nil {
-		return Bundle{}, err
-	}
-	if d.Generation.Fallback == "" {
-		return b, nil
-	}
-	b.Fallback, err = s.open(ctx, c, d, d.Generation.Fallback)
-	if fault.Is(err, fault.ResourceNotFound) {
-		b.Generation.Fallback = ""
-		return b, nil
-	}
+	rec := audit.NewRecord(c, "keyward:DeliverSecret")
+	rec.Param("Rollout", d.Rollout)
+	rec.Param("Generation", strconv.FormatInt(d.Generation.Number, 10))
+	err = s.o.Log.Do(ctx, rec, func() error {
+		b, err = s.open(ctx, c, rec, d)
+		return err
+	})
 	if err != nil {
 		b.Erase()
 		return Bundle{}, err
@@ -80,19 +75,18 @@ func (s *Service) Deliver(ctx context.Context, c *authz.Call, d Due) (b Bundle, 
 	return b, nil
 }
 
-// open answers a value after it is on record that the node gets it.
-func (s *Service) open(ctx context.Context, c *authz.Call, d Due, version string) (material.Bytes, error) {
-	rec := audit.NewRecord(c, "keyward:DeliverSecret")
-	rec.Param("Rollout", d.Rollout)
-	rec.Param("Generation", strconv.FormatInt(d.Generation.Number, 10))
-	var v secret.Value
-	err := s.o.Log.Do(ctx, rec, func() (err error) {
-		v, err = s.o.Secrets.ValueFor(ctx, c, rec, secret.GetInput{Secret: d.Secret, Version: version})
-		return err
-	})
-	if err != nil {
-		v.Data.Zero()
-		return material.Bytes{}, err
+// open opens the values of what is due and notes them in the record.
+func (s *Service) open(ctx context.Context, c *authz.Call, rec *audit.Record, d Due) (Bundle, error) {
+	b := Bundle{Due: d}
+	primary, err := s.o.Secrets.ValueFor(ctx, c, rec, secret.GetInput{Secret: d.Secret, Version: d.Generation.Primary})
+	if b.Primary = primary.Data; err != nil || d.Generation.Fallback == "" {
+		return b, err
 	}
-	return v.Data, nil
+	fallback, err := s.o.Secrets.ValueFor(ctx, c, rec, secret.GetInput{Secret: d.Secret, Version: d.Generation.Fallback})
+	if fault.Is(err, fault.ResourceNotFound) {
+		b.Generation.Fallback = ""
+		return b, nil
+	}
+	b.Fallback = fallback.Data
+	return b, err
 }

@@ -50,7 +50,7 @@ type Plans interface {
 
 // Reports keeps what nodes say. It is observed, not bound: what a node says next replaces it.
 type Reports interface {
-	// SaveReports stores what nodes said, all in one transaction. It is merged with what is
+	// SaveReports stores what nodes said, perhaps in part if it fails. It is merged with what is
 	// stored as [Merge] does it, whoever stored that; of nodes that have joined anew or
 	// were removed since, it is passed over.
 	SaveReports(ctx context.Context, all []Report) error

@@ -106,7 +106,7 @@ func (s *Store) Settle(ctx context.Context, owner string, all ...job.Settlement)
 	slices.SortFunc(all, func(a, b job.Settlement) int { // one order in all processes: no deadlocks
 		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Account, b.Account), cmp.Compare(a.Subject, b.Subject))
 	})
-	return unavailable(s.db.transact(ctx, func(t *tx) error { return t.sql.Commit() }, func(t *tx) error {
+	return unavailable(s.db.apart(ctx, func(t *tx) error {
 		for _, j := range all {
 			if err := t.settle(ctx, owner, j); err != nil {
 				return err

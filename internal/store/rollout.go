@@ -2,8 +2,8 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/keyward/keyward/internal/audit"
@@ -240,35 +240,28 @@ func rankOf(l rollout.Level) int64 {
 	return 0
 }
 
+// perReports is how many nodes' reports are stored in one transaction: changes wait for it.
+const perReports = 250
+
 // SaveReports implements rollout.Reports. It is no mutation: what nodes say is not bound, and
-// there is no record of it.
+// there is no record of it. If it is stored in part, that does no harm: it is said again.
 func (s Fleet) SaveReports(ctx context.Context, all []rollout.Report) error {
-	x, err := s.db.write.BeginTx(ctx, nil)
-	if err != nil {
-		return unavailable(err, "storing reports")
+	for some := range slices.Chunk(all, perReports) {
+		if err := s.db.apart(ctx, func(t *tx) error { return t.saveReports(ctx, some) }); err != nil {
+			return unavailable(err, "storing reports")
+		}
 	}
-	if err := saveReports(ctx, x, all); err != nil {
-		return errors.Join(unavailable(err, "storing reports"), rollback(x))
-	}
-	return unavailable(x.Commit(), "storing reports")
+	return nil
 }
 
-func saveReports(ctx context.Context, x *sql.Tx, all []rollout.Report) error {
-	presence, err := x.PrepareContext(ctx, putPresence)
-	if err != nil {
-		return err
-	}
-	ack, err := x.PrepareContext(ctx, putAck)
-	if err != nil {
-		return err
-	}
+func (t *tx) saveReports(ctx context.Context, all []rollout.Report) error {
 	for _, r := range all {
 		p, joined := r.Presence, micros(r.JoinedAt)
-		if _, err := presence.ExecContext(ctx, p.Account, p.Node, joined, micros(p.SeenAt), micros(p.SaidAt), p.Version, p.Skew.Milliseconds(), p.Trouble); err != nil {
+		if _, err := t.run(ctx, putPresence, p.Account, p.Node, joined, micros(p.SeenAt), micros(p.SaidAt), p.Version, p.Skew.Milliseconds(), p.Trouble); err != nil {
 			return err
 		}
 		for _, a := range r.Acks {
-			if _, err := ack.ExecContext(ctx, a.Account, a.Node, joined, a.Rollout, a.Generation, rankOf(a.Level), micros(a.At), micros(a.UsedAt),
+			if _, err := t.run(ctx, putAck, a.Account, a.Node, joined, a.Rollout, a.Generation, rankOf(a.Level), micros(a.At), micros(a.UsedAt),
 				micros(a.FallbackAt), a.Fallbacks, a.Refused, a.Error, micros(a.SaidAt)); err != nil {
 				return err
 			}

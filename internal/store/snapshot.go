@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -102,19 +101,12 @@ func (s Inventory) Renew(ctx context.Context, src accesskey.Source) error {
 
 // apart writes a part of what is observed of a source in a transaction without a record.
 func (s Inventory) apart(ctx context.Context, src accesskey.Source, fn func(*tx) error) error {
-	x, err := s.db.write.BeginTx(ctx, nil)
-	if err != nil {
-		return unavailable(err, "saving the inventory")
-	}
-	t := &tx{sql: x, db: s.db}
-	err = t.hold(ctx, src)
-	if err == nil {
-		err = fn(t)
-	}
-	if err != nil {
-		return unavailable(errors.Join(err, rollback(x)), "saving the inventory")
-	}
-	return unavailable(x.Commit(), "saving the inventory")
+	return unavailable(s.db.apart(ctx, func(t *tx) error {
+		if err := t.hold(ctx, src); err != nil {
+			return err
+		}
+		return fn(t)
+	}), "saving the inventory")
 }
 
 // hold sees to it that a source is the one that was read, and that nobody changes it, or

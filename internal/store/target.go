@@ -107,20 +107,12 @@ func (s Fleet) Said(ctx context.Context, account, node string) (rollout.Presence
 
 // SaveLook implements target.Store.
 func (s Fleet) SaveLook(ctx context.Context, said rollout.Report, fell []string) error {
-	x, err := s.db.write.BeginTx(ctx, nil)
-	if err != nil {
-		return unavailable(err, "storing a look")
-	}
-	for _, name := range fell {
-		if _, err = x.ExecContext(ctx, `DELETE FROM node_ack WHERE account = $1 AND rollout = $2 AND node = $3`, said.Presence.Account, name, said.Presence.Node); err != nil {
-			break
+	return unavailable(s.db.apart(ctx, func(t *tx) error {
+		for _, name := range fell {
+			if _, err := t.exec(ctx, `DELETE FROM node_ack WHERE account = $1 AND rollout = $2 AND node = $3`, said.Presence.Account, name, said.Presence.Node); err != nil {
+				return err
+			}
 		}
-	}
-	if err == nil {
-		err = saveReports(ctx, x, []rollout.Report{said})
-	}
-	if err != nil {
-		return errors.Join(unavailable(err, "storing a look"), rollback(x))
-	}
-	return unavailable(x.Commit(), "storing a look")
+		return t.saveReports(ctx, []rollout.Report{said})
+	}), "storing a look")
 }

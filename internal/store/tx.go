@@ -88,6 +88,11 @@ func (db *DB) transact(ctx context.Context, commit func(*tx) error, fn func(*tx)
 	return nil
 }
 
+// apart runs fn in a transaction without a record, which writes no bound row.
+func (db *DB) apart(ctx context.Context, fn func(*tx) error) error {
+	return db.transact(ctx, func(x *tx) error { return x.sql.Commit() }, fn)
+}
+
 // commit commits what the audit log's writer wrote and has the anchor, if there is one, know
 // what rows are now.
 func (db *DB) commit(x *tx) error {
