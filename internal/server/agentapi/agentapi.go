@@ -46,7 +46,7 @@ type Options struct {
 	Refusals *audit.Refusals
 	Now      func() time.Time
 	MaxWait  int // agents that wait at once; 0 for 20,000
-	AtOnce   int // agents that are answered at once; 0 for 256
+	AtOnce   int // agents that are answered at once; 0 for 64
 }
 
 // A Dialect serves the API. Its methods may be called concurrently.
@@ -63,7 +63,7 @@ func New(o Options) *Dialect {
 		o.MaxWait = 20_000
 	}
 	if o.AtOnce == 0 {
-		o.AtOnce = 256 // most of them wait for their record, and those that do share a sync
+		o.AtOnce = 64 // most of them wait for their record, and those that do share a sync
 	}
 	return &Dialect{Options: o, room: newRoom(o.MaxWait, o.AtOnce), nodes: &server.Limiter{PerKey: perNode}, joining: &server.Limiter{PerKey: perAddress}}
 }
