@@ -277,7 +277,7 @@ func TestRefusedBeforehand(t *testing.T) {
 func TestNoIssuer(t *testing.T) {
 	stripe, _ := httpapi.ShippedText("stripe")
 	stripe = []byte(strings.Replace(string(stripe), "api_version: {type: string, ", `api_version: {type: string, default: 2026-10-28.preview, `, 1))
-	for text, want := range map[string]string{string(stripe): "encrypted", strings.Replace(small, `"[0-9]+"`, `"[0-9]+", default: 7`, 1): "only reads"} {
+	for text, want := range map[string]string{string(stripe): "encrypted", strings.Replace(httpapitest.Small, `"[0-9]+"`, `"[0-9]+", default: 7`, 1): "only reads"} {
 		if _, err := issue(text, http.DefaultTransport); !fault.Is(err, fault.InvalidParameter) || !strings.Contains(err.Error(), want) {
 			t.Errorf("answered %v, expected %q", err, want)
 		}

@@ -67,7 +67,7 @@ func answering(status int, body string) http.HandlerFunc {
 
 func TestObserve(t *testing.T) {
 	var asked *http.Request
-	got, err := observe(t, small, func(w http.ResponseWriter, r *http.Request) {
+	got, err := observe(t, httpapitest.Small, func(w http.ResponseWriter, r *http.Request) {
 		asked = r
 		answering(200, `{"keys":[{"id":"a","name":"one\u0007","state":"on","expires":"2026-12-01T08:00:00+08:00"},{"id":17,"state":"off"},{"id":"c","state":"odd","expires":"soon"}]}`)(w, r)
 	})
@@ -130,7 +130,7 @@ func TestBadAnswers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				got, err := observe(t, small, c.service)
+				got, err := observe(t, httpapitest.Small, c.service)
 				if fault.KindOf(err) != c.kind || !strings.Contains(fault.Message(err), c.want) {
 					t.Errorf("answered %v", err)
 				}
@@ -148,7 +148,7 @@ func TestBadAnswers(t *testing.T) {
 func TestSlowService(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
-		_, err := observe(t, edit(t, `v1"}`, `v1", timeout: 5s}`), func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+		_, err := observe(t, httpapitest.Edit(t, `v1"}`, `v1", timeout: 5s}`), func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 		if !fault.Is(err, fault.Unavailable) || !strings.Contains(err.Error(), "within 5s") {
 			t.Errorf("answered %v", err)
 		}
@@ -158,7 +158,7 @@ func TestSlowService(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		start = time.Now()
-		p := provider(t, small, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }), map[string]string{"account": "7"})
+		p := provider(t, httpapitest.Small, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }), map[string]string{"account": "7"})
 		if _, err := p.Observe(ctx); err == nil || time.Since(start) != time.Second {
 			t.Errorf("it ended %v after it began, with %v", time.Since(start), err)
 		}
@@ -174,7 +174,7 @@ func TestThrottling(t *testing.T) {
 	}{{"7", 14 * time.Second, 3}, {"", 3 * time.Second, 3}, {"3600", 0, 1}, {"nonsense", 3 * time.Second, 3}} {
 		synctest.Test(t, func(t *testing.T) {
 			calls, start := 0, time.Now()
-			_, err := observe(t, small, func(w http.ResponseWriter, _ *http.Request) {
+			_, err := observe(t, httpapitest.Small, func(w http.ResponseWriter, _ *http.Request) {
 				calls++
 				w.Header().Set("Retry-After", c.header)
 				w.WriteHeader(429)
@@ -189,7 +189,7 @@ func TestThrottling(t *testing.T) {
 // pagesOf is a definition with pages, and a service that has so many keys on them.
 func pagesOf(t *testing.T, kind, query string) string {
 	t.Helper()
-	return edit(t, `keys"}`, `keys", query: `+query+`}`, "items: /keys", "items: /keys\n      page: "+kind)
+	return httpapitest.Edit(t, `keys"}`, `keys", query: `+query+`}`, "items: /keys", "items: /keys\n      page: "+kind)
 }
 
 func TestPages(t *testing.T) {
@@ -326,7 +326,7 @@ func post(t *testing.T, c *http.Client, token, name string) {
 
 // What a definition declares secret, and the credential, are cut wherever they turn up.
 func TestSecretsAreCut(t *testing.T) {
-	text := edit(t, "items: /keys", "items: /keys\n      redact: [/token]", "name: {pointer: /name, optional: true}", "name: /name\n        principal: /owner\n        detail: {note: /note}")
+	text := httpapitest.Edit(t, "items: /keys", "items: /keys\n      redact: [/token]", "name: {pointer: /name, optional: true}", "name: /name\n        principal: /owner\n        detail: {note: /note}")
 	got, err := observe(t, text, answering(200, `{"keys":[{"id":"a","token":"fake-other-1","name":"x fake-other-1 y","owner":"`+canary+`","note":"`+canary+canary+`","state":"`+canary+`","expires":"`+canary+`"}]}`))
 	if err != nil {
 		t.Fatal(err)
@@ -343,7 +343,7 @@ func TestSecretsAreCut(t *testing.T) {
 // A list without the credential's own key may lack others: then none may be called gone.
 func TestStatusThatFailsLeavesAProblem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		text := edit(t, "  operations:", "  operations:\n    status: {request: {method: GET, path: /self, query: {q: private}}, map: {id: /id}}")
+		text := httpapitest.Edit(t, "  operations:", "  operations:\n    status: {request: {method: GET, path: /self, query: {q: private}}, map: {id: /id}}")
 		got, err := observe(t, text, func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/v1/self" {
 				panic(http.ErrAbortHandler)
@@ -358,7 +358,7 @@ func TestStatusThatFailsLeavesAProblem(t *testing.T) {
 
 // HTTP Basic sends a credential encoded; an answer that shows it in that form is cut, too.
 func TestBasicIsCut(t *testing.T) {
-	text := edit(t, `{headers: {Authorization: "Bearer {{secret.token}}"}}`, `{basic: {user: u, password: "{{secret.token}}"}}`)
+	text := httpapitest.Edit(t, `{headers: {Authorization: "Bearer {{secret.token}}"}}`, `{basic: {user: u, password: "{{secret.token}}"}}`)
 	encoded := base64.StdEncoding.EncodeToString([]byte("u:" + canary))
 	got, err := observe(t, text, answering(200, `{"keys":[{"id":"a","name":"Basic `+encoded+`","state":"on"}]}`))
 	if err != nil || len(got.Keys) != 1 || got.Keys[0].Name != "Basic [redacted]" {
@@ -367,7 +367,7 @@ func TestBasicIsCut(t *testing.T) {
 }
 
 func TestMissingOperations(t *testing.T) {
-	d, err := definition.Parse([]byte(small))
+	d, err := definition.Parse([]byte(httpapitest.Small))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -387,7 +387,7 @@ func TestMissingOperations(t *testing.T) {
 func FuzzAnswer(f *testing.F) {
 	f.Add([]byte(`{"keys":[{"id":"a","name":"one","state":"on","expires":"2026-12-01T08:00:00+08:00"}]}`))
 	f.Add([]byte(`{"keys":[{"id":"` + canary + `","name":"\u001b[2J` + canary + `"}]}`))
-	d, err := definition.Parse([]byte(small))
+	d, err := definition.Parse([]byte(httpapitest.Small))
 	if err != nil {
 		f.Fatal(err)
 	}

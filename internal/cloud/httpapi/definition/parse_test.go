@@ -7,48 +7,11 @@ import (
 
 	"github.com/keyward/keyward/internal/cloud/httpapi/definition"
 	"github.com/keyward/keyward/internal/cloud/httpapi/document"
+	"github.com/keyward/keyward/internal/cloud/httpapi/httpapitest"
 )
 
-// small is the least that a definition can be.
-const small = `apiVersion: keyward/v1
-kind: HTTPProvider
-metadata: {name: small, version: 1, title: {en: Small, zh: 小}}
-spec:
-  capabilities: {archetype: multi}
-  vars:
-    account: {type: string, pattern: "[0-9]+", help: {en: account, zh: 账户}}
-  credential:
-    token: {help: {en: token, zh: 令牌}}
-  endpoint: {base: "https://api.example.com/v1"}
-  auth:
-    admin: {headers: {Authorization: "Bearer {{secret.token}}"}}
-  operations:
-    list:
-      request: {method: GET, path: "/accounts/{{vars.account}}/keys"}
-      items: /keys
-      map:
-        id: /id
-        name: {pointer: /name, optional: true}
-        status: {pointer: /state, optional: true}
-        expiresAt: {pointer: /expires, optional: true}
-      statusMap: {"on": active, "off": inactive, "": active}
-`
-
-// edit answers the small definition with texts replaced; each old one must be there.
-func edit(t testing.TB, pairs ...string) string {
-	t.Helper()
-	text := small
-	for i := 0; i < len(pairs); i += 2 {
-		if !strings.Contains(text, pairs[i]) {
-			t.Fatalf("the definition has no %q", pairs[i])
-		}
-		text = strings.Replace(text, pairs[i], pairs[i+1], 1)
-	}
-	return text
-}
-
 func TestSmallDefinition(t *testing.T) {
-	d, err := definition.Parse([]byte(small))
+	d, err := definition.Parse([]byte(httpapitest.Small))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +104,7 @@ func TestBadDefinitions(t *testing.T) {
 		"another document":          {[]string{"kind: HTTPProvider", "kind: HTTPProvider\n---\nkind: Other\n---"}, 0, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := definition.Parse([]byte(edit(t, c.edits...)))
+			_, err := definition.Parse([]byte(httpapitest.Edit(t, c.edits...)))
 			var wrong *document.Error
 			if !errors.As(err, &wrong) {
 				t.Fatalf("answered %v", err)
@@ -172,7 +135,7 @@ func TestBadFiles(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	f.Add([]byte(small))
+	f.Add([]byte(httpapitest.Small))
 	f.Add([]byte("a: &a [x]\nb: {<<: *a}\n---\n{kind: HTTPContract}"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		d, err := definition.Parse(text)

@@ -1,12 +1,12 @@
-package client_test
+package httpapitest
 
 import (
 	"strings"
 	"testing"
 )
 
-// small is the least that a definition can be.
-const small = `apiVersion: keyward/v1
+// Small is the least that a definition can be.
+const Small = `apiVersion: keyward/v1
 kind: HTTPProvider
 metadata: {name: small, version: 1, title: {en: Small, zh: 小}}
 spec:
@@ -30,10 +30,10 @@ spec:
       statusMap: {"on": active, "off": inactive, "": active}
 `
 
-// edit answers the small definition with texts replaced; each old one must be there.
-func edit(t testing.TB, pairs ...string) string {
+// Edit answers [Small] with texts replaced, each with the one after it; each old one must be there.
+func Edit(t testing.TB, pairs ...string) string {
 	t.Helper()
-	text := small
+	text := Small
 	for i := 0; i < len(pairs); i += 2 {
 		if !strings.Contains(text, pairs[i]) {
 			t.Fatalf("the definition has no %q", pairs[i])
