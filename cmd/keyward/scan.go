@@ -18,6 +18,7 @@ import (
 
 	"github.com/keyward/keyward/internal/leak"
 	"github.com/keyward/keyward/internal/leak/custom"
+	"github.com/keyward/keyward/internal/leak/host"
 	"github.com/keyward/keyward/internal/leak/ignore"
 	"github.com/keyward/keyward/internal/leak/report"
 	"github.com/keyward/keyward/internal/leak/rules"
@@ -88,7 +89,7 @@ looked at, or there was nothing to look at.`,
 				return run.Files(ctx, paths)
 			})
 		},
-	}, newScanGitCmd(c))
+	}, newScanGitCmd(c), newScanImageCmd(c), newScanHostCmd(c))
 	s.flags(cmd)
 	return cmd
 }
@@ -288,6 +289,9 @@ func (s *scan) covered(r report.Report) {
 	if v.Blobs > 0 {
 		s.say("Of git: %d objects.", "git 对象：%d 个。", v.Blobs)
 	}
+	if v.Layers > 0 {
+		s.say("Of images: %d layers.", "镜像：%d 层。", v.Layers)
+	}
 	var skipped []string
 	for reason, n := range v.Skipped {
 		skipped = append(skipped, fmt.Sprintf("%s: %d", s.skipReason(reason), n))
@@ -311,7 +315,8 @@ func (s *scan) covered(r report.Report) {
 }
 
 // skipReasons names in Chinese what was left out.
-var skipReasons = map[string]string{"links": "符号链接", "devices, sockets and pipes": "设备、套接字和管道", "git objects": "git 对象目录（请用 scan git）"}
+var skipReasons = map[string]string{"links": "符号链接", "devices, sockets and pipes": "设备、套接字和管道", "git objects": "git 对象目录（请用 scan git）",
+	host.ForeignProcess: "他人的进程", host.ForeignFile: "他人的文件"}
 
 func (s *scan) skipReason(reason string) string {
 	if zh := skipReasons[reason]; zh != "" && s.lang == chinese {

@@ -87,6 +87,10 @@ type Location struct {
 	Column int    `json:"column,omitempty"` // in bytes, from 1
 	Via    string `json:"via,omitempty"`    // the decoding under which it stood, such as "base64"
 	Commit string `json:"commit,omitempty"` // in history: the commit that brought it
+	Layer  string `json:"layer,omitempty"`  // in an image: the layer that brought it
+	// Hidden says that a later layer of the image deletes or replaces the file. Whoever has the
+	// image has it all the same.
+	Hidden bool `json:"hidden,omitempty"`
 }
 
 // A Finding is a credential that was found, at all places where it was.

@@ -100,5 +100,5 @@ func (l *Ledger) Findings() []Finding {
 }
 
 func compareLocations(a, b Location) int {
-	return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Via, b.Via), cmp.Compare(a.Commit, b.Commit))
+	return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Via, b.Via), cmp.Compare(a.Commit, b.Commit), cmp.Compare(a.Layer, b.Layer))
 }

@@ -15,7 +15,7 @@ type Style struct {
 	Places  int // of each finding, at most
 }
 
-// Place writes a place as path:line:column, with what it was encoded in and its commit.
+// Place writes a place as path:line:column, with what it was encoded in and its commit or layer.
 func Place(l leak.Location) string {
 	s := l.Path
 	if l.Line > 0 {
@@ -26,6 +26,12 @@ func Place(l leak.Location) string {
 	}
 	if l.Commit != "" {
 		s += " @" + l.Commit[:min(len(l.Commit), 12)]
+	}
+	if l.Layer != "" {
+		s += " @" + l.Layer
+	}
+	if l.Hidden {
+		s += " (hidden)"
 	}
 	return s
 }

@@ -126,16 +126,18 @@ func (l *Lane) Reader(name string, r io.Reader) error {
 	return l.outer(document{path: name, line: 1}, r)
 }
 
-// An Object is a document that a repository keeps.
+// An Object is a document that a repository or an image keeps.
 type Object struct {
 	Path, Commit string
+	Layer        string // of an image, and whether a later one hides the document
+	Hidden       bool
 	// Take takes what is found; nil for [Search.Take].
 	Take func(leak.Finding, leak.Location)
 }
 
-// Object looks at a document that a repository keeps.
+// Object looks at a document that a repository or an image keeps.
 func (l *Lane) Object(o Object, r io.Reader) error {
-	return l.outer(document{path: o.Path, commit: o.Commit, line: 1, take: o.Take}, r)
+	return l.outer(document{path: o.Path, of: o, line: 1}, r)
 }
 
 // outer looks at a document that stands by itself.

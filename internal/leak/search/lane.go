@@ -46,11 +46,15 @@ type document struct {
 	path   string
 	depth  int // of unpacking
 	pool   bool
-	line   int  // line that the block begins in; 0 where lines mean nothing
-	plain  bool // it is no container, whatever it begins with
-	commit string
+	line   int    // line that the block begins in; 0 where lines mean nothing
+	plain  bool   // it is no container, whatever it begins with
+	of     Object // what it belongs to
 	budget *unpack.Budget
-	take   func(leak.Finding, leak.Location) // nil for the search's
+}
+
+// at answers a place in the document.
+func (d document) at(line, column int, via string) leak.Location {
+	return leak.Location{Path: d.path, Line: line, Column: column, Via: via, Commit: d.of.Commit, Layer: d.of.Layer, Hidden: d.of.Hidden}
 }
 
 // text scans a document of text, or of bytes that are none, block by block. The depth's
@@ -140,7 +144,7 @@ func (l *Lane) part(d document, text []byte, from, to int) {
 	for _, m := range matches {
 		line, column := places.at(m.Start)
 		if !l.allowed(text, m) {
-			l.add(d, m, text, leak.Location{Path: d.path, Commit: d.commit, Line: line, Column: column})
+			l.add(d, m, text, d.at(line, column, ""))
 		}
 	}
 	decode.Find(text, func(s decode.Stretch) {
@@ -149,7 +153,7 @@ func (l *Lane) part(d document, text []byte, from, to int) {
 			return
 		}
 		line, column := places.at(s.Start)
-		l.decoded(d, s, leak.Location{Path: d.path, Commit: d.commit, Line: line, Column: column, Via: s.How}, 1)
+		l.decoded(d, s, d.at(line, column, s.How), 1)
 	})
 }
 
@@ -159,7 +163,7 @@ func (l *Lane) add(d document, m leak.Match, text []byte, at leak.Location) {
 		l.search.coverage.allowed.Add(1)
 		return
 	}
-	take := d.take
+	take := d.of.Take
 	if take == nil {
 		take = l.search.Take
 	}

@@ -48,8 +48,8 @@ type Search struct {
 }
 
 type counts struct {
-	files, members, bytes, blobs, commits, ignored, allowed atomic.Int64
-	unchanged                                               atomic.Bool
+	files, members, bytes, blobs, commits, layers, ignored, allowed atomic.Int64
+	unchanged                                                       atomic.Bool
 }
 
 // A Problem is something that could not be looked at, or not wholly.
@@ -68,6 +68,7 @@ type Coverage struct {
 	Bytes   int64 `json:"bytes"`   // looked at, members after they were unpacked
 	Blobs   int64 `json:"blobs,omitempty"`
 	Commits int64 `json:"commits,omitempty"`
+	Layers  int64 `json:"layers,omitempty"` // of images
 	// Unchanged says that what was asked for is a change, and that there is none.
 	Unchanged bool             `json:"unchanged,omitempty"`
 	Ignored   int64            `json:"ignored"` // places of findings that an ignore covers
@@ -80,7 +81,9 @@ type Coverage struct {
 func (c Coverage) Partial() bool { return len(c.Problems) > 0 }
 
 // Nothing tells whether there was nothing to look at.
-func (c Coverage) Nothing() bool { return c.Files == 0 && c.Blobs == 0 && !c.Unchanged }
+func (c Coverage) Nothing() bool {
+	return c.Files == 0 && c.Blobs == 0 && c.Layers == 0 && !c.Unchanged
+}
 
 // New answers a search.
 func New(o Options) *Search {
@@ -102,7 +105,7 @@ func (s *Search) Coverage() Coverage {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	c := Coverage{
-		Files: s.coverage.files.Load(), Members: s.coverage.members.Load(), Bytes: s.coverage.bytes.Load(), Blobs: s.coverage.blobs.Load(), Commits: s.coverage.commits.Load(),
+		Files: s.coverage.files.Load(), Members: s.coverage.members.Load(), Bytes: s.coverage.bytes.Load(), Blobs: s.coverage.blobs.Load(), Commits: s.coverage.commits.Load(), Layers: s.coverage.layers.Load(),
 		Unchanged: s.coverage.unchanged.Load(),
 		Ignored:   s.coverage.ignored.Load(), Allowed: s.coverage.allowed.Load(), Skipped: map[string]int64{}, Problems: append([]Problem{}, s.problems...),
 	}
@@ -141,6 +144,12 @@ func (s *Search) Take(f leak.Finding, at leak.Location) {
 func (s *Search) Count(blobs, commits int64) {
 	s.coverage.blobs.Add(blobs)
 	s.coverage.commits.Add(commits)
+}
+
+// CountImage notes what of an image was looked at.
+func (s *Search) CountImage(layers, files int64) {
+	s.coverage.layers.Add(layers)
+	s.coverage.files.Add(files)
 }
 
 // Unchanged notes that what was asked for is a change, and that there is none: to have

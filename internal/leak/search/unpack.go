@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 
-	"github.com/keyward/keyward/internal/leak"
 	"github.com/keyward/keyward/internal/leak/unpack"
 )
 
@@ -54,13 +53,13 @@ func (l *Lane) whole(d document, content []byte) {
 		return
 	}
 	if m, ok := l.worker(0).ScanWhole(content); ok {
-		l.add(d, m, content, leak.Location{Path: d.path, Commit: d.commit})
+		l.add(d, m, content, d.at(0, 0, ""))
 	}
 }
 
 // member looks at a member of a container.
 func (l *Lane) member(d document, m unpack.Member) error {
-	inner := document{path: d.path, depth: d.depth + 1, pool: m.Pool, plain: m.Plain, line: 1, commit: d.commit, budget: d.budget, take: d.take}
+	inner := document{path: d.path, depth: d.depth + 1, pool: m.Pool, plain: m.Plain, line: 1, of: d.of, budget: d.budget}
 	if m.Name != "" {
 		inner.path += "!" + m.Name
 	}

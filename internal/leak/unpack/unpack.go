@@ -136,6 +136,15 @@ func (f *Format) Unpack(s Source, visit Visit) error {
 	return nil
 }
 
+// Stream tells whether the container is one compressed stream.
+func (f *Format) Stream() bool {
+	switch f.Name {
+	case "gzip", "zstd", "xz", "bzip2":
+		return true
+	}
+	return false
+}
+
 // HeadSize is how many first bytes tell what something is.
 const HeadSize = 512
 
