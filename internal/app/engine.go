@@ -27,6 +27,10 @@ import (
 	"github.com/keyward/keyward/internal/finding"
 	"github.com/keyward/keyward/internal/iam"
 	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/key/cryptography"
+	"github.com/keyward/keyward/internal/key/keyring"
+	"github.com/keyward/keyward/internal/key/lifecycle"
+	"github.com/keyward/keyward/internal/key/software"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/notify"
 	"github.com/keyward/keyward/internal/publish"
@@ -54,7 +58,9 @@ type engine struct {
 	store     *store.Store
 	clock     *clock.Watch
 	iam       *iam.Service
-	keys      *key.Service
+	ring      *keyring.Ring
+	keys      *lifecycle.Service
+	crypto    *cryptography.Service
 	secrets   *secret.Service
 	sinks     *sink.Service
 	rollouts  *rollout.Service
@@ -172,12 +178,15 @@ func (e *engine) services(ctx context.Context, a *App) (err error) {
 	if err != nil {
 		return err
 	}
-	e.keys = key.New(key.Options{
-		Store: e.store, Aliases: e.store, Tenants: e.iam, Log: e.log, Region: a.Config.Region, Now: e.now, After: e.clock.After,
-		Fresh: e.store.Fresh, ContextDigest: e.contextDigest,
+	keystore := software.New(e.iam)
+	e.ring = keyring.New(keyring.Options{
+		Store: e.store, Aliases: e.store, Region: a.Config.Region, Fresh: e.store.Fresh,
+		Keystore: func(context.Context, key.Key) (key.Keystore, error) { return keystore, nil },
 	})
+	e.keys = lifecycle.New(lifecycle.Options{Ring: e.ring, Store: e.store, Aliases: e.store, Log: e.log, Now: e.now, After: e.clock.After})
+	e.crypto = cryptography.New(cryptography.Options{Ring: e.ring, Log: e.log, ContextDigest: e.contextDigest})
 	e.secrets = secret.New(secret.Options{
-		Store: e.store, Keys: e.keys, Log: e.log, Region: a.Config.Region, Now: e.now, After: e.clock.After, Fresh: e.store.Fresh,
+		Store: e.store, Keys: e.keys, Crypto: e.crypto, Log: e.log, Region: a.Config.Region, Now: e.now, After: e.clock.After, Fresh: e.store.Fresh,
 	})
 	e.sinks = sink.New(sink.Options{
 		Store: e.store, Secrets: e.secrets, Tenants: e.iam, Log: e.log, Kinds: []sink.KindOfSink{vault.Kind()}, Region: a.Config.Region, Now: e.now, Allow: a.Config.Egress.Allow,
@@ -187,7 +196,7 @@ func (e *engine) services(ctx context.Context, a *App) (err error) {
 	})
 	e.watchers(a)
 	e.scrubber = scrub.New(scrub.Options{
-		DB: a.db, Store: e.store, Anchor: e.anchor, Logs: e.anchorOptions(a), IAM: e.iam, Keys: e.keys, Secrets: e.secrets,
+		DB: a.db, Store: e.store, Anchor: e.anchor, Logs: e.anchorOptions(a), IAM: e.iam, Keys: e.keys, Ring: e.ring, Secrets: e.secrets,
 		Sinks: e.sinks, Targets: e.targets, Stock: e.stock, Alerts: e.alerts, Rotations: e.rotations, Log: e.log, Now: e.now, Logger: a.Logger,
 	})
 	return nil
@@ -310,12 +319,12 @@ func (e *engine) dialects(a *App, refusals *audit.Refusals) (err error) {
 	limiter := &server.Limiter{PerKey: a.Config.Limits.CallsPerAccessKey, PerAccount: a.Config.Limits.CallsPerAccount}
 	touch := func(c *authz.Call, action string) { e.iam.Touch(c.AccessKey, c.Time, c.Source, action) }
 	e.alibaba = (&alibaba.Dialect{
-		Verifier: verifier, Keys: e.keys, Log: e.log, Refusals: refusals, Limiter: limiter,
+		Verifier: verifier, Keys: e.keys, Crypto: e.crypto, Log: e.log, Refusals: refusals, Limiter: limiter,
 		Tokens: pageTokens{e.keyring}, Region: a.Config.Region, Touch: touch,
 	}).Serve
 	e.agents = agentapi.New(agentapi.Options{Rollouts: e.rollouts, Refusals: refusals, Now: e.now})
 	e.rest = rest.New(rest.Options{
-		Verifier: verifier, Keys: e.keys, Secrets: e.secrets, Sinks: e.sinks, Rollouts: e.rollouts, Targets: e.targets, Rotations: e.rotations, IAM: e.iam, Stock: e.stock, Alerts: e.alerts, Expiry: e.expiry, Findings: e.findings, Checks: e.checks, Log: e.log, Audit: a.db, Refusals: refusals, Limiter: limiter, Region: a.Config.Region, Touch: touch,
+		Verifier: verifier, Keys: e.keys, Crypto: e.crypto, Secrets: e.secrets, Sinks: e.sinks, Rollouts: e.rollouts, Targets: e.targets, Rotations: e.rotations, IAM: e.iam, Stock: e.stock, Alerts: e.alerts, Expiry: e.expiry, Findings: e.findings, Checks: e.checks, Log: e.log, Audit: a.db, Refusals: refusals, Limiter: limiter, Region: a.Config.Region, Touch: touch,
 	})
 	if e.links != nil {
 		e.page, err = ackpage.New(ackpage.Options{Links: e.links, Alerts: e.alerts, Refusals: refusals})
@@ -326,7 +335,7 @@ func (e *engine) dialects(a *App, refusals *audit.Refusals) (err error) {
 // changed passes a change of a row on to whoever caches it.
 func (e *engine) changed(table, id string) {
 	e.iam.Changed(table, id)
-	e.keys.Changed(table, id)
+	e.ring.Changed(table, id)
 	e.secrets.Changed(table, id)
 	e.rollouts.Changed(table, id)
 	e.agents.Changed(table, id)
@@ -342,7 +351,7 @@ func (e *engine) forgetIdle(ctx context.Context, period time.Duration) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			if e.keys.Age()+e.secrets.Age()+e.iam.Age() > 0 {
+			if e.ring.Age()+e.secrets.Age()+e.iam.Age() > 0 {
 				e.dropped.Store(true)
 			}
 		}

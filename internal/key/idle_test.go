@@ -2,7 +2,6 @@ package key_test
 
 import (
 	"context"
-	"encoding/hex"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -11,6 +10,9 @@ import (
 
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/key/cryptography"
+	"github.com/keyward/keyward/internal/key/keytest"
+	"github.com/keyward/keyward/internal/key/lifecycle"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/seal/sealtest"
 	"github.com/keyward/keyward/internal/store/storetest"
@@ -27,7 +29,7 @@ type counting struct {
 	in *counter
 }
 
-// Tenant implements key.Tenants.
+// Tenant implements software.Tenants.
 func (c *counter) Tenant(ctx context.Context, account string) (material.Wrapper, error) {
 	w, err := c.tenants.Tenant(ctx, account)
 	return counting{w, c}, err
@@ -45,8 +47,7 @@ func openCounting(t *testing.T) (*world, *counter) {
 	count := &counter{tenants: tenants{keyring: sealtest.Keyring(t), known: map[string]material.Wrapper{}}}
 	w.node = storetest.Start(t, storetest.Options{URL: storetest.SQLite(t), Origin: "keyward/test", Keys: count.keyring, Now: w.clock,
 		Changed: func(table, id string) { w.Changed(table, id) }})
-	w.Service = key.New(key.Options{Store: w.node.Store, Aliases: w.node.Store, Tenants: count, Log: w.node.Log, Region: "cn-test", Now: w.clock,
-		Fresh: func() bool { return true }, ContextDigest: func(b []byte) (string, error) { return hex.EncodeToString(b), nil }})
+	w.Services = keytest.New(keytest.Options{Store: w.node.Store, Tenants: count, Log: w.node.Log, Now: w.clock})
 	return w, count
 }
 
@@ -55,8 +56,8 @@ func openCounting(t *testing.T) (*world, *counter) {
 func TestIdleKeysAreDropped(t *testing.T) {
 	w, count := openCounting(t)
 	ctx := t.Context()
-	used := must(w.Create(ctx, root(account), key.CreateInput{}))(t)
-	idle := must(w.Create(ctx, root(account), key.CreateInput{}))(t)
+	used := must(w.Create(ctx, root(account), lifecycle.CreateInput{}))(t)
+	idle := must(w.Create(ctx, root(account), lifecycle.CreateInput{}))(t)
 	unwraps := func(want int64, do func()) {
 		t.Helper()
 		before := count.unwrapped.Load()
@@ -65,11 +66,11 @@ func TestIdleKeysAreDropped(t *testing.T) {
 			t.Errorf("%d unwrapped, want %d", got, want)
 		}
 	}
-	use := func(id key.ID) key.Ciphertext { return must(encrypt(w, t, string(id), "x", nil))(t) }
-	read := func(c key.Ciphertext) {
-		must(w.Decrypt(ctx, root(account), key.DecryptInput{Ciphertext: c.Blob}))(t)
+	use := func(id key.ID) cryptography.Ciphertext { return must(encrypt(w, t, string(id), "x", nil))(t) }
+	read := func(c cryptography.Ciphertext) {
+		must(w.Decrypt(ctx, root(account), cryptography.DecryptInput{Ciphertext: c.Blob}))(t)
 	}
-	var old key.Ciphertext
+	var old cryptography.Ciphertext
 	unwraps(1, func() { old = use(used.ID); use(used.ID); read(old) })
 	unwraps(1, func() { use(idle.ID) })
 	unwraps(0, func() {
@@ -99,9 +100,9 @@ func TestDroppingRacesUse(t *testing.T) {
 	ctx := t.Context()
 	var keys []key.Key
 	for range 4 {
-		keys = append(keys, must(w.Create(ctx, root(account), key.CreateInput{}))(t))
+		keys = append(keys, must(w.Create(ctx, root(account), lifecycle.CreateInput{}))(t))
 	}
-	signer := must(w.Create(ctx, root(account), key.CreateInput{Spec: material.P256}))(t)
+	signer := must(w.Create(ctx, root(account), lifecycle.CreateInput{Spec: material.P256}))(t)
 	stop := make(chan struct{})
 	var aging, running sync.WaitGroup
 	aging.Go(func() {
@@ -123,11 +124,11 @@ func TestDroppingRacesUse(t *testing.T) {
 					t.Error(err)
 					continue
 				}
-				opened, err := w.Decrypt(ctx, root(account), key.DecryptInput{Ciphertext: sealed.Blob})
+				opened, err := w.Decrypt(ctx, root(account), cryptography.DecryptInput{Ciphertext: sealed.Blob})
 				if err != nil || string(opened.Data.Expose()) != plain {
 					t.Errorf("decrypts to %q, %v", opened.Data.Expose(), err)
 				}
-				in := key.AsymmetricInput{Key: string(signer.ID), Version: signer.Primary, Algorithm: material.ECDSASHA256}
+				in := cryptography.AsymmetricInput{Key: string(signer.ID), Version: signer.Primary, Algorithm: material.ECDSASHA256}
 				if _, err := w.AsymmetricSign(ctx, root(account), in, make([]byte, 32)); err != nil {
 					t.Error(err)
 				}

@@ -5,15 +5,21 @@
 // names; asymmetric keys are used by naming the version. Rotation adds a version and
 // removes none. An [Alias] is a second name that can be pointed elsewhere.
 //
-// A [Service] offers the product's operations. Each takes the [authz.Call] of whoever
-// wants it, in the order authorize, validate, act and record: API dialects, the
-// command line and keyward's own jobs all come through the same methods, and each
-// call ends in exactly one audit record, durable before the method returns.
+// This package has what everything about keys is said in: the entities, the rules and
+// states that they obey, the [Store] that keeps their metadata, and the [Keystore] that
+// keeps their material. The packages below work on them:
 //
-// Stored are the keys' metadata and their material wrapped under the account's tenant
-// key. Material is unwrapped only in memory, on first use. Nothing that is read from
-// the store is trusted before its binding was checked: rows carry MACs, and wrapped
-// material is bound to its account, key, version, spec, usage and origin.
+//	lifecycle     the operations that manage keys        ─┐
+//	cryptography  the operations that use them           ─┴► keyring ─► Keystore
+//	keyring       finds the key that a call means, asks whether the caller may, and
+//	              has its opened versions at hand
+//	software      the keystore of keys whose material is wrapped in the database
+//
+// Each operation takes the [authz.Call] of whoever wants it, in the order authorize,
+// validate, act and record: API dialects, the command line and keyward's own jobs all
+// come through the same methods, and each call ends in exactly one audit record, durable
+// before the method returns. Nothing that is read from the store is trusted before its
+// binding was checked.
 package key
 
 import (
@@ -44,8 +50,9 @@ func NewID() ID {
 	return ID(idPrefix + idEncoding.EncodeToString(b[:]))
 }
 
-// bytes answers the 128 bits that a ciphertext carries for the key.
-func (id ID) bytes() (b [16]byte, ok bool) {
+// Bytes answers the 128 bits that a ciphertext carries for the key; false for what is no
+// id that [NewID] makes.
+func (id ID) Bytes() (b [16]byte, ok bool) {
 	s, ok := strings.CutPrefix(string(id), idPrefix)
 	if !ok {
 		return b, false
@@ -57,26 +64,30 @@ func (id ID) bytes() (b [16]byte, ok bool) {
 	return [16]byte(raw), true
 }
 
-func idOf(b [16]byte) ID { return ID(idPrefix + idEncoding.EncodeToString(b[:])) }
+// IDOf answers the id that a ciphertext names with 128 bits.
+func IDOf(b [16]byte) ID { return ID(idPrefix + idEncoding.EncodeToString(b[:])) }
 
 // NewVersionID makes a random version id.
 func NewVersionID() VersionID {
 	b := random16()
 	b[6] = b[6]&0x0f | 0x40 // RFC 9562, version 4
 	b[8] = b[8]&0x3f | 0x80
-	return versionOf(b)
+	return VersionOf(b)
 }
 
-func versionOf(b [16]byte) VersionID {
+// VersionOf answers the version id that a ciphertext names with 128 bits.
+func VersionOf(b [16]byte) VersionID {
 	return VersionID(fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:]))
 }
 
-func (id VersionID) bytes() (b [16]byte, ok bool) {
+// Bytes answers the 128 bits that a ciphertext carries for the version; false for what is
+// no UUID in its one spelling.
+func (id VersionID) Bytes() (b [16]byte, ok bool) {
 	raw, err := hex.DecodeString(strings.ReplaceAll(string(id), "-", ""))
 	if err != nil || len(raw) != 16 {
 		return b, false
 	}
-	return [16]byte(raw), versionOf([16]byte(raw)) == id
+	return [16]byte(raw), VersionOf([16]byte(raw)) == id
 }
 
 func random16() (b [16]byte) {
@@ -163,16 +174,10 @@ type Version struct {
 	Key       ID
 	ID        VersionID
 	Number    int    // 1 for the first
-	Wrapped   []byte // material under the account's tenant key
+	Wrapped   []byte // what the key's [Keystore] finds or opens the material by
 	Public    []byte // SPKI DER; nil for symmetric keys
 	CreatedAt time.Time
 	Rev       int64
-}
-
-// binding is what the wrapped material of a version is bound to.
-func (v Version) binding(k Key) []byte {
-	return material.Binding("kms-row/v1", "kms_key_version", v.Account, string(v.Key), string(v.ID),
-		string(k.Spec), string(k.Usage), k.Origin, v.CreatedAt.UTC().Format(time.RFC3339Nano))
 }
 
 // An Alias is another name for a key, unique in its account. Its name begins with "alias/".

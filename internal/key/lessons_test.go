@@ -8,6 +8,8 @@ import (
 
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/key/cryptography"
+	"github.com/keyward/keyward/internal/key/lifecycle"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/store/storetest"
 )
@@ -17,7 +19,7 @@ import (
 func TestL24RotationKeepsScopeContextAndTenant(t *testing.T) {
 	w := open(t, storetest.SQLite(t))
 	ctx := material.Context{"shop": "1"}
-	k := must(w.Create(t.Context(), root(account), key.CreateInput{Tags: []key.Tag{{Key: "a", Value: "b"}}}))(t)
+	k := must(w.Create(t.Context(), root(account), lifecycle.CreateInput{Tags: []key.Tag{{Key: "a", Value: "b"}}}))(t)
 	before := must(encrypt(w, t, string(k.ID), "old", ctx))(t)
 	w.now = w.now.Add(8 * 24 * time.Hour)
 	v := must(w.CreateVersion(t.Context(), root(account), string(k.ID)))(t)
@@ -31,8 +33,8 @@ func TestL24RotationKeepsScopeContextAndTenant(t *testing.T) {
 	if diff := cmp.Diff(expected, rotated); diff != "" {
 		t.Errorf("the rotation changed more than the version: %s", diff)
 	}
-	for text, c := range map[string]key.Ciphertext{"old": before, "new": after} {
-		in := key.DecryptInput{Ciphertext: c.Blob, Context: ctx}
+	for text, c := range map[string]cryptography.Ciphertext{"old": before, "new": after} {
+		in := cryptography.DecryptInput{Ciphertext: c.Blob, Context: ctx}
 		out := must(w.Decrypt(t.Context(), root(account), in))(t)
 		if string(out.Data.Expose()) != text {
 			t.Errorf("%s opens as something else", text)

@@ -12,6 +12,8 @@ import (
 
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/key/cryptography"
+	"github.com/keyward/keyward/internal/key/lifecycle"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/store/storetest"
 )
@@ -77,7 +79,7 @@ func (m *machine) create(t *rapid.T) {
 	if len(m.keys) == 3 {
 		t.Skip("enough keys")
 	}
-	k, err := m.w.Create(m.tb.Context(), root(m.account), key.CreateInput{Spec: material.SM4})
+	k, err := m.w.Create(m.tb.Context(), root(m.account), lifecycle.CreateInput{Spec: material.SM4})
 	m.expect(t, err, "")
 	m.keys = append(m.keys, &model{id: string(k.ID), state: key.Enabled, rotated: m.w.clock(), versions: 1, made: map[string]string{}})
 }
@@ -160,7 +162,7 @@ func (m *machine) rotate(t *rapid.T) {
 
 func (m *machine) encrypt(t *rapid.T) {
 	k, plain := m.any(t), rapid.StringN(1, 20, 40).Draw(t, "plaintext")
-	ct, err := m.w.Encrypt(m.tb.Context(), root(m.account), key.EncryptInput{Key: k.id, Plaintext: material.NewBytes([]byte(plain))})
+	ct, err := m.w.Encrypt(m.tb.Context(), root(m.account), cryptography.EncryptInput{Key: k.id, Plaintext: material.NewBytes([]byte(plain))})
 	m.expect(t, err, k.refusal())
 	if err == nil {
 		k.made[string(ct.Blob)] = plain
@@ -232,7 +234,7 @@ func (m *machine) check(t *rapid.T) {
 			t.Fatalf("have %+v, want %+v", have, *k)
 		}
 		for blob, plain := range k.made {
-			pt, err := m.w.Decrypt(ctx, c, key.DecryptInput{Ciphertext: []byte(blob)})
+			pt, err := m.w.Decrypt(ctx, c, cryptography.DecryptInput{Ciphertext: []byte(blob)})
 			m.expect(t, err, k.refusal())
 			if err == nil && string(pt.Data.Expose()) != plain {
 				t.Fatalf("decrypts to something else")

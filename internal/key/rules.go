@@ -21,13 +21,14 @@ const (
 	MaxDataKey     = 1024 // bytes of a data key
 	MaxVersions    = 50   // of one key before CreateVersion refuses; automatic rotation goes on
 	MaxTagged      = 50   // keys that TagResources takes
+	MaxName        = 512  // bytes of a key's id, alias or ARN
+	MinWindow      = 7    // days that a deletion is pending at least
+	MaxWindow      = 366  // and at most
+
+	VersionPause = 7 * 24 * time.Hour // between two versions made by hand
 
 	minInterval = 7 * 24 * time.Hour
 	maxInterval = 365 * 24 * time.Hour
-	minWindow   = 7   // days that a deletion is pending at least
-	maxWindow   = 366 // and at most
-
-	versionPause = 7 * 24 * time.Hour // between two versions made by hand
 )
 
 // An alias is matched whole; Go's regular expressions run in linear time.
@@ -47,8 +48,8 @@ func usages(s material.Spec) []Usage {
 	return out
 }
 
-// checkSpec fills in the defaults of spec and usage and refuses what is not offered.
-func checkSpec(spec material.Spec, usage Usage) (material.Spec, Usage, error) {
+// CheckSpec fills in the defaults of spec and usage and refuses what is not offered.
+func CheckSpec(spec material.Spec, usage Usage) (material.Spec, Usage, error) {
 	if spec == "" {
 		spec = material.AES256
 	}
@@ -65,22 +66,24 @@ func checkSpec(spec material.Spec, usage Usage) (material.Spec, Usage, error) {
 	return spec, usage, nil
 }
 
-func checkDescription(s string) error {
+// CheckDescription refuses a text that no key may have as its description or note.
+func CheckDescription(s string) error {
 	if len(s) > MaxDescription || !utf8.ValidString(s) || strings.ContainsRune(s, 0) {
 		return fault.InvalidParameter.New("The specified parameter Description is not valid. It may have %d bytes of UTF-8.", MaxDescription)
 	}
 	return nil
 }
 
-func checkAlias(name string) error {
+// CheckAlias refuses what is no name of an alias that a person may choose.
+func CheckAlias(name string) error {
 	if !aliasPattern.MatchString(name) || strings.HasPrefix(name, "alias/acs") {
 		return fault.InvalidParameter.New(`The specified parameter AliasName is not valid. It must begin with "alias/", not with "alias/acs", and have at most %d letters, digits, underscores, hyphens and slashes.`, MaxAlias)
 	}
 	return nil
 }
 
-// check refuses a filter that cannot match anything and would only cost.
-func (f Filter) check() error {
+// Check refuses a filter that cannot match anything and would only cost.
+func (f Filter) Check() error {
 	lists := [][]string{f.States, f.Specs, f.Usages, f.ProtectionLevels, f.Creators, f.Aliases, f.TagKeys, f.TagValues}
 	for _, id := range f.IDs {
 		lists = append(lists, []string{string(id)})
@@ -90,17 +93,46 @@ func (f Filter) check() error {
 	}
 	for _, values := range lists {
 		for _, v := range values {
-			if len(v) > maxName || !utf8.ValidString(v) || strings.ContainsRune(v, 0) {
-				return fault.InvalidParameter.New("The specified filter is not valid. A value may have %d bytes of UTF-8.", maxName)
+			if len(v) > MaxName || !utf8.ValidString(v) || strings.ContainsRune(v, 0) {
+				return fault.InvalidParameter.New("The specified filter is not valid. A value may have %d bytes of UTF-8.", MaxName)
 			}
 		}
 	}
 	return nil
 }
 
+// SetRotation sets the rotation policy. An interval of zero keeps the one that was set before.
+func (k *Key) SetRotation(on bool, interval time.Duration) error {
+	if on && !k.Spec.Symmetric() {
+		return fault.UnsupportedOperation.New("Unsupported operation. Asymmetric keys do not rotate automatically; create a version instead.")
+	}
+	if on && interval == 0 {
+		interval = k.Rotation.Interval
+	}
+	if on || interval != 0 {
+		if err := checkInterval(interval); err != nil {
+			return err
+		}
+		k.Rotation.Interval = interval
+	}
+	k.Rotation.Enabled = on
+	return nil
+}
+
 func checkInterval(d time.Duration) error {
 	if d < minInterval || d > maxInterval || d%time.Second != 0 {
 		return fault.InvalidParameter.New("The specified parameter RotationInterval is not valid. It must be between 7 and 365 days.")
+	}
+	return nil
+}
+
+// Check refuses a page that no list has.
+func (p Page) Check() error {
+	if p.Number < 1 || p.Number > 1_000_000 {
+		return fault.InvalidParameter.New("The specified parameter PageNumber is not valid. It counts from 1.")
+	}
+	if p.Size < 1 || p.Size > 100 {
+		return fault.InvalidParameter.New("The specified parameter PageSize is not valid. It must be between 1 and 100.")
 	}
 	return nil
 }

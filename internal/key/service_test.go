@@ -2,7 +2,6 @@ package key_test
 
 import (
 	"context"
-	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -15,6 +14,9 @@ import (
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/job"
 	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/key/cryptography"
+	"github.com/keyward/keyward/internal/key/keytest"
+	"github.com/keyward/keyward/internal/key/lifecycle"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/seal"
 	"github.com/keyward/keyward/internal/seal/sealtest"
@@ -23,7 +25,7 @@ import (
 
 // A world is one node with a clock of its own.
 type world struct {
-	*key.Service
+	*keytest.Services
 	node storetest.Node
 	jobs *job.Runner
 
@@ -96,11 +98,7 @@ func open(t testing.TB, url string) *world {
 		URL: url, Origin: "keyward/test", Keys: keyring, Now: w.clock,
 		Changed: func(table, id string) { w.Changed(table, id) },
 	})
-	w.Service = key.New(key.Options{
-		Store: w.node.Store, Aliases: w.node.Store, Tenants: &tenants{keyring: keyring, known: map[string]material.Wrapper{}},
-		Log: w.node.Log, Region: "cn-test", Now: w.clock, After: w.after, Fresh: func() bool { return true },
-		ContextDigest: func(b []byte) (string, error) { return hex.EncodeToString(b), nil },
-	})
+	w.Services = keytest.New(keytest.Options{Store: w.node.Store, Tenants: &tenants{keyring: keyring, known: map[string]material.Wrapper{}}, Log: w.node.Log, Now: w.clock, After: w.after})
 	w.jobs = &job.Runner{Store: w.node.Store, Owner: "test", Handlers: w.Handlers(), Now: w.clock, Served: w.servedNow, Logger: slog.New(slog.DiscardHandler)}
 	return w
 }
@@ -129,31 +127,31 @@ func must[T any](v T, err error) func(testing.TB) T {
 	}
 }
 
-func encrypt(w *world, t testing.TB, keyName, plain string, ctx material.Context) (key.Ciphertext, error) {
-	return w.Encrypt(t.Context(), root(account), key.EncryptInput{Key: keyName, Plaintext: material.NewBytes([]byte(plain)), Context: ctx})
+func encrypt(w *world, t testing.TB, keyName, plain string, ctx material.Context) (cryptography.Ciphertext, error) {
+	return w.Encrypt(t.Context(), root(account), cryptography.EncryptInput{Key: keyName, Plaintext: material.NewBytes([]byte(plain)), Context: ctx})
 }
 
 func TestEncryptDecrypt(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		w := open(t, url)
 		for _, spec := range []material.Spec{material.AES256, material.AES192, material.AES128, material.SM4} {
-			k := must(w.Create(t.Context(), root(account), key.CreateInput{Spec: spec}))(t)
+			k := must(w.Create(t.Context(), root(account), lifecycle.CreateInput{Spec: spec}))(t)
 			ct := must(encrypt(w, t, string(k.ID), "hello", material.Context{"a": "1", "b": "2"}))(t)
 			if strings.Contains(string(ct.Blob), "hello") {
 				t.Error("the plaintext is in the ciphertext")
 			}
-			pt := must(w.Decrypt(t.Context(), root(account), key.DecryptInput{Ciphertext: ct.Blob, Context: material.Context{"b": "2", "a": "1"}}))(t)
+			pt := must(w.Decrypt(t.Context(), root(account), cryptography.DecryptInput{Ciphertext: ct.Blob, Context: material.Context{"b": "2", "a": "1"}}))(t)
 			if string(pt.Data.Expose()) != "hello" || pt.Key != k.ID || pt.Version != k.Primary {
 				t.Errorf("decrypts to %q with %s/%s", pt.Data.Expose(), pt.Key, pt.Version)
 			}
-			_, err := w.Decrypt(t.Context(), root(account), key.DecryptInput{Ciphertext: ct.Blob, Context: material.Context{"a": "1"}})
+			_, err := w.Decrypt(t.Context(), root(account), cryptography.DecryptInput{Ciphertext: ct.Blob, Context: material.Context{"a": "1"}})
 			want(t, err, fault.InvalidCiphertext)
-			_, err = w.Decrypt(t.Context(), root("2000000000000002"), key.DecryptInput{Ciphertext: ct.Blob})
+			_, err = w.Decrypt(t.Context(), root("2000000000000002"), cryptography.DecryptInput{Ciphertext: ct.Blob})
 			want(t, err, fault.KeyNotFound)
 			_, err = encrypt(w, t, string(k.ID), strings.Repeat("x", key.MaxPlaintext+1), nil)
 			want(t, err, fault.InvalidParameter)
 			must(encrypt(w, t, string(k.ID), strings.Repeat("x", key.MaxPlaintext), nil))(t)
-			_, err = w.Encrypt(t.Context(), root(account), key.EncryptInput{Key: string(k.ID), Plaintext: material.NewBytes([]byte("x")), DryRun: true})
+			_, err = w.Encrypt(t.Context(), root(account), cryptography.EncryptInput{Key: string(k.ID), Plaintext: material.NewBytes([]byte("x")), DryRun: true})
 			want(t, err, fault.DryRun)
 		}
 	})
@@ -164,12 +162,12 @@ func TestAsymmetricOperations(t *testing.T) {
 	c := root(account)
 	digest := make([]byte, 32)
 	for _, spec := range []material.Spec{material.RSA2048, material.P256, material.P256K, material.SM2} {
-		k := must(w.Create(t.Context(), c, key.CreateInput{Spec: spec}))(t)
+		k := must(w.Create(t.Context(), c, lifecycle.CreateInput{Spec: spec}))(t)
 		if k.Usage != key.SignVerify {
 			t.Errorf("%s: default usage %s", spec, k.Usage)
 		}
 		for _, alg := range spec.SigningAlgorithms() {
-			in := key.AsymmetricInput{Key: string(k.ID), Version: k.Primary, Algorithm: alg}
+			in := cryptography.AsymmetricInput{Key: string(k.ID), Version: k.Primary, Algorithm: alg}
 			s := must(w.AsymmetricSign(t.Context(), c, in, digest))(t)
 			v := must(w.AsymmetricVerify(t.Context(), c, in, digest, s.Value))(t)
 			if !v.Valid {
@@ -186,23 +184,23 @@ func TestAsymmetricOperations(t *testing.T) {
 			t.Errorf("%s: public key %q", spec, pem)
 		}
 		if len(spec.EncryptionAlgorithms()) == 0 {
-			_, err := w.Create(t.Context(), c, key.CreateInput{Spec: spec, Usage: key.EncryptDecrypt})
+			_, err := w.Create(t.Context(), c, lifecycle.CreateInput{Spec: spec, Usage: key.EncryptDecrypt})
 			want(t, err, fault.InvalidParameter)
 			continue
 		}
-		k = must(w.Create(t.Context(), c, key.CreateInput{Spec: spec, Usage: key.EncryptDecrypt}))(t)
-		sym := must(w.Create(t.Context(), c, key.CreateInput{}))(t)
+		k = must(w.Create(t.Context(), c, lifecycle.CreateInput{Spec: spec, Usage: key.EncryptDecrypt}))(t)
+		sym := must(w.Create(t.Context(), c, lifecycle.CreateInput{}))(t)
 		for _, alg := range spec.EncryptionAlgorithms() {
-			in := key.AsymmetricInput{Key: string(k.ID), Version: k.Primary, Algorithm: alg}
+			in := cryptography.AsymmetricInput{Key: string(k.ID), Version: k.Primary, Algorithm: alg}
 			ct := must(w.AsymmetricEncrypt(t.Context(), c, in, material.NewBytes([]byte("secret"))))(t)
 			pt := must(w.AsymmetricDecrypt(t.Context(), c, in, ct.Blob))(t)
 			if string(pt.Data.Expose()) != "secret" {
 				t.Errorf("%s %s: decrypts to %q", spec, alg, pt.Data.Expose())
 			}
-			re := must(w.ReEncrypt(t.Context(), c, key.ReEncryptInput{
+			re := must(w.ReEncrypt(t.Context(), c, cryptography.ReEncryptInput{
 				Ciphertext: ct.Blob, SourceKey: string(k.ID), SourceVersion: k.Primary, SourceAlgorithm: alg, Destination: string(sym.ID),
 			}))(t)
-			if pt = must(w.Decrypt(t.Context(), c, key.DecryptInput{Ciphertext: re.Blob}))(t); string(pt.Data.Expose()) != "secret" {
+			if pt = must(w.Decrypt(t.Context(), c, cryptography.DecryptInput{Ciphertext: re.Blob}))(t); string(pt.Data.Expose()) != "secret" {
 				t.Errorf("re-encrypted, it decrypts to %q", pt.Data.Expose())
 			}
 		}
@@ -213,7 +211,7 @@ func TestRotationKeepsOldCiphertexts(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		w := open(t, url)
 		c := root(account)
-		k := must(w.Create(t.Context(), c, key.CreateInput{Rotate: true, Interval: 7 * 24 * time.Hour}))(t)
+		k := must(w.Create(t.Context(), c, lifecycle.CreateInput{Rotate: true, Interval: 7 * 24 * time.Hour}))(t)
 		var blobs [][]byte
 		for range 5 {
 			blobs = append(blobs, must(encrypt(w, t, string(k.ID), "hello", nil))(t).Blob)
@@ -226,7 +224,7 @@ func TestRotationKeepsOldCiphertexts(t *testing.T) {
 			}
 		}
 		for i, b := range blobs {
-			pt := must(w.Decrypt(t.Context(), c, key.DecryptInput{Ciphertext: b}))(t)
+			pt := must(w.Decrypt(t.Context(), c, cryptography.DecryptInput{Ciphertext: b}))(t)
 			if string(pt.Data.Expose()) != "hello" {
 				t.Errorf("ciphertext %d does not decrypt", i)
 			}
@@ -253,7 +251,7 @@ func TestDeletionKeepsItsPromise(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		w := open(t, url)
 		c := root(account)
-		k := must(w.Create(t.Context(), c, key.CreateInput{}))(t)
+		k := must(w.Create(t.Context(), c, lifecycle.CreateInput{}))(t)
 		if err := w.CreateAlias(t.Context(), c, "alias/a", string(k.ID)); err != nil {
 			t.Fatal(err)
 		}
@@ -264,7 +262,7 @@ func TestDeletionKeepsItsPromise(t *testing.T) {
 		if err := w.ScheduleDeletion(t.Context(), c, string(k.ID), 7); err != nil {
 			t.Fatal(err)
 		}
-		_, err := w.Decrypt(t.Context(), c, key.DecryptInput{Ciphertext: ct.Blob})
+		_, err := w.Decrypt(t.Context(), c, cryptography.DecryptInput{Ciphertext: ct.Blob})
 		want(t, err, fault.KeyPendingDeletion)
 		w.pass(t, 7*24*time.Hour-time.Second)
 		if k = must(w.Describe(t.Context(), c, string(k.ID)))(t); k.State != key.PendingDeletion {
@@ -275,9 +273,9 @@ func TestDeletionKeepsItsPromise(t *testing.T) {
 		want(t, err, fault.KeyNotFound)
 		_, err = w.Describe(t.Context(), c, "alias/a")
 		want(t, err, fault.AliasNotFound)
-		_, err = w.Decrypt(t.Context(), c, key.DecryptInput{Ciphertext: ct.Blob})
+		_, err = w.Decrypt(t.Context(), c, cryptography.DecryptInput{Ciphertext: ct.Blob})
 		want(t, err, fault.KeyNotFound)
-		if err := w.CreateAlias(t.Context(), c, "alias/a", string(must(w.Create(t.Context(), c, key.CreateInput{}))(t).ID)); err != nil {
+		if err := w.CreateAlias(t.Context(), c, "alias/a", string(must(w.Create(t.Context(), c, lifecycle.CreateInput{}))(t).ID)); err != nil {
 			t.Errorf("the alias of a deleted key is free again: %v", err)
 		}
 	})
@@ -286,7 +284,7 @@ func TestDeletionKeepsItsPromise(t *testing.T) {
 func TestRules(t *testing.T) {
 	w := open(t, storetest.SQLite(t))
 	c, ctx := root(account), t.Context()
-	k := must(w.Create(ctx, c, key.CreateInput{}))(t)
+	k := must(w.Create(ctx, c, lifecycle.CreateInput{}))(t)
 	id := string(k.ID)
 	for _, name := range []string{"alias/", "a", "alias/acs/x", "alias/a b", "alias/ü", "alias/" + strings.Repeat("x", 250), ""} {
 		want(t, w.CreateAlias(ctx, c, name, id), fault.InvalidParameter)
@@ -327,7 +325,7 @@ func TestRules(t *testing.T) {
 		t.Error(err)
 	}
 	want(t, w.ScheduleDeletion(ctx, c, id, 7), fault.UnsupportedOperation)
-	rsa := must(w.Create(ctx, c, key.CreateInput{Spec: material.P256}))(t)
+	rsa := must(w.Create(ctx, c, lifecycle.CreateInput{Spec: material.P256}))(t)
 	want(t, w.UpdateRotationPolicy(ctx, c, string(rsa.ID), true, 30*24*time.Hour), fault.UnsupportedOperation)
 	_, err = encrypt(w, t, string(rsa.ID), "x", nil)
 	want(t, err, fault.UnsupportedOperation)
@@ -335,7 +333,7 @@ func TestRules(t *testing.T) {
 		_, err = w.Describe(ctx, c, name)
 		want(t, err, fault.KeyNotFound)
 	}
-	if got := must(w.Describe(ctx, c, w.ARN(k)))(t); got.ID != k.ID {
+	if got := must(w.Describe(ctx, c, w.Keys.ARN(k)))(t); got.ID != k.ID {
 		t.Errorf("by ARN: %s", got.ID)
 	}
 }
@@ -344,7 +342,7 @@ func TestRules(t *testing.T) {
 func TestEveryCallIsRecordedOnce(t *testing.T) {
 	w := open(t, storetest.SQLite(t))
 	ctx := t.Context()
-	k := must(w.Create(ctx, root(account), key.CreateInput{}))(t)
+	k := must(w.Create(ctx, root(account), lifecycle.CreateInput{}))(t)
 	stranger := root(account)
 	stranger.Kind, stranger.Name = authz.User, "nobody"
 	for _, call := range []struct {
@@ -378,10 +376,10 @@ func TestEveryCallIsRecordedOnce(t *testing.T) {
 func TestWithoutAuditNothingHappens(t *testing.T) {
 	w := open(t, storetest.SQLite(t))
 	ctx, c := t.Context(), root(account)
-	k := must(w.Create(ctx, c, key.CreateInput{}))(t)
+	k := must(w.Create(ctx, c, lifecycle.CreateInput{}))(t)
 	ct := must(encrypt(w, t, string(k.ID), "x", nil))(t)
 	w.node.StopLog()
-	out, err := w.Decrypt(ctx, c, key.DecryptInput{Ciphertext: ct.Blob})
+	out, err := w.Decrypt(ctx, c, cryptography.DecryptInput{Ciphertext: ct.Blob})
 	want(t, err, fault.AuditUnavailable)
 	if out.Data.Len() != 0 {
 		t.Error("a plaintext left without a record")
@@ -395,7 +393,7 @@ func TestWithoutAuditNothingHappens(t *testing.T) {
 // A caller's text, however long, neither escapes the record nor costs anybody else a record.
 func TestLongNamesHarmNobody(t *testing.T) {
 	w := open(t, storetest.SQLite(t))
-	k := must(w.Create(t.Context(), root(account), key.CreateInput{}))(t)
+	k := must(w.Create(t.Context(), root(account), lifecycle.CreateInput{}))(t)
 	stranger := root(account)
 	stranger.Kind, stranger.Name = authz.User, "nobody"
 	var wg sync.WaitGroup
@@ -404,7 +402,7 @@ func TestLongNamesHarmNobody(t *testing.T) {
 			if i%4 == 0 {
 				_, err := w.Describe(t.Context(), stranger, "alias/"+strings.Repeat("<", 11_000))
 				want(t, err, fault.InvalidParameter)
-				_, err = w.AsymmetricSign(t.Context(), root(account), key.AsymmetricInput{Key: string(k.ID), Version: key.VersionID(strings.Repeat("<", 11_000))}, nil)
+				_, err = w.AsymmetricSign(t.Context(), root(account), cryptography.AsymmetricInput{Key: string(k.ID), Version: key.VersionID(strings.Repeat("<", 11_000))}, nil)
 				want(t, err, fault.UnsupportedOperation)
 				return
 			}
@@ -424,7 +422,7 @@ func TestLongNamesHarmNobody(t *testing.T) {
 func TestKeyWithManyAliasesIsDeleted(t *testing.T) {
 	w := open(t, storetest.SQLite(t))
 	ctx, c := t.Context(), root(account)
-	k := must(w.Create(ctx, c, key.CreateInput{Rotate: true, Interval: 7 * 24 * time.Hour}))(t)
+	k := must(w.Create(ctx, c, lifecycle.CreateInput{Rotate: true, Interval: 7 * 24 * time.Hour}))(t)
 	for i := range 250 {
 		if err := w.CreateAlias(ctx, c, fmt.Sprintf("alias/%s-%d", strings.Repeat("x", 240), i), string(k.ID)); err != nil {
 			t.Fatal(err)
@@ -446,15 +444,15 @@ func TestKeyWithManyAliasesIsDeleted(t *testing.T) {
 func TestClockSetBackLosesNoJob(t *testing.T) {
 	w := open(t, storetest.SQLite(t))
 	ctx, c := t.Context(), root(account)
-	k := must(w.Create(ctx, c, key.CreateInput{}))(t)
+	k := must(w.Create(ctx, c, lifecycle.CreateInput{}))(t)
 	if err := w.ScheduleDeletion(ctx, c, string(k.ID), 7); err != nil {
 		t.Fatal(err)
 	}
-	w.jobs.Handlers[key.JobDelete] = func(ctx context.Context, j job.Job) (time.Time, error) {
+	w.jobs.Handlers[lifecycle.JobDelete] = func(ctx context.Context, j job.Job) (time.Time, error) {
 		w.mu.Lock()
 		w.now = w.now.Add(-time.Hour)
 		w.mu.Unlock()
-		return w.Handlers()[key.JobDelete](ctx, j)
+		return w.Handlers()[lifecycle.JobDelete](ctx, j)
 	}
 	w.mu.Lock()
 	w.now, w.served = w.now.Add(7*24*time.Hour), w.served+7*24*time.Hour
@@ -475,7 +473,7 @@ func TestClockSetBackLosesNoJob(t *testing.T) {
 func TestDenialKeepsToTheCallersWords(t *testing.T) {
 	w := open(t, storetest.SQLite(t))
 	ctx := t.Context()
-	k := must(w.Create(ctx, root(account), key.CreateInput{}))(t)
+	k := must(w.Create(ctx, root(account), lifecycle.CreateInput{}))(t)
 	if err := w.CreateAlias(ctx, root(account), "alias/there", string(k.ID)); err != nil {
 		t.Fatal(err)
 	}
@@ -493,13 +491,13 @@ func TestKeyIsCreatedWithItsAliasOrNotAtAll(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		w := open(t, url)
 		ctx, c := t.Context(), root(account)
-		k := must(w.Create(ctx, c, key.CreateInput{Alias: "alias/a"}))(t)
+		k := must(w.Create(ctx, c, lifecycle.CreateInput{Alias: "alias/a"}))(t)
 		if got := must(w.Describe(ctx, c, "alias/a"))(t); got.ID != k.ID {
 			t.Errorf("the alias points at %s", got.ID)
 		}
-		_, err := w.Create(ctx, c, key.CreateInput{Alias: "alias/a"})
+		_, err := w.Create(ctx, c, lifecycle.CreateInput{Alias: "alias/a"})
 		want(t, err, fault.AliasExists)
-		_, err = w.Create(ctx, c, key.CreateInput{Alias: "a"})
+		_, err = w.Create(ctx, c, lifecycle.CreateInput{Alias: "a"})
 		want(t, err, fault.InvalidParameter)
 		if _, total, err := w.List(ctx, c, key.Filter{}, key.Page{Number: 1, Size: 10}); err != nil || total != 1 {
 			t.Errorf("%d keys, want 1; %v", total, err)

@@ -23,37 +23,39 @@ const (
 // States lists every state.
 func States() []State { return []State{Enabled, Disabled, PendingDeletion} }
 
-// An act is a class of operations that the states treat alike.
-type act int
+// An Act is a class of operations that the states treat alike.
+type Act int
 
+// The acts.
 const (
-	actUse        act = iota // cryptography, new versions, rotation policy
-	actEdit                  // description, tags
-	actSwitch                // enable, disable
-	actSchedule              // schedule deletion
-	actCancel                // cancel deletion
-	actNewAlias              // create an alias
-	actPointAlias            // point an existing alias at the key
-	actProtect               // turn deletion protection on
-	actRead                  // describe, list, delete an alias, turn protection off
+	ActUse        Act = iota // cryptography, new versions, rotation policy
+	ActEdit                  // description, tags
+	ActSwitch                // enable, disable
+	ActSchedule              // schedule deletion
+	ActCancel                // cancel deletion
+	ActNewAlias              // create an alias
+	ActPointAlias            // point an existing alias at the key
+	ActProtect               // turn deletion protection on
+	ActRead                  // describe, list, delete an alias, turn protection off
 )
 
 // verdicts answers, for each act, what each state says to it; a state that is not
 // named allows it. Source: Alibaba Cloud KMS, "how the key state affects API calls".
-var verdicts = map[act]map[State]fault.Kind{
-	actUse:        {Disabled: fault.KeyDisabled, PendingDeletion: fault.KeyPendingDeletion},
-	actEdit:       {PendingDeletion: fault.KeyPendingDeletion},
-	actSwitch:     {PendingDeletion: fault.StateConflict},
-	actSchedule:   {PendingDeletion: fault.StateConflict},
-	actCancel:     {Enabled: fault.StateConflict, Disabled: fault.StateConflict},
-	actNewAlias:   {PendingDeletion: fault.StateConflict},
-	actPointAlias: {PendingDeletion: fault.KeyPendingDeletion},
-	actProtect:    {PendingDeletion: fault.StateConflict},
-	actRead:       {},
+var verdicts = map[Act]map[State]fault.Kind{
+	ActUse:        {Disabled: fault.KeyDisabled, PendingDeletion: fault.KeyPendingDeletion},
+	ActEdit:       {PendingDeletion: fault.KeyPendingDeletion},
+	ActSwitch:     {PendingDeletion: fault.StateConflict},
+	ActSchedule:   {PendingDeletion: fault.StateConflict},
+	ActCancel:     {Enabled: fault.StateConflict, Disabled: fault.StateConflict},
+	ActNewAlias:   {PendingDeletion: fault.StateConflict},
+	ActPointAlias: {PendingDeletion: fault.KeyPendingDeletion},
+	ActProtect:    {PendingDeletion: fault.StateConflict},
+	ActRead:       {},
 }
 
-// allow tells whether the key's state allows the act.
-func (k Key) allow(a act) error {
+// Allow tells whether the key's state allows the act: [fault.KeyDisabled],
+// [fault.KeyPendingDeletion] or [fault.StateConflict] if not.
+func (k Key) Allow(a Act) error {
 	switch kind := verdicts[a][k.State]; kind {
 	case "":
 		return nil
@@ -64,4 +66,13 @@ func (k Key) allow(a act) error {
 	default:
 		return kind.New("The request was rejected because the key state is %s, which does not allow it.", k.State)
 	}
+}
+
+// Enter moves the key to a state if the act is allowed.
+func (k *Key) Enter(a Act, to State) error {
+	if err := k.Allow(a); err != nil {
+		return err
+	}
+	k.State = to
+	return nil
 }

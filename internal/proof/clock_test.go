@@ -2,7 +2,6 @@ package proof
 
 import (
 	"cmp"
-	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -20,6 +19,8 @@ import (
 	"github.com/keyward/keyward/internal/iam"
 	"github.com/keyward/keyward/internal/job"
 	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/key/keytest"
+	"github.com/keyward/keyward/internal/key/lifecycle"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/seal"
 	"github.com/keyward/keyward/internal/seal/sealtest"
@@ -94,7 +95,7 @@ type times struct {
 	node    storetest.Node
 	keyring *seal.Keyring
 	iam     *iam.Service
-	keys    *key.Service
+	keys    *keytest.Services
 	jobs    *job.Runner
 	founded iam.Founded
 
@@ -157,9 +158,8 @@ func (w *times) up() {
 	w.ok(err)
 	w.iam, err = iam.New(iam.Options{Store: w.node.Store, Log: w.node.Log, Keyring: w.keyring, Logger: quiet, Now: w.now, Fresh: always})
 	w.ok(err)
-	w.keys = key.New(key.Options{
-		Store: w.node.Store, Aliases: w.node.Store, Tenants: w.iam, Log: w.node.Log, Region: "cn-test", Now: w.now, After: w.watch.After,
-		Fresh: always, ContextDigest: func(b []byte) (string, error) { return hex.EncodeToString(b), nil },
+	w.keys = keytest.New(keytest.Options{
+		Store: w.node.Store, Tenants: w.iam, Log: w.node.Log, Now: w.now, After: w.watch.After,
 	})
 	w.jobs = &job.Runner{Store: w.node.Store, Owner: "node", Handlers: w.keys.Handlers(), Now: w.now, Served: w.watch.Jobs, Logger: quiet}
 }
@@ -362,7 +362,7 @@ func (w *times) checkCredentials(clock.Report) {
 }
 
 func (w *times) create() {
-	k, err := w.keys.Create(w.Context(), w.root(), key.CreateInput{Spec: material.SM4, Rotate: true, Interval: 7 * day})
+	k, err := w.keys.Create(w.Context(), w.root(), lifecycle.CreateInput{Spec: material.SM4, Rotate: true, Interval: 7 * day})
 	w.ok(err)
 	w.rotating[k.ID] = 1
 }

@@ -16,6 +16,9 @@ import (
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/iam"
 	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/key/cryptography"
+	"github.com/keyward/keyward/internal/key/keytest"
+	"github.com/keyward/keyward/internal/key/software"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/seal"
 	"github.com/keyward/keyward/internal/seal/sealtest"
@@ -50,7 +53,7 @@ func openMaterial(t *testing.T, s *server) (keys, always []known) {
 	if err := db.Close(); err != nil { // the node of storetest opens its own
 		t.Fatal(err)
 	}
-	var service *key.Service
+	var service *keytest.Services
 	node := storetest.Start(t, storetest.Options{URL: s.url, Origin: "keyward/memory-test", Keys: keyring, Now: time.Now,
 		Changed: func(table, id string) { service.Changed(table, id) }})
 	fresh := func() bool { return true }
@@ -59,8 +62,7 @@ func openMaterial(t *testing.T, s *server) (keys, always []known) {
 		t.Fatal(err)
 	}
 	unwrapped := &unwrapped{Tenants: people}
-	service = key.New(key.Options{Store: node.Store, Aliases: node.Store, Tenants: unwrapped, Log: node.Log, Region: "cn-hangzhou", Now: time.Now,
-		Fresh: fresh, ContextDigest: func([]byte) (string, error) { return "", nil }})
+	service = keytest.New(keytest.Options{Store: node.Store, Tenants: unwrapped, Log: node.Log, Region: "cn-hangzhou", Now: time.Now, Fresh: fresh})
 	admin, err := people.Credential(ctx, s.key.AccessKeyID)
 	if err != nil {
 		t.Fatal(err)
@@ -82,7 +84,7 @@ func openMaterial(t *testing.T, s *server) (keys, always []known) {
 }
 
 // use has a key's material unwrapped, and uses it for nothing.
-func use(t *testing.T, service *key.Service, call func() *authz.Call, k key.Key) {
+func use(t *testing.T, service *keytest.Services, call func() *authz.Call, k key.Key) {
 	t.Helper()
 	if k.State == key.Disabled {
 		if err := service.Enable(t.Context(), call(), string(k.ID)); err != nil {
@@ -91,9 +93,9 @@ func use(t *testing.T, service *key.Service, call func() *authz.Call, k key.Key)
 	}
 	var err error
 	if k.Spec.Symmetric() {
-		_, err = service.Encrypt(t.Context(), call(), key.EncryptInput{Key: string(k.ID), Plaintext: material.NewBytes([]byte("x")), DryRun: true})
+		_, err = service.Encrypt(t.Context(), call(), cryptography.EncryptInput{Key: string(k.ID), Plaintext: material.NewBytes([]byte("x")), DryRun: true})
 	} else {
-		_, err = service.AsymmetricSign(t.Context(), call(), key.AsymmetricInput{
+		_, err = service.AsymmetricSign(t.Context(), call(), cryptography.AsymmetricInput{
 			Key: string(k.ID), Version: k.Primary, Algorithm: k.Spec.SigningAlgorithms()[0], DryRun: true}, make([]byte, 32))
 	}
 	if !fault.Is(err, fault.DryRun) {
@@ -103,13 +105,13 @@ func use(t *testing.T, service *key.Service, call func() *authz.Call, k key.Key)
 
 // An unwrapped remembers what is unwrapped.
 type unwrapped struct {
-	key.Tenants
+	software.Tenants
 
 	mu     sync.Mutex // guards opened
 	opened [][]byte
 }
 
-// Tenant implements key.Tenants.
+// Tenant implements software.Tenants.
 func (r *unwrapped) Tenant(ctx context.Context, account string) (material.Wrapper, error) {
 	w, err := r.Tenants.Tenant(ctx, account)
 	return unwrapping{w, r}, err

@@ -2,7 +2,6 @@ package proof
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -20,6 +19,9 @@ import (
 	"github.com/keyward/keyward/internal/iam"
 	"github.com/keyward/keyward/internal/job"
 	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/key/cryptography"
+	"github.com/keyward/keyward/internal/key/keytest"
+	"github.com/keyward/keyward/internal/key/lifecycle"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/scrub"
 	"github.com/keyward/keyward/internal/seal"
@@ -41,7 +43,7 @@ type plant struct {
 	store   *store.Store
 	anchor  *anchor.Anchor
 	iam     *iam.Service
-	keys    *key.Service
+	keys    *keytest.Services
 	secrets *secret.Service
 	scrub   *scrub.Scrubber
 	stops   []func()
@@ -116,15 +118,12 @@ func (p *plant) wire(ctx context.Context) error {
 	if p.iam, err = iam.New(iam.Options{Store: p.store, Log: p.log, Keyring: p.keyring, Logger: quiet, Now: p.clock, Fresh: p.store.Fresh}); err != nil {
 		return err
 	}
-	p.keys = key.New(key.Options{
-		Store: p.store, Aliases: p.store, Tenants: p.iam, Log: p.log, Region: "cn-test", Now: p.clock, After: func(_ context.Context, d time.Duration) (time.Duration, error) { return d, nil }, Fresh: p.store.Fresh,
-		ContextDigest: func(b []byte) (string, error) { return fmt.Sprintf("%x", sha256.Sum256(b)), nil },
-	})
+	p.keys = keytest.New(keytest.Options{Store: p.store, Tenants: p.iam, Log: p.log, Now: p.clock, Fresh: p.store.Fresh})
 	p.secrets = secret.New(secret.Options{
-		Store: p.store, Keys: p.keys, Log: p.log, Region: "cn-test", Now: p.clock, After: func(_ context.Context, d time.Duration) (time.Duration, error) { return d, nil }, Fresh: p.store.Fresh,
+		Store: p.store, Keys: p.keys.Keys, Crypto: p.keys.Crypto, Log: p.log, Region: "cn-test", Now: p.clock, After: func(_ context.Context, d time.Duration) (time.Duration, error) { return d, nil }, Fresh: p.store.Fresh,
 	})
 	p.scrub = scrub.New(scrub.Options{
-		DB: p.db, Store: p.store, Anchor: p.anchor, Logs: logs, IAM: p.iam, Keys: p.keys, Secrets: p.secrets, Log: p.log, Now: p.clock, Logger: quiet,
+		DB: p.db, Store: p.store, Anchor: p.anchor, Logs: logs, IAM: p.iam, Keys: p.keys.Keys, Ring: p.keys.Ring, Secrets: p.secrets, Log: p.log, Now: p.clock, Logger: quiet,
 	})
 	running, cancel := context.WithCancel(context.Background())
 	var done sync.WaitGroup
@@ -324,7 +323,7 @@ func (s *story) people(account, first string) {
 func (s *story) keys(account string) {
 	ctx, root := s.t.Context(), rootOf(account)
 	for _, name := range []string{"plain", "sm4", "rotated", "disabled", "protected", "pending", "gone", "signer"} {
-		in := key.CreateInput{Alias: "alias/" + name, Description: name, Tags: []key.Tag{{Key: "n", Value: name}}}
+		in := lifecycle.CreateInput{Alias: "alias/" + name, Description: name, Tags: []key.Tag{{Key: "n", Value: name}}}
 		switch name {
 		case "sm4":
 			in.Spec, in.Rotate, in.Interval = material.SM4, true, 30*24*time.Hour
@@ -359,9 +358,9 @@ func (s *story) keys(account string) {
 }
 
 func (s *story) encrypt(root *authz.Call, id string) {
-	out := must(s.p.keys.Encrypt(s.t.Context(), root, key.EncryptInput{Key: id, Plaintext: material.NewBytes([]byte("plain of " + id))}))(s.t)
+	out := must(s.p.keys.Encrypt(s.t.Context(), root, cryptography.EncryptInput{Key: id, Plaintext: material.NewBytes([]byte("plain of " + id))}))(s.t)
 	s.ask("decrypt with "+string(out.Version), func(ctx context.Context, p *plant) (any, error) {
-		got, err := p.keys.Decrypt(ctx, root, key.DecryptInput{Ciphertext: out.Blob})
+		got, err := p.keys.Decrypt(ctx, root, cryptography.DecryptInput{Ciphertext: out.Blob})
 		return string(got.Data.Expose()), err
 	})
 }
@@ -384,7 +383,7 @@ func (s *story) live(root *authz.Call, name, id string) {
 	case "gone":
 		s.did(keys.ScheduleDeletion(ctx, root, id, 7))
 		s.p.now = s.p.now.Add(7*24*time.Hour + time.Second)
-		_, err := keys.Handlers()[key.JobDelete](ctx, job.Job{Kind: key.JobDelete, Account: root.Account, Subject: id})
+		_, err := keys.Handlers()[lifecycle.JobDelete](ctx, job.Job{Kind: lifecycle.JobDelete, Account: root.Account, Subject: id})
 		s.did(err)
 	}
 }

@@ -130,7 +130,7 @@ func (p *pass) row(ctx context.Context, r store.Row) error {
 	case key.Version:
 		k, err := p.Store.Key(ctx, v.Account, v.Key)
 		if p.refers(r, err); err == nil {
-			p.opens(r, p.Keys.Inspect(ctx, k, v))
+			p.opens(r, p.Ring.Inspect(ctx, k, v))
 		}
 	case key.Alias:
 		p.refers(r, second(p.Store.Key(ctx, v.Account, v.Key)))

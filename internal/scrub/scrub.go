@@ -31,7 +31,8 @@ import (
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/iam"
-	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/key/keyring"
+	"github.com/keyward/keyward/internal/key/lifecycle"
 	"github.com/keyward/keyward/internal/notify"
 	"github.com/keyward/keyward/internal/rotation/engine"
 	"github.com/keyward/keyward/internal/secret"
@@ -90,7 +91,8 @@ type Options struct {
 	Anchor    *anchor.Anchor
 	Logs      anchor.Options // Load and Save are not used
 	IAM       *iam.Service
-	Keys      *key.Service
+	Keys      *lifecycle.Service
+	Ring      *keyring.Ring
 	Secrets   *secret.Service
 	Sinks     *sink.Service
 	Targets   *target.Service

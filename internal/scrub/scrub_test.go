@@ -19,6 +19,8 @@ import (
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/iam"
 	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/key/keytest"
+	"github.com/keyward/keyward/internal/key/lifecycle"
 	"github.com/keyward/keyward/internal/message"
 	"github.com/keyward/keyward/internal/notify"
 	"github.com/keyward/keyward/internal/rollout"
@@ -37,7 +39,7 @@ type world struct {
 	*scrub.Scrubber
 	node    storetest.Node
 	iam     *iam.Service
-	keys    *key.Service
+	keys    *keytest.Services
 	secrets *secret.Service
 	root    *authz.Call
 	db      *sql.DB
@@ -60,15 +62,12 @@ func newWorld(t *testing.T, url, origin string, keys *seal.Keyring) *world {
 	if w.iam, err = iam.New(iam.Options{Store: w.node.Store, Log: w.node.Log, Keyring: keys, Logger: quiet, Now: time.Now, Fresh: w.node.Store.Fresh}); err != nil {
 		t.Fatal(err)
 	}
-	w.keys = key.New(key.Options{
-		Store: w.node.Store, Aliases: w.node.Store, Tenants: w.iam, Log: w.node.Log, Region: "cn-test", Now: time.Now, After: func(_ context.Context, d time.Duration) (time.Duration, error) { return d, nil }, Fresh: w.node.Store.Fresh,
-		ContextDigest: func([]byte) (string, error) { return "", nil },
-	})
+	w.keys = keytest.New(keytest.Options{Store: w.node.Store, Tenants: w.iam, Log: w.node.Log, Now: time.Now, Fresh: w.node.Store.Fresh})
 	w.secrets = secret.New(secret.Options{
-		Store: w.node.Store, Keys: w.keys, Log: w.node.Log, Region: "cn-test", Now: time.Now, After: func(_ context.Context, d time.Duration) (time.Duration, error) { return d, nil }, Fresh: w.node.Store.Fresh,
+		Store: w.node.Store, Keys: w.keys.Keys, Crypto: w.keys.Crypto, Log: w.node.Log, Region: "cn-test", Now: time.Now, After: func(_ context.Context, d time.Duration) (time.Duration, error) { return d, nil }, Fresh: w.node.Store.Fresh,
 	})
 	w.Scrubber = scrub.New(scrub.Options{
-		DB: w.node.DB, Store: w.node.Store, Anchor: w.node.Anchor, Logs: w.node.Logs, IAM: w.iam, Keys: w.keys, Secrets: w.secrets,
+		DB: w.node.DB, Store: w.node.Store, Anchor: w.node.Anchor, Logs: w.node.Logs, IAM: w.iam, Keys: w.keys.Keys, Ring: w.keys.Ring, Secrets: w.secrets,
 		Sinks: sink.New(sink.Options{Now: time.Now}), Targets: target.New(target.Options{Now: time.Now}), Stock: accesskey.New(accesskey.Options{Now: time.Now, Kinds: []accesskey.KindOfProvider{{Name: "fake"}}}),
 		Alerts: notify.New(notify.Options{Outbox: store.Alerts{Store: w.node.Store}, Now: time.Now}), Rotations: engine.New(engine.Options{Now: time.Now}), Log: w.node.Log, Now: time.Now, Logger: quiet,
 	})
@@ -92,7 +91,7 @@ func (w *world) found(t *testing.T, name string) {
 	w.root = &authz.Call{Principal: authz.Principal{Account: f.Account.ID, Kind: authz.Root, Name: iam.RootName}, Time: time.Now()}
 }
 
-func (w *world) create(t *testing.T, in key.CreateInput) key.Key {
+func (w *world) create(t *testing.T, in lifecycle.CreateInput) key.Key {
 	t.Helper()
 	k, err := w.keys.Create(t.Context(), w.root, in)
 	if err != nil {
@@ -115,8 +114,8 @@ func TestFindingsAreExact(t *testing.T) {
 		w := newWorld(t, url, "keyward/a", sealtest.Keyring(t))
 		w.found(t, "one")
 		account := w.root.Account
-		forged, stale, gone := w.create(t, key.CreateInput{}), w.create(t, key.CreateInput{}), w.create(t, key.CreateInput{Alias: "alias/a"})
-		rotating := w.create(t, key.CreateInput{Rotate: true, Interval: 30 * 24 * time.Hour})
+		forged, stale, gone := w.create(t, lifecycle.CreateInput{}), w.create(t, lifecycle.CreateInput{}), w.create(t, lifecycle.CreateInput{Alias: "alias/a"})
+		rotating := w.create(t, lifecycle.CreateInput{Rotate: true, Interval: 30 * 24 * time.Hour})
 		clean, err := w.Scrub(t.Context(), operator())
 		if err != nil || !clean.Clean() || clean.Rows != 4+8+1 || clean.Records != 5 {
 			t.Fatalf("before anything happened: %+v, %v", clean, err)
@@ -260,7 +259,7 @@ func (w *world) work(t *testing.T, n int) {
 			t.Error(err)
 		}
 	}
-	k, err := w.keys.Create(ctx, w.root, key.CreateInput{Alias: "alias/same", Rotate: n%2 == 0, Interval: 30 * 24 * time.Hour})
+	k, err := w.keys.Create(ctx, w.root, lifecycle.CreateInput{Alias: "alias/same", Rotate: n%2 == 0, Interval: 30 * 24 * time.Hour})
 	must(err)
 	must(w.keys.Disable(ctx, w.root, string(k.ID)))
 	must(w.keys.DeleteAlias(ctx, w.root, "alias/same"))

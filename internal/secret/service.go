@@ -10,7 +10,8 @@ import (
 	"github.com/keyward/keyward/internal/cache"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/job"
-	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/key/cryptography"
+	"github.com/keyward/keyward/internal/key/lifecycle"
 	"github.com/keyward/keyward/internal/tag"
 )
 
@@ -23,7 +24,8 @@ const (
 // Options says what a Service is made of. All fields are required.
 type Options struct {
 	Store  Store
-	Keys   *key.Service
+	Keys   *lifecycle.Service    // for the default key
+	Crypto *cryptography.Service // for the keys of values
 	Log    *audit.Log
 	Region string           // of the ARNs
 	Now    func() time.Time // clock
@@ -36,7 +38,8 @@ type Options struct {
 // A Service offers the operations on secrets. Its methods may be called concurrently.
 type Service struct {
 	store    Store
-	keys     *key.Service
+	keys     *lifecycle.Service
+	crypto   *cryptography.Service
 	log      *audit.Log
 	region   string
 	now      func() time.Time
@@ -53,7 +56,7 @@ type (
 // New makes a Service.
 func New(o Options) *Service {
 	return &Service{
-		store: o.Store, keys: o.Keys, log: o.Log, region: o.Region, now: o.Now, after: o.After,
+		store: o.Store, keys: o.Keys, crypto: o.Crypto, log: o.Log, region: o.Region, now: o.Now, after: o.After,
 		secrets: cache.New(maxSecrets, o.Fresh, func(ctx context.Context, r secretRef) (Secret, error) {
 			return o.Store.Secret(ctx, r.account, r.name)
 		}),

@@ -12,6 +12,7 @@ import (
 
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/key/lifecycle"
 	"github.com/keyward/keyward/internal/secret"
 	"github.com/keyward/keyward/internal/store/storetest"
 	"github.com/keyward/keyward/internal/tag"
@@ -271,7 +272,7 @@ func TestBadInput(t *testing.T) {
 		}
 	}
 	must(w.Create(t.Context(), c, secret.CreateInput{Name: "b", Kind: secret.Binary, Data: data("\xff" + strings.Repeat("\x00", secret.MaxValue-1))}))(t)
-	signing := must(w.keys.Create(t.Context(), c, key.CreateInput{Spec: "EC_P256"}))(t)
+	signing := must(w.keys.Create(t.Context(), c, lifecycle.CreateInput{Spec: "EC_P256"}))(t)
 	_, err := w.Create(t.Context(), c, secret.CreateInput{Name: "c", Key: string(signing.ID), Data: data("x")})
 	want(t, err, fault.UnsupportedOperation)
 	_, err = w.Create(t.Context(), c, secret.CreateInput{Name: "c", Key: "alias/missing", Data: data("x")})

@@ -9,7 +9,8 @@ import (
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/erase"
 	"github.com/keyward/keyward/internal/fault"
-	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/key/cryptography"
+	"github.com/keyward/keyward/internal/key/lifecycle"
 	"github.com/keyward/keyward/internal/material"
 )
 
@@ -43,7 +44,7 @@ func (v Version) binding() []byte {
 
 // seal encrypts a value into v, under a key that the caller may use.
 func (s *Service) seal(ctx context.Context, c *authz.Call, rec *audit.Record, v *Version, keyName string, value material.Bytes) error {
-	dataKey, err := s.keys.DataKeyFor(ctx, c, rec, key.DataKeyInput{Key: keyName, Size: dataKeySize, Context: v.context()})
+	dataKey, err := s.crypto.DataKeyFor(ctx, c, rec, cryptography.DataKeyInput{Key: keyName, Size: dataKeySize, Context: v.context()})
 	if err != nil {
 		return s.ofKey(err, "encrypting a value", keyName)
 	}
@@ -66,7 +67,7 @@ func sealValue(dataKey, value material.Bytes, binding []byte) ([]byte, error) {
 
 // open decrypts the value of v, with a key that the caller may use.
 func (s *Service) open(ctx context.Context, c *authz.Call, rec *audit.Record, v Version) (material.Bytes, error) {
-	dataKey, err := s.keys.DecryptFor(ctx, c, rec, key.DecryptInput{Ciphertext: v.Wrapped, Context: v.context()})
+	dataKey, err := s.crypto.DecryptFor(ctx, c, rec, cryptography.DecryptInput{Ciphertext: v.Wrapped, Context: v.context()})
 	if fault.Is(err, fault.InvalidCiphertext) { // no caller can cause it: the row is not what keyward wrote
 		return material.Bytes{}, fmt.Errorf("opening the data key of %s: %w", v.describe(), errNotItself)
 	}
@@ -117,7 +118,7 @@ func (s *Service) ensureKey(ctx context.Context, account string) error {
 	if there || err != nil {
 		return err
 	}
-	_, err = s.keys.Create(ctx, s.self(account), key.CreateInput{Alias: DefaultKey, Description: "protects the secrets of this account for which no other key was named"})
+	_, err = s.keys.Create(ctx, s.self(account), lifecycle.CreateInput{Alias: DefaultKey, Description: "protects the secrets of this account for which no other key was named"})
 	if fault.Is(err, fault.AliasExists) { // somebody else was faster
 		return nil
 	}

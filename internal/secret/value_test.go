@@ -16,7 +16,7 @@ import (
 
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
-	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/key/lifecycle"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/secret"
 	"github.com/keyward/keyward/internal/store/storetest"
@@ -29,7 +29,7 @@ var update = flag.Bool("update", false, "write golden files anew")
 func TestSecretsFollowTheirKey(t *testing.T) {
 	w := open(t, storetest.SQLite(t))
 	c := root(account)
-	mine := must(w.keys.Create(t.Context(), c, key.CreateInput{Alias: "alias/mine"}))(t)
+	mine := must(w.keys.Create(t.Context(), c, lifecycle.CreateInput{Alias: "alias/mine"}))(t)
 	s := must(w.Create(t.Context(), c, secret.CreateInput{Name: "a", Key: "alias/mine", Data: data("one")}))(t)
 	w.create(t, "b", "under the default key")
 	if s.Key != mine.ID {

@@ -2,7 +2,6 @@ package secret_test
 
 import (
 	"context"
-	"encoding/hex"
 	"log/slog"
 	"sync"
 	"testing"
@@ -12,7 +11,7 @@ import (
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/job"
-	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/key/keytest"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/seal"
 	"github.com/keyward/keyward/internal/seal/sealtest"
@@ -29,7 +28,7 @@ const (
 // A world is one node with a clock of its own.
 type world struct {
 	*secret.Service
-	keys *key.Service
+	keys *keytest.Services
 	node storetest.Node
 	jobs *job.Runner
 
@@ -103,12 +102,8 @@ func open(t testing.TB, url string) *world {
 		Changed: func(table, id string) { w.keys.Changed(table, id); w.Changed(table, id) },
 	})
 	always := func() bool { return true }
-	w.keys = key.New(key.Options{
-		Store: w.node.Store, Aliases: w.node.Store, Tenants: &tenants{keyring: keyring, known: map[string]material.Wrapper{}},
-		Log: w.node.Log, Region: "cn-test", Now: w.clock, After: w.after, Fresh: always,
-		ContextDigest: func(b []byte) (string, error) { return hex.EncodeToString(b[:4]), nil },
-	})
-	w.Service = secret.New(secret.Options{Store: w.node.Store, Keys: w.keys, Log: w.node.Log, Region: "cn-test", Now: w.clock, After: w.after, Fresh: always})
+	w.keys = keytest.New(keytest.Options{Store: w.node.Store, Tenants: &tenants{keyring: keyring, known: map[string]material.Wrapper{}}, Log: w.node.Log, Now: w.clock, After: w.after})
+	w.Service = secret.New(secret.Options{Store: w.node.Store, Keys: w.keys.Keys, Crypto: w.keys.Crypto, Log: w.node.Log, Region: "cn-test", Now: w.clock, After: w.after, Fresh: always})
 	w.jobs = &job.Runner{Store: w.node.Store, Owner: "test", Handlers: w.Handlers(), Now: w.clock, Served: w.servedNow, Logger: slog.New(slog.DiscardHandler)}
 	return w
 }

@@ -2,7 +2,6 @@ package sink_test
 
 import (
 	"context"
-	"encoding/hex"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -19,6 +18,7 @@ import (
 	"github.com/keyward/keyward/internal/form"
 	"github.com/keyward/keyward/internal/job"
 	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/key/keytest"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/seal"
 	"github.com/keyward/keyward/internal/seal/sealtest"
@@ -36,7 +36,7 @@ const (
 type world struct {
 	*sink.Service
 	secrets *secret.Service
-	keys    *key.Service
+	keys    *keytest.Services
 	node    storetest.Node
 	jobs    *job.Runner
 	vault   *vaulttest.Server
@@ -108,11 +108,8 @@ func open(t testing.TB, url string, between func(http.Handler) http.Handler) *wo
 	always := func() bool { return true }
 	after := func(_ context.Context, d time.Duration) (time.Duration, error) { return d, nil }
 	wrappers := &tenants{keyring: keyring, known: map[string]material.Wrapper{}}
-	w.keys = key.New(key.Options{
-		Store: w.node.Store, Aliases: w.node.Store, Tenants: wrappers, Log: w.node.Log, Region: "cn-test", Now: w.clock, After: after, Fresh: always,
-		ContextDigest: func(b []byte) (string, error) { return hex.EncodeToString(b[:4]), nil },
-	})
-	w.secrets = secret.New(secret.Options{Store: w.node.Store, Keys: w.keys, Log: w.node.Log, Region: "cn-test", Now: w.clock, After: after, Fresh: always})
+	w.keys = keytest.New(keytest.Options{Store: w.node.Store, Tenants: wrappers, Log: w.node.Log, Now: w.clock, After: after})
+	w.secrets = secret.New(secret.Options{Store: w.node.Store, Keys: w.keys.Keys, Crypto: w.keys.Crypto, Log: w.node.Log, Region: "cn-test", Now: w.clock, After: after, Fresh: always})
 	w.Service = sink.New(sink.Options{
 		Store: w.node.Store, Secrets: w.secrets, Tenants: wrappers, Log: w.node.Log, Kinds: []sink.KindOfSink{vault.Kind()}, Region: "cn-test", Now: w.clock,
 		Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},

@@ -2,7 +2,6 @@ package target_test
 
 import (
 	"context"
-	"encoding/hex"
 	"encoding/pem"
 	"fmt"
 	"log/slog"
@@ -20,7 +19,7 @@ import (
 	"github.com/keyward/keyward/internal/cloud/kubernetes/kubernetestest"
 	"github.com/keyward/keyward/internal/form"
 	"github.com/keyward/keyward/internal/job"
-	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/key/keytest"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/notify"
 	"github.com/keyward/keyward/internal/rollout"
@@ -44,7 +43,7 @@ func value(n int) string { return fmt.Sprintf(`{"id":"id-%d","secret":"canary-va
 type world struct {
 	*target.Service
 	secrets  *secret.Service
-	keys     *key.Service
+	keys     *keytest.Services
 	rollouts *rollout.Service
 	fleet    store.Fleet
 	jobs     *job.Runner
@@ -107,11 +106,8 @@ func newWorld(t testing.TB, url string) *world {
 	check(t, err)
 	always := func() bool { return true }
 	after := func(_ context.Context, d time.Duration) (time.Duration, error) { return d, nil }
-	w.keys = key.New(key.Options{
-		Store: node.Store, Aliases: node.Store, Tenants: tenants{wrapper}, Log: node.Log, Region: "cn-test", Now: w.clock, After: after, Fresh: always,
-		ContextDigest: func(b []byte) (string, error) { return hex.EncodeToString(b[:4]), nil },
-	})
-	w.secrets = secret.New(secret.Options{Store: node.Store, Keys: w.keys, Log: node.Log, Region: "cn-test", Now: w.clock, After: after, Fresh: always})
+	w.keys = keytest.New(keytest.Options{Store: node.Store, Tenants: tenants{wrapper}, Log: node.Log, Now: w.clock, After: after})
+	w.secrets = secret.New(secret.Options{Store: node.Store, Keys: w.keys.Keys, Crypto: w.keys.Crypto, Log: node.Log, Region: "cn-test", Now: w.clock, After: after, Fresh: always})
 	w.fleet = store.Fleet{Store: node.Store}
 	w.rollouts = rollout.New(rollout.Options{
 		Tokens: w.fleet, Registry: w.fleet, Plans: w.fleet, Reports: w.fleet, Secrets: w.secrets, Incidents: nobody{}, Log: node.Log, Region: "cn-test",

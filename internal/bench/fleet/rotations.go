@@ -17,7 +17,8 @@ import (
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/form"
 	"github.com/keyward/keyward/internal/job"
-	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/key/cryptography"
+	"github.com/keyward/keyward/internal/key/lifecycle"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/rotation"
 	"github.com/keyward/keyward/internal/secret"
@@ -90,12 +91,12 @@ func (m *mill) measure(ctx context.Context) error {
 		return fmt.Errorf("making plans: %w", err)
 	}
 	made := float64(m.N) / time.Since(begun).Seconds()
-	k, err := m.Keys.Create(ctx, m.Caller(node.Account), key.CreateInput{})
+	k, err := m.Keys.Create(ctx, m.Caller(node.Account), lifecycle.CreateInput{})
 	if err != nil {
 		return err
 	}
 	encrypt := func(ctx context.Context) error {
-		_, err := m.Keys.Encrypt(ctx, m.Caller(node.Account), key.EncryptInput{Key: string(k.ID), Plaintext: material.NewBytes(make([]byte, 32))})
+		_, err := m.Keys.Encrypt(ctx, m.Caller(node.Account), cryptography.EncryptInput{Key: string(k.ID), Plaintext: material.NewBytes(make([]byte, 32))})
 		return err
 	}
 	quiet, err := beside(ctx, encrypt, idly(ctx, alone))

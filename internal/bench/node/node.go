@@ -9,7 +9,6 @@ package node
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"log/slog"
 	"net/netip"
@@ -24,7 +23,7 @@ import (
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/expiry"
 	"github.com/keyward/keyward/internal/job"
-	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/key/keytest"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/notify"
 	"github.com/keyward/keyward/internal/rollout"
@@ -54,7 +53,7 @@ type Options struct {
 type Node struct {
 	Log       *audit.Log
 	Store     *store.Store
-	Keys      *key.Service
+	Keys      *keytest.Services
 	Secrets   *secret.Service
 	Accounts  *accesskey.Service
 	Alerts    *notify.Service
@@ -161,11 +160,8 @@ const region = "bench"
 // keep builds what keeps keys and secrets.
 func (n *Node) keep() {
 	after := func(_ context.Context, d time.Duration) (time.Duration, error) { return d, nil }
-	n.Keys = key.New(key.Options{
-		Store: n.Store, Aliases: n.Store, Tenants: n, Log: n.Log, Region: region, Now: n.options.Now, Fresh: n.Store.Fresh, After: after,
-		ContextDigest: func(b []byte) (string, error) { return hex.EncodeToString(b[:min(4, len(b))]), nil },
-	})
-	n.Secrets = secret.New(secret.Options{Store: n.Store, Keys: n.Keys, Log: n.Log, Region: region, Now: n.options.Now, After: after, Fresh: n.Store.Fresh})
+	n.Keys = keytest.New(keytest.Options{Store: n.Store, Tenants: n, Log: n.Log, Region: region, Now: n.options.Now, Fresh: n.Store.Fresh, After: after})
+	n.Secrets = secret.New(secret.Options{Store: n.Store, Keys: n.Keys.Keys, Crypto: n.Keys.Crypto, Log: n.Log, Region: region, Now: n.options.Now, After: after, Fresh: n.Store.Fresh})
 }
 
 // watch builds what takes stock of keys, tells people of them, and replaces them.

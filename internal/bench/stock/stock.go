@@ -27,6 +27,8 @@ import (
 	"github.com/keyward/keyward/internal/form"
 	"github.com/keyward/keyward/internal/job"
 	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/key/cryptography"
+	"github.com/keyward/keyward/internal/key/lifecycle"
 	"github.com/keyward/keyward/internal/material"
 )
 
@@ -303,7 +305,7 @@ func (v *inventory) saves(ctx context.Context, big *made) error {
 	if _, _, err := v.Accounts.Add(ctx, v.Caller(node.Account), "large", "made", accesskey.Draft{}); err != nil {
 		return err
 	}
-	k, err := v.Keys.Create(ctx, v.Caller(node.Account), key.CreateInput{})
+	k, err := v.Keys.Create(ctx, v.Caller(node.Account), lifecycle.CreateInput{})
 	if err != nil {
 		return err
 	}
@@ -358,7 +360,7 @@ func (v *inventory) encrypt(ctx context.Context, id key.ID, meanwhile func()) (o
 		loops.Go(func() {
 			for more := true; more; {
 				begun := time.Now()
-				if _, err := v.Keys.Encrypt(ctx, v.Caller(node.Account), key.EncryptInput{Key: string(id), Plaintext: material.NewBytes(make([]byte, 32))}); err != nil {
+				if _, err := v.Keys.Encrypt(ctx, v.Caller(node.Account), cryptography.EncryptInput{Key: string(id), Plaintext: material.NewBytes(make([]byte, 32))}); err != nil {
 					each[i].failed = append(each[i].failed, err)
 				}
 				each[i].took = append(each[i].took, time.Since(begun))

@@ -8,7 +8,7 @@ import (
 	"github.com/keyward/keyward/internal/bench/node"
 	"github.com/keyward/keyward/internal/expiry"
 	"github.com/keyward/keyward/internal/job"
-	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/key/lifecycle"
 )
 
 // The tests are inside the package because what it exports measures for minutes.
@@ -44,7 +44,7 @@ func TestStock(t *testing.T) {
 	if last, err := s.Scans.Last(t.Context(), node.Account); err != nil || last.Seen != 300 || last.Of != 300 {
 		t.Errorf("scan %+v, %v", last, err)
 	}
-	k, err := s.Keys.Create(t.Context(), s.Caller(node.Account), key.CreateInput{})
+	k, err := s.Keys.Create(t.Context(), s.Caller(node.Account), lifecycle.CreateInput{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/hpke"
 	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -24,7 +23,7 @@ import (
 	"github.com/keyward/keyward/internal/cloud/paysim"
 	"github.com/keyward/keyward/internal/form"
 	"github.com/keyward/keyward/internal/job"
-	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/key/keytest"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/notify"
 	"github.com/keyward/keyward/internal/rollout"
@@ -46,7 +45,7 @@ const (
 type world struct {
 	*engine.Service
 	secrets  *secret.Service
-	keys     *key.Service
+	keys     *keytest.Services
 	rollouts *rollout.Service
 	stock    *accesskey.Service
 	fleet    store.Fleet
@@ -146,11 +145,8 @@ func (w *world) services(t testing.TB, url string, keyring *seal.Keyring) {
 	check(t, err)
 	s, always := tenants{wrapper}, func() bool { return true }
 	after := func(_ context.Context, d time.Duration) (time.Duration, error) { return d, nil }
-	w.keys = key.New(key.Options{
-		Store: w.node.Store, Aliases: w.node.Store, Tenants: s, Log: w.node.Log, Region: "cn-test", Now: w.clock, After: after, Fresh: always,
-		ContextDigest: func(b []byte) (string, error) { return hex.EncodeToString(b[:4]), nil },
-	})
-	w.secrets = secret.New(secret.Options{Store: w.node.Store, Keys: w.keys, Log: w.node.Log, Region: "cn-test", Now: w.clock, After: after, Fresh: always})
+	w.keys = keytest.New(keytest.Options{Store: w.node.Store, Tenants: s, Log: w.node.Log, Now: w.clock, After: after})
+	w.secrets = secret.New(secret.Options{Store: w.node.Store, Keys: w.keys.Keys, Crypto: w.keys.Crypto, Log: w.node.Log, Region: "cn-test", Now: w.clock, After: after, Fresh: always})
 	w.fleet, w.tenants = store.Fleet{Store: w.node.Store}, s
 	shelf := store.Inventory{Store: w.node.Store}
 	w.stock = accesskey.New(accesskey.Options{

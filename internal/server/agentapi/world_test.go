@@ -2,7 +2,6 @@ package agentapi_test
 
 import (
 	"context"
-	"encoding/hex"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -14,7 +13,7 @@ import (
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/form"
-	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/key/keytest"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/notify"
 	"github.com/keyward/keyward/internal/rollout"
@@ -125,7 +124,7 @@ func newDatabase(t testing.TB, url string) *database {
 func (db *database) open(t testing.TB, name string, options func(*agentapi.Options)) *world {
 	t.Helper()
 	w := &world{now: time.Now().UTC(), told: &incidents{open: map[string]notify.Condition{}}}
-	var keys *key.Service
+	var keys *keytest.Services
 	w.node = storetest.Start(t, storetest.Options{
 		URL: db.url, Origin: name, Keys: db.keyring, Now: w.clock,
 		Changed: func(table, id string) {
@@ -141,11 +140,8 @@ func (db *database) open(t testing.TB, name string, options func(*agentapi.Optio
 		fresh = w.node.Store.Fresh
 	}
 	after := func(_ context.Context, d time.Duration) (time.Duration, error) { return d, nil }
-	keys = key.New(key.Options{
-		Store: w.node.Store, Aliases: w.node.Store, Tenants: db.tenants, Log: w.node.Log, Region: "cn-test", Now: w.clock, After: after, Fresh: fresh,
-		ContextDigest: func(b []byte) (string, error) { return hex.EncodeToString(b[:4]), nil },
-	})
-	w.secrets = secret.New(secret.Options{Store: w.node.Store, Keys: keys, Log: w.node.Log, Region: "cn-test", Now: w.clock, After: after, Fresh: fresh})
+	keys = keytest.New(keytest.Options{Store: w.node.Store, Tenants: db.tenants, Log: w.node.Log, Now: w.clock, After: after})
+	w.secrets = secret.New(secret.Options{Store: w.node.Store, Keys: keys.Keys, Crypto: keys.Crypto, Log: w.node.Log, Region: "cn-test", Now: w.clock, After: after, Fresh: fresh})
 	fleet := store.Fleet{Store: w.node.Store}
 	w.Service = rollout.New(rollout.Options{
 		Tokens: fleet, Registry: fleet, Plans: fleet, Reports: fleet, Secrets: w.secrets, Incidents: w.told, Log: w.node.Log, Region: "cn-test",

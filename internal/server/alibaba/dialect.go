@@ -19,7 +19,8 @@ import (
 	"github.com/keyward/keyward/internal/authn"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
-	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/key/cryptography"
+	"github.com/keyward/keyward/internal/key/lifecycle"
 	"github.com/keyward/keyward/internal/server"
 )
 
@@ -35,7 +36,8 @@ type Tokens interface {
 // A Dialect serves the API. Its fields are set once, before it serves.
 type Dialect struct {
 	Verifier *authn.Verifier
-	Keys     *key.Service
+	Keys     *lifecycle.Service
+	Crypto   *cryptography.Service
 	Log      *audit.Log
 	Refusals *audit.Refusals
 	Limiter  *server.Limiter

@@ -11,6 +11,7 @@ import (
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/key/lifecycle"
 	"github.com/keyward/keyward/internal/material"
 )
 
@@ -18,7 +19,7 @@ import (
 func done(err error) (response, error) { return &reply{}, err }
 
 // onKey is an operation that takes a KeyId and answers nothing.
-func onKey(method func(*key.Service, context.Context, *authz.Call, string) error) func(*Dialect, *authz.Call, *values) act {
+func onKey(method func(*lifecycle.Service, context.Context, *authz.Call, string) error) func(*Dialect, *authz.Call, *values) act {
 	return func(d *Dialect, c *authz.Call, v *values) act {
 		id := v.need("KeyId")
 		return func(ctx context.Context) (response, error) { return done(method(d.Keys, ctx, c, id)) }
@@ -75,7 +76,7 @@ type keyReply struct {
 
 func createKey(d *Dialect, c *authz.Call, v *values) act {
 	v.unsupported("DKMSInstanceId", "KeyStorageMechanism", "Policy")
-	in := key.CreateInput{
+	in := lifecycle.CreateInput{
 		Spec: material.Spec(v.text("KeySpec")), Usage: key.Usage(v.text("KeyUsage")), Origin: v.text("Origin"),
 		ProtectionLevel: v.text("ProtectionLevel"), Description: v.text("Description"), Tags: v.tags("Tags"),
 		Rotate: v.boolean("EnableAutomaticRotation"), Interval: v.interval("RotationInterval"),
@@ -205,7 +206,7 @@ func setDeletionProtection(d *Dialect, c *authz.Call, v *values) act {
 	}
 }
 
-func pointAlias(method func(*key.Service, context.Context, *authz.Call, string, string) error) func(*Dialect, *authz.Call, *values) act {
+func pointAlias(method func(*lifecycle.Service, context.Context, *authz.Call, string, string) error) func(*Dialect, *authz.Call, *values) act {
 	return func(d *Dialect, c *authz.Call, v *values) act {
 		name, id := v.need("AliasName"), v.need("KeyId")
 		return func(ctx context.Context) (response, error) { return done(method(d.Keys, ctx, c, name, id)) }

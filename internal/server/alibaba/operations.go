@@ -7,6 +7,8 @@ import (
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/key/cryptography"
+	"github.com/keyward/keyward/internal/key/lifecycle"
 	"github.com/keyward/keyward/internal/material"
 )
 
@@ -31,14 +33,14 @@ var operations = map[string]operation{
 	"DescribeKey":           {"kms:DescribeKey", nil, describeKey},
 	"ListKeys":              {"kms:ListKeys", nil, listKeys},
 	"UpdateKeyDescription":  {"kms:UpdateKeyDescription", nil, updateKeyDescription},
-	"EnableKey":             {"kms:EnableKey", nil, onKey((*key.Service).Enable)},
-	"DisableKey":            {"kms:DisableKey", nil, onKey((*key.Service).Disable)},
+	"EnableKey":             {"kms:EnableKey", nil, onKey((*lifecycle.Service).Enable)},
+	"DisableKey":            {"kms:DisableKey", nil, onKey((*lifecycle.Service).Disable)},
 	"ScheduleKeyDeletion":   {"kms:ScheduleKeyDeletion", nil, scheduleKeyDeletion},
-	"CancelKeyDeletion":     {"kms:CancelKeyDeletion", nil, onKey((*key.Service).CancelDeletion)},
+	"CancelKeyDeletion":     {"kms:CancelKeyDeletion", nil, onKey((*lifecycle.Service).CancelDeletion)},
 	"SetDeletionProtection": {"kms:SetDeletionProtection", nil, setDeletionProtection},
 
-	"CreateAlias":          {"kms:CreateAlias", nil, pointAlias((*key.Service).CreateAlias)},
-	"UpdateAlias":          {"kms:UpdateAlias", nil, pointAlias((*key.Service).UpdateAlias)},
+	"CreateAlias":          {"kms:CreateAlias", nil, pointAlias((*lifecycle.Service).CreateAlias)},
+	"UpdateAlias":          {"kms:UpdateAlias", nil, pointAlias((*lifecycle.Service).UpdateAlias)},
 	"DeleteAlias":          {"kms:DeleteAlias", nil, deleteAlias},
 	"ListAliases":          {"kms:ListAliases", nil, listAliases},
 	"ListAliasesByKeyId":   {"kms:ListAliasesByKeyId", nil, listAliasesByKeyID},
@@ -90,7 +92,7 @@ func (r *ciphertextReply) appendJSON(b []byte) []byte {
 	return appendObject(b, "RequestId", r.RequestId, "KeyId", r.KeyId, "KeyVersionId", r.KeyVersionId, "CiphertextBlob", r.CiphertextBlob)
 }
 
-func ciphertext(c key.Ciphertext, err error) (response, error) {
+func ciphertext(c cryptography.Ciphertext, err error) (response, error) {
 	return &ciphertextReply{KeyId: string(c.Key), KeyVersionId: string(c.Version), CiphertextBlob: encoded(c.Blob)}, err
 }
 
@@ -105,38 +107,38 @@ func (r *plaintextReply) appendJSON(b []byte) []byte {
 	return appendObject(b, "RequestId", r.RequestId, "KeyId", r.KeyId, "KeyVersionId", r.KeyVersionId, "Plaintext", r.Plaintext)
 }
 
-func plaintext(p key.Plaintext, err error) (response, error) {
+func plaintext(p cryptography.Plaintext, err error) (response, error) {
 	defer p.Data.Zero()
 	return &plaintextReply{KeyId: string(p.Key), KeyVersionId: string(p.Version), Plaintext: encoded(p.Data.Expose())}, err
 }
 
 func encrypt(d *Dialect, c *authz.Call, v *values) act {
-	in := key.EncryptInput{Key: v.need("KeyId"), Plaintext: v.secret("Plaintext"), Context: v.context("EncryptionContext"), DryRun: v.dry()}
+	in := cryptography.EncryptInput{Key: v.need("KeyId"), Plaintext: v.secret("Plaintext"), Context: v.context("EncryptionContext"), DryRun: v.dry()}
 	return func(ctx context.Context) (response, error) {
 		defer in.Plaintext.Zero()
-		return ciphertext(d.Keys.Encrypt(ctx, c, in))
+		return ciphertext(d.Crypto.Encrypt(ctx, c, in))
 	}
 }
 
 func decrypt(d *Dialect, c *authz.Call, v *values) act {
 	v.unsupported("Recipient")
-	in := key.DecryptInput{Ciphertext: v.binary("CiphertextBlob"), Context: v.context("EncryptionContext"), DryRun: v.dry()}
-	return func(ctx context.Context) (response, error) { return plaintext(d.Keys.Decrypt(ctx, c, in)) }
+	in := cryptography.DecryptInput{Ciphertext: v.binary("CiphertextBlob"), Context: v.context("EncryptionContext"), DryRun: v.dry()}
+	return func(ctx context.Context) (response, error) { return plaintext(d.Crypto.Decrypt(ctx, c, in)) }
 }
 
 func reEncrypt(d *Dialect, c *authz.Call, v *values) act {
-	in := key.ReEncryptInput{
+	in := cryptography.ReEncryptInput{
 		Ciphertext: v.binary("CiphertextBlob"), SourceKey: v.text("SourceKeyId"),
 		SourceVersion: key.VersionID(v.text("SourceKeyVersionId")), SourceAlgorithm: material.Algorithm(v.text("SourceEncryptionAlgorithm")),
 		SourceContext: v.context("SourceEncryptionContext"), Destination: v.need("DestinationKeyId"),
 		DestinationContext: v.context("DestinationEncryptionContext"), DryRun: v.dry(),
 	}
-	return func(ctx context.Context) (response, error) { return ciphertext(d.Keys.ReEncrypt(ctx, c, in)) }
+	return func(ctx context.Context) (response, error) { return ciphertext(d.Crypto.ReEncrypt(ctx, c, in)) }
 }
 
 // dataKeyInput reads what both GenerateDataKey actions take: NumberOfBytes wins over KeySpec.
-func dataKeyInput(v *values) key.DataKeyInput {
-	in := key.DataKeyInput{Key: v.need("KeyId"), Size: 32, Context: v.context("EncryptionContext"), DryRun: v.dry()}
+func dataKeyInput(v *values) cryptography.DataKeyInput {
+	in := cryptography.DataKeyInput{Key: v.need("KeyId"), Size: 32, Context: v.context("EncryptionContext"), DryRun: v.dry()}
 	switch spec := v.text("KeySpec"); spec {
 	case "", "AES_256":
 	case "AES_128":
@@ -152,7 +154,7 @@ func generateDataKey(d *Dialect, c *authz.Call, v *values) act {
 	v.unsupported("Recipient")
 	in := dataKeyInput(v)
 	return func(ctx context.Context) (response, error) {
-		out, err := d.Keys.GenerateDataKey(ctx, c, in)
+		out, err := d.Crypto.GenerateDataKey(ctx, c, in)
 		defer out.Plaintext.Zero()
 		return &dataKeyReply{ciphertextReply{KeyId: string(out.Key), KeyVersionId: string(out.Version), CiphertextBlob: encoded(out.Blob)}, encoded(out.Plaintext.Expose())}, err
 	}
@@ -171,12 +173,12 @@ func (r *dataKeyReply) appendJSON(b []byte) []byte {
 func generateDataKeyWithoutPlaintext(d *Dialect, c *authz.Call, v *values) act {
 	in := dataKeyInput(v)
 	return func(ctx context.Context) (response, error) {
-		return ciphertext(d.Keys.GenerateDataKeyWithoutPlaintext(ctx, c, in))
+		return ciphertext(d.Crypto.GenerateDataKeyWithoutPlaintext(ctx, c, in))
 	}
 }
 
-func asymmetricInput(v *values) key.AsymmetricInput {
-	return key.AsymmetricInput{
+func asymmetricInput(v *values) cryptography.AsymmetricInput {
+	return cryptography.AsymmetricInput{
 		Key: v.need("KeyId"), Version: key.VersionID(v.need("KeyVersionId")),
 		Algorithm: material.Algorithm(v.need("Algorithm")), DryRun: v.dry(),
 	}
@@ -185,7 +187,7 @@ func asymmetricInput(v *values) key.AsymmetricInput {
 func asymmetricSign(d *Dialect, c *authz.Call, v *values) act {
 	in, digest := asymmetricInput(v), v.binary("Digest")
 	return func(ctx context.Context) (response, error) {
-		out, err := d.Keys.AsymmetricSign(ctx, c, in, digest)
+		out, err := d.Crypto.AsymmetricSign(ctx, c, in, digest)
 		return &signatureReply{KeyId: string(out.Key), KeyVersionId: string(out.Version), Value: encoded(out.Value)}, err
 	}
 }
@@ -204,7 +206,7 @@ func (r *signatureReply) appendJSON(b []byte) []byte {
 func asymmetricVerify(d *Dialect, c *authz.Call, v *values) act {
 	in, digest, signature := asymmetricInput(v), v.binary("Digest"), v.binary("Value")
 	return func(ctx context.Context) (response, error) {
-		out, err := d.Keys.AsymmetricVerify(ctx, c, in, digest, signature)
+		out, err := d.Crypto.AsymmetricVerify(ctx, c, in, digest, signature)
 		return &struct {
 			reply
 			KeyId        string
@@ -218,21 +220,21 @@ func asymmetricEncrypt(d *Dialect, c *authz.Call, v *values) act {
 	in, plain := asymmetricInput(v), v.secret("Plaintext")
 	return func(ctx context.Context) (response, error) {
 		defer plain.Zero()
-		return ciphertext(d.Keys.AsymmetricEncrypt(ctx, c, in, plain))
+		return ciphertext(d.Crypto.AsymmetricEncrypt(ctx, c, in, plain))
 	}
 }
 
 func asymmetricDecrypt(d *Dialect, c *authz.Call, v *values) act {
 	in, blob := asymmetricInput(v), v.binary("CiphertextBlob")
 	return func(ctx context.Context) (response, error) {
-		return plaintext(d.Keys.AsymmetricDecrypt(ctx, c, in, blob))
+		return plaintext(d.Crypto.AsymmetricDecrypt(ctx, c, in, blob))
 	}
 }
 
 func getPublicKey(d *Dialect, c *authz.Call, v *values) act {
 	id, version, dry := v.need("KeyId"), key.VersionID(v.need("KeyVersionId")), v.dry()
 	return func(ctx context.Context) (response, error) {
-		out, err := d.Keys.PublicKey(ctx, c, id, version, dry)
+		out, err := d.Crypto.PublicKey(ctx, c, id, version, dry)
 		return &struct {
 			reply
 			KeyId        string

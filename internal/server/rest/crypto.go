@@ -5,6 +5,7 @@ import (
 
 	"github.com/keyward/keyward/api"
 	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/key/cryptography"
 	"github.com/keyward/keyward/internal/material"
 )
 
@@ -24,19 +25,19 @@ var cryptoRoutes = []route{
 const defaultDataKey = 32
 
 func (d *dialect) encrypt(ctx context.Context, q request, in api.EncryptRequest) (api.Encrypted, error) {
-	out, err := d.Keys.Encrypt(ctx, q.call, key.EncryptInput{
+	out, err := d.Crypto.Encrypt(ctx, q.call, cryptography.EncryptInput{
 		Key: in.Key, Plaintext: material.NewBytes(in.Plaintext), Context: in.Context, DryRun: in.DryRun,
 	})
 	return encrypted(out), err
 }
 
 func (d *dialect) decrypt(ctx context.Context, q request, in api.DecryptRequest) (api.Decrypted, error) {
-	out, err := d.Keys.Decrypt(ctx, q.call, key.DecryptInput{Ciphertext: in.Ciphertext, Context: in.Context, DryRun: in.DryRun})
+	out, err := d.Crypto.Decrypt(ctx, q.call, cryptography.DecryptInput{Ciphertext: in.Ciphertext, Context: in.Context, DryRun: in.DryRun})
 	return decrypted(out), err
 }
 
 func (d *dialect) reEncrypt(ctx context.Context, q request, in api.ReEncryptRequest) (api.Encrypted, error) {
-	out, err := d.Keys.ReEncrypt(ctx, q.call, key.ReEncryptInput{
+	out, err := d.Crypto.ReEncrypt(ctx, q.call, cryptography.ReEncryptInput{
 		Ciphertext: in.Ciphertext, SourceKey: in.SourceKey, SourceVersion: key.VersionID(in.SourceVersion),
 		SourceAlgorithm: material.Algorithm(in.SourceAlgorithm), SourceContext: in.SourceContext,
 		Destination: in.DestinationKey, DestinationContext: in.DestinationContext, DryRun: in.DryRun,
@@ -45,57 +46,57 @@ func (d *dialect) reEncrypt(ctx context.Context, q request, in api.ReEncryptRequ
 }
 
 func (d *dialect) dataKey(ctx context.Context, q request, in api.DataKeyRequest) (api.DataKey, error) {
-	out, err := d.Keys.GenerateDataKey(ctx, q.call, dataKeyInput(in))
+	out, err := d.Crypto.GenerateDataKey(ctx, q.call, dataKeyInput(in))
 	return api.DataKey{
 		Key: string(out.Key), Version: string(out.Version), Ciphertext: out.Blob, Plaintext: out.Plaintext.Expose(),
 	}, err
 }
 
 func (d *dialect) dataKeyWithoutPlaintext(ctx context.Context, q request, in api.DataKeyRequest) (api.Encrypted, error) {
-	out, err := d.Keys.GenerateDataKeyWithoutPlaintext(ctx, q.call, dataKeyInput(in))
+	out, err := d.Crypto.GenerateDataKeyWithoutPlaintext(ctx, q.call, dataKeyInput(in))
 	return encrypted(out), err
 }
 
 func (d *dialect) sign(ctx context.Context, q request, in api.SignRequest) (api.Signature, error) {
-	out, err := d.Keys.AsymmetricSign(ctx, q.call, key.AsymmetricInput{
+	out, err := d.Crypto.AsymmetricSign(ctx, q.call, cryptography.AsymmetricInput{
 		Key: in.Key, Version: key.VersionID(in.Version), Algorithm: material.Algorithm(in.Algorithm), DryRun: in.DryRun,
 	}, in.Digest)
 	return api.Signature{Key: string(out.Key), Version: string(out.Version), Signature: out.Value}, err
 }
 
 func (d *dialect) verify(ctx context.Context, q request, in api.VerifyRequest) (api.Verification, error) {
-	out, err := d.Keys.AsymmetricVerify(ctx, q.call, key.AsymmetricInput{
+	out, err := d.Crypto.AsymmetricVerify(ctx, q.call, cryptography.AsymmetricInput{
 		Key: in.Key, Version: key.VersionID(in.Version), Algorithm: material.Algorithm(in.Algorithm), DryRun: in.DryRun,
 	}, in.Digest, in.Signature)
 	return api.Verification{Key: string(out.Key), Version: string(out.Version), Valid: out.Valid}, err
 }
 
 func (d *dialect) asymmetricEncrypt(ctx context.Context, q request, in api.AsymmetricEncryptRequest) (api.Encrypted, error) {
-	out, err := d.Keys.AsymmetricEncrypt(ctx, q.call, key.AsymmetricInput{
+	out, err := d.Crypto.AsymmetricEncrypt(ctx, q.call, cryptography.AsymmetricInput{
 		Key: in.Key, Version: key.VersionID(in.Version), Algorithm: material.Algorithm(in.Algorithm), DryRun: in.DryRun,
 	}, material.NewBytes(in.Plaintext))
 	return encrypted(out), err
 }
 
 func (d *dialect) asymmetricDecrypt(ctx context.Context, q request, in api.AsymmetricDecryptRequest) (api.Decrypted, error) {
-	out, err := d.Keys.AsymmetricDecrypt(ctx, q.call, key.AsymmetricInput{
+	out, err := d.Crypto.AsymmetricDecrypt(ctx, q.call, cryptography.AsymmetricInput{
 		Key: in.Key, Version: key.VersionID(in.Version), Algorithm: material.Algorithm(in.Algorithm), DryRun: in.DryRun,
 	}, in.Ciphertext)
 	return decrypted(out), err
 }
 
-func dataKeyInput(in api.DataKeyRequest) key.DataKeyInput {
-	out := key.DataKeyInput{Key: in.Key, Size: in.Size, Context: in.Context, DryRun: in.DryRun}
+func dataKeyInput(in api.DataKeyRequest) cryptography.DataKeyInput {
+	out := cryptography.DataKeyInput{Key: in.Key, Size: in.Size, Context: in.Context, DryRun: in.DryRun}
 	if in.Size == 0 {
 		out.Size = defaultDataKey
 	}
 	return out
 }
 
-func encrypted(c key.Ciphertext) api.Encrypted {
+func encrypted(c cryptography.Ciphertext) api.Encrypted {
 	return api.Encrypted{Key: string(c.Key), Version: string(c.Version), Ciphertext: c.Blob}
 }
 
-func decrypted(p key.Plaintext) api.Decrypted {
+func decrypted(p cryptography.Plaintext) api.Decrypted {
 	return api.Decrypted{Key: string(p.Key), Version: string(p.Version), Plaintext: p.Data.Expose()}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/keyward/keyward/api"
 	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/key/lifecycle"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/server/rest/words"
 )
@@ -38,7 +39,7 @@ var keyRoutes = []route{
 }
 
 func (d *dialect) createKey(ctx context.Context, q request, in api.CreateKeyRequest) (api.Key, error) {
-	new := key.CreateInput{
+	new := lifecycle.CreateInput{
 		Spec: material.Spec(in.Spec), Usage: key.Usage(in.Usage), Description: in.Description, Tags: tagsOf(in.Tags), Alias: in.Alias,
 	}
 	if in.Rotation != nil {
@@ -106,7 +107,7 @@ func (d *dialect) describeVersion(ctx context.Context, q request, _ none) (api.K
 }
 
 func (d *dialect) publicKey(ctx context.Context, q request, _ none) (api.PublicKey, error) {
-	k, err := d.Keys.PublicKey(ctx, q.call, q.vars["key"], key.VersionID(q.vars["version"]), false)
+	k, err := d.Crypto.PublicKey(ctx, q.call, q.vars["key"], key.VersionID(q.vars["version"]), false)
 	return api.PublicKey{Key: string(k.Key), Version: string(k.Version), PEM: k.PEM}, err
 }
 

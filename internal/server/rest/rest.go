@@ -29,7 +29,8 @@ import (
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/finding"
 	"github.com/keyward/keyward/internal/iam"
-	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/key/cryptography"
+	"github.com/keyward/keyward/internal/key/lifecycle"
 	"github.com/keyward/keyward/internal/notify"
 	"github.com/keyward/keyward/internal/rollout"
 	"github.com/keyward/keyward/internal/rotation/engine"
@@ -47,7 +48,8 @@ const MaxBody = server.MaxPolicy
 // Options says what the API is served from. All fields are required.
 type Options struct {
 	Verifier *authn.Verifier
-	Keys     *key.Service
+	Keys     *lifecycle.Service
+	Crypto   *cryptography.Service
 	Secrets  *secret.Service
 	Sinks    *sink.Service
 	Rollouts *rollout.Service

@@ -41,7 +41,7 @@ import (
 	"github.com/keyward/keyward/internal/form"
 	"github.com/keyward/keyward/internal/iam"
 	"github.com/keyward/keyward/internal/job"
-	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/key/keytest"
 	"github.com/keyward/keyward/internal/message"
 	"github.com/keyward/keyward/internal/notify"
 	"github.com/keyward/keyward/internal/rollout"
@@ -66,7 +66,7 @@ type world struct {
 	url       string
 	node      storetest.Node
 	iam       *iam.Service
-	keys      *key.Service
+	keys      *keytest.Services
 	secrets   *secret.Service
 	sinks     *sink.Service
 	rollouts  *rollout.Service
@@ -109,12 +109,9 @@ func newWorld(t testing.TB) *world {
 	w.iam = must(iam.New(iam.Options{
 		Store: w.node.Store, Log: w.node.Log, Keyring: keyring, Logger: logger, Now: w.now, Fresh: always,
 	}))(t)
-	w.keys = key.New(key.Options{
-		Store: w.node.Store, Aliases: w.node.Store, Tenants: w.iam, Log: w.node.Log, Region: region, Now: w.now, After: func(_ context.Context, d time.Duration) (time.Duration, error) { return d, nil }, Fresh: always,
-		ContextDigest: func([]byte) (string, error) { return "digest", nil },
-	})
+	w.keys = keytest.New(keytest.Options{Store: w.node.Store, Tenants: w.iam, Log: w.node.Log, Region: region, Now: w.now})
 	w.secrets = secret.New(secret.Options{
-		Store: w.node.Store, Keys: w.keys, Log: w.node.Log, Region: region, Now: w.now, After: func(_ context.Context, d time.Duration) (time.Duration, error) { return d, nil }, Fresh: always,
+		Store: w.node.Store, Keys: w.keys.Keys, Crypto: w.keys.Crypto, Log: w.node.Log, Region: region, Now: w.now, After: func(_ context.Context, d time.Duration) (time.Duration, error) { return d, nil }, Fresh: always,
 	})
 	w.vault = httptest.NewServer(&vaulttest.Server{Token: "fake-token"})
 	t.Cleanup(w.vault.Close)
@@ -153,7 +150,7 @@ func newWorld(t testing.TB) *world {
 			c, err := w.iam.Credential(ctx, id)
 			return authn.Credential{Secret: c.Secret, Principal: c.Principal, Refusal: c.Refusal}, err
 		}},
-		Keys: w.keys, Secrets: w.secrets, Sinks: w.sinks, Rollouts: w.rollouts, Targets: w.targets, IAM: w.iam, Stock: w.stock, Alerts: w.alerts, Expiry: scans, Findings: w.findings, Checks: w.checks, Log: w.node.Log, Audit: w.node.DB, Refusals: audit.NewRefusals(w.node.Log),
+		Keys: w.keys.Keys, Crypto: w.keys.Crypto, Secrets: w.secrets, Sinks: w.sinks, Rollouts: w.rollouts, Targets: w.targets, IAM: w.iam, Stock: w.stock, Alerts: w.alerts, Expiry: scans, Findings: w.findings, Checks: w.checks, Log: w.node.Log, Audit: w.node.DB, Refusals: audit.NewRefusals(w.node.Log),
 		Limiter: w.limiter, Region: region,
 		Rotations: w.rotations,
 		Touch:     func(c *authz.Call, action string) { w.iam.Touch(c.AccessKey, c.Time, c.Source, action) },

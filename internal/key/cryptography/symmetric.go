@@ -1,4 +1,4 @@
-package key
+package cryptography
 
 import (
 	"context"
@@ -6,6 +6,8 @@ import (
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/key/keyring"
 	"github.com/keyward/keyward/internal/material"
 )
 
@@ -14,15 +16,15 @@ const symmetricDefault = "SYMMETRIC_DEFAULT"
 
 // A Ciphertext is what an encryption answers.
 type Ciphertext struct {
-	Key     ID
-	Version VersionID
+	Key     key.ID
+	Version key.VersionID
 	Blob    []byte
 }
 
 // A Plaintext is what a decryption answers.
 type Plaintext struct {
-	Key     ID
-	Version VersionID
+	Key     key.ID
+	Version key.VersionID
 	Data    material.Bytes
 }
 
@@ -37,8 +39,8 @@ type EncryptInput struct {
 // Encrypt encrypts up to 6,144 bytes with the key's primary version.
 func (s *Service) Encrypt(ctx context.Context, c *authz.Call, in EncryptInput) (out Ciphertext, err error) {
 	err = s.do(ctx, c, "kms:Encrypt", func(rec *audit.Record) error {
-		if n := in.Plaintext.Len(); n < 1 || n > MaxPlaintext {
-			return fault.InvalidParameter.New("The specified parameter Plaintext is not valid. It must have 1 to %d bytes before base64; encrypt larger data with a data key.", MaxPlaintext)
+		if n := in.Plaintext.Len(); n < 1 || n > key.MaxPlaintext {
+			return fault.InvalidParameter.New("The specified parameter Plaintext is not valid. It must have 1 to %d bytes before base64; encrypt larger data with a data key.", key.MaxPlaintext)
 		}
 		out, err = s.seal(ctx, c, rec, in)
 		return err
@@ -74,8 +76,8 @@ func (s *Service) GenerateDataKeyWithoutPlaintext(ctx context.Context, c *authz.
 
 func (s *Service) dataKey(ctx context.Context, c *authz.Call, action string, in DataKeyInput) (out DataKey, err error) {
 	err = s.do(ctx, c, action, func(rec *audit.Record) error {
-		if in.Size < 1 || in.Size > MaxDataKey {
-			return fault.InvalidParameter.New("The specified parameter NumberOfBytes is not valid. It must be between 1 and %d.", MaxDataKey)
+		if in.Size < 1 || in.Size > key.MaxDataKey {
+			return fault.InvalidParameter.New("The specified parameter NumberOfBytes is not valid. It must be between 1 and %d.", key.MaxDataKey)
 		}
 		out.Plaintext = material.Random(in.Size)
 		out.Ciphertext, err = s.seal(ctx, c, rec, EncryptInput{Key: in.Key, Plaintext: out.Plaintext, Context: in.Context, DryRun: in.DryRun})
@@ -89,19 +91,19 @@ func (s *Service) seal(ctx context.Context, c *authz.Call, rec *audit.Record, in
 	if err := s.noteContext(rec, in.Context); err != nil {
 		return Ciphertext{}, err
 	}
-	u, err := s.resolve(ctx, c, rec, rec.Action, in.Key, cryptoAttributes(symmetricDefault, in.Context)...)
+	e, err := s.ring.Resolve(ctx, keyring.Ask{Call: c, Record: rec, Action: rec.Action, Name: in.Key, Attributes: cryptoAttributes(symmetricDefault, in.Context)})
 	if err != nil {
 		return Ciphertext{}, err
 	}
-	v, err := s.symmetric(ctx, rec, u, u.key.Primary)
+	v, err := s.symmetric(ctx, rec, e, e.Key.Primary)
 	if err != nil {
 		return Ciphertext{}, err
 	}
 	if in.DryRun {
 		return Ciphertext{}, errDryRun()
 	}
-	blob, err := v.cipher.Seal(in.Plaintext.Expose(), in.Context)
-	return Ciphertext{Key: u.key.ID, Version: v.id, Blob: blob}, err
+	blob, err := v.Cipher.Seal(ctx, in.Plaintext.Expose(), in.Context)
+	return Ciphertext{Key: e.Key.ID, Version: v.ID, Blob: blob}, err
 }
 
 // DecryptInput is what Decrypt takes.
@@ -132,18 +134,18 @@ func (s *Service) open(ctx context.Context, c *authz.Call, rec *audit.Record, ac
 	if err != nil {
 		return Plaintext{}, err
 	}
-	u, err := s.resolve(ctx, c, rec, action, string(idOf(h.Key)), cryptoAttributes(symmetricDefault, in.Context)...)
+	e, err := s.ring.Resolve(ctx, keyring.Ask{Call: c, Record: rec, Action: action, Name: string(key.IDOf(h.Key)), Attributes: cryptoAttributes(symmetricDefault, in.Context)})
 	if err != nil {
 		return Plaintext{}, err
 	}
-	v, err := s.symmetric(ctx, rec, u, versionOf(h.Version))
+	v, err := s.symmetric(ctx, rec, e, key.VersionOf(h.Version))
 	if fault.Is(err, fault.KeyVersionNotFound) {
 		return Plaintext{}, fault.InvalidCiphertext.New("the ciphertext is not valid for this key and encryption context")
 	}
 	if err != nil {
 		return Plaintext{}, err
 	}
-	data, err := v.cipher.Open(in.Ciphertext, in.Context)
+	data, err := v.Cipher.Open(ctx, in.Ciphertext, in.Context)
 	if err != nil {
 		return Plaintext{}, err
 	}
@@ -151,7 +153,7 @@ func (s *Service) open(ctx context.Context, c *authz.Call, rec *audit.Record, ac
 		data.Zero()
 		return Plaintext{}, errDryRun()
 	}
-	return Plaintext{Key: u.key.ID, Version: v.id, Data: data}, nil
+	return Plaintext{Key: e.Key.ID, Version: v.ID, Data: data}, nil
 }
 
 // ReEncryptInput is what ReEncrypt takes. With SourceKey the source is an asymmetric
@@ -159,7 +161,7 @@ func (s *Service) open(ctx context.Context, c *authz.Call, rec *audit.Record, ac
 type ReEncryptInput struct {
 	Ciphertext         []byte
 	SourceKey          string
-	SourceVersion      VersionID
+	SourceVersion      key.VersionID
 	SourceAlgorithm    material.Algorithm
 	SourceContext      material.Context
 	Destination        string // id, alias or ARN of a symmetric key
@@ -197,32 +199,15 @@ func (s *Service) reEncryptSource(ctx context.Context, c *authz.Call, rec *audit
 }
 
 // symmetric answers a version of a key that may be used to encrypt and decrypt.
-func (s *Service) symmetric(ctx context.Context, rec *audit.Record, u *usable, id VersionID) (*usableVersion, error) {
-	if !u.key.Spec.Symmetric() {
-		return nil, fault.UnsupportedOperation.New("Unsupported operation. Key %s has the asymmetric spec %s; use the Asymmetric operations.", u.key.ID, u.key.Spec)
+func (s *Service) symmetric(ctx context.Context, rec *audit.Record, e *keyring.Entry, id key.VersionID) (*keyring.Version, error) {
+	if !e.Key.Spec.Symmetric() {
+		return nil, fault.UnsupportedOperation.New("Unsupported operation. Key %s has the asymmetric spec %s; use the Asymmetric operations.", e.Key.ID, e.Key.Spec)
 	}
-	if err := u.key.allow(actUse); err != nil {
+	if err := e.Key.Allow(key.ActUse); err != nil {
 		return nil, err
 	}
 	rec.Version = string(id)
-	return s.version(ctx, u, id)
-}
-
-// noteContext records a keyed digest of the encryption context.
-func (s *Service) noteContext(rec *audit.Record, of material.Context) error {
-	if len(of) == 0 {
-		return nil
-	}
-	encoded, err := of.Encode()
-	if err != nil {
-		return err
-	}
-	digest, err := s.digest(encoded)
-	if err != nil {
-		return err
-	}
-	rec.Param("EncryptionContextHMAC", digest)
-	return nil
+	return s.ring.Version(ctx, e, id)
 }
 
 func cryptoAttributes(algorithm string, of material.Context) []authz.Attribute {
@@ -231,67 +216,4 @@ func cryptoAttributes(algorithm string, of material.Context) []authz.Attribute {
 		out = append(out, authz.Attribute{Key: authz.EncryptionContextPrefix + name, Value: value})
 	}
 	return out
-}
-
-// errDryRun answers a call that would have succeeded and asked not to be performed.
-func errDryRun() error {
-	return fault.DryRun.New("The request would have succeeded, but the DryRun parameter is set.")
-}
-
-// kept drops a result whose operation failed, in particular one whose record could
-// not be written: what is not recorded does not leave.
-func kept[T any](out T, err error) (T, error) {
-	if err != nil {
-		var none T
-		return none, err
-	}
-	return out, nil
-}
-
-// The operations below are parts of another domain's operation: they ask the caller's
-// policies and the key's state as the operations of their names do, but leave no record
-// of their own. What they did is told by the record of the operation that they are part
-// of, which must become durable before what they answer is used.
-
-// DataKeyFor makes a data key, as [Service.GenerateDataKey] does, for the operation of rec.
-func (s *Service) DataKeyFor(ctx context.Context, c *authz.Call, rec *audit.Record, in DataKeyInput) (DataKey, error) {
-	part := audit.NewRecord(c, "kms:GenerateDataKey")
-	out := DataKey{Plaintext: material.Random(in.Size)}
-	var err error
-	out.Ciphertext, err = s.seal(ctx, c, part, EncryptInput{Key: in.Key, Plaintext: out.Plaintext, Context: in.Context})
-	join(rec, part, err)
-	if err != nil {
-		out.Plaintext.Zero()
-		return DataKey{}, err
-	}
-	return out, nil
-}
-
-// DecryptFor decrypts, as [Service.Decrypt] does, for the operation of rec.
-func (s *Service) DecryptFor(ctx context.Context, c *authz.Call, rec *audit.Record, in DecryptInput) (Plaintext, error) {
-	part := audit.NewRecord(c, "kms:Decrypt")
-	out, err := s.open(ctx, c, part, part.Action, in)
-	join(rec, part, err)
-	return out, err
-}
-
-// join tells in a record which key did a part of the work or, when that was refused, what
-// refused it.
-func join(rec, part *audit.Record, err error) {
-	rec.Version = part.Version
-	rec.Param("KeyArn", part.Resource)
-	rec.Params = append(rec.Params, part.Params...)
-	if err != nil && part.Decision != "" {
-		rec.Decision = part.Decision
-	}
-}
-
-// HasAlias tells whether an account has an alias, for other domains that need to know it
-// before they act.
-func (s *Service) HasAlias(ctx context.Context, account, name string) (bool, error) {
-	_, err := s.names.Get(ctx, aliasRef{account, name})
-	if fault.Is(err, fault.AliasNotFound) {
-		return false, nil
-	}
-	return err == nil, err
 }

@@ -1,4 +1,4 @@
-package key
+package lifecycle
 
 import (
 	"context"
@@ -7,13 +7,14 @@ import (
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/key"
 	"github.com/keyward/keyward/internal/tag"
 )
 
 // Tag adds tags to one key; a tag with a known key gets the new value.
-func (s *Service) Tag(ctx context.Context, c *authz.Call, key string, tags []Tag) error {
+func (s *Service) Tag(ctx context.Context, c *authz.Call, name string, tags []key.Tag) error {
 	return s.do(ctx, c, "kms:TagResource", func(rec *audit.Record) error {
-		return s.retag(ctx, c, rec, []string{key}, func(k *Key) (err error) {
+		return s.retag(ctx, c, rec, []string{name}, func(k *key.Key) (err error) {
 			k.Tags, err = tag.Merge(k.Tags, tags)
 			return err
 		})
@@ -21,9 +22,9 @@ func (s *Service) Tag(ctx context.Context, c *authz.Call, key string, tags []Tag
 }
 
 // TagMany adds tags to up to fifty keys, to all or to none.
-func (s *Service) TagMany(ctx context.Context, c *authz.Call, keys []string, tags []Tag) error {
+func (s *Service) TagMany(ctx context.Context, c *authz.Call, keys []string, tags []key.Tag) error {
 	return s.do(ctx, c, "kms:TagResources", func(rec *audit.Record) error {
-		return s.retag(ctx, c, rec, keys, func(k *Key) (err error) {
+		return s.retag(ctx, c, rec, keys, func(k *key.Key) (err error) {
 			k.Tags, err = tag.Merge(k.Tags, tags)
 			return err
 		})
@@ -31,9 +32,9 @@ func (s *Service) TagMany(ctx context.Context, c *authz.Call, keys []string, tag
 }
 
 // Untag removes tags from one key; a tag that it does not have is passed over.
-func (s *Service) Untag(ctx context.Context, c *authz.Call, key string, tagKeys []string) error {
+func (s *Service) Untag(ctx context.Context, c *authz.Call, name string, tagKeys []string) error {
 	return s.do(ctx, c, "kms:UntagResource", func(rec *audit.Record) error {
-		return s.retag(ctx, c, rec, []string{key}, removing(tagKeys, false))
+		return s.retag(ctx, c, rec, []string{name}, removing(tagKeys, false))
 	})
 }
 
@@ -44,36 +45,36 @@ func (s *Service) UntagMany(ctx context.Context, c *authz.Call, keys, tagKeys []
 	})
 }
 
-func removing(tagKeys []string, all bool) func(*Key) error {
-	return func(k *Key) error {
-		k.Tags = slices.DeleteFunc(k.Tags, func(t Tag) bool { return all || slices.Contains(tagKeys, t.Key) })
+func removing(tagKeys []string, all bool) func(*key.Key) error {
+	return func(k *key.Key) error {
+		k.Tags = slices.DeleteFunc(k.Tags, func(t key.Tag) bool { return all || slices.Contains(tagKeys, t.Key) })
 		return nil
 	}
 }
 
 // retag edits the tags of several keys in one transaction.
-func (s *Service) retag(ctx context.Context, c *authz.Call, rec *audit.Record, names []string, edit func(*Key) error) error {
-	if len(names) == 0 || len(names) > MaxTagged {
-		return fault.InvalidParameter.New("The specified parameter ResourceId is not valid. Name 1 to %d keys.", MaxTagged)
+func (s *Service) retag(ctx context.Context, c *authz.Call, rec *audit.Record, names []string, edit func(*key.Key) error) error {
+	if len(names) == 0 || len(names) > key.MaxTagged {
+		return fault.InvalidParameter.New("The specified parameter ResourceId is not valid. Name 1 to %d keys.", key.MaxTagged)
 	}
-	var ids []ID
+	var found []key.Key
 	for _, name := range names {
-		u, err := s.resolve(ctx, c, rec, rec.Action, name)
+		e, err := s.resolve(ctx, c, rec, name)
 		if err != nil {
 			return err
 		}
-		if !slices.Contains(ids, u.key.ID) {
-			ids = append(ids, u.key.ID)
+		if !slices.ContainsFunc(found, func(k key.Key) bool { return k.Account == e.Key.Account && k.ID == e.Key.ID }) {
+			found = append(found, e.Key)
 		}
 	}
 	for try := 1; ; try++ {
-		keys := make([]*Key, len(ids))
-		for i, id := range ids {
-			k, err := s.store.Key(ctx, c.Account, id)
+		keys := make([]*key.Key, len(found))
+		for i, f := range found {
+			k, err := s.store.Key(ctx, f.Account, f.ID)
 			if err != nil {
 				return err
 			}
-			if err := k.allow(actEdit); err != nil {
+			if err := k.Allow(key.ActEdit); err != nil {
 				return err
 			}
 			if err := edit(&k); err != nil {
@@ -89,25 +90,25 @@ func (s *Service) retag(ctx context.Context, c *authz.Call, rec *audit.Record, n
 }
 
 // Tags answers the tags of one key.
-func (s *Service) Tags(ctx context.Context, c *authz.Call, key string) (out Key, err error) {
+func (s *Service) Tags(ctx context.Context, c *authz.Call, name string) (out key.Key, err error) {
 	err = s.do(ctx, c, "kms:ListResourceTags", func(rec *audit.Record) error {
-		u, err := s.resolve(ctx, c, rec, rec.Action, key)
+		e, err := s.resolve(ctx, c, rec, name)
 		if err != nil {
 			return err
 		}
-		out = u.key
+		out = e.Key
 		return nil
 	})
 	return kept(out, err)
 }
 
 // Tagged answers one page of the keys that match, with their tags, and how many match.
-func (s *Service) Tagged(ctx context.Context, c *authz.Call, f Filter, p Page) (out []Key, total int, err error) {
+func (s *Service) Tagged(ctx context.Context, c *authz.Call, f key.Filter, p key.Page) (out []key.Key, total int, err error) {
 	err = s.do(ctx, c, "kms:ListTagResources", func(rec *audit.Record) error {
-		if err := s.may(c, rec, rec.Action, s.arn(c.Account, "key/*")); err != nil {
+		if err := s.may(c, rec, "key/*"); err != nil {
 			return err
 		}
-		if err := f.check(); err != nil {
+		if err := f.Check(); err != nil {
 			return err
 		}
 		out, total, err = s.store.Keys(ctx, c.Account, f, p)

@@ -1,4 +1,4 @@
-package key
+package cryptography
 
 import (
 	"context"
@@ -6,39 +6,41 @@ import (
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/key/keyring"
 	"github.com/keyward/keyward/internal/material"
 )
 
 // AsymmetricInput names what an asymmetric operation works with.
 type AsymmetricInput struct {
 	Key       string // id, alias or ARN
-	Version   VersionID
+	Version   key.VersionID
 	Algorithm material.Algorithm
 	DryRun    bool
 }
 
 // A Signature is what AsymmetricSign answers.
 type Signature struct {
-	Key     ID
-	Version VersionID
+	Key     key.ID
+	Version key.VersionID
 	Value   []byte // ECDSA and SM2: ASN.1 DER
 }
 
 // AsymmetricSign signs a digest of 32 bytes.
 func (s *Service) AsymmetricSign(ctx context.Context, c *authz.Call, in AsymmetricInput, digest []byte) (out Signature, err error) {
 	err = s.do(ctx, c, "kms:AsymmetricSign", func(rec *audit.Record) error {
-		u, v, err := s.asymmetric(ctx, c, rec, rec.Action, in, SignVerify)
+		e, v, err := s.asymmetric(ctx, c, rec, rec.Action, in, key.SignVerify)
 		if err != nil {
 			return err
 		}
-		value, err := v.private.Sign(in.Algorithm, digest)
+		value, err := v.Private.Sign(ctx, in.Algorithm, digest)
 		if err != nil {
 			return err
 		}
 		if in.DryRun {
 			return errDryRun()
 		}
-		out = Signature{Key: u.key.ID, Version: v.id, Value: value}
+		out = Signature{Key: e.Key.ID, Version: v.ID, Value: value}
 		return nil
 	})
 	return kept(out, err)
@@ -46,29 +48,29 @@ func (s *Service) AsymmetricSign(ctx context.Context, c *authz.Call, in Asymmetr
 
 // A Verification is what AsymmetricVerify answers.
 type Verification struct {
-	Key     ID
-	Version VersionID
+	Key     key.ID
+	Version key.VersionID
 	Valid   bool
 }
 
 // AsymmetricVerify tells whether a signature of a digest is valid.
 func (s *Service) AsymmetricVerify(ctx context.Context, c *authz.Call, in AsymmetricInput, digest, signature []byte) (out Verification, err error) {
 	err = s.do(ctx, c, "kms:AsymmetricVerify", func(rec *audit.Record) error {
-		u, v, err := s.asymmetric(ctx, c, rec, rec.Action, in, SignVerify)
+		e, v, err := s.asymmetric(ctx, c, rec, rec.Action, in, key.SignVerify)
 		if err != nil {
 			return err
 		}
 		if len(signature) == 0 {
 			return fault.MissingParameter.New("Value is mandatory for this action.")
 		}
-		valid, err := v.public.Verify(in.Algorithm, digest, signature)
+		valid, err := v.Public.Verify(in.Algorithm, digest, signature)
 		if err != nil {
 			return err
 		}
 		if in.DryRun {
 			return errDryRun()
 		}
-		out = Verification{Key: u.key.ID, Version: v.id, Valid: valid}
+		out = Verification{Key: e.Key.ID, Version: v.ID, Valid: valid}
 		return nil
 	})
 	return kept(out, err)
@@ -77,18 +79,18 @@ func (s *Service) AsymmetricVerify(ctx context.Context, c *authz.Call, in Asymme
 // AsymmetricEncrypt encrypts with the public half of a key version.
 func (s *Service) AsymmetricEncrypt(ctx context.Context, c *authz.Call, in AsymmetricInput, plaintext material.Bytes) (out Ciphertext, err error) {
 	err = s.do(ctx, c, "kms:AsymmetricEncrypt", func(rec *audit.Record) error {
-		u, v, err := s.asymmetric(ctx, c, rec, rec.Action, in, EncryptDecrypt)
+		e, v, err := s.asymmetric(ctx, c, rec, rec.Action, in, key.EncryptDecrypt)
 		if err != nil {
 			return err
 		}
-		blob, err := v.public.Encrypt(in.Algorithm, plaintext.Expose())
+		blob, err := v.Public.Encrypt(in.Algorithm, plaintext.Expose())
 		if err != nil {
 			return err
 		}
 		if in.DryRun {
 			return errDryRun()
 		}
-		out = Ciphertext{Key: u.key.ID, Version: v.id, Blob: blob}
+		out = Ciphertext{Key: e.Key.ID, Version: v.ID, Blob: blob}
 		return nil
 	})
 	return kept(out, err)
@@ -104,11 +106,11 @@ func (s *Service) AsymmetricDecrypt(ctx context.Context, c *authz.Call, in Asymm
 }
 
 func (s *Service) openAsymmetric(ctx context.Context, c *authz.Call, rec *audit.Record, action string, in AsymmetricInput, ciphertext []byte) (Plaintext, error) {
-	u, v, err := s.asymmetric(ctx, c, rec, action, in, EncryptDecrypt)
+	e, v, err := s.asymmetric(ctx, c, rec, action, in, key.EncryptDecrypt)
 	if err != nil {
 		return Plaintext{}, err
 	}
-	data, err := v.private.Decrypt(in.Algorithm, ciphertext)
+	data, err := v.Private.Decrypt(ctx, in.Algorithm, ciphertext)
 	if err != nil {
 		return Plaintext{}, err
 	}
@@ -116,27 +118,27 @@ func (s *Service) openAsymmetric(ctx context.Context, c *authz.Call, rec *audit.
 		data.Zero()
 		return Plaintext{}, errDryRun()
 	}
-	return Plaintext{Key: u.key.ID, Version: v.id, Data: data}, nil
+	return Plaintext{Key: e.Key.ID, Version: v.ID, Data: data}, nil
 }
 
 // A PublicKey is the public half of a key version.
 type PublicKey struct {
-	Key     ID
-	Version VersionID
+	Key     key.ID
+	Version key.VersionID
 	PEM     string // SubjectPublicKeyInfo
 }
 
 // PublicKey answers the public half of a key version.
-func (s *Service) PublicKey(ctx context.Context, c *authz.Call, key string, version VersionID, dryRun bool) (out PublicKey, err error) {
+func (s *Service) PublicKey(ctx context.Context, c *authz.Call, name string, version key.VersionID, dryRun bool) (out PublicKey, err error) {
 	err = s.do(ctx, c, "kms:GetPublicKey", func(rec *audit.Record) error {
-		u, v, err := s.asymmetric(ctx, c, rec, rec.Action, AsymmetricInput{Key: key, Version: version}, "")
+		e, v, err := s.asymmetric(ctx, c, rec, rec.Action, AsymmetricInput{Key: name, Version: version}, "")
 		if err != nil {
 			return err
 		}
 		if dryRun {
 			return errDryRun()
 		}
-		out = PublicKey{Key: u.key.ID, Version: v.id, PEM: v.public.PEM()}
+		out = PublicKey{Key: e.Key.ID, Version: v.ID, PEM: v.Public.PEM()}
 		return nil
 	})
 	return kept(out, err)
@@ -144,28 +146,28 @@ func (s *Service) PublicKey(ctx context.Context, c *authz.Call, key string, vers
 
 // asymmetric answers a version of an asymmetric key that may be used as wanted; an
 // empty usage allows both.
-func (s *Service) asymmetric(ctx context.Context, c *authz.Call, rec *audit.Record, action string, in AsymmetricInput, usage Usage) (*usable, *usableVersion, error) {
+func (s *Service) asymmetric(ctx context.Context, c *authz.Call, rec *audit.Record, action string, in AsymmetricInput, usage key.Usage) (*keyring.Entry, *keyring.Version, error) {
 	var attributes []authz.Attribute
 	if in.Algorithm != "" {
 		rec.Param("Algorithm", string(in.Algorithm))
 		attributes = append(attributes, authz.Attribute{Key: authz.EncryptionAlgorithm, Value: string(in.Algorithm)})
 	}
-	u, err := s.resolve(ctx, c, rec, action, in.Key, attributes...)
+	e, err := s.ring.Resolve(ctx, keyring.Ask{Call: c, Record: rec, Action: action, Name: in.Key, Attributes: attributes})
 	if err != nil {
 		return nil, nil, err
 	}
 	switch {
-	case u.key.Spec.Symmetric():
-		return nil, nil, fault.UnsupportedOperation.New("Unsupported operation. Key %s has the symmetric spec %s.", u.key.ID, u.key.Spec)
-	case usage != "" && u.key.Usage != usage:
-		return nil, nil, fault.UnsupportedOperation.New("Unsupported operation. Key %s was created for %s.", u.key.ID, u.key.Usage)
+	case e.Key.Spec.Symmetric():
+		return nil, nil, fault.UnsupportedOperation.New("Unsupported operation. Key %s has the symmetric spec %s.", e.Key.ID, e.Key.Spec)
+	case usage != "" && e.Key.Usage != usage:
+		return nil, nil, fault.UnsupportedOperation.New("Unsupported operation. Key %s was created for %s.", e.Key.ID, e.Key.Usage)
 	case in.Version == "":
 		return nil, nil, fault.MissingParameter.New("KeyVersionId is mandatory for this action; ListKeyVersions answers the versions of a key.")
 	}
-	if err := u.key.allow(actUse); err != nil {
+	if err := e.Key.Allow(key.ActUse); err != nil {
 		return nil, nil, err
 	}
 	rec.Version = string(in.Version)
-	v, err := s.version(ctx, u, in.Version)
-	return u, v, err
+	v, err := s.ring.Version(ctx, e, in.Version)
+	return e, v, err
 }

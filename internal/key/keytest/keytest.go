@@ -1,0 +1,65 @@
+// Package keytest wires the services of keys on a store, as a server does, for tests and
+// measurements of whatever stands on them.
+package keytest
+
+import (
+	"cmp"
+	"context"
+	"encoding/hex"
+	"time"
+
+	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/key/cryptography"
+	"github.com/keyward/keyward/internal/key/keyring"
+	"github.com/keyward/keyward/internal/key/lifecycle"
+	"github.com/keyward/keyward/internal/key/software"
+)
+
+// Options says what Services are made of. Store, Tenants, Log and Now are required.
+type Options struct {
+	Store interface {
+		key.Store
+		key.AliasStore
+	}
+	Tenants software.Tenants
+	Log     *audit.Log
+	Region  string // default "cn-test"
+	Now     func() time.Time
+	After   func(context.Context, time.Duration) (time.Duration, error) // default: the service began just now
+	Fresh   func() bool                                                 // default: always
+}
+
+type (
+	// Keys are the operations that manage keys.
+	Keys = lifecycle.Service
+	// Crypto are the operations that use keys.
+	Crypto = cryptography.Service
+)
+
+// Services are all of the operations on the software keys of one node.
+type Services struct {
+	*keyring.Ring
+	*Keys
+	*Crypto
+}
+
+// New makes Services.
+func New(o Options) *Services {
+	if o.After == nil {
+		o.After = func(_ context.Context, d time.Duration) (time.Duration, error) { return d, nil }
+	}
+	if o.Fresh == nil {
+		o.Fresh = func() bool { return true }
+	}
+	keystore := software.New(o.Tenants)
+	ring := keyring.New(keyring.Options{
+		Store: o.Store, Aliases: o.Store, Region: cmp.Or(o.Region, "cn-test"), Fresh: o.Fresh,
+		Keystore: func(context.Context, key.Key) (key.Keystore, error) { return keystore, nil },
+	})
+	return &Services{
+		Ring:   ring,
+		Keys:   lifecycle.New(lifecycle.Options{Ring: ring, Store: o.Store, Aliases: o.Store, Log: o.Log, Now: o.Now, After: o.After}),
+		Crypto: cryptography.New(cryptography.Options{Ring: ring, Log: o.Log, ContextDigest: func(b []byte) (string, error) { return hex.EncodeToString(b), nil }}),
+	}
+}

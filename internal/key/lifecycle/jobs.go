@@ -1,0 +1,114 @@
+package lifecycle
+
+import (
+	"context"
+	"time"
+
+	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/job"
+	"github.com/keyward/keyward/internal/key"
+)
+
+// The kinds of job that keys need.
+const (
+	JobRotate = "kms.rotate"
+	JobDelete = "kms.delete"
+)
+
+// jobs answers when a key must be looked at next. Its deletion is planned once, when it
+// is scheduled: nothing that happens to the key afterwards may plan it anew.
+func jobs(k key.Key) []job.Job {
+	if k.RotationStatus() != key.RotationEnabled {
+		return nil
+	}
+	return []job.Job{{Kind: JobRotate, Account: k.Account, Subject: string(k.ID), Due: k.NextRotation()}}
+}
+
+// minService is how long the service serves at least before a deletion that is planned
+// anew, because nobody knows for how long it has waited.
+const minService = 24 * time.Hour
+
+// Plans answers when the key must be looked at, as all the jobs that must be planned.
+func (s *Service) Plans(ctx context.Context, k key.Key) ([]job.Job, error) {
+	if k.State != key.PendingDeletion {
+		return jobs(k), nil
+	}
+	served, err := s.after(ctx, max(minService, k.DeleteAt.Sub(s.clock())))
+	return []job.Job{{Kind: JobDelete, Account: k.Account, Subject: string(k.ID), Due: k.DeleteAt, Served: served}}, err
+}
+
+// Handlers answers what keys do when their jobs are due.
+func (s *Service) Handlers() map[string]job.Handler {
+	return map[string]job.Handler{JobRotate: s.rotateDue, JobDelete: s.deleteDue}
+}
+
+// rotateDue rotates a key whose time has come; one that is suspended or gone is left alone.
+func (s *Service) rotateDue(ctx context.Context, j job.Job) (again time.Time, err error) {
+	k, err := s.store.Key(ctx, j.Account, key.ID(j.Subject))
+	if fault.Is(err, fault.KeyNotFound) {
+		return time.Time{}, nil
+	}
+	if err != nil || k.RotationStatus() != key.RotationEnabled {
+		return time.Time{}, err
+	}
+	due := func(k key.Key) bool {
+		return k.RotationStatus() == key.RotationEnabled && !s.now().Before(k.NextRotation())
+	}
+	if !due(k) {
+		return k.NextRotation(), nil
+	}
+	return time.Time{}, s.do(ctx, s.scheduler(j.Account), "kms:RotateKey", func(rec *audit.Record) error {
+		rec.Resource = s.ring.ARN(k)
+		_, err := s.addVersion(ctx, rec, k.Account, k.ID, func(k key.Key) error {
+			if !due(k) {
+				return fault.StateConflict.New("the key is not due any more")
+			}
+			return nil
+		})
+		return err
+	})
+}
+
+// deleteDue deletes a key whose promised time has come. It looks again at the key
+// itself: a deletion that was cancelled or moved is not carried out.
+func (s *Service) deleteDue(ctx context.Context, j job.Job) (again time.Time, err error) {
+	for gone := false; !gone; {
+		k, err := s.store.Key(ctx, j.Account, key.ID(j.Subject))
+		if fault.Is(err, fault.KeyNotFound) {
+			return time.Time{}, nil
+		}
+		if err != nil || k.State != key.PendingDeletion {
+			return time.Time{}, err
+		}
+		if s.now().Before(k.DeleteAt) {
+			return k.DeleteAt, nil
+		}
+		err = s.do(ctx, s.scheduler(j.Account), "kms:DeleteKey", func(rec *audit.Record) (err error) {
+			rec.Resource = s.ring.ARN(k)
+			keystore, err := s.ring.Keystore(ctx, k)
+			if err != nil {
+				return err
+			}
+			// The rows go last: while they stand, what failed is done again.
+			if err := keystore.Destroy(ctx, k); err != nil {
+				return err
+			}
+			gone, err = s.store.DeleteKey(ctx, rec, &k)
+			return err
+		})
+		if err != nil {
+			return time.Time{}, err
+		}
+	}
+	return time.Time{}, nil
+}
+
+// scheduler is the principal of what is done because its time has come.
+func (s *Service) scheduler(account string) *authz.Call {
+	return &authz.Call{
+		Principal: authz.Principal{Account: account, Kind: authz.Service, Name: "scheduler"},
+		Time:      s.now(), Scheme: "job",
+	}
+}

@@ -1,0 +1,217 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/job"
+	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/key/keyring"
+	"github.com/keyward/keyward/internal/material"
+	"github.com/keyward/keyward/internal/tag"
+)
+
+// CreateInput is what Create takes. Every field may be empty.
+type CreateInput struct {
+	Spec            material.Spec // default Aliyun_AES_256
+	Usage           key.Usage     // default by spec
+	Origin          string        // default Aliyun_KMS
+	ProtectionLevel string        // default SOFTWARE
+	Description     string
+	Rotate          bool
+	Interval        time.Duration
+	Tags            []key.Tag
+	Alias           string // another name that the key gets at once, or neither is made; may be empty
+}
+
+// Create makes a key with its first version. Symmetric ones may rotate automatically.
+func (s *Service) Create(ctx context.Context, c *authz.Call, in CreateInput) (out key.Key, err error) {
+	err = s.do(ctx, c, "kms:CreateKey", func(rec *audit.Record) error {
+		if err := s.may(c, rec, "key"); err != nil {
+			return err
+		}
+		k, err := s.newKey(c, in)
+		if err != nil {
+			return err
+		}
+		alias, err := s.firstAlias(c, rec, k, in.Alias)
+		if err != nil {
+			return err
+		}
+		rec.Param("KeySpec", string(k.Spec))
+		rec.Param("KeyUsage", string(k.Usage))
+		v, err := s.generate(ctx, k, 1)
+		if err != nil {
+			return err
+		}
+		k.Primary, k.Versions = v.ID, 1
+		rec.Resource, rec.Version = s.ring.ARN(k), string(v.ID)
+		out = k
+		return s.store.CreateKey(ctx, rec, &k, &v, alias, jobs(k))
+	})
+	return kept(out, err)
+}
+
+// firstAlias answers the alias that a key is created with, nil for none. It takes the
+// same permission as creating the alias later.
+func (s *Service) firstAlias(c *authz.Call, rec *audit.Record, k key.Key, name string) (*key.Alias, error) {
+	if name == "" {
+		return nil, nil //nolint:nilnil // no alias is wanted, which is no error
+	}
+	if err := key.CheckAlias(name); err != nil {
+		return nil, err
+	}
+	rec.Param("AliasName", name)
+	ask := keyring.Ask{Call: c, Record: rec, Action: "kms:CreateAlias"}
+	if err := s.ring.May(ask, s.ring.Name(c.Account, name)); err != nil {
+		return nil, err
+	}
+	return &key.Alias{Account: c.Account, Name: name, Key: k.ID, CreatedAt: k.CreatedAt}, nil
+}
+
+func (s *Service) newKey(c *authz.Call, in CreateInput) (key.Key, error) {
+	now := s.clock()
+	k := key.Key{
+		Account: c.Account, ID: key.NewID(), Origin: key.OriginKMS, ProtectionLevel: key.LevelSoftware, State: key.Enabled,
+		Description: in.Description, Creator: c.Account, CreatedAt: now,
+		Rotation: key.Rotation{Last: now},
+	}
+	var err error
+	if k.Spec, k.Usage, err = key.CheckSpec(in.Spec, in.Usage); err != nil {
+		return key.Key{}, err
+	}
+	switch {
+	case in.Origin == "EXTERNAL":
+		return key.Key{}, fault.UnsupportedOperation.New("This release does not import key material; leave Origin out.")
+	case in.Origin != "" && in.Origin != key.OriginKMS:
+		return key.Key{}, fault.InvalidParameter.New("The specified parameter Origin is not valid. It must be %s.", key.OriginKMS)
+	case in.ProtectionLevel == "HSM":
+		return key.Key{}, fault.UnsupportedOperation.New("This release has no hardware keys; leave ProtectionLevel out.")
+	case in.ProtectionLevel != "" && in.ProtectionLevel != key.LevelSoftware:
+		return key.Key{}, fault.InvalidParameter.New("The specified parameter ProtectionLevel is not valid. It must be %s.", key.LevelSoftware)
+	}
+	if err := key.CheckDescription(in.Description); err != nil {
+		return key.Key{}, err
+	}
+	if k.Tags, err = tag.Merge(nil, in.Tags); err != nil {
+		return key.Key{}, err
+	}
+	return k, k.SetRotation(in.Rotate, in.Interval)
+}
+
+// Describe answers a key.
+func (s *Service) Describe(ctx context.Context, c *authz.Call, name string) (out key.Key, err error) {
+	err = s.do(ctx, c, "kms:DescribeKey", func(rec *audit.Record) error {
+		e, err := s.resolve(ctx, c, rec, name)
+		if err != nil {
+			return err
+		}
+		out = e.Key
+		return nil
+	})
+	return kept(out, err)
+}
+
+// List answers one page of the account's keys that match, oldest first, and how many match.
+func (s *Service) List(ctx context.Context, c *authz.Call, f key.Filter, p key.Page) (out []key.Key, total int, err error) {
+	err = s.do(ctx, c, "kms:ListKeys", func(rec *audit.Record) error {
+		if err := s.may(c, rec, "key"); err != nil {
+			return err
+		}
+		if err := errors.Join(p.Check(), f.Check()); err != nil {
+			return err
+		}
+		out, total, err = s.store.Keys(ctx, c.Account, f, p)
+		return err
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	return out, total, nil
+}
+
+// UpdateDescription sets a key's description.
+func (s *Service) UpdateDescription(ctx context.Context, c *authz.Call, name, description string) error {
+	return s.do(ctx, c, "kms:UpdateKeyDescription", func(rec *audit.Record) error {
+		if err := key.CheckDescription(description); err != nil {
+			return err
+		}
+		return s.change(ctx, c, rec, name, func(k *key.Key) error {
+			k.Description = description
+			return k.Allow(key.ActEdit)
+		})
+	})
+}
+
+// Enable allows a key to be used.
+func (s *Service) Enable(ctx context.Context, c *authz.Call, name string) error {
+	return s.do(ctx, c, "kms:EnableKey", func(rec *audit.Record) error {
+		return s.change(ctx, c, rec, name, func(k *key.Key) error { return k.Enter(key.ActSwitch, key.Enabled) })
+	})
+}
+
+// Disable forbids a key to be used, from the moment it returns.
+func (s *Service) Disable(ctx context.Context, c *authz.Call, name string) error {
+	return s.do(ctx, c, "kms:DisableKey", func(rec *audit.Record) error {
+		return s.change(ctx, c, rec, name, func(k *key.Key) error { return k.Enter(key.ActSwitch, key.Disabled) })
+	})
+}
+
+// ScheduleDeletion has a key deleted after 7 to 366 days, never earlier, and not before
+// the service has served for as long: neither a wrong clock nor a long outage takes the
+// time away in which it can be cancelled. Until then the key cannot be used.
+func (s *Service) ScheduleDeletion(ctx context.Context, c *authz.Call, name string, days int) error {
+	return s.do(ctx, c, "kms:ScheduleKeyDeletion", func(rec *audit.Record) error {
+		if days < key.MinWindow || days > key.MaxWindow {
+			return fault.InvalidParameter.New("The specified parameter PendingWindowInDays is not valid. It must be between %d and %d.", key.MinWindow, key.MaxWindow)
+		}
+		rec.Param("PendingWindowInDays", strconv.Itoa(days))
+		return s.changeAndPlan(ctx, c, rec, name, func(k *key.Key) ([]job.Job, error) {
+			if k.Protected {
+				return nil, fault.UnsupportedOperation.New("Key %s is protected against deletion; switch its deletion protection off first.", k.ID)
+			}
+			window := time.Duration(days) * 24 * time.Hour
+			served, err := s.after(ctx, window)
+			if err != nil {
+				return nil, err
+			}
+			k.DeleteAt = s.clock().Add(window)
+			look := job.Job{Kind: JobDelete, Account: k.Account, Subject: string(k.ID), Due: k.DeleteAt, Served: served}
+			return []job.Job{look}, k.Enter(key.ActSchedule, key.PendingDeletion)
+		})
+	})
+}
+
+// CancelDeletion keeps a key that is pending deletion, and enables it.
+func (s *Service) CancelDeletion(ctx context.Context, c *authz.Call, name string) error {
+	return s.do(ctx, c, "kms:CancelKeyDeletion", func(rec *audit.Record) error {
+		return s.change(ctx, c, rec, name, func(k *key.Key) error {
+			k.DeleteAt = time.Time{}
+			return k.Enter(key.ActCancel, key.Enabled)
+		})
+	})
+}
+
+// SetDeletionProtection switches deletion protection; the note says why it is on.
+func (s *Service) SetDeletionProtection(ctx context.Context, c *authz.Call, name string, on bool, note string) error {
+	return s.do(ctx, c, "kms:SetDeletionProtection", func(rec *audit.Record) error {
+		if err := key.CheckDescription(note); err != nil {
+			return err
+		}
+		rec.Param("EnableDeletionProtection", strconv.FormatBool(on))
+		return s.change(ctx, c, rec, name, func(k *key.Key) error {
+			k.Protected = on
+			if !on {
+				k.ProtectionNote = ""
+				return k.Allow(key.ActRead)
+			}
+			k.ProtectionNote = note
+			return k.Allow(key.ActProtect)
+		})
+	})
+}
