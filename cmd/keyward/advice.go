@@ -43,6 +43,7 @@ var advices = map[fault.Kind]advice{
 	fault.ResourceNotFound:   {text{"there is no such thing", "资源不存在"}, text{"check the name; the list command shows what there is", "请检查名称；用 list 命令查看现有的内容"}},
 
 	fault.KeyDisabled:        {text{"the key is disabled", "密钥已禁用"}, text{`"keyward key enable" makes it usable`, `用 "keyward key enable" 启用密钥`}},
+	fault.KeyUnavailable:     {text{"the place where the key lives cannot be reached", "密钥所在的设备或外部密钥管理系统无法访问"}, text{"check the hardware token or the external key manager, then repeat the command", "请检查硬件令牌或外部密钥管理系统，然后重新执行命令"}},
 	fault.KeyPendingDeletion: {text{"the key is about to be deleted", "密钥待删除"}, text{`"keyward key restore" keeps it`, `用 "keyward key restore" 取消删除`}},
 	fault.StateConflict:      {text{"its state does not allow this", "当前状态不允许此操作"}, text{`"keyward key show" and "keyward operator status" tell the state`, `用 "keyward key show" 或 "keyward operator status" 查看状态`}},
 	fault.AliasExists:        {text{"the alias is taken", "别名已存在"}, text{`"keyward key alias update" points it at another key`, `用 "keyward key alias update" 让它指向其他密钥`}},

@@ -60,6 +60,7 @@ const (
 const (
 	KeyDisabled        Kind = "KeyDisabled"
 	KeyPendingDeletion Kind = "KeyPendingDeletion"
+	KeyUnavailable     Kind = "KeyUnavailable" // where its material lives cannot be reached now
 	StateConflict      Kind = "StateConflict"
 	AliasExists        Kind = "AliasExists"
 	ResourceExists     Kind = "ResourceExists"

@@ -46,6 +46,7 @@ var codes = map[fault.Kind]code{
 
 	fault.KeyDisabled:        {http.StatusConflict, "Rejected.Disabled"},
 	fault.KeyPendingDeletion: {http.StatusConflict, "Rejected.PendingDeletion"},
+	fault.KeyUnavailable:     {http.StatusConflict, "Rejected.Unavailable"},
 	fault.StateConflict:      {http.StatusConflict, "Rejected.StateModifiedFailed"},
 	fault.AliasExists:        {http.StatusBadRequest, "AliasAlreadyExists"},
 	fault.ResourceExists:     {http.StatusConflict, "Rejected.ResourceExist"},

@@ -47,6 +47,7 @@ var statuses = map[fault.Kind]int{
 
 	fault.KeyDisabled:        http.StatusConflict,
 	fault.KeyPendingDeletion: http.StatusConflict,
+	fault.KeyUnavailable:     http.StatusConflict,
 	fault.StateConflict:      http.StatusConflict,
 	fault.AliasExists:        http.StatusConflict,
 	fault.ResourceExists:     http.StatusConflict,
