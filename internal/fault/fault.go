@@ -88,7 +88,7 @@ func Kinds() []Kind {
 		IncompleteSignature, SignatureMismatch, TimestampExpired, TimestampInvalid, NonceUsed,
 		AccessKeyNotFound, AccessKeyInactive, SecurityTokenInvalid, NoPermission, WrongPassphrase,
 		KeyNotFound, KeyVersionNotFound, AliasNotFound, ResourceNotFound,
-		KeyDisabled, KeyPendingDeletion, StateConflict, AliasExists, ResourceExists, ResourceInUse, Changed,
+		KeyDisabled, KeyPendingDeletion, KeyUnavailable, StateConflict, AliasExists, ResourceExists, ResourceInUse, Changed,
 		Throttled, Sealed, AuditUnavailable, Unavailable, Internal, DryRun,
 	}
 }
