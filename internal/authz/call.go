@@ -21,23 +21,65 @@ const (
 	Root    Kind = "root"    // the account itself: everything on its own resources
 	User    Kind = "user"    // a user of the account: what its policies allow
 	Service Kind = "service" // keyward's own jobs, acting inside one account
+
+	AssumedRole Kind = "assumed-role"   // a session of a role: what the role's policies allow
+	Federated   Kind = "federated-user" // a session of a user: what the user's policies allow
 )
 
 // A Principal is an authenticated identity.
 type Principal struct {
 	Account   string    // 16 decimal digits
 	Kind      Kind      //
-	Name      string    // user name, or the name of the service
+	Name      string    // of the user or the role, or of the service
 	AccessKey string    // id of the access key that signed the request; empty for services
 	Policies  []*Policy // identity policies in force
+	Session   *Session  // nil unless the principal acts with temporary credentials
 }
 
-// ARN answers the principal's name as RAM writes it.
+// A Session is what temporary credentials say beside whose they are. It is immutable.
+type Session struct {
+	Name    string    // chosen by who began it
+	Policy  *Policy   // must allow a request, too; nil for none
+	Expires time.Time // from then on its requests are refused
+	Lineage []string  // what ends the session when it changes; package role reads it
+}
+
+// ARN answers the principal's name as RAM writes it; that of a session of a role or of a
+// federated user ends in the session's name.
 func (p Principal) ARN() string {
-	if p.Kind == Root {
+	switch {
+	case p.Kind == Root:
 		return "acs:ram::" + p.Account + ":root"
+	case p.Session != nil && (p.Kind == AssumedRole || p.Kind == Federated):
+		return "acs:ram::" + p.Account + ":" + string(p.Kind) + "/" + p.Name + "/" + p.Session.Name
 	}
 	return "acs:ram::" + p.Account + ":" + string(p.Kind) + "/" + p.Name
+}
+
+// weighed tells whether policies decide what the principal may do.
+func (p *Principal) weighed() bool {
+	return p.Kind == User || p.Kind == AssumedRole || p.Kind == Federated
+}
+
+// role is the kind of principal that stands in policies of resources for all sessions of a
+// role; nobody acts as one.
+const role Kind = "role"
+
+// behind answers the kind of whom a session stands for, as policies of resources name it.
+func (p *Principal) behind() Kind {
+	switch p.Kind {
+	case AssumedRole:
+		return role
+	case Federated:
+		return User
+	}
+	return p.Kind
+}
+
+// Identity answers the name under which policies of resources know the principal: of the
+// role or the user behind a session.
+func (p Principal) Identity() string {
+	return principal{account: p.Account, kind: p.behind(), name: p.Name}.String()
 }
 
 // A Call is one request of a principal: who, and the circumstances that policy

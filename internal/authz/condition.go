@@ -88,6 +88,9 @@ var keys = map[string]family{
 	KeySpec:             "",
 	KeyUsage:            "",
 	EncryptionAlgorithm: "",
+	PrincipalARN:        "",
+	ExternalID:          "",
+	SessionName:         "",
 }
 
 func compileConditions(v any) ([]condition, error) {

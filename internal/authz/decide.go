@@ -14,6 +14,9 @@ const (
 	CurrentTime             = "acs:CurrentTime"         // Date operators
 	SecureTransport         = "acs:SecureTransport"     // Bool
 	MFAPresent              = "acs:MFAPresent"          // Bool
+	PrincipalARN            = "acs:PrincipalARN"        // who calls, with the session's name
+	ExternalID              = "sts:ExternalId"          // what AssumeRole was told
+	SessionName             = "sts:RoleSessionName"     // what AssumeRole was told
 	KeySpec                 = "kms:KeySpec"             // such as Aliyun_AES_256
 	KeyUsage                = "kms:KeyUsage"            // such as ENCRYPT/DECRYPT
 	EncryptionAlgorithm     = "kms:EncryptionAlgorithm" // such as SYMMETRIC_DEFAULT
@@ -27,6 +30,9 @@ type Request struct {
 	Resource   string          // the full name, acs:service:region:account:relative, never a pattern
 	Attributes []Attribute     // further condition keys; a key occurs once
 	Policy     *ResourcePolicy // the resource's own; nil where it has none
+	// Shared says that the service asks the resource's account itself, as it does with the
+	// trust policy of a role. The resource may then be another account's without a Policy.
+	Shared bool
 }
 
 // An Attribute is the value of one condition key. An empty value is a value; a key
@@ -49,6 +55,7 @@ const (
 	OtherAccount Reason = "not the own account"      // the resource belongs to another account
 	Malformed    Reason = "malformed resource"       // the resource is no full name
 	NoPrincipal  Reason = "unknown principal"        // the principal is of no known kind
+	BySession    Reason = "session policy"           // the policy of the session does not allow it
 )
 
 // A Decision is the answer to a Request, with the statement that settled it.
@@ -67,14 +74,15 @@ const OfResource = "resource policy"
 // user and keyward's jobs may do everything; a user may do what a statement of its
 // policies or of the resource's policy allows and none of either denies, in whatever
 // order they stand. Of another account's resources a user may use what both allow; who
-// is not let in by the resource's policy is told nothing but OtherAccount.
+// is not let in by the resource's policy is told nothing but OtherAccount. A session may
+// do what whom it stands for may do and its own policy, if it has one, allows as well.
 func (c *Call) Decide(r Request) Decision {
 	resource, ok := parseARN(r.Resource)
 	if !ok {
 		return Decision{Reason: Malformed}
 	}
 	foreign := resource.account != c.Account
-	if foreign && (r.Policy == nil || c.Kind != User) {
+	if foreign && (r.Policy == nil && !r.Shared || !c.weighed()) {
 		return Decision{Reason: OtherAccount}
 	}
 	switch c.Kind {
@@ -82,10 +90,11 @@ func (c *Call) Decide(r Request) Decision {
 		return Decision{Allowed: true, Reason: ByRoot}
 	case Service:
 		return Decision{Allowed: true, Reason: ByService}
-	case User:
+	case User, AssumedRole, Federated:
 		var buffer [40]byte // longer than the name of any action
 		q := query{call: c, resource: resource, foreign: foreign, attributes: r.Attributes}
-		return q.decide(r.Policy, string(appendLower(buffer[:0], r.Action)))
+		action := string(appendLower(buffer[:0], r.Action))
+		return q.narrow(q.decide(r.Policy, action), action)
 	}
 	return Decision{Reason: NoPrincipal}
 }
@@ -155,6 +164,21 @@ func (q *query) decide(owned *ResourcePolicy, action string) Decision {
 	return d
 }
 
+// narrow answers the decision d, unless it allows what the session's own policy does not.
+func (q *query) narrow(d Decision, action string) Decision {
+	session := q.call.Session
+	if !d.Allowed || session == nil || session.Policy == nil {
+		return d
+	}
+	switch n := q.weigh(Decision{Reason: ByDefault}, session.Policy.name, session.Policy.statements, action); n.Reason {
+	case ByAllow:
+		return d
+	case ByDeny:
+		return n
+	}
+	return Decision{Reason: BySession}
+}
+
 // weigh goes on from what earlier policies said. A denial ends it.
 func (q *query) weigh(d Decision, policy string, statements []statement, action string) Decision {
 	for i := range statements {
@@ -219,7 +243,7 @@ func (q *query) missPrincipal(s *statement) Miss {
 	for i := range s.principals {
 		switch p := &s.principals[i]; {
 		case p.account != q.call.Account:
-		case p.kind == q.call.Kind && p.name == q.call.Name, p.kind == "" && s.deny:
+		case p.kind == q.call.behind() && p.name == q.call.Name, p.kind == "" && s.deny:
 			return ""
 		case p.kind == "":
 			miss = MissDelegated
@@ -256,6 +280,8 @@ func (q *query) fact(key string) (fact, bool) {
 		return fact{time: q.call.Time}, !q.call.Time.IsZero()
 	case SecureTransport:
 		return flag(q.call.Secure), true
+	case PrincipalARN:
+		return fact{text: q.call.ARN()}, true
 	case MFAPresent:
 		// An access key signs without a second factor. Were the key absent instead,
 		// "deny unless MFA" would deny nothing.

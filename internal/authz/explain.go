@@ -15,7 +15,7 @@ type Verdict struct {
 func (c *Call) Explain(r Request) (Decision, []Verdict) {
 	d := c.Decide(r)
 	resource, ok := parseARN(r.Resource)
-	if !ok || c.Kind != User {
+	if !ok || !c.weighed() {
 		return d, nil
 	}
 	q := query{call: c, resource: resource, foreign: resource.account != c.Account, attributes: r.Attributes}
@@ -37,6 +37,9 @@ func (c *Call) Explain(r Request) (Decision, []Verdict) {
 	}
 	if r.Policy != nil && !q.foreign {
 		add(OfResource, r.Policy.statements)
+	}
+	if c.Session != nil && c.Session.Policy != nil {
+		add(c.Session.Policy.name, c.Session.Policy.statements)
 	}
 	return d, verdicts
 }

@@ -47,6 +47,7 @@ var (
 	addresses        = []string{"192.0.2.1", "198.51.100.7", "2001:db8::1", "::1", "255.255.255.255"}
 	ranges           = append([]string{"192.0.2.0/24", "192.0.2.1/32", "198.51.100.7/31", "2001:db8::/32", "0.0.0.0/0", "::/0", "2001:db8::1/128"}, addresses...)
 	oddAddresses     = []string{"::ffff:192.0.2.1", "fe80::1%eth0", "fe80::1%", "192.0.2.1%eth0", "192.0.2", "192.0.2.01", "[::1]", "localhost", "192.0.2.0/24"}
+	callers          = []string{"acs:ram::" + account + ":user/alice", "acs:ram::" + account + ":assumed-role/alice/ci", "acs:ram::" + account + ":FEDERATED-user/alice/ci", "acs:ram::*:assumed-role/*", "*/ci"}
 	words            = []string{"", "a", "A", "b", "ab", "aB", "aé", "AÉ", "é", "é\n", "ſ", "S", "s", "K", "k", "true", "false", "TRUE", "a*b", "?"}
 )
 
@@ -85,6 +86,9 @@ func (g generator) condition() (operator, key string, values any) {
 	switch g.IntN(5) {
 	case 0:
 		operator = "String" + pick(g, []string{"Equals", "NotEquals", "EqualsIgnoreCase", "NotEqualsIgnoreCase", "Like", "NotLike"})
+		if special {
+			return operator, "acs:PrincipalARN", g.oneOrMany(g.from(callers))
+		}
 		if strings.HasSuffix(operator, "Like") {
 			return operator, key, g.oneOrMany(g.pattern)
 		}
@@ -214,7 +218,7 @@ func (g generator) question(owner string) (authz.Call, authz.Request) {
 	if g.oneIn(20) {
 		call.Kind = pick(g, []authz.Kind{authz.Root, authz.Service, "", "role"})
 	}
-	request := authz.Request{Action: pick(g, actions), Resource: pick(g, resources)}
+	request := authz.Request{Action: pick(g, actions), Resource: pick(g, resources), Shared: g.oneIn(3)}
 	if owner == neighbor {
 		request.Resource = pick(g, neighbors)
 	}

@@ -200,6 +200,6 @@ func parsePrincipal(arn string) (principal, bool) {
 		return principal{account: account, kind: Root}, true
 	}
 	kind, name, _ := strings.Cut(relative, "/")
-	known := kind == string(User) || kind == "role"
+	known := kind == string(User) || kind == string(role)
 	return principal{account, Kind(kind), name}, known && name != "" && len(name) <= 64 && consists(name, alphanumeric+"._@-")
 }

@@ -79,7 +79,7 @@ func TestAgreesWithReference(t *testing.T) {
 	close(work)
 	wg.Wait()
 	t.Logf("%d pairs agree: %v", sets*perSet, reasons)
-	for _, reason := range []authz.Reason{authz.ByRoot, authz.ByService, authz.ByAllow, authz.ByBoth, authz.ByDeny, authz.ByDefault, authz.OtherAccount, authz.Malformed, authz.NoPrincipal} {
+	for _, reason := range []authz.Reason{authz.ByRoot, authz.ByService, authz.ByAllow, authz.ByBoth, authz.ByDeny, authz.ByDefault, authz.OtherAccount, authz.Malformed, authz.NoPrincipal, authz.BySession} {
 		if reasons[reason] < sets*perSet/1000 {
 			t.Errorf("the reason %q fell %d times only", reason, reasons[reason])
 		}
@@ -110,9 +110,21 @@ func agree(g generator, r *reference, questions int, reasons map[authz.Reason]in
 	if err := r.read(documents, owned); err != nil {
 		return err
 	}
+	narrowing := g.document(owner)
+	session, err := authz.Compile(sessionName, []byte(narrowing))
+	if err != nil {
+		return fmt.Errorf("compiling %s: %w", narrowing, err)
+	}
+	if err := r.readSession(narrowing); err != nil {
+		return err
+	}
 	for range questions {
 		call, request := g.question(owner)
 		call.Policies, request.Policy = compiled, policy
+		if call.Kind == authz.User && g.oneIn(3) {
+			call.Kind = pick(g, []authz.Kind{authz.AssumedRole, authz.Federated})
+			call.Session = &authz.Session{Name: "ci", Policy: pick(g, []*authz.Policy{session, session, nil})}
+		}
 		want := r.decide(&call, request)
 		got, err := call.Check(request)
 		if got != want || fault.Is(err, fault.NoPermission) == want.Allowed || (err == nil) != want.Allowed {

@@ -24,6 +24,7 @@ type reference struct {
 	expressions map[string]*regexp.Regexp
 	documents   []referenceDocument
 	owned       *referenceDocument // of the resource; nil for none
+	session     *referenceDocument // of the session; nil for none
 
 	call    *authz.Call
 	request authz.Request
@@ -75,10 +76,36 @@ func (r *reference) read(documents []string, owned string) error {
 	return nil
 }
 
+// readSession takes the session policy that the next questions are about.
+func (r *reference) readSession(text string) error {
+	r.session = &referenceDocument{name: sessionName}
+	return json.Unmarshal([]byte(text), r.session)
+}
+
+const sessionName = "session"
+
 func policyName(i int) string { return fmt.Sprint("policy ", i) }
 
 func (r *reference) decide(call *authz.Call, request authz.Request) authz.Decision {
 	r.call, r.request = call, request
+	d := r.unnarrowed()
+	if !d.Allowed || call.Session == nil || call.Session.Policy == nil {
+		return d
+	}
+	switch narrowed := r.byPolicies([]referenceDocument{*r.session}); narrowed.Reason {
+	case authz.ByAllow:
+		return d
+	case authz.ByDeny:
+		return narrowed
+	}
+	return authz.Decision{Reason: authz.BySession}
+}
+
+// acts are the kinds of principals that policies decide about, as key policies name them.
+var acts = map[authz.Kind]string{authz.User: "user", "assumed-role": "role", "federated-user": "user"}
+
+func (r *reference) unnarrowed() authz.Decision {
+	call, request := r.call, r.request
 	fields := strings.SplitN(request.Resource, ":", 5)
 	if len(fields) != 5 || fields[0] != "acs" || fields[1] == "" || fields[3] == "" || fields[4] == "" {
 		return authz.Decision{Reason: authz.Malformed}
@@ -91,7 +118,7 @@ func (r *reference) decide(call *authz.Call, request authz.Request) authz.Decisi
 		return authz.Decision{Allowed: true, Reason: authz.ByRoot}
 	case authz.Service:
 		return authz.Decision{Allowed: true, Reason: authz.ByService}
-	case authz.User:
+	case authz.User, "assumed-role", "federated-user":
 		return r.inside()
 	}
 	return authz.Decision{Reason: authz.NoPrincipal}
@@ -110,11 +137,11 @@ func (r *reference) inside() authz.Decision {
 // of the user, too.
 func (r *reference) across() authz.Decision {
 	out := authz.Decision{Reason: authz.OtherAccount}
-	if r.owned == nil || r.call.Kind != authz.User || !r.byPolicies([]referenceDocument{*r.owned}).Allowed {
+	if acts[r.call.Kind] == "" || r.owned == nil && !r.request.Shared || r.owned != nil && !r.byPolicies([]referenceDocument{*r.owned}).Allowed {
 		return out
 	}
 	out = r.byPolicies(r.documents)
-	if out.Allowed {
+	if out.Allowed && r.owned != nil {
 		out.Reason = authz.ByBoth
 	}
 	return out
@@ -169,7 +196,8 @@ func (r *reference) principal(block map[string]any, deny bool) bool {
 	}
 	return anyOf(block["RAM"], func(name string) bool {
 		whole := "acs:ram::" + r.call.Account + ":*"
-		return name == r.call.ARN() || name == whole && deny
+		known := "acs:ram::" + r.call.Account + ":" + acts[r.call.Kind] + "/" + r.call.Name
+		return name == known || name == whole && deny
 	})
 }
 
@@ -225,6 +253,12 @@ func (r *reference) value(key string) (string, bool) {
 		return fmt.Sprint(r.call.Secure), true
 	case "acs:MFAPresent":
 		return "false", true
+	case "acs:PrincipalARN":
+		name := "user/alice"
+		if acts[r.call.Kind] != "user" || r.call.Session != nil {
+			name = string(r.call.Kind) + "/alice/ci"
+		}
+		return "acs:ram::" + account + ":" + name, true
 	}
 	for _, a := range r.request.Attributes {
 		if a.Key == key {
