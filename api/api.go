@@ -73,12 +73,15 @@ type PageRequest struct {
 
 // An Identity is who made a request, as the server sees it.
 type Identity struct {
-	Account   string `json:"account"` // 16 decimal digits
-	ARN       string `json:"arn"`
-	Kind      string `json:"kind"`           // "root" or "user"
-	User      string `json:"user,omitempty"` // name of the user
-	AccessKey string `json:"accessKey"`      // id of the access key that signed
-	Region    string `json:"region"`         // of the server's resources
+	Account   string    `json:"account"` // 16 decimal digits
+	ARN       string    `json:"arn"`
+	Kind      string    `json:"kind"`               // "root", "user", "assumed-role" or "federated-user"
+	User      string    `json:"user,omitempty"`     // name of the user
+	Role      string    `json:"role,omitempty"`     // name of the role
+	Session   string    `json:"session,omitempty"`  // name of the session, of temporary credentials
+	ExpiresAt time.Time `json:"expiresAt,omitzero"` // of temporary credentials
+	AccessKey string    `json:"accessKey"`          // id of the access key that signed
+	Region    string    `json:"region"`             // of the server's resources
 }
 
 // errDuration says how a duration is written.

@@ -43,6 +43,7 @@ type Config struct {
 	Endpoint        string // "https://kms.example.com:7420", without a path
 	AccessKeyID     string
 	AccessKeySecret string
+	SecurityToken   string        // of temporary credentials; "" for a permanent access key
 	HTTPClient      *http.Client  // for a private CA or a proxy; nil for one of its own
 	Timeout         time.Duration // of one call with its retries; 0 means 30 s
 	// AllowPlaintext permits an http:// endpoint that is not on this machine. Whoever is
@@ -81,7 +82,7 @@ func New(c Config) (*Client, error) {
 	}
 	return &Client{transport{
 		http: withoutRedirects(c.HTTPClient), base: base, timeout: timeout,
-		sign: newSigner(c.AccessKeyID, c.AccessKeySecret),
+		sign: newSigner(c.AccessKeyID, c.AccessKeySecret, c.SecurityToken),
 	}}, nil
 }
 

@@ -100,15 +100,21 @@ func appendEscaped(b []byte, s string) []byte {
 	return b
 }
 
-const scheme = "ACS3-HMAC-SHA256"
+const (
+	scheme      = "ACS3-HMAC-SHA256"
+	headerToken = "x-acs-security-token"
+)
 
-// newSigner makes what signs requests with an access key. The secret is kept in a
-// function, where no formatter finds it.
-func newSigner(id, secret string) func(r *http.Request, body []byte) {
+// newSigner makes what signs requests with an access key; token is "" for a permanent one.
+// The secrets are kept in a function, where no formatter finds them.
+func newSigner(id, secret, token string) func(r *http.Request, body []byte) {
 	return func(r *http.Request, body []byte) {
 		r.Header.Set("x-acs-date", time.Now().UTC().Format("2006-01-02T15:04:05Z"))
 		r.Header.Set("x-acs-signature-nonce", rand.Text())
 		r.Header.Set("x-acs-content-sha256", hexSHA256(body))
+		if token != "" {
+			r.Header.Set(headerToken, token)
+		}
 		text, names := canonical(r, body)
 		mac := hmac.New(sha256.New, []byte(secret))
 		mac.Write([]byte(scheme + "\n" + hexSHA256([]byte(text))))
@@ -123,6 +129,9 @@ func canonical(r *http.Request, body []byte) (text, names string) {
 	signed := []string{"host", "x-acs-content-sha256", "x-acs-date", "x-acs-signature-nonce"}
 	if body != nil {
 		signed = append([]string{"content-type"}, signed...)
+	}
+	if r.Header.Get(headerToken) != "" {
+		signed = append(signed, headerToken)
 	}
 	names = strings.Join(signed, ";")
 	var b strings.Builder

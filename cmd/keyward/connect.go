@@ -32,7 +32,7 @@ func (c *cli) connect() (*client.Client, error) {
 		return nil, err
 	}
 	return client.New(client.Config{
-		Endpoint: s.endpoint.value, AccessKeyID: s.keyID.value, AccessKeySecret: s.secret.value, HTTPClient: web,
+		Endpoint: s.endpoint.value, AccessKeyID: s.keyID.value, AccessKeySecret: s.secret.value, SecurityToken: s.token.value, HTTPClient: web,
 	})
 }
 

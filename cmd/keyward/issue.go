@@ -49,23 +49,36 @@ func (i *issue) abandon(err error) error {
 	return err
 }
 
-// deliver writes the access key to the file, or shows v, which holds it.
-func (i *issue) deliver(id string, secret api.SecretText, v any, fill func(*table)) error {
+// Credentials are what requests are signed with; token is "" for a permanent access key.
+type credentials struct {
+	id            string
+	secret, token api.SecretText
+}
+
+// deliver writes the credentials to the file, or shows v, which holds them.
+func (i *issue) deliver(k credentials, v any, fill func(*table)) error {
 	if i.file == nil {
 		if err := i.show(v, func(t *table) {
 			fill(t)
-			t.add(i.t("Access key", "访问密钥"), id)
-			t.add(i.t("Secret", "密钥值"), string(secret))
+			t.add(i.t("Access key", "访问密钥"), k.id)
+			t.add(i.t("Secret", "密钥值"), string(k.secret))
+			if k.token != "" {
+				t.add(i.t("Security token", "安全令牌"), string(k.token))
+			}
 		}); err != nil {
 			return err
 		}
 		i.say("The secret is shown this once; keep it safe.", "密钥值只显示这一次，请妥善保存。")
 		return nil
 	}
-	_, err := fmt.Fprintf(i.file, "%s=%s\n%s=%s\n", envKeyID, id, envKeySecret, string(secret))
-	if err := errors.Join(err, i.file.Sync(), i.file.Close(), durable.SyncDirectory(filepath.Dir(i.out))); err != nil {
-		return fmt.Errorf("writing the access key %s, whose secret is lost, so that it must be reset: %w", id, err)
+	lines := fmt.Sprintf("%s=%s\n%s=%s\n", envKeyID, k.id, envKeySecret, string(k.secret))
+	if k.token != "" {
+		lines += fmt.Sprintf("%s=%s\n", envToken, string(k.token))
 	}
-	i.say("the access key %s is in %s", "访问密钥 %s 已写入 %s", id, i.out)
+	_, err := i.file.WriteString(lines)
+	if err := errors.Join(err, i.file.Sync(), i.file.Close(), durable.SyncDirectory(filepath.Dir(i.out))); err != nil {
+		return fmt.Errorf("writing the access key %s, whose secret is lost, so that it must be reset: %w", k.id, err)
+	}
+	i.say("the access key %s is in %s", "访问密钥 %s 已写入 %s", k.id, i.out)
 	return nil
 }

@@ -204,7 +204,7 @@ func (i *issue) found(act func() (api.FoundedAccount, error)) error {
 	if err != nil {
 		return i.abandon(err)
 	}
-	return i.deliver(a.AccessKeyID, a.AccessKeySecret, a, func(t *table) {
+	return i.deliver(credentials{id: a.AccessKeyID, secret: a.AccessKeySecret}, a, func(t *table) {
 		t.add(i.t("Account", "账号"), a.AccountID)
 		t.add(i.t("User", "用户"), a.UserName)
 	})

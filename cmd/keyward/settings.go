@@ -23,6 +23,7 @@ const (
 	envCACert    = "KEYWARD_CACERT"
 	envKeyID     = "ALIBABA_CLOUD_ACCESS_KEY_ID"
 	envKeySecret = "ALIBABA_CLOUD_ACCESS_KEY_SECRET"
+	envToken     = "ALIBABA_CLOUD_SECURITY_TOKEN"
 )
 
 const (
@@ -36,6 +37,7 @@ type profile struct {
 	Endpoint        string `toml:"endpoint"`
 	AccessKeyID     string `toml:"access_key_id"`
 	AccessKeySecret string `toml:"access_key_secret"`
+	SecurityToken   string `toml:"security_token"`
 	CACert          string `toml:"ca_cert"`
 }
 
@@ -43,11 +45,11 @@ type profile struct {
 type setting struct{ value, from string }
 
 // Settings say which server to talk to and as whom.
-type settings struct{ endpoint, keyID, secret, caCert setting }
+type settings struct{ endpoint, keyID, secret, token, caCert setting }
 
 // settings finds each value where it stands first: in a flag, in the profile that
 // --profile names, in the environment, in the profile that KEYWARD_PROFILE names or
-// that is called "default". The two halves of an access key come from one place.
+// that is called "default". The parts of an access key come from one place.
 func (c *cli) settings() (settings, error) {
 	name, chosen := c.profile, c.profile != ""
 	if !chosen {
@@ -64,11 +66,11 @@ func (c *cli) settings() (settings, error) {
 	kept := c.t("profile ", "配置 ") + name
 	fromProfile := settings{
 		endpoint: setting{p.Endpoint, kept}, caCert: setting{p.CACert, kept},
-		keyID: setting{p.AccessKeyID, kept}, secret: setting{p.AccessKeySecret, kept},
+		keyID: setting{p.AccessKeyID, kept}, secret: setting{p.AccessKeySecret, kept}, token: setting{p.SecurityToken, kept},
 	}
 	fromEnv := settings{
 		endpoint: setting{c.getenv(envEndpoint), envEndpoint}, caCert: setting{c.getenv(envCACert), envCACert},
-		keyID: setting{c.getenv(envKeyID), envKeyID}, secret: setting{c.getenv(envKeySecret), envKeySecret},
+		keyID: setting{c.getenv(envKeyID), envKeyID}, secret: setting{c.getenv(envKeySecret), envKeySecret}, token: setting{c.getenv(envToken), envToken},
 	}
 	first, second := fromEnv, fromProfile
 	if chosen {
@@ -78,10 +80,10 @@ func (c *cli) settings() (settings, error) {
 		endpoint: pick(setting{c.endpoint, "--endpoint"}, first.endpoint, second.endpoint,
 			setting{defaultEndpoint, c.t("default", "默认值")}),
 		caCert: pick(setting{c.caCert, "--ca-cert"}, first.caCert, second.caCert),
-		keyID:  first.keyID, secret: first.secret,
+		keyID:  first.keyID, secret: first.secret, token: first.token,
 	}
 	if s.keyID.value == "" && s.secret.value == "" {
-		s.keyID, s.secret = second.keyID, second.secret
+		s.keyID, s.secret, s.token = second.keyID, second.secret, second.token
 	}
 	return s, nil
 }
@@ -141,8 +143,8 @@ func (c *cli) badProfiles(path string, err error) error {
 	return &problem{
 		message: fmt.Sprintf(c.t("the profile file %s cannot be used", "配置文件 %s 无法使用"), path),
 		cause:   err,
-		next: c.t("each profile is a table with endpoint, access_key_id, access_key_secret and ca_cert",
-			"每个配置是一个表，可含 endpoint、access_key_id、access_key_secret、ca_cert"),
+		next: c.t("each profile is a table with endpoint, access_key_id, access_key_secret, security_token and ca_cert",
+			"每个配置是一个表，可含 endpoint、access_key_id、access_key_secret、security_token、ca_cert"),
 	}
 }
 
@@ -190,7 +192,8 @@ func newProfileCmd(c *cli) *cobra.Command {
   1. a flag
   2. the profile that --profile names
   3. the environment: KEYWARD_ENDPOINT, KEYWARD_CACERT, ALIBABA_CLOUD_ACCESS_KEY_ID and
-     ALIBABA_CLOUD_ACCESS_KEY_SECRET, as "keyward dev" writes them
+     ALIBABA_CLOUD_ACCESS_KEY_SECRET, as "keyward dev" writes them, and
+     ALIBABA_CLOUD_SECURITY_TOKEN for temporary credentials
   4. the profile that KEYWARD_PROFILE names, or the one called "default"
 
 Profiles stand in ~/.config/keyward/profiles.toml (mode 0600):
@@ -205,7 +208,8 @@ Profiles stand in ~/.config/keyward/profiles.toml (mode 0600):
   1. 命令行选项
   2. --profile 指定的配置
   3. 环境变量：KEYWARD_ENDPOINT、KEYWARD_CACERT、ALIBABA_CLOUD_ACCESS_KEY_ID 和
-     ALIBABA_CLOUD_ACCESS_KEY_SECRET，与 "keyward dev" 写出的一致
+     ALIBABA_CLOUD_ACCESS_KEY_SECRET，与 "keyward dev" 写出的一致；
+     临时凭证还需 ALIBABA_CLOUD_SECURITY_TOKEN
   4. KEYWARD_PROFILE 指定的配置，或名为 "default" 的配置
 
 配置保存在 ~/.config/keyward/profiles.toml（权限 0600）：
@@ -225,8 +229,10 @@ func (c *cli) showSettings() error {
 	if err != nil {
 		return err
 	}
-	if s.secret.value != "" {
-		s.secret.value = "********"
+	for _, hidden := range []*setting{&s.secret, &s.token} {
+		if hidden.value != "" {
+			hidden.value = "********"
+		}
 	}
 	type shown struct {
 		Name  string `json:"name"`
@@ -237,7 +243,7 @@ func (c *cli) showSettings() error {
 	for _, one := range []struct {
 		name string
 		setting
-	}{{"endpoint", s.endpoint}, {"access_key_id", s.keyID}, {"access_key_secret", s.secret}, {"ca_cert", s.caCert}} {
+	}{{"endpoint", s.endpoint}, {"access_key_id", s.keyID}, {"access_key_secret", s.secret}, {"security_token", s.token}, {"ca_cert", s.caCert}} {
 		if one.value == "" {
 			one.from = ""
 		}

@@ -161,6 +161,11 @@ func newWhoamiCmd(c *cli) *cobra.Command {
 				t.add("ARN", me.ARN)
 				t.add(c.t("Kind", "类型"), me.Kind)
 				t.add(c.t("User", "用户"), orDash(me.User))
+				if me.Session != "" {
+					t.add(c.t("Role", "角色"), orDash(me.Role))
+					t.add(c.t("Session", "会话"), me.Session)
+					t.add(c.t("Expires", "过期时间"), when(me.ExpiresAt))
+				}
 				t.add(c.t("Access key", "访问密钥"), me.AccessKey)
 				t.add(c.t("Region", "地域"), me.Region)
 			})

@@ -63,7 +63,7 @@ func (i *issue) ask(act func(server *client.Client) (api.IssuedAccessKey, error)
 	if err != nil {
 		return i.abandon(err)
 	}
-	return i.deliver(issued.AccessKey.ID, issued.Secret, issued, func(t *table) { t.add(i.t("User", "用户"), issued.AccessKey.User) })
+	return i.deliver(credentials{id: issued.AccessKey.ID, secret: issued.Secret}, issued, func(t *table) { t.add(i.t("User", "用户"), issued.AccessKey.User) })
 }
 
 func newAccessKeyListCmd(c *cli) *cobra.Command {

@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -26,6 +25,7 @@ import (
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/finding"
 	"github.com/keyward/keyward/internal/iam"
+	"github.com/keyward/keyward/internal/iam/role"
 	"github.com/keyward/keyward/internal/key"
 	"github.com/keyward/keyward/internal/key/cryptography"
 	"github.com/keyward/keyward/internal/key/keyring"
@@ -61,6 +61,7 @@ type engine struct {
 	ring      *keyring.Ring
 	keys      *lifecycle.Service
 	crypto    *cryptography.Service
+	roles     *role.Service
 	secrets   *secret.Service
 	sinks     *sink.Service
 	rollouts  *rollout.Service
@@ -178,6 +179,7 @@ func (e *engine) services(ctx context.Context, a *App) (err error) {
 	if err != nil {
 		return err
 	}
+	e.roles = role.New(role.Options{Store: e.store, IAM: e.iam, Log: e.log, Sealer: tickets{e.keyring}, Now: e.now, Fresh: e.store.Fresh})
 	keystore := software.New(e.iam)
 	e.ring = keyring.New(keyring.Options{
 		Store: e.store, Aliases: e.store, Region: a.Config.Region, Fresh: e.store.Fresh,
@@ -312,19 +314,23 @@ func (e *engine) createLog(ctx context.Context, a *App, origin string) (audit.Id
 
 // dialects builds what turns requests into operations.
 func (e *engine) dialects(a *App, refusals *audit.Refusals) (err error) {
-	verifier := &authn.Verifier{Now: e.now, Lookup: func(ctx context.Context, id string) (authn.Credential, error) {
-		c, err := e.iam.Credential(ctx, id)
+	verifier := &authn.Verifier{Now: e.now, Lookup: func(ctx context.Context, id, token string) (authn.Credential, error) {
+		c, err := e.roles.Credential(ctx, id, token)
 		return authn.Credential{Secret: c.Secret, Principal: c.Principal, Refusal: c.Refusal}, err
 	}}
 	limiter := &server.Limiter{PerKey: a.Config.Limits.CallsPerAccessKey, PerAccount: a.Config.Limits.CallsPerAccount}
-	touch := func(c *authz.Call, action string) { e.iam.Touch(c.AccessKey, c.Time, c.Source, action) }
+	touch := func(c *authz.Call, action string) {
+		if c.Session == nil { // temporary access keys are in no table
+			e.iam.Touch(c.AccessKey, c.Time, c.Source, action)
+		}
+	}
 	e.alibaba = (&alibaba.Dialect{
-		Verifier: verifier, Keys: e.keys, Crypto: e.crypto, Log: e.log, Refusals: refusals, Limiter: limiter,
+		Verifier: verifier, Keys: e.keys, Crypto: e.crypto, Roles: e.roles, Log: e.log, Refusals: refusals, Limiter: limiter,
 		Tokens: pageTokens{e.keyring}, Region: a.Config.Region, Touch: touch,
 	}).Serve
 	e.agents = agentapi.New(agentapi.Options{Rollouts: e.rollouts, Refusals: refusals, Now: e.now})
 	e.rest = rest.New(rest.Options{
-		Verifier: verifier, Keys: e.keys, Crypto: e.crypto, Secrets: e.secrets, Sinks: e.sinks, Rollouts: e.rollouts, Targets: e.targets, Rotations: e.rotations, IAM: e.iam, Stock: e.stock, Alerts: e.alerts, Expiry: e.expiry, Findings: e.findings, Checks: e.checks, Log: e.log, Audit: a.db, Refusals: refusals, Limiter: limiter, Region: a.Config.Region, Touch: touch,
+		Verifier: verifier, Keys: e.keys, Crypto: e.crypto, Secrets: e.secrets, Sinks: e.sinks, Rollouts: e.rollouts, Targets: e.targets, Rotations: e.rotations, IAM: e.iam, Roles: e.roles, Stock: e.stock, Alerts: e.alerts, Expiry: e.expiry, Findings: e.findings, Checks: e.checks, Log: e.log, Audit: a.db, Refusals: refusals, Limiter: limiter, Region: a.Config.Region, Touch: touch,
 	})
 	if e.links != nil {
 		e.page, err = ackpage.New(ackpage.Options{Links: e.links, Alerts: e.alerts, Refusals: refusals})
@@ -335,6 +341,7 @@ func (e *engine) dialects(a *App, refusals *audit.Refusals) (err error) {
 // changed passes a change of a row on to whoever caches it.
 func (e *engine) changed(table, id string) {
 	e.iam.Changed(table, id)
+	e.roles.Changed(table, id)
 	e.ring.Changed(table, id)
 	e.secrets.Changed(table, id)
 	e.rollouts.Changed(table, id)
@@ -351,7 +358,7 @@ func (e *engine) forgetIdle(ctx context.Context, period time.Duration) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			if e.ring.Age()+e.secrets.Age()+e.iam.Age() > 0 {
+			if e.ring.Age()+e.secrets.Age()+e.iam.Age()+e.roles.Age() > 0 {
 				e.dropped.Store(true)
 			}
 		}
@@ -429,25 +436,4 @@ func (e *engine) keepCheckpoint(ctx context.Context, a *App) error {
 		}
 	}
 	return nil
-}
-
-// pageTokens seals page tokens with the keyring.
-type pageTokens struct{ keyring *seal.Keyring }
-
-var tokenBinding = material.Binding("keyward-page-token/v1")
-
-// SealToken implements alibaba.Tokens.
-func (t pageTokens) SealToken(plain string) (string, error) {
-	b, err := t.keyring.SealBytes(seal.Token, tokenBinding, material.NewBytes([]byte(plain)))
-	return base64.RawURLEncoding.EncodeToString(b), err
-}
-
-// OpenToken implements alibaba.Tokens.
-func (t pageTokens) OpenToken(sealed string) (string, error) {
-	b, err := base64.RawURLEncoding.DecodeString(sealed)
-	if err != nil {
-		return "", err
-	}
-	plain, err := t.keyring.OpenBytes(seal.Token, tokenBinding, b)
-	return string(plain.Expose()), err
 }

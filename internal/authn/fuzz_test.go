@@ -32,8 +32,10 @@ func FuzzVerify(f *testing.F) {
 	now := recordings(f)[0].at
 	secret := material.Random(32)
 	v := authn.Verifier{
-		Now:    func() time.Time { return now },
-		Lookup: func(context.Context, string) (authn.Credential, error) { return authn.Credential{Secret: secret}, nil },
+		Now: func() time.Time { return now },
+		Lookup: func(context.Context, string, string) (authn.Credential, error) {
+			return authn.Credential{Secret: secret}, nil
+		},
 	}
 	f.Fuzz(func(t *testing.T, method, path, query, headers string, body []byte) {
 		r := authn.Request{Method: method, Host: "127.0.0.1:18441", Path: path, RawQuery: query, Header: parseHeaders(headers), Body: body}

@@ -83,15 +83,18 @@ func hasToken(r authn.Request) bool {
 func verifier(now time.Time, token string) *authn.Verifier {
 	return &authn.Verifier{
 		Now: func() time.Time { return now },
-		Lookup: func(_ context.Context, id string) (authn.Credential, error) {
+		Lookup: func(_ context.Context, id, have string) (authn.Credential, error) {
 			if id != "testak" {
 				return authn.Credential{}, fault.AccessKeyNotFound.New("no such access key")
 			}
-			return authn.Credential{
+			c := authn.Credential{
 				Secret:    material.NewBytes([]byte("testsk")),
 				Principal: authz.Principal{Account: "1111111111111111", Kind: authz.User, Name: "alice"},
-				Token:     token,
-			}, nil
+			}
+			if have != token {
+				c.Refusal = fault.SecurityTokenInvalid.New("another token")
+			}
+			return c, nil
 		},
 	}
 }

@@ -32,7 +32,7 @@ func TestPublishedExampleVerifies(t *testing.T) {
 	}
 	v := authn.Verifier{
 		Now: func() time.Time { return time.Date(2023, 10, 26, 10, 30, 0, 0, time.UTC) },
-		Lookup: func(context.Context, string) (authn.Credential, error) {
+		Lookup: func(context.Context, string, string) (authn.Credential, error) {
 			return authn.Credential{Secret: material.NewBytes([]byte("YourAccessKeySecret"))}, nil
 		},
 	}
@@ -279,14 +279,13 @@ func TestOrderOfChecks(t *testing.T) {
 		"inactive and genuine":  {s.at, authn.Credential{Secret: material.NewBytes([]byte("testsk")), Refusal: inactive}, nil, s.rpc(unsigned(), nil), inactive, true},
 		"inactive and forged":   {s.at, authn.Credential{Secret: material.NewBytes([]byte("testsk")), Refusal: inactive}, nil, forger.rpc(unsigned(), nil), fault.SignatureMismatch.New(""), true},
 		"token and forged":      {s.at, authn.Credential{Secret: material.NewBytes([]byte("testsk"))}, nil, forger.rpc(unsigned(), map[string]string{"SecurityToken": "t"}), fault.SignatureMismatch.New(""), true},
-		"token missing":         {s.at, authn.Credential{Secret: material.NewBytes([]byte("testsk")), Token: "t"}, nil, s.rpc(unsigned(), nil), fault.SecurityTokenInvalid.New(""), true},
 		"empty secret":          {s.at, authn.Credential{}, nil, signer{s.id, "", s.nonce, s.at, false}.rpc(unsigned(), nil), fault.SignatureMismatch.New(""), true},
 		"unknown, empty secret": {s.at, authn.Credential{}, fault.AccessKeyNotFound.New(""), signer{s.id, "", s.nonce, s.at, false}.rpc(unsigned(), nil), fault.AccessKeyNotFound.New(""), true},
 	} {
 		asked := false
 		v := authn.Verifier{
 			Now: func() time.Time { return test.now },
-			Lookup: func(context.Context, string) (authn.Credential, error) {
+			Lookup: func(context.Context, string, string) (authn.Credential, error) {
 				asked = true
 				return test.credential, test.lookup
 			},
@@ -335,7 +334,7 @@ func TestNonceBelongsToItsKey(t *testing.T) {
 	seen := map[string]bool{}
 	for _, s := range []signer{{"a", "s", "n", testSigner.at, false}, {"b", "s", "n", testSigner.at, false}, {"a", "s", "m", testSigner.at, false}} {
 		for _, r := range []authn.Request{s.rpc(unsigned(), nil), s.acs(unsigned(), "ACS3-HMAC-SHA256", rpcAction)} {
-			v := authn.Verifier{Now: func() time.Time { return s.at }, Lookup: func(context.Context, string) (authn.Credential, error) {
+			v := authn.Verifier{Now: func() time.Time { return s.at }, Lookup: func(context.Context, string, string) (authn.Credential, error) {
 				return authn.Credential{Secret: material.NewBytes([]byte("s"))}, nil
 			}}
 			got, err := v.Verify(t.Context(), served(r))

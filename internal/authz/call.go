@@ -32,6 +32,7 @@ type Principal struct {
 	Kind      Kind      //
 	Name      string    // of the user or the role, or of the service
 	AccessKey string    // id of the access key that signed the request; empty for services
+	KeyReset  time.Time // when the secret of that key was last replaced; zero for never
 	Policies  []*Policy // identity policies in force
 	Session   *Session  // nil unless the principal acts with temporary credentials
 }

@@ -30,7 +30,7 @@ func testPool(host string) *pool {
 func TestRequestsAreSigned(t *testing.T) {
 	p := testPool("127.0.0.1:7420")
 	p.sign(time.Second / fastest * 20)
-	v := &authn.Verifier{Now: time.Now, Lookup: func(context.Context, string) (authn.Credential, error) {
+	v := &authn.Verifier{Now: time.Now, Lookup: func(context.Context, string, string) (authn.Credential, error) {
 		return authn.Credential{Secret: material.NewBytes([]byte("not a secret"))}, nil
 	}}
 	nonces := map[string]bool{}
@@ -59,7 +59,7 @@ func TestRequestsAreSigned(t *testing.T) {
 func TestReadsAreSigned(t *testing.T) {
 	p := &pool{form: form{host: "127.0.0.1:7420", keyID: "test", secret: "not a secret", paths: []string{"/v1/secrets/a/value", "/v1/secrets/b/value", "/v1/secrets/c/value"}}}
 	p.signMany(6)
-	v := &authn.Verifier{Now: time.Now, Lookup: func(context.Context, string) (authn.Credential, error) {
+	v := &authn.Verifier{Now: time.Now, Lookup: func(context.Context, string, string) (authn.Credential, error) {
 		return authn.Credential{Secret: material.NewBytes([]byte("not a secret"))}, nil
 	}}
 	asked := map[string]int{}

@@ -35,16 +35,19 @@ const (
 
 // The caller could not be identified, or may not do this.
 const (
-	IncompleteSignature  Kind = "IncompleteSignature"
-	SignatureMismatch    Kind = "SignatureMismatch"
-	TimestampExpired     Kind = "TimestampExpired"
-	TimestampInvalid     Kind = "TimestampInvalid"
-	NonceUsed            Kind = "NonceUsed"
-	AccessKeyNotFound    Kind = "AccessKeyNotFound"
-	AccessKeyInactive    Kind = "AccessKeyInactive"
-	SecurityTokenInvalid Kind = "SecurityTokenInvalid"
-	NoPermission         Kind = "NoPermission"
-	WrongPassphrase      Kind = "WrongPassphrase"
+	IncompleteSignature   Kind = "IncompleteSignature"
+	SignatureMismatch     Kind = "SignatureMismatch"
+	TimestampExpired      Kind = "TimestampExpired"
+	TimestampInvalid      Kind = "TimestampInvalid"
+	NonceUsed             Kind = "NonceUsed"
+	AccessKeyNotFound     Kind = "AccessKeyNotFound"
+	AccessKeyInactive     Kind = "AccessKeyInactive"
+	SecurityTokenInvalid  Kind = "SecurityTokenInvalid"
+	SecurityTokenMissing  Kind = "SecurityTokenMissing"
+	SecurityTokenExpired  Kind = "SecurityTokenExpired"
+	SecurityTokenMismatch Kind = "SecurityTokenMismatch"
+	NoPermission          Kind = "NoPermission"
+	WrongPassphrase       Kind = "WrongPassphrase"
 )
 
 // Something named by the caller does not exist. A thing that belongs to another
@@ -86,7 +89,7 @@ func Kinds() []Kind {
 		InvalidParameter, MissingParameter, InvalidTagKey, InvalidTagValue, DuplicateTagKey, InvalidCiphertext,
 		UnsupportedOperation, LimitExceeded, TooLarge, MethodNotAllowed, ActionNotFound, VersionNotSupported,
 		IncompleteSignature, SignatureMismatch, TimestampExpired, TimestampInvalid, NonceUsed,
-		AccessKeyNotFound, AccessKeyInactive, SecurityTokenInvalid, NoPermission, WrongPassphrase,
+		AccessKeyNotFound, AccessKeyInactive, SecurityTokenInvalid, SecurityTokenMissing, SecurityTokenExpired, SecurityTokenMismatch, NoPermission, WrongPassphrase,
 		KeyNotFound, KeyVersionNotFound, AliasNotFound, ResourceNotFound,
 		KeyDisabled, KeyPendingDeletion, KeyUnavailable, StateConflict, AliasExists, ResourceExists, ResourceInUse, Changed,
 		Throttled, Sealed, AuditUnavailable, Unavailable, Internal, DryRun,

@@ -27,12 +27,12 @@ type NewAccessKey struct {
 // attach each of that user's policies: whoever makes a key could use it.
 func (s *Service) CreateAccessKey(ctx context.Context, call *authz.Call, in NewAccessKey) (IssuedKey, error) {
 	op := s.begin(call, ActionCreateAccessKey)
-	return perform(ctx, op, func() (IssuedKey, error) {
+	return Perform(ctx, op, func() (IssuedKey, error) {
 		if err := op.authorizeChange(in.User); err != nil {
 			return IssuedKey{}, err
 		}
 		now := s.now()
-		if err := checkText("remark", in.Remark, MaxRemark); err != nil {
+		if err := CheckText("remark", in.Remark, MaxRemark); err != nil {
 			return IssuedKey{}, err
 		}
 		if err := checkExpiry(in.ExpiresAt, now); err != nil {
@@ -42,7 +42,7 @@ func (s *Service) CreateAccessKey(ctx context.Context, call *authz.Call, in NewA
 			ID: newAccessKeyID(), Account: call.Account, User: in.User, Enabled: true,
 			Remark: in.Remark, CreatedAt: now, ExpiresAt: in.ExpiresAt.UTC().Truncate(time.Microsecond),
 		}
-		op.rec.Param("AccessKeyId", key.ID)
+		op.Record.Param("AccessKeyId", key.ID)
 		secret, err := s.renew(ctx, &key)
 		if err != nil {
 			return IssuedKey{}, err
@@ -51,7 +51,7 @@ func (s *Service) CreateAccessKey(ctx context.Context, call *authz.Call, in NewA
 			if err := op.requireOwnOrGrant(*user); err != nil {
 				return err
 			}
-			return s.store.CreateAccessKey(ctx, op.rec, user, &key)
+			return s.store.CreateAccessKey(ctx, op.Record, user, &key)
 		})
 		return IssuedKey{key, secret}, err
 	})
@@ -75,11 +75,11 @@ func (r AccessKeyReport) IdleSince() time.Time {
 // when user is empty, in the order of their ids.
 func (s *Service) ListAccessKeys(ctx context.Context, call *authz.Call, user string, page Page) (List[AccessKeyReport], error) {
 	op := s.begin(call, ActionListAccessKeys)
-	return perform(ctx, op, func() (list List[AccessKeyReport], err error) {
-		if err := op.authorize(userARN(call.Account, user)); err != nil {
+	return Perform(ctx, op, func() (list List[AccessKeyReport], err error) {
+		if err := op.Authorize(userARN(call.Account, user)); err != nil {
 			return list, err
 		}
-		if page, err = page.next(); err != nil {
+		if page, err = page.Ask(); err != nil {
 			return list, err
 		}
 		if user != "" {
@@ -91,7 +91,7 @@ func (s *Service) ListAccessKeys(ctx context.Context, call *authz.Call, user str
 		if err != nil {
 			return list, err
 		}
-		found := cut(keys, page, func(k AccessKey) string { return k.ID })
+		found := Cut(keys, page, func(k AccessKey) string { return k.ID })
 		reports, err := s.report(ctx, found.Items)
 		return List[AccessKeyReport]{reports, found.Next}, err
 	})
@@ -118,7 +118,7 @@ func (s *Service) report(ctx context.Context, keys []AccessKey) ([]AccessKeyRepo
 // last used.
 func (s *Service) GetAccessKeyLastUsed(ctx context.Context, call *authz.Call, id string) (AccessKeyReport, error) {
 	op := s.begin(call, ActionGetAccessKeyLastUsed)
-	return perform(ctx, op, func() (AccessKeyReport, error) {
+	return Perform(ctx, op, func() (AccessKeyReport, error) {
 		key, err := s.authorizeKey(ctx, op, id)
 		if err != nil {
 			return AccessKeyReport{}, err
@@ -143,7 +143,7 @@ func (c AccessKeyChange) check(now time.Time) error {
 		return fault.MissingParameter.New("nothing to change was named; give a remark, an expiry, or whether the access key is enabled")
 	}
 	if c.Remark != nil {
-		if err := checkText("remark", *c.Remark, MaxRemark); err != nil {
+		if err := CheckText("remark", *c.Remark, MaxRemark); err != nil {
 			return err
 		}
 	}
@@ -169,7 +169,7 @@ func (c AccessKeyChange) apply(key *AccessKey) {
 // UpdateAccessKey enables or disables an access key, or changes its remark or expiry.
 func (s *Service) UpdateAccessKey(ctx context.Context, call *authz.Call, id string, change AccessKeyChange) (AccessKey, error) {
 	op := s.begin(call, ActionUpdateAccessKey)
-	return perform(ctx, op, func() (AccessKey, error) {
+	return Perform(ctx, op, func() (AccessKey, error) {
 		if err := s.authorizeKeyChange(ctx, op, id); err != nil {
 			return AccessKey{}, err
 		}
@@ -179,7 +179,7 @@ func (s *Service) UpdateAccessKey(ctx context.Context, call *authz.Call, id stri
 		op.noteEnabled(change.Enabled)
 		return s.changeKey(ctx, op, id, func(key *AccessKey) error {
 			change.apply(key)
-			return s.store.UpdateAccessKey(ctx, op.rec, key)
+			return s.store.UpdateAccessKey(ctx, op.Record, key)
 		})
 	})
 }
@@ -189,7 +189,7 @@ func (s *Service) UpdateAccessKey(ctx context.Context, call *authz.Call, id stri
 // access key for the user needs, in the same way.
 func (s *Service) ResetAccessKey(ctx context.Context, call *authz.Call, id string) (IssuedKey, error) {
 	op := s.begin(call, ActionResetAccessKey)
-	return perform(ctx, op, func() (IssuedKey, error) {
+	return Perform(ctx, op, func() (IssuedKey, error) {
 		if err := s.authorizeKeyChange(ctx, op, id); err != nil {
 			return IssuedKey{}, err
 		}
@@ -206,7 +206,7 @@ func (s *Service) ResetAccessKey(ctx context.Context, call *authz.Call, id strin
 			if secret, err = s.renew(ctx, key); err != nil {
 				return err
 			}
-			return s.store.UpdateAccessKey(ctx, op.rec, key)
+			return s.store.UpdateAccessKey(ctx, op.Record, key)
 		})
 		return IssuedKey{key, secret}, err
 	})
@@ -215,12 +215,12 @@ func (s *Service) ResetAccessKey(ctx context.Context, call *authz.Call, id strin
 // DeleteAccessKey removes an access key for good; its id is never issued again.
 func (s *Service) DeleteAccessKey(ctx context.Context, call *authz.Call, id string) error {
 	op := s.begin(call, ActionDeleteAccessKey)
-	return op.run(ctx, func() error {
+	return op.Run(ctx, func() error {
 		if err := s.authorizeKeyChange(ctx, op, id); err != nil {
 			return err
 		}
 		_, err := s.changeKey(ctx, op, id, func(key *AccessKey) error {
-			return s.store.DeleteAccessKey(ctx, op.rec, key)
+			return s.store.DeleteAccessKey(ctx, op.Record, key)
 		})
 		return err
 	})
@@ -228,8 +228,8 @@ func (s *Service) DeleteAccessKey(ctx context.Context, call *authz.Call, id stri
 
 // requireOwnOrGrant lets callers make keys for themselves; the key of another user is
 // for those only who could give that user's policies.
-func (op *operation) requireOwnOrGrant(user User) error {
-	if op.call.Kind == authz.User && op.call.Name == user.Name {
+func (op *Operation) requireOwnOrGrant(user User) error {
+	if op.Call.Kind == authz.User && op.Call.Name == user.Name {
 		return nil
 	}
 	return op.requireGrant(user.Name, user.Policies...)
@@ -238,23 +238,23 @@ func (op *operation) requireOwnOrGrant(user User) error {
 // authorizeKey authorizes an operation on an access key by the user who has it. For a
 // key that the account does not have it asks for all users. A caller who is refused
 // learns neither whether there is such a key nor whose it is.
-func (s *Service) authorizeKey(ctx context.Context, op *operation, id string) (AccessKey, error) {
-	key, missing := s.accessKey(ctx, op.call.Account, id)
+func (s *Service) authorizeKey(ctx context.Context, op *Operation, id string) (AccessKey, error) {
+	key, missing := s.accessKey(ctx, op.Call.Account, id)
 	if missing != nil && !fault.Is(missing, fault.ResourceNotFound) {
 		return AccessKey{}, missing
 	}
-	if op.authorize(userARN(op.call.Account, key.User)) != nil {
+	if op.Authorize(userARN(op.Call.Account, key.User)) != nil {
 		return AccessKey{}, fault.NoPermission.New("%s may not perform %s on this access key; ask an administrator of the account for a policy that allows it on the user who has the key",
-			op.call.ARN(), op.rec.Action)
+			op.Call.ARN(), op.Record.Action)
 	}
 	if missing != nil {
 		return AccessKey{}, missing
 	}
-	op.rec.Param("AccessKeyId", id)
+	op.Record.Param("AccessKeyId", id)
 	return key, nil
 }
 
-func (s *Service) authorizeKeyChange(ctx context.Context, op *operation, id string) error {
+func (s *Service) authorizeKeyChange(ctx context.Context, op *Operation, id string) error {
 	key, err := s.authorizeKey(ctx, op, id)
 	if err != nil {
 		return err
@@ -263,10 +263,10 @@ func (s *Service) authorizeKeyChange(ctx context.Context, op *operation, id stri
 }
 
 // changeKey reads the access key and lets apply change and store it, again if need be.
-func (s *Service) changeKey(ctx context.Context, op *operation, id string, apply func(*AccessKey) error) (AccessKey, error) {
+func (s *Service) changeKey(ctx context.Context, op *Operation, id string, apply func(*AccessKey) error) (AccessKey, error) {
 	var key AccessKey
-	err := retry(func() (err error) {
-		if key, err = s.accessKey(ctx, op.call.Account, id); err != nil {
+	err := Retry(func() (err error) {
+		if key, err = s.accessKey(ctx, op.Call.Account, id); err != nil {
 			return err
 		}
 		return apply(&key)

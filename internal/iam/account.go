@@ -19,21 +19,21 @@ type Founded struct {
 // the new account.
 func (s *Service) CreateAccount(ctx context.Context, call *authz.Call, name string) (Founded, error) {
 	op := s.begin(call, ActionCreateAccount)
-	return perform(ctx, op, func() (Founded, error) {
+	return Perform(ctx, op, func() (Founded, error) {
 		if err := op.requireOperator(); err != nil {
 			return Founded{}, err
 		}
 		if err := checkAccountName(name); err != nil {
 			return Founded{}, err
 		}
-		op.rec.Param("Name", name)
+		op.Record.Param("Name", name)
 		founding, secret, err := s.found(name)
 		if err != nil {
 			return Founded{}, err
 		}
-		op.rec.Account, op.rec.Resource = founding.Account.ID, rootARN(founding.Account.ID)
-		if err := explain(s.store.CreateAccount(ctx, op.rec, &founding), "account", name); err != nil {
-			op.rec.Account, op.rec.Resource = "", "" // there is no such account
+		op.Record.Account, op.Record.Resource = founding.Account.ID, rootARN(founding.Account.ID)
+		if err := Explain(s.store.CreateAccount(ctx, op.Record, &founding), "account", name); err != nil {
+			op.Record.Account, op.Record.Resource = "", "" // there is no such account
 			return Founded{}, err
 		}
 		return Founded{founding.Account, IssuedKey{founding.Key, secret}}, nil
@@ -77,16 +77,16 @@ func rootARN(account string) string {
 // ListAccounts answers accounts in the order of their ids. Only the operator may.
 func (s *Service) ListAccounts(ctx context.Context, call *authz.Call, page Page) (List[Account], error) {
 	op := s.begin(call, ActionListAccounts)
-	return perform(ctx, op, func() (List[Account], error) {
+	return Perform(ctx, op, func() (List[Account], error) {
 		if err := op.requireOperator(); err != nil {
 			return List[Account]{}, err
 		}
-		page, err := page.next()
+		page, err := page.Ask()
 		if err != nil {
 			return List[Account]{}, err
 		}
 		accounts, err := s.store.Accounts(ctx, page)
-		return cut(accounts, page, func(a Account) string { return a.ID }), err
+		return Cut(accounts, page, func(a Account) string { return a.ID }), err
 	})
 }
 
@@ -125,13 +125,13 @@ func (s *Service) RewrapTenants(ctx context.Context, call *authz.Call, after str
 			continue
 		}
 		op := s.begin(call, ActionRewrapTenantKey)
-		err = op.run(ctx, func() error {
+		err = op.Run(ctx, func() error {
 			if err := op.requireOperator(); err != nil {
 				return err
 			}
-			op.rec.Account, op.rec.Resource = account.ID, rootARN(account.ID)
+			op.Record.Account, op.Record.Resource = account.ID, rootARN(account.ID)
 			account.TenantKey = renewed
-			return s.store.UpdateAccount(ctx, op.rec, &account)
+			return s.store.UpdateAccount(ctx, op.Record, &account)
 		})
 		if err != nil {
 			return "", written, err

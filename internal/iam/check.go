@@ -14,6 +14,7 @@ const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 const (
 	userCharacters   = letters + "0123456789._@-"
 	policyCharacters = letters + "0123456789-"
+	roleCharacters   = letters + "0123456789.-_"
 )
 
 // wellFormed tells whether s has 1 to max characters, all of the set.
@@ -28,6 +29,11 @@ func validUserName(name string) bool {
 	return wellFormed(name, maxUserName, userCharacters) && !consists(name, ".")
 }
 func validPolicyName(name string) bool { return wellFormed(name, maxPolicyName, policyCharacters) }
+
+// ValidRoleName tells whether a role could have the name.
+func ValidRoleName(name string) bool {
+	return wellFormed(name, maxUserName, roleCharacters) && !consists(name, ".")
+}
 
 func checkUserName(name string) error {
 	if !validUserName(name) {
@@ -55,15 +61,16 @@ func checkAccountName(name string) error {
 	return nil
 }
 
-func checkPolicyName(name string) error {
+// CheckPolicyName refuses what no policy can be called.
+func CheckPolicyName(name string) error {
 	if !validPolicyName(name) {
 		return fault.InvalidParameter.New("a policy name has 1 to %d characters, which are letters, digits or -", maxPolicyName)
 	}
 	return nil
 }
 
-// checkText checks what a person wrote about a thing.
-func checkText(what, s string, max int) error {
+// CheckText checks what a person wrote about a thing.
+func CheckText(what, s string, max int) error {
 	switch {
 	case !utf8.ValidString(s):
 		return fault.InvalidParameter.New("the %s is not valid UTF-8", what)
@@ -89,9 +96,9 @@ type Page struct {
 	Limit int    // 1 to MaxPage; 0 means MaxPage
 }
 
-// next answers the page to ask the store for: one more than wanted shows whether
+// Ask answers the page to ask the store for: one more than wanted shows whether
 // anything follows.
-func (p Page) next() (Page, error) {
+func (p Page) Ask() (Page, error) {
 	if p.After != "" && !wellFormed(p.After, maxPolicyName, userCharacters) {
 		return Page{}, fault.InvalidParameter.New("the position in the list is not one that a list answered")
 	}
@@ -111,8 +118,8 @@ type List[T any] struct {
 	Next  string // Page.After of the following page; empty on the last one
 }
 
-// cut makes a List of what the store answered for a page.
-func cut[T any](items []T, p Page, name func(T) string) List[T] {
+// Cut makes a List of what the store answered for a page.
+func Cut[T any](items []T, p Page, name func(T) string) List[T] {
 	if len(items) < p.Limit {
 		return List[T]{Items: items}
 	}

@@ -45,7 +45,7 @@ func (s *Service) Credential(ctx context.Context, accessKeyID string) (Credentia
 		return Credential{}, err
 	}
 	c := Credential{Secret: signer.secret, Principal: actor.principal}
-	c.Principal.AccessKey = accessKeyID
+	c.Principal.AccessKey, c.Principal.KeyReset = accessKeyID, signer.key.ResetAt
 	switch {
 	case !signer.key.Enabled:
 		c.Refusal = fault.AccessKeyInactive.New("Specified access key is disabled.")
@@ -72,7 +72,7 @@ func (s *Service) loadSigner(ctx context.Context, id string) (signer, error) {
 	}
 	tenant, err := s.Tenant(ctx, key.Account)
 	if err != nil {
-		return signer{}, inconsistent(err)
+		return signer{}, Inconsistent(err)
 	}
 	secret, err := tenant.Unwrap(key.binding(), key.Secret)
 	return signer{key, key.Account + "/" + key.User, secret}, err
@@ -89,17 +89,25 @@ func (s *Service) loadActor(ctx context.Context, id string) (actor, error) {
 	account, name, _ := strings.Cut(id, "/")
 	user, err := s.store.User(ctx, account, name)
 	if err != nil {
-		return actor{}, inconsistent(err)
+		return actor{}, Inconsistent(err)
 	}
 	a := actor{authz.Principal{Account: account, Kind: user.Kind, Name: name}, user.Enabled}
-	for _, name := range user.Policies {
+	a.principal.Policies, err = s.Compiled(ctx, account, user.Policies)
+	return a, err
+}
+
+// Compiled reads the policies of these names, for whoever has them. One that is missing or
+// not understood is an error: it could deny something.
+func (s *Service) Compiled(ctx context.Context, account string, names []string) ([]*authz.Policy, error) {
+	var all []*authz.Policy
+	for _, name := range names {
 		p, err := s.compiled(ctx, account, name)
 		if err != nil {
-			return actor{}, inconsistent(err)
+			return nil, Inconsistent(err)
 		}
-		a.principal.Policies = append(a.principal.Policies, p)
+		all = append(all, p)
 	}
-	return a, nil
+	return all, nil
 }
 
 func (s *Service) compiled(ctx context.Context, account, name string) (*authz.Policy, error) {
@@ -113,9 +121,9 @@ func (s *Service) compiled(ctx context.Context, account, name string) (*authz.Po
 	return authz.Compile(name, []byte(p.Document))
 }
 
-// inconsistent makes an error that is no caller's fault of what the rules exclude: an
+// Inconsistent makes an error that is no caller's fault of what the rules exclude: an
 // access key without its user, a user without one of its policies.
-func inconsistent(err error) error {
+func Inconsistent(err error) error {
 	switch fault.KindOf(err) {
 	case fault.ResourceNotFound, fault.InvalidParameter:
 		return fmt.Errorf("the database was changed behind keyward's back: %s", err)

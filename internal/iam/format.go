@@ -14,12 +14,14 @@ import (
 // asking a server, and nearly without false alarms. docs/design/access-keys.md
 // specifies them, with test vectors.
 //
-//	id      KWAK  + 18 characters [A-Z2-7]     (90 random bits)  + 6 of checksum
+//	id      KWAK, or KWST of temporary credentials,
+//	              + 18 characters [A-Z2-7]     (90 random bits)  + 6 of checksum
 //	secret  kwsk_ + 43 characters [0-9A-Za-z] (256 random bits)  + 6 of checksum
 //
 // Both checksums are the CRC-32 (IEEE) of all characters before them.
 const (
 	idPrefix       = "KWAK"
+	sessionPrefix  = "KWST" // of temporary credentials
 	idRandom       = 18
 	idChecksum     = 6
 	secretPrefix   = "kwsk_"
@@ -32,17 +34,27 @@ const (
 
 // ValidAccessKeyID tells whether id has the form of an access key id and the right
 // checksum. Whatever has not was never issued, which is known without a database.
-func ValidAccessKeyID(id string) bool {
-	const length = len(idPrefix) + idRandom + idChecksum
-	if len(id) != length || !strings.HasPrefix(id, idPrefix) || strings.Trim(id[len(idPrefix):], base32Digits) != "" {
+func ValidAccessKeyID(id string) bool { return validID(idPrefix, id) }
+
+// ValidSessionKeyID tells the same of the id of temporary credentials.
+func ValidSessionKeyID(id string) bool { return validID(sessionPrefix, id) }
+
+func validID(prefix, id string) bool {
+	length := len(prefix) + idRandom + idChecksum
+	if len(id) != length || !strings.HasPrefix(id, prefix) || strings.Trim(id[len(prefix):], base32Digits) != "" {
 		return false
 	}
 	body := length - idChecksum
 	return checksum32(id[:body]) == id[body:]
 }
 
-func newAccessKeyID() string {
-	body := string(appendRandom([]byte(idPrefix), idRandom, base32Digits))
+func newAccessKeyID() string { return newID(idPrefix) }
+
+// NewSessionKey makes the id and the secret of temporary credentials.
+func NewSessionKey() (id string, secret material.Bytes) { return newID(sessionPrefix), newSecret() }
+
+func newID(prefix string) string {
+	body := string(appendRandom([]byte(prefix), idRandom, base32Digits))
 	return body + checksum32(body)
 }
 

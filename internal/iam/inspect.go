@@ -20,10 +20,10 @@ func (s *Service) InspectAccessKey(ctx context.Context, k AccessKey) error {
 	return err
 }
 
-// Attached answers which of the user's policies are custom ones: rows of their own.
-func (s *Service) Attached(u User) []string {
+// Custom answers which of the policies are custom ones: rows of their own.
+func (s *Service) Custom(policies []string) []string {
 	var custom []string
-	for _, name := range u.Policies {
+	for _, name := range policies {
 		if _, system := s.system.compiled[name]; !system {
 			custom = append(custom, name)
 		}

@@ -56,14 +56,14 @@ type NewPolicy struct {
 // CreatePolicy makes a custom policy, which has no effect until it is attached.
 func (s *Service) CreatePolicy(ctx context.Context, call *authz.Call, in NewPolicy) (Policy, error) {
 	op := s.begin(call, ActionCreatePolicy)
-	return perform(ctx, op, func() (Policy, error) {
-		if err := op.authorize(policyARN(call.Account, in.Name)); err != nil {
+	return Perform(ctx, op, func() (Policy, error) {
+		if err := op.Authorize(PolicyARN(call.Account, in.Name)); err != nil {
 			return Policy{}, err
 		}
-		if err := checkPolicyName(in.Name); err != nil {
+		if err := CheckPolicyName(in.Name); err != nil {
 			return Policy{}, err
 		}
-		if err := checkText("description", in.Description, MaxDescription); err != nil {
+		if err := CheckText("description", in.Description, MaxDescription); err != nil {
 			return Policy{}, err
 		}
 		if _, err := authz.Compile(in.Name, []byte(in.Document)); err != nil {
@@ -74,30 +74,30 @@ func (s *Service) CreatePolicy(ctx context.Context, call *authz.Call, in NewPoli
 		}
 		now := s.now()
 		p := Policy{Account: call.Account, Name: in.Name, Description: in.Description, Document: in.Document, CreatedAt: now, UpdatedAt: now}
-		err := s.store.CreatePolicy(ctx, op.rec, &p)
-		return p, explain(err, "policy", in.Name)
+		err := s.store.CreatePolicy(ctx, op.Record, &p)
+		return p, Explain(err, "policy", in.Name)
 	})
 }
 
 // GetPolicy answers a system policy or a custom one.
 func (s *Service) GetPolicy(ctx context.Context, call *authz.Call, name string) (Policy, error) {
 	op := s.begin(call, ActionGetPolicy)
-	return perform(ctx, op, func() (Policy, error) {
-		if err := op.authorize(policyARN(call.Account, name)); err != nil {
+	return Perform(ctx, op, func() (Policy, error) {
+		if err := op.Authorize(PolicyARN(call.Account, name)); err != nil {
 			return Policy{}, err
 		}
-		return s.policy(ctx, call.Account, name)
+		return s.Policy(ctx, call.Account, name)
 	})
 }
 
 // ListPolicies answers system and custom policies in the order of their names.
 func (s *Service) ListPolicies(ctx context.Context, call *authz.Call, page Page) (List[Policy], error) {
 	op := s.begin(call, ActionListPolicies)
-	return perform(ctx, op, func() (List[Policy], error) {
-		if err := op.authorize(policyARN(call.Account, "")); err != nil {
+	return Perform(ctx, op, func() (List[Policy], error) {
+		if err := op.Authorize(PolicyARN(call.Account, "")); err != nil {
 			return List[Policy]{}, err
 		}
-		page, err := page.next()
+		page, err := page.Ask()
 		if err != nil {
 			return List[Policy]{}, err
 		}
@@ -112,7 +112,7 @@ func (s *Service) ListPolicies(ctx context.Context, call *authz.Call, page Page)
 		}
 		slices.SortFunc(policies, func(a, b Policy) int { return strings.Compare(a.Name, b.Name) })
 		policies = policies[:min(len(policies), page.Limit)]
-		return cut(policies, page, func(p Policy) string { return p.Name }), nil
+		return Cut(policies, page, func(p Policy) string { return p.Name }), nil
 	})
 }
 
@@ -127,7 +127,7 @@ func (c PolicyChange) check(name string) error {
 		return fault.MissingParameter.New("nothing to change was named; give a description or a document")
 	}
 	if c.Description != nil {
-		if err := checkText("description", *c.Description, MaxDescription); err != nil {
+		if err := CheckText("description", *c.Description, MaxDescription); err != nil {
 			return err
 		}
 	}
@@ -139,12 +139,12 @@ func (c PolicyChange) check(name string) error {
 }
 
 // UpdatePolicy changes a custom policy, from the next request on. Because a new
-// document changes what the users who have the policy may do, it needs the permission
-// to attach the policy to each of them, too.
+// document changes what the users and roles that have the policy may do, it needs the
+// permission to attach the policy to each of them, too.
 func (s *Service) UpdatePolicy(ctx context.Context, call *authz.Call, name string, change PolicyChange) (Policy, error) {
 	op := s.begin(call, ActionUpdatePolicy)
-	return perform(ctx, op, func() (Policy, error) {
-		if err := op.authorize(policyARN(call.Account, name)); err != nil {
+	return Perform(ctx, op, func() (Policy, error) {
+		if err := op.Authorize(PolicyARN(call.Account, name)); err != nil {
 			return Policy{}, err
 		}
 		if err := change.check(name); err != nil {
@@ -161,14 +161,14 @@ func (s *Service) UpdatePolicy(ctx context.Context, call *authz.Call, name strin
 				p.Document = *change.Document
 			}
 			p.UpdatedAt = s.now()
-			return s.store.UpdatePolicy(ctx, op.rec, p)
+			return s.store.UpdatePolicy(ctx, op.Record, p)
 		})
 	})
 }
 
 // requireGrants asks for the power to decide that those who have the policy have it.
-func (s *Service) requireGrants(ctx context.Context, op *operation, policy string) error {
-	users, err := s.store.PolicyUsers(ctx, op.call.Account, policy)
+func (s *Service) requireGrants(ctx context.Context, op *Operation, policy string) error {
+	users, roles, err := s.store.PolicyHolders(ctx, op.Call.Account, policy)
 	if err != nil {
 		return err
 	}
@@ -177,19 +177,24 @@ func (s *Service) requireGrants(ctx context.Context, op *operation, policy strin
 			return err
 		}
 	}
+	for _, role := range roles {
+		if err := op.RequireGrant(ActionAttachPolicyToRole, RoleARN(op.Call.Account, role), policy); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
-// DeletePolicy removes a custom policy. One that a user has is refused with
-// ResourceInUse: it may be what keeps the user from something.
+// DeletePolicy removes a custom policy. One that a user or a role has is refused with
+// ResourceInUse: it may be what keeps them from something.
 func (s *Service) DeletePolicy(ctx context.Context, call *authz.Call, name string) error {
 	op := s.begin(call, ActionDeletePolicy)
-	return op.run(ctx, func() error {
-		if err := op.authorize(policyARN(call.Account, name)); err != nil {
+	return op.Run(ctx, func() error {
+		if err := op.Authorize(PolicyARN(call.Account, name)); err != nil {
 			return err
 		}
 		_, err := s.changePolicy(ctx, op, name, func(p *Policy) error {
-			return s.store.DeletePolicy(ctx, op.rec, p)
+			return s.store.DeletePolicy(ctx, op.Record, p)
 		})
 		return err
 	})
@@ -197,10 +202,10 @@ func (s *Service) DeletePolicy(ctx context.Context, call *authz.Call, name strin
 
 // changePolicy reads the custom policy and lets apply change and store it, again if
 // need be.
-func (s *Service) changePolicy(ctx context.Context, op *operation, name string, apply func(*Policy) error) (Policy, error) {
+func (s *Service) changePolicy(ctx context.Context, op *Operation, name string, apply func(*Policy) error) (Policy, error) {
 	var p Policy
-	err := retry(func() (err error) {
-		if p, err = s.policy(ctx, op.call.Account, name); err != nil {
+	err := Retry(func() (err error) {
+		if p, err = s.Policy(ctx, op.Call.Account, name); err != nil {
 			return err
 		}
 		if p.System {
@@ -211,9 +216,10 @@ func (s *Service) changePolicy(ctx context.Context, op *operation, name string, 
 	return p, err
 }
 
-// policy reads a system policy or a custom one of the account.
-func (s *Service) policy(ctx context.Context, account, name string) (Policy, error) {
-	if err := checkPolicyName(name); err != nil {
+// Policy reads a system policy or a custom one of the account, for the packages below:
+// it authorizes nothing.
+func (s *Service) Policy(ctx context.Context, account, name string) (Policy, error) {
+	if err := CheckPolicyName(name); err != nil {
 		return Policy{}, err
 	}
 	if p, ok := s.system.policy(name); ok {

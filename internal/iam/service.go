@@ -24,6 +24,7 @@ const (
 	ActionDeleteUser           = "ram:DeleteUser"
 	ActionAttachPolicy         = "ram:AttachPolicyToUser"
 	ActionDetachPolicy         = "ram:DetachPolicyFromUser"
+	ActionAttachPolicyToRole   = "ram:AttachPolicyToRole"
 	ActionCreateAccessKey      = "ram:CreateAccessKey"
 	ActionListAccessKeys       = "ram:ListAccessKeys"
 	ActionUpdateAccessKey      = "ram:UpdateAccessKey"
@@ -98,27 +99,32 @@ func New(o Options) (*Service, error) {
 // now answers the time as precisely as the store keeps it.
 func (s *Service) now() time.Time { return s.clock().UTC().Truncate(time.Microsecond) }
 
-// An operation is one of the product's operations under way. Whatever becomes of it,
-// its record is written exactly once.
-type operation struct {
-	log  *audit.Log
-	call *authz.Call
-	rec  *audit.Record
+// An Operation is one of the product's operations under way, here or in a package below.
+// Whatever becomes of it, its record is written exactly once.
+type Operation struct {
+	Call   *authz.Call
+	Record *audit.Record
+	log    *audit.Log
 }
 
-func (s *Service) begin(call *authz.Call, action string) *operation {
-	return &operation{s.log, call, audit.NewRecord(call, action)}
+// Begin begins an operation, which Run or [Perform] must end.
+func Begin(log *audit.Log, call *authz.Call, action string) *Operation {
+	return &Operation{call, audit.NewRecord(call, action), log}
 }
 
-// run does the operation and records its outcome.
-func (op *operation) run(ctx context.Context, fn func() error) error {
-	return op.log.Do(ctx, op.rec, fn)
+func (s *Service) begin(call *authz.Call, action string) *Operation {
+	return Begin(s.log, call, action)
 }
 
-// perform is run for an operation with a result, which it drops unless all went well.
-func perform[T any](ctx context.Context, op *operation, fn func() (T, error)) (T, error) {
+// Run does the operation and records its outcome.
+func (op *Operation) Run(ctx context.Context, fn func() error) error {
+	return op.log.Do(ctx, op.Record, fn)
+}
+
+// Perform is Run for an operation with a result, which it drops unless all went well.
+func Perform[T any](ctx context.Context, op *Operation, fn func() (T, error)) (T, error) {
 	var result, none T
-	err := op.run(ctx, func() (err error) {
+	err := op.Run(ctx, func() (err error) {
 		result, err = fn()
 		return err
 	})
@@ -128,29 +134,40 @@ func perform[T any](ctx context.Context, op *operation, fn func() (T, error)) (T
 	return result, nil
 }
 
-// authorize asks whether the call may do this operation on the resource.
-func (op *operation) authorize(resource string) error {
-	op.rec.Resource = resource
-	return op.require(op.rec.Action, resource)
+// Authorize asks whether the call may do this operation on the resource.
+func (op *Operation) Authorize(resource string) error {
+	op.Record.Resource = resource
+	return op.Require(op.Record.Action, resource)
 }
 
-// require asks for a permission. The record keeps what decided the operation: the
-// first permission, unless one was refused.
-func (op *operation) require(action, resource string) error {
-	d, err := op.call.Check(authz.Request{Action: action, Resource: resource})
-	if err != nil || op.rec.Decision == "" {
-		op.rec.Decision = d.String()
+// Require asks for a permission.
+func (op *Operation) Require(action, resource string) error {
+	return op.Ask(authz.Request{Action: action, Resource: resource})
+}
+
+// Ask asks for a permission. The record keeps what decided the operation: the first
+// permission, unless one was refused.
+func (op *Operation) Ask(r authz.Request) error {
+	d, err := op.Call.Check(r)
+	if err != nil || op.Record.Decision == "" {
+		op.Record.Decision = d.String()
 	}
 	return err
 }
 
 // requireGrant asks for the power to decide that the user has these policies.
-func (op *operation) requireGrant(user string, policies ...string) error {
+func (op *Operation) requireGrant(user string, policies ...string) error {
+	return op.RequireGrant(ActionAttachPolicy, userARN(op.Call.Account, user), policies...)
+}
+
+// RequireGrant asks for the power to decide that the holder, a user or a role, has these
+// policies; attach is the action that attaches them to such a holder.
+func (op *Operation) RequireGrant(attach, holder string, policies ...string) error {
 	for _, p := range policies {
-		if err := op.require(ActionAttachPolicy, userARN(op.call.Account, user)); err != nil {
+		if err := op.Require(attach, holder); err != nil {
 			return err
 		}
-		if err := op.require(ActionAttachPolicy, policyARN(op.call.Account, p)); err != nil {
+		if err := op.Require(attach, PolicyARN(op.Call.Account, p)); err != nil {
 			return err
 		}
 	}
@@ -158,22 +175,30 @@ func (op *operation) requireGrant(user string, policies ...string) error {
 }
 
 // guardRoot keeps users, whatever their policies say, from changing root and its keys.
-func (op *operation) guardRoot(user string) error {
-	if user == RootName && op.call.Kind != authz.Root && op.call.Kind != authz.Service {
-		op.rec.Decision = "reserved to root"
+func (op *Operation) guardRoot(user string) error {
+	if user == RootName && op.Call.Kind != authz.Root && op.Call.Kind != authz.Service {
+		op.Record.Decision = "reserved to root"
 		return fault.NoPermission.New("only root itself may change root and its access keys; use an access key of root, or ask the operator of the server")
 	}
 	return nil
 }
 
 // requireOperator refuses everybody but keyward itself, acting outside any account.
-func (op *operation) requireOperator() error {
-	if op.call.Kind != authz.Service || op.call.Account != "" {
-		op.rec.Decision = "reserved to the operator"
+func (op *Operation) requireOperator() error {
+	if op.Call.Kind != authz.Service || op.Call.Account != "" {
+		op.Record.Decision = "reserved to the operator"
 		return fault.NoPermission.New("only the operator of the server may do this; run: keyward operator")
 	}
-	op.rec.Decision, op.rec.Principal = string(authz.ByService), op.call.ARN()
+	op.Record.Decision, op.Record.Principal = string(authz.ByService), op.Call.ARN()
 	return nil
+}
+
+// RoleARN names a role as userARN does a user.
+func RoleARN(account, name string) string {
+	if !ValidRoleName(name) {
+		name = ""
+	}
+	return "acs:ram::" + account + ":role/" + name
 }
 
 // userARN names a user for policies and records. What is no user name is left out:
@@ -185,8 +210,8 @@ func userARN(account, name string) string {
 	return "acs:ram::" + account + ":user/" + name
 }
 
-// policyARN names a policy as userARN does a user.
-func policyARN(account, name string) string {
+// PolicyARN names a policy as userARN does a user.
+func PolicyARN(account, name string) string {
 	if !validPolicyName(name) {
 		name = ""
 	}
@@ -197,8 +222,8 @@ func policyARN(account, name string) string {
 // somebody won, so only a constant crowd on one row gets to the end of it.
 const maxRounds = 32
 
-// retry runs change, which reads rows and changes them, until it loses no race.
-func retry(change func() error) error {
+// Retry runs change, which reads rows and changes them, until it loses no race.
+func Retry(change func() error) error {
 	err := change()
 	for round := 1; round < maxRounds && fault.Is(err, fault.Changed); round++ {
 		err = change()
@@ -226,8 +251,8 @@ func (s *Service) Changed(table, id string) {
 	}
 }
 
-// explain replaces the store's words for a name that is taken.
-func explain(err error, what, name string) error {
+// Explain replaces the store's words for a name that is taken.
+func Explain(err error, what, name string) error {
 	if !fault.Is(err, fault.ResourceExists) {
 		return err
 	}

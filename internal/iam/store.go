@@ -88,12 +88,12 @@ type PolicyStore interface {
 	// that race may exceed that number by as many as they are.
 	CreatePolicy(ctx context.Context, rec *audit.Record, p *Policy) error
 	UpdatePolicy(ctx context.Context, rec *audit.Record, p *Policy) error
-	// DeletePolicy answers ResourceInUse while a user has the policy, also when it is
+	// DeletePolicy answers ResourceInUse while a user or a role has the policy, also when it is
 	// being attached at the same moment.
 	DeletePolicy(ctx context.Context, rec *audit.Record, p *Policy) error
 	Policy(ctx context.Context, account, name string) (Policy, error)
 	// Policies answers at most page.Limit policies in the order of their names.
 	Policies(ctx context.Context, account string, page Page) ([]Policy, error)
-	// PolicyUsers answers the names of the users who have the policy.
-	PolicyUsers(ctx context.Context, account, policy string) ([]string, error)
+	// PolicyHolders answers the names of the users and of the roles that have the policy.
+	PolicyHolders(ctx context.Context, account, policy string) (users, roles []string, err error)
 }

@@ -12,27 +12,27 @@ import (
 // CreateUser makes a user who may do nothing until a policy is attached.
 func (s *Service) CreateUser(ctx context.Context, call *authz.Call, name, remark string) (User, error) {
 	op := s.begin(call, ActionCreateUser)
-	return perform(ctx, op, func() (User, error) {
-		if err := op.authorize(userARN(call.Account, name)); err != nil {
+	return Perform(ctx, op, func() (User, error) {
+		if err := op.Authorize(userARN(call.Account, name)); err != nil {
 			return User{}, err
 		}
 		if err := checkNewUserName(name); err != nil {
 			return User{}, err
 		}
-		if err := checkText("remark", remark, MaxRemark); err != nil {
+		if err := CheckText("remark", remark, MaxRemark); err != nil {
 			return User{}, err
 		}
 		user := User{Account: call.Account, Name: name, Kind: authz.User, Remark: remark, Enabled: true, CreatedAt: s.now()}
-		err := s.store.CreateUser(ctx, op.rec, &user)
-		return user, explain(err, "user", name)
+		err := s.store.CreateUser(ctx, op.Record, &user)
+		return user, Explain(err, "user", name)
 	})
 }
 
 // GetUser answers a user.
 func (s *Service) GetUser(ctx context.Context, call *authz.Call, name string) (User, error) {
 	op := s.begin(call, ActionGetUser)
-	return perform(ctx, op, func() (User, error) {
-		if err := op.authorize(userARN(call.Account, name)); err != nil {
+	return Perform(ctx, op, func() (User, error) {
+		if err := op.Authorize(userARN(call.Account, name)); err != nil {
 			return User{}, err
 		}
 		return s.user(ctx, call.Account, name)
@@ -42,16 +42,16 @@ func (s *Service) GetUser(ctx context.Context, call *authz.Call, name string) (U
 // ListUsers answers the users of the account in the order of their names.
 func (s *Service) ListUsers(ctx context.Context, call *authz.Call, page Page) (List[User], error) {
 	op := s.begin(call, ActionListUsers)
-	return perform(ctx, op, func() (List[User], error) {
-		if err := op.authorize(userARN(call.Account, "")); err != nil {
+	return Perform(ctx, op, func() (List[User], error) {
+		if err := op.Authorize(userARN(call.Account, "")); err != nil {
 			return List[User]{}, err
 		}
-		page, err := page.next()
+		page, err := page.Ask()
 		if err != nil {
 			return List[User]{}, err
 		}
 		users, err := s.store.Users(ctx, call.Account, page)
-		return cut(users, page, func(u User) string { return u.Name }), err
+		return Cut(users, page, func(u User) string { return u.Name }), err
 	})
 }
 
@@ -68,7 +68,7 @@ func (c UserChange) check(name string) error {
 	case c.Enabled != nil && !*c.Enabled && name == RootName:
 		return fault.UnsupportedOperation.New("root cannot be disabled; disable its access keys instead")
 	case c.Remark != nil:
-		return checkText("remark", *c.Remark, MaxRemark)
+		return CheckText("remark", *c.Remark, MaxRemark)
 	}
 	return nil
 }
@@ -76,7 +76,7 @@ func (c UserChange) check(name string) error {
 // UpdateUser changes a user's remark, or enables or disables the user.
 func (s *Service) UpdateUser(ctx context.Context, call *authz.Call, name string, change UserChange) (User, error) {
 	op := s.begin(call, ActionUpdateUser)
-	return perform(ctx, op, func() (User, error) {
+	return Perform(ctx, op, func() (User, error) {
 		if err := op.authorizeChange(name); err != nil {
 			return User{}, err
 		}
@@ -91,7 +91,7 @@ func (s *Service) UpdateUser(ctx context.Context, call *authz.Call, name string,
 			if change.Enabled != nil {
 				user.Enabled = *change.Enabled
 			}
-			return s.store.UpdateUser(ctx, op.rec, user)
+			return s.store.UpdateUser(ctx, op.Record, user)
 		})
 	})
 }
@@ -100,7 +100,7 @@ func (s *Service) UpdateUser(ctx context.Context, call *authz.Call, name string,
 // refused with ResourceInUse: somebody may be using them.
 func (s *Service) DeleteUser(ctx context.Context, call *authz.Call, name string) error {
 	op := s.begin(call, ActionDeleteUser)
-	return op.run(ctx, func() error {
+	return op.Run(ctx, func() error {
 		if err := op.authorizeChange(name); err != nil {
 			return err
 		}
@@ -108,7 +108,7 @@ func (s *Service) DeleteUser(ctx context.Context, call *authz.Call, name string)
 			return fault.UnsupportedOperation.New("root cannot be deleted")
 		}
 		_, err := s.changeUser(ctx, op, name, func(user *User) error {
-			return s.store.DeleteUser(ctx, op.rec, user)
+			return s.store.DeleteUser(ctx, op.Record, user)
 		})
 		return err
 	})
@@ -118,12 +118,12 @@ func (s *Service) DeleteUser(ctx context.Context, call *authz.Call, name string)
 // Attaching a policy that the user has already changes nothing.
 func (s *Service) AttachPolicy(ctx context.Context, call *authz.Call, user, policy string) error {
 	op := s.begin(call, ActionAttachPolicy)
-	return op.run(ctx, func() error {
+	return op.Run(ctx, func() error {
 		if err := op.authorizeAttachment(user, policy); err != nil {
 			return err
 		}
 		_, err := s.changeUser(ctx, op, user, func(u *User) error {
-			p, err := s.policy(ctx, call.Account, policy)
+			p, err := s.Policy(ctx, call.Account, policy)
 			if err != nil {
 				return err
 			}
@@ -136,9 +136,9 @@ func (s *Service) AttachPolicy(ctx context.Context, call *authz.Call, user, poli
 			u.Policies = append(u.Policies, policy)
 			slices.Sort(u.Policies)
 			if p.System {
-				return s.store.UpdateUser(ctx, op.rec, u)
+				return s.store.UpdateUser(ctx, op.Record, u)
 			}
-			return s.store.AttachPolicy(ctx, op.rec, u, &p)
+			return s.store.AttachPolicy(ctx, op.Record, u, &p)
 		})
 		return err
 	})
@@ -148,7 +148,7 @@ func (s *Service) AttachPolicy(ctx context.Context, call *authz.Call, user, poli
 // policy may have denied something, this needs the permission to attach it, too.
 func (s *Service) DetachPolicy(ctx context.Context, call *authz.Call, user, policy string) error {
 	op := s.begin(call, ActionDetachPolicy)
-	return op.run(ctx, func() error {
+	return op.Run(ctx, func() error {
 		if err := op.authorizeAttachment(user, policy); err != nil {
 			return err
 		}
@@ -161,15 +161,15 @@ func (s *Service) DetachPolicy(ctx context.Context, call *authz.Call, user, poli
 				return fault.ResourceNotFound.New("the user %q does not have the policy %q", user, policy)
 			}
 			u.Policies = slices.Delete(u.Policies, i, i+1)
-			return s.store.UpdateUser(ctx, op.rec, u)
+			return s.store.UpdateUser(ctx, op.Record, u)
 		})
 		return err
 	})
 }
 
 // authorizeChange authorizes an operation that changes a user or its access keys.
-func (op *operation) authorizeChange(user string) error {
-	if err := op.authorize(userARN(op.call.Account, user)); err != nil {
+func (op *Operation) authorizeChange(user string) error {
+	if err := op.Authorize(userARN(op.Call.Account, user)); err != nil {
 		return err
 	}
 	return op.guardRoot(user)
@@ -177,17 +177,17 @@ func (op *operation) authorizeChange(user string) error {
 
 // authorizeAttachment authorizes the operation on the user and on the policy, and
 // checks what they are called.
-func (op *operation) authorizeAttachment(user, policy string) error {
+func (op *Operation) authorizeAttachment(user, policy string) error {
 	if err := op.authorizeChange(user); err != nil {
 		return err
 	}
-	if err := op.require(op.rec.Action, policyARN(op.call.Account, policy)); err != nil {
+	if err := op.Require(op.Record.Action, PolicyARN(op.Call.Account, policy)); err != nil {
 		return err
 	}
-	if err := checkPolicyName(policy); err != nil {
+	if err := CheckPolicyName(policy); err != nil {
 		return err
 	}
-	op.rec.Param("PolicyName", policy)
+	op.Record.Param("PolicyName", policy)
 	if user == RootName {
 		return fault.UnsupportedOperation.New("root needs no policies and takes none: it may do everything in its account")
 	}
@@ -195,17 +195,17 @@ func (op *operation) authorizeAttachment(user, policy string) error {
 }
 
 // noteEnabled records what a thing was switched to; nil means that it was not.
-func (op *operation) noteEnabled(enabled *bool) {
+func (op *Operation) noteEnabled(enabled *bool) {
 	if enabled != nil {
-		op.rec.Param("Enabled", strconv.FormatBool(*enabled))
+		op.Record.Param("Enabled", strconv.FormatBool(*enabled))
 	}
 }
 
 // changeUser reads the user and lets apply change and store it, again if need be.
-func (s *Service) changeUser(ctx context.Context, op *operation, name string, apply func(*User) error) (User, error) {
+func (s *Service) changeUser(ctx context.Context, op *Operation, name string, apply func(*User) error) (User, error) {
 	var user User
-	err := retry(func() (err error) {
-		if user, err = s.user(ctx, op.call.Account, name); err != nil {
+	err := Retry(func() (err error) {
+		if user, err = s.user(ctx, op.Call.Account, name); err != nil {
 			return err
 		}
 		return apply(&user)

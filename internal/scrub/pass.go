@@ -11,6 +11,7 @@ import (
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/iam"
+	"github.com/keyward/keyward/internal/iam/role"
 	"github.com/keyward/keyward/internal/job"
 	"github.com/keyward/keyward/internal/key"
 	"github.com/keyward/keyward/internal/notify"
@@ -114,7 +115,12 @@ func (p *pass) row(ctx context.Context, r store.Row) error {
 		p.opens(r, p.IAM.InspectAccount(v))
 	case iam.User:
 		p.refers(r, second(p.Store.Account(ctx, v.Account)))
-		for _, name := range p.IAM.Attached(v) {
+		for _, name := range p.IAM.Custom(v.Policies) {
+			p.refers(r, second(p.Store.Policy(ctx, v.Account, name)))
+		}
+	case role.Role:
+		p.refers(r, second(p.Store.Account(ctx, v.Account)))
+		for _, name := range p.IAM.Custom(v.Policies) {
 			p.refers(r, second(p.Store.Policy(ctx, v.Account, name)))
 		}
 	case iam.AccessKey:

@@ -236,7 +236,7 @@ func ClaimedKey(r *http.Request) string {
 		claimed, _, _ = strings.Cut(rest, ",")
 		claimed, _, _ = strings.Cut(claimed, "/")
 	}
-	if !iam.ValidAccessKeyID(claimed) {
+	if !iam.ValidAccessKeyID(claimed) && !iam.ValidSessionKeyID(claimed) {
 		return ""
 	}
 	return claimed

@@ -47,7 +47,7 @@ type table struct {
 // tables answers all of them, those first that others refer to.
 func tables() []table {
 	return []table{
-		tableOf(accountRow), tableOf(policyRow), tableOf(userRow), tableOf(accessKeyRow),
+		tableOf(accountRow), tableOf(policyRow), tableOf(userRow), tableOf(accessKeyRow), tableOf(roleRow),
 		tableOf(keyRow), tableOf(keyVersionRow), tableOf(aliasRow), tableOf(sourceRow), tableOf(remarkRow),
 		tableOf(channelRow), tableOf(planRow), tableOf(personRow), tableOf(rotaRow), tableOf(incidentRow),
 		tableOf(secretRow), tableOf(secretVersionRow), tableOf(sinkRow), tableOf(copyRow), tableOf(testRow),

@@ -292,12 +292,13 @@ func (s *Store) DeletePolicy(ctx context.Context, rec *audit.Record, p *iam.Poli
 		if err := t.remove(ctx, policyRow(p)); err != nil {
 			return err
 		}
-		have, err := t.count(ctx, `SELECT COUNT(*) FROM iam_user WHERE account = $1 AND policies LIKE $2`, p.Account, holds(p.Name))
+		have, err := t.count(ctx, `SELECT (SELECT COUNT(*) FROM iam_user WHERE account = $1 AND policies LIKE $2) +
+			(SELECT COUNT(*) FROM iam_role WHERE account = $1 AND policies LIKE $2)`, p.Account, holds(p.Name))
 		if err != nil {
 			return err
 		}
 		if have > 0 {
-			return fault.ResourceInUse.New("%d users have the policy %q; detach it from them first", have, p.Name)
+			return fault.ResourceInUse.New("%d users and roles have the policy %q; detach it from them first", have, p.Name)
 		}
 		return nil
 	})
@@ -318,17 +319,24 @@ func (s *Store) Policies(ctx context.Context, account string, p iam.Page) ([]iam
 	return list(ctx, s, s.db.read, policyRow, `WHERE account = $1 AND name > $2 ORDER BY name LIMIT $3`, account, p.After, p.Limit)
 }
 
-// PolicyUsers implements iam.PolicyStore.
-func (s *Store) PolicyUsers(ctx context.Context, account, policy string) ([]string, error) {
-	users, err := list(ctx, s, s.db.read, userRow, `WHERE account = $1 AND policies LIKE $2 ORDER BY name`, account, holds(policy))
-	names := make([]string, len(users))
-	for i, u := range users {
-		names[i] = u.Name
+// PolicyHolders implements iam.PolicyStore.
+func (s *Store) PolicyHolders(ctx context.Context, account, policy string) (users, roles []string, err error) {
+	const having = `WHERE account = $1 AND policies LIKE $2 ORDER BY name`
+	has, err := list(ctx, s, s.db.read, userRow, having, account, holds(policy))
+	if err != nil {
+		return nil, nil, err
 	}
-	return names, err
+	for _, u := range has {
+		users = append(users, u.Name)
+	}
+	acts, err := list(ctx, s, s.db.read, roleRow, having, account, holds(policy))
+	for _, r := range acts {
+		roles = append(roles, r.Name)
+	}
+	return users, roles, err
 }
 
-// holds is the LIKE pattern of the policies column of users who have the policy.
+// holds is the LIKE pattern of the policies column of users and roles that have the policy.
 // Policy names have no character that JSON or LIKE gives a meaning to.
 func holds(policy string) string { return `%"` + policy + `"%` }
 

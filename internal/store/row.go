@@ -204,7 +204,7 @@ type binder interface {
 // revisions of the next row go on where those of the former one ended, or beyond, so
 // that revisions say which row is newer. The floor that sees to it is no secret and not
 // bound: who lowers it makes new rows unusable, and gains nothing.
-var reused = map[string]bool{"iam_user": true, "iam_policy": true, "kms_alias": true, "accesskey_source": true,
+var reused = map[string]bool{"iam_user": true, "iam_role": true, "iam_policy": true, "kms_alias": true, "accesskey_source": true,
 	"notify_channel": true, "notify_person": true, "notify_rota": true, "secret": true, "sink": true, "sink_copy": true,
 	"node": true, "target": true, "rollout": true, generations: true}
 

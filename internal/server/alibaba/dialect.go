@@ -1,8 +1,9 @@
 // Package alibaba speaks the RPC API of Alibaba Cloud KMS, version 2016-01-20, as its
-// official SDKs, command line and Terraform provider use it.
+// official SDKs, command line and Terraform provider use it, and that of its Security Token
+// Service, version 2015-04-01, on the same address: the version says which is meant.
 //
-// It is a dialect: operations.go is the table of operations, codec.go reads parameters
-// and writes answers, faults.go maps faults to the documented codes; signatures are
+// It is a dialect: operations.go and sts.go are the tables of operations, codec.go reads
+// parameters and writes answers, faults.go maps faults to the documented codes; signatures are
 // package authn's. It holds no rule of the product.
 //
 // A request goes: verify the signature, which answers the parameters that are executed;
@@ -19,12 +20,13 @@ import (
 	"github.com/keyward/keyward/internal/authn"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/iam/role"
 	"github.com/keyward/keyward/internal/key/cryptography"
 	"github.com/keyward/keyward/internal/key/lifecycle"
 	"github.com/keyward/keyward/internal/server"
 )
 
-// Version is the only API version there is.
+// Version is the version of the KMS API.
 const Version = "2016-01-20"
 
 // Tokens seals page tokens, so that a caller can only pass back what it was given.
@@ -38,6 +40,7 @@ type Dialect struct {
 	Verifier *authn.Verifier
 	Keys     *lifecycle.Service
 	Crypto   *cryptography.Service
+	Roles    *role.Service
 	Log      *audit.Log
 	Refusals *audit.Refusals
 	Limiter  *server.Limiter
@@ -73,7 +76,10 @@ func (d *Dialect) Serve(w http.ResponseWriter, r *http.Request, x *server.Exchan
 	out.format = signed.Format
 	c := x.Call(r, signed.Principal, signed.Scheme, signed.Nonce)
 	v := newValues(signed.Params)
-	op, known := operations[signed.Action]
+	op, known := versions[signed.Version][signed.Action]
+	if versions[signed.Version] == nil {
+		op, known = operations[signed.Action] // for the record; it will be refused
+	}
 	reply, err := d.run(x.Context(), c, signed, op, v)
 	if !known {
 		signed.Action = "-"
@@ -109,8 +115,8 @@ func (d *Dialect) prepare(c *authz.Call, signed authn.Signed, op operation, v *v
 	if op.decode == nil {
 		return nil, fault.ActionNotFound.New("The specified action is not offered; docs/api.md lists the actions of this release.")
 	}
-	if signed.Version != Version {
-		return nil, fault.VersionNotSupported.New("The specified parameter Version is not valid. It must be %s.", Version)
+	if versions[signed.Version] == nil {
+		return nil, fault.VersionNotSupported.New("The specified parameter Version is not valid. It must be %s, or %s for STS.", Version, VersionSTS)
 	}
 	act := op.decode(d, c, v)
 	return act, v.finish()

@@ -30,6 +30,12 @@ func (d *dialect) whoAmI(ctx context.Context, q request, _ none) (out api.Identi
 		out = api.Identity{
 			Account: p.Account, ARN: p.ARN(), Kind: string(p.Kind), User: p.Name, AccessKey: p.AccessKey, Region: d.Region,
 		}
+		if p.Session != nil {
+			out.Session, out.ExpiresAt = p.Session.Name, p.Session.Expires
+		}
+		if p.Kind == authz.AssumedRole {
+			out.User, out.Role = "", p.Name
+		}
 		return nil
 	})
 	return out, err

@@ -29,6 +29,7 @@ import (
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/finding"
 	"github.com/keyward/keyward/internal/iam"
+	"github.com/keyward/keyward/internal/iam/role"
 	"github.com/keyward/keyward/internal/key/cryptography"
 	"github.com/keyward/keyward/internal/key/lifecycle"
 	"github.com/keyward/keyward/internal/notify"
@@ -55,6 +56,7 @@ type Options struct {
 	Rollouts *rollout.Service
 	Targets  *target.Service
 	IAM      *iam.Service
+	Roles    *role.Service
 	Stock    *accesskey.Service
 	Alerts   *notify.Service
 	Expiry   *expiry.Service

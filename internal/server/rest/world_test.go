@@ -146,7 +146,7 @@ func newWorld(t testing.TB) *world {
 		Spool: &engine.Spool{Directory: filepath.Join(t.TempDir(), "spool")}, Log: w.node.Log, Region: region, Now: w.now, Logger: logger,
 	})
 	handler := rest.New(rest.Options{
-		Verifier: &authn.Verifier{Now: time.Now, Lookup: func(ctx context.Context, id string) (authn.Credential, error) {
+		Verifier: &authn.Verifier{Now: time.Now, Lookup: func(ctx context.Context, id, _ string) (authn.Credential, error) {
 			c, err := w.iam.Credential(ctx, id)
 			return authn.Credential{Secret: c.Secret, Principal: c.Principal, Refusal: c.Refusal}, err
 		}},

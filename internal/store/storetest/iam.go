@@ -214,10 +214,11 @@ func testPolicies(t *testing.T, s iamSuite) {
 	if have := [2]int64{p.Rev, u.Rev}; have != want {
 		t.Errorf("revisions %d, want %d", have, want)
 	}
-	for name, want := range map[string][]string{"readers": {"alice"}, "readers-2": {}, "reader": {}} {
-		have, err := s.PolicyUsers(t.Context(), s.account, name)
+	for name, want := range map[string][]string{"readers": {"alice"}, "readers-2": nil, "reader": nil} {
+		have, roles, err := s.PolicyHolders(t.Context(), s.account, name)
 		s.must(t, err)
 		same(t, have, want)
+		same(t, roles, []string(nil))
 	}
 	s.want(t, s.DeletePolicy(t.Context(), s.rec("DeletePolicy"), p), fault.ResourceInUse)
 	have, err := s.Policy(t.Context(), s.account, "readers")

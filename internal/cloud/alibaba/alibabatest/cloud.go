@@ -252,16 +252,19 @@ func (c *Cloud) find(id string) (*User, *Key) {
 }
 
 // lookup is the authn.Lookup of the account.
-func (c *Cloud) lookup(_ context.Context, id string) (authn.Credential, error) {
+func (c *Cloud) lookup(_ context.Context, id, token string) (authn.Credential, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	u, k := c.find(id)
 	if k == nil || c.Now().Before(k.known) {
 		return authn.Credential{}, fault.AccessKeyNotFound.New("no such key")
 	}
-	out := authn.Credential{Secret: material.NewBytes([]byte(k.Secret)), Token: k.Token}
-	if k.Inactive || u.Disabled {
+	out := authn.Credential{Secret: material.NewBytes([]byte(k.Secret))}
+	switch {
+	case k.Inactive || u.Disabled:
 		out.Refusal = fault.AccessKeyInactive.New("disabled")
+	case token != k.Token:
+		out.Refusal = fault.SecurityTokenInvalid.New("another token")
 	}
 	return out, nil
 }
