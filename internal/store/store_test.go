@@ -50,6 +50,13 @@ func TestIAM(t *testing.T) {
 	})
 }
 
+func TestRoles(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		n := start(t, url, "keyward/a", sealtest.Keyring(t), quiet)
+		storetest.Roles(t, func(*testing.T) storetest.RoleStore { return n.Store })
+	})
+}
+
 func newKey(i int) (*key.Key, *key.Version) {
 	id := key.NewID()
 	now := time.Now().UTC().Truncate(time.Microsecond)

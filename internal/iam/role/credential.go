@@ -32,7 +32,7 @@ func (s *Service) open(_ context.Context, token string) (*session, error) {
 		return nil, malformed
 	}
 	sealed, err := base64.RawURLEncoding.Strict().DecodeString(token)
-	if err != nil {
+	if err != nil || base64.RawURLEncoding.EncodedLen(len(sealed)) != len(token) { // package base64 passes line breaks over
 		return nil, malformed
 	}
 	plain, err := s.sealer.Open(sealed)

@@ -106,6 +106,7 @@ func newScene(t *testing.T, w *world, admin login) *scene {
 	s.spare = must(c.CreateAccessKey(ctx, "bob", api.CreateAccessKeyRequest{}))(t).AccessKey.ID
 	must(c.CreatePolicy(ctx, api.CreatePolicyRequest{Name: "Reader", Document: readerPolicy}))(t)
 	s.record = must(c.ListAuditRecords(ctx, api.ListAuditRecordsRequest{Oldest: true, Action: "kms:CreateKey", Limit: 1}))(t).Records[0]
+	addRole(t, c)
 	s.addStock(t, w, admin)
 	s.old, s.unused = w.find(t, admin.account)
 	addRotations(t, w, admin)
@@ -272,7 +273,7 @@ func (s *scene) accessSteps() []step {
 }
 
 func (s *scene) steps() []step {
-	return slices.Concat(s.secretSteps(), s.sinkSteps(), s.rolloutSteps(), s.targetSteps(), s.rotationSteps(), s.keySteps(), s.cryptoSteps(), s.accessSteps(), s.inventorySteps(), s.alertSteps(), s.findingSteps())
+	return slices.Concat(s.secretSteps(), s.sinkSteps(), s.rolloutSteps(), s.targetSteps(), s.rotationSteps(), s.keySteps(), s.cryptoSteps(), s.accessSteps(), s.roleSteps(), s.inventorySteps(), s.alertSteps(), s.findingSteps())
 }
 
 // TestEveryRoute drives every operation through the client, three times: by a user of

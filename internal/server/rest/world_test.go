@@ -40,6 +40,7 @@ import (
 	"github.com/keyward/keyward/internal/finding"
 	"github.com/keyward/keyward/internal/form"
 	"github.com/keyward/keyward/internal/iam"
+	"github.com/keyward/keyward/internal/iam/role"
 	"github.com/keyward/keyward/internal/job"
 	"github.com/keyward/keyward/internal/key/keytest"
 	"github.com/keyward/keyward/internal/message"
@@ -66,6 +67,7 @@ type world struct {
 	url       string
 	node      storetest.Node
 	iam       *iam.Service
+	roles     *role.Service
 	keys      *keytest.Services
 	secrets   *secret.Service
 	sinks     *sink.Service
@@ -99,6 +101,7 @@ func newWorld(t testing.TB) *world {
 		URL: storetest.SQLite(t), Origin: origin, Keys: keyring, Now: w.now,
 		Changed: func(table, id string) {
 			w.iam.Changed(table, id)
+			w.roles.Changed(table, id)
 			w.keys.Changed(table, id)
 			w.secrets.Changed(table, id)
 			w.rollouts.Changed(table, id)
@@ -109,6 +112,7 @@ func newWorld(t testing.TB) *world {
 	w.iam = must(iam.New(iam.Options{
 		Store: w.node.Store, Log: w.node.Log, Keyring: keyring, Logger: logger, Now: w.now, Fresh: always,
 	}))(t)
+	w.roles = role.New(role.Options{Store: w.node.Store, IAM: w.iam, Log: w.node.Log, Sealer: sealtest.Box{Keyring: keyring}, Now: w.now, Fresh: always})
 	w.keys = keytest.New(keytest.Options{Store: w.node.Store, Tenants: w.iam, Log: w.node.Log, Region: region, Now: w.now})
 	w.secrets = secret.New(secret.Options{
 		Store: w.node.Store, Keys: w.keys.Keys, Crypto: w.keys.Crypto, Log: w.node.Log, Region: region, Now: w.now, After: func(_ context.Context, d time.Duration) (time.Duration, error) { return d, nil }, Fresh: always,
@@ -146,11 +150,11 @@ func newWorld(t testing.TB) *world {
 		Spool: &engine.Spool{Directory: filepath.Join(t.TempDir(), "spool")}, Log: w.node.Log, Region: region, Now: w.now, Logger: logger,
 	})
 	handler := rest.New(rest.Options{
-		Verifier: &authn.Verifier{Now: time.Now, Lookup: func(ctx context.Context, id, _ string) (authn.Credential, error) {
-			c, err := w.iam.Credential(ctx, id)
+		Verifier: &authn.Verifier{Now: time.Now, Lookup: func(ctx context.Context, id, token string) (authn.Credential, error) {
+			c, err := w.roles.Credential(ctx, id, token)
 			return authn.Credential{Secret: c.Secret, Principal: c.Principal, Refusal: c.Refusal}, err
 		}},
-		Keys: w.keys.Keys, Crypto: w.keys.Crypto, Secrets: w.secrets, Sinks: w.sinks, Rollouts: w.rollouts, Targets: w.targets, IAM: w.iam, Stock: w.stock, Alerts: w.alerts, Expiry: scans, Findings: w.findings, Checks: w.checks, Log: w.node.Log, Audit: w.node.DB, Refusals: audit.NewRefusals(w.node.Log),
+		Keys: w.keys.Keys, Crypto: w.keys.Crypto, Secrets: w.secrets, Sinks: w.sinks, Rollouts: w.rollouts, Targets: w.targets, IAM: w.iam, Roles: w.roles, Stock: w.stock, Alerts: w.alerts, Expiry: scans, Findings: w.findings, Checks: w.checks, Log: w.node.Log, Audit: w.node.DB, Refusals: audit.NewRefusals(w.node.Log),
 		Limiter: w.limiter, Region: region,
 		Rotations: w.rotations,
 		Touch:     func(c *authz.Call, action string) { w.iam.Touch(c.AccessKey, c.Time, c.Source, action) },
