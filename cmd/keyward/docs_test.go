@@ -52,6 +52,7 @@ func TestDocumentedCommands(t *testing.T) {
 		"docs/rollouts.md":       "docs-rollouts.txt",
 		"docs/agent.md":          "docs-agent.txt",
 		"docs/scan.md":           "docs-scan.txt",
+		"docs/access.md":         "docs-access.txt",
 	} {
 		t.Run(name, func(t *testing.T) {
 			var documented []txtar.File

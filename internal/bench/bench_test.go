@@ -44,7 +44,7 @@ func TestRequestsAreSigned(t *testing.T) {
 			t.Fatal(err)
 		}
 		plain, _ := signed.Params.Value("Plaintext")
-		if diff := cmp.Diff([]string{"Encrypt", apiVersion, "aGVsbG8="}, []string{signed.Action, signed.Version, plain}); diff != "" {
+		if diff := cmp.Diff([]string{"Encrypt", versionKMS, "aGVsbG8="}, []string{signed.Action, signed.Version, plain}); diff != "" {
 			t.Fatalf("request (-want +got):\n%s", diff)
 		}
 		nonces[string(signed.Nonce)] = true

@@ -14,6 +14,7 @@ import (
 type operation struct {
 	name   string // as the table calls it
 	action string // as the API calls it
+	sts    bool   // of the Security Token Service's API, not of KMS's
 	params func(keyset) url.Values
 	// paths are those of an operation of the REST dialect, which has neither action nor params.
 	paths func(keyset) []string
@@ -26,6 +27,7 @@ type keyset struct {
 	symmetric, p256, rsa api.Key
 	ciphertext           []byte   // of payload
 	secrets              []string // names
+	role                 string   // ARN
 }
 
 // payload is 32 bytes: what is encrypted, and the digest that is signed.
@@ -46,6 +48,9 @@ var operations = []operation{
 	}},
 	{name: "SignRSA2048", action: "AsymmetricSign", primitive: signRSA, params: func(k keyset) url.Values {
 		return signParams(k.rsa, "RSA_PKCS1_SHA_256")
+	}},
+	{name: "AssumeRole", action: "AssumeRole", sts: true, params: func(k keyset) url.Values {
+		return url.Values{"RoleArn": {k.role}, "RoleSessionName": {"bench"}}
 	}},
 	{name: "GetSecretValue", paths: func(k keyset) []string {
 		paths := make([]string, len(k.secrets))

@@ -16,6 +16,7 @@ import (
 type form struct {
 	host   string
 	action string   // of the RPC dialect; "" for the REST dialect, whose requests read
+	sts    bool     // the action is of the Security Token Service
 	query  string   // in the spelling that signatures cover
 	paths  []string // that requests go to one after the other; none for "/"
 	keyID  string
@@ -26,7 +27,8 @@ const (
 	scheme        = "ACS3-HMAC-SHA256"
 	signedHeaders = "host;x-acs-action;x-acs-content-sha256;x-acs-date;x-acs-signature-nonce;x-acs-version"
 	signedByREST  = "host;x-acs-content-sha256;x-acs-date;x-acs-signature-nonce" // as package client signs
-	apiVersion    = "2016-01-20"
+	versionKMS    = "2016-01-20"
+	versionSTS    = "2015-04-01"
 	// emptyHash is SHA-256 of the empty body: all parameters are in the query.
 	emptyHash = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
@@ -64,7 +66,7 @@ func (p *pool) signMany(n int) {
 	p.tail = "\r\nAccept-Encoding: gzip\r\n\r\n"
 	if p.action != "" {
 		p.middle = "\r\naccept: application/json\r\nx-acs-action: " + p.action + p.middle
-		p.tail = "\r\nx-acs-version: " + apiVersion + p.tail
+		p.tail = "\r\nx-acs-version: " + p.version() + p.tail
 	}
 	if len(p.paths) > 0 {
 		p.shift = rand.IntN(len(p.paths))
@@ -83,6 +85,13 @@ func (p *pool) agent() string {
 		return "User-Agent: Go-http-client/1.1\r\n"
 	}
 	return "User-Agent: AlibabaCloud (linux; amd64) Golang/1.26.8 Core/0.01 TeaDSL/1\r\nContent-Length: 0\r\n"
+}
+
+func (p *pool) version() string {
+	if p.sts {
+		return versionSTS
+	}
+	return versionKMS
 }
 
 func (p *pool) signed() string {
@@ -112,7 +121,7 @@ func (p *pool) signPart(date string, first, end int) {
 	before, after := "\n"+p.query+"\nhost:"+p.host, "\n\n"+p.signed()+"\n"+emptyHash
 	if p.action != "" {
 		before += "\nx-acs-action:" + p.action
-		after = "\nx-acs-version:" + apiVersion + after
+		after = "\nx-acs-version:" + p.version() + after
 	}
 	before += "\nx-acs-content-sha256:" + emptyHash + "\nx-acs-date:" + date + "\nx-acs-signature-nonce:"
 	mac := hmac.New(sha256.New, []byte(p.secret))

@@ -32,7 +32,7 @@ func (s *server) form(o operation) form {
 		return form{host: s.process.address, paths: o.paths(s.keys), keyID: s.reader.AccessKey.ID, secret: string(s.reader.Secret)}
 	}
 	// No parameter has a character that url.Values and the signature spell differently.
-	return form{host: s.process.address, action: o.action, query: o.params(s.keys).Encode(), keyID: s.caller.AccessKey.ID, secret: string(s.caller.Secret)}
+	return form{host: s.process.address, action: o.action, sts: o.sts, query: o.params(s.keys).Encode(), keyID: s.caller.AccessKey.ID, secret: string(s.caller.Secret)}
 }
 
 // startServer runs `keyward server` on a new database and prepares it. Nothing but the
@@ -172,12 +172,34 @@ func (s *server) makeKeys(ctx context.Context, root *client.Client) (err error) 
 	return err
 }
 
-// makeCaller makes a user who may use keys. The root user would not do: no policy is
+// makeCaller makes a user who may use keys and act as a role. The root user would not do: no policy is
 // evaluated for it.
 func (s *server) makeCaller(ctx context.Context, root *client.Client) (err error) {
 	const user = "bench"
-	s.caller, err = makeUser(ctx, root, user, "AliyunKMSCryptoUserAccess")
-	return err
+	if s.caller, err = makeUser(ctx, root, user, "AliyunKMSCryptoUserAccess"); err != nil {
+		return err
+	}
+	return s.makeRole(ctx, root, user)
+}
+
+// makeRole makes a role that the user may act as.
+func (s *server) makeRole(ctx context.Context, root *client.Client, user string) error {
+	me, err := root.WhoAmI(ctx)
+	if err != nil {
+		return err
+	}
+	role, err := root.CreateRole(ctx, api.CreateRoleRequest{Name: "bench", TrustPolicy: `{"Version":"1","Statement":[{"Effect":"Allow",
+		"Action":"sts:AssumeRole","Principal":{"RAM":"acs:ram::` + me.Account + `:user/` + user + `"}}]}`})
+	if err != nil {
+		return err
+	}
+	s.keys.role = role.ARN
+	const policy = "bench-assume"
+	document := `{"Version":"1","Statement":[{"Effect":"Allow","Action":"sts:AssumeRole","Resource":"` + role.ARN + `"}]}`
+	if _, err := root.CreatePolicy(ctx, api.CreatePolicyRequest{Name: policy, Document: document}); err != nil {
+		return err
+	}
+	return root.AttachPolicy(ctx, user, policy)
 }
 
 func makeUser(ctx context.Context, root *client.Client, user, policy string) (api.IssuedAccessKey, error) {

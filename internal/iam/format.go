@@ -14,8 +14,7 @@ import (
 // asking a server, and nearly without false alarms. docs/design/access-keys.md
 // specifies them, with test vectors.
 //
-//	id      KWAK, or KWST of temporary credentials,
-//	              + 18 characters [A-Z2-7]     (90 random bits)  + 6 of checksum
+//	id      KWAK  + 18 characters [A-Z2-7]     (90 random bits)  + 6 of checksum
 //	secret  kwsk_ + 43 characters [0-9A-Za-z] (256 random bits)  + 6 of checksum
 //
 // Both checksums are the CRC-32 (IEEE) of all characters before them.

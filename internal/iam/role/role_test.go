@@ -164,20 +164,26 @@ func TestAssumeRoleRefuses(t *testing.T) {
 func TestAcrossAccounts(t *testing.T) {
 	w := newWorld(t)
 	guest := w.account(t, "Guest")
-	w.policy(t, guest, "assume", `"sts:AssumeRole"`)
+	w.policy(t, guest, "assume-any", `"sts:AssumeRole"`)
+	must(w.iam.CreatePolicy(t.Context(), w.root(guest), iam.NewPolicy{
+		Name: "assume", Document: `{"Version":"1","Statement":[{"Effect":"Allow","Action":"sts:AssumeRole","Resource":"acs:ram::` + w.owner.Account.ID + `:role/*"}]}`,
+	}))(t)
+	star := w.user(t, guest, "star", "assume-any") // no star reaches over the account
 	eve, bare := w.user(t, guest, "eve", "assume"), w.user(t, guest, "bare")
 	must(w.CreateRole(t.Context(), w.root(w.owner), role.NewRole{Name: "shared", Trust: trust(guest.Account.ID, "root", "e-1")}))(t)
 	check(t, w.AttachPolicy(t.Context(), w.root(w.owner), "shared", "AliyunKMSCryptoUserAccess"))
 	in := role.Assumption{Role: "acs:ram::" + w.owner.Account.ID + ":role/shared", Session: "ci", ExternalID: "e-1"}
 
-	_, err := w.AssumeRole(t.Context(), w.as(t, bare), in)
-	wantKind(t, err, fault.NoPermission)
+	for _, k := range []iam.IssuedKey{bare, star} {
+		_, err := w.AssumeRole(t.Context(), w.as(t, k), in)
+		wantKind(t, err, fault.NoPermission)
+	}
 	wrong := in
 	for _, wrong.ExternalID = range []string{"", "e-2", "E-1", "e-1-"} {
 		_, err := w.AssumeRole(t.Context(), w.as(t, eve), wrong)
 		wantKind(t, err, fault.NoPermission)
 	}
-	_, err = w.AssumeRole(t.Context(), w.as(t, w.alice), in) // of the role's own account, but not trusted
+	_, err := w.AssumeRole(t.Context(), w.as(t, w.alice), in) // of the role's own account, but not trusted
 	wantKind(t, err, fault.NoPermission)
 
 	i := must(w.AssumeRole(t.Context(), w.as(t, eve), in))(t)
