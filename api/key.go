@@ -44,12 +44,18 @@ type CreateKeyRequest struct {
 	Rotation    *RotationRequest  `json:"rotation,omitempty"` // default off; symmetric specs only
 	Tags        map[string]string `json:"tags,omitempty"`     // at most 20
 	Alias       string            `json:"alias,omitempty"`    // another name that it gets at once: "alias/…"; if that is taken, nothing is made
+	Policy      string            `json:"policy,omitempty"`   // the document of its policy; default: identity policies decide
 }
 
 // RotationRequest switches a key's automatic rotation.
 type RotationRequest struct {
 	Enabled         bool  `json:"enabled"`
 	IntervalSeconds int64 `json:"intervalSeconds,omitempty"` // 7 to 365 days; 0 keeps the one set before
+}
+
+// A KeyPolicy says who may do what with a key, beside what identity policies say.
+type KeyPolicy struct {
+	Document string `json:"document"` // in the policy language, 32,768 bytes at most; empty sets the default, which grants nobody anything
 }
 
 // ListKeysRequest chooses keys. An empty list chooses all; otherwise a key matches when,

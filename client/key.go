@@ -32,6 +32,17 @@ func (c *Client) UpdateKeyDescription(ctx context.Context, key string, in api.De
 	return err
 }
 
+// GetKeyPolicy answers who may do what with a key, beside what identity policies say.
+func (c *Client) GetKeyPolicy(ctx context.Context, key string) (api.KeyPolicy, error) {
+	return call[api.KeyPolicy](ctx, c.server, "GET", at("keys", key, "policy"), nil)
+}
+
+// SetKeyPolicy says who may do what with a key, from the next request on.
+func (c *Client) SetKeyPolicy(ctx context.Context, key string, in api.KeyPolicy) error {
+	_, err := call[none](ctx, c.server, "PUT", at("keys", key, "policy"), in)
+	return err
+}
+
 // EnableKey allows a key to be used.
 func (c *Client) EnableKey(ctx context.Context, key string) error {
 	_, err := call[none](ctx, c.server, "POST", at("keys", key, "enable"), nil)

@@ -20,7 +20,7 @@ func newKeyCmd(c *cli) *cobra.Command {
 	return c.command(command{use: "key", short: text{"Manage and use keys", "管理和使用密钥"}},
 		newKeyCreateCmd(c), newKeyListCmd(c), newKeyShowCmd(c), newKeyVersionsCmd(c), newKeyRotateCmd(c),
 		newKeyEnableCmd(c), newKeyDisableCmd(c), newKeyDeleteCmd(c), newKeyRestoreCmd(c), newKeyProtectCmd(c),
-		newKeyDescribeCmd(c), newAliasCmd(c), newTagCmd(c), newKeySignCmd(c), newKeyVerifyCmd(c), newKeyPublicKeyCmd(c))
+		newKeyDescribeCmd(c), newAliasCmd(c), newTagCmd(c), newKeySignCmd(c), newKeyVerifyCmd(c), newKeyPublicKeyCmd(c), newKeyPolicyCmd(c))
 }
 
 // The specs and usages of keys, for flags and their completion.
@@ -39,6 +39,7 @@ func newKeyCreateCmd(c *cli) *cobra.Command {
 	var alias string
 	var tags []string
 	var every time.Duration
+	var policy keyPolicy
 	cmd := c.command(command{
 		use:     "create",
 		short:   text{"Create a key", "创建密钥"},
@@ -51,7 +52,8 @@ func newKeyCreateCmd(c *cli) *cobra.Command {
 			if every != 0 {
 				in.Rotation = &api.RotationRequest{Enabled: true, IntervalSeconds: int64(every / time.Second)}
 			}
-			return c.createKey(ctx, in, alias)
+			in.Alias = alias
+			return c.createKey(ctx, in, policy)
 		},
 	})
 	f := cmd.Flags()
@@ -61,17 +63,20 @@ func newKeyCreateCmd(c *cli) *cobra.Command {
 	f.StringVar(&in.Description, "description", "", c.t("`TEXT` for people", "供人阅读的描述 `TEXT`"))
 	f.StringArrayVar(&tags, "tag", nil, c.t("a tag, `KEY=VALUE`; may be repeated", "标签 `KEY=VALUE`；可重复"))
 	f.Var(days{&every}, "rotate-every", c.t("make a new version every `PERIOD`, 7d to 365d", "每隔 `PERIOD` 自动轮转，7d 至 365d"))
+	policy.flags(c, f, "policy-file")
 	complete(cmd, "spec", keySpecs()...)
 	complete(cmd, "usage", keyUsages()...)
 	return cmd
 }
 
-func (c *cli) createKey(ctx context.Context, in api.CreateKeyRequest, alias string) error {
+func (c *cli) createKey(ctx context.Context, in api.CreateKeyRequest, policy keyPolicy) error {
 	server, err := c.connect()
 	if err != nil {
 		return err
 	}
-	in.Alias = alias
+	if in.Policy, err = policy.document(ctx, c, server); err != nil {
+		return err
+	}
 	key, err := server.CreateKey(ctx, in)
 	if err != nil {
 		return err

@@ -182,7 +182,7 @@ func (e *engine) services(ctx context.Context, a *App) (err error) {
 	e.roles = role.New(role.Options{Store: e.store, IAM: e.iam, Log: e.log, Sealer: tickets{e.keyring}, Now: e.now, Fresh: e.store.Fresh})
 	keystore := software.New(e.iam)
 	e.ring = keyring.New(keyring.Options{
-		Store: e.store, Aliases: e.store, Region: a.Config.Region, Fresh: e.store.Fresh,
+		Store: e.store, Aliases: e.store, Owner: e.store.KeyOwner, Region: a.Config.Region, Fresh: e.store.Fresh,
 		Keystore: func(context.Context, key.Key) (key.Keystore, error) { return keystore, nil },
 	})
 	e.keys = lifecycle.New(lifecycle.Options{Ring: e.ring, Store: e.store, Aliases: e.store, Log: e.log, Now: e.now, After: e.clock.After})

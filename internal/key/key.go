@@ -128,8 +128,9 @@ type Key struct {
 	DeleteAt        time.Time // zero unless the state is PendingDeletion
 	Protected       bool      // deletion protection
 	ProtectionNote  string
-	Tags            []Tag // sorted by key
-	Rev             int64 // revision, kept by the store
+	Tags            []Tag  // sorted by key
+	Policy          string // the document of its own policy; empty for the default
+	Rev             int64  // revision, kept by the store
 }
 
 // Rotation is a key's rotation policy.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -35,6 +36,7 @@ func keyRow(k *key.Key) row {
 		flag("deletion_protected", &k.Protected),
 		text("protection_note", &k.ProtectionNote),
 		document("tags", &k.Tags),
+		added(text("policy", &k.Policy)),
 	}}
 }
 
@@ -164,6 +166,19 @@ func (s *Store) Version(ctx context.Context, account string, keyID key.ID, id ke
 // Versions implements key.Store.
 func (s *Store) Versions(ctx context.Context, account string, keyID key.ID, p key.Page) ([]key.Version, int, error) {
 	return page(ctx, s, keyVersionRow, p, "number DESC", `account = $1 AND key_id = $2`, account, string(keyID))
+}
+
+// KeyOwner answers the account that has a key, or [fault.KeyNotFound]. That it has the key
+// is certain only once the key was read: the answer is not bound.
+func (s *Store) KeyOwner(ctx context.Context, id key.ID) (account string, err error) {
+	err = s.db.read.QueryRowContext(ctx, `SELECT account FROM kms_key WHERE id = $1`, string(id)).Scan(&account)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", fault.KeyNotFound.New("The specified Key is not found.")
+	}
+	if err != nil {
+		return "", fmt.Errorf("finding the owner of key %s: %w", id, err)
+	}
+	return account, nil
 }
 
 // Keys implements key.Store.

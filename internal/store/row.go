@@ -35,30 +35,52 @@ type column struct {
 	name  string
 	dest  sql.Scanner
 	value func() any // int64, string or []byte
+	added bool       // by a migration: rows from before have the zero value, and a MAC without the column
+}
+
+// added makes a column one that a migration added to a bound table. While it holds the
+// zero value it is left out of the canonical encoding: a row is bound as it was before,
+// and what is left out can mean only one thing.
+func added(c column) column {
+	c.added = true
+	return c
+}
+
+// zero tells whether the column holds the zero value.
+func (c column) zero() bool {
+	switch v := c.value().(type) {
+	case int64:
+		return v == 0
+	case string:
+		return v == "" || v == "[]" // of a document
+	case []byte:
+		return len(v) == 0
+	}
+	return false
 }
 
 func text[T ~string](name string, p *T) column {
-	return column{name, scanner(func(v any) error {
+	return column{name: name, dest: scanner(func(v any) error {
 		s, ok := v.(string)
 		*p = T(s)
 		return held(ok, v)
-	}), func() any { return string(*p) }}
+	}), value: func() any { return string(*p) }}
 }
 
 func number[T ~int | ~int64 | ~uint32](name string, p *T) column {
-	return column{name, scanner(func(v any) error {
+	return column{name: name, dest: scanner(func(v any) error {
 		n, ok := v.(int64)
 		*p = T(n)
 		return held(ok && int64(*p) == n, v)
-	}), func() any { return int64(*p) }}
+	}), value: func() any { return int64(*p) }}
 }
 
 func blob(name string, p *[]byte) column {
-	return column{name, scanner(func(v any) error {
+	return column{name: name, dest: scanner(func(v any) error {
 		b, ok := v.([]byte)
 		*p = bytes.Clone(b)
 		return held(ok, v)
-	}), func() any {
+	}), value: func() any {
 		if *p == nil {
 			return []byte{}
 		}
@@ -67,11 +89,11 @@ func blob(name string, p *[]byte) column {
 }
 
 func flag(name string, p *bool) column {
-	return column{name, scanner(func(v any) error {
+	return column{name: name, dest: scanner(func(v any) error {
 		n, ok := v.(int64)
 		*p = n == 1
 		return held(ok && (n == 0 || n == 1), v)
-	}), func() any {
+	}), value: func() any {
 		if *p {
 			return int64(1)
 		}
@@ -80,15 +102,15 @@ func flag(name string, p *bool) column {
 }
 
 func instant(name string, p *time.Time) column {
-	return column{name, (*instantField)(p), func() any { return micros(*p) }}
+	return column{name: name, dest: (*instantField)(p), value: func() any { return micros(*p) }}
 }
 
 func seconds(name string, p *time.Duration) column {
-	return column{name, scanner(func(v any) error {
+	return column{name: name, dest: scanner(func(v any) error {
 		n, ok := v.(int64)
 		*p = time.Duration(n) * time.Second
 		return held(ok && int64(*p/time.Second) == n, v)
-	}), func() any { return int64(*p / time.Second) }}
+	}), value: func() any { return int64(*p / time.Second) }}
 }
 
 // document keeps a list as JSON text.
@@ -103,14 +125,14 @@ func document[T any](name string, p *[]T) column {
 		}
 		return string(b)
 	}
-	return column{name, scanner(func(v any) error {
+	return column{name: name, dest: scanner(func(v any) error {
 		s, ok := v.(string)
 		*p = nil
 		if s != "[]" {
 			ok = ok && json.Unmarshal([]byte(s), p) == nil
 		}
 		return held(ok && spell() == s, v) // queries look for parts of the text
-	}), func() any { return spell() }}
+	}), value: func() any { return spell() }}
 }
 
 // A scanner reads a column. What a column may hold has one spelling, which is the one
@@ -171,6 +193,9 @@ func (r row) canonical() []byte {
 	}
 	field('t', []byte(r.table))
 	for _, c := range r.columns {
+		if c.added && c.zero() {
+			continue
+		}
 		field('c', []byte(c.name))
 		switch v := c.value().(type) {
 		case int64:

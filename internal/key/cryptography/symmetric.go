@@ -134,7 +134,7 @@ func (s *Service) open(ctx context.Context, c *authz.Call, rec *audit.Record, ac
 	if err != nil {
 		return Plaintext{}, err
 	}
-	e, err := s.ring.Resolve(ctx, keyring.Ask{Call: c, Record: rec, Action: action, Name: string(key.IDOf(h.Key)), Attributes: cryptoAttributes(symmetricDefault, in.Context)})
+	e, err := s.ring.Resolve(ctx, keyring.Ask{Call: c, Record: rec, Action: action, Name: string(key.IDOf(h.Key)), Sealed: true, Attributes: cryptoAttributes(symmetricDefault, in.Context)})
 	if err != nil {
 		return Plaintext{}, err
 	}

@@ -2,6 +2,7 @@ package keyring
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"sync"
 	"sync/atomic"
@@ -12,8 +13,9 @@ import (
 
 // An Entry is a key in the ring, with those of its versions that were used.
 type Entry struct {
-	Key key.Key
-	ARN string
+	Key    key.Key
+	ARN    string
+	Policy *authz.ResourcePolicy // its own; nil for the default, which leaves everything to identity policies
 
 	mu       sync.RWMutex // guards the fields below
 	versions map[key.VersionID]*Version
@@ -33,11 +35,18 @@ func (r *Ring) load(ctx context.Context, at ref) (*Entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Entry{Key: k, ARN: r.ARN(k), versions: map[key.VersionID]*Version{}, age: r.age.Load()}, nil
+	e := &Entry{Key: k, ARN: r.ARN(k), versions: map[key.VersionID]*Version{}, age: r.age.Load()}
+	if k.Policy == "" {
+		return e, nil
+	}
+	if e.Policy, err = authz.KeyTerms().Compile(k.Account, []byte(k.Policy)); err != nil { // it may deny something
+		return nil, fmt.Errorf("compiling the policy of key %s, which was checked when it was stored: %s", k.ID, err)
+	}
+	return e, nil
 }
 
-// attributes adds to a request's condition keys those of the key itself.
-func (e *Entry) attributes(of []authz.Attribute) []authz.Attribute {
+// Attributes adds to a request's condition keys those of the key itself.
+func (e *Entry) Attributes(of []authz.Attribute) []authz.Attribute {
 	all := append(of[:len(of):len(of)],
 		authz.Attribute{Key: authz.KeySpec, Value: string(e.Key.Spec)},
 		authz.Attribute{Key: authz.KeyUsage, Value: string(e.Key.Usage)})

@@ -31,6 +31,8 @@ const maxCached = 100_000 // keys whose metadata and opened versions stay in mem
 type Options struct {
 	Store   key.Store
 	Aliases key.AliasStore
+	// Owner answers the account that has a key, or [fault.KeyNotFound].
+	Owner func(context.Context, key.ID) (account string, err error)
 	// Keystore answers where the material of a key lives.
 	Keystore func(ctx context.Context, k key.Key) (key.Keystore, error)
 	Region   string      // of the ARNs
@@ -46,6 +48,7 @@ type Ring struct {
 	region string
 	keys   *cache.Cache[ref, *Entry]
 	names  *cache.Cache[nameRef, key.Alias]
+	owners *cache.Cache[key.ID, string]
 	age    atomic.Uint32 // counts the calls of Age
 }
 
@@ -61,6 +64,7 @@ type (
 func New(o Options) *Ring {
 	r := &Ring{Keystore: o.Keystore, store: o.Store, region: o.Region}
 	r.keys = cache.New(maxCached, o.Fresh, r.load)
+	r.owners = cache.New(maxCached, o.Fresh, o.Owner)
 	r.names = cache.New(maxCached, o.Fresh, func(ctx context.Context, n nameRef) (key.Alias, error) {
 		return o.Aliases.Alias(ctx, n.account, n.name)
 	})
@@ -74,8 +78,10 @@ func (r *Ring) Changed(table, id string) {
 	case "":
 		r.keys.Clear()
 		r.names.Clear()
+		r.owners.Clear()
 	case "kms_key":
 		r.keys.Forget(ref{account, key.ID(rest)})
+		r.owners.Forget(key.ID(rest))
 	case "kms_alias":
 		r.names.Forget(nameRef{account, rest})
 	case "iam_account":
@@ -88,6 +94,7 @@ func (r *Ring) Changed(table, id string) {
 // has it any more. It answers how many keys were dropped.
 func (r *Ring) Age() int {
 	r.age.Add(1)
+	r.owners.Age()
 	return r.keys.Age()
 }
 

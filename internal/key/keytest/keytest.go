@@ -21,6 +21,7 @@ type Options struct {
 	Store interface {
 		key.Store
 		key.AliasStore
+		KeyOwner(ctx context.Context, id key.ID) (string, error)
 	}
 	Tenants software.Tenants
 	Log     *audit.Log
@@ -54,7 +55,7 @@ func New(o Options) *Services {
 	}
 	keystore := software.New(o.Tenants)
 	ring := keyring.New(keyring.Options{
-		Store: o.Store, Aliases: o.Store, Region: cmp.Or(o.Region, "cn-test"), Fresh: o.Fresh,
+		Store: o.Store, Aliases: o.Store, Owner: o.Store.KeyOwner, Region: cmp.Or(o.Region, "cn-test"), Fresh: o.Fresh,
 		Keystore: func(context.Context, key.Key) (key.Keystore, error) { return keystore, nil },
 	})
 	return &Services{

@@ -27,6 +27,7 @@ type CreateInput struct {
 	Interval        time.Duration
 	Tags            []key.Tag
 	Alias           string // another name that the key gets at once, or neither is made; may be empty
+	Policy          string // the document of its policy
 }
 
 // Create makes a key with its first version. Symmetric ones may rotate automatically.
@@ -41,6 +42,9 @@ func (s *Service) Create(ctx context.Context, c *authz.Call, in CreateInput) (ou
 		}
 		alias, err := s.firstAlias(c, rec, k, in.Alias)
 		if err != nil {
+			return err
+		}
+		if k.Policy, err = s.firstPolicy(c, rec, k, in.Policy); err != nil {
 			return err
 		}
 		rec.Param("KeySpec", string(k.Spec))

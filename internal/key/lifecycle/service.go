@@ -79,10 +79,11 @@ func (s *Service) resolve(ctx context.Context, c *authz.Call, rec *audit.Record,
 // change reads a key afresh, lets edit change it, and stores it; when somebody else
 // changed the key meanwhile it starts again. edit must not keep what it is given.
 func (s *Service) change(ctx context.Context, c *authz.Call, rec *audit.Record, name string, edit func(*key.Key) error) error {
-	return s.changeAndPlan(ctx, c, rec, name, func(k *key.Key) ([]job.Job, error) {
-		err := edit(k)
-		return jobs(*k), err
-	})
+	e, err := s.resolve(ctx, c, rec, name)
+	if err != nil {
+		return err
+	}
+	return s.edit(ctx, rec, e, edit)
 }
 
 // changeAndPlan is change with an edit that says itself when the key must be looked at.
@@ -91,6 +92,18 @@ func (s *Service) changeAndPlan(ctx context.Context, c *authz.Call, rec *audit.R
 	if err != nil {
 		return err
 	}
+	return s.editAndPlan(ctx, rec, e, edit)
+}
+
+// edit is change for a key that was resolved.
+func (s *Service) edit(ctx context.Context, rec *audit.Record, e *keyring.Entry, edit func(*key.Key) error) error {
+	return s.editAndPlan(ctx, rec, e, func(k *key.Key) ([]job.Job, error) {
+		err := edit(k)
+		return jobs(*k), err
+	})
+}
+
+func (s *Service) editAndPlan(ctx context.Context, rec *audit.Record, e *keyring.Entry, edit func(*key.Key) ([]job.Job, error)) error {
 	for try := 1; ; try++ {
 		k, err := s.store.Key(ctx, e.Key.Account, e.Key.ID)
 		if err != nil {

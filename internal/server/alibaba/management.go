@@ -75,10 +75,10 @@ type keyReply struct {
 }
 
 func createKey(d *Dialect, c *authz.Call, v *values) act {
-	v.unsupported("DKMSInstanceId", "KeyStorageMechanism", "Policy")
+	v.unsupported("DKMSInstanceId", "KeyStorageMechanism")
 	in := lifecycle.CreateInput{
 		Spec: material.Spec(v.text("KeySpec")), Usage: key.Usage(v.text("KeyUsage")), Origin: v.text("Origin"),
-		ProtectionLevel: v.text("ProtectionLevel"), Description: v.text("Description"), Tags: v.tags("Tags"),
+		ProtectionLevel: v.text("ProtectionLevel"), Description: v.text("Description"), Tags: v.tags("Tags"), Policy: v.text("Policy"),
 		Rotate: v.boolean("EnableAutomaticRotation"), Interval: v.interval("RotationInterval"),
 	}
 	return func(ctx context.Context) (response, error) {

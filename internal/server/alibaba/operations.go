@@ -39,6 +39,10 @@ var operations = map[string]operation{
 	"CancelKeyDeletion":     {"kms:CancelKeyDeletion", nil, onKey((*lifecycle.Service).CancelDeletion)},
 	"SetDeletionProtection": {"kms:SetDeletionProtection", nil, setDeletionProtection},
 
+	"GetKeyPolicy":    {"kms:GetKeyPolicy", nil, getKeyPolicy},
+	"SetKeyPolicy":    {"kms:SetKeyPolicy", nil, setKeyPolicy},
+	"ListKeyPolicies": {"kms:ListKeyPolicies", nil, listKeyPolicies},
+
 	"CreateAlias":          {"kms:CreateAlias", nil, pointAlias((*lifecycle.Service).CreateAlias)},
 	"UpdateAlias":          {"kms:UpdateAlias", nil, pointAlias((*lifecycle.Service).UpdateAlias)},
 	"DeleteAlias":          {"kms:DeleteAlias", nil, deleteAlias},

@@ -15,7 +15,7 @@ import (
 )
 
 var keyRoutes = []route{
-	{"POST", "/v1/keys", "CreateKey", "kms:CreateKey", "Makes a key with its first version.", takes((*dialect).createKey)},
+	{"POST", "/v1/keys", "CreateKey", "kms:CreateKey", "Makes a key with its first version.", takesPolicy((*dialect).createKey)},
 	{"GET", "/v1/keys", "ListKeys", "kms:ListKeys", "Answers one page of the account's keys that match, oldest first.", takes((*dialect).listKeys)},
 	{"GET", "/v1/keys/{key}", "DescribeKey", "kms:DescribeKey", "Answers a key.", takes((*dialect).describeKey)},
 	{"PUT", "/v1/keys/{key}/description", "UpdateKeyDescription", "kms:UpdateKeyDescription", "Sets a key's description.", takes((*dialect).updateDescription)},
@@ -25,6 +25,8 @@ var keyRoutes = []route{
 	{"POST", "/v1/keys/{key}/restore", "RestoreKey", "kms:CancelKeyDeletion", "Cancels a key's deletion and enables it.", takes((*dialect).restoreKey)},
 	{"PUT", "/v1/keys/{key}/protection", "ProtectKey", "kms:SetDeletionProtection", "Switches a key's deletion protection.", takes((*dialect).protectKey)},
 	{"PUT", "/v1/keys/{key}/rotation", "SetKeyRotation", "kms:UpdateRotationPolicy", "Switches a key's automatic rotation.", takes((*dialect).setRotation)},
+	{"GET", "/v1/keys/{key}/policy", "GetKeyPolicy", "kms:GetKeyPolicy", "Answers who may do what with a key, beside what identity policies say.", takes((*dialect).keyPolicy)},
+	{"PUT", "/v1/keys/{key}/policy", "SetKeyPolicy", "kms:SetKeyPolicy", "Says who may do what with a key, from the next request on.", takesPolicy((*dialect).setKeyPolicy)},
 	{"POST", "/v1/keys/{key}/versions", "CreateKeyVersion", "kms:CreateKeyVersion", "Rotates a key by hand: the new version becomes the primary one.", takes((*dialect).createVersion)},
 	{"GET", "/v1/keys/{key}/versions", "ListKeyVersions", "kms:ListKeyVersions", "Answers one page of a key's versions, newest first.", takes((*dialect).listVersions)},
 	{"GET", "/v1/keys/{key}/versions/{version}", "DescribeKeyVersion", "kms:DescribeKeyVersion", "Answers one version of a key.", takes((*dialect).describeVersion)},
@@ -40,13 +42,22 @@ var keyRoutes = []route{
 
 func (d *dialect) createKey(ctx context.Context, q request, in api.CreateKeyRequest) (api.Key, error) {
 	new := lifecycle.CreateInput{
-		Spec: material.Spec(in.Spec), Usage: key.Usage(in.Usage), Description: in.Description, Tags: tagsOf(in.Tags), Alias: in.Alias,
+		Spec: material.Spec(in.Spec), Usage: key.Usage(in.Usage), Description: in.Description, Tags: tagsOf(in.Tags), Alias: in.Alias, Policy: in.Policy,
 	}
 	if in.Rotation != nil {
 		new.Rotate, new.Interval = in.Rotation.Enabled, interval(in.Rotation.IntervalSeconds)
 	}
 	k, err := d.Keys.Create(ctx, q.call, new)
 	return d.key(k), err
+}
+
+func (d *dialect) keyPolicy(ctx context.Context, q request, _ none) (api.KeyPolicy, error) {
+	document, err := d.Keys.GetPolicy(ctx, q.call, q.vars["key"], "")
+	return api.KeyPolicy{Document: document}, err
+}
+
+func (d *dialect) setKeyPolicy(ctx context.Context, q request, in api.KeyPolicy) (none, error) {
+	return none{}, d.Keys.SetPolicy(ctx, q.call, q.vars["key"], "", in.Document)
 }
 
 func (d *dialect) listKeys(ctx context.Context, q request, in api.ListKeysRequest) (api.KeyList, error) {
