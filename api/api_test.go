@@ -24,7 +24,7 @@ import (
 var types = []any{
 	api.Problem{}, api.PageRequest{}, api.Identity{},
 	api.Key{}, api.Rotation{}, api.Protection{}, api.CreateKeyRequest{}, api.RotationRequest{}, api.ListKeysRequest{},
-	api.KeyList{}, api.DescriptionRequest{}, api.DeleteKeyRequest{}, api.TagRequest{}, api.UntagRequest{}, api.KeyVersion{},
+	api.KeyList{}, api.KeyPolicy{}, api.DescriptionRequest{}, api.DeleteKeyRequest{}, api.TagRequest{}, api.UntagRequest{}, api.KeyVersion{},
 	api.KeyVersionList{}, api.PublicKey{}, api.Alias{}, api.CreateAliasRequest{}, api.PointAliasRequest{}, api.AliasList{},
 	api.EncryptRequest{}, api.Encrypted{}, api.DecryptRequest{}, api.Decrypted{}, api.ReEncryptRequest{}, api.DataKeyRequest{},
 	api.DataKey{}, api.SignRequest{}, api.Signature{}, api.VerifyRequest{}, api.Verification{}, api.AsymmetricEncryptRequest{},

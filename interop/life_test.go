@@ -105,7 +105,7 @@ func TestSpecs(t *testing.T) {
 			{kms.CreateKeyRequest{Origin: new("EXTERNAL")}, "UnsupportedOperation"},
 			{kms.CreateKeyRequest{ProtectionLevel: new("HSM")}, "UnsupportedOperation"},
 			{kms.CreateKeyRequest{DKMSInstanceId: new("kst-hzz1")}, "UnsupportedOperation"},
-			{kms.CreateKeyRequest{Policy: new("{}")}, "UnsupportedOperation"},
+			{kms.CreateKeyRequest{Policy: new("{}")}, invalidParameter},
 		} {
 			refused(c.CreateKey(&row.in))(t, 400, row.code)
 		}

@@ -8,7 +8,7 @@ import (
 // offered are the operations of this release.
 var offered = []string{
 	"CreateKey", "DescribeKey", "ListKeys", "UpdateKeyDescription", "EnableKey", "DisableKey", "ScheduleKeyDeletion",
-	"CancelKeyDeletion", "SetDeletionProtection", "CreateAlias", "UpdateAlias", "DeleteAlias", "ListAliases",
+	"CancelKeyDeletion", "SetDeletionProtection", "GetKeyPolicy", "SetKeyPolicy", "ListKeyPolicies", "CreateAlias", "UpdateAlias", "DeleteAlias", "ListAliases",
 	"ListAliasesByKeyId", "TagResource", "TagResources", "UntagResource", "UntagResources", "ListTagResources",
 	"ListResourceTags", "CreateKeyVersion", "DescribeKeyVersion", "ListKeyVersions", "UpdateRotationPolicy", "Encrypt",
 	"Decrypt", "ReEncrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext", "AsymmetricSign", "AsymmetricVerify",

@@ -142,6 +142,9 @@ func reads() []expectation {
 		{"DescribeKey", aes256, func(c *kms.Client, s subject) error {
 			return outcome(c.DescribeKey(&kms.DescribeKeyRequest{KeyId: &s.id}))
 		}, whenRead, keyNotFound},
+		{"GetKeyPolicy", aes256, func(c *kms.Client, s subject) error {
+			return outcome(c.GetKeyPolicy(&kms.GetKeyPolicyRequest{KeyId: &s.id}))
+		}, whenRead, keyNotFound},
 		{"DescribeKeyVersion", aes256, func(c *kms.Client, s subject) error {
 			return outcome(c.DescribeKeyVersion(&kms.DescribeKeyVersionRequest{KeyId: &s.id, KeyVersionId: &s.version}))
 		}, whenRead, keyNotFound},

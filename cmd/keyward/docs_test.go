@@ -40,6 +40,7 @@ func TestDocumentedCommands(t *testing.T) {
 		"README.md":              "readme.txt",
 		"docs/quickstart.md":     "docs-quickstart.txt",
 		"docs/keys.md":           "docs-keys.txt",
+		"docs/policies.md":       "docs-policies.txt",
 		"docs/audit.md":          "docs-audit.txt",
 		"docs/operations.md":     "docs-operations.txt",
 		"docs/witness.md":        "docs-witness.txt",

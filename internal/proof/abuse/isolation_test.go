@@ -135,7 +135,67 @@ func TestL15EveryRouteWithForeignNames(t *testing.T) {
 	}
 	w.checkOwner(t, g, cells)
 	w.checkLists(t, g)
+	w.checkBorrower(t, g, cells)
 	w.log.check(t)
+}
+
+// checkBorrower holds that a key's policy opens what it names to whom it names, and nothing
+// else to anybody: every other operation of the borrower, and every operation of the root
+// user of the same account, still cannot tell the key from one that is missing.
+func (w *world) checkBorrower(t *testing.T, g *generator, cells []cell) {
+	t.Helper()
+	ctx, owner := t.Context(), w.names["foreign.account"]
+	borrower := w.borrower(t)
+	lend := `{"Version":"1","Statement":{"Effect":"Allow","Principal":{"RAM":"acs:ram::` + w.names["account"] + `:user/borrower"},"Action":["kms:Encrypt","kms:DescribeKey"],"Resource":"*"}}`
+	if err := w.client(t, w.foreign).SetKeyPolicy(ctx, w.names["foreign"], api.KeyPolicy{Document: lend}); err != nil {
+		t.Fatal(err)
+	}
+	opened := 0
+	for _, c := range cells {
+		if c.f.kind != keyName || !strings.HasPrefix(c.foreign, "acs:kms:cn-hangzhou:"+owner+":key/") {
+			continue
+		}
+		lent := c.op.name == "Encrypt" || c.op.name == "DescribeKey"
+		for who, caller := range map[string]caller{"borrower": borrower, "root": w.root} {
+			var said [2]string
+			for i, name := range []string{c.foreign, c.missing} {
+				r := w.named(g, c.op, c.f, name)
+				r.who = caller
+				a := w.send(t, r)
+				said[i] = fmt.Sprint(a.status, " ", neutral(a, name))
+			}
+			switch open := lent && who == "borrower"; {
+			case open != strings.HasPrefix(said[0], "200"), !open && said[0] != said[1]:
+				t.Errorf("%s %s by the %s, with what is lent and with what is missing:\n%s\n%s", c.op.dialect, c.op.name, who, said[0], said[1])
+			case open:
+				opened++
+			}
+		}
+	}
+	if opened != 4 { // two operations in two dialects
+		t.Errorf("%d operations are open to the borrower", opened)
+	}
+}
+
+// borrower makes a user whose own account allows everything in every way.
+func (w *world) borrower(t *testing.T) caller {
+	t.Helper()
+	ctx, c := t.Context(), w.client(t, w.root)
+	document := `{"Version":"1","Statement":{"Effect":"Allow","Action":"*","Resource":["*","acs:kms:*:` + w.names["foreign.account"] + `:*"]}}`
+	if _, err := c.CreatePolicy(ctx, api.CreatePolicyRequest{Name: "borrowing", Document: document}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.CreateUser(ctx, api.CreateUserRequest{Name: "borrower"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.AttachPolicy(ctx, "borrower", "borrowing"); err != nil {
+		t.Fatal(err)
+	}
+	issued, err := c.CreateAccessKey(ctx, "borrower", api.CreateAccessKeyRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return caller{issued.AccessKey.ID, string(issued.Secret)}
 }
 
 // checkOwner holds that the twins are there for the account that has them: otherwise the

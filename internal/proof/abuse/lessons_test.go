@@ -390,7 +390,7 @@ var oddParameters = map[string][]string{
 	"RotationInterval":        {"", "7d", "365d", "6d", "604800s", "0d", "-1d", "99999999999d", "8760h"},
 	"DKMSInstanceId":          {"", "kst-x"},
 	"KeyStorageMechanism":     {"", "x"},
-	"Policy":                  {"", "{}"},
+	"Policy":                  {"", "{}", `{"Version":"1","Statement":[{"Effect":"Allow","Principal":{"RAM":"acs:ram::1111111111111111:user/a"},"Action":"kms:Encrypt","Resource":"*"}]}`},
 	"DryRun":                  {"", "true"},
 	"RegionId":                {"", "cn-hangzhou", "\xff"},
 }
@@ -402,6 +402,7 @@ var oddMembers = map[string][]string{
 	"description": {`""`, `"d"`, `"\ud800"`, `"\u0000"`, quote(strings.Repeat("d", 8193))},
 	"rotation":    {`null`, `{}`, `{"enabled":true}`, `{"enabled":false,"intervalSeconds":604800}`, `{"enabled":true,"intervalSeconds":604800}`, `{"enabled":true,"intervalSeconds":-9223372036854775808}`, `{"enabled":true,"intervalSeconds":9223372036854775807}`, `{"intervalSeconds":0}`},
 	"tags":        {`{}`, `null`, `{"a":""}`, `{"":""}`, `{"a":null}`, `[]`, `{"acs:a":"b"}`},
+	"policy":      {`""`, `"{}"`, `{}`, `null`},
 	"alias":       {`""`, `"alias/odd"`, `"alias/"`, `"alias/acs"`, `"x"`, `{}`},
 }
 

@@ -98,7 +98,7 @@ const (
 var rpcOperations = []operation{
 	rpc("CreateKey", "", f("KeySpec", word, "Aliyun_AES_256"), f("KeyUsage", word, "ENCRYPT/DECRYPT"), f("Origin", word, "Aliyun_KMS"),
 		f("ProtectionLevel", word, "SOFTWARE"), f("Description", description, "made"), f("Tags", tags, `[{"TagKey":"team","TagValue":"pay"}]`),
-		f("EnableAutomaticRotation", flag, "true"), f("RotationInterval", interval, "30d")),
+		f("EnableAutomaticRotation", flag, "true"), f("RotationInterval", interval, "30d"), f("Policy", document, "$key.policy")),
 	rpc("DescribeKey", "", need("KeyId", keyName, "$key")),
 	rpc("ListKeys", "", f("PageNumber", count, "1"), f("PageSize", small, "10"), f("Filters", filters, `[{"Key":"KeyState","Values":["Enabled"]}]`)),
 	rpc("UpdateKeyDescription", "describe.rpc", need("KeyId", keyName, "$describe.rpc"), f("Description", description, "changed")),
@@ -108,6 +108,9 @@ var rpcOperations = []operation{
 	rpc("CancelKeyDeletion", "restore.rpc", need("KeyId", keyName, "$restore.rpc")),
 	rpc("SetDeletionProtection", "protect.rpc", need("ProtectedResourceArn", keyName, "$protect.rpc.arn"), need("EnableDeletionProtection", flag, "true"),
 		f("DeletionProtectionDescription", description, "why")),
+	rpc("GetKeyPolicy", "", need("KeyId", keyName, "$key"), f("PolicyName", texts, "default")),
+	rpc("SetKeyPolicy", "policy.rpc", need("KeyId", keyName, "$policy.rpc"), need("Policy", document, "$key.policy"), f("PolicyName", texts, "default")),
+	rpc("ListKeyPolicies", "", need("KeyId", keyName, "$key"), f("PageNumber", count, "1"), f("PageSize", small, "10")),
 	rpc("CreateAlias", "", need("AliasName", newAlias, "alias/new/rpc"), need("KeyId", keyName, "$key")),
 	rpc("UpdateAlias", "point.rpc", need("AliasName", oldAlias, "$point.rpc.alias"), need("KeyId", keyName, "$key")),
 	rpc("DeleteAlias", "unalias.rpc", need("AliasName", oldAlias, "$unalias.rpc.alias")),
@@ -142,7 +145,7 @@ var rpcOperations = []operation{
 // document. A name in braces stands in the path.
 var restFields = map[string]operation{
 	"CreateKey": rest("", f("spec", word, "Aliyun_AES_256"), f("usage", word, "ENCRYPT/DECRYPT"), f("description", description, "made"),
-		f("rotation", rotation, `{"enabled":true,"intervalSeconds":2592000}`), f("tags", tags, `{"team":"pay"}`), f("alias", newAlias, "alias/new/made")),
+		f("rotation", rotation, `{"enabled":true,"intervalSeconds":2592000}`), f("tags", tags, `{"team":"pay"}`), f("alias", newAlias, "alias/new/made"), f("policy", document, "$key.policy")),
 	"ListKeys":             rest("", f("limit", small, "10"), f("cursor", cursor, ""), f("states", texts, "Enabled"), f("specs", texts, ""), f("usages", texts, ""), f("aliases", texts, ""), f("tagKeys", texts, ""), f("tagValues", texts, "")),
 	"DescribeKey":          rest("", need("{key}", keyName, "$key")),
 	"UpdateKeyDescription": rest("describe.rest", need("{key}", keyName, "$describe.rest"), need("description", description, "changed")),
@@ -152,6 +155,8 @@ var restFields = map[string]operation{
 	"RestoreKey":           rest("restore.rest", need("{key}", keyName, "$restore.rest")),
 	"ProtectKey":           rest("protect.rest", need("{key}", keyName, "$protect.rest"), need("enabled", flag, "true"), f("note", description, "why")),
 	"SetKeyRotation":       rest("rotate.rest", need("{key}", keyName, "$rotate.rest"), need("enabled", flag, "true"), f("intervalSeconds", seconds, "2592000")),
+	"GetKeyPolicy":         rest("", need("{key}", keyName, "$key")),
+	"SetKeyPolicy":         rest("policy.rest", need("{key}", keyName, "$policy.rest"), need("document", document, "$key.policy")),
 	"CreateKeyVersion":     refused(rest("", need("{key}", keyName, "$key"))),
 	"ListKeyVersions":      rest("", need("{key}", keyName, "$key"), f("limit", small, "10"), f("cursor", cursor, "")),
 	"DescribeKeyVersion":   rest("", need("{key}", keyName, "$key"), need("{version}", versionID, "$key.version")),

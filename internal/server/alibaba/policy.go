@@ -21,7 +21,9 @@ func getKeyPolicy(d *Dialect, c *authz.Call, v *values) act {
 
 func setKeyPolicy(d *Dialect, c *authz.Call, v *values) act {
 	id, policy, document := v.need("KeyId"), v.text("PolicyName"), v.need("Policy")
-	return func(ctx context.Context) (response, error) { return done(d.Keys.SetPolicy(ctx, c, id, policy, document)) }
+	return func(ctx context.Context) (response, error) {
+		return done(d.Keys.SetPolicy(ctx, c, id, policy, document))
+	}
 }
 
 // listKeyPolicies answers a list of one name: no SDK knows the action, and no key has more.

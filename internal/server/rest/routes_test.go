@@ -161,6 +161,8 @@ func (s *scene) keySteps() []step {
 			return c.DeleteKey(ctx, s.doomed.ID, api.DeleteKeyRequest{Days: 7})
 		}, noKey},
 		{"RestoreKey", func(ctx context.Context, c *client.Client) error { return c.RestoreKey(ctx, s.doomed.ID) }, noKey},
+		{"SetKeyPolicy", func(ctx context.Context, c *client.Client) error { return c.SetKeyPolicy(ctx, id, api.KeyPolicy{}) }, noKey},
+		{"GetKeyPolicy", func(ctx context.Context, c *client.Client) error { return drop(c.GetKeyPolicy(ctx, id)) }, noKey},
 		{"CreateKeyVersion", func(ctx context.Context, c *client.Client) error { return drop(c.CreateKeyVersion(ctx, id)) }, noKey},
 		{"ListKeyVersions", func(ctx context.Context, c *client.Client) error {
 			return drop(c.ListKeyVersions(ctx, id, api.PageRequest{}))
