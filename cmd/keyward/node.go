@@ -265,7 +265,7 @@ func newNodeRemoveCmd(c *cli) *cobra.Command {
 		run: func(ctx context.Context, args []string) error {
 			if err := c.confirm(ctx, args[0], text{
 				fmt.Sprintf("%s gets nothing any more. What it holds it may keep: if it was stolen, rotate what was delivered to it.", args[0]),
-				fmt.Sprintf("%s 将不再得到任何内容。它已持有的仍在：如果机器被盗，请轮转已分发给它的凭据。", args[0]),
+				fmt.Sprintf("%s 将不再得到任何内容。它已持有的仍在：如果机器被盗，请轮换已分发给它的凭据。", args[0]),
 			}); err != nil {
 				return err
 			}

@@ -159,7 +159,7 @@ func newRolloutListCmd(c *cli) *cobra.Command {
 				return err
 			}
 			return c.show(all, func(t *table) {
-				t.add(c.t("ROLLOUT", "分发"), c.t("SECRET", "凭据"), c.t("LABELS", "标签"), c.t("WAVES", "批次"), c.t("ROTATION", "轮转"))
+				t.add(c.t("ROLLOUT", "分发"), c.t("SECRET", "凭据"), c.t("LABELS", "标签"), c.t("WAVES", "批次"), c.t("ROTATION", "轮换"))
 				for _, r := range all.Rollouts {
 					t.add(r.Name, r.Secret, orDash(pairsOf(r.Members)), strconv.Itoa(len(r.Waves)), orDash(r.Owner))
 				}
@@ -193,7 +193,7 @@ func (c *cli) showRollout(r api.Rollout) error {
 		t.add(c.t("Secret", "凭据"), r.Secret)
 		t.add(c.t("Labels", "标签"), orDash(pairsOf(r.Members)))
 		t.add(c.t("Counts at", "生效级别"), c.level(r.Level))
-		t.add(c.t("Rotation", "轮转"), orDash(r.Owner))
+		t.add(c.t("Rotation", "轮换"), orDash(r.Owner))
 	}); err != nil || c.output == "json" {
 		return err
 	}

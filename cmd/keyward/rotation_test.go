@@ -200,3 +200,18 @@ func TestRotationPageIsComplete(t *testing.T) {
 		t.Errorf("found only %d steps and reasons", found)
 	}
 }
+
+// In Chinese keys of the KMS and access keys of providers are rotated by different words:
+// docs/glossary.md.
+func TestWordsOfRotations(t *testing.T) {
+	for file, never := range map[string]string{
+		"rotation.go": "轮转", "rotationplan.go": "轮转", "rotationstatus.go": "轮转", "rollout.go": "轮转", "node.go": "轮转", "target.go": "轮转", "agent.go": "轮转",
+		"demo.go": "轮转", "../../internal/rotation/phrase/words.go": "轮转", "../../internal/rotation/phrase/detail.go": "轮转", "../../internal/notify/render.go": "轮转",
+		"key.go": "轮换", "keystate.go": "轮换",
+	} {
+		text, err := os.ReadFile(file)
+		if err != nil || strings.Contains(string(text), never) {
+			t.Errorf("%s says %s: %v", file, never, err)
+		}
+	}
+}

@@ -11,12 +11,20 @@ import (
 	"github.com/keyward/keyward/internal/server"
 )
 
-func metricsOf(watch server.Watch) string {
+func newMetrics() *server.Metrics {
 	none := func() float64 { return 0 }
-	m := server.NewMetrics("test", server.Gauges{
+	return server.NewMetrics("test", server.Gauges{
 		Sealed: none, AuditSize: none, TamperedRows: none, Scrubbed: none, Findings: none, ClockJumped: none, ClockOffset: none,
 	})
+}
+
+func metricsOf(watch server.Watch) string {
+	m := newMetrics()
 	m.Watch(func() server.Watch { return watch })
+	return shown(m)
+}
+
+func shown(m *server.Metrics) string {
 	w := httptest.NewRecorder()
 	m.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
 	return w.Body.String()
@@ -55,6 +63,21 @@ var ruleLines = []*regexp.Regexp{
 	regexp.MustCompile(`^        labels: \{severity: (warning|critical)\}$`),
 	regexp.MustCompile(`^        annotations:$`),
 	regexp.MustCompile(`^          (summary|description): "[^"\\]+"$`),
+}
+
+// What becomes of rotations is counted.
+func TestMetricsOfRotations(t *testing.T) {
+	t.Parallel()
+	m := newMetrics()
+	m.Stepped("creating")
+	m.Stepped("creating")
+	m.Halted("no-room")
+	text := shown(m)
+	for _, line := range []string{`keyward_rotation_steps_total{step="creating"} 2`, `keyward_rotation_halts_total{reason="no-room"} 1`} {
+		if !strings.Contains(text, line+"\n") {
+			t.Errorf("no line %s", line)
+		}
+	}
 }
 
 // The shipped rules are well formed, alert on something each, and name no metric that

@@ -16,6 +16,8 @@ type Metrics struct {
 	registry *prometheus.Registry
 	requests *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
+	steps    *prometheus.CounterVec // of rotations
+	halts    *prometheus.CounterVec
 	hot      sync.Map // of outcome to *series, so that labels are looked up once
 }
 
@@ -50,6 +52,12 @@ func NewMetrics(version string, g Gauges) *Metrics {
 			Name: "keyward_request_duration_seconds", Help: "Time from the request's headers to its answer.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10},
 		}, []string{"dialect"}),
+		steps: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "keyward_rotation_steps_total", Help: "Steps that rotations of access keys came to, by this server's work.",
+		}, []string{"step"}),
+		halts: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "keyward_rotation_halts_total", Help: "Times that a rotation halted until a person lets it go on, by reason.",
+		}, []string{"reason"}),
 	}
 	gauge := func(name, help string, f func() float64) prometheus.Collector {
 		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, f)
@@ -59,7 +67,7 @@ func NewMetrics(version string, g Gauges) *Metrics {
 		ConstLabels: prometheus.Labels{"version": version},
 	})
 	build.Set(1)
-	m.registry.MustRegister(m.requests, m.seconds, build,
+	m.registry.MustRegister(m.requests, m.seconds, m.steps, m.halts, build,
 		gauge("keyward_sealed", "1 while the server is sealed.", g.Sealed),
 		gauge("keyward_audit_records", "Records in this node's audit log.", g.AuditSize),
 		gauge("keyward_tampered_rows", "Database rows that were not what keyward wrote, or not there, since the start. Anything but 0 is an incident.", g.TamperedRows),
@@ -70,6 +78,12 @@ func NewMetrics(version string, g Gauges) *Metrics {
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
+
+// Stepped counts that a rotation came to a step. Safe for concurrent use.
+func (m *Metrics) Stepped(step string) { m.steps.WithLabelValues(step).Inc() }
+
+// Halted counts that a rotation halted. Safe for concurrent use.
+func (m *Metrics) Halted(reason string) { m.halts.WithLabelValues(reason).Inc() }
 
 // Handler serves the metrics in Prometheus's text format.
 func (m *Metrics) Handler() http.Handler {

@@ -84,7 +84,14 @@ type Tenants interface {
 	Tenant(ctx context.Context, account string) (material.Wrapper, error)
 }
 
-// Options says what a Service is made of. All fields are required.
+// A Counter counts, for metrics, what becomes of rotations. Its methods may be called
+// concurrently.
+type Counter interface {
+	Stepped(step string)  // a rotation came to a step
+	Halted(reason string) // a rotation halted
+}
+
+// Options says what a Service is made of. All other fields are required.
 type Options struct {
 	Store     Store
 	Inventory *accesskey.Service
@@ -95,7 +102,8 @@ type Options struct {
 	Spool     *Spool
 	Log       *audit.Log
 	Kinds     []rotation.KindOfIssuer
-	Region    string // of the ARNs
+	Count     Counter // nil for nobody counts
+	Region    string  // of the ARNs
 	Now       func() time.Time
 	Logger    *slog.Logger
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/keyward/keyward/internal/audit"
@@ -214,6 +216,9 @@ func (s *Service) Enter(ctx context.Context, c *authz.Call, plan, id string, par
 		if err != nil {
 			return r, err
 		}
+		if err := s.matches(ctx, p, r.Old, id, parts); err != nil {
+			return r, err
+		}
 		var o rotation.Outcome
 		next.Attempt++
 		if err := s.seal(ctx, p, next, next.Attempt, rotation.Minted{ID: id, Parts: parts}, &o); err != nil {
@@ -222,6 +227,34 @@ func (s *Service) Enter(ctx context.Context, c *authz.Call, plan, id string, par
 		next.New = o.Key
 		return next, nil
 	})
+}
+
+// matches refuses a pasted key that cannot be one: who uses it finds each part of the old one in
+// it, the id where the id was, and not the old credential again.
+func (s *Service) matches(ctx context.Context, p rotation.Plan, old rotation.Key, id string, parts map[string]material.Bytes) error {
+	was, err := s.parts(ctx, p, old.Version)
+	if err != nil {
+		return err
+	}
+	defer erase(rotation.Minted{Parts: was})
+	again, secrets := 0, 0 // of the parts that are not the id those that are the old ones, and all
+	for _, name := range slices.Sorted(maps.Keys(was)) {
+		part, there := parts[name]
+		switch isID := string(was[name].Expose()) == old.ID; {
+		case !there || part.Len() == 0:
+			return fault.InvalidParameter.New("the new credential has no part %q, which the present one has and programs read; the parts are %v", name, slices.Sorted(maps.Keys(was)))
+		case isID && string(part.Expose()) != id:
+			return fault.InvalidParameter.New("the part %q of the credential, which is the key's id, is not %s, the id that was named", name, id)
+		case !isID:
+			if secrets++; part.Equal(was[name]) {
+				again++
+			}
+		}
+	}
+	if secrets > 0 && again == secrets {
+		return fault.InvalidParameter.New("this is the credential of the old key, %s, again; enter the one that the provider showed for the new key", old.ID)
+	}
+	return nil
 }
 
 // retries bounds how often an order is given to what changed meanwhile.

@@ -183,7 +183,7 @@ func ofWave(members []rollout.Member, wave int) (out []rollout.Member) {
 // save stores what was decided with its record, and the plan when the rotation changes what
 // its key is.
 func (l *look) save(ctx context.Context, was rotation.Rotation, r *rotation.Rotation) error {
-	return l.do(ctx, l.self(r.Account), "keyward:AdvanceRotation", r.Plan, func(rec *audit.Record) error {
+	err := l.do(ctx, l.self(r.Account), "keyward:AdvanceRotation", r.Plan, func(rec *audit.Record) error {
 		rec.Param("Rotation", r.ID)
 		rec.Param("Step", string(r.Step))
 		if r.Intent != nil && r.Intent != was.Intent {
@@ -195,6 +195,19 @@ func (l *look) save(ctx context.Context, was rotation.Rotation, r *rotation.Rota
 		r.ChangedAt = l.now()
 		return l.o.Store.SaveRotation(ctx, rec, r, l.renewed(l.plan, *r), nil)
 	})
+	if err == nil && l.o.Count != nil {
+		l.count(was, *r)
+	}
+	return err
+}
+
+func (s *Service) count(was, r rotation.Rotation) {
+	if r.Step != was.Step {
+		s.o.Count.Stepped(string(r.Step))
+	}
+	if r.Halt != "" && was.Halt == "" {
+		s.o.Count.Halted(string(r.Halt))
+	}
 }
 
 // renewed answers the plan of a rotation that is done, with its new key; nil of any other.

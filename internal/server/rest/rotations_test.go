@@ -2,6 +2,7 @@ package rest_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -99,6 +100,37 @@ func (s *scene) rotationSteps() []step {
 		{"EnterRotationKey", func(ctx context.Context, c *client.Client) error {
 			return drop(c.EnterRotationKey(ctx, "entering", newKey))
 		}, missing},
+	}
+}
+
+// What a person pastes is refused when it cannot be the new key, and nothing is stored of it.
+func TestPastedKeys(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	admin := w.account(t, "acme")
+	c, ctx := w.client(t, admin), t.Context()
+	must(c.AddProvider(ctx, api.AddProviderRequest{Name: "hand", Kind: "manual"}))(t)
+	must(c.CreateSecret(ctx, api.CreateSecretRequest{Name: "pasted", Value: []byte(`{"id":"AK1","secret":"fake-one"}`)}))(t)
+	must(c.CreateRotationPlan(ctx, api.CreateRotationPlanRequest{Name: "pay", Provider: "hand", Principal: "payments", Secret: "pasted", Key: "AK1"}))(t)
+	must(c.StartRotation(ctx, "pay", api.StartRotationRequest{}))(t)
+	w.look(t, c, admin.account, "pay")
+	for why, in := range map[string]api.EnterRotationKeyRequest{
+		"has no part": {ID: "AK2", Credential: map[string]api.SecretText{"id": "AK2"}},
+		"is not AK2":  {ID: "AK2", Credential: map[string]api.SecretText{"id": "AK3", "secret": "fake-two"}},
+		"again":       {ID: "AK2", Credential: map[string]api.SecretText{"id": "AK2", "secret": "fake-one"}},
+		"the old key": {ID: "AK1", Credential: map[string]api.SecretText{"id": "AK1", "secret": "fake-two"}},
+	} {
+		_, err := c.EnterRotationKey(ctx, "pay", in)
+		if err == nil || !strings.Contains(err.Error(), why) || strings.Contains(err.Error(), "fake-") {
+			t.Errorf("%v: %v", in.Credential, err)
+		}
+	}
+	if versions := must(c.ListSecretVersions(ctx, "pasted", api.PageRequest{}))(t); len(versions.Versions) != 1 {
+		t.Errorf("stored are %+v", versions)
+	}
+	good := api.EnterRotationKeyRequest{ID: "AK2", Credential: map[string]api.SecretText{"id": "AK2", "secret": "fake-two", "note": "more is fine"}}
+	if r := must(c.EnterRotationKey(ctx, "pay", good))(t); r.NewKey != "AK2" {
+		t.Errorf("entered is %+v", r)
 	}
 }
 
