@@ -46,7 +46,8 @@ type market struct {
 	calls     chan struct{} // gets one when the platform is asked about keys
 	begun     atomic.Int64  // rotations
 
-	kills, agentKills int // of the campaign's goroutine
+	given             []string // secrets that keyward gave out: of the account, tokens of nodes
+	kills, agentKills int      // of the campaign's goroutine
 
 	mu    sync.Mutex // guards what follows
 	runs  []api.RotationRun
@@ -81,6 +82,7 @@ func openMarket(t *testing.T, at place, servers, want int, random *rand.Rand) *m
 	m.url = service.URL
 
 	key := found(t, at.dir, at.url)
+	m.given = append(m.given, string(key.AccessKeySecret))
 	for n := range servers {
 		m.serveFrom(n, at)
 	}
@@ -91,6 +93,7 @@ func openMarket(t *testing.T, at place, servers, want int, random *rand.Rand) *m
 	for _, region := range regions {
 		issued, err := m.client.CreateNodeToken(t.Context(), api.CreateNodeTokenRequest{Labels: map[string]string{"region": region}})
 		m.must(err)
+		m.given = append(m.given, string(issued.Token))
 		m.agents = append(m.agents, joinAgent(t, build(t), m.door.url(), "shop-"+region, issued.Token))
 	}
 	for n := range merchants {

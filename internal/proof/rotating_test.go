@@ -157,9 +157,11 @@ func (m *market) judge() {
 	if t.Failed() {
 		t.Logf("the servers' logs:\n%s", m.logs())
 	}
+	metrics := m.metrics()
 	for _, s := range m.servers {
 		s.kill()
 	}
+	m.searchMarket(metrics)
 	for _, s := range m.servers {
 		readRecords(t, s)
 	}

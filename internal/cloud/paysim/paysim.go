@@ -126,6 +126,19 @@ func (p *Platform) AddMerchant(name string) (admin string) {
 
 func newSecret() string { return Canary + rand.Text() }
 
+// Secrets answers every secret that was ever given out: of keys and of administrators.
+func (p *Platform) Secrets() (out []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, m := range p.merchants {
+		out = append(out, m.admin)
+	}
+	for _, k := range p.keys {
+		out = append(out, k.secret)
+	}
+	return out
+}
+
 // AddKey makes a key as somebody does at the platform's console, and answers it with its
 // secret. A lifetime of 0 is [Lifetime]. It is an error if there is no such merchant, or no
 // room for another key.

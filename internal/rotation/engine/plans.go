@@ -178,13 +178,11 @@ func (s *Service) try(ctx context.Context, p *rotation.Plan) (m rotation.Means, 
 	} else if len(p.Care.Waves) > 0 {
 		return m, fault.InvalidParameter.New("a plan without a rollout has no waves")
 	}
-	var parts map[string]material.Bytes
-	if p.Key == "" {
-		if parts, err = s.parts(ctx, *p, ""); err != nil {
-			return m, err
-		}
-		defer erase(rotation.Minted{Parts: parts})
+	parts, err := s.parts(ctx, *p, "") // of a secret that holds no credential nothing can be replaced
+	if err != nil {
+		return m, err
 	}
+	defer erase(rotation.Minted{Parts: parts})
 	i, loan, err := s.open(ctx, *p)
 	if err != nil {
 		return m, err
