@@ -33,6 +33,11 @@ func (s *Service) Known(ctx context.Context, account, source, id string) (Access
 	return s.o.Keys.Key(ctx, account, source, id)
 }
 
+// State answers how reading a source went, for keyward's own work and without a record.
+func (s *Service) State(ctx context.Context, account, source string) (State, error) {
+	return s.o.Sources.State(ctx, account, source)
+}
+
 // Soon has a source synchronised as soon as possible, for keyward's own work.
 func (s *Service) Soon(ctx context.Context, account, source string) error {
 	return s.Sync(ctx, s.scheduler(account), source)

@@ -39,7 +39,7 @@ const (
 	reading  = 16 // providers and sinks, which may take half an hour each
 	telling  = 16
 	reaching = 32 // targets of rollouts, each looked at every few seconds
-	turning  = 16 // rotations, which wait for providers for half a minute
+	turning  = 64 // rotations, which wait for providers for half a minute, and for syncs that they share
 	looking  = 4  // which wait for nobody
 )
 

@@ -21,7 +21,7 @@ const (
 	maxBatch  = 512                   // records of one group commit
 	usualLeaf = 768                   // bytes, most leaves are shorter
 	patience  = 2 * time.Second       // how long a caller, and a transaction, may wait
-	turn      = 20 * time.Millisecond // for how long changes join a transaction: plain records wait meanwhile
+	turn      = 10 * time.Millisecond // for how long changes join a transaction: plain records wait meanwhile
 )
 
 // NonceLife is how long a nonce is remembered: twice the clock skew that signatures may

@@ -106,7 +106,7 @@ func (d *decision) withdrawing() Act {
 		return d.to(Aborted) // a pending key dies by itself; the other side's is not ours to end
 	}
 	if quiet := d.Since.Add(d.Terms.Quiet); d.Generation > 0 && d.now.Before(quiet) {
-		return d.wait(earlier(quiet, d.now.Add(idleTime)))
+		return d.until(quiet)
 	}
 	if !m.Listed {
 		if d.New.ID == "" {

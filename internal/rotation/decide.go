@@ -221,6 +221,14 @@ func act(k ActKind) Act { return Act{Kind: k} }
 
 func (d *decision) wait(at time.Time) Act { return Act{Kind: Wait, At: at} }
 
+// until waits for a time, and looks in between at what nodes tell, if there are any.
+func (d *decision) until(at time.Time) Act {
+	if soon := d.now.Add(idleTime); len(d.Terms.Waves) > 0 && soon.Before(at) {
+		at = soon
+	}
+	return d.wait(at)
+}
+
 // waitForWindow waits until something may be done that can be felt.
 func (d *decision) waitForWindow() Act {
 	d.OpensAt = d.s.OpensAt

@@ -233,7 +233,7 @@ func (d *decision) rolling() Act {
 		d.note("confirmed", w.Name)
 	}
 	if baked := d.Confirmed.Add(w.Bake); d.now.Before(baked) {
-		return d.wait(earlier(baked, d.now.Add(idleTime)))
+		return d.until(baked)
 	}
 	if d.Wave++; d.Wave < len(d.Terms.Waves) {
 		d.Published, d.Confirmed = time.Time{}, time.Time{}
@@ -271,7 +271,7 @@ func (d *decision) grace() Act {
 	}
 	from := later(d.Since, c.LastAck)
 	if end := later(from.Add(t.Grace), c.OldUseAt.Add(t.Quiet)); d.now.Before(end) {
-		return d.wait(earlier(end, d.now.Add(idleTime)))
+		return d.until(end)
 	}
 	if !d.s.OpensAt.IsZero() && !d.fading() {
 		return d.waitForWindow()
@@ -289,7 +289,7 @@ func (d *decision) grace() Act {
 func (d *decision) silent(from time.Time) (Act, bool) {
 	m := d.Terms.Means
 	if told := from.Add(d.Terms.Quiet + m.UseLag); d.now.Before(told) {
-		return d.wait(earlier(told, d.now.Add(idleTime))), false
+		return d.until(told), false
 	}
 	o, act := d.seen(Look)
 	if o == nil {
@@ -360,7 +360,7 @@ func (d *decision) observing() Act {
 		return act
 	}
 	if end := d.Since.Add(d.Terms.Observe); d.now.Before(end) {
-		return d.wait(earlier(end, d.now.Add(idleTime)))
+		return d.until(end)
 	}
 	if d.Terms.Uses && !d.Waived && d.s.All.Members > 0 && !d.s.All.UsedAt.After(d.DisabledAt) {
 		return d.trouble(NewKeyUnused, "since the old key was disabled not every node has told of a use of the new one; approve to go on all the same")
@@ -424,13 +424,6 @@ func (d *decision) deleting() Act {
 
 func later(a, b time.Time) time.Time {
 	if a.After(b) {
-		return a
-	}
-	return b
-}
-
-func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
 		return a
 	}
 	return b

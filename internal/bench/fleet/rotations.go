@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"sync/atomic"
 	"time"
 
@@ -16,7 +15,6 @@ import (
 	"github.com/keyward/keyward/internal/cloud/httpapi"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/form"
-	"github.com/keyward/keyward/internal/job"
 	"github.com/keyward/keyward/internal/key/cryptography"
 	"github.com/keyward/keyward/internal/key/lifecycle"
 	"github.com/keyward/keyward/internal/material"
@@ -26,7 +24,7 @@ import (
 
 const (
 	perAccount = 100 // plans; an account may have rotation.MaxPlans
-	makers     = 8   // plans that are made at once
+	makers     = 64  // plans that are made at once
 	goal       = 100_000
 	glance     = 50 * time.Millisecond         // between two looks at how far it is
 	glances    = 20                            // between two countings of open files
@@ -211,9 +209,8 @@ func (m *mill) drain(ctx context.Context) (d drain, err error) {
 	m.ahead.Add(int64(jump))
 	working, stop := context.WithCancel(ctx)
 	var queues errgroup.Group
-	for _, handlers := range []map[string]job.Handler{m.Rotations.Handlers(), m.Accounts.Handlers()} {
-		queues.Go(func() error { m.Work(working, maps.Clone(handlers)); return nil })
-	}
+	queues.Go(func() error { m.Work(working, node.Turning, m.Rotations.Handlers()); return nil })
+	queues.Go(func() error { m.Work(working, node.Lanes, m.Accounts.Handlers()); return nil })
 	begun := time.Now()
 	err = m.follow(ctx, &d, begun)
 	d.took = time.Since(begun)

@@ -10,6 +10,7 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -37,8 +38,11 @@ import (
 // Account is the first account of a node. It may have others: all have the same tenant key.
 const Account = "1000000000000001"
 
-// Lanes is how many synchronisations, and how many rotations, package app runs at once.
-const Lanes = 16
+// How many synchronisations, and how many rotations, package app runs at once.
+const (
+	Lanes   = 16
+	Turning = 64
+)
 
 // Options says what a node is made of.
 type Options struct {
@@ -205,11 +209,11 @@ func (n *Node) Close() (err error) {
 	return err
 }
 
-// Work does jobs as package app does those that wait for others' services, until ctx ends.
-// What goes wrong with one is written to the standard error.
-func (n *Node) Work(ctx context.Context, handlers map[string]job.Handler) {
+// Work does jobs as package app does those that wait for others' services, so many at once,
+// until ctx ends. What goes wrong with one is written to the standard error.
+func (n *Node) Work(ctx context.Context, lanes int, handlers map[string]job.Handler) {
 	runner := &job.Runner{
-		Store: n.Store, Owner: "bench", Handlers: handlers, Parallel: Lanes, Now: n.options.Now,
+		Store: n.Store, Owner: fmt.Sprintf("bench/%d", lanes), Handlers: handlers, Parallel: lanes, Now: n.options.Now,
 		Served: func() (time.Duration, bool) { return 0, true }, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	}
 	_ = runner.Run(ctx) // answers nothing

@@ -15,7 +15,7 @@ func synchronise(ctx context.Context, n *node.Node) ([]accesskey.Standing, error
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var running sync.WaitGroup
-	running.Go(func() { n.Work(ctx, n.Accounts.Handlers()) })
+	running.Go(func() { n.Work(ctx, node.Lanes, n.Accounts.Handlers()) })
 	defer running.Wait()
 	defer cancel()
 	for {

@@ -204,16 +204,11 @@ func (s *Service) try(ctx context.Context, p *rotation.Plan) (m rotation.Means, 
 
 // notItself refuses the key that the provider is read and changed with.
 func (s *Service) notItself(ctx context.Context, p rotation.Plan) error {
-	standings, err := s.o.Inventory.Standings(ctx, p.Account)
-	if err != nil {
-		return err
+	st, err := s.o.Inventory.State(ctx, p.Account, p.Source)
+	if err == nil && st.Identity.KeyID == p.Key {
+		err = fault.InvalidParameter.New("key %s is what provider %s itself is read and changed with: it cannot make and end itself; give the provider a key of its own", p.Key, p.Source)
 	}
-	for _, st := range standings {
-		if st.Source.Name == p.Source && st.State.Identity.KeyID == p.Key {
-			return fault.InvalidParameter.New("key %s is what provider %s itself is read and changed with: it cannot make and end itself; give the provider a key of its own", p.Key, p.Source)
-		}
-	}
-	return nil
+	return err
 }
 
 // secret answers the secret of a plan, without a record: no value is read.

@@ -27,7 +27,7 @@ func (s *Service) Needs(r rotation.Rotation) []job.Need {
 	if !r.EndedAt.IsZero() {
 		return nil
 	}
-	return []job.Need{{Job: s.soon(r)[0], Ahead: idle}}
+	return []job.Need{{Job: s.soon(r)[0], Ahead: longest}}
 }
 
 // spoolPace is the time between two looks at what the spool holds.

@@ -22,6 +22,7 @@ import (
 const (
 	maxMoves = 64               // of one look, so that none keeps a worker for ever
 	idle     = 10 * time.Minute // between two looks at a rotation that waits for people
+	longest  = time.Hour        // between any two looks: whether it still ends in time
 )
 
 // A look is one look at a rotation.
@@ -136,7 +137,11 @@ func (s *Service) rest(ctx context.Context, r rotation.Rotation, at time.Time) (
 	if err := s.tell(ctx, r); err != nil {
 		return time.Time{}, err
 	}
-	if latest := s.now().Add(idle); at.IsZero() || at.After(latest) {
+	now := s.now()
+	if at.IsZero() {
+		return now.Add(idle), nil
+	}
+	if latest := now.Add(longest); at.After(latest) {
 		at = latest
 	}
 	return at, nil
