@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -81,15 +82,12 @@ func (w *writing) commit(ctx context.Context, tx Tx) error {
 
 // apply claims the nonce of a change, runs it and encodes its record.
 func (w *writing) apply(ctx context.Context, tx Tx, p *pending) error {
-	if p.rec.Nonce != nil {
-		used, err := tx.Claim(ctx, [][]byte{p.rec.Nonce})
-		if err != nil {
-			return err
-		}
-		p.used = used[0]
+	one := writing{batch: []*pending{p}}
+	used, err := tx.Claim(ctx, one.nonces())
+	if err != nil {
+		return err
 	}
-	if !p.used {
-		var err error
+	if p.used = slices.Contains(used, true); !p.used {
 		if p.rec.Effects, err = p.change(ctx, tx); err != nil {
 			return &changeError{err}
 		}

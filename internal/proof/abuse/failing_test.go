@@ -71,6 +71,10 @@ func (f *failing) Append(ctx context.Context, nonces [][]byte, build func([]bool
 	})
 }
 
+// Shared implements audit.Store: no call shares a transaction with one that was begun before
+// writing failed.
+func (f *failing) Shared() bool { return true }
+
 // Transact implements audit.Store.
 func (f *failing) Transact(ctx context.Context, fn func(audit.Tx) error) error {
 	x := f.failure.Load()
