@@ -34,7 +34,7 @@ func Dangerous() []string {
 	return []string{
 		"kms:ScheduleKeyDeletion", "kms:DisableKey", "kms:DeleteKeyMaterial", "kms:SetKeyPolicy", "kms:SetDeletionProtection",
 		"kms:ExportDataKey", "kms:GenerateAndExportDataKey", "kms:DeleteSecret", "kms:SetSecretPolicy",
-		"ram:AttachPolicyToUser", "ram:DetachPolicyFromUser", "ram:UpdatePolicy", "ram:CreateAccessKey", "ram:ResetAccessKey", "ram:DeleteUser",
+		"ram:AttachPolicyToUser", "ram:AttachPolicyToRole", "ram:UpdateRole", "ram:DetachPolicyFromUser", "ram:UpdatePolicy", "ram:CreateAccessKey", "ram:ResetAccessKey", "ram:DeleteUser",
 		"keyward:ExportAudit",
 	}
 }
