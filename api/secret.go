@@ -49,6 +49,28 @@ type SecretValue struct {
 	Value   SecretBytes   `json:"value"`
 }
 
+// A SecretPolicy says who may do what with a secret, beside what identity policies say.
+type SecretPolicy struct {
+	Document string `json:"document"` // empty for the default: identity policies decide
+}
+
+// RandomPasswordRequest asks for a password with at least one small letter, capital, digit and punctuation mark, unless it says
+// otherwise.
+type RandomPasswordRequest struct {
+	Length        int    `json:"length,omitempty"`        // 8 to 128 characters; 0 means 32
+	Exclude       string `json:"exclude,omitempty"`       // characters that do not occur
+	NoLower       bool   `json:"noLower,omitempty"`       // small letters do not occur
+	NoUpper       bool   `json:"noUpper,omitempty"`       // capitals do not
+	NoDigits      bool   `json:"noDigits,omitempty"`      // digits do not
+	NoPunctuation bool   `json:"noPunctuation,omitempty"` // punctuation marks do not
+	Any           bool   `json:"any,omitempty"`           // not each kind of character that may occur must
+}
+
+// A RandomPassword is a password, each that fits the request being as likely as any other. The server keeps nothing of it.
+type RandomPassword struct {
+	Password SecretText `json:"password"`
+}
+
 // A SecretVersion is one version of a secret without its value.
 type SecretVersion struct {
 	ID        string    `json:"id"`

@@ -74,6 +74,22 @@ func (c *Client) UntagSecret(ctx context.Context, secret string, in api.UntagReq
 	return err
 }
 
+// GetSecretPolicy answers who may do what with a secret, beside what identity policies say.
+func (c *Client) GetSecretPolicy(ctx context.Context, secret string) (api.SecretPolicy, error) {
+	return call[api.SecretPolicy](ctx, c.server, "GET", at("secrets", secret, "policy"), nil)
+}
+
+// SetSecretPolicy says who may do what with a secret, from the next request on.
+func (c *Client) SetSecretPolicy(ctx context.Context, secret string, in api.SecretPolicy) error {
+	_, err := call[none](ctx, c.server, "PUT", at("secrets", secret, "policy"), in)
+	return err
+}
+
+// MakeRandomPassword answers a new password, which the server does not keep.
+func (c *Client) MakeRandomPassword(ctx context.Context, in api.RandomPasswordRequest) (api.RandomPassword, error) {
+	return call[api.RandomPassword](ctx, c.server, "POST", at("random-password"), in)
+}
+
 // AddSink adds a sink, after the other keeper of secrets has accepted the credential.
 func (c *Client) AddSink(ctx context.Context, in api.AddSinkRequest) (api.Sink, error) {
 	return call[api.Sink](ctx, c.server, "POST", at("sinks"), in)

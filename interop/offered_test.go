@@ -13,6 +13,9 @@ var offered = []string{
 	"ListResourceTags", "CreateKeyVersion", "DescribeKeyVersion", "ListKeyVersions", "UpdateRotationPolicy", "Encrypt",
 	"Decrypt", "ReEncrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext", "AsymmetricSign", "AsymmetricVerify",
 	"AsymmetricEncrypt", "AsymmetricDecrypt", "GetPublicKey", "DescribeRegions", "DescribeAccountKmsStatus",
+	"CreateSecret", "DescribeSecret", "ListSecrets", "UpdateSecret", "PutSecretValue", "GetSecretValue", "ListSecretVersionIds",
+	"UpdateSecretVersionStage", "DeleteSecret", "RestoreSecret", "GetRandomPassword", "UpdateSecretRotationPolicy", "RotateSecret", "GetSecretPolicy", "SetSecretPolicy",
+	"StartKeyAssociationDetection", "ListKeyAssociations", "RegisterKeyAssociation", "DeregisterKeyAssociation",
 }
 
 // TestOffered calls every operation without parameters: each must be there.
@@ -29,7 +32,7 @@ func TestOffered(t *testing.T) {
 				}
 			}
 		}
-		for _, action := range []string{"CreateSecret", "createkey", "CreateKey ", "DropDatabase", "密钥", "../CreateKey"} {
+		for _, action := range []string{"CreateCertificate", "createkey", "CreateKey ", "DropDatabase", "密钥", "../CreateKey"} {
 			if got := send(t, rpc(a, call{action: action})); got.refusal != (refusal{404, "InvalidAction.NotFound"}) {
 				t.Errorf("%q answers %v", action, got.refusal)
 			}

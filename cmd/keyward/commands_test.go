@@ -218,9 +218,10 @@ func TestConfirmation(t *testing.T) {
 		s := newSession(t, english)
 		s.interactive, s.in = test.interactive, strings.NewReader(test.typed)
 		s.answers["GET /v1/keys/alias~a"] = aKey()
+		s.answers["GET /v1/keys/key-aaaa/usage"] = api.KeyUsage{Status: "Unused"}
 		s.answers["POST /v1/keys/key-aaaa/delete"] = struct{}{}
 		status := s.run(append([]string{"key", "delete", "alias/a", "--days", "9"}, test.args...)...)
-		deleted := len(s.requests) == 2 && s.requests[1] == `POST /v1/keys/key-aaaa/delete {"days":9}`
+		deleted := len(s.requests) == 3 && s.requests[2] == `POST /v1/keys/key-aaaa/delete {"days":9}`
 		if deleted != test.deleted || (status == exitOK) != test.deleted {
 			t.Errorf("%s: status %d, requests %q", test.name, status, s.requests)
 		}

@@ -38,6 +38,7 @@ var (
 func TestDocumentedCommands(t *testing.T) {
 	for name, script := range map[string]string{
 		"README.md":              "readme.txt",
+		"docs/usage.md":          "docs-usage.txt",
 		"docs/quickstart.md":     "docs-quickstart.txt",
 		"docs/keys.md":           "docs-keys.txt",
 		"docs/policies.md":       "docs-policies.txt",

@@ -20,7 +20,8 @@ func newKeyCmd(c *cli) *cobra.Command {
 	return c.command(command{use: "key", short: text{"Manage and use keys", "管理和使用密钥"}},
 		newKeyCreateCmd(c), newKeyListCmd(c), newKeyShowCmd(c), newKeyVersionsCmd(c), newKeyRotateCmd(c),
 		newKeyEnableCmd(c), newKeyDisableCmd(c), newKeyDeleteCmd(c), newKeyRestoreCmd(c), newKeyProtectCmd(c),
-		newKeyDescribeCmd(c), newAliasCmd(c), newTagCmd(c), newKeySignCmd(c), newKeyVerifyCmd(c), newKeyPublicKeyCmd(c), newKeyPolicyCmd(c))
+		newKeyDescribeCmd(c), newAliasCmd(c), newTagCmd(c), newKeySignCmd(c), newKeyVerifyCmd(c), newKeyPublicKeyCmd(c), newKeyPolicyCmd(c),
+		newKeyUsageCmd(c), newKeyResourceCmd(c))
 }
 
 // The specs and usages of keys, for flags and their completion.

@@ -23,6 +23,7 @@ func newKeyEnableCmd(c *cli) *cobra.Command {
 func newKeyDisableCmd(c *cli) *cobra.Command {
 	return c.onServer("disable KEY", text{"Forbid a key to be used, from now on", "禁用密钥，立即生效"}, text{"%s is disabled", "%s 已禁用"},
 		func(ctx context.Context, server *client.Client, args []string) (any, error) {
+			c.warn(ctx, server, args[0])
 			return nil, server.DisableKey(ctx, args[0])
 		})
 }
@@ -54,6 +55,7 @@ restored. After that, what it encrypted can never be decrypted again.`,
 			if err != nil {
 				return err
 			}
+			c.warn(ctx, server, key.ID)
 			when := time.Now().AddDate(0, 0, days).UTC().Format(time.DateOnly)
 			if err := c.confirm(ctx, key.ID, text{
 				fmt.Sprintf("%s (%s) will be deleted on %s, in %d days. From then on, nothing that it encrypted can ever be decrypted again.", args[0], key.ID, when, days),

@@ -21,7 +21,7 @@ func newSecretCmd(c *cli) *cobra.Command {
 	return c.command(command{use: "secret", short: text{"Keep secrets: passwords, API keys, certificates", "保管凭据：密码、API 密钥、证书"}},
 		newSecretPutCmd(c), newSecretGetCmd(c), newSecretListCmd(c), newSecretShowCmd(c), newSecretVersionsCmd(c),
 		newSecretRollbackCmd(c), newSecretStageCmd(c), newSecretUpdateCmd(c), newSecretTagCmd(c),
-		newSecretDeleteCmd(c), newSecretRestoreCmd(c))
+		newSecretDeleteCmd(c), newSecretRestoreCmd(c), newSecretPasswordCmd(c), newSecretPolicyCmd(c))
 }
 
 func newSecretListCmd(c *cli) *cobra.Command {

@@ -47,6 +47,7 @@ import (
 	"github.com/keyward/keyward/internal/sink"
 	"github.com/keyward/keyward/internal/store"
 	"github.com/keyward/keyward/internal/target"
+	"github.com/keyward/keyward/internal/usage"
 )
 
 // An engine is everything that exists only while the server is unsealed.
@@ -62,6 +63,7 @@ type engine struct {
 	keys      *lifecycle.Service
 	crypto    *cryptography.Service
 	roles     *role.Service
+	usage     *usage.Service
 	secrets   *secret.Service
 	sinks     *sink.Service
 	rollouts  *rollout.Service
@@ -139,6 +141,7 @@ func (a *App) startEngine(ctx context.Context, keyring *seal.Keyring, opening cu
 	e.run(a, "store", e.store.Run)
 	e.run(a, "clock", e.clock.Run)
 	e.run(a, "access keys", e.iam.Run)
+	e.run(a, "key uses", e.usage.Run)
 	e.run(a, "refusals", refusals.Run)
 	e.run(a, "nodes", e.rollouts.Run)
 	e.run(a, "rotations", e.rotations.Run)
@@ -186,7 +189,9 @@ func (e *engine) services(ctx context.Context, a *App) (err error) {
 		Keystore: func(context.Context, key.Key) (key.Keystore, error) { return keystore, nil },
 	})
 	e.keys = lifecycle.New(lifecycle.Options{Ring: e.ring, Store: e.store, Aliases: e.store, Log: e.log, Now: e.now, After: e.clock.After})
-	e.crypto = cryptography.New(cryptography.Options{Ring: e.ring, Log: e.log, ContextDigest: e.contextDigest})
+	counter := usage.NewCounter()
+	e.usage = usage.New(usage.Options{Store: store.Usage{Store: e.store}, Ring: e.ring, Log: e.log, Counter: counter, Now: e.now, Logger: a.Logger})
+	e.crypto = cryptography.New(cryptography.Options{Ring: e.ring, Log: e.log, ContextDigest: e.contextDigest, Used: counter.Note})
 	e.secrets = secret.New(secret.Options{
 		Store: e.store, Keys: e.keys, Crypto: e.crypto, Log: e.log, Region: a.Config.Region, Now: e.now, After: e.clock.After, Fresh: e.store.Fresh,
 	})
@@ -325,12 +330,12 @@ func (e *engine) dialects(a *App, refusals *audit.Refusals) (err error) {
 		}
 	}
 	e.alibaba = (&alibaba.Dialect{
-		Verifier: verifier, Keys: e.keys, Crypto: e.crypto, Roles: e.roles, Log: e.log, Refusals: refusals, Limiter: limiter,
+		Verifier: verifier, Keys: e.keys, Crypto: e.crypto, Roles: e.roles, Usage: e.usage, Secrets: e.secrets, Rotations: e.rotations, Log: e.log, Refusals: refusals, Limiter: limiter,
 		Tokens: pageTokens{e.keyring}, Region: a.Config.Region, Touch: touch,
 	}).Serve
 	e.agents = agentapi.New(agentapi.Options{Rollouts: e.rollouts, Refusals: refusals, Now: e.now})
 	e.rest = rest.New(rest.Options{
-		Verifier: verifier, Keys: e.keys, Crypto: e.crypto, Secrets: e.secrets, Sinks: e.sinks, Rollouts: e.rollouts, Targets: e.targets, Rotations: e.rotations, IAM: e.iam, Roles: e.roles, Stock: e.stock, Alerts: e.alerts, Expiry: e.expiry, Findings: e.findings, Checks: e.checks, Log: e.log, Audit: a.db, Refusals: refusals, Limiter: limiter, Region: a.Config.Region, Touch: touch,
+		Verifier: verifier, Keys: e.keys, Crypto: e.crypto, Usage: e.usage, Secrets: e.secrets, Sinks: e.sinks, Rollouts: e.rollouts, Targets: e.targets, Rotations: e.rotations, IAM: e.iam, Roles: e.roles, Stock: e.stock, Alerts: e.alerts, Expiry: e.expiry, Findings: e.findings, Checks: e.checks, Log: e.log, Audit: a.db, Refusals: refusals, Limiter: limiter, Region: a.Config.Region, Touch: touch,
 	})
 	if e.links != nil {
 		e.page, err = ackpage.New(ackpage.Options{Links: e.links, Alerts: e.alerts, Refusals: refusals})
@@ -344,6 +349,7 @@ func (e *engine) changed(table, id string) {
 	e.roles.Changed(table, id)
 	e.ring.Changed(table, id)
 	e.secrets.Changed(table, id)
+	e.rotations.Changed(table, id)
 	e.rollouts.Changed(table, id)
 	e.agents.Changed(table, id)
 	e.dropped.Store(true)

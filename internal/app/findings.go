@@ -1,6 +1,7 @@
 package app
 
 import (
+	"slices"
 	"time"
 
 	"github.com/keyward/keyward/internal/accesskey/check"
@@ -9,6 +10,7 @@ import (
 	"github.com/keyward/keyward/internal/finding"
 	"github.com/keyward/keyward/internal/job"
 	"github.com/keyward/keyward/internal/store"
+	"github.com/keyward/keyward/internal/upkeep"
 )
 
 // inspectors builds what finds out what is wrong, on what takes stock and tells people.
@@ -53,5 +55,5 @@ func follow(account string, now time.Time) []job.Job {
 
 // watch answers the jobs that every account needs, for ever.
 func watch(account string, now time.Time) []job.Job {
-	return append(expiry.Jobs(account, now), checkup.Jobs(account, now)...)
+	return slices.Concat(expiry.Jobs(account, now), checkup.Jobs(account, now), upkeep.Jobs(account, now))
 }

@@ -32,6 +32,7 @@ import (
 	"github.com/keyward/keyward/internal/server/ackpage"
 	"github.com/keyward/keyward/internal/store"
 	"github.com/keyward/keyward/internal/target"
+	"github.com/keyward/keyward/internal/upkeep"
 )
 
 // How many jobs run at once of those that wait for others' services.
@@ -94,6 +95,7 @@ func (e *engine) startJobs(a *App) {
 	tell := e.alerts.Handlers()
 	look := e.expiry.Handlers()
 	maps.Copy(look, e.checks.Handlers())
+	maps.Copy(look, upkeep.New(upkeep.Options{Keys: e.store, Uses: e.usage, Incidents: e.alerts, Now: e.now}).Handlers())
 	look[notify.JobStep] = tell[notify.JobStep]
 	delete(tell, notify.JobStep)
 	read := e.stock.Handlers()

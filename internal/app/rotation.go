@@ -23,7 +23,7 @@ func (e *engine) rotators(a *App) {
 	}
 	e.rotations = rotating.New(rotating.Options{
 		Store: store.Rotations{Store: e.store}, Inventory: e.stock, Secrets: e.secrets, Rollouts: e.rollouts, Incidents: e.alerts, Tenants: e.iam,
-		Spool: kept, Log: e.log, Kinds: issuers(), Count: a.metrics, Region: a.Config.Region, Now: e.now, Logger: a.Logger,
+		Spool: kept, Log: e.log, Kinds: issuers(), Count: a.metrics, Region: a.Config.Region, Now: e.now, Fresh: e.store.Fresh, Logger: a.Logger,
 	})
 }
 

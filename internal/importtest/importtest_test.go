@@ -80,7 +80,7 @@ func below(pkg string, dirs ...string) bool {
 }
 
 var (
-	domains = []string{"internal/iam", "internal/key", "internal/secret", "internal/sink", "internal/accesskey", "internal/finding", "internal/message", "internal/oncall", "internal/notify", "internal/expiry", "internal/rollout", "internal/target", "internal/rotation"}
+	domains = []string{"internal/iam", "internal/key", "internal/secret", "internal/sink", "internal/accesskey", "internal/finding", "internal/message", "internal/oncall", "internal/notify", "internal/expiry", "internal/rollout", "internal/target", "internal/rotation", "internal/usage", "internal/upkeep"}
 	// leaves are what domains stand on; they import each other downwards only.
 	leaves = []string{"internal/audit", "internal/authz", "internal/material", "internal/fault", "internal/job", "internal/cache", "internal/clock", "internal/erase", "internal/form", "internal/tag"}
 )
@@ -117,6 +117,8 @@ var allowed = map[string][]string{
 	"internal/rollout":   slices.Concat(domains, leaves, []string{"api/delivery"}), // the rule that both sides go by
 	"internal/target":    slices.Concat(domains, leaves, []string{"api/delivery"}), // what values are sealed to and proved with
 	"internal/rotation":  slices.Concat(domains, leaves, []string{"internal/durable"}),
+	"internal/usage":     slices.Concat(domains, leaves),
+	"internal/upkeep":    slices.Concat(domains, leaves),
 	"internal/agent":     {"api", "internal/agent", "internal/material", "internal/fault", "internal/durable"},
 	"internal/form":      {"internal/material", "internal/fault"},
 	"internal/leak":      {"internal/leak"},

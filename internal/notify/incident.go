@@ -49,6 +49,9 @@ const (
 	RotationStuck  = "rotation-stuck"  // a rotation waits for a person, or for something that should not take so long
 	RotationLate   = "rotation-late"   // no rotation can end well any more before its key expires
 	RotationMissed = "rotation-missed" // a rotation that is under way cannot end any more before its key expires
+	KMSRotation    = "kms-rotation"    // a key of the service was not rotated when it should have been
+	KMSDeletion    = "kms-deletion"    // a key of the service will be deleted
+	KMSUnused      = "kms-unused"      // keys of the service that nobody uses
 	NodeLying      = "node-lying"      // a node claims to hold what it does not hold
 )
 

@@ -24,6 +24,9 @@ var headlines = map[string]form.Text{
 	RotationStuck:  {English: "The rotation %s needs somebody", Chinese: "密钥轮换 %s 需要人工处理"},
 	RotationLate:   {English: "It is too late for a careful rotation of %s", Chinese: "密钥轮换 %s 已错过安全启动时间"},
 	RotationMissed: {English: "The rotation %s cannot finish in time any more", Chinese: "密钥轮换 %s 已无法按时完成"},
+	KMSRotation:    {English: "Key %s was not rotated when it should have been", Chinese: "密钥 %s 未按计划轮换"},
+	KMSDeletion:    {English: "Key %s will be deleted", Chinese: "密钥 %s 即将删除"},
+	KMSUnused:      {English: "Keys that nobody used for 90 days: %s", Chinese: "90 天未使用的密钥数量：%s"},
 	NodeLying:      {English: "Node %s claims to hold what it does not hold", Chinese: "节点 %s 的上报与事实不符"},
 }
 

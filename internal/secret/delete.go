@@ -31,7 +31,7 @@ type DeleteInput struct {
 // at once and cannot be restored; then the answer's DeleteAt is the moment of that.
 func (s *Service) Delete(ctx context.Context, c *authz.Call, in DeleteInput) (out Secret, err error) {
 	err = s.do(ctx, c, "kms:DeleteSecret", func(rec *audit.Record) error {
-		found, err := s.find(ctx, c, rec, in.Secret)
+		found, err := s.Find(ctx, c, rec, in.Secret)
 		if err != nil {
 			return err
 		}
@@ -51,7 +51,7 @@ func (s *Service) Delete(ctx context.Context, c *authz.Call, in DeleteInput) (ou
 		}
 		rec.Param("RecoveryWindowInDays", strconv.Itoa(in.Days))
 		out, err = s.change(ctx, c, rec, in.Secret, func(sec *Secret) ([]job.Job, error) {
-			if err := sec.usable(); err != nil {
+			if err := sec.Usable(); err != nil {
 				return nil, err
 			}
 			window := time.Duration(in.Days) * 24 * time.Hour

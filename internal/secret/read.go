@@ -16,6 +16,7 @@ type GetInput struct {
 	Secret  string // name or ARN
 	Version string
 	Stage   Stage
+	DryRun  bool // answer [fault.DryRun] instead of the value
 }
 
 // Get answers a value in the clear, after it is on record who got it. The caller erases
@@ -23,6 +24,9 @@ type GetInput struct {
 func (s *Service) Get(ctx context.Context, c *authz.Call, in GetInput) (out Value, err error) {
 	err = s.do(ctx, c, "kms:GetSecretValue", func(rec *audit.Record) error {
 		out, err = s.ValueFor(ctx, c, rec, in)
+		if err == nil && in.DryRun {
+			err = fault.DryRun.New("the operation would have succeeded; it was not performed because DryRun was set")
+		}
 		return err
 	})
 	if err != nil {
@@ -35,11 +39,11 @@ func (s *Service) Get(ctx context.Context, c *authz.Call, in GetInput) (out Valu
 // ValueFor answers a value as [Service.Get] does, as a part of the operation of rec: it
 // leaves no record of its own, and the value must not be used before rec is durable.
 func (s *Service) ValueFor(ctx context.Context, c *authz.Call, rec *audit.Record, in GetInput) (Value, error) {
-	found, err := s.find(ctx, c, rec, in.Secret)
+	found, err := s.Find(ctx, c, rec, in.Secret)
 	if err != nil {
 		return Value{}, err
 	}
-	if err := found.usable(); err != nil {
+	if err := found.Usable(); err != nil {
 		return Value{}, err
 	}
 	id := in.Version
@@ -47,7 +51,7 @@ func (s *Service) ValueFor(ctx context.Context, c *authz.Call, rec *audit.Record
 		if id = found.At(cmp.Or(in.Stage, Current)); id == "" {
 			return Value{}, fault.ResourceNotFound.New("secret %s has no version at the stage that was asked for", found.Name)
 		}
-	} else if err := checkVersion(id); err != nil {
+	} else if err := CheckVersion(id); err != nil {
 		return Value{}, err
 	} else if in.Stage != "" && found.At(in.Stage) != id {
 		return Value{}, fault.ResourceNotFound.New("the version that was asked for is not at that stage of secret %s", found.Name)
@@ -64,7 +68,7 @@ func (s *Service) ValueFor(ctx context.Context, c *authz.Call, rec *audit.Record
 // Describe answers a secret without any value.
 func (s *Service) Describe(ctx context.Context, c *authz.Call, name string) (out Secret, err error) {
 	err = s.do(ctx, c, "kms:DescribeSecret", func(rec *audit.Record) error {
-		out, err = s.find(ctx, c, rec, name)
+		out, err = s.Find(ctx, c, rec, name)
 		return err
 	})
 	return kept(out, err)
@@ -73,7 +77,7 @@ func (s *Service) Describe(ctx context.Context, c *authz.Call, name string) (out
 // List answers one page of the account's secrets that match, by name, and how many match.
 func (s *Service) List(ctx context.Context, c *authz.Call, f Filter, p key.Page) (out []Secret, total int, err error) {
 	err = s.do(ctx, c, "kms:ListSecrets", func(rec *audit.Record) error {
-		if err := s.may(c, rec, "acs:kms:"+s.region+":"+c.Account+":secret"); err != nil {
+		if err := s.may(c, rec, s.container(c.Account)); err != nil {
 			return err
 		}
 		if err := p.Check(); err != nil {
@@ -95,7 +99,7 @@ func (s *Service) List(ctx context.Context, c *authz.Call, f Filter, p key.Page)
 // first, how many there are, and the secret, which tells their stages.
 func (s *Service) ListVersions(ctx context.Context, c *authz.Call, name string, p key.Page) (of Secret, out []Version, total int, err error) {
 	err = s.do(ctx, c, "kms:ListSecretVersionIds", func(rec *audit.Record) error {
-		if of, err = s.find(ctx, c, rec, name); err != nil {
+		if of, err = s.Find(ctx, c, rec, name); err != nil {
 			return err
 		}
 		if err := p.Check(); err != nil {
@@ -132,13 +136,13 @@ func (s *Service) VersionFor(ctx context.Context, account, name, version string)
 	if err != nil {
 		return "", err
 	}
-	if err := found.usable(); err != nil {
+	if err := found.Usable(); err != nil {
 		return "", err
 	}
 	if version == "" {
 		return found.At(Current), nil
 	}
-	if err := checkVersion(version); err != nil {
+	if err := CheckVersion(version); err != nil {
 		return "", err
 	}
 	v, err := s.versions.Get(ctx, versionRef{account, found.ID, version})

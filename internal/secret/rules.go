@@ -40,7 +40,8 @@ func checkName(name string) error {
 	return nil
 }
 
-func checkVersion(id string) error {
+// CheckVersion refuses what cannot be the id of a version.
+func CheckVersion(id string) error {
 	if !versionPattern.MatchString(id) {
 		return fault.InvalidParameter.New("The specified parameter VersionId is not valid. It may have %d letters, digits and _ + = . @ -.", MaxVersionID)
 	}
@@ -106,8 +107,8 @@ func (f Filter) check() error {
 	return nil
 }
 
-// usable refuses a secret that is about to be deleted.
-func (s Secret) usable() error {
+// Usable refuses a secret that is about to be deleted, as [fault.StateConflict].
+func (s Secret) Usable() error {
 	if s.DeleteAt.IsZero() {
 		return nil
 	}

@@ -23,7 +23,10 @@ const (
 
 // Options says what a Service is made of. All fields are required.
 type Options struct {
-	Store  Store
+	Store interface {
+		Store
+		PolicyStore
+	}
 	Keys   *lifecycle.Service    // for the default key
 	Crypto *cryptography.Service // for the keys of values
 	Log    *audit.Log
@@ -38,13 +41,14 @@ type Options struct {
 // A Service offers the operations on secrets. Its methods may be called concurrently.
 type Service struct {
 	store    Store
+	policies PolicyStore
 	keys     *lifecycle.Service
 	crypto   *cryptography.Service
 	log      *audit.Log
 	region   string
 	now      func() time.Time
 	after    func(context.Context, time.Duration) (time.Duration, error)
-	secrets  *cache.Cache[secretRef, Secret]
+	secrets  *cache.Cache[secretRef, held]
 	versions *cache.Cache[versionRef, Version]
 }
 
@@ -56,10 +60,8 @@ type (
 // New makes a Service.
 func New(o Options) *Service {
 	return &Service{
-		store: o.Store, keys: o.Keys, crypto: o.Crypto, log: o.Log, region: o.Region, now: o.Now, after: o.After,
-		secrets: cache.New(maxSecrets, o.Fresh, func(ctx context.Context, r secretRef) (Secret, error) {
-			return o.Store.Secret(ctx, r.account, r.name)
-		}),
+		store: o.Store, policies: o.Store, keys: o.Keys, crypto: o.Crypto, log: o.Log, region: o.Region, now: o.Now, after: o.After,
+		secrets: cache.New(maxSecrets, o.Fresh, o.load),
 		versions: cache.New(maxVersions, o.Fresh, func(ctx context.Context, r versionRef) (Version, error) {
 			return o.Store.SecretVersion(ctx, r.account, r.secret, r.id)
 		}),
@@ -76,6 +78,8 @@ func (s *Service) Changed(table, id string) {
 		s.versions.Clear()
 	case "secret":
 		s.secrets.Forget(secretRef{account, rest})
+	case "secret_policy":
+		s.secrets.Clear() // the row does not tell the name; policies seldom change
 	case "secret_version":
 		of, version, _ := strings.Cut(rest, "/")
 		s.versions.Forget(versionRef{account, of, version})
@@ -90,6 +94,11 @@ func (s *Service) ARN(account, name string) string {
 	return "acs:kms:" + s.region + ":" + account + ":secret/" + name
 }
 
+// container answers the name of what all secrets of an account are in.
+func (s *Service) container(account string) string {
+	return "acs:kms:" + s.region + ":" + account + ":secret"
+}
+
 // do runs one operation that ends in one record.
 func (s *Service) do(ctx context.Context, c *authz.Call, action string, fn func(*audit.Record) error) error {
 	rec := audit.NewRecord(c, action)
@@ -98,32 +107,44 @@ func (s *Service) do(ctx context.Context, c *authz.Call, action string, fn func(
 
 // may asks the caller's policies and notes in the record what they said.
 func (s *Service) may(c *authz.Call, rec *audit.Record, resource string, attributes ...authz.Attribute) error {
-	rec.Resource = resource
-	d, err := c.Check(authz.Request{Action: rec.Action, Resource: resource, Attributes: attributes})
+	return s.permit(c, rec, authz.Request{Resource: resource, Attributes: attributes})
+}
+
+// permit is may with the policy that the resource itself may have.
+func (s *Service) permit(c *authz.Call, rec *audit.Record, r authz.Request) error {
+	r.Action, rec.Resource = rec.Action, r.Resource
+	d, err := c.Check(r)
 	rec.Decision = d.String()
 	if err != nil {
-		return fault.NoPermission.Wrap(err, "%s may not perform %s on %s; ask an administrator of the account for a policy that allows it", c.ARN(), rec.Action, resource)
+		return fault.NoPermission.Wrap(err, "%s may not perform %s on %s; ask an administrator of the account for a policy that allows it", c.ARN(), rec.Action, r.Resource)
 	}
 	return nil
 }
 
-// find answers a secret from the cache after it has asked whether the caller may do the
-// record's action with it. A caller who may not learns nothing about whether it exists.
-func (s *Service) find(ctx context.Context, c *authz.Call, rec *audit.Record, name string) (Secret, error) {
-	name = s.relative(c, name)
+// Find answers a secret from the cache after it has asked whether the caller may do the
+// record's action with it, as a part of the operation of rec. A caller who may not learns
+// nothing about whether it exists.
+func (s *Service) Find(ctx context.Context, c *authz.Call, rec *audit.Record, name string) (Secret, error) {
+	found, err := s.hold(ctx, c, rec, name)
+	return found.Secret, err
+}
+
+// hold is Find that answers the policy, too.
+func (s *Service) hold(ctx context.Context, c *authz.Call, rec *audit.Record, name string) (held, error) {
+	name = s.Relative(c, name)
 	if err := checkName(name); err != nil {
-		return Secret{}, err
+		return held{}, err
 	}
 	found, err := s.secrets.Get(ctx, secretRef{c.Account, name})
-	if denied := s.may(c, rec, s.ARN(c.Account, name), attributes(found.Tags)...); denied != nil {
-		return Secret{}, denied
+	if denied := s.permit(c, rec, authz.Request{Resource: s.ARN(c.Account, name), Attributes: attributes(found.Tags), Policy: found.policy}); denied != nil {
+		return held{}, denied
 	}
 	return found, err
 }
 
-// relative answers the name in a secret's ARN; what is none stays as it is, and that of
+// Relative answers the name in a secret's ARN; what is none stays as it is, and that of
 // another account or region is no name.
-func (s *Service) relative(c *authz.Call, name string) string {
+func (s *Service) Relative(c *authz.Call, name string) string {
 	return strings.TrimPrefix(name, s.ARN(c.Account, ""))
 }
 
@@ -139,7 +160,7 @@ func attributes(tags []tag.Tag) []authz.Attribute {
 // stores it; when somebody else changed it meanwhile it starts again with what is there
 // then. edit answers the jobs that the change needs; it must not keep what it is given.
 func (s *Service) change(ctx context.Context, c *authz.Call, rec *audit.Record, name string, edit func(*Secret) ([]job.Job, error)) (Secret, error) {
-	found, err := s.find(ctx, c, rec, name)
+	found, err := s.Find(ctx, c, rec, name)
 	if err != nil {
 		return Secret{}, err
 	}

@@ -177,7 +177,7 @@ func TestDelete(t *testing.T) {
 		_, _, err = w.Put(t.Context(), c, secret.PutInput{Secret: "a", Data: data("two")})
 		want(t, err, fault.StateConflict)
 		_, err = w.Create(t.Context(), c, secret.CreateInput{Name: "a", Data: data("x")})
-		want(t, err, fault.ResourceExists)
+		want(t, err, fault.StateConflict)
 		_, err = w.Delete(t.Context(), c, secret.DeleteInput{Secret: "a", Days: 7})
 		want(t, err, fault.StateConflict)
 		w.pass(t, 6*day, 6*day)

@@ -22,7 +22,7 @@ type MoveInput struct {
 // From it is [fault.Changed], so that of two who move it only one succeeds.
 func (s *Service) MoveStage(ctx context.Context, c *authz.Call, in MoveInput) (out Secret, err error) {
 	err = s.do(ctx, c, "kms:UpdateSecretVersionStage", func(rec *audit.Record) error {
-		found, err := s.find(ctx, c, rec, in.Secret)
+		found, err := s.Find(ctx, c, rec, in.Secret)
 		if err != nil {
 			return err
 		}
@@ -48,7 +48,7 @@ func (s *Service) MoveStage(ctx context.Context, c *authz.Call, in MoveInput) (o
 
 // move moves a stage of the secret with the id.
 func (s *Secret) move(id string, in MoveInput) error {
-	if err := s.usable(); err != nil {
+	if err := s.Usable(); err != nil {
 		return err
 	}
 	if s.ID != id || in.From != "" && s.At(in.Stage) != in.From {
@@ -66,7 +66,7 @@ func (s *Secret) move(id string, in MoveInput) error {
 // be rolled back.
 func (s *Service) Rollback(ctx context.Context, c *authz.Call, name, version string) (out Secret, err error) {
 	err = s.do(ctx, c, "kms:UpdateSecretVersionStage", func(rec *audit.Record) error {
-		found, err := s.find(ctx, c, rec, name)
+		found, err := s.Find(ctx, c, rec, name)
 		if err != nil {
 			return err
 		}
@@ -75,7 +75,7 @@ func (s *Service) Rollback(ctx context.Context, c *authz.Call, name, version str
 			if to = found.At(Previous); to == "" {
 				return fault.StateConflict.New("secret %s has no previous version to go back to; name one of its versions", found.Name)
 			}
-		} else if err := checkVersion(to); err != nil {
+		} else if err := CheckVersion(to); err != nil {
 			return err
 		}
 		if to == found.At(Current) {

@@ -36,6 +36,16 @@ type Store interface {
 	SecretVersions(ctx context.Context, account, secret string, p key.Page) ([]Version, int, error)
 }
 
+// A PolicyStore keeps the policies of secrets. Methods may be called concurrently.
+type PolicyStore interface {
+	// SecretPolicy answers the policy of the secret with an id, [fault.ResourceNotFound] if it
+	// was given none.
+	SecretPolicy(ctx context.Context, account, secret string) (Policy, error)
+	// SaveSecretPolicy stores a policy, a new one if its Rev is 0, together with the record. It
+	// goes with its secret.
+	SaveSecretPolicy(ctx context.Context, rec *audit.Record, p *Policy) error
+}
+
 // A Filter chooses secrets: those that fit all of its fields. The zero Filter chooses all.
 type Filter struct {
 	Names     []string  // one of these; empty for any
@@ -44,4 +54,5 @@ type Filter struct {
 	TagValues []string  // one of these; empty for any
 	Tags      []tag.Tag // all of these; an empty value stands for any
 	Deleting  bool      // only those that are about to be deleted
+	None      bool      // nothing matches
 }

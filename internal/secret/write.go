@@ -27,7 +27,7 @@ type CreateInput struct {
 }
 
 // Create makes a secret with its first value, which is current. A name that is taken is
-// [fault.ResourceExists], also while that secret is about to be deleted.
+// [fault.ResourceExists], or [fault.StateConflict] while that secret is about to be deleted.
 func (s *Service) Create(ctx context.Context, c *authz.Call, in CreateInput) (out Secret, err error) {
 	err = s.do(ctx, c, "kms:CreateSecret", func(rec *audit.Record) error {
 		if err := checkName(in.Name); err != nil {
@@ -52,7 +52,11 @@ func (s *Service) Create(ctx context.Context, c *authz.Call, in CreateInput) (ou
 		}
 		out = new
 		out.Key = v.Key
-		return s.store.CreateSecret(ctx, rec, &out, &v)
+		err = s.store.CreateSecret(ctx, rec, &out, &v)
+		if there, e := s.store.Secret(ctx, c.Account, in.Name); fault.Is(err, fault.ResourceExists) && e == nil && there.Usable() != nil {
+			return there.Usable()
+		}
+		return err
 	})
 	return kept(out, err)
 }
@@ -81,7 +85,7 @@ func (s *Service) newSecret(c *authz.Call, in CreateInput) (Secret, Version, err
 func (s *Service) newVersion(of Secret, in PutInput) (Version, error) {
 	id := cmp.Or(in.Version, string(key.NewVersionID()))
 	kind := cmp.Or(in.Kind, Text)
-	if err := checkVersion(id); err != nil {
+	if err := CheckVersion(id); err != nil {
 		return Version{}, err
 	}
 	if err := checkValue(kind, in.Data.Expose()); err != nil {
@@ -105,11 +109,11 @@ type PutInput struct {
 // dropped, the oldest first.
 func (s *Service) Put(ctx context.Context, c *authz.Call, in PutInput) (out Version, stages []Stage, err error) {
 	err = s.do(ctx, c, "kms:PutSecretValue", func(rec *audit.Record) error {
-		found, err := s.find(ctx, c, rec, in.Secret)
+		found, err := s.Find(ctx, c, rec, in.Secret)
 		if err != nil {
 			return err
 		}
-		if err := found.usable(); err != nil {
+		if err := found.Usable(); err != nil {
 			return err
 		}
 		if len(in.Stages) == 0 {
@@ -169,7 +173,7 @@ func (s *Service) add(ctx context.Context, rec *audit.Record, v *Version, stages
 		if err != nil {
 			return nil, err
 		}
-		if err := fresh.usable(); err != nil {
+		if err := fresh.Usable(); err != nil {
 			return nil, err
 		}
 		if fresh.ID != v.Secret { // deleted and made anew meanwhile
@@ -225,7 +229,7 @@ type UpdateInput struct {
 // that are there stay under their keys.
 func (s *Service) Update(ctx context.Context, c *authz.Call, in UpdateInput) (out Secret, err error) {
 	err = s.do(ctx, c, "kms:UpdateSecret", func(rec *audit.Record) error {
-		found, err := s.find(ctx, c, rec, in.Secret)
+		found, err := s.Find(ctx, c, rec, in.Secret)
 		if err != nil {
 			return err
 		}
@@ -249,7 +253,7 @@ func (s *Service) Update(ctx context.Context, c *authz.Call, in UpdateInput) (ou
 			if in.Key != nil {
 				sec.Key = next
 			}
-			return nil, sec.usable()
+			return nil, sec.Usable()
 		})
 		return err
 	})
@@ -284,11 +288,11 @@ func (s *Service) Untag(ctx context.Context, c *authz.Call, name string, tagKeys
 // something happens that cannot be undone.
 func (s *Service) Rehearse(ctx context.Context, c *authz.Call, name string) error {
 	return s.do(ctx, c, "keyward:RehearseSecret", func(rec *audit.Record) error {
-		found, err := s.find(ctx, c, rec, name)
+		found, err := s.Find(ctx, c, rec, name)
 		if err != nil {
 			return err
 		}
-		if err := found.usable(); err != nil {
+		if err := found.Usable(); err != nil {
 			return err
 		}
 		want := material.NewBytes([]byte("rehearsal"))

@@ -119,8 +119,15 @@ func (s *Store) DeleteKey(ctx context.Context, rec *audit.Record, k *key.Key) (g
 		if err != nil || aliases == removals {
 			return err
 		}
+		resources, err := removeSome(ctx, s, t, resourceRow, k)
+		if err != nil || resources == removals {
+			return err
+		}
 		versions, err := removeSome(ctx, s, t, keyVersionRow, k)
 		if err != nil || versions == removals {
+			return err
+		}
+		if err := t.forgetUses(ctx, k); err != nil {
 			return err
 		}
 		gone = true

@@ -131,7 +131,7 @@ func query[T any](ctx context.Context, s *Store, from queryer, bind func(*T) row
 		if err != nil {
 			return nil, nil, unavailable(err, "reading "+sample.table)
 		}
-		if !s.anchor.Agrees(anchor.KeyOf(r.table, r.id()), *r.rev, digest) {
+		if !r.counted && !s.anchor.Agrees(anchor.KeyOf(r.table, r.id()), *r.rev, digest) {
 			doubtful = append(doubtful, len(out))
 		}
 		out = append(out, v)

@@ -44,6 +44,34 @@ func secretVersionRow(v *secret.Version) row {
 	}}
 }
 
+func secretPolicyRow(p *secret.Policy) row {
+	return row{table: "secret_policy", keys: 2, rev: &p.Rev, columns: []column{
+		text("account", &p.Account),
+		text("secret_id", &p.Secret),
+		text("document", &p.Document),
+	}}
+}
+
+// SecretPolicy implements secret.PolicyStore.
+func (s *Store) SecretPolicy(ctx context.Context, account, secretID string) (secret.Policy, error) {
+	p := secret.Policy{Account: account, Secret: secretID}
+	err := s.load(ctx, secretPolicyRow(&p))
+	if errors.Is(err, errNoRow) {
+		err = fault.ResourceNotFound.New("the secret has no policy of its own")
+	}
+	return p, err
+}
+
+// SaveSecretPolicy implements secret.PolicyStore.
+func (s *Store) SaveSecretPolicy(ctx context.Context, rec *audit.Record, p *secret.Policy) error {
+	return s.mutate(ctx, rec, func(ctx context.Context, t *tx) error {
+		if p.Rev == 0 {
+			return t.insert(ctx, s.keys, secretPolicyRow(p))
+		}
+		return t.update(ctx, s.keys, secretPolicyRow(p))
+	})
+}
+
 // CreateSecret implements secret.Store.
 func (s *Store) CreateSecret(ctx context.Context, rec *audit.Record, sec *secret.Secret, v *secret.Version) error {
 	return s.mutate(ctx, rec, func(ctx context.Context, t *tx) error {
@@ -102,6 +130,15 @@ func (s *Store) DeleteSecret(ctx context.Context, rec *audit.Record, sec *secret
 				return err
 			}
 		}
+		policies, err := list(ctx, s, t.sql, secretPolicyRow, `WHERE account = $1 AND secret_id = $2`, sec.Account, sec.ID)
+		if err != nil {
+			return err
+		}
+		for i := range policies {
+			if err := t.remove(ctx, secretPolicyRow(&policies[i])); err != nil {
+				return err
+			}
+		}
 		return nil
 	})
 }
@@ -118,6 +155,9 @@ func (s *Store) Secret(ctx context.Context, account, name string) (secret.Secret
 
 // Secrets implements secret.Store.
 func (s *Store) Secrets(ctx context.Context, account string, f secret.Filter, p key.Page) ([]secret.Secret, int, error) {
+	if f.None {
+		return nil, 0, nil
+	}
 	w := newCondition(`account = $1`, account)
 	in(w, "name", f.Names)
 	if f.Prefix != "" {

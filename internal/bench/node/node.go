@@ -188,7 +188,7 @@ func (n *Node) watch() {
 	n.Rotations = engine.New(engine.Options{
 		Store: store.Rotations{Store: n.Store}, Inventory: n.Accounts, Secrets: n.Secrets, Rollouts: rollouts, Incidents: n.Alerts, Tenants: n,
 		Spool: &engine.Spool{Directory: filepath.Join(n.options.Dir, "rotation.spool")}, Log: n.Log, Kinds: n.options.Issuers, Region: region, Now: now,
-		Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		Fresh: n.Store.Fresh, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	})
 }
 

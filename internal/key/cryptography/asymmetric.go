@@ -40,6 +40,7 @@ func (s *Service) AsymmetricSign(ctx context.Context, c *authz.Call, in Asymmetr
 		if in.DryRun {
 			return errDryRun()
 		}
+		s.used(c, rec.Action, &e.Key, v.ID, nil)
 		out = Signature{Key: e.Key.ID, Version: v.ID, Value: value}
 		return nil
 	})
@@ -70,6 +71,7 @@ func (s *Service) AsymmetricVerify(ctx context.Context, c *authz.Call, in Asymme
 		if in.DryRun {
 			return errDryRun()
 		}
+		s.used(c, rec.Action, &e.Key, v.ID, nil)
 		out = Verification{Key: e.Key.ID, Version: v.ID, Valid: valid}
 		return nil
 	})
@@ -90,6 +92,7 @@ func (s *Service) AsymmetricEncrypt(ctx context.Context, c *authz.Call, in Asymm
 		if in.DryRun {
 			return errDryRun()
 		}
+		s.used(c, rec.Action, &e.Key, v.ID, nil)
 		out = Ciphertext{Key: e.Key.ID, Version: v.ID, Blob: blob}
 		return nil
 	})
@@ -118,6 +121,7 @@ func (s *Service) openAsymmetric(ctx context.Context, c *authz.Call, rec *audit.
 		data.Zero()
 		return Plaintext{}, errDryRun()
 	}
+	s.used(c, action, &e.Key, v.ID, nil)
 	return Plaintext{Key: e.Key.ID, Version: v.ID, Data: data}, nil
 }
 
@@ -138,6 +142,7 @@ func (s *Service) PublicKey(ctx context.Context, c *authz.Call, name string, ver
 		if dryRun {
 			return errDryRun()
 		}
+		s.used(c, rec.Action, &e.Key, v.ID, nil)
 		out = PublicKey{Key: e.Key.ID, Version: v.ID, PEM: v.Public.PEM()}
 		return nil
 	})

@@ -18,6 +18,7 @@ import (
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/key"
 	"github.com/keyward/keyward/internal/key/keyring"
 	"github.com/keyward/keyward/internal/material"
 )
@@ -29,6 +30,9 @@ type Options struct {
 	// ContextDigest answers a keyed digest of an encryption context for the audit log,
 	// which must not hold the context itself.
 	ContextDigest func([]byte) (string, error)
+	// Used is told of every version of a key that did what was asked for: who wanted it, the
+	// action, and the encryption context. It must be quick.
+	Used func(c *authz.Call, action string, k *key.Key, v key.VersionID, of material.Context)
 }
 
 // A Service offers the operations. Its methods may be called concurrently.
@@ -36,11 +40,12 @@ type Service struct {
 	ring   *keyring.Ring
 	log    *audit.Log
 	digest func([]byte) (string, error)
+	used   func(*authz.Call, string, *key.Key, key.VersionID, material.Context)
 }
 
 // New makes a Service.
 func New(o Options) *Service {
-	return &Service{ring: o.Ring, log: o.Log, digest: o.ContextDigest}
+	return &Service{ring: o.Ring, log: o.Log, digest: o.ContextDigest, used: o.Used}
 }
 
 // do runs one operation that ends in one record.

@@ -103,7 +103,11 @@ func (s *Service) seal(ctx context.Context, c *authz.Call, rec *audit.Record, in
 		return Ciphertext{}, errDryRun()
 	}
 	blob, err := v.Cipher.Seal(ctx, in.Plaintext.Expose(), in.Context)
-	return Ciphertext{Key: e.Key.ID, Version: v.ID, Blob: blob}, err
+	if err != nil {
+		return Ciphertext{}, err
+	}
+	s.used(c, rec.Action, &e.Key, v.ID, in.Context)
+	return Ciphertext{Key: e.Key.ID, Version: v.ID, Blob: blob}, nil
 }
 
 // DecryptInput is what Decrypt takes.
@@ -153,6 +157,7 @@ func (s *Service) open(ctx context.Context, c *authz.Call, rec *audit.Record, ac
 		data.Zero()
 		return Plaintext{}, errDryRun()
 	}
+	s.used(c, action, &e.Key, v.ID, in.Context)
 	return Plaintext{Key: e.Key.ID, Version: v.ID, Data: data}, nil
 }
 

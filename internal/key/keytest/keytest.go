@@ -9,11 +9,13 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/key"
 	"github.com/keyward/keyward/internal/key/cryptography"
 	"github.com/keyward/keyward/internal/key/keyring"
 	"github.com/keyward/keyward/internal/key/lifecycle"
 	"github.com/keyward/keyward/internal/key/software"
+	"github.com/keyward/keyward/internal/material"
 )
 
 // Options says what Services are made of. Store, Tenants, Log and Now are required.
@@ -29,6 +31,8 @@ type Options struct {
 	Now     func() time.Time
 	After   func(context.Context, time.Duration) (time.Duration, error) // default: the service began just now
 	Fresh   func() bool                                                 // default: always
+	// Used is told of every use of a key; default: nobody is.
+	Used func(c *authz.Call, action string, k *key.Key, v key.VersionID, of material.Context)
 }
 
 type (
@@ -53,6 +57,9 @@ func New(o Options) *Services {
 	if o.Fresh == nil {
 		o.Fresh = func() bool { return true }
 	}
+	if o.Used == nil {
+		o.Used = func(*authz.Call, string, *key.Key, key.VersionID, material.Context) {}
+	}
 	keystore := software.New(o.Tenants)
 	ring := keyring.New(keyring.Options{
 		Store: o.Store, Aliases: o.Store, Owner: o.Store.KeyOwner, Region: cmp.Or(o.Region, "cn-test"), Fresh: o.Fresh,
@@ -61,6 +68,6 @@ func New(o Options) *Services {
 	return &Services{
 		Ring:   ring,
 		Keys:   lifecycle.New(lifecycle.Options{Ring: ring, Store: o.Store, Aliases: o.Store, Log: o.Log, Now: o.Now, After: o.After}),
-		Crypto: cryptography.New(cryptography.Options{Ring: ring, Log: o.Log, ContextDigest: func(b []byte) (string, error) { return hex.EncodeToString(b), nil }}),
+		Crypto: cryptography.New(cryptography.Options{Ring: ring, Log: o.Log, Used: o.Used, ContextDigest: func(b []byte) (string, error) { return hex.EncodeToString(b), nil }}),
 	}
 }

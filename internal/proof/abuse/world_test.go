@@ -253,7 +253,8 @@ func (w *world) fillBlobs(t *testing.T, c *client.Client) {
 func (w *world) fillSecrets(t *testing.T, c *client.Client) {
 	t.Helper()
 	ctx := t.Context()
-	for _, name := range []string{"read", "update", "put", "rollback", "stage", "delete", "restore", "tag", "untag"} {
+	for _, name := range []string{"read", "update", "put", "rollback", "stage", "delete", "restore", "tag", "untag", "policy",
+		"update.rpc", "put.rpc", "stage.rpc", "delete.rpc", "restore.rpc", "policy.rpc"} {
 		name = "secret/" + name
 		if _, err := c.CreateSecret(ctx, api.CreateSecretRequest{Name: name, Value: []byte("known secret one"), Version: "v1", Tags: map[string]string{"old": "1"}}); err != nil {
 			t.Fatal(err)
@@ -262,8 +263,15 @@ func (w *world) fillSecrets(t *testing.T, c *client.Client) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := c.DeleteSecret(ctx, "secret/restore", api.DeleteSecretRequest{}); err != nil {
+	me, err := c.WhoAmI(ctx)
+	if err != nil {
 		t.Fatal(err)
+	}
+	w.names["secret.policy"] = `{"Version":"1","Statement":[{"Effect":"Allow","Principal":{"RAM":["acs:ram::` + me.Account + `:root"]},"Action":["kms:List*"],"Resource":["*"]}]}`
+	for _, name := range []string{"secret/restore", "secret/restore.rpc"} {
+		if _, err := c.DeleteSecret(ctx, name, api.DeleteSecretRequest{}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	foreign, err := w.client(t, w.foreign).CreateSecret(ctx, api.CreateSecretRequest{Name: "foreign-secret", Value: []byte("foreign secret")})
 	if err != nil {
@@ -466,7 +474,7 @@ func (w *world) text(s string) string {
 // server reads of providers by itself.
 var moving = map[string]bool{
 	"accesskey": true, "accesskey_principal": true, "accesskey_state": true, "accesskey_check": true, "expiry_scan": true, "finding": true,
-	"audit_log": true, "audit_batch": true, "nonce": true, "nonce_block": true, "clock": true, "node_presence": true, "node_ack": true, "iam_access_key_use": true,
+	"audit_log": true, "audit_batch": true, "nonce": true, "nonce_block": true, "clock": true, "node_presence": true, "node_ack": true, "iam_access_key_use": true, "key_use": true, "key_version_use": true, "key_use_since": true,
 }
 
 // rows answers the digest of every row of the database, by table.

@@ -21,11 +21,13 @@ package engine
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/keyward/keyward/internal/accesskey"
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/cache"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/job"
 	"github.com/keyward/keyward/internal/material"
@@ -105,15 +107,35 @@ type Options struct {
 	Count     Counter // nil for nobody counts
 	Region    string  // of the ARNs
 	Now       func() time.Time
+	Fresh     func() bool // whether cached values may be used
 	Logger    *slog.Logger
 }
 
 // A Service offers the operations on plans and rotations, and carries these out. Its
 // methods may be called concurrently.
-type Service struct{ o Options }
+type Service struct {
+	o     Options
+	plans *cache.Cache[string, []rotation.Plan] // of an account
+}
 
 // New makes a Service.
-func New(o Options) *Service { return &Service{o} }
+func New(o Options) *Service {
+	return &Service{o, cache.New(maxAccounts, o.Fresh, func(ctx context.Context, account string) ([]rotation.Plan, error) {
+		return o.Store.Plans(ctx, account)
+	})}
+}
+
+// Changed forgets what the service has cached of a row that was changed; table "" means
+// everything. The store's change feed calls it.
+func (s *Service) Changed(table, id string) {
+	switch table {
+	case "":
+		s.plans.Clear()
+	case "rotation_plan":
+		account, _, _ := strings.Cut(id, "/")
+		s.plans.Forget(account)
+	}
+}
 
 // ARN answers the name of a plan, and of its rotations, as policies know it.
 func (s *Service) ARN(account, plan string) string {

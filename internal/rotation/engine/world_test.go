@@ -160,7 +160,7 @@ func (w *world) services(t testing.TB, url string, keyring *seal.Keyring) {
 	w.Service = engine.New(engine.Options{
 		Store: store.Rotations{Store: w.node.Store}, Inventory: w.stock, Secrets: w.secrets, Rollouts: w.rollouts, Incidents: w.told, Tenants: s,
 		Spool: &engine.Spool{Directory: w.spool}, Log: w.node.Log, Kinds: []rotation.KindOfIssuer{httpapi.Issuer()}, Region: "cn-test", Now: w.clock,
-		Logger: slog.New(slog.DiscardHandler),
+		Fresh: always, Logger: slog.New(slog.DiscardHandler),
 	})
 	handlers := w.Handlers()
 	maps.Copy(handlers, w.stock.Handlers())

@@ -23,7 +23,10 @@ import (
 	"github.com/keyward/keyward/internal/iam/role"
 	"github.com/keyward/keyward/internal/key/cryptography"
 	"github.com/keyward/keyward/internal/key/lifecycle"
+	"github.com/keyward/keyward/internal/rotation/engine"
+	"github.com/keyward/keyward/internal/secret"
 	"github.com/keyward/keyward/internal/server"
+	"github.com/keyward/keyward/internal/usage"
 )
 
 // Version is the version of the KMS API.
@@ -37,15 +40,18 @@ type Tokens interface {
 
 // A Dialect serves the API. Its fields are set once, before it serves.
 type Dialect struct {
-	Verifier *authn.Verifier
-	Keys     *lifecycle.Service
-	Crypto   *cryptography.Service
-	Roles    *role.Service
-	Log      *audit.Log
-	Refusals *audit.Refusals
-	Limiter  *server.Limiter
-	Tokens   Tokens
-	Region   string
+	Verifier  *authn.Verifier
+	Keys      *lifecycle.Service
+	Crypto    *cryptography.Service
+	Usage     *usage.Service
+	Secrets   *secret.Service
+	Rotations *engine.Service
+	Roles     *role.Service
+	Log       *audit.Log
+	Refusals  *audit.Refusals
+	Limiter   *server.Limiter
+	Tokens    Tokens
+	Region    string
 	// Touch hears of each authenticated call, for the access key's last use.
 	Touch func(c *authz.Call, action string)
 }

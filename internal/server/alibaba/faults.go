@@ -71,6 +71,9 @@ var dryRunCodes = map[fault.Kind]string{
 	fault.NoPermission:     "AccessDeniedError",
 }
 
+// ownStatus are the statuses of names that operations have of their own, where they differ.
+var ownStatus = map[string]int{"Rejected.InvalidRequest": http.StatusBadRequest}
+
 // codeOf answers the code of err; an operation may document other names for a kind.
 func codeOf(err error, own map[fault.Kind]string, dryRun bool) code {
 	kind := fault.KindOf(err)
@@ -80,6 +83,9 @@ func codeOf(err error, own map[fault.Kind]string, dryRun bool) code {
 	}
 	if name, ok := own[kind]; ok {
 		c.name = name
+		if status, ok := ownStatus[name]; ok {
+			c.status = status
+		}
 	}
 	if name, ok := dryRunCodes[kind]; ok && dryRun {
 		c.name = name

@@ -2,7 +2,6 @@ package alibaba
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strconv"
 	"time"
@@ -56,6 +55,8 @@ func date(t time.Time) string {
 	return t.UTC().Format("2006-01-02T15:04:05Z")
 }
 
+func inSeconds(d time.Duration) string { return strconv.FormatInt(int64(d/time.Second), 10) + "s" }
+
 func (d *Dialect) metadata(k key.Key) keyMetadata {
 	m := keyMetadata{
 		Arn: d.Keys.ARN(k), AutomaticRotation: string(k.RotationStatus()), CreationDate: date(k.CreatedAt), Creator: k.Creator,
@@ -64,7 +65,7 @@ func (d *Dialect) metadata(k key.Key) keyMetadata {
 		ProtectionLevel: k.ProtectionLevel, NextRotationDate: date(k.NextRotation()),
 	}
 	if k.Rotation.Enabled {
-		m.RotationInterval = fmt.Sprintf("%ds", int64(k.Rotation.Interval/time.Second))
+		m.RotationInterval = inSeconds(k.Rotation.Interval)
 	}
 	return m
 }
@@ -126,12 +127,14 @@ func listKeys(d *Dialect, c *authz.Call, v *values) act {
 	}
 }
 
-// filter reads the Filters of ListKeys.
-func (v *values) filter() (f key.Filter) {
-	var list []struct {
-		Key    string
-		Values []string
-	}
+// A choice is one entry of the Filters of a list.
+type choice struct {
+	Key    string
+	Values []string
+}
+
+// choices reads Filters.
+func (v *values) choices() (list []choice) {
 	v.document("Filters", &list, `It must be a JSON list such as [{"Key":"KeyState","Values":["Enabled"]}].`, "Key", "Values")
 	if len(list) > 10 {
 		v.invalid("Filters", "It may have ten entries.")
@@ -145,6 +148,13 @@ func (v *values) filter() (f key.Filter) {
 		if len(entry.Values) == 0 || len(entry.Values) > 100 {
 			v.invalid("Filters", "Each entry needs 1 to 100 values.")
 		}
+	}
+	return list
+}
+
+// filter reads the Filters of ListKeys.
+func (v *values) filter() (f key.Filter) {
+	for _, entry := range v.choices() {
 		switch entry.Key {
 		case "KeyState":
 			f.States = entry.Values
@@ -250,10 +260,28 @@ func listAliasesByKeyID(d *Dialect, c *authz.Call, v *values) act {
 }
 
 func tagResource(d *Dialect, c *authz.Call, v *values) act {
-	v.unsupported("SecretName", "CertificateId")
 	v.need("Tags")
-	id, tags := v.need("KeyId"), v.tags("Tags")
-	return func(ctx context.Context) (response, error) { return done(d.Keys.Tag(ctx, c, id, tags)) }
+	of, id := v.tagged()
+	tags := v.tags("Tags")
+	return func(ctx context.Context) (response, error) {
+		if of == "SecretName" {
+			return done(d.Secrets.Tag(ctx, c, id, tags))
+		}
+		return done(d.Keys.Tag(ctx, c, id, tags))
+	}
+}
+
+// tagged reads what the singular tag actions work on, and the parameter that names it.
+func (v *values) tagged() (of, id string) {
+	v.unsupported("CertificateId")
+	id, name := v.text("KeyId"), v.text("SecretName")
+	switch {
+	case name == "":
+		return "KeyId", v.need("KeyId")
+	case id != "":
+		v.invalid("SecretName", "Name a key or a secret, not both.")
+	}
+	return "SecretName", name
 }
 
 // resources reads what the plural tag actions work on.
@@ -276,12 +304,16 @@ func tagResources(d *Dialect, c *authz.Call, v *values) act {
 }
 
 func untagResource(d *Dialect, c *authz.Call, v *values) act {
-	v.unsupported("SecretName", "CertificateId")
 	var tagKeys []string
-	id := v.need("KeyId")
+	of, id := v.tagged()
 	v.need("TagKeys")
 	v.document("TagKeys", &tagKeys, `It must be a JSON list such as ["team"].`)
-	return func(ctx context.Context) (response, error) { return done(d.Keys.Untag(ctx, c, id, tagKeys)) }
+	return func(ctx context.Context) (response, error) {
+		if of == "SecretName" {
+			return done(d.Secrets.Untag(ctx, c, id, tagKeys))
+		}
+		return done(d.Keys.Untag(ctx, c, id, tagKeys))
+	}
 }
 
 func untagResources(d *Dialect, c *authz.Call, v *values) act {

@@ -24,6 +24,8 @@ type operation struct {
 
 var (
 	plainUnsupported = map[fault.Kind]string{fault.UnsupportedOperation: "UnsupportedOperation"}
+	ofSecret         = map[fault.Kind]string{fault.UnsupportedOperation: "UnsupportedOperation", fault.StateConflict: "Rejected.ResourceInDeleteWindow"}
+	stageOfSecret    = map[fault.Kind]string{fault.StateConflict: "Rejected.ResourceInDeleteWindow", fault.Changed: "Rejected.InvalidRequest"}
 	noSuchResource   = map[fault.Kind]string{fault.KeyNotFound: "InvalidResourceId.NotFound"}
 )
 
@@ -69,6 +71,27 @@ var operations = map[string]operation{
 	"AsymmetricEncrypt":               {"kms:AsymmetricEncrypt", nil, asymmetricEncrypt},
 	"AsymmetricDecrypt":               {"kms:AsymmetricDecrypt", nil, asymmetricDecrypt},
 	"GetPublicKey":                    {"kms:GetPublicKey", nil, getPublicKey},
+
+	"CreateSecret":               {"kms:CreateSecret", ofSecret, createSecret},
+	"DescribeSecret":             {"kms:DescribeSecret", nil, describeSecret},
+	"ListSecrets":                {"kms:ListSecrets", nil, listSecrets},
+	"UpdateSecret":               {"kms:UpdateSecret", ofSecret, updateSecret},
+	"PutSecretValue":             {"kms:PutSecretValue", ofSecret, putSecretValue},
+	"GetSecretValue":             {"kms:GetSecretValue", ofSecret, getSecretValue},
+	"ListSecretVersionIds":       {"kms:ListSecretVersionIds", nil, listSecretVersionIDs},
+	"UpdateSecretVersionStage":   {"kms:UpdateSecretVersionStage", stageOfSecret, updateSecretVersionStage},
+	"DeleteSecret":               {"kms:DeleteSecret", ofSecret, deleteSecret},
+	"RestoreSecret":              {"kms:RestoreSecret", map[fault.Kind]string{fault.StateConflict: "Rejected.ResourceInUse"}, restoreSecret},
+	"GetRandomPassword":          {"kms:GetRandomPassword", nil, getRandomPassword},
+	"UpdateSecretRotationPolicy": {"kms:UpdateSecretRotationPolicy", nil, updateSecretRotationPolicy},
+	"GetSecretPolicy":            {"kms:GetSecretPolicy", nil, getSecretPolicy},
+	"SetSecretPolicy":            {"kms:SetSecretPolicy", nil, setSecretPolicy},
+	"RotateSecret":               {"kms:RotateSecret", nil, rotateSecret},
+
+	"StartKeyAssociationDetection": {"kms:StartKeyAssociationDetection", nil, startKeyAssociationDetection},
+	"ListKeyAssociations":          {"kms:ListKeyAssociations", nil, listKeyAssociations},
+	"RegisterKeyAssociation":       {"kms:RegisterKeyAssociation", nil, registerKeyAssociation},
+	"DeregisterKeyAssociation":     {"kms:DeregisterKeyAssociation", nil, deregisterKeyAssociation},
 
 	"DescribeRegions":          {"kms:DescribeRegions", nil, describeRegions},
 	"DescribeAccountKmsStatus": {"kms:DescribeAccountKmsStatus", nil, describeAccountKmsStatus},

@@ -40,6 +40,7 @@ import (
 	"github.com/keyward/keyward/internal/server/wire"
 	"github.com/keyward/keyward/internal/sink"
 	"github.com/keyward/keyward/internal/target"
+	"github.com/keyward/keyward/internal/usage"
 )
 
 // MaxBody is the largest body that any operation takes, in bytes. Those that do not
@@ -51,6 +52,7 @@ type Options struct {
 	Verifier *authn.Verifier
 	Keys     *lifecycle.Service
 	Crypto   *cryptography.Service
+	Usage    *usage.Service
 	Secrets  *secret.Service
 	Sinks    *sink.Service
 	Rollouts *rollout.Service

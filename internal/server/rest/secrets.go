@@ -25,6 +25,9 @@ var secretRoutes = []route{
 	{"POST", "/v1/secrets/{secret}/delete", "DeleteSecret", "kms:DeleteSecret", "Deletes a secret: after some days in which it can be restored, or at once.", takes((*dialect).deleteSecret)},
 	{"POST", "/v1/secrets/{secret}/restore", "RestoreSecret", "kms:RestoreSecret", "Keeps a secret that is about to be deleted.", takes((*dialect).restoreSecret)},
 	{"POST", "/v1/secrets/{secret}/tags", "TagSecret", "kms:TagResource", "Adds tags to a secret.", takes((*dialect).tagSecret)},
+	{"GET", "/v1/secrets/{secret}/policy", "GetSecretPolicy", "kms:GetSecretPolicy", "Answers who may do what with a secret, beside what identity policies say.", takes((*dialect).secretPolicy)},
+	{"PUT", "/v1/secrets/{secret}/policy", "SetSecretPolicy", "kms:SetSecretPolicy", "Says who may do what with a secret, from the next request on.", takesPolicy((*dialect).setSecretPolicy)},
+	{"POST", "/v1/random-password", "MakeRandomPassword", "kms:GetRandomPassword", "Answers a new password, which is not kept.", takes((*dialect).makeRandomPassword)},
 	{"DELETE", "/v1/secrets/{secret}/tags", "UntagSecret", "kms:UntagResource", "Removes tags from a secret.", takes((*dialect).untagSecret)},
 }
 
@@ -105,6 +108,21 @@ func (d *dialect) tagSecret(ctx context.Context, q request, in api.TagRequest) (
 
 func (d *dialect) untagSecret(ctx context.Context, q request, in api.UntagRequest) (none, error) {
 	return none{}, d.Secrets.Untag(ctx, q.call, q.vars["secret"], in.Keys)
+}
+
+func (d *dialect) secretPolicy(ctx context.Context, q request, _ none) (api.SecretPolicy, error) {
+	document, err := d.Secrets.GetPolicy(ctx, q.call, q.vars["secret"], "")
+	return api.SecretPolicy{Document: document}, err
+}
+
+func (d *dialect) setSecretPolicy(ctx context.Context, q request, in api.SecretPolicy) (none, error) {
+	return none{}, d.Secrets.SetPolicy(ctx, q.call, q.vars["secret"], "", in.Document)
+}
+
+func (d *dialect) makeRandomPassword(ctx context.Context, q request, in api.RandomPasswordRequest) (api.RandomPassword, error) {
+	password, err := d.Secrets.RandomPassword(ctx, q.call, secret.PasswordInput(in))
+	defer password.Zero()
+	return api.RandomPassword{Password: api.SecretText(password.Expose())}, err
 }
 
 // secret answers a secret as the API words it.

@@ -49,6 +49,13 @@ func (s *scene) secretSteps() []step {
 		{"DeleteSecret", func(ctx context.Context, c *client.Client) error {
 			return drop(c.DeleteSecret(ctx, "doomed", api.DeleteSecretRequest{Days: 7}))
 		}, missing},
+		{"SetSecretPolicy", func(ctx context.Context, c *client.Client) error {
+			return c.SetSecretPolicy(ctx, name, api.SecretPolicy{})
+		}, missing},
+		{"GetSecretPolicy", func(ctx context.Context, c *client.Client) error { return drop(c.GetSecretPolicy(ctx, name)) }, missing},
+		{"MakeRandomPassword", func(ctx context.Context, c *client.Client) error {
+			return drop(c.MakeRandomPassword(ctx, api.RandomPasswordRequest{Length: 8, NoLower: true, Any: true}))
+		}, ""},
 		{"RestoreSecret", func(ctx context.Context, c *client.Client) error { return drop(c.RestoreSecret(ctx, "doomed")) }, missing},
 	}
 }

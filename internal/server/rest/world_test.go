@@ -55,6 +55,7 @@ import (
 	"github.com/keyward/keyward/internal/store"
 	"github.com/keyward/keyward/internal/store/storetest"
 	"github.com/keyward/keyward/internal/target"
+	"github.com/keyward/keyward/internal/usage"
 )
 
 const (
@@ -70,6 +71,7 @@ type world struct {
 	roles     *role.Service
 	keys      *keytest.Services
 	secrets   *secret.Service
+	usage     *usage.Service
 	sinks     *sink.Service
 	rollouts  *rollout.Service
 	targets   *target.Service
@@ -113,7 +115,9 @@ func newWorld(t testing.TB) *world {
 		Store: w.node.Store, Log: w.node.Log, Keyring: keyring, Logger: logger, Now: w.now, Fresh: always,
 	}))(t)
 	w.roles = role.New(role.Options{Store: w.node.Store, IAM: w.iam, Log: w.node.Log, Sealer: sealtest.Box{Keyring: keyring}, Now: w.now, Fresh: always})
-	w.keys = keytest.New(keytest.Options{Store: w.node.Store, Tenants: w.iam, Log: w.node.Log, Region: region, Now: w.now})
+	counter := usage.NewCounter()
+	w.keys = keytest.New(keytest.Options{Store: w.node.Store, Tenants: w.iam, Log: w.node.Log, Region: region, Now: w.now, Used: counter.Note})
+	w.usage = usage.New(usage.Options{Store: store.Usage{Store: w.node.Store}, Ring: w.keys.Ring, Log: w.node.Log, Counter: counter, Now: w.now, Logger: logger})
 	w.secrets = secret.New(secret.Options{
 		Store: w.node.Store, Keys: w.keys.Keys, Crypto: w.keys.Crypto, Log: w.node.Log, Region: region, Now: w.now, After: func(_ context.Context, d time.Duration) (time.Duration, error) { return d, nil }, Fresh: always,
 	})
@@ -147,14 +151,14 @@ func newWorld(t testing.TB) *world {
 	w.inspectors()
 	w.rotations = engine.New(engine.Options{
 		Store: store.Rotations{Store: w.node.Store}, Inventory: w.stock, Secrets: w.secrets, Rollouts: w.rollouts, Incidents: w.alerts, Tenants: w.iam,
-		Spool: &engine.Spool{Directory: filepath.Join(t.TempDir(), "spool")}, Log: w.node.Log, Region: region, Now: w.now, Logger: logger,
+		Spool: &engine.Spool{Directory: filepath.Join(t.TempDir(), "spool")}, Log: w.node.Log, Region: region, Now: w.now, Fresh: w.node.Store.Fresh, Logger: logger,
 	})
 	handler := rest.New(rest.Options{
 		Verifier: &authn.Verifier{Now: time.Now, Lookup: func(ctx context.Context, id, token string) (authn.Credential, error) {
 			c, err := w.roles.Credential(ctx, id, token)
 			return authn.Credential{Secret: c.Secret, Principal: c.Principal, Refusal: c.Refusal}, err
 		}},
-		Keys: w.keys.Keys, Crypto: w.keys.Crypto, Secrets: w.secrets, Sinks: w.sinks, Rollouts: w.rollouts, Targets: w.targets, IAM: w.iam, Roles: w.roles, Stock: w.stock, Alerts: w.alerts, Expiry: scans, Findings: w.findings, Checks: w.checks, Log: w.node.Log, Audit: w.node.DB, Refusals: audit.NewRefusals(w.node.Log),
+		Keys: w.keys.Keys, Crypto: w.keys.Crypto, Usage: w.usage, Secrets: w.secrets, Sinks: w.sinks, Rollouts: w.rollouts, Targets: w.targets, IAM: w.iam, Roles: w.roles, Stock: w.stock, Alerts: w.alerts, Expiry: scans, Findings: w.findings, Checks: w.checks, Log: w.node.Log, Audit: w.node.DB, Refusals: audit.NewRefusals(w.node.Log),
 		Limiter: w.limiter, Region: region,
 		Rotations: w.rotations,
 		Touch:     func(c *authz.Call, action string) { w.iam.Touch(c.AccessKey, c.Time, c.Source, action) },

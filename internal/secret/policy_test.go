@@ -1,0 +1,59 @@
+package secret_test
+
+import (
+	"testing"
+
+	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/secret"
+	"github.com/keyward/keyward/internal/store/storetest"
+)
+
+// statement is a policy of one statement about ada.
+func statement(effect, action string) string {
+	return `{"Version":"1","Statement":[{"Effect":"` + effect + `","Principal":{"RAM":["acs:ram::` + account + `:user/ada"]},"Action":["` + action + `"],"Resource":["*"]}]}`
+}
+
+// A secret's policy lets in beside the identity policies, keeps out in spite of them, at
+// once, and goes with its secret.
+func TestPolicyOfASecret(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		w, ctx := open(t, url), t.Context()
+		w.create(t, "a", "1")
+		w.create(t, "b", "1")
+		const decrypt = `{"Version":"1","Statement":[{"Effect":"Allow","Action":"kms:Decrypt","Resource":"*"}]}`
+		const all = `{"Version":"1","Statement":[{"Effect":"Allow","Action":"kms:*","Resource":"*"}]}`
+		read := func(as *authz.Call, name string) error {
+			v, err := w.Get(ctx, as, secret.GetInput{Secret: name})
+			v.Data.Zero()
+			return err
+		}
+		little, much := user(t, decrypt), user(t, all)
+		want(t, read(little, "a"), fault.NoPermission)
+		check(t, w.SetPolicy(ctx, root(account), "a", "", statement("Allow", "kms:GetSecretValue")))
+		check(t, read(little, "a"))
+		want(t, read(little, "b"), fault.NoPermission)
+		_, err := w.GetPolicy(ctx, little, "a", "")
+		want(t, err, fault.NoPermission)
+
+		check(t, read(much, "a"))
+		check(t, w.SetPolicy(ctx, root(account), "a", "default", statement("Deny", "kms:GetSecretValue")))
+		want(t, read(much, "a"), fault.NoPermission)
+		if have := must(w.GetPolicy(ctx, much, "a", "default"))(t); have != statement("Deny", "kms:GetSecretValue") {
+			t.Errorf("the policy is %s", have)
+		}
+		want(t, w.SetPolicy(ctx, much, "a", "", statement("Deny", "kms:Set*")), fault.InvalidParameter)
+		for _, bad := range []string{"{}", statement("Allow", "ram:*"), statement("Allow", "*"), `{"Version":"1","Statement":[{"Effect":"Allow","Principal":{"RAM":["acs:ram::` + other + `:user/eve"]},"Action":["kms:GetSecretValue"],"Resource":["*"]}]}`} {
+			want(t, w.SetPolicy(ctx, root(account), "a", "", bad), fault.InvalidParameter)
+		}
+		want(t, w.SetPolicy(ctx, root(account), "a", "mine", ""), fault.ResourceNotFound)
+		check(t, w.SetPolicy(ctx, root(account), "a", "", ""))
+		check(t, read(much, "a"))
+		want(t, read(little, "a"), fault.NoPermission)
+
+		check(t, w.SetPolicy(ctx, root(account), "a", "", statement("Deny", "kms:GetSecretValue")))
+		must(w.Delete(ctx, root(account), secret.DeleteInput{Secret: "a", Force: true}))(t)
+		w.create(t, "a", "anew")
+		check(t, read(much, "a"))
+	})
+}

@@ -1,0 +1,363 @@
+package alibaba
+
+import (
+	"context"
+	"encoding/base64"
+	"slices"
+
+	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/material"
+	"github.com/keyward/keyward/internal/rotation/engine"
+	"github.com/keyward/keyward/internal/secret"
+)
+
+// generic is the type of every secret here. The others of this API stand for what Alibaba
+// Cloud rotates by itself; here a rotation plan rotates what any secret holds.
+const generic = "Generic"
+
+// secretData reads SecretData, which is base64 if SecretDataType says binary.
+func (v *values) secretData() (secret.Kind, material.Bytes) {
+	kind := secret.Kind(v.text("SecretDataType"))
+	if kind == secret.Binary {
+		return kind, v.secret("SecretData")
+	}
+	return kind, material.NewBytes([]byte(v.need("SecretData")))
+}
+
+// rotates are the members of answers that tell when a secret is replaced.
+type rotates struct {
+	AutomaticRotation string
+	LastRotationDate  string `json:",omitempty" xml:",omitempty"`
+	NextRotationDate  string `json:",omitempty" xml:",omitempty"`
+	RotationInterval  string `json:",omitempty" xml:",omitempty"`
+}
+
+func rotatesOf(s engine.Schedule) rotates {
+	out := rotates{AutomaticRotation: "Disabled", LastRotationDate: date(s.Last), NextRotationDate: date(s.Next)}
+	if s.Auto {
+		out.AutomaticRotation = "Enabled"
+	}
+	if s.Planned && s.Every > 0 {
+		out.RotationInterval = inSeconds(s.Every)
+	}
+	return out
+}
+
+func createSecret(d *Dialect, c *authz.Call, v *values) act {
+	v.unsupported("DKMSInstanceId", "ExtendedConfig", "Policy", "RotationInterval")
+	if v.boolean("EnableAutomaticRotation") {
+		v.fail(fault.UnsupportedOperation.New("Make the secret first, and then a plan that rotates it, with keyward rotation plan create."))
+	}
+	if kind := v.text("SecretType"); kind != "" && kind != generic {
+		v.fail(fault.UnsupportedOperation.New("This release has secrets of the type %s only; a rotation plan rotates what any of them holds.", generic))
+	}
+	in := secret.CreateInput{
+		Name: v.need("SecretName"), Version: v.need("VersionId"), Key: v.text("EncryptionKeyId"),
+		Description: v.text("Description"), Tags: v.tags("Tags"),
+	}
+	in.Kind, in.Data = v.secretData()
+	return func(ctx context.Context) (response, error) {
+		defer in.Data.Zero()
+		s, err := d.Secrets.Create(ctx, c, in)
+		return &struct {
+			reply
+			rotates
+			Arn        string
+			SecretName string
+			SecretType string
+			VersionId  string
+		}{rotates: rotatesOf(engine.Schedule{}), Arn: d.Secrets.ARN(c.Account, s.Name), SecretName: s.Name, SecretType: generic, VersionId: s.At(secret.Current)}, err
+	}
+}
+
+// secretReply answers the name of a secret only.
+type secretReply struct {
+	reply
+	SecretName string
+}
+
+func named(s secret.Secret, err error) (response, error) {
+	return &secretReply{SecretName: s.Name}, err
+}
+
+type secretTag struct{ TagKey, TagValue string }
+
+// secretTags are the tags of a secret, if they were asked for.
+type secretTags struct{ Tag []secretTag }
+
+func tagsOf(s secret.Secret, fetch bool) *secretTags {
+	if !fetch {
+		return nil
+	}
+	out := &secretTags{[]secretTag{}}
+	for _, t := range s.Tags {
+		out.Tag = append(out.Tag, secretTag{t.Key, t.Value})
+	}
+	return out
+}
+
+func describeSecret(d *Dialect, c *authz.Call, v *values) act {
+	name, fetch := v.need("SecretName"), v.boolean("FetchTags")
+	return func(ctx context.Context) (response, error) {
+		s, err := d.Secrets.Describe(ctx, c, name)
+		if err != nil {
+			return nil, err
+		}
+		schedule, err := d.Rotations.ScheduleOf(ctx, c.Account, s.Name)
+		return &struct {
+			reply
+			rotates
+			Arn               string
+			CreateTime        string
+			Description       string
+			EncryptionKeyId   string
+			PlannedDeleteTime string
+			SecretName        string
+			SecretType        string
+			Tags              *secretTags `json:",omitempty" xml:",omitempty"`
+			UpdateTime        string
+		}{
+			rotates: rotatesOf(schedule), Arn: d.Secrets.ARN(c.Account, s.Name), CreateTime: date(s.CreatedAt), Description: s.Description,
+			EncryptionKeyId: string(s.Key), PlannedDeleteTime: date(s.DeleteAt), SecretName: s.Name, SecretType: generic,
+			Tags: tagsOf(s, fetch), UpdateTime: date(s.UpdatedAt),
+		}, err
+	}
+}
+
+type secretEntry struct {
+	CreateTime        string
+	PlannedDeleteTime string
+	SecretName        string
+	SecretType        string
+	Tags              *secretTags `json:",omitempty" xml:",omitempty"`
+	UpdateTime        string
+}
+
+func listSecrets(d *Dialect, c *authz.Call, v *values) act {
+	p, filter, fetch := v.page(), v.secretFilter(), v.boolean("FetchTags")
+	return func(ctx context.Context) (response, error) {
+		secrets, total, err := d.Secrets.List(ctx, c, filter, p)
+		out := &struct {
+			reply
+			paged
+			SecretList struct{ Secret []secretEntry }
+		}{paged: paged{p.Number, p.Size, total}}
+		out.SecretList.Secret = []secretEntry{}
+		for _, s := range secrets {
+			out.SecretList.Secret = append(out.SecretList.Secret, secretEntry{
+				CreateTime: date(s.CreatedAt), PlannedDeleteTime: date(s.DeleteAt), SecretName: s.Name, SecretType: generic,
+				Tags: tagsOf(s, fetch), UpdateTime: date(s.UpdatedAt),
+			})
+		}
+		return out, err
+	}
+}
+
+// secretFilter reads the Filters of ListSecrets.
+func (v *values) secretFilter() (f secret.Filter) {
+	for _, entry := range v.choices() {
+		switch entry.Key {
+		case "SecretName":
+			f.Names = entry.Values
+		case "TagKey":
+			f.TagKeys = entry.Values
+		case "TagValue":
+			f.TagValues = entry.Values
+		case "SecretType":
+			f.None = f.None || !slices.Contains(entry.Values, generic)
+		case "DKMSInstanceId", "OwingService": // secrets belong to no instance, and to no cloud product
+			f.None = true
+		default:
+			v.invalid("Filters", "SecretName, TagKey, TagValue, SecretType, DKMSInstanceId and OwingService are known.")
+		}
+	}
+	return f
+}
+
+func updateSecret(d *Dialect, c *authz.Call, v *values) act {
+	v.unsupported("ExtendedConfig", "ExtendedConfig.CustomData")
+	name, description := v.need("SecretName"), v.text("Description")
+	return func(ctx context.Context) (response, error) {
+		return named(d.Secrets.Update(ctx, c, secret.UpdateInput{Secret: name, Description: &description}))
+	}
+}
+
+type versionStages struct{ VersionStage []string }
+
+func stagesOf(stages []secret.Stage) versionStages {
+	out := versionStages{[]string{}}
+	for _, s := range stages {
+		out.VersionStage = append(out.VersionStage, string(s))
+	}
+	return out
+}
+
+func putSecretValue(d *Dialect, c *authz.Call, v *values) act {
+	in := secret.PutInput{Secret: v.need("SecretName"), Version: v.need("VersionId")}
+	in.Kind, in.Data = v.secretData()
+	v.document("VersionStages", &in.Stages, `It must be a JSON list such as ["ACSCurrent"].`)
+	return func(ctx context.Context) (response, error) {
+		defer in.Data.Zero()
+		version, stages, err := d.Secrets.Put(ctx, c, in)
+		return &struct {
+			reply
+			SecretName    string
+			VersionId     string
+			VersionStages versionStages
+		}{SecretName: version.Name, VersionId: version.ID, VersionStages: stagesOf(stages)}, err
+	}
+}
+
+func getSecretValue(d *Dialect, c *authz.Call, v *values) act {
+	v.boolean("FetchExtendedConfig") // there is none
+	in := secret.GetInput{Secret: v.need("SecretName"), Version: v.text("VersionId"), Stage: secret.Stage(v.text("VersionStage")), DryRun: v.dry()}
+	return func(ctx context.Context) (response, error) {
+		value, err := d.Secrets.Get(ctx, c, in)
+		if err != nil {
+			return nil, err
+		}
+		defer value.Data.Zero()
+		schedule, err := d.Rotations.ScheduleOf(ctx, c.Account, value.Secret.Name)
+		data := string(value.Data.Expose())
+		if value.Version.Kind == secret.Binary {
+			data = base64.StdEncoding.EncodeToString(value.Data.Expose())
+		}
+		return &struct {
+			reply
+			rotates
+			CreateTime     string
+			SecretData     string
+			SecretDataType string
+			SecretName     string
+			SecretType     string
+			VersionId      string
+			VersionStages  versionStages
+		}{
+			rotates: rotatesOf(schedule), CreateTime: date(value.Version.CreatedAt), SecretData: data, SecretDataType: string(value.Version.Kind),
+			SecretName: value.Secret.Name, SecretType: generic, VersionId: value.Version.ID, VersionStages: stagesOf(value.Stages),
+		}, err
+	}
+}
+
+type secretVersionEntry struct {
+	CreateTime    string
+	VersionId     string
+	VersionStages versionStages
+}
+
+// listSecretVersionIDs leaves out, if it is not asked for them, the versions on which no
+// stage stands. A secret has so few versions that the page is cut from all of them.
+func listSecretVersionIDs(d *Dialect, c *authz.Call, v *values) act {
+	name, p, all := v.need("SecretName"), v.page(), v.boolean("IncludeDeprecated")
+	if err := p.Check(); err != nil {
+		v.fail(err)
+	}
+	return func(ctx context.Context) (response, error) {
+		of, versions, _, err := d.Secrets.ListVersions(ctx, c, name, key.Page{Number: 1, Size: secret.MaxVersions})
+		if !all {
+			versions = slices.DeleteFunc(versions, func(v secret.Version) bool { return len(of.On(v.ID)) == 0 })
+		}
+		out := &struct {
+			reply
+			paged
+			SecretName string
+			VersionIds struct{ VersionId []secretVersionEntry }
+		}{paged: paged{p.Number, p.Size, len(versions)}, SecretName: of.Name}
+		out.VersionIds.VersionId = []secretVersionEntry{}
+		for i := (p.Number - 1) * p.Size; i < min(p.Number*p.Size, len(versions)); i++ {
+			out.VersionIds.VersionId = append(out.VersionIds.VersionId, secretVersionEntry{
+				CreateTime: date(versions[i].CreatedAt), VersionId: versions[i].ID, VersionStages: stagesOf(of.On(versions[i].ID)),
+			})
+		}
+		return out, err
+	}
+}
+
+func updateSecretVersionStage(d *Dialect, c *authz.Call, v *values) act {
+	in := secret.MoveInput{
+		Secret: v.need("SecretName"), Stage: secret.Stage(v.need("VersionStage")),
+		From: v.text("RemoveFromVersion"), To: v.text("MoveToVersion"),
+	}
+	if in.From == "" && in.To == "" {
+		v.need("MoveToVersion")
+	}
+	return func(ctx context.Context) (response, error) { return named(d.Secrets.MoveStage(ctx, c, in)) }
+}
+
+func deleteSecret(d *Dialect, c *authz.Call, v *values) act {
+	in := secret.DeleteInput{Secret: v.need("SecretName"), Days: v.integer("RecoveryWindowInDays", 0), Force: v.boolean("ForceDeleteWithoutRecovery")}
+	return func(ctx context.Context) (response, error) {
+		s, err := d.Secrets.Delete(ctx, c, in)
+		return &struct {
+			secretReply
+			PlannedDeleteTime string
+		}{secretReply{SecretName: s.Name}, date(s.DeleteAt)}, err
+	}
+}
+
+func restoreSecret(d *Dialect, c *authz.Call, v *values) act {
+	name := v.need("SecretName")
+	return func(ctx context.Context) (response, error) { return named(d.Secrets.Restore(ctx, c, name)) }
+}
+
+func getRandomPassword(d *Dialect, c *authz.Call, v *values) act {
+	in := secret.PasswordInput{
+		Length: v.integer("PasswordLength", 0), Exclude: v.text("ExcludeCharacters"), NoLower: v.boolean("ExcludeLowercase"),
+		NoUpper: v.boolean("ExcludeUppercase"), NoDigits: v.boolean("ExcludeNumbers"), NoPunctuation: v.boolean("ExcludePunctuation"),
+	}
+	in.Any = v.text("RequireEachIncludedType") != "" && !v.boolean("RequireEachIncludedType")
+	return func(ctx context.Context) (response, error) {
+		password, err := d.Secrets.RandomPassword(ctx, c, in)
+		defer password.Zero()
+		return &struct {
+			reply
+			RandomPassword string
+		}{RandomPassword: string(password.Expose())}, err
+	}
+}
+
+func updateSecretRotationPolicy(d *Dialect, c *authz.Call, v *values) act {
+	v.need("EnableAutomaticRotation")
+	name, on, every := v.need("SecretName"), v.boolean("EnableAutomaticRotation"), v.interval("RotationInterval")
+	if on && every == 0 {
+		v.need("RotationInterval")
+	}
+	return func(ctx context.Context) (response, error) {
+		err := d.Rotations.ScheduleSecret(ctx, c, name, on, every)
+		return &secretReply{SecretName: d.Secrets.Relative(c, name)}, err
+	}
+}
+
+func rotateSecret(d *Dialect, c *authz.Call, v *values) act {
+	name, token := v.need("SecretName"), v.need("VersionId")
+	return func(ctx context.Context) (response, error) {
+		version, err := d.Rotations.RotateSecret(ctx, c, name, token)
+		name := d.Secrets.Relative(c, name)
+		return &struct {
+			reply
+			Arn        string
+			SecretName string
+			VersionId  string
+		}{Arn: d.Secrets.ARN(c.Account, name), SecretName: name, VersionId: version}, err
+	}
+}
+
+func getSecretPolicy(d *Dialect, c *authz.Call, v *values) act {
+	name, policy := v.need("SecretName"), v.text("PolicyName")
+	return func(ctx context.Context) (response, error) {
+		document, err := d.Secrets.GetPolicy(ctx, c, name, policy)
+		return &struct {
+			reply
+			Policy string
+		}{Policy: document}, err
+	}
+}
+
+func setSecretPolicy(d *Dialect, c *authz.Call, v *values) act {
+	name, policy, document := v.need("SecretName"), v.text("PolicyName"), v.need("Policy")
+	return func(ctx context.Context) (response, error) {
+		return done(d.Secrets.SetPolicy(ctx, c, name, policy, document))
+	}
+}

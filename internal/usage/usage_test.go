@@ -1,0 +1,258 @@
+package usage_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/key/cryptography"
+	"github.com/keyward/keyward/internal/key/keytest"
+	"github.com/keyward/keyward/internal/key/lifecycle"
+	"github.com/keyward/keyward/internal/material"
+	"github.com/keyward/keyward/internal/seal"
+	"github.com/keyward/keyward/internal/seal/sealtest"
+	"github.com/keyward/keyward/internal/store"
+	"github.com/keyward/keyward/internal/store/storetest"
+	"github.com/keyward/keyward/internal/usage"
+)
+
+const account = "1000000000000001"
+
+var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// A server is one of a cluster.
+type server struct {
+	*usage.Service
+	counter *usage.Counter
+	keys    *keytest.Services
+	store   usage.Store
+	now     time.Time
+}
+
+// tenants gives the one account one tenant key.
+type tenants struct {
+	material.Wrapper
+}
+
+func (s tenants) Tenant(context.Context, string) (material.Wrapper, error) { return s.Wrapper, nil }
+
+func start(t testing.TB, url, origin string, keyring *seal.Keyring, tenant tenants) *server {
+	t.Helper()
+	s := &server{now: noon, counter: usage.NewCounter()}
+	node := storetest.Start(t, storetest.Options{URL: url, Origin: origin, Keys: keyring, Now: func() time.Time { return s.now }, Changed: func(table, id string) {
+		if s.keys != nil {
+			s.keys.Changed(table, id)
+		}
+	}})
+	s.keys = keytest.New(keytest.Options{Store: node.Store, Tenants: tenant, Log: node.Log, Now: func() time.Time { return s.now }, Used: s.counter.Note})
+	s.store = store.Usage{Store: node.Store}
+	s.Service = usage.New(usage.Options{Store: s.store, Ring: s.keys.Ring, Log: node.Log, Counter: s.counter, Now: func() time.Time { return s.now }, Logger: slog.New(slog.DiscardHandler)})
+	return s
+}
+
+// cluster starts servers on one database.
+func cluster(t testing.TB, url string, names ...string) (out []*server) {
+	t.Helper()
+	keyring := sealtest.Keyring(t)
+	binding := material.Binding("test", account)
+	wrapped := must(keyring.NewTenantKey(binding))(t)
+	tenant := tenants{must(keyring.Tenant(binding, wrapped))(t)}
+	for _, name := range names {
+		out = append(out, start(t, url, "keyward/"+name, keyring, tenant))
+	}
+	return out
+}
+
+func must[T any](v T, err error) func(testing.TB) T {
+	return func(t testing.TB) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+func check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// as is a call by a user, at the server's time.
+func (s *server) as(name, from string) *authz.Call {
+	p := authz.Principal{Account: account, Kind: authz.Root, Name: "root"}
+	if name != "root" {
+		p.Kind, p.Name = authz.User, name
+		policy, err := authz.Compile("all", []byte(`{"Version":"1","Statement":[{"Effect":"Allow","Action":"kms:*","Resource":"*"}]}`))
+		if err != nil {
+			panic(err)
+		}
+		p.Policies = []*authz.Policy{policy}
+	}
+	return &authz.Call{Principal: p, Time: s.now, Source: netip.MustParseAddr(from), RequestID: "R"}
+}
+
+func (s *server) encrypt(t testing.TB, c *authz.Call, k key.ID, of material.Context) cryptography.Ciphertext {
+	t.Helper()
+	return must(s.keys.Encrypt(t.Context(), c, cryptography.EncryptInput{Key: string(k), Plaintext: material.NewBytes([]byte("x")), Context: of}))(t)
+}
+
+// flushed has all servers store what they counted.
+func flushed(t testing.TB, servers ...*server) {
+	t.Helper()
+	for _, s := range servers {
+		check(t, s.Flush(t.Context()))
+	}
+}
+
+// Every use is attributed, and what several servers count is one sum.
+func TestUsesAreAttributedAndAddedUp(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		names := []string{"a"}
+		if url == "" || url[:4] == "post" {
+			names = []string{"a", "b"}
+		}
+		servers := cluster(t, url, names...)
+		a, b := servers[0], servers[len(servers)-1]
+		k := must(a.keys.Create(t.Context(), a.as("root", "10.0.0.9"), lifecycle.CreateInput{}))(t)
+		oss := material.Context{"acs:oss:arn": "bucket"}
+		sealed := a.encrypt(t, a.as("ada", "10.0.0.1"), k.ID, oss)
+		a.now = noon.Add(time.Hour)
+		b.now = a.now
+		for range 3 {
+			must(b.keys.Decrypt(t.Context(), b.as("ada", "10.0.0.1"), cryptography.DecryptInput{Ciphertext: sealed.Blob, Context: oss}))(t)
+			b.encrypt(t, b.as("ada", "10.0.0.1"), k.ID, oss)
+		}
+		_, err := b.keys.Decrypt(t.Context(), b.as("ada", "10.0.0.1"), cryptography.DecryptInput{Ciphertext: sealed.Blob, DryRun: true, Context: oss})
+		if !fault.Is(err, fault.DryRun) {
+			t.Fatal(err)
+		}
+		flushed(t, servers...)
+		r := must(a.Usage(t.Context(), a.as("root", "10.0.0.9"), string(k.ID)))(t)
+		use := func(action string, n int64, first time.Time) usage.Count {
+			return usage.Count{Use: usage.Use{Account: account, Key: k.ID, Principal: "acs:ram::" + account + ":user/ada", Product: "oss", Source: "10.0.0.1", Action: action}, N: n, First: first, Last: a.now}
+		}
+		sort := cmpopts.SortSlices(func(a, b usage.Count) bool { return a.Action < b.Action })
+		if diff := cmp.Diff([]usage.Count{use("kms:Decrypt", 3, a.now), use("kms:Encrypt", 4, noon)}, r.Uses, sort); diff != "" {
+			t.Errorf("uses (-want +have):\n%s", diff)
+		}
+		want := []usage.VersionCount{{Account: account, Key: k.ID, Version: k.Primary, Used: 7, UsedAt: a.now, Made: 4, MadeAt: a.now}}
+		if diff := cmp.Diff(want, r.Versions); diff != "" || r.Status() != usage.InUse || r.Made() != 4 {
+			t.Errorf("%s, versions (-want +have):\n%s", r.Status(), diff)
+		}
+		a.now = noon.Add(usage.Recent + 2*time.Hour)
+		if r := must(a.Usage(t.Context(), a.as("root", "10.0.0.9"), string(k.ID)))(t); r.Status() != usage.Idle {
+			t.Errorf("after 90 days it is %s", r.Status())
+		}
+		check(t, a.Register(t.Context(), a.as("root", "10.0.0.9"), string(k.ID), usage.Resource{Product: "oss", Name: "bucket/a"}))
+		if r := must(a.Usage(t.Context(), a.as("root", "10.0.0.9"), string(k.ID)))(t); r.Status() != usage.InUse || len(r.Resources) != 1 {
+			t.Errorf("with a resource it is %s", r.Status())
+		}
+		check(t, a.Deregister(t.Context(), a.as("root", "10.0.0.9"), string(k.ID), "oss", "bucket/a"))
+		for n := 1; n > 0; {
+			n = must(a.store.ForgetUses(t.Context(), noon.Add(usage.Kept)))(t)
+		}
+		if r := must(a.Usage(t.Context(), a.as("root", "10.0.0.9"), string(k.ID)))(t); len(r.Uses) != 0 || r.Made() != 4 {
+			t.Errorf("after a year: %+v", r)
+		}
+	})
+}
+
+// What is beyond the bound is counted as others, and nothing is lost of the sums.
+func TestUsesAreBounded(t *testing.T) {
+	a := cluster(t, storetest.SQLite(t), "a")[0]
+	k := must(a.keys.Create(t.Context(), a.as("root", "10.0.0.9"), lifecycle.CreateInput{}))(t)
+	const uses = usage.MaxUses + 500
+	for i := range uses {
+		c := a.as("root", fmt.Sprintf("10.1.%d.%d", i/256, i%256))
+		a.counter.Note(c, "kms:Encrypt", &k, k.Primary, nil)
+	}
+	flushed(t, a)
+	r := must(a.Usage(t.Context(), a.as("root", "10.0.0.9"), string(k.ID)))(t)
+	var sum, others int64
+	for _, u := range r.Uses {
+		if sum += u.N; u.Principal == usage.Others {
+			others = u.N
+		}
+	}
+	if len(r.Uses) != usage.MaxUses+1 || sum != uses || others != 500 || r.Made() != uses {
+		t.Errorf("%d uses with the sum %d, %d others, %d made", len(r.Uses), sum, others, r.Made())
+	}
+}
+
+// What cannot be stored is counted on, and many at once lose nothing.
+func TestNothingIsLostWhileServing(t *testing.T) {
+	a := cluster(t, storetest.SQLite(t), "a")[0]
+	k := must(a.keys.Create(t.Context(), a.as("root", "10.0.0.9"), lifecycle.CreateInput{}))(t)
+	c := a.as("root", "10.0.0.1")
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			for range 5000 {
+				a.counter.Note(c, "kms:Decrypt", &k, k.Primary, nil)
+			}
+		})
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := a.Flush(gone); err == nil {
+		t.Log("nothing was counted yet")
+	}
+	all.Wait()
+	if err := a.Flush(gone); err == nil {
+		t.Error("a cancelled storing succeeded")
+	}
+	look := *c
+	look.Kind, look.Name = authz.Service, "secrets" // the scrub
+	a.counter.Note(&look, "kms:Decrypt", &k, k.Primary, nil)
+	flushed(t, a)
+	r := must(a.Usage(t.Context(), c, string(k.ID)))(t)
+	if len(r.Versions) != 1 || r.Versions[0].Used != 40_000 || r.Made() != 0 {
+		t.Errorf("counted %+v", r.Versions)
+	}
+}
+
+// The product is told by who calls, and then by what the encryption context says.
+func TestProducts(t *testing.T) {
+	for _, c := range []struct {
+		p    authz.Principal
+		of   material.Context
+		want string
+	}{
+		{authz.Principal{Kind: authz.User, Name: "ada"}, nil, ""},
+		{authz.Principal{Kind: authz.User, Name: "ada"}, material.Context{"a": "b", "acs:": "x", "acs:RDS": "x"}, ""},
+		{authz.Principal{Kind: authz.User, Name: "ada"}, material.Context{"acs:RDS:arn": "x", "aws:s3:arn": "y"}, "rds"},
+		{authz.Principal{Kind: authz.User, Name: "ada"}, material.Context{"keyward:secret": "x"}, "keyward/secrets"},
+		{authz.Principal{Kind: authz.Service, Name: "rotations"}, nil, "keyward/rotations"},
+		{authz.Principal{Kind: "assumed-role", Name: "AliyunServiceRoleForECS"}, material.Context{"acs:oss:arn": "x"}, "ecs"},
+	} {
+		if have := usage.ProductOf(c.p, c.of); have != c.want {
+			t.Errorf("%+v, %v: %q, want %q", c.p, c.of, have, c.want)
+		}
+	}
+}
+
+// Counting costs the operation no more than some hundred nanoseconds.
+func BenchmarkNote(b *testing.B) {
+	counter, k := usage.NewCounter(), key.Key{Account: account, ID: "key-1"}
+	c := &authz.Call{Principal: authz.Principal{Account: account, Kind: authz.User, Name: "ada"}, Time: noon, Source: netip.MustParseAddr("10.0.0.1")}
+	of := material.Context{"acs:oss:arn": "bucket"}
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			counter.Note(c, "kms:Encrypt", &k, "v1", of)
+		}
+	})
+}
