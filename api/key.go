@@ -8,8 +8,8 @@ type Key struct {
 	ARN             string            `json:"arn"`
 	Spec            string            `json:"spec"`            // "Aliyun_AES_256", "EC_P256", …
 	Usage           string            `json:"usage"`           // "ENCRYPT/DECRYPT" or "SIGN/VERIFY"
-	State           string            `json:"state"`           // "Enabled", "Disabled" or "PendingDeletion"
-	Origin          string            `json:"origin"`          // "Aliyun_KMS": made here
+	State           string            `json:"state"`           // "Enabled", "Disabled", "PendingDeletion" or "PendingImport": without material
+	Origin          string            `json:"origin"`          // "Aliyun_KMS": made here; "EXTERNAL": imported
 	ProtectionLevel string            `json:"protectionLevel"` // "SOFTWARE"
 	Description     string            `json:"description"`
 	Creator         string            `json:"creator"` // account that created it
@@ -17,6 +17,7 @@ type Key struct {
 	DeleteAt        time.Time         `json:"deleteAt,omitzero"` // while deletion is pending: never before
 	PrimaryVersion  string            `json:"primaryVersion"`    // encrypts and, for asymmetric keys, is the newest
 	Versions        int               `json:"versions"`          // how many there are
+	ExpireAt        time.Time         `json:"expireAt,omitzero"` // when imported material is deleted
 	Rotation        Rotation          `json:"rotation"`
 	Protection      Protection        `json:"protection"`
 	Tags            map[string]string `json:"tags"`
@@ -38,8 +39,9 @@ type Protection struct {
 
 // CreateKeyRequest says what a new key is to be like. Everything may be left out.
 type CreateKeyRequest struct {
-	Spec        string            `json:"spec,omitempty"`  // default "Aliyun_AES_256"
-	Usage       string            `json:"usage,omitempty"` // default by spec: signing where the spec can sign
+	Spec        string            `json:"spec,omitempty"`   // default "Aliyun_AES_256"
+	Usage       string            `json:"usage,omitempty"`  // default by spec: signing where the spec can sign
+	Origin      string            `json:"origin,omitempty"` // "EXTERNAL": its material will be imported; default "Aliyun_KMS"
 	Description string            `json:"description,omitempty"`
 	Rotation    *RotationRequest  `json:"rotation,omitempty"` // default off; symmetric specs only
 	Tags        map[string]string `json:"tags,omitempty"`     // at most 20
@@ -96,6 +98,27 @@ type TagRequest struct {
 // UntagRequest removes tags; what is not there is passed over.
 type UntagRequest struct {
 	Keys []string `json:"keys"` // of the tags
+}
+
+// ImportParametersRequest asks for what is needed to wrap material for a key.
+type ImportParametersRequest struct {
+	Wrapping string `json:"wrapping"` // RSAES_OAEP_SHA_256, RSAES_OAEP_SHA_1, RSAES_PKCS1_V1_5 or SM2PKE; asymmetric keys: RSAES_OAEP_SHA_256_AES_256_ECB_PKCS7_PAD or SM2PKE_SM4_ECB
+}
+
+// ImportParameters are what is needed to wrap material for a key. They may be used more
+// than once until they end.
+type ImportParameters struct {
+	Key       string      `json:"key"`       // id
+	PublicKey []byte      `json:"publicKey"` // to wrap under, SubjectPublicKeyInfo DER
+	Token     SecretBytes `json:"token"`     // to be sent with the material
+	ExpireAt  time.Time   `json:"expireAt"`  // 24 hours later
+}
+
+// ImportRequest gives a key its material.
+type ImportRequest struct {
+	Token    SecretBytes `json:"token"`
+	Material SecretBytes `json:"material"`          // wrapped: a raw symmetric key, or a private key in PKCS#8 DER
+	ExpireAt time.Time   `json:"expireAt,omitzero"` // when it is deleted; left out: never
 }
 
 // A KeyVersion is one version of a key.

@@ -138,3 +138,20 @@ func (c *Client) DeleteAlias(ctx context.Context, alias string) error {
 	_, err := call[none](ctx, c.server, "DELETE", at("aliases", alias), nil)
 	return err
 }
+
+// GetImportParameters answers a fresh public key to wrap the material of a key under.
+func (c *Client) GetImportParameters(ctx context.Context, key string, in api.ImportParametersRequest) (api.ImportParameters, error) {
+	return call[api.ImportParameters](ctx, c.server, "POST", at("keys", key, "import-parameters"), in)
+}
+
+// ImportKeyMaterial gives a key its material.
+func (c *Client) ImportKeyMaterial(ctx context.Context, key string, in api.ImportRequest) error {
+	_, err := call[none](ctx, c.server, "PUT", at("keys", key, "material"), in)
+	return err
+}
+
+// DeleteKeyMaterial deletes the imported material of a key.
+func (c *Client) DeleteKeyMaterial(ctx context.Context, key string) error {
+	_, err := call[none](ctx, c.server, "DELETE", at("keys", key, "material"), nil)
+	return err
+}

@@ -102,7 +102,7 @@ func TestSpecs(t *testing.T) {
 			{kms.CreateKeyRequest{KeyUsage: new("WRAP")}, invalidParameter},
 			{kms.CreateKeyRequest{Origin: new("aliyun_kms")}, invalidParameter},
 			{kms.CreateKeyRequest{ProtectionLevel: new("PAPER")}, invalidParameter},
-			{kms.CreateKeyRequest{Origin: new("EXTERNAL")}, "UnsupportedOperation"},
+			{kms.CreateKeyRequest{Origin: new("external")}, "InvalidParameter"},
 			{kms.CreateKeyRequest{ProtectionLevel: new("HSM")}, "UnsupportedOperation"},
 			{kms.CreateKeyRequest{DKMSInstanceId: new("kst-hzz1")}, "UnsupportedOperation"},
 			{kms.CreateKeyRequest{Policy: new("{}")}, invalidParameter},

@@ -47,6 +47,11 @@ var advices = map[fault.Kind]advice{
 
 	fault.KeyDisabled:        {text{"the key is disabled", "密钥已禁用"}, text{`"keyward key enable" makes it usable`, `用 "keyward key enable" 启用密钥`}},
 	fault.KeyUnavailable:     {text{"the place where the key lives cannot be reached", "密钥所在的设备或外部密钥管理系统无法访问"}, text{"check the hardware token or the external key manager, then repeat the command", "请检查硬件令牌或外部密钥管理系统，然后重新执行命令"}},
+	fault.KeyPendingImport:   {text{"the key has no material", "密钥没有密钥材料"}, text{`"keyward key import" gives it its material`, `用 "keyward key import" 导入密钥材料`}},
+	fault.UnsupportedOrigin:  {text{"the key was made here, so that nothing can be imported into it", "该密钥由服务器生成，不能导入密钥材料"}, text{`make one with "keyward key create --origin EXTERNAL"`, `请用 "keyward key create --origin EXTERNAL" 创建密钥`}},
+	fault.InvalidKeyMaterial: {text{"the key material does not fit", "密钥材料不正确"}, text{"it must be of the key's spec and, if the key had material before, the same", "须与密钥规格一致；若密钥曾有材料，须与之前相同"}},
+	fault.InvalidImportToken: {text{"the import token does not belong to this key", "导入令牌不属于该密钥"}, text{"ask for new import parameters", "请重新获取导入参数"}},
+	fault.ExpiredImportToken: {text{"the import token is too old", "导入令牌已过期"}, text{"ask for new import parameters; they last for a day", "请重新获取导入参数，有效期为一天"}},
 	fault.KeyPendingDeletion: {text{"the key is about to be deleted", "密钥待删除"}, text{`"keyward key restore" keeps it`, `用 "keyward key restore" 取消删除`}},
 	fault.StateConflict:      {text{"its state does not allow this", "当前状态不允许此操作"}, text{`"keyward key show" and "keyward operator status" tell the state`, `用 "keyward key show" 或 "keyward operator status" 查看状态`}},
 	fault.AliasExists:        {text{"the alias is taken", "别名已存在"}, text{`"keyward key alias update" points it at another key`, `用 "keyward key alias update" 让它指向其他密钥`}},

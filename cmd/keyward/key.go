@@ -21,7 +21,7 @@ func newKeyCmd(c *cli) *cobra.Command {
 		newKeyCreateCmd(c), newKeyListCmd(c), newKeyShowCmd(c), newKeyVersionsCmd(c), newKeyRotateCmd(c),
 		newKeyEnableCmd(c), newKeyDisableCmd(c), newKeyDeleteCmd(c), newKeyRestoreCmd(c), newKeyProtectCmd(c),
 		newKeyDescribeCmd(c), newAliasCmd(c), newTagCmd(c), newKeySignCmd(c), newKeyVerifyCmd(c), newKeyPublicKeyCmd(c), newKeyPolicyCmd(c),
-		newKeyUsageCmd(c), newKeyResourceCmd(c))
+		newKeyUsageCmd(c), newKeyResourceCmd(c), newKeyImportCmd(c), newKeyDropMaterialCmd(c))
 }
 
 // The specs and usages of keys, for flags and their completion.
@@ -60,6 +60,7 @@ func newKeyCreateCmd(c *cli) *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&in.Spec, "spec", "Aliyun_AES_256", c.t("type of the key: `SPEC` is one of ", "密钥规格 `SPEC`：")+strings.Join(keySpecs(), ", "))
 	f.StringVar(&in.Usage, "usage", "", c.t("`USAGE`: ENCRYPT/DECRYPT or SIGN/VERIFY; by default what the spec is for", "用途 `USAGE`：ENCRYPT/DECRYPT 或 SIGN/VERIFY；默认由规格决定"))
+	f.StringVar(&in.Origin, "origin", "", c.t("`ORIGIN` of the material: Aliyun_KMS makes it here, EXTERNAL waits for keyward key import; default Aliyun_KMS", "密钥材料来源 `ORIGIN`：Aliyun_KMS 由服务器生成，EXTERNAL 等待 keyward key import；默认 Aliyun_KMS"))
 	f.StringVar(&alias, "alias", "", c.t("also give it this `NAME`: alias/...", "同时创建别名 `NAME`：alias/..."))
 	f.StringVar(&in.Description, "description", "", c.t("`TEXT` for people", "供人阅读的描述 `TEXT`"))
 	f.StringArrayVar(&tags, "tag", nil, c.t("a tag, `KEY=VALUE`; may be repeated", "标签 `KEY=VALUE`；可重复"))
@@ -67,6 +68,7 @@ func newKeyCreateCmd(c *cli) *cobra.Command {
 	policy.flags(c, f, "policy-file")
 	complete(cmd, "spec", keySpecs()...)
 	complete(cmd, "usage", keyUsages()...)
+	complete(cmd, "origin", "Aliyun_KMS", "EXTERNAL")
 	return cmd
 }
 
@@ -107,6 +109,9 @@ func (c *cli) showKey(k api.Key) error {
 		}
 		t.add(c.t("Deletion protection", "删除保护"), protection)
 		t.add(c.t("Origin", "来源"), k.Origin+", "+k.ProtectionLevel)
+		if !k.ExpireAt.IsZero() {
+			t.add(c.t("Material expires", "密钥材料到期"), when(k.ExpireAt))
+		}
 		var tags []string
 		for _, key := range slices.Sorted(maps.Keys(k.Tags)) {
 			tags = append(tags, key+"="+k.Tags[key])
@@ -124,6 +129,8 @@ func (c *cli) keyState(state string) string {
 		return c.t(state, "已禁用")
 	case "PendingDeletion":
 		return c.t(state, "待删除")
+	case "PendingImport":
+		return c.t(state, "待导入")
 	}
 	return state
 }
@@ -167,13 +174,13 @@ func newKeyListCmd(c *cli) *cobra.Command {
 		},
 	})
 	f := cmd.Flags()
-	f.StringSliceVar(&in.States, "state", nil, c.t("only in one of the `STATES`: Enabled, Disabled, PendingDeletion", "只列出处于 `STATES` 状态的：Enabled、Disabled、PendingDeletion"))
+	f.StringSliceVar(&in.States, "state", nil, c.t("only in one of the `STATES`: Enabled, Disabled, PendingDeletion, PendingImport", "只列出处于 `STATES` 状态的：Enabled、Disabled、PendingDeletion、PendingImport"))
 	f.StringSliceVar(&in.Specs, "spec", nil, c.t("only of one of the `SPECS`", "只列出规格为 `SPECS` 的"))
 	f.StringSliceVar(&in.Usages, "usage", nil, c.t("only with one of the `USAGES`", "只列出用途为 `USAGES` 的"))
 	f.StringSliceVar(&in.Aliases, "alias", nil, c.t("only what one of the `ALIASES` points at", "只列出别名 `ALIASES` 指向的"))
 	f.StringSliceVar(&in.TagKeys, "tag-key", nil, c.t("only with one of the tag `KEYS`", "只列出带有标签键 `KEYS` 的"))
 	f.StringSliceVar(&in.TagValues, "tag-value", nil, c.t("only with one of the tag `VALUES`", "只列出带有标签值 `VALUES` 的"))
-	complete(cmd, "state", "Enabled", "Disabled", "PendingDeletion")
+	complete(cmd, "state", "Enabled", "Disabled", "PendingDeletion", "PendingImport")
 	complete(cmd, "spec", keySpecs()...)
 	complete(cmd, "usage", keyUsages()...)
 	return cmd

@@ -27,6 +27,7 @@ import (
 	"github.com/keyward/keyward/internal/iam"
 	"github.com/keyward/keyward/internal/iam/role"
 	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/key/byok"
 	"github.com/keyward/keyward/internal/key/cryptography"
 	"github.com/keyward/keyward/internal/key/keyring"
 	"github.com/keyward/keyward/internal/key/lifecycle"
@@ -64,6 +65,7 @@ type engine struct {
 	crypto    *cryptography.Service
 	roles     *role.Service
 	usage     *usage.Service
+	imports   *byok.Service
 	secrets   *secret.Service
 	sinks     *sink.Service
 	rollouts  *rollout.Service
@@ -192,6 +194,7 @@ func (e *engine) services(ctx context.Context, a *App) (err error) {
 	counter := usage.NewCounter()
 	e.usage = usage.New(usage.Options{Store: store.Usage{Store: e.store}, Ring: e.ring, Log: e.log, Counter: counter, Now: e.now, Logger: a.Logger})
 	e.crypto = cryptography.New(cryptography.Options{Ring: e.ring, Log: e.log, ContextDigest: e.contextDigest, Used: counter.Note})
+	e.imports = byok.New(byok.Options{Ring: e.ring, Store: e.store, Tenants: e.iam, Log: e.log, Now: e.now})
 	e.secrets = secret.New(secret.Options{
 		Store: e.store, Keys: e.keys, Crypto: e.crypto, Log: e.log, Region: a.Config.Region, Now: e.now, After: e.clock.After, Fresh: e.store.Fresh,
 	})
@@ -330,12 +333,12 @@ func (e *engine) dialects(a *App, refusals *audit.Refusals) (err error) {
 		}
 	}
 	e.alibaba = (&alibaba.Dialect{
-		Verifier: verifier, Keys: e.keys, Crypto: e.crypto, Roles: e.roles, Usage: e.usage, Secrets: e.secrets, Rotations: e.rotations, Log: e.log, Refusals: refusals, Limiter: limiter,
+		Verifier: verifier, Keys: e.keys, Crypto: e.crypto, Imports: e.imports, Roles: e.roles, Usage: e.usage, Secrets: e.secrets, Rotations: e.rotations, Log: e.log, Refusals: refusals, Limiter: limiter,
 		Tokens: pageTokens{e.keyring}, Region: a.Config.Region, Touch: touch,
 	}).Serve
 	e.agents = agentapi.New(agentapi.Options{Rollouts: e.rollouts, Refusals: refusals, Now: e.now})
 	e.rest = rest.New(rest.Options{
-		Verifier: verifier, Keys: e.keys, Crypto: e.crypto, Usage: e.usage, Secrets: e.secrets, Sinks: e.sinks, Rollouts: e.rollouts, Targets: e.targets, Rotations: e.rotations, IAM: e.iam, Roles: e.roles, Stock: e.stock, Alerts: e.alerts, Expiry: e.expiry, Findings: e.findings, Checks: e.checks, Log: e.log, Audit: a.db, Refusals: refusals, Limiter: limiter, Region: a.Config.Region, Touch: touch,
+		Verifier: verifier, Keys: e.keys, Crypto: e.crypto, Imports: e.imports, Usage: e.usage, Secrets: e.secrets, Sinks: e.sinks, Rollouts: e.rollouts, Targets: e.targets, Rotations: e.rotations, IAM: e.iam, Roles: e.roles, Stock: e.stock, Alerts: e.alerts, Expiry: e.expiry, Findings: e.findings, Checks: e.checks, Log: e.log, Audit: a.db, Refusals: refusals, Limiter: limiter, Region: a.Config.Region, Touch: touch,
 	})
 	if e.links != nil {
 		e.page, err = ackpage.New(ackpage.Options{Links: e.links, Alerts: e.alerts, Refusals: refusals})

@@ -89,6 +89,7 @@ func (e *engine) providers(certificates []string) []accesskey.KindOfProvider {
 // the others waiting.
 func (e *engine) startJobs(a *App) {
 	inside := e.keys.Handlers()
+	maps.Copy(inside, e.imports.Handlers())
 	maps.Copy(inside, e.secrets.Handlers())
 	maps.Copy(inside, e.custody.Handlers(a.jobCall))
 	e.run(a, "jobs", (&job.Runner{Store: e.store, Owner: e.log.Origin(), Handlers: inside, Now: e.now, Served: e.clock.Jobs, Logger: a.Logger}).Run)

@@ -31,6 +31,10 @@ const (
 	MethodNotAllowed     Kind = "MethodNotAllowed"
 	ActionNotFound       Kind = "ActionNotFound"
 	VersionNotSupported  Kind = "VersionNotSupported"
+	UnsupportedOrigin    Kind = "UnsupportedOrigin"  // only for keys with imported material
+	InvalidKeyMaterial   Kind = "InvalidKeyMaterial" // not what may be imported, or not what was imported before
+	InvalidImportToken   Kind = "InvalidImportToken" //
+	ExpiredImportToken   Kind = "ExpiredImportToken" //
 )
 
 // The caller could not be identified, or may not do this.
@@ -63,6 +67,7 @@ const (
 const (
 	KeyDisabled        Kind = "KeyDisabled"
 	KeyPendingDeletion Kind = "KeyPendingDeletion"
+	KeyPendingImport   Kind = "KeyPendingImport"
 	KeyUnavailable     Kind = "KeyUnavailable" // where its material lives cannot be reached now
 	StateConflict      Kind = "StateConflict"
 	AliasExists        Kind = "AliasExists"
@@ -88,10 +93,11 @@ func Kinds() []Kind {
 	return []Kind{
 		InvalidParameter, MissingParameter, InvalidTagKey, InvalidTagValue, DuplicateTagKey, InvalidCiphertext,
 		UnsupportedOperation, LimitExceeded, TooLarge, MethodNotAllowed, ActionNotFound, VersionNotSupported,
+		UnsupportedOrigin, InvalidKeyMaterial, InvalidImportToken, ExpiredImportToken,
 		IncompleteSignature, SignatureMismatch, TimestampExpired, TimestampInvalid, NonceUsed,
 		AccessKeyNotFound, AccessKeyInactive, SecurityTokenInvalid, SecurityTokenMissing, SecurityTokenExpired, SecurityTokenMismatch, NoPermission, WrongPassphrase,
 		KeyNotFound, KeyVersionNotFound, AliasNotFound, ResourceNotFound,
-		KeyDisabled, KeyPendingDeletion, KeyUnavailable, StateConflict, AliasExists, ResourceExists, ResourceInUse, Changed,
+		KeyDisabled, KeyPendingDeletion, KeyPendingImport, KeyUnavailable, StateConflict, AliasExists, ResourceExists, ResourceInUse, Changed,
 		Throttled, Sealed, AuditUnavailable, Unavailable, Internal, DryRun,
 	}
 }

@@ -104,9 +104,11 @@ const (
 	SignVerify     Usage = "SIGN/VERIFY"
 )
 
-// Origin and protection level of every key of this release.
+// The origins and protection levels of keys.
 const (
-	OriginKMS     = "Aliyun_KMS"
+	OriginKMS      = "Aliyun_KMS" // the material was generated where it lives
+	OriginExternal = "EXTERNAL"   // it is imported
+
 	LevelSoftware = "SOFTWARE"
 )
 
@@ -128,9 +130,11 @@ type Key struct {
 	DeleteAt        time.Time // zero unless the state is PendingDeletion
 	Protected       bool      // deletion protection
 	ProtectionNote  string
-	Tags            []Tag  // sorted by key
-	Policy          string // the document of its own policy; empty for the default
-	Rev             int64  // revision, kept by the store
+	Tags            []Tag     // sorted by key
+	Empty           bool      // the material that is imported is not there
+	ExpireAt        time.Time // when imported material is deleted; zero for never
+	Policy          string    // the document of its own policy; empty for the default
+	Rev             int64     // revision, kept by the store
 }
 
 // Rotation is a key's rotation policy.
@@ -177,6 +181,7 @@ type Version struct {
 	Number    int    // 1 for the first
 	Wrapped   []byte // what the key's [Keystore] finds or opens the material by
 	Public    []byte // SPKI DER; nil for symmetric keys
+	Imported  []byte // tells whether material is what was imported at first; nil for generated material
 	CreatedAt time.Time
 	Rev       int64
 }

@@ -26,6 +26,14 @@ type Keystore interface {
 	Destroy(ctx context.Context, k Key) error
 }
 
+// An Importer is a Keystore that takes material from outside, too.
+type Importer interface {
+	Keystore
+	// Import makes m, as [material.Generate] would have made it, the material of a version
+	// whose Public is set: it fills in Wrapped.
+	Import(ctx context.Context, k Key, v *Version, m material.Bytes) error
+}
+
 // Material is the material of a version, ready for use and safe for concurrent use.
 // Symmetric keys have a Cipher; asymmetric ones have Private and Public, so that
 // verifying and public-key encryption ask no keystore.

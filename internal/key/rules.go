@@ -106,6 +106,9 @@ func (k *Key) SetRotation(on bool, interval time.Duration) error {
 	if on && !k.Spec.Symmetric() {
 		return fault.UnsupportedOperation.New("Unsupported operation. Asymmetric keys do not rotate automatically; create a version instead.")
 	}
+	if on && k.Origin == OriginExternal {
+		return fault.UnsupportedOperation.New("Unsupported operation. Imported material does not rotate; import other material into a new key and move the alias.")
+	}
 	if on && interval == 0 {
 		interval = k.Rotation.Interval
 	}

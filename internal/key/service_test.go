@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"strings"
 	"sync"
 	"testing"
@@ -99,8 +100,14 @@ func open(t testing.TB, url string) *world {
 		Changed: func(table, id string) { w.Changed(table, id) },
 	})
 	w.Services = keytest.New(keytest.Options{Store: w.node.Store, Tenants: &tenants{keyring: keyring, known: map[string]material.Wrapper{}}, Log: w.node.Log, Now: w.clock, After: w.after})
-	w.jobs = &job.Runner{Store: w.node.Store, Owner: "test", Handlers: w.Handlers(), Now: w.clock, Served: w.servedNow, Logger: slog.New(slog.DiscardHandler)}
+	w.jobs = &job.Runner{Store: w.node.Store, Owner: "test", Handlers: w.handlers(), Now: w.clock, Served: w.servedNow, Logger: slog.New(slog.DiscardHandler)}
 	return w
+}
+
+func (w *world) handlers() map[string]job.Handler {
+	all := w.Handlers()
+	maps.Copy(all, w.Imports.Handlers())
+	return all
 }
 
 // root is the root user of an account.
@@ -448,11 +455,11 @@ func TestClockSetBackLosesNoJob(t *testing.T) {
 	if err := w.ScheduleDeletion(ctx, c, string(k.ID), 7); err != nil {
 		t.Fatal(err)
 	}
-	w.jobs.Handlers[lifecycle.JobDelete] = func(ctx context.Context, j job.Job) (time.Time, error) {
+	w.jobs.Handlers[key.JobDelete] = func(ctx context.Context, j job.Job) (time.Time, error) {
 		w.mu.Lock()
 		w.now = w.now.Add(-time.Hour)
 		w.mu.Unlock()
-		return w.Handlers()[lifecycle.JobDelete](ctx, j)
+		return w.Handlers()[key.JobDelete](ctx, j)
 	}
 	w.mu.Lock()
 	w.now, w.served = w.now.Add(7*24*time.Hour), w.served+7*24*time.Hour

@@ -20,8 +20,8 @@ type Store interface {
 	CreateKey(ctx context.Context, rec *audit.Record, k *Key, v *Version, a *Alias, jobs []job.Job) error
 	// UpdateKeys stores the changed metadata of keys, all or none.
 	UpdateKeys(ctx context.Context, rec *audit.Record, jobs []job.Job, keys ...*Key) error
-	// AddVersion stores a new version and the key's changed metadata.
-	AddVersion(ctx context.Context, rec *audit.Record, k *Key, v *Version, jobs []job.Job) error
+	// StoreVersion stores a new or changed version and the key's changed metadata.
+	StoreVersion(ctx context.Context, rec *audit.Record, k *Key, v *Version, jobs []job.Job) error
 	// DeleteKey removes the key, its versions and its aliases, or, where there are many,
 	// some of them; gone tells whether the key is. Material that was removed is lost.
 	DeleteKey(ctx context.Context, rec *audit.Record, k *Key) (gone bool, err error)

@@ -2,6 +2,7 @@ package material
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/subtle"
 	"fmt"
 	"io"
@@ -72,3 +73,9 @@ func (b Bytes) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
 // MarshalBinary answers "[redacted]"; encoding/gob uses it.
 func (b Bytes) MarshalBinary() ([]byte, error) { return []byte(redacted), nil }
+
+// Digest answers the SHA-256 of the secret, which is a secret if it can be guessed.
+func (b Bytes) Digest() []byte {
+	sum := sha256.Sum256(b.Expose())
+	return sum[:]
+}

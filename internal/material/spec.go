@@ -141,3 +141,11 @@ func unsupported(s Spec, verb string, possible []Algorithm) error {
 	}
 	return fault.UnsupportedOperation.New("a key of spec %s does not %s with this algorithm; use one of %v", s, verb, possible)
 }
+
+// KeySize answers the length of a key of a symmetric spec in bytes, 0 for other specs.
+func (s Spec) KeySize() int {
+	if !s.Symmetric() {
+		return 0
+	}
+	return s.row().bits / 8
+}

@@ -383,7 +383,7 @@ func (s *story) live(root *authz.Call, name, id string) {
 	case "gone":
 		s.did(keys.ScheduleDeletion(ctx, root, id, 7))
 		s.p.now = s.p.now.Add(7*24*time.Hour + time.Second)
-		_, err := keys.Handlers()[lifecycle.JobDelete](ctx, job.Job{Kind: lifecycle.JobDelete, Account: root.Account, Subject: id})
+		_, err := keys.Handlers()[key.JobDelete](ctx, job.Job{Kind: key.JobDelete, Account: root.Account, Subject: id})
 		s.did(err)
 	}
 }

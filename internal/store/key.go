@@ -37,6 +37,8 @@ func keyRow(k *key.Key) row {
 		text("protection_note", &k.ProtectionNote),
 		document("tags", &k.Tags),
 		added(text("policy", &k.Policy)),
+		added(flag("empty", &k.Empty)),
+		added(instant("expire_at", &k.ExpireAt)),
 	}}
 }
 
@@ -49,6 +51,7 @@ func keyVersionRow(v *key.Version) row {
 		blob("wrapped", &v.Wrapped),
 		blob("public_key", &v.Public),
 		instant("created_at", &v.CreatedAt),
+		added(blob("imported", &v.Imported)),
 	}}
 }
 
@@ -92,13 +95,17 @@ func (s *Store) UpdateKeys(ctx context.Context, rec *audit.Record, jobs []job.Jo
 	})
 }
 
-// AddVersion implements key.Store.
-func (s *Store) AddVersion(ctx context.Context, rec *audit.Record, k *key.Key, v *key.Version, jobs []job.Job) error {
+// StoreVersion implements key.Store.
+func (s *Store) StoreVersion(ctx context.Context, rec *audit.Record, k *key.Key, v *key.Version, jobs []job.Job) error {
 	return s.mutate(ctx, rec, func(ctx context.Context, t *tx) error {
 		if err := t.update(ctx, s.keys, keyRow(k)); err != nil {
 			return err
 		}
-		if err := t.insert(ctx, s.keys, keyVersionRow(v)); err != nil {
+		write := t.insert
+		if v.Rev != 0 {
+			write = t.update
+		}
+		if err := write(ctx, s.keys, keyVersionRow(v)); err != nil {
 			return err
 		}
 		return t.schedule(ctx, jobs)

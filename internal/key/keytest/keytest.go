@@ -11,6 +11,7 @@ import (
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/key/byok"
 	"github.com/keyward/keyward/internal/key/cryptography"
 	"github.com/keyward/keyward/internal/key/keyring"
 	"github.com/keyward/keyward/internal/key/lifecycle"
@@ -40,6 +41,8 @@ type (
 	Keys = lifecycle.Service
 	// Crypto are the operations that use keys.
 	Crypto = cryptography.Service
+	// Imports are the operations that import material.
+	Imports = byok.Service
 )
 
 // Services are all of the operations on the software keys of one node.
@@ -47,6 +50,7 @@ type Services struct {
 	*keyring.Ring
 	*Keys
 	*Crypto
+	Imports *Imports
 }
 
 // New makes Services.
@@ -66,8 +70,9 @@ func New(o Options) *Services {
 		Keystore: func(context.Context, key.Key) (key.Keystore, error) { return keystore, nil },
 	})
 	return &Services{
-		Ring:   ring,
-		Keys:   lifecycle.New(lifecycle.Options{Ring: ring, Store: o.Store, Aliases: o.Store, Log: o.Log, Now: o.Now, After: o.After}),
-		Crypto: cryptography.New(cryptography.Options{Ring: ring, Log: o.Log, Used: o.Used, ContextDigest: func(b []byte) (string, error) { return hex.EncodeToString(b), nil }}),
+		Ring:    ring,
+		Keys:    lifecycle.New(lifecycle.Options{Ring: ring, Store: o.Store, Aliases: o.Store, Log: o.Log, Now: o.Now, After: o.After}),
+		Imports: byok.New(byok.Options{Ring: ring, Store: o.Store, Tenants: o.Tenants, Log: o.Log, Now: o.Now}),
+		Crypto:  cryptography.New(cryptography.Options{Ring: ring, Log: o.Log, Used: o.Used, ContextDigest: func(b []byte) (string, error) { return hex.EncodeToString(b), nil }}),
 	}
 }

@@ -5,26 +5,10 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/internal/audit"
-	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/job"
 	"github.com/keyward/keyward/internal/key"
 )
-
-// The kinds of job that keys need.
-const (
-	JobRotate = "kms.rotate"
-	JobDelete = "kms.delete"
-)
-
-// jobs answers when a key must be looked at next. Its deletion is planned once, when it
-// is scheduled: nothing that happens to the key afterwards may plan it anew.
-func jobs(k key.Key) []job.Job {
-	if k.RotationStatus() != key.RotationEnabled {
-		return nil
-	}
-	return []job.Job{{Kind: JobRotate, Account: k.Account, Subject: string(k.ID), Due: k.NextRotation()}}
-}
 
 // minService is how long the service serves at least before a deletion that is planned
 // anew, because nobody knows for how long it has waited.
@@ -33,15 +17,15 @@ const minService = 24 * time.Hour
 // Plans answers when the key must be looked at, as all the jobs that must be planned.
 func (s *Service) Plans(ctx context.Context, k key.Key) ([]job.Job, error) {
 	if k.State != key.PendingDeletion {
-		return jobs(k), nil
+		return k.Jobs(), nil
 	}
 	served, err := s.after(ctx, max(minService, k.DeleteAt.Sub(s.clock())))
-	return []job.Job{{Kind: JobDelete, Account: k.Account, Subject: string(k.ID), Due: k.DeleteAt, Served: served}}, err
+	return append(k.Jobs(), job.Job{Kind: key.JobDelete, Account: k.Account, Subject: string(k.ID), Due: k.DeleteAt, Served: served}), err
 }
 
 // Handlers answers what keys do when their jobs are due.
 func (s *Service) Handlers() map[string]job.Handler {
-	return map[string]job.Handler{JobRotate: s.rotateDue, JobDelete: s.deleteDue}
+	return map[string]job.Handler{key.JobRotate: s.rotateDue, key.JobDelete: s.deleteDue}
 }
 
 // rotateDue rotates a key whose time has come; one that is suspended or gone is left alone.
@@ -59,7 +43,7 @@ func (s *Service) rotateDue(ctx context.Context, j job.Job) (again time.Time, er
 	if !due(k) {
 		return k.NextRotation(), nil
 	}
-	return time.Time{}, s.do(ctx, s.scheduler(j.Account), "kms:RotateKey", func(rec *audit.Record) error {
+	return time.Time{}, s.do(ctx, key.Scheduler(j.Account, s.now()), "kms:RotateKey", func(rec *audit.Record) error {
 		rec.Resource = s.ring.ARN(k)
 		_, err := s.addVersion(ctx, rec, k.Account, k.ID, func(k key.Key) error {
 			if !due(k) {
@@ -85,7 +69,7 @@ func (s *Service) deleteDue(ctx context.Context, j job.Job) (again time.Time, er
 		if s.now().Before(k.DeleteAt) {
 			return k.DeleteAt, nil
 		}
-		err = s.do(ctx, s.scheduler(j.Account), "kms:DeleteKey", func(rec *audit.Record) (err error) {
+		err = s.do(ctx, key.Scheduler(j.Account, s.now()), "kms:DeleteKey", func(rec *audit.Record) (err error) {
 			rec.Resource = s.ring.ARN(k)
 			keystore, err := s.ring.Keystore(ctx, k)
 			if err != nil {
@@ -103,12 +87,4 @@ func (s *Service) deleteDue(ctx context.Context, j job.Job) (again time.Time, er
 		}
 	}
 	return time.Time{}, nil
-}
-
-// scheduler is the principal of what is done because its time has come.
-func (s *Service) scheduler(account string) *authz.Call {
-	return &authz.Call{
-		Principal: authz.Principal{Account: account, Kind: authz.Service, Name: "scheduler"},
-		Time:      s.now(), Scheme: "job",
-	}
 }

@@ -30,7 +30,8 @@ type CreateInput struct {
 	Policy          string // the document of its policy
 }
 
-// Create makes a key with its first version. Symmetric ones may rotate automatically.
+// Create makes a key with its first version. Symmetric ones may rotate automatically; one
+// of origin EXTERNAL has no material until it is imported.
 func (s *Service) Create(ctx context.Context, c *authz.Call, in CreateInput) (out key.Key, err error) {
 	err = s.do(ctx, c, "kms:CreateKey", func(rec *audit.Record) error {
 		if err := s.may(c, rec, "key"); err != nil {
@@ -56,7 +57,7 @@ func (s *Service) Create(ctx context.Context, c *authz.Call, in CreateInput) (ou
 		k.Primary, k.Versions = v.ID, 1
 		rec.Resource, rec.Version = s.ring.ARN(k), string(v.ID)
 		out = k
-		return s.store.CreateKey(ctx, rec, &k, &v, alias, jobs(k))
+		return s.store.CreateKey(ctx, rec, &k, &v, alias, k.Jobs())
 	})
 	return kept(out, err)
 }
@@ -90,10 +91,12 @@ func (s *Service) newKey(c *authz.Call, in CreateInput) (key.Key, error) {
 		return key.Key{}, err
 	}
 	switch {
-	case in.Origin == "EXTERNAL":
-		return key.Key{}, fault.UnsupportedOperation.New("This release does not import key material; leave Origin out.")
+	case in.Origin == key.OriginExternal:
+		k.Origin, k.State, k.Empty = in.Origin, key.PendingImport, true
 	case in.Origin != "" && in.Origin != key.OriginKMS:
-		return key.Key{}, fault.InvalidParameter.New("The specified parameter Origin is not valid. It must be %s.", key.OriginKMS)
+		return key.Key{}, fault.InvalidParameter.New("The specified parameter Origin is not valid. It must be %s or %s.", key.OriginKMS, key.OriginExternal)
+	}
+	switch {
 	case in.ProtectionLevel == "HSM":
 		return key.Key{}, fault.UnsupportedOperation.New("This release has no hardware keys; leave ProtectionLevel out.")
 	case in.ProtectionLevel != "" && in.ProtectionLevel != key.LevelSoftware:
@@ -185,7 +188,7 @@ func (s *Service) ScheduleDeletion(ctx context.Context, c *authz.Call, name stri
 				return nil, err
 			}
 			k.DeleteAt = s.clock().Add(window)
-			look := job.Job{Kind: JobDelete, Account: k.Account, Subject: string(k.ID), Due: k.DeleteAt, Served: served}
+			look := job.Job{Kind: key.JobDelete, Account: k.Account, Subject: string(k.ID), Due: k.DeleteAt, Served: served}
 			return []job.Job{look}, k.Enter(key.ActSchedule, key.PendingDeletion)
 		})
 	})

@@ -99,7 +99,7 @@ func (s *Service) changeAndPlan(ctx context.Context, c *authz.Call, rec *audit.R
 func (s *Service) edit(ctx context.Context, rec *audit.Record, e *keyring.Entry, edit func(*key.Key) error) error {
 	return s.editAndPlan(ctx, rec, e, func(k *key.Key) ([]job.Job, error) {
 		err := edit(k)
-		return jobs(*k), err
+		return k.Jobs(), err
 	})
 }
 

@@ -23,6 +23,9 @@ func (s *Service) CreateVersion(ctx context.Context, c *authz.Call, name string)
 			if err := k.Allow(key.ActUse); err != nil {
 				return err
 			}
+			if k.Origin == key.OriginExternal {
+				return fault.UnsupportedOperation.New("Unsupported operation. Imported material does not rotate; import other material into a new key and move the alias.")
+			}
 			if next := k.Rotation.Last.Add(key.VersionPause); s.now().Before(next) {
 				return fault.UnsupportedOperation.New("Unsupported operation. The newest version of key %s is younger than seven days; the next one can be made after %s.", k.ID, next.Format(time.RFC3339))
 			}
@@ -52,20 +55,24 @@ func (s *Service) addVersion(ctx context.Context, rec *audit.Record, account str
 		}
 		k.Primary, k.Versions, k.Rotation.Last = v.ID, v.Number, v.CreatedAt
 		rec.Version = string(v.ID)
-		err = s.store.AddVersion(ctx, rec, &k, &v, jobs(k))
+		err = s.store.StoreVersion(ctx, rec, &k, &v, k.Jobs())
 		if !fault.Is(err, fault.Changed) || try == retries {
 			return v, err
 		}
 	}
 }
 
-// generate makes a version of k in the key's keystore.
+// generate makes a version of k in the key's keystore; one without material if that is
+// to be imported.
 func (s *Service) generate(ctx context.Context, k key.Key, number int) (key.Version, error) {
-	keystore, err := s.ring.Keystore(ctx, k)
-	if err != nil {
-		return key.Version{}, err
-	}
 	v := key.Version{Account: k.Account, Key: k.ID, ID: key.NewVersionID(), Number: number, CreatedAt: s.clock()}
+	keystore, err := s.ring.Keystore(ctx, k)
+	if err != nil || k.Empty {
+		return v, err
+	}
+	if err := keystore.Offers(ctx, k); err != nil {
+		return v, err
+	}
 	err = keystore.Generate(ctx, k, &v)
 	return v, err
 }

@@ -25,7 +25,7 @@ type Tenants interface {
 	Tenant(ctx context.Context, account string) (material.Wrapper, error)
 }
 
-// A Keystore implements [key.Keystore] for every spec that there is.
+// A Keystore implements [key.Importer] for every spec that there is.
 type Keystore struct {
 	tenants    Tenants
 	generating chan struct{}
@@ -54,11 +54,16 @@ func (s *Keystore) Generate(ctx context.Context, k key.Key, v *key.Version) erro
 		return err
 	}
 	defer m.Zero()
+	v.Public = public
+	return s.Import(ctx, k, v, m)
+}
+
+// Import implements [key.Importer].
+func (s *Keystore) Import(ctx context.Context, k key.Key, v *key.Version, m material.Bytes) error {
 	tenant, err := s.tenants.Tenant(ctx, k.Account)
 	if err != nil {
 		return err
 	}
-	v.Public = public
 	v.Wrapped, err = tenant.Wrap(binding(k, *v), m)
 	return err
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/iam/role"
+	"github.com/keyward/keyward/internal/key/byok"
 	"github.com/keyward/keyward/internal/key/cryptography"
 	"github.com/keyward/keyward/internal/key/lifecycle"
 	"github.com/keyward/keyward/internal/rotation/engine"
@@ -43,6 +44,7 @@ type Dialect struct {
 	Verifier  *authn.Verifier
 	Keys      *lifecycle.Service
 	Crypto    *cryptography.Service
+	Imports   *byok.Service
 	Usage     *usage.Service
 	Secrets   *secret.Service
 	Rotations *engine.Service

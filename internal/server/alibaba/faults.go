@@ -49,7 +49,12 @@ var codes = map[fault.Kind]code{
 
 	fault.KeyDisabled:        {http.StatusConflict, "Rejected.Disabled"},
 	fault.KeyPendingDeletion: {http.StatusConflict, "Rejected.PendingDeletion"},
+	fault.KeyPendingImport:   {http.StatusConflict, "Rejected.PendingImport"},
 	fault.KeyUnavailable:     {http.StatusConflict, "Rejected.Unavailable"},
+	fault.UnsupportedOrigin:  {http.StatusBadRequest, "Unsupported.Origin"},
+	fault.InvalidKeyMaterial: {http.StatusBadRequest, "InvalidKeyMaterial"},
+	fault.InvalidImportToken: {http.StatusBadRequest, "InvalidImportToken"},
+	fault.ExpiredImportToken: {http.StatusBadRequest, "ExpiredImportToken"},
 	fault.StateConflict:      {http.StatusConflict, "Rejected.StateModifiedFailed"},
 	fault.AliasExists:        {http.StatusBadRequest, "AliasAlreadyExists"},
 	fault.ResourceExists:     {http.StatusConflict, "Rejected.ResourceExist"},

@@ -61,7 +61,7 @@ func (d *Dialect) metadata(k key.Key) keyMetadata {
 	m := keyMetadata{
 		Arn: d.Keys.ARN(k), AutomaticRotation: string(k.RotationStatus()), CreationDate: date(k.CreatedAt), Creator: k.Creator,
 		DeleteDate: date(k.DeleteAt), Description: k.Description, KeyId: string(k.ID), KeySpec: string(k.Spec), KeyState: string(k.State),
-		KeyUsage: string(k.Usage), LastRotationDate: date(k.Rotation.Last), Origin: k.Origin, PrimaryKeyVersion: string(k.Primary),
+		KeyUsage: string(k.Usage), LastRotationDate: date(k.Rotation.Last), MaterialExpireTime: date(k.ExpireAt), Origin: k.Origin, PrimaryKeyVersion: string(k.Primary),
 		ProtectionLevel: k.ProtectionLevel, NextRotationDate: date(k.NextRotation()),
 	}
 	if k.Rotation.Enabled {

@@ -72,6 +72,10 @@ var operations = map[string]operation{
 	"AsymmetricDecrypt":               {"kms:AsymmetricDecrypt", nil, asymmetricDecrypt},
 	"GetPublicKey":                    {"kms:GetPublicKey", nil, getPublicKey},
 
+	"GetParametersForImport": {"kms:GetParametersForImport", nil, getParametersForImport},
+	"ImportKeyMaterial":      {"kms:ImportKeyMaterial", nil, importKeyMaterial},
+	"DeleteKeyMaterial":      {"kms:DeleteKeyMaterial", nil, deleteKeyMaterial},
+
 	"CreateSecret":               {"kms:CreateSecret", ofSecret, createSecret},
 	"DescribeSecret":             {"kms:DescribeSecret", nil, describeSecret},
 	"ListSecrets":                {"kms:ListSecrets", nil, listSecrets},

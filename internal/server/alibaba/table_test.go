@@ -7,8 +7,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/keyward/keyward/internal/authn"
 	"github.com/keyward/keyward/internal/fault"

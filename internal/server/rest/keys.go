@@ -9,6 +9,7 @@ import (
 
 	"github.com/keyward/keyward/api"
 	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/key/byok"
 	"github.com/keyward/keyward/internal/key/lifecycle"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/server/rest/words"
@@ -31,6 +32,9 @@ var keyRoutes = []route{
 	{"GET", "/v1/keys/{key}/versions", "ListKeyVersions", "kms:ListKeyVersions", "Answers one page of a key's versions, newest first.", takes((*dialect).listVersions)},
 	{"GET", "/v1/keys/{key}/versions/{version}", "DescribeKeyVersion", "kms:DescribeKeyVersion", "Answers one version of a key.", takes((*dialect).describeVersion)},
 	{"GET", "/v1/keys/{key}/versions/{version}/public-key", "GetPublicKey", "kms:GetPublicKey", "Answers the public half of a version of an asymmetric key.", takes((*dialect).publicKey)},
+	{"POST", "/v1/keys/{key}/import-parameters", "GetImportParameters", "kms:GetParametersForImport", "Answers a fresh public key to wrap the material of a key under.", takes((*dialect).importParameters)},
+	{"PUT", "/v1/keys/{key}/material", "ImportKeyMaterial", "kms:ImportKeyMaterial", "Gives a key its material; the same only if it had some before.", takes((*dialect).importMaterial)},
+	{"DELETE", "/v1/keys/{key}/material", "DeleteKeyMaterial", "kms:DeleteKeyMaterial", "Deletes the imported material of a key, which cannot be used until the same is imported again.", takes((*dialect).deleteMaterial)},
 	{"POST", "/v1/keys/{key}/tags", "TagKey", "kms:TagResource", "Adds tags to a key.", takes((*dialect).tagKey)},
 	{"DELETE", "/v1/keys/{key}/tags", "UntagKey", "kms:UntagResource", "Removes tags from a key.", takes((*dialect).untagKey)},
 	{"GET", "/v1/keys/{key}/aliases", "ListKeyAliases", "kms:ListAliasesByKeyId", "Answers one page of a key's aliases, by name.", takes((*dialect).listKeyAliases)},
@@ -42,7 +46,7 @@ var keyRoutes = []route{
 
 func (d *dialect) createKey(ctx context.Context, q request, in api.CreateKeyRequest) (api.Key, error) {
 	new := lifecycle.CreateInput{
-		Spec: material.Spec(in.Spec), Usage: key.Usage(in.Usage), Description: in.Description, Tags: tagsOf(in.Tags), Alias: in.Alias, Policy: in.Policy,
+		Spec: material.Spec(in.Spec), Usage: key.Usage(in.Usage), Origin: in.Origin, Description: in.Description, Tags: tagsOf(in.Tags), Alias: in.Alias, Policy: in.Policy,
 	}
 	if in.Rotation != nil {
 		new.Rotate, new.Interval = in.Rotation.Enabled, interval(in.Rotation.IntervalSeconds)
@@ -122,6 +126,19 @@ func (d *dialect) publicKey(ctx context.Context, q request, _ none) (api.PublicK
 	return api.PublicKey{Key: string(k.Key), Version: string(k.Version), PEM: k.PEM}, err
 }
 
+func (d *dialect) importParameters(ctx context.Context, q request, in api.ImportParametersRequest) (api.ImportParameters, error) {
+	p, err := d.Imports.Parameters(ctx, q.call, q.vars["key"], material.Wrapping(in.Wrapping))
+	return api.ImportParameters{Key: string(p.Key), PublicKey: p.PublicKey, Token: p.Token, ExpireAt: p.ExpireAt}, err
+}
+
+func (d *dialect) importMaterial(ctx context.Context, q request, in api.ImportRequest) (none, error) {
+	return none{}, d.Imports.Import(ctx, q.call, byok.Input{Key: q.vars["key"], Token: in.Token, Material: in.Material, ExpireAt: in.ExpireAt})
+}
+
+func (d *dialect) deleteMaterial(ctx context.Context, q request, _ none) (none, error) {
+	return none{}, d.Imports.Delete(ctx, q.call, q.vars["key"])
+}
+
 func (d *dialect) tagKey(ctx context.Context, q request, in api.TagRequest) (none, error) {
 	return none{}, d.Keys.Tag(ctx, q.call, q.vars["key"], tagsOf(in.Tags))
 }
@@ -159,7 +176,7 @@ func (d *dialect) key(k key.Key) api.Key {
 	return api.Key{
 		ID: string(k.ID), ARN: d.Keys.ARN(k), Spec: string(k.Spec), Usage: string(k.Usage), State: string(k.State),
 		Origin: k.Origin, ProtectionLevel: k.ProtectionLevel, Description: k.Description, Creator: k.Creator,
-		CreatedAt: k.CreatedAt, DeleteAt: k.DeleteAt, PrimaryVersion: string(k.Primary), Versions: k.Versions,
+		CreatedAt: k.CreatedAt, DeleteAt: k.DeleteAt, PrimaryVersion: string(k.Primary), Versions: k.Versions, ExpireAt: k.ExpireAt,
 		Rotation: api.Rotation{
 			Status: string(k.RotationStatus()), IntervalSeconds: int64(k.Rotation.Interval / time.Second),
 			LastAt: k.Rotation.Last, NextAt: k.NextRotation(),

@@ -30,6 +30,7 @@ import (
 	"github.com/keyward/keyward/internal/finding"
 	"github.com/keyward/keyward/internal/iam"
 	"github.com/keyward/keyward/internal/iam/role"
+	"github.com/keyward/keyward/internal/key/byok"
 	"github.com/keyward/keyward/internal/key/cryptography"
 	"github.com/keyward/keyward/internal/key/lifecycle"
 	"github.com/keyward/keyward/internal/notify"
@@ -52,6 +53,7 @@ type Options struct {
 	Verifier *authn.Verifier
 	Keys     *lifecycle.Service
 	Crypto   *cryptography.Service
+	Imports  *byok.Service
 	Usage    *usage.Service
 	Secrets  *secret.Service
 	Sinks    *sink.Service

@@ -15,6 +15,7 @@ import (
 	"github.com/keyward/keyward/api"
 	"github.com/keyward/keyward/client"
 	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/server/rest"
 )
 
@@ -72,6 +73,8 @@ type step struct {
 // A scene is an account with one of everything.
 type scene struct {
 	symmetric, doomed, signing, deciphering api.Key
+	external                                api.Key
+	material                                api.ImportRequest // of external
 	ciphertext, asymmetric                  []byte
 	signature                               []byte
 	digest                                  []byte
@@ -111,8 +114,15 @@ func newScene(t *testing.T, w *world, admin login) *scene {
 	s.old, s.unused = w.find(t, admin.account)
 	addRotations(t, w, admin)
 	w.later.Store(int64(8 * 24 * time.Hour)) // a key may be rotated by hand after seven days
+	s.external = must(c.CreateKey(ctx, api.CreateKeyRequest{Origin: "EXTERNAL"}))(t)
+	p := must(c.GetImportParameters(ctx, s.external.ID, s.wrapping()))(t)
+	s.material = api.ImportRequest{Token: p.Token, Material: must(material.WrapOAEPSHA256.Wrap(p.PublicKey, material.Random(32)))(t)}
 	s.token = must(c.CreateNodeToken(ctx, api.CreateNodeTokenRequest{}))(t).Info.ID
 	return s
+}
+
+func (s *scene) wrapping() api.ImportParametersRequest {
+	return api.ImportParametersRequest{Wrapping: string(material.WrapOAEPSHA256)}
 }
 
 const readerPolicy = `{"Version":"1","Statement":[{"Effect":"Allow","Action":"kms:DescribeKey","Resource":"*"}]}`
@@ -170,6 +180,15 @@ func (s *scene) keySteps() []step {
 		{"DescribeKeyVersion", func(ctx context.Context, c *client.Client) error { return drop(c.DescribeKeyVersion(ctx, id, version)) }, noKey},
 		{"GetPublicKey", func(ctx context.Context, c *client.Client) error {
 			return drop(c.GetPublicKey(ctx, s.signing.ID, s.signing.PrimaryVersion))
+		}, noKey},
+		{"GetImportParameters", func(ctx context.Context, c *client.Client) error {
+			return drop(c.GetImportParameters(ctx, s.external.ID, s.wrapping()))
+		}, noKey},
+		{"ImportKeyMaterial", func(ctx context.Context, c *client.Client) error {
+			return c.ImportKeyMaterial(ctx, s.external.ID, s.material)
+		}, noKey},
+		{"DeleteKeyMaterial", func(ctx context.Context, c *client.Client) error {
+			return c.DeleteKeyMaterial(ctx, s.external.ID)
 		}, noKey},
 		{"TagKey", func(ctx context.Context, c *client.Client) error {
 			return c.TagKey(ctx, id, api.TagRequest{Tags: map[string]string{"team/x": "a b", "env": "test"}})

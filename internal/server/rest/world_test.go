@@ -158,7 +158,7 @@ func newWorld(t testing.TB) *world {
 			c, err := w.roles.Credential(ctx, id, token)
 			return authn.Credential{Secret: c.Secret, Principal: c.Principal, Refusal: c.Refusal}, err
 		}},
-		Keys: w.keys.Keys, Crypto: w.keys.Crypto, Usage: w.usage, Secrets: w.secrets, Sinks: w.sinks, Rollouts: w.rollouts, Targets: w.targets, IAM: w.iam, Roles: w.roles, Stock: w.stock, Alerts: w.alerts, Expiry: scans, Findings: w.findings, Checks: w.checks, Log: w.node.Log, Audit: w.node.DB, Refusals: audit.NewRefusals(w.node.Log),
+		Keys: w.keys.Keys, Crypto: w.keys.Crypto, Imports: w.keys.Imports, Usage: w.usage, Secrets: w.secrets, Sinks: w.sinks, Rollouts: w.rollouts, Targets: w.targets, IAM: w.iam, Roles: w.roles, Stock: w.stock, Alerts: w.alerts, Expiry: scans, Findings: w.findings, Checks: w.checks, Log: w.node.Log, Audit: w.node.DB, Refusals: audit.NewRefusals(w.node.Log),
 		Limiter: w.limiter, Region: region,
 		Rotations: w.rotations,
 		Touch:     func(c *authz.Call, action string) { w.iam.Touch(c.AccessKey, c.Time, c.Source, action) },

@@ -50,7 +50,12 @@ var statuses = map[fault.Kind]int{
 
 	fault.KeyDisabled:        http.StatusConflict,
 	fault.KeyPendingDeletion: http.StatusConflict,
+	fault.KeyPendingImport:   http.StatusConflict,
 	fault.KeyUnavailable:     http.StatusConflict,
+	fault.UnsupportedOrigin:  http.StatusBadRequest,
+	fault.InvalidKeyMaterial: http.StatusBadRequest,
+	fault.InvalidImportToken: http.StatusBadRequest,
+	fault.ExpiredImportToken: http.StatusBadRequest,
 	fault.StateConflict:      http.StatusConflict,
 	fault.AliasExists:        http.StatusConflict,
 	fault.ResourceExists:     http.StatusConflict,
