@@ -53,6 +53,8 @@ var types = []any{
 	api.Rollout{}, api.RolloutWave{}, api.Generation{}, api.CreateRolloutRequest{}, api.UpdateRolloutRequest{}, api.RolloutList{}, api.PublishRolloutRequest{}, api.RolloutCoverage{},
 	api.WaveCoverage{}, api.RolloutMember{},
 	api.TargetKind{}, api.TargetKindList{}, api.Target{}, api.AddTargetRequest{}, api.TargetList{}, api.UpdateTargetRequest{}, api.SyncTargetRequest{},
+	api.Role{}, api.CreateRoleRequest{}, api.UpdateRoleRequest{}, api.RoleList{}, api.AssumeRoleRequest{}, api.FederateRequest{}, api.TemporaryCredentials{},
+	api.Offer{}, api.PublishedKey{}, api.CreateOfferRequest{}, api.OfferCredential{}, api.OfferList{}, api.PublishKeyRequest{},
 	api.RotationPlan{}, api.RotationCare{}, api.RotationWave{}, api.RotationWindows{}, api.RotationCareRequest{}, api.RotationWaveRequest{},
 	api.CreateRotationPlanRequest{}, api.UpdateRotationPlanRequest{}, api.RotationPlanList{}, api.RotationForecast{}, api.StartRotationRequest{},
 	api.ListRotationsRequest{}, api.RotationRunList{}, api.RotationRun{}, api.RotationProgress{}, api.RotationEvent{}, api.RollBackRotationRequest{},

@@ -42,6 +42,7 @@ func TestDocumentedCommands(t *testing.T) {
 		"docs/quickstart.md":     "docs-quickstart.txt",
 		"docs/keys.md":           "docs-keys.txt",
 		"docs/policies.md":       "docs-policies.txt",
+		"docs/external-keys.md":  "docs-external-keys.txt",
 		"docs/audit.md":          "docs-audit.txt",
 		"docs/operations.md":     "docs-operations.txt",
 		"docs/witness.md":        "docs-witness.txt",

@@ -16,8 +16,9 @@ import (
 // An issue shows a new access key, once, or writes it to a file that programs load.
 type issue struct {
 	*cli
-	out  string
-	file *os.File // open and empty while the server is asked
+	out    string
+	file   *os.File                 // open and empty while the server is asked
+	format func(credentials) string // of the file; nil for variables
 }
 
 func (i *issue) flags(cmd *cobra.Command) {
@@ -74,6 +75,9 @@ func (i *issue) deliver(k credentials, v any, fill func(*table)) error {
 	lines := fmt.Sprintf("%s=%s\n%s=%s\n", envKeyID, k.id, envKeySecret, string(k.secret))
 	if k.token != "" {
 		lines += fmt.Sprintf("%s=%s\n", envToken, string(k.token))
+	}
+	if i.format != nil {
+		lines = i.format(k)
 	}
 	_, err := i.file.WriteString(lines)
 	if err := errors.Join(err, i.file.Sync(), i.file.Close(), durable.SyncDirectory(filepath.Dir(i.out))); err != nil {

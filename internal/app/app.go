@@ -171,7 +171,7 @@ func (a *App) Run(ctx context.Context) (err error) {
 	if err := a.unsealAtStart(ctx, start); err != nil {
 		return err
 	}
-	api, err := a.listen()
+	api, err := a.listen(a.Config.Listen)
 	if err != nil {
 		return err
 	}
@@ -180,6 +180,9 @@ func (a *App) Run(ctx context.Context) (err error) {
 		return errors.Join(err, api.Close())
 	}
 	g, ctx := errgroup.WithContext(ctx)
+	if err := a.serveOffers(ctx, g); err != nil {
+		return errors.Join(err, api.Close(), socket.Close())
+	}
 	g.Go(func() error { return serve(ctx, a.apiServer(), api) })
 	g.Go(func() error { return serve(ctx, a.operatorServer(), socket) })
 	g.Go(func() error { return a.sessions.Run(ctx, a.Now) })
@@ -233,8 +236,8 @@ func serve(ctx context.Context, s *http.Server, l net.Listener) error {
 	return nil
 }
 
-func (a *App) listen() (net.Listener, error) {
-	l, err := net.Listen("tcp", a.Config.Listen)
+func (a *App) listen(address string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("listening: %w; is another keyward running, or choose another address", err)
 	}

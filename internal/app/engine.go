@@ -34,6 +34,7 @@ import (
 	"github.com/keyward/keyward/internal/key/software"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/notify"
+	"github.com/keyward/keyward/internal/offer"
 	"github.com/keyward/keyward/internal/publish"
 	"github.com/keyward/keyward/internal/rollout"
 	rotating "github.com/keyward/keyward/internal/rotation/engine"
@@ -45,6 +46,7 @@ import (
 	"github.com/keyward/keyward/internal/server/agentapi"
 	"github.com/keyward/keyward/internal/server/alibaba"
 	"github.com/keyward/keyward/internal/server/rest"
+	"github.com/keyward/keyward/internal/server/xks"
 	"github.com/keyward/keyward/internal/sink"
 	"github.com/keyward/keyward/internal/store"
 	"github.com/keyward/keyward/internal/target"
@@ -79,8 +81,10 @@ type engine struct {
 	checks    *checkup.Service
 	scrubber  *scrub.Scrubber
 	custody   *custody.Service
+	offers    *offer.Service
 	alibaba   server.Handler
 	rest      server.Handler
+	xks       server.Handler
 	links     *ackpage.Links // nil if people cannot reach the server
 	page      server.Handler // of the links
 	witness   *publish.Publisher
@@ -201,13 +205,14 @@ func (e *engine) services(ctx context.Context, a *App) (err error) {
 	e.sinks = sink.New(sink.Options{
 		Store: e.store, Secrets: e.secrets, Tenants: e.iam, Log: e.log, Kinds: []sink.KindOfSink{vault.Kind()}, Region: a.Config.Region, Now: e.now, Allow: a.Config.Egress.Allow,
 	})
+	e.offers = offer.New(offer.Options{Store: e.store, Users: e.iam, Keys: e.crypto, Log: e.log, Region: a.Config.Region, Now: e.now, Fresh: e.store.Fresh, Version: a.Version})
 	e.custody = custody.New(custody.Options{
 		Store: e.store, Logs: a.db, Log: e.log, Keyring: e.keyring, Tenants: e.iam, Now: a.Now, Cost: a.Cost, LogBinding: logBinding,
 	})
 	e.watchers(a)
 	e.scrubber = scrub.New(scrub.Options{
 		DB: a.db, Store: e.store, Anchor: e.anchor, Logs: e.anchorOptions(a), IAM: e.iam, Keys: e.keys, Ring: e.ring, Secrets: e.secrets,
-		Sinks: e.sinks, Targets: e.targets, Stock: e.stock, Alerts: e.alerts, Rotations: e.rotations, Log: e.log, Now: e.now, Logger: a.Logger,
+		Sinks: e.sinks, Targets: e.targets, Stock: e.stock, Alerts: e.alerts, Rotations: e.rotations, Offers: e.offers, Log: e.log, Now: e.now, Logger: a.Logger,
 	})
 	return nil
 }
@@ -336,9 +341,10 @@ func (e *engine) dialects(a *App, refusals *audit.Refusals) (err error) {
 		Verifier: verifier, Keys: e.keys, Crypto: e.crypto, Imports: e.imports, Roles: e.roles, Usage: e.usage, Secrets: e.secrets, Rotations: e.rotations, Log: e.log, Refusals: refusals, Limiter: limiter,
 		Tokens: pageTokens{e.keyring}, Region: a.Config.Region, Touch: touch,
 	}).Serve
+	e.xks = (&xks.Dialect{Offers: e.offers, Log: e.log, Refusals: refusals, Limiter: limiter}).Serve
 	e.agents = agentapi.New(agentapi.Options{Rollouts: e.rollouts, Refusals: refusals, Now: e.now})
 	e.rest = rest.New(rest.Options{
-		Verifier: verifier, Keys: e.keys, Crypto: e.crypto, Imports: e.imports, Usage: e.usage, Secrets: e.secrets, Sinks: e.sinks, Rollouts: e.rollouts, Targets: e.targets, Rotations: e.rotations, IAM: e.iam, Roles: e.roles, Stock: e.stock, Alerts: e.alerts, Expiry: e.expiry, Findings: e.findings, Checks: e.checks, Log: e.log, Audit: a.db, Refusals: refusals, Limiter: limiter, Region: a.Config.Region, Touch: touch,
+		Verifier: verifier, Keys: e.keys, Crypto: e.crypto, Imports: e.imports, Usage: e.usage, Secrets: e.secrets, Sinks: e.sinks, Rollouts: e.rollouts, Targets: e.targets, Rotations: e.rotations, Offers: e.offers, IAM: e.iam, Roles: e.roles, Stock: e.stock, Alerts: e.alerts, Expiry: e.expiry, Findings: e.findings, Checks: e.checks, Log: e.log, Audit: a.db, Refusals: refusals, Limiter: limiter, Region: a.Config.Region, Touch: touch,
 	})
 	if e.links != nil {
 		e.page, err = ackpage.New(ackpage.Options{Links: e.links, Alerts: e.alerts, Refusals: refusals})
@@ -353,6 +359,7 @@ func (e *engine) changed(table, id string) {
 	e.ring.Changed(table, id)
 	e.secrets.Changed(table, id)
 	e.rotations.Changed(table, id)
+	e.offers.Changed(table, id)
 	e.rollouts.Changed(table, id)
 	e.agents.Changed(table, id)
 	e.dropped.Store(true)
@@ -367,7 +374,7 @@ func (e *engine) forgetIdle(ctx context.Context, period time.Duration) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			if e.ring.Age()+e.secrets.Age()+e.iam.Age()+e.roles.Age() > 0 {
+			if e.ring.Age()+e.secrets.Age()+e.iam.Age()+e.roles.Age()+e.offers.Age() > 0 {
 				e.dropped.Store(true)
 			}
 		}

@@ -2,8 +2,12 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"net/http"
+	"os"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/server"
@@ -11,6 +15,7 @@ import (
 	"github.com/keyward/keyward/internal/server/agentapi"
 	"github.com/keyward/keyward/internal/server/alibaba"
 	"github.com/keyward/keyward/internal/server/rest"
+	"github.com/keyward/keyward/internal/server/xks"
 )
 
 // handler answers everything on the API's address. A path is what it is spelt: the
@@ -25,6 +30,7 @@ func (a *App) handler() http.Handler {
 		func(e *engine) server.Handler { return e.page }, ackpage.Refuse))
 	agents := a.edge.Handle("agent", agentapi.MaxBody, a.unsealed(
 		func(e *engine) server.Handler { return e.agents.Serve }, agentapi.Refuse))
+	offers := a.offers()
 	probes := map[string]http.Handler{
 		"/healthz": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) }),
 		"/readyz":  http.HandlerFunc(a.ready),
@@ -42,10 +48,17 @@ func (a *App) handler() http.Handler {
 			page.ServeHTTP(w, r)
 		case agentapi.Leads(path):
 			agents.ServeHTTP(w, r)
+		case a.Config.XKS.Listen == "" && xks.Leads(path):
+			offers.ServeHTTP(w, r)
 		default:
 			native.ServeHTTP(w, r)
 		}
 	})
+}
+
+// offers answers what others use keys through.
+func (a *App) offers() http.Handler {
+	return a.edge.Handle("xks", server.MaxBody, a.unsealed(func(e *engine) server.Handler { return e.xks }, xks.Refuse))
 }
 
 // unsealed serves with the engine while there is one, and has refuse answer while
@@ -87,4 +100,43 @@ func (a *App) ready(w http.ResponseWriter, r *http.Request) {
 	}
 	w.WriteHeader(status)
 	_, _ = w.Write([]byte(text))
+}
+
+// serveOffers serves offers at the address of their own, if they have one.
+func (a *App) serveOffers(ctx context.Context, g *errgroup.Group) error {
+	of := a.Config.XKS
+	if of.Listen == "" {
+		return nil
+	}
+	s, err := a.offersServer()
+	if err != nil {
+		return err
+	}
+	l, err := a.listen(of.Listen)
+	if err != nil {
+		return err
+	}
+	g.Go(func() error {
+		a.Logger.Info("serving offers", "address", l.Addr().String(), "tls", of.CertFile != "", "only", of.ClientName)
+		return serve(ctx, s, l)
+	})
+	return nil
+}
+
+func (a *App) offersServer() (*http.Server, error) {
+	of := a.Config.XKS
+	s := newServer(a.offers())
+	s.ConnState = a.intake.Note
+	if of.CertFile == "" {
+		return s, nil
+	}
+	s.TLSConfig = server.TLS(of.CertFile, of.KeyFile, "1.2", a.Logger) // the protocol asks for 1.2, too
+	if of.ClientName == "" {
+		return s, nil
+	}
+	authorities, err := os.ReadFile(of.ClientCAFile)
+	if err != nil {
+		return nil, fmt.Errorf("reading xks.client_ca_file: %w", err)
+	}
+	return s, server.OnlyClients(s.TLSConfig, authorities, of.ClientName)
 }

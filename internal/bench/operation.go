@@ -18,6 +18,8 @@ type operation struct {
 	params func(keyset) url.Values
 	// paths are those of an operation of the REST dialect, which has neither action nor params.
 	paths func(keyset) []string
+	// offered is set for Encrypt of the XKS Proxy API, which has none of these either.
+	offered bool
 	// primitive makes the bare computation where that is what the operation costs.
 	primitive func() (func() error, error)
 }
@@ -28,6 +30,7 @@ type keyset struct {
 	ciphertext           []byte   // of payload
 	secrets              []string // names
 	role                 string   // ARN
+	offer                api.OfferCredential
 }
 
 // payload is 32 bytes: what is encrypted, and the digest that is signed.
@@ -40,6 +43,7 @@ var operations = []operation{
 	{name: "Decrypt", action: "Decrypt", params: func(k keyset) url.Values {
 		return url.Values{"CiphertextBlob": {encoded(k.ciphertext)}}
 	}},
+	{name: "XksEncrypt", offered: true},
 	{name: "GenerateDataKey", action: "GenerateDataKey", params: func(k keyset) url.Values {
 		return url.Values{"KeyId": {k.symmetric.ID}, "KeySpec": {"AES_256"}}
 	}},

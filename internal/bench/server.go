@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -13,6 +14,8 @@ import (
 
 	"github.com/keyward/keyward/api"
 	"github.com/keyward/keyward/client"
+	"github.com/keyward/keyward/internal/material"
+	"github.com/keyward/keyward/internal/xks"
 )
 
 // A server is a running keyward with all that the operations need.
@@ -30,6 +33,9 @@ type server struct {
 func (s *server) form(o operation) form {
 	if o.paths != nil {
 		return form{host: s.process.address, paths: o.paths(s.keys), keyID: s.reader.AccessKey.ID, secret: string(s.reader.Secret)}
+	}
+	if o.offered {
+		return form{host: s.process.address, whole: func(now time.Time) []byte { return xksEncrypt(s.process.address, s.keys, now) }}
 	}
 	// No parameter has a character that url.Values and the signature spell differently.
 	return form{host: s.process.address, action: o.action, sts: o.sts, query: o.params(s.keys).Encode(), keyID: s.caller.AccessKey.ID, secret: string(s.caller.Secret)}
@@ -179,6 +185,9 @@ func (s *server) makeCaller(ctx context.Context, root *client.Client) (err error
 	if s.caller, err = makeUser(ctx, root, user, "AliyunKMSCryptoUserAccess"); err != nil {
 		return err
 	}
+	if err = s.makeOffer(ctx, root, user); err != nil {
+		return err
+	}
 	return s.makeRole(ctx, root, user)
 }
 
@@ -200,6 +209,33 @@ func (s *server) makeRole(ctx context.Context, root *client.Client, user string)
 		return err
 	}
 	return root.AttachPolicy(ctx, user, policy)
+}
+
+// makeOffer publishes the symmetric key to who acts as the user.
+func (s *server) makeOffer(ctx context.Context, root *client.Client, user string) (err error) {
+	if s.keys.offer, err = root.CreateOffer(ctx, api.CreateOfferRequest{Name: user, User: user}); err != nil {
+		return err
+	}
+	_, err = root.PublishKey(ctx, user, s.keys.symmetric.ID, api.PublishKeyRequest{Key: s.keys.symmetric.ID})
+	return err
+}
+
+// xksEncrypt answers a signed request as AWS KMS would send it.
+func xksEncrypt(host string, of keyset, now time.Time) []byte {
+	body, err := json.Marshal(xks.EncryptRequest{
+		Metadata:  xks.RequestMetadata{Principal: "arn:aws:iam::123456789012:user/Alice", Key: "arn:aws:kms:us-east-2:123456789012:key/1", Operation: "Encrypt", RequestID: "4112f4d6-db54-4af4-ae30-c55a22a8dfae"},
+		Plaintext: payload, Algorithm: xks.Algorithm,
+	})
+	if err != nil { // its type always encodes
+		panic(err)
+	}
+	r := xks.Request{Host: host, Path: of.offer.Offer.Path + "/kms/xks/v1/keys/" + of.symmetric.ID + "/encrypt", Header: map[string][]string{"Content-Type": {"application/json"}}, Body: body}
+	xks.Credential{ID: of.offer.AccessKeyID, Secret: material.NewBytes([]byte(of.offer.SecretAccessKey))}.Sign(r, "us-east-1", now)
+	head := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n", r.Path, host, len(body))
+	for name, values := range r.Header {
+		head += name + ": " + values[0] + "\r\n"
+	}
+	return append([]byte(head+"\r\n"), body...)
 }
 
 func makeUser(ctx context.Context, root *client.Client, user, policy string) (api.IssuedAccessKey, error) {

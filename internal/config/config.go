@@ -42,6 +42,7 @@ type Config struct {
 	Inventory      Inventory      `toml:"inventory"`
 	Checks         Checks         `toml:"checks"`
 	Egress         Egress         `toml:"egress"`     // where the server may connect to
+	XKS            XKS            `toml:"xks"`        // how others use keys that an offer publishes
 	PublicURL      string         `toml:"public_url"` // how people reach the server, for links in messages; "" for no links
 }
 
@@ -51,6 +52,15 @@ type TLS struct {
 	CertFile   string `toml:"cert_file"` // PEM chain; read again when the file changes
 	KeyFile    string `toml:"key_file"`
 	MinVersion string `toml:"min_version"` // "1.3" (default) or "1.2"
+}
+
+// XKS is where offers are served. Without an address of their own that is the API's address.
+type XKS struct {
+	Listen       string `toml:"listen"`         // an address that serves offers and nothing else; the API's then serves none
+	CertFile     string `toml:"cert_file"`      // PEM chain; read again when the file changes
+	KeyFile      string `toml:"key_file"`       //
+	ClientCAFile string `toml:"client_ca_file"` // authorities whose client certificates are accepted; "" to ask for none
+	ClientName   string `toml:"client_name"`    // that a client's certificate must have as its common name or a DNS name
 }
 
 // Seal is where the server finds its passphrase when it starts, and how long unwrapped
@@ -219,6 +229,10 @@ func (c *Config) Complete() error {
 		return errors.New("a limit is negative; 0 is none")
 	case slices.Min(c.Checks.days()) < 0 || slices.Max(c.Checks.days()) > 3650 || c.Checks.LoginLength < 0 || c.Checks.LoginReuse < 0:
 		return errors.New("checks: a threshold is negative, or more than ten years; 0 is the default")
+	case (c.XKS.CertFile == "") != (c.XKS.KeyFile == "") || (c.XKS.ClientCAFile == "") != (c.XKS.ClientName == ""):
+		return errors.New("xks.cert_file and xks.key_file belong together, and so do xks.client_ca_file and xks.client_name")
+	case c.XKS.ClientName != "" && c.XKS.CertFile == "", c.XKS.Listen == "" && c.XKS.CertFile != "":
+		return errors.New("xks.client_name needs xks.cert_file, and that needs xks.listen")
 	case c.PublicURL != "" && !publicPattern.MatchString(c.PublicURL):
 		return fmt.Errorf("public_url %q: use https://host, without a path", c.PublicURL)
 	case c.Log.Format != "json" && c.Log.Format != "text":
@@ -229,12 +243,17 @@ func (c *Config) Complete() error {
 
 // checkListen refuses to offer the API unencrypted to a network.
 func (c *Config) checkListen() error {
-	if c.TLS.CertFile != "" {
-		return nil
+	if c.TLS.CertFile == "" && !loopback(c.Listen) {
+		return fmt.Errorf("listen %q is not a loopback address, so tls.cert_file and tls.key_file are needed", c.Listen)
 	}
-	host := c.Listen[:max(strings.LastIndexByte(c.Listen, ':'), 0)]
-	if addr, err := netip.ParseAddr(strings.Trim(host, "[]")); host == "localhost" || err == nil && addr.IsLoopback() {
-		return nil
+	if c.XKS.Listen != "" && c.XKS.CertFile == "" && !loopback(c.XKS.Listen) {
+		return fmt.Errorf("xks.listen %q is not a loopback address, so xks.cert_file and xks.key_file are needed", c.XKS.Listen)
 	}
-	return fmt.Errorf("listen %q is not a loopback address, so tls.cert_file and tls.key_file are needed", c.Listen)
+	return nil
+}
+
+func loopback(listen string) bool {
+	host := listen[:max(strings.LastIndexByte(listen, ':'), 0)]
+	addr, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	return host == "localhost" || err == nil && addr.IsLoopback()
 }

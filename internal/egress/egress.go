@@ -217,9 +217,14 @@ func Private(allow []netip.Prefix, authorities []byte) (*http.Client, error) {
 		roots.AddCert(certificate)
 		rest = bytes.TrimSpace(rest)
 	}
+	return TLS(allow, &tls.Config{RootCAs: roots}), nil
+}
+
+// TLS answers a client as [HTTP] does whose https connections are made as config says.
+func TLS(allow []netip.Prefix, config *tls.Config) *http.Client {
 	client := HTTP(allow)
-	client.Transport.(schemes).https.(*http.Transport).TLSClientConfig = &tls.Config{RootCAs: roots}
-	return client, nil
+	client.Transport.(schemes).https.(*http.Transport).TLSClientConfig = config
+	return client
 }
 
 // schemes sends each request over the transport of its scheme.

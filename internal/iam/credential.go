@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/material"
@@ -42,7 +43,7 @@ func (s *Service) Credential(ctx context.Context, accessKeyID string) (Credentia
 	}
 	actor, err := s.users.Get(ctx, signer.user)
 	if err != nil {
-		return Credential{}, err
+		return Credential{}, Inconsistent(err)
 	}
 	c := Credential{Secret: signer.secret, Principal: actor.principal}
 	c.Principal.AccessKey, c.Principal.KeyReset = accessKeyID, signer.key.ResetAt
@@ -89,7 +90,7 @@ func (s *Service) loadActor(ctx context.Context, id string) (actor, error) {
 	account, name, _ := strings.Cut(id, "/")
 	user, err := s.store.User(ctx, account, name)
 	if err != nil {
-		return actor{}, Inconsistent(err)
+		return actor{}, err
 	}
 	a := actor{authz.Principal{Account: account, Kind: user.Kind, Name: name}, user.Enabled}
 	a.principal.Policies, err = s.Compiled(ctx, account, user.Policies)
@@ -129,4 +130,40 @@ func Inconsistent(err error) error {
 		return fmt.Errorf("the database was changed behind keyward's back: %s", err)
 	}
 	return err
+}
+
+// Delegate asks whether the caller may hand out what acts as a user of the account, as for
+// an access key of that user, for a domain that keeps such credentials itself. It is a part
+// of the operation of rec, whose decision it becomes if it is refused.
+func (s *Service) Delegate(ctx context.Context, call *authz.Call, rec *audit.Record, user string) error {
+	op := &Operation{call, rec, s.log}
+	if call.Session != nil { // what ends by itself must not make what does not
+		rec.Decision = "reserved to permanent credentials"
+		return fault.NoPermission.New("temporary credentials cannot make permanent ones; sign with an access key of a user")
+	}
+	if err := op.Require(ActionCreateAccessKey, userARN(call.Account, user)); err != nil {
+		return err
+	}
+	if err := op.guardRoot(user); err != nil {
+		return err
+	}
+	u, err := s.user(ctx, call.Account, user)
+	if err != nil {
+		return err
+	}
+	return op.requireOwnOrGrant(u)
+}
+
+// Acting answers the principal that a user is, without an access key, for who proved to act
+// as that user by a credential of another domain. One who is disabled or gone is refused
+// with fault.AccessKeyInactive. Once warm it reads nothing from the store.
+func (s *Service) Acting(ctx context.Context, account, user string) (authz.Principal, error) {
+	a, err := s.users.Get(ctx, account+"/"+user)
+	if fault.Is(err, fault.ResourceNotFound) {
+		return authz.Principal{}, fault.AccessKeyInactive.New("the user %s, as whom the caller acts, is gone", user)
+	}
+	if err == nil && !a.enabled {
+		err = fault.AccessKeyInactive.New("the user %s, as whom the caller acts, is disabled", user)
+	}
+	return a.principal, err
 }

@@ -24,6 +24,9 @@ type Suite byte
 const (
 	SuiteAES Suite = 1 // HKDF-SHA256 and AES-256-GCM
 	SuiteSM4 Suite = 3 // HKDF-SM3 and SM4-GCM
+	// SuiteExternal is that of ciphertexts for which an external key manager works, too; no
+	// [AEAD] has it.
+	SuiteExternal Suite = 7
 )
 
 const (

@@ -1,6 +1,12 @@
 package material
 
 import (
+	"crypto/aes"
+	"crypto/cipher"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+
 	"github.com/keyward/keyward/internal/fault"
 )
 
@@ -9,6 +15,9 @@ const (
 	magic0, magic1 = 0x4B, 0x43 // "KC"
 	formatVersion  = 1
 	headerSize     = 4 + 16 + 16
+
+	// HeaderSize is how many bytes of a ciphertext its [Header] takes.
+	HeaderSize = headerSize
 )
 
 // A Header is the readable beginning of a ciphertext. It says which key version is
@@ -17,6 +26,12 @@ type Header struct {
 	Suite   Suite
 	Key     [16]byte
 	Version [16]byte
+}
+
+// Append appends the header as a ciphertext begins.
+func (h Header) Append(b []byte) []byte {
+	encoded := h.encode()
+	return append(b, encoded[:]...)
 }
 
 // encode writes the header as a ciphertext begins.
@@ -38,7 +53,7 @@ func ParseHeader(ciphertext []byte) (Header, error) {
 		return Header{}, errInvalidCiphertext()
 	}
 	h := Header{Suite: Suite(ciphertext[3])}
-	if h.Suite != SuiteAES && h.Suite != SuiteSM4 {
+	if h.Suite != SuiteAES && h.Suite != SuiteSM4 && h.Suite != SuiteExternal {
 		return Header{}, errInvalidCiphertext()
 	}
 	copy(h.Key[:], ciphertext[4:20])
@@ -110,4 +125,94 @@ func (c *Cipher) Open(ciphertext []byte, ctx Context) (Bytes, error) {
 func errInvalidCiphertext() error {
 	return fault.InvalidCiphertext.New("the ciphertext is not valid for this key and encryption context; " +
 		"check that it is complete and that the context is the one it was encrypted with")
+}
+
+// The sizes of a [Detached], in bytes.
+const (
+	DetachedIV       = 16
+	DetachedTag      = 16
+	DetachedMetadata = 1 + 16 // format, key version
+	MaxDetachedData  = 8192   // additional data
+
+	detachedFormat = 1    // of the metadata
+	detachedMagic1 = 0x58 // "KX", where a ciphertext begins with "KC"
+)
+
+// A Detached is a ciphertext in parts, for protocols that carry an IV and a tag beside a
+// ciphertext as long as its plaintext, and have no room for the salt and the commitment that
+// [Cipher.Seal] makes. docs/design/ciphertext.md specifies it.
+type Detached struct {
+	Metadata   []byte // names the key version
+	IV         []byte
+	Ciphertext []byte
+	Tag        []byte
+}
+
+// DetachedVersion answers the key version that the metadata of a [Detached] names, and
+// whether it is such metadata.
+func DetachedVersion(metadata []byte) (version [16]byte, ok bool) {
+	if len(metadata) != DetachedMetadata || metadata[0] != detachedFormat {
+		return version, false
+	}
+	return [16]byte(metadata[1:]), true
+}
+
+// SealDetached encrypts plaintext. The additional data, of at most [MaxDetachedData] bytes,
+// must be known again to open it. Each message has its own key, derived with its random IV.
+func (c *Cipher) SealDetached(plaintext, additional []byte) (Detached, error) {
+	if len(additional) > MaxDetachedData {
+		return Detached{}, fault.InvalidParameter.New("the additional data has %d bytes; at most %d are allowed", len(additional), MaxDetachedData)
+	}
+	d := Detached{Metadata: append([]byte{detachedFormat}, c.header.Version[:]...), IV: make([]byte, DetachedIV)}
+	rand.Read(d.IV)
+	gcm, err := c.detachedGCM(d.IV)
+	if err != nil {
+		return Detached{}, err
+	}
+	sealed := gcm.Seal(nil, detachedNonce[:], plaintext, detachedData(additional, d.Metadata))
+	d.Ciphertext, d.Tag = sealed[:len(plaintext):len(plaintext)], sealed[len(plaintext):]
+	return d, nil
+}
+
+// OpenDetached decrypts what SealDetached made. Whatever is wrong, the answer is the same
+// InvalidCiphertext fault.
+func (c *Cipher) OpenDetached(d Detached, additional []byte) (Bytes, error) {
+	version, ok := DetachedVersion(d.Metadata)
+	if !ok || version != c.header.Version || len(d.IV) != DetachedIV || len(d.Tag) != DetachedTag || len(additional) > MaxDetachedData {
+		return Bytes{}, errInvalidCiphertext()
+	}
+	gcm, err := c.detachedGCM(d.IV)
+	if err != nil {
+		return Bytes{}, err
+	}
+	sealed := append(d.Ciphertext[:len(d.Ciphertext):len(d.Ciphertext)], d.Tag...)
+	plaintext, err := gcm.Open(nil, detachedNonce[:], sealed, detachedData(additional, d.Metadata))
+	if err != nil {
+		return Bytes{}, errInvalidCiphertext()
+	}
+	return NewBytes(plaintext), nil
+}
+
+// detachedNonce is the nonce of every message: no two messages have the same key.
+var detachedNonce [12]byte
+
+// detachedGCM answers the GCM of the one message that has this IV.
+func (c *Cipher) detachedGCM(iv []byte) (cipher.AEAD, error) {
+	header := c.header.encode()
+	header[1] = detachedMagic1
+	d := c.aead.derive(append(header[:], iv...))
+	defer c.aead.release(d)
+	block, err := aes.NewCipher(d.encryptionKey())
+	if err != nil {
+		return nil, fmt.Errorf("preparing AES: %w", err)
+	}
+	return cipher.NewGCM(block)
+}
+
+// detachedData is what GCM authenticates: both parts with their lengths, so that no byte can
+// pass from one to the other.
+func detachedData(additional, metadata []byte) []byte {
+	b := make([]byte, 0, 2+len(additional)+1+len(metadata))
+	b = append(binary.BigEndian.AppendUint16(b, uint16(len(additional))), additional...)
+	return append(append(b, byte(len(metadata))), metadata...)
 }

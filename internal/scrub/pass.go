@@ -15,6 +15,7 @@ import (
 	"github.com/keyward/keyward/internal/job"
 	"github.com/keyward/keyward/internal/key"
 	"github.com/keyward/keyward/internal/notify"
+	"github.com/keyward/keyward/internal/offer"
 	"github.com/keyward/keyward/internal/secret"
 	"github.com/keyward/keyward/internal/sink"
 	"github.com/keyward/keyward/internal/store"
@@ -162,7 +163,8 @@ func (p *pass) row(ctx context.Context, r store.Row) error {
 	return ctx.Err()
 }
 
-// watched looks at a row that refers to nothing and has to be looked at again and again.
+// watched looks at a row that refers to nothing, most of which have to be looked at again and
+// again.
 func (p *pass) watched(ctx context.Context, r store.Row) (err error) {
 	var needs []job.Need
 	switch v := r.Value.(type) {
@@ -171,6 +173,8 @@ func (p *pass) watched(ctx context.Context, r store.Row) (err error) {
 	case target.Target:
 		p.refers(r, second(store.Fleet{Store: p.Store}.Node(ctx, v.Account, v.Name)))
 		needs = p.Targets.Needs(v)
+	case offer.Offer:
+		p.opens(r, p.Offers.Inspect(ctx, v))
 	case accesskey.Source:
 		needs = p.Stock.Needs(v)
 	case notify.Channel:

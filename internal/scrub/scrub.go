@@ -34,6 +34,7 @@ import (
 	"github.com/keyward/keyward/internal/key/keyring"
 	"github.com/keyward/keyward/internal/key/lifecycle"
 	"github.com/keyward/keyward/internal/notify"
+	"github.com/keyward/keyward/internal/offer"
 	"github.com/keyward/keyward/internal/rotation/engine"
 	"github.com/keyward/keyward/internal/secret"
 	"github.com/keyward/keyward/internal/sink"
@@ -99,6 +100,7 @@ type Options struct {
 	Stock     *accesskey.Service
 	Alerts    *notify.Service
 	Rotations *engine.Service
+	Offers    *offer.Service
 	Log       *audit.Log
 	Now       func() time.Time
 	Logger    *slog.Logger

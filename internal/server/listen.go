@@ -2,10 +2,13 @@ package server
 
 import (
 	"crypto/tls"
+	"crypto/x509"
+	"errors"
 	"log/slog"
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"time"
 )
@@ -121,6 +124,23 @@ func TLS(certFile, keyFile, minVersion string, logger *slog.Logger) *tls.Config 
 		c.MinVersion = tls.VersionTLS12
 	}
 	return c
+}
+
+// OnlyClients makes a configuration refuse, in the handshake, whoever does not present a
+// certificate that comes from one of the authorities, in PEM, and has this name.
+func OnlyClients(c *tls.Config, authorities []byte, name string) error {
+	c.ClientCAs, c.ClientAuth = x509.NewCertPool(), tls.RequireAndVerifyClientCert
+	if !c.ClientCAs.AppendCertsFromPEM(authorities) {
+		return errors.New("reading the authorities of clients: there is no certificate in PEM")
+	}
+	c.VerifyConnection = func(s tls.ConnectionState) error {
+		leaf := s.PeerCertificates[0]
+		if leaf.Subject.CommonName != name && !slices.Contains(leaf.DNSNames, name) {
+			return errors.New("the client's certificate is for somebody else")
+		}
+		return nil
+	}
+	return nil
 }
 
 // A certificate is a certificate that follows its files.

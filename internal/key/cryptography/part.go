@@ -35,13 +35,13 @@ func (s *Service) DecryptFor(ctx context.Context, c *authz.Call, rec *audit.Reco
 	return out, err
 }
 
-// join tells in a record which key did a part of the work or, when that was refused, what
-// refused it.
+// join tells in a record which key did a part of the work, and what allowed it if nothing else
+// did, or, when that was refused, what refused it.
 func join(rec, part *audit.Record, err error) {
 	rec.Version = part.Version
 	rec.Param("KeyArn", part.Resource)
 	rec.Params = append(rec.Params, part.Params...)
-	if err != nil && part.Decision != "" {
+	if part.Decision != "" && (err != nil || rec.Decision == "") {
 		rec.Decision = part.Decision
 	}
 }

@@ -41,6 +41,7 @@ func (w *world) twins() (byKind map[kind][]twin, byName map[string]twin) {
 		nodeName:    {{"foreign-node", "missing-node"}},
 		rolloutName: {{"foreign-rollout", "missing-rollout"}},
 		targetName:  {{"foreign-target", "missing-target"}},
+		offerName:   {{"foreign-offer", "missing-offer"}},
 		tokenID:     {{n["foreign.token"], "0000000000000000"}},
 		accessKey:   {{n["stranger.ak"], n["missing.ak"]}},
 		sequence:    {{n["foreign.seq"], "999999"}},
@@ -50,7 +51,7 @@ func (w *world) twins() (byKind map[kind][]twin, byName map[string]twin) {
 		"{provider}": {"foreign-provider", "missing-provider"}, "provider": {"foreign-provider", "missing-provider"}, "{plan}": {"foreign-plan", "missing-plan"}, "plan": {"foreign-plan", "missing-plan"},
 		"{person}": {"foreign-person", "missing-person"}, "person": {"foreign-person", "missing-person"}, "{rota}": {"foreign-rota", "missing-rota"},
 		"ResourceId.1": {n["foreign"], missing}, "aliases": {n["foreign.alias"], "alias/missing"}, "resource": {n["foreign.arn"], strings.Replace(n["foreign.arn"], n["foreign"], missing, 1)},
-		"{channel}": {"stranger", "nonesuch"}, "{incident}": {"stranger", "nonesuch"}, "{rotation}": {"stranger", "nonesuch"}, "{id}": {"stranger", "nonesuch"}, "{log}": {"stranger", "nonesuch"},
+		"{channel}": {"stranger", "nonesuch"}, "{incident}": {"stranger", "nonesuch"}, "{rotation}": {"stranger", "nonesuch"}, "{id}": {"stranger", "nonesuch"}, "{log}": {"stranger", "nonesuch"}, "{credential}": {"stranger", "nonesuch"},
 	}
 	return byKind, byName
 }

@@ -89,6 +89,7 @@ const (
 	tokenID
 	rolloutName
 	targetName
+	offerName
 	label   // any text; only what is no Unicode is wrong
 	lasting // "30d"
 	shape   // objects of REST that are made of others
@@ -273,6 +274,15 @@ var restFields = map[string]operation{
 	"UpdateTarget": rest("", need("{target}", targetName, "updated-target"), need("connection", shape, "$edge.connection")),
 	"SyncTarget":   rest("", need("{target}", targetName, "updated-target"), f("overwrite", flag, "false")),
 	"RemoveTarget": rest("", need("{target}", targetName, "removed-target")),
+
+	"CreateOffer":           rest("", need("name", newName, "made"), need("user", userName, "nobody")),
+	"ListOffers":            rest(""),
+	"GetOffer":              rest("", need("{offer}", offerName, "idle-offer")),
+	"RemoveOffer":           rest("", need("{offer}", offerName, "removed-offer")),
+	"PublishKey":            rest("", need("{offer}", offerName, "updated-offer"), need("{id}", newName, "made"), need("key", keyName, "$key"), f("use", word, "encrypt")),
+	"WithdrawKey":           refused(rest("", need("{offer}", offerName, "idle-offer"), need("{id}", userName, "missing"))),
+	"AddOfferCredential":    rest("", need("{offer}", offerName, "updated-offer")),
+	"RemoveOfferCredential": refused(rest("", need("{offer}", offerName, "idle-offer"), need("{credential}", userName, "missing"))),
 
 	"CreateUser":      rest("", need("name", newName, "made"), f("remark", remark, "a remark")),
 	"ListUsers":       rest("", f("limit", small, "10"), f("cursor", cursor, "")),

@@ -212,6 +212,7 @@ func (w *world) fill(t *testing.T) {
 		must(c.DeleteKey(ctx, w.names[name], api.DeleteKeyRequest{Days: 30}))
 	}
 	w.fillAccess(t, c)
+	w.fillOffers(t, c)
 	w.fillStock(t, c)
 	w.fillPlans(t, c)
 	logs, err := c.ListAuditLogs(ctx)
@@ -335,6 +336,20 @@ func (w *world) fillTargets(t *testing.T, c *client.Client) {
 		}
 		in.Name = name
 		if _, err := by.AddTarget(t.Context(), in); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// fillOffers makes offers without keys.
+func (w *world) fillOffers(t *testing.T, c *client.Client) {
+	t.Helper()
+	for _, name := range []string{"idle-offer", "updated-offer", "removed-offer", "foreign-offer"} {
+		by, user := c, "nobody"
+		if name == "foreign-offer" {
+			by, user = w.client(t, w.foreign), "stranger"
+		}
+		if _, err := by.CreateOffer(t.Context(), api.CreateOfferRequest{Name: name, User: user}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -34,6 +34,7 @@ import (
 	"github.com/keyward/keyward/internal/key/cryptography"
 	"github.com/keyward/keyward/internal/key/lifecycle"
 	"github.com/keyward/keyward/internal/notify"
+	"github.com/keyward/keyward/internal/offer"
 	"github.com/keyward/keyward/internal/rollout"
 	"github.com/keyward/keyward/internal/rotation/engine"
 	"github.com/keyward/keyward/internal/secret"
@@ -59,6 +60,7 @@ type Options struct {
 	Sinks    *sink.Service
 	Rollouts *rollout.Service
 	Targets  *target.Service
+	Offers   *offer.Service
 	IAM      *iam.Service
 	Roles    *role.Service
 	Stock    *accesskey.Service

@@ -85,6 +85,7 @@ type scene struct {
 	vault, cdn                              string // their URLs
 	incident                                string
 	token                                   string // id of one that nobody used
+	offered                                 string // credential of an offer
 }
 
 func newScene(t *testing.T, w *world, admin login) *scene {
@@ -294,7 +295,7 @@ func (s *scene) accessSteps() []step {
 }
 
 func (s *scene) steps() []step {
-	return slices.Concat(s.secretSteps(), s.sinkSteps(), s.rolloutSteps(), s.targetSteps(), s.rotationSteps(), s.keySteps(), s.cryptoSteps(), s.usageSteps(), s.accessSteps(), s.roleSteps(), s.inventorySteps(), s.alertSteps(), s.findingSteps())
+	return slices.Concat(s.secretSteps(), s.sinkSteps(), s.rolloutSteps(), s.targetSteps(), s.offerSteps(), s.rotationSteps(), s.keySteps(), s.cryptoSteps(), s.usageSteps(), s.accessSteps(), s.roleSteps(), s.inventorySteps(), s.alertSteps(), s.findingSteps())
 }
 
 // TestEveryRoute drives every operation through the client, three times: by a user of

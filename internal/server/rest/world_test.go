@@ -45,6 +45,7 @@ import (
 	"github.com/keyward/keyward/internal/key/keytest"
 	"github.com/keyward/keyward/internal/message"
 	"github.com/keyward/keyward/internal/notify"
+	"github.com/keyward/keyward/internal/offer"
 	"github.com/keyward/keyward/internal/rollout"
 	"github.com/keyward/keyward/internal/rotation/engine"
 	"github.com/keyward/keyward/internal/seal/sealtest"
@@ -161,6 +162,7 @@ func newWorld(t testing.TB) *world {
 		Keys: w.keys.Keys, Crypto: w.keys.Crypto, Imports: w.keys.Imports, Usage: w.usage, Secrets: w.secrets, Sinks: w.sinks, Rollouts: w.rollouts, Targets: w.targets, IAM: w.iam, Roles: w.roles, Stock: w.stock, Alerts: w.alerts, Expiry: scans, Findings: w.findings, Checks: w.checks, Log: w.node.Log, Audit: w.node.DB, Refusals: audit.NewRefusals(w.node.Log),
 		Limiter: w.limiter, Region: region,
 		Rotations: w.rotations,
+		Offers:    offer.New(offer.Options{Store: w.node.Store, Users: w.iam, Keys: w.keys.Crypto, Log: w.node.Log, Region: region, Now: w.now, Fresh: always, Version: "test"}),
 		Touch:     func(c *authz.Call, action string) { w.iam.Touch(c.AccessKey, c.Time, c.Source, action) },
 	})
 	none := func() float64 { return 0 }

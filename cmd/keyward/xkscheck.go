@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/keyward/keyward/internal/cloud/xks"
+	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/material"
+)
+
+// An xksCheck is one call of xks check.
+type xksCheck struct {
+	*cli
+	configuration, fingerprint, authorities, certificate, key string
+	timeout                                                   time.Duration
+}
+
+// An xksReport is what it answers.
+type xksReport struct {
+	Proxy    string            `json:"proxy"`
+	Managers map[string]string `json:"managers"` // health by id
+	Health   string            `json:"health"`   // how long it took
+	Key      string            `json:"key,omitempty"`
+	Took     string            `json:"took,omitempty"` // metadata, encryption and decryption together
+}
+
+func newXKSCheckCmd(c *cli) *cobra.Command {
+	k := &xksCheck{cli: c}
+	cmd := c.command(command{
+		use:   "check URL [ID]",
+		short: text{"Check a proxy of external keys from this machine", "从本机检查外部密钥代理"},
+		long: text{
+			`Check a proxy of external keys from this machine: an offer of keyward's, or the proxy of
+another external key manager. It must be healthy and, with the ID of a key, that key must
+encrypt and decrypt.`,
+			`从本机检查外部密钥代理：keyward 自己的密钥库，或其他外部密钥管理系统的代理。代理必须健康；
+给出密钥 ID 时，该密钥必须能够加密和解密。`,
+		},
+		example: "  keyward xks check https://xks.example.com orders --configuration aws.json",
+		run: func(ctx context.Context, args []string) error {
+			report, err := k.run(ctx, args)
+			var f *fault.Error
+			if errors.As(err, &f) {
+				return &problem{message: f.Message}
+			}
+			if err != nil {
+				return err
+			}
+			return c.show(report, func(t *table) {
+				t.add(c.t("Proxy", "代理"), report.Proxy)
+				for id, health := range report.Managers {
+					t.add(c.t("Manager", "密钥管理系统"), id+", "+health)
+				}
+				t.add(c.t("Health answered in", "健康检查耗时"), report.Health)
+				if report.Key != "" {
+					t.add(c.t("Key", "密钥"), report.Key+c.t(" encrypts and decrypts", " 可加密和解密"))
+					t.add(c.t("Three answers in", "三次请求耗时"), report.Took)
+				}
+			})
+		},
+	})
+	f := cmd.Flags()
+	f.StringVar(&k.configuration, "configuration", "", c.t("`FILE` with path and credential, as AWS KMS takes it", "包含路径和凭证的文件 `FILE`，格式与 AWS KMS 控制台所用的相同"))
+	f.StringVar(&k.fingerprint, "fingerprint", "", c.t("believe only the certificate with this SHA-256, in `HEX`", "只信任 SHA-256 指纹为 `HEX` 的证书"))
+	f.StringVar(&k.authorities, "authorities", "", c.t("believe certificates of the authorities in `FILE`", "信任文件 `FILE` 中的 CA"))
+	f.StringVar(&k.certificate, "certificate", "", c.t("present the certificate in `FILE`", "出示文件 `FILE` 中的证书"))
+	f.StringVar(&k.key, "certificate-key", "", c.t("its private key, in `FILE`", "证书的私钥文件 `FILE`"))
+	f.DurationVar(&k.timeout, "timeout", xks.DefaultTimeout, c.t("`TIME` that the proxy has for an answer", "代理应答的时限 `TIME`"))
+	return cmd
+}
+
+func (k *xksCheck) run(ctx context.Context, args []string) (xksReport, error) {
+	k.harden()
+	var content [4][]byte
+	for i, name := range []string{k.configuration, k.authorities, k.certificate, k.key} {
+		if name == "" {
+			continue
+		}
+		var err error
+		if content[i], err = os.ReadFile(name); err != nil {
+			return xksReport{}, err
+		}
+	}
+	client, err := xks.New(xks.Options{
+		Endpoint: args[0], Configuration: material.NewBytes(content[0]), Fingerprint: k.fingerprint, Authorities: content[1],
+		Certificate: content[2], Key: material.NewBytes(content[3]), Timeout: k.timeout, Now: time.Now,
+		// Whoever runs this may reach from their machine what they like.
+		Allow: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")},
+	})
+	if err != nil {
+		return xksReport{}, err
+	}
+	defer client.Close()
+	origin, began := xks.Origin{Account: "0", Key: "check"}, time.Now()
+	health, err := client.Health(ctx, origin)
+	if err != nil {
+		return xksReport{}, err
+	}
+	out := xksReport{Proxy: fmt.Sprintf("%s, %s", health.Vendor, health.Model), Managers: map[string]string{}, Health: rounded(began)}
+	for _, m := range health.Fleet {
+		out.Managers[m.ID] = m.Health
+	}
+	if len(args) == 1 {
+		return out, nil
+	}
+	began = time.Now()
+	if err := client.Check(ctx, origin, args[1]); err != nil {
+		return xksReport{}, err
+	}
+	out.Key, out.Took = args[1], rounded(began)
+	return out, nil
+}
+
+func rounded(began time.Time) string { return time.Since(began).Round(100 * time.Microsecond).String() }

@@ -1,0 +1,4 @@
+package xks
+
+// Names is the table of faults.
+var Names = names
