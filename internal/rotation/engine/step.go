@@ -9,6 +9,7 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/keyward/keyward/internal/accesskey"
@@ -201,17 +202,22 @@ func (l *look) save(ctx context.Context, was rotation.Rotation, r *rotation.Rota
 		return l.o.Store.SaveRotation(ctx, rec, r, l.renewed(l.plan, *r), nil)
 	})
 	if err == nil && l.o.Count != nil {
-		l.count(was, *r)
+		l.count(r.History[min(len(was.History), len(r.History)):])
 	}
 	return err
 }
 
-func (s *Service) count(was, r rotation.Rotation) {
-	if r.Step != was.Step {
-		s.o.Count.Stepped(string(r.Step))
-	}
-	if r.Halt != "" && was.Halt == "" {
-		s.o.Count.Halted(string(r.Halt))
+// count counts what is new in a history: several steps may be stored at once.
+func (s *Service) count(events []rotation.Event) {
+	for _, e := range events {
+		word, about, _ := strings.Cut(e.Text, " ")
+		switch word {
+		case "step":
+			s.o.Count.Stepped(about)
+		case "halted":
+			reason, _, _ := strings.Cut(about, ":")
+			s.o.Count.Halted(reason)
+		}
 	}
 }
 
