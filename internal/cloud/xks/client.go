@@ -1,8 +1,8 @@
 // Package xks has keys used that stay at an external key manager, over the XKS Proxy API,
 // whose wire format package xks below internal has.
 //
-// A [Client] speaks to one proxy. It believes the server by its certificate, pinned or from an
-// authority, presents one of its own if it has one, bounds every request in time and size,
+// A [Client] speaks to one proxy. It believes the server by its certificate, which comes from an
+// authority and may be pinned, presents one of its own if it has one, bounds every request in time and size,
 // follows no redirect, and takes no answer that the specification does not allow. A proxy that
 // fails again and again is left alone for a while (breaker.go), so that callers are not kept
 // waiting for it.
@@ -48,7 +48,7 @@ const region = "us-east-1" // of signatures, which any proxy must take
 type Options struct {
 	Endpoint      string         // https://host[:port]; http only for networks in Allow
 	Configuration material.Bytes // path and credential, as the console of AWS KMS takes them from a file
-	Fingerprint   string         // SHA-256 of the server's certificate in hexadecimal: that one is believed and no other
+	Fingerprint   string         // SHA-256 of the server's certificate in hexadecimal, which must be believed besides; "" for any
 	Authorities   []byte         // PEM; those that this machine trusts if empty
 	Certificate   []byte         // PEM of the client's own certificate, with Key; empty for none
 	Key           material.Bytes
@@ -122,7 +122,6 @@ func (o Options) tls() (*tls.Config, error) {
 		if err != nil || len(want) != sha256.Size {
 			return nil, fault.InvalidParameter.New("the fingerprint must be the SHA-256 of a certificate in hexadecimal")
 		}
-		config.InsecureSkipVerify = true // the one certificate stands for authority and name
 		config.VerifyConnection = func(s tls.ConnectionState) error {
 			if have := sha256.Sum256(s.PeerCertificates[0].Raw); !bytes.Equal(have[:], want) {
 				return errors.New("the server has another certificate than the pinned one")

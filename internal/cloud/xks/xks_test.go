@@ -305,7 +305,7 @@ func unavailable(t testing.TB, what string, err error) {
 	}
 }
 
-// The server is believed by its certificate: pinned, or from an authority.
+// The server is believed by its certificate, which comes from an authority and may be pinned.
 func TestWhoIsBelieved(t *testing.T) {
 	w := newWorld(t)
 	w.NewKey(t, "foo", offer.Both)
@@ -317,8 +317,9 @@ func TestWhoIsBelieved(t *testing.T) {
 	}{
 		"authority":          {nil, true},
 		"none":               {func(o *xks.Options) { o.Authorities = nil }, false},
-		"pin":                {func(o *xks.Options) { o.Authorities, o.Fingerprint = nil, pin }, true},
-		"pin with colons":    {func(o *xks.Options) { o.Authorities, o.Fingerprint = nil, strings.ToUpper(pin[:2])+":"+pin[2:] }, true},
+		"pin":                {func(o *xks.Options) { o.Fingerprint = pin }, true},
+		"pin alone":          {func(o *xks.Options) { o.Authorities, o.Fingerprint = nil, pin }, false},
+		"pin with colons":    {func(o *xks.Options) { o.Fingerprint = strings.ToUpper(pin[:2]) + ":" + pin[2:] }, true},
 		"another pin":        {func(o *xks.Options) { o.Fingerprint = strings.Repeat("00", 32) }, false},
 		"another secret":     {func(o *xks.Options) { o.Configuration = changed(w.Configuration(t), "RawSecretAccessKey\":\"", "A") }, false},
 		"no allowed network": {func(o *xks.Options) { o.Allow = nil }, false},
