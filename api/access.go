@@ -111,3 +111,35 @@ type PolicyList struct {
 	Policies []Policy `json:"policies"`
 	Next     string   `json:"next,omitempty"`
 }
+
+// SimulatePolicyRequest asks what a user may do. What is left out is not known to the
+// policies' conditions, but for the time, which is now.
+type SimulatePolicyRequest struct {
+	User       string            `json:"user"`
+	Action     string            `json:"action"`               // such as "kms:Encrypt"
+	Resource   string            `json:"resource"`             // its full name, "acs:kms:…"; of a key, an alias too
+	Source     string            `json:"source,omitempty"`     // IP address
+	Time       time.Time         `json:"time,omitzero"`        // when the request would be made
+	Insecure   bool              `json:"insecure,omitempty"`   // not over TLS
+	Attributes map[string]string `json:"attributes,omitempty"` // further condition keys, such as "kms:EncryptionContext:app"
+}
+
+// A Simulation is what would be decided, and why.
+type Simulation struct {
+	Allowed    bool                 `json:"allowed"`
+	Reason     string               `json:"reason"`              // as the audit log keeps it
+	Policy     string               `json:"policy,omitempty"`    // the policy that settled it; "resource policy" for that of the resource
+	Statement  string               `json:"statement,omitempty"` // its Sid, or its number counted from 1
+	Resource   string               `json:"resource"`            // the key, where an alias was named
+	Statements []SimulatedStatement `json:"statements"`          // all that were asked, in this order
+}
+
+// A SimulatedStatement is what one statement makes of the question.
+type SimulatedStatement struct {
+	Policy    string `json:"policy"`
+	Statement string `json:"statement"`
+	Effect    string `json:"effect"` // "Allow" or "Deny"
+	Applies   bool   `json:"applies"`
+	Miss      string `json:"miss,omitempty"`      // why it does not apply: "principal", "delegated", "action", "reserved", "resource", "account" or "condition"
+	Condition string `json:"condition,omitempty"` // operator and key of the condition that does not hold
+}

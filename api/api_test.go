@@ -32,7 +32,7 @@ var types = []any{
 	api.AsymmetricDecryptRequest{},
 	api.User{}, api.CreateUserRequest{}, api.UpdateUserRequest{}, api.UserList{}, api.AccessKey{}, api.LastUse{},
 	api.CreateAccessKeyRequest{}, api.IssuedAccessKey{}, api.UpdateAccessKeyRequest{}, api.ListAccessKeysRequest{},
-	api.AccessKeyList{}, api.Policy{}, api.CreatePolicyRequest{}, api.UpdatePolicyRequest{}, api.PolicyList{},
+	api.AccessKeyList{}, api.Policy{}, api.CreatePolicyRequest{}, api.UpdatePolicyRequest{}, api.SimulatePolicyRequest{}, api.Simulation{}, api.SimulatedStatement{}, api.PolicyList{},
 	api.ListAuditRecordsRequest{}, api.AuditRecord{}, api.AuditRecordList{}, api.AuditLog{}, api.AuditLogList{},
 	api.AuditProofRequest{}, api.AuditProof{},
 	api.Text{}, api.KeyFinding{}, api.FindingSubject{}, api.FindingFact{}, api.FindingFix{}, api.KeySuppression{}, api.ListFindingsRequest{},

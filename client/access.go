@@ -115,3 +115,8 @@ func (c *Client) ListAuditLogs(ctx context.Context) (api.AuditLogList, error) {
 func (c *Client) ProveAuditRecord(ctx context.Context, in api.AuditProofRequest) (api.AuditProof, error) {
 	return call[api.AuditProof](ctx, c.server, "GET", at("audit", "proof"), in)
 }
+
+// SimulatePolicy explains what a user may do, statement by statement.
+func (c *Client) SimulatePolicy(ctx context.Context, in api.SimulatePolicyRequest) (api.Simulation, error) {
+	return call[api.Simulation](ctx, c.server, "POST", at("policies", "simulate"), in)
+}

@@ -19,7 +19,7 @@ const maxDocument = 1 << 20
 
 func newPolicyCmd(c *cli) *cobra.Command {
 	return c.command(command{use: "policy", short: text{"Manage what users may do", "管理用户的权限策略"}},
-		newPolicyCreateCmd(c), newPolicyListCmd(c), newPolicyShowCmd(c), newPolicyUpdateCmd(c), newPolicyLintCmd(c),
+		newPolicyCreateCmd(c), newPolicyListCmd(c), newPolicyShowCmd(c), newPolicyUpdateCmd(c), newPolicyLintCmd(c), newPolicySimulateCmd(c),
 		c.onServer("delete POLICY", text{"Delete a policy that no user has", "删除没有被使用的策略"}, text{"the policy %s is deleted", "策略 %s 已删除"},
 			func(ctx context.Context, server *client.Client, args []string) (any, error) {
 				if err := c.confirm(ctx, args[0], text{"The policy is deleted for good.", "策略将被永久删除。"}); err != nil {

@@ -26,6 +26,7 @@ import (
 	"github.com/keyward/keyward/internal/finding"
 	"github.com/keyward/keyward/internal/iam"
 	"github.com/keyward/keyward/internal/iam/role"
+	"github.com/keyward/keyward/internal/iam/simulation"
 	"github.com/keyward/keyward/internal/key"
 	"github.com/keyward/keyward/internal/key/byok"
 	"github.com/keyward/keyward/internal/key/cryptography"
@@ -344,12 +345,27 @@ func (e *engine) dialects(a *App, refusals *audit.Refusals) (err error) {
 	e.xks = (&xks.Dialect{Offers: e.offers, Log: e.log, Refusals: refusals, Limiter: limiter}).Serve
 	e.agents = agentapi.New(agentapi.Options{Rollouts: e.rollouts, Refusals: refusals, Now: e.now})
 	e.rest = rest.New(rest.Options{
-		Verifier: verifier, Keys: e.keys, Crypto: e.crypto, Imports: e.imports, Usage: e.usage, Secrets: e.secrets, Sinks: e.sinks, Rollouts: e.rollouts, Targets: e.targets, Rotations: e.rotations, Offers: e.offers, IAM: e.iam, Roles: e.roles, Stock: e.stock, Alerts: e.alerts, Expiry: e.expiry, Findings: e.findings, Checks: e.checks, Log: e.log, Audit: a.db, Refusals: refusals, Limiter: limiter, Region: a.Config.Region, Touch: touch,
+		Simulations: e.simulations(),
+		Verifier:    verifier, Keys: e.keys, Crypto: e.crypto, Imports: e.imports, Usage: e.usage, Secrets: e.secrets, Sinks: e.sinks, Rollouts: e.rollouts, Targets: e.targets, Rotations: e.rotations, Offers: e.offers, IAM: e.iam, Roles: e.roles, Stock: e.stock, Alerts: e.alerts, Expiry: e.expiry, Findings: e.findings, Checks: e.checks, Log: e.log, Audit: a.db, Refusals: refusals, Limiter: limiter, Region: a.Config.Region, Touch: touch,
 	})
 	if e.links != nil {
 		e.page, err = ackpage.New(ackpage.Options{Links: e.links, Alerts: e.alerts, Refusals: refusals})
 	}
 	return err
+}
+
+// simulations answers what explains policies, those of keys included.
+func (e *engine) simulations() *simulation.Service {
+	return simulation.New(simulation.Options{
+		Log: e.log, Now: e.now, Principal: e.iam.Principal,
+		Key: func(ctx context.Context, c *authz.Call, rec *audit.Record, arn string) (simulation.Resource, error) {
+			k, err := e.ring.Resolve(ctx, keyring.Ask{Call: c, Record: rec, Action: "kms:GetKeyPolicy", Name: arn})
+			if err != nil {
+				return simulation.Resource{}, err
+			}
+			return simulation.Resource{ARN: k.ARN, Policy: k.Policy, Attributes: k.Attributes(nil)}, nil
+		},
+	})
 }
 
 // changed passes a change of a row on to whoever caches it.

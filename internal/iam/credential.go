@@ -58,6 +58,18 @@ func (s *Service) Credential(ctx context.Context, accessKeyID string) (Credentia
 	return c, nil
 }
 
+// Principal answers a user with its policies in force, or [fault.ResourceNotFound].
+func (s *Service) Principal(ctx context.Context, account, user string) (authz.Principal, error) {
+	if err := checkUserName(user); err != nil {
+		return authz.Principal{}, err
+	}
+	if _, err := s.store.User(ctx, account, user); err != nil {
+		return authz.Principal{}, Explain(err, "user", user)
+	}
+	actor, err := s.users.Get(ctx, account+"/"+user)
+	return actor.principal, err
+}
+
 func unknownKey() error { return fault.AccessKeyNotFound.New("Specified access key is not found.") }
 
 func (s *Service) loadSigner(ctx context.Context, id string) (signer, error) {

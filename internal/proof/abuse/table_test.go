@@ -300,8 +300,10 @@ var restFields = map[string]operation{
 	"CreatePolicy":    rest("", need("name", newName, "made"), f("description", remark, "made"), need("document", document, `{"Version":"1","Statement":[{"Effect":"Allow","Action":"kms:List*","Resource":"*"}]}`)),
 	"ListPolicies":    rest("", f("limit", small, "10"), f("cursor", cursor, "")),
 	"GetPolicy":       rest("", need("{policy}", policyName, "AliyunKMSReadOnlyAccess")),
-	"UpdatePolicy":    rest("", need("{policy}", policyName, "spare-update"), f("document", document, `{"Version":"1","Statement":[{"Effect":"Deny","Action":"kms:List*","Resource":"*"}]}`)),
-	"DeletePolicy":    rest("", need("{policy}", policyName, "spare")),
+	"SimulatePolicy": rest("", need("user", userName, "nobody"), need("action", label, "kms:Encrypt"), need("resource", label, "$key.arn"), f("source", word, "192.0.2.1"), f("time", instant, "2026-01-02T15:04:05Z"),
+		f("insecure", flag, "true"), f("attributes", encContext, `{"kms:EncryptionContext:a":"1"}`)),
+	"UpdatePolicy": rest("", need("{policy}", policyName, "spare-update"), f("document", document, `{"Version":"1","Statement":[{"Effect":"Deny","Action":"kms:List*","Resource":"*"}]}`)),
+	"DeletePolicy": rest("", need("{policy}", policyName, "spare")),
 
 	// Nothing was found in this world: whoever names a finding is told so.
 	"ListFindings": rest("", f("state", word, "open"), f("severity", word, "high"), f("rule", word, "AK03"), f("provider", texts, ""), f("subject", texts, ""), f("limit", bytes1K, "10"), f("cursor", cursor, "")),

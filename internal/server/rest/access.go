@@ -2,12 +2,16 @@ package rest
 
 import (
 	"context"
+	"maps"
+	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/keyward/keyward/api"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/iam"
+	"github.com/keyward/keyward/internal/iam/simulation"
 	"github.com/keyward/keyward/internal/server/rest/words"
 )
 
@@ -29,7 +33,32 @@ var accessRoutes = []route{
 	{"GET", "/v1/policies", "ListPolicies", iam.ActionListPolicies, "Answers one page of policies, system ones too, by name.", takes((*dialect).listPolicies)},
 	{"GET", "/v1/policies/{policy}", "GetPolicy", iam.ActionGetPolicy, "Answers a policy.", takes((*dialect).getPolicy)},
 	{"PATCH", "/v1/policies/{policy}", "UpdatePolicy", iam.ActionUpdatePolicy, "Changes a custom policy, from the next request on.", takesPolicy((*dialect).updatePolicy)},
+	{"POST", "/v1/policies/simulate", "SimulatePolicy", simulation.Action, "Explains what a user may do, statement by statement.", takes((*dialect).simulatePolicy)},
 	{"DELETE", "/v1/policies/{policy}", "DeletePolicy", iam.ActionDeletePolicy, "Removes a custom policy that no user has.", takes((*dialect).deletePolicy)},
+}
+
+func (d *dialect) simulatePolicy(ctx context.Context, q request, in api.SimulatePolicyRequest) (api.Simulation, error) {
+	question := simulation.Question{User: in.User, Action: in.Action, Resource: in.Resource, Time: in.Time, Insecure: in.Insecure}
+	if in.Source != "" {
+		source, err := netip.ParseAddr(in.Source)
+		if err != nil {
+			return api.Simulation{}, d.refuse(ctx, q.call, simulation.Action, fault.InvalidParameter.New("source must be an IP address"))
+		}
+		question.Source = source
+	}
+	for _, name := range slices.Sorted(maps.Keys(in.Attributes)) {
+		question.Attributes = append(question.Attributes, authz.Attribute{Key: name, Value: in.Attributes[name]})
+	}
+	answer, err := d.Simulations.Simulate(ctx, q.call, question)
+	out := api.Simulation{Allowed: answer.Allowed, Reason: string(answer.Reason), Policy: answer.Policy, Statement: answer.Statement, Resource: answer.Resource, Statements: []api.SimulatedStatement{}}
+	for _, v := range answer.Verdicts {
+		effect := "Allow"
+		if v.Deny {
+			effect = "Deny"
+		}
+		out.Statements = append(out.Statements, api.SimulatedStatement{Policy: v.Policy, Statement: v.Statement, Effect: effect, Applies: v.Miss == "", Miss: string(v.Miss), Condition: v.Condition})
+	}
+	return out, err
 }
 
 func (d *dialect) createUser(ctx context.Context, q request, in api.CreateUserRequest) (api.User, error) {

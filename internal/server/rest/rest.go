@@ -30,6 +30,7 @@ import (
 	"github.com/keyward/keyward/internal/finding"
 	"github.com/keyward/keyward/internal/iam"
 	"github.com/keyward/keyward/internal/iam/role"
+	"github.com/keyward/keyward/internal/iam/simulation"
 	"github.com/keyward/keyward/internal/key/byok"
 	"github.com/keyward/keyward/internal/key/cryptography"
 	"github.com/keyward/keyward/internal/key/lifecycle"
@@ -68,6 +69,8 @@ type Options struct {
 	Expiry   *expiry.Service
 	Findings *finding.Service
 	Checks   *checkup.Service
+	// Simulations explains policies.
+	Simulations *simulation.Service
 	// Rotations replaces keys.
 	Rotations *engine.Service
 	Log       *audit.Log

@@ -280,6 +280,9 @@ func (s *scene) accessSteps() []step {
 		}, ""},
 		{"ListPolicies", func(ctx context.Context, c *client.Client) error { return drop(c.ListPolicies(ctx, api.PageRequest{})) }, ""},
 		{"GetPolicy", func(ctx context.Context, c *client.Client) error { return drop(c.GetPolicy(ctx, "Reader")) }, missing},
+		{"SimulatePolicy", func(ctx context.Context, c *client.Client) error {
+			return drop(c.SimulatePolicy(ctx, api.SimulatePolicyRequest{User: "admin", Action: "kms:Encrypt", Resource: "acs:kms:cn-hangzhou:1:secret/x"}))
+		}, ""},
 		{"UpdatePolicy", func(ctx context.Context, c *client.Client) error {
 			return drop(c.UpdatePolicy(ctx, "Reader", api.UpdatePolicyRequest{Description: &remark, Document: &policy}))
 		}, missing},

@@ -9,6 +9,8 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"github.com/keyward/keyward/internal/iam/simulation"
+	"github.com/keyward/keyward/internal/key/keyring"
 	"io"
 	"log/slog"
 	"net/http"
@@ -155,6 +157,7 @@ func newWorld(t testing.TB) *world {
 		Spool: &engine.Spool{Directory: filepath.Join(t.TempDir(), "spool")}, Log: w.node.Log, Region: region, Now: w.now, Fresh: w.node.Store.Fresh, Logger: logger,
 	})
 	handler := rest.New(rest.Options{
+		Simulations: w.simulations(),
 		Verifier: &authn.Verifier{Now: time.Now, Lookup: func(ctx context.Context, id, token string) (authn.Credential, error) {
 			c, err := w.roles.Credential(ctx, id, token)
 			return authn.Credential{Secret: c.Secret, Principal: c.Principal, Refusal: c.Refusal}, err
@@ -357,3 +360,17 @@ func pathOf(pattern string) string {
 }
 
 func testLogger(t testing.TB) *slog.Logger { return slog.New(slog.NewTextHandler(t.Output(), nil)) }
+
+// simulations answers what explains policies, wired as package app does.
+func (w *world) simulations() *simulation.Service {
+	return simulation.New(simulation.Options{
+		Log: w.node.Log, Now: w.now, Principal: w.iam.Principal,
+		Key: func(ctx context.Context, c *authz.Call, rec *audit.Record, arn string) (simulation.Resource, error) {
+			k, err := w.keys.Resolve(ctx, keyring.Ask{Call: c, Record: rec, Action: "kms:GetKeyPolicy", Name: arn})
+			if err != nil {
+				return simulation.Resource{}, err
+			}
+			return simulation.Resource{ARN: k.ARN, Policy: k.Policy, Attributes: k.Attributes(nil)}, nil
+		},
+	})
+}
