@@ -1,5 +1,5 @@
 # keyward: `make test` is all that a change must pass.
-.PHONY: all test deps build check unit interop sample vectors policy bench fuzz kill integrity tamper verify clock upgrade release-data rotation-data rotations abuse overload syscalls diskfull crash unit-erasing memory refuse alarms model
+.PHONY: all test deps build helper check unit interop sample vectors policy bench fuzz kill integrity tamper verify clock upgrade release-data rotation-data rotations abuse overload syscalls diskfull crash unit-erasing memory refuse alarms model
 
 STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
@@ -12,6 +12,10 @@ ERASE_LDFLAGS = -X runtime.godebugDefault=clobberfree=1
 # The release binary: static, reproducible.
 build:
 	$(ERASE) CGO_ENABLED=0 go build -trimpath -ldflags="-s -w $(ERASE_LDFLAGS)" -o bin/keyward ./cmd/keyward
+
+# The helper that has the hardware token, for machines that have one: it loads C libraries.
+helper:
+	CGO_ENABLED=1 go build -trimpath -ldflags="-s -w" -o bin/keyward-pkcs11 ./cmd/keyward-pkcs11
 
 # Everything that the tests need beside Go.
 deps:

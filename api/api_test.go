@@ -38,7 +38,7 @@ var types = []any{
 	api.Text{}, api.KeyFinding{}, api.FindingSubject{}, api.FindingFact{}, api.FindingFix{}, api.KeySuppression{}, api.ListFindingsRequest{},
 	api.FindingList{}, api.SuppressFindingRequest{}, api.Check{}, api.CheckList{}, api.CheckRun{},
 	api.OperatorStatus{}, api.WitnessStatus{}, api.ClockStatus{}, api.InitializeRequest{}, api.UnsealRequest{}, api.CreateAccountRequest{}, api.FoundedAccount{},
-	api.RootEnvelope{}, api.Delivery{}, api.RootKeyRequest{}, api.RootKeySessionRequest{}, api.RootKeySession{},
+	api.RootEnvelope{}, api.Delivery{}, api.RootKeyRequest{}, api.RootKeySessionRequest{}, api.RootKeySession{}, api.HSMStatus{}, api.HSMOffer{},
 	api.Text{}, api.Field{}, api.Connection{}, api.ProviderKind{}, api.ProviderKindList{}, api.Provider{}, api.ProviderSync{}, api.ProviderIdentity{},
 	api.ProviderProblem{}, api.AddProviderRequest{}, api.UpdateProviderRequest{}, api.ProviderList{}, api.InventoryKey{}, api.KeyExpiry{}, api.KeyUse{},
 	api.InventoryPrincipal{}, api.GrantedRight{}, api.KeyRemark{}, api.RemarkKeyRequest{}, api.ListInventoryRequest{}, api.InventoryList{},

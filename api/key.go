@@ -10,7 +10,7 @@ type Key struct {
 	Usage           string            `json:"usage"`           // "ENCRYPT/DECRYPT" or "SIGN/VERIFY"
 	State           string            `json:"state"`           // "Enabled", "Disabled", "PendingDeletion" or "PendingImport": without material
 	Origin          string            `json:"origin"`          // "Aliyun_KMS": made here; "EXTERNAL": imported
-	ProtectionLevel string            `json:"protectionLevel"` // "SOFTWARE"
+	ProtectionLevel string            `json:"protectionLevel"` // "SOFTWARE", or "HSM": in the hardware token
 	Description     string            `json:"description"`
 	Creator         string            `json:"creator"` // account that created it
 	CreatedAt       time.Time         `json:"createdAt"`
@@ -39,14 +39,15 @@ type Protection struct {
 
 // CreateKeyRequest says what a new key is to be like. Everything may be left out.
 type CreateKeyRequest struct {
-	Spec        string            `json:"spec,omitempty"`   // default "Aliyun_AES_256"
-	Usage       string            `json:"usage,omitempty"`  // default by spec: signing where the spec can sign
-	Origin      string            `json:"origin,omitempty"` // "EXTERNAL": its material will be imported; default "Aliyun_KMS"
-	Description string            `json:"description,omitempty"`
-	Rotation    *RotationRequest  `json:"rotation,omitempty"` // default off; symmetric specs only
-	Tags        map[string]string `json:"tags,omitempty"`     // at most 20
-	Alias       string            `json:"alias,omitempty"`    // another name that it gets at once: "alias/…"; if that is taken, nothing is made
-	Policy      string            `json:"policy,omitempty"`   // the document of its policy; default: identity policies decide
+	Spec            string            `json:"spec,omitempty"`            // default "Aliyun_AES_256"
+	Usage           string            `json:"usage,omitempty"`           // default by spec: signing where the spec can sign
+	Origin          string            `json:"origin,omitempty"`          // "EXTERNAL": its material will be imported; default "Aliyun_KMS"
+	ProtectionLevel string            `json:"protectionLevel,omitempty"` // "SOFTWARE" (default), or "HSM": in the hardware token
+	Description     string            `json:"description,omitempty"`
+	Rotation        *RotationRequest  `json:"rotation,omitempty"` // default off; symmetric specs only
+	Tags            map[string]string `json:"tags,omitempty"`     // at most 20
+	Alias           string            `json:"alias,omitempty"`    // another name that it gets at once: "alias/…"; if that is taken, nothing is made
+	Policy          string            `json:"policy,omitempty"`   // the document of its policy; default: identity policies decide
 }
 
 // RotationRequest switches a key's automatic rotation.

@@ -43,15 +43,34 @@ type Finding struct {
 	Detail  string `json:"detail"`  // for whoever investigates
 }
 
-// A RootEnvelope is the root key as a passphrase or shares open it.
+// A RootEnvelope is the root key as a passphrase, shares or a hardware token open it.
 type RootEnvelope struct {
 	Name      string     `json:"name"`
-	Kind      string     `json:"kind"`                // "passphrase" or "shamir"
+	Kind      string     `json:"kind"`                // "passphrase", "shamir" or "pkcs11"
 	Recovery  bool       `json:"recovery"`            // meant for recovery only
 	Threshold int        `json:"threshold,omitempty"` // shares that open it
 	Shares    int        `json:"shares,omitempty"`    // that there are
 	CreatedAt time.Time  `json:"createdAt"`
 	TestedAt  *time.Time `json:"testedAt,omitempty"` // when it was last opened; absent while sealed
+}
+
+// HSMStatus is how the hardware token stands.
+type HSMStatus struct {
+	State    string     `json:"state"`              // "ready", "searching", "refused", or "away": the helper cannot be reached
+	Detail   string     `json:"detail,omitempty"`   // what is wrong and what to do
+	Since    *time.Time `json:"since,omitempty"`    // when the state began
+	Label    string     `json:"label,omitempty"`    // of the token
+	Serial   string     `json:"serial,omitempty"`   // of the token
+	Maker    string     `json:"maker,omitempty"`    // manufacturer and model
+	Sessions int        `json:"sessions,omitempty"` // at once
+	Lost     int        `json:"lost"`               // how often the token was lost since the helper began
+	Offers   []HSMOffer `json:"offers"`             // key specs; empty unless it is ready
+}
+
+// An HSMOffer is a key spec that the token makes keys of, or why it does not.
+type HSMOffer struct {
+	Spec   string `json:"spec"`
+	Reason string `json:"reason,omitempty"` // why not
 }
 
 // WitnessStatus is how one witness of the audit log stands.
@@ -78,6 +97,7 @@ type InitializeRequest struct {
 	Shares     int         `json:"shares,omitempty"`     // instead of a passphrase: how many are made
 	Threshold  int         `json:"threshold,omitempty"`  // how many of them unseal the server
 	Recipients []string    `json:"recipients,omitempty"` // age recipients, one for each share; none: they are answered readable
+	HSM        bool        `json:"hsm,omitempty"`        // or: the hardware token unseals the server
 }
 
 // UnsealRequest unseals a server.
@@ -108,14 +128,15 @@ type Delivery struct {
 	Text      SecretText `json:"text"`                // the share, or an armored age file that holds it
 }
 
-// RootKeyRequest opens the root key for an act: with a passphrase, or with one share,
-// which begins a session or adds to one. The act and what belongs to it are fixed when
+// RootKeyRequest opens the root key for an act: with a passphrase, with the hardware token,
+// or with one share, which begins a session or adds to one. The act and what belongs to it are fixed when
 // the session begins; later requests repeat the act only.
 type RootKeyRequest struct {
 	Act        string      `json:"act"`                  // "unseal", "test", "add", "remove" or "epoch"
 	Session    SecretText  `json:"session,omitempty"`    // to add a share to
 	Passphrase SecretBytes `json:"passphrase,omitempty"` // either
 	Share      SecretText  `json:"share,omitempty"`      // or
+	HSM        bool        `json:"hsm,omitempty"`        // or
 
 	Name           string      `json:"name,omitempty"`           // add, remove: of the envelope
 	AcceptUntested bool        `json:"acceptUntested,omitempty"` // remove: although no other envelope was ever opened
@@ -124,6 +145,7 @@ type RootKeyRequest struct {
 	Shares         int         `json:"shares,omitempty"`         // add: or how many shares are made
 	Threshold      int         `json:"threshold,omitempty"`      // add: and how many open it
 	Recipients     []string    `json:"recipients,omitempty"`     // add: age recipients of the shares, or of a recovery code
+	NewHSM         bool        `json:"newHsm,omitempty"`         // add: or the hardware token opens it
 }
 
 // RootKeySessionRequest names a session.
@@ -148,6 +170,7 @@ type RootKeySession struct {
 	NewShares      int      `json:"newShares,omitempty"`      //
 	NewThreshold   int      `json:"newThreshold,omitempty"`   //
 	Recipients     []string `json:"recipients,omitempty"`     //
+	NewHSM         bool     `json:"newHsm,omitempty"`         //
 }
 
 // An Account is a tenant.

@@ -80,6 +80,11 @@ func (c *OperatorClient) AcceptClock(ctx context.Context) error {
 	return err
 }
 
+// HSM answers how the hardware token stands; a server without one is an error.
+func (c *OperatorClient) HSM(ctx context.Context) (api.HSMStatus, error) {
+	return call[api.HSMStatus](ctx, c.server, "GET", at("hsm"), nil)
+}
+
 // CreateAccount makes a new account.
 func (c *OperatorClient) CreateAccount(ctx context.Context, in api.CreateAccountRequest) (api.FoundedAccount, error) {
 	return call[api.FoundedAccount](ctx, c.server, "POST", at("accounts"), in)

@@ -43,6 +43,7 @@ func TestDocumentedCommands(t *testing.T) {
 		"docs/keys.md":           "docs-keys.txt",
 		"docs/policies.md":       "docs-policies.txt",
 		"docs/external-keys.md":  "docs-external-keys.txt",
+		"docs/hardware.md":       "docs-hardware.txt",
 		"docs/audit.md":          "docs-audit.txt",
 		"docs/operations.md":     "docs-operations.txt",
 		"docs/witness.md":        "docs-witness.txt",

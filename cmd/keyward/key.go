@@ -41,10 +41,11 @@ func newKeyCreateCmd(c *cli) *cobra.Command {
 	var tags []string
 	var every time.Duration
 	var policy keyPolicy
+	var hsm bool
 	cmd := c.command(command{
 		use:     "create",
 		short:   text{"Create a key", "创建密钥"},
-		example: "  keyward key create --alias alias/reports --rotate-every 30d\n  keyward key create --spec EC_P256 --usage SIGN/VERIFY",
+		example: "  keyward key create --alias alias/reports --rotate-every 30d\n  keyward key create --spec EC_P256 --usage SIGN/VERIFY\n  keyward key create --spec EC_P256 --hsm",
 		run: func(ctx context.Context, _ []string) error {
 			var err error
 			if in.Tags, err = c.tags(tags); err != nil {
@@ -52,6 +53,9 @@ func newKeyCreateCmd(c *cli) *cobra.Command {
 			}
 			if every != 0 {
 				in.Rotation = &api.RotationRequest{Enabled: true, IntervalSeconds: int64(every / time.Second)}
+			}
+			if hsm {
+				in.ProtectionLevel = "HSM"
 			}
 			in.Alias = alias
 			return c.createKey(ctx, in, policy)
@@ -66,6 +70,7 @@ func newKeyCreateCmd(c *cli) *cobra.Command {
 	f.StringArrayVar(&tags, "tag", nil, c.t("a tag, `KEY=VALUE`; may be repeated", "标签 `KEY=VALUE`；可重复"))
 	f.Var(days{&every}, "rotate-every", c.t("make a new version every `PERIOD`, 7d to 365d", "每隔 `PERIOD` 自动轮转，7d 至 365d"))
 	policy.flags(c, f, "policy-file")
+	f.BoolVar(&hsm, "hsm", false, c.t("in the hardware token, which it never leaves", "存放在硬件令牌中，永不导出"))
 	complete(cmd, "spec", keySpecs()...)
 	complete(cmd, "usage", keyUsages()...)
 	complete(cmd, "origin", "Aliyun_KMS", "EXTERNAL")

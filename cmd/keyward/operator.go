@@ -62,7 +62,7 @@ func newOperatorCmd(c *cli) *cobra.Command {
 			"通过只有服务器用户可以打开的套接字，运维本机上的服务器。",
 		},
 	}, newOperatorInitCmd(o), newOperatorUnsealCmd(o), newOperatorSealCmd(o), newOperatorStatusCmd(o), newOperatorScrubCmd(o), newOperatorClockCmd(o),
-		newOperatorTestCmd(o), newOperatorRekeyCmd(o), newOperatorCancelCmd(o), newOperatorAccountCmd(o))
+		newOperatorTestCmd(o), newOperatorRekeyCmd(o), newOperatorCancelCmd(o), newOperatorHSMCmd(o), newOperatorAccountCmd(o))
 	f := cmd.PersistentFlags()
 	f.StringVar(&o.socket, "socket", "", c.t("`PATH` of the operator's socket; default operator.sock in the data directory", "运维套接字的路径 `PATH`；默认为数据目录中的 operator.sock"))
 	f.StringVar(&o.dataDir, "data-dir", "", c.t("data directory `DIR` of the server; default .keyward if it is here, otherwise /var/lib/keyward", "服务器的数据目录 `DIR`；默认为当前目录的 .keyward（如存在），否则为 /var/lib/keyward"))
@@ -137,6 +137,7 @@ func (o *operation) askSecret(ctx context.Context, prompt text) ([]byte, error) 
 
 func newOperatorInitCmd(o *operation) *cobra.Command {
 	var account string
+	var hsm bool
 	issue := &issue{cli: o.cli}
 	shares := &sharing{operation: o}
 	cmd := o.command(command{
@@ -146,10 +147,15 @@ func newOperatorInitCmd(o *operation) *cobra.Command {
 			`Initialise a new server: it gets its root key, protected by a passphrase, and its first
 account, whose access key is shown this once. Whoever loses the passphrase loses every key.
 
+With --hsm the hardware token opens the root key; add a recovery envelope at once, for the
+day when the token is lost.
+
 With --shares and --threshold there is no passphrase: the root key opens with that many
 of the shares, which are shown this once, or sealed to their holders' age recipients.`,
 			`初始化新服务器：生成由口令保护的根密钥和第一个账号，账号的访问密钥只显示这一次。
 丢失口令就会丢失所有密钥。
+
+使用 --hsm 时由硬件令牌打开根密钥；请立即添加恢复信封，以防令牌丢失。
 
 使用 --shares 和 --threshold 时没有口令：根密钥由指定数量的份额打开，份额只显示这一次，
 或加密给各持有人的 age 公钥。`,
@@ -159,8 +165,8 @@ of the shares, which are shown this once, or sealed to their holders' age recipi
 			if err != nil {
 				return err
 			}
-			in := api.InitializeRequest{Account: account, Shares: shares.shares, Threshold: shares.threshold, Recipients: shares.recipients}
-			if in.Shares == 0 && in.Threshold == 0 {
+			in := api.InitializeRequest{Account: account, Shares: shares.shares, Threshold: shares.threshold, Recipients: shares.recipients, HSM: hsm}
+			if in.Shares == 0 && in.Threshold == 0 && !in.HSM {
 				passphrase, err := o.passphrase(ctx, true)
 				if err != nil {
 					return err
@@ -172,6 +178,7 @@ of the shares, which are shown this once, or sealed to their holders' age recipi
 		},
 	})
 	cmd.Flags().StringVar(&account, "account", "main", o.t("`NAME` of the first account", "第一个账号的名称 `NAME`"))
+	cmd.Flags().BoolVar(&hsm, "hsm", false, o.t("instead of a passphrase: the hardware token opens the root key", "不使用口令：由硬件令牌打开根密钥"))
 	o.passphraseFlag(cmd)
 	shares.flags(cmd)
 	issue.flags(cmd)

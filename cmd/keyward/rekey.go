@@ -107,6 +107,7 @@ type rekeying struct {
 	epoch             bool
 	recovery          bool
 	acceptUntested    bool
+	newHSM            bool
 	newPassphraseFile string
 }
 
@@ -147,6 +148,7 @@ wrapped before is wrapped anew in the background.`,
 	f.StringVar(&r.add, "add", "", o.t("add a root envelope of this `NAME`", "添加名为 `NAME` 的根密钥信封"))
 	f.StringVar(&r.remove, "remove", "", o.t("remove the root envelope of this `NAME`", "移除名为 `NAME` 的根密钥信封"))
 	f.BoolVar(&r.epoch, "epoch", false, o.t("begin a new epoch of keys", "开始新的密钥纪元"))
+	f.BoolVar(&r.newHSM, "new-hsm", false, o.t("the hardware token opens the new envelope, with a key that it makes", "新信封由硬件令牌生成的密钥打开"))
 	f.BoolVar(&r.recovery, "recovery", false, o.t("the new envelope is meant for recovery only", "新信封仅用于恢复"))
 	f.BoolVar(&r.acceptUntested, "accept-untested", false, o.t("remove it although no other envelope was ever opened", "即使其他信封从未打开过也移除"))
 	f.StringVar(&r.newPassphraseFile, "new-passphrase-file", "", o.t("read the new passphrase from `FILE` (0600); otherwise it is asked for", "从 `FILE`（0600）读取新口令；否则在终端输入"))
@@ -172,9 +174,9 @@ func (r *rekeying) request(ctx context.Context, cmd *cobra.Command) (api.RootKey
 	}
 	in := api.RootKeyRequest{
 		Act: "add", Name: r.add, Recovery: r.recovery,
-		Shares: r.sharing.shares, Threshold: r.sharing.threshold, Recipients: r.sharing.recipients,
+		Shares: r.sharing.shares, Threshold: r.sharing.threshold, Recipients: r.sharing.recipients, NewHSM: r.newHSM,
 	}
-	if in.Shares != 0 || in.Threshold != 0 || r.recovery && len(in.Recipients) > 0 || r.joins() {
+	if in.NewHSM || in.Shares != 0 || in.Threshold != 0 || r.recovery && len(in.Recipients) > 0 || r.joins() {
 		return in, nil
 	}
 	passphrase, err := r.newPassphrase(ctx)

@@ -18,14 +18,15 @@ import (
 	"github.com/keyward/keyward/internal/shamir"
 )
 
-// An opening is one command that opens the root key: with a passphrase, or with one or
-// more shares, which begin a session or add to one.
+// An opening is one command that opens the root key: with a passphrase, with the hardware
+// token, or with one or more shares, which begin a session or add to one.
 type opening struct {
 	*operation
 	share       bool     // ask for one
 	shareFiles  []string // "-" for standard input
 	join        bool     // ask for the session
 	sessionFile string
+	hsm         bool
 }
 
 func (o *opening) flags(cmd *cobra.Command) {
@@ -34,12 +35,17 @@ func (o *opening) flags(cmd *cobra.Command) {
 	f.BoolVar(&o.share, "share", false, o.t("open with shares: ask for one at the terminal", "使用份额：在终端输入一个份额"))
 	f.StringArrayVar(&o.shareFiles, "share-file", nil, o.t("open with shares: read one from `FILE` (0600), - for standard input; may be repeated",
 		"使用份额：从 `FILE`（0600）读取，- 表示标准输入；可重复"))
+	f.BoolVar(&o.hsm, "hsm", false, o.t("open with the hardware token", "使用硬件令牌打开"))
 	f.BoolVar(&o.join, "join", false, o.t("add to a session that another holder began: ask for its name at the terminal", "加入其他持有人已开始的会话：在终端输入会话名"))
 	f.StringVar(&o.sessionFile, "session-file", "", o.t("add to the session whose name is in `FILE`", "加入会话，会话名从 `FILE` 读取"))
 }
 
 // perform opens the root key for what is asked, as far as this command can.
 func (o *opening) perform(ctx context.Context, server *client.OperatorClient, in api.RootKeyRequest) (api.RootKeySession, error) {
+	if o.hsm {
+		in.HSM = true
+		return server.OpenRootKey(ctx, in)
+	}
 	if !o.share && len(o.shareFiles) == 0 && !o.join && o.sessionFile == "" {
 		passphrase, err := o.passphrase(ctx, false)
 		if err != nil {
@@ -143,7 +149,10 @@ func (o *opening) describe(s api.RootKeySession) string {
 	if s.NewShares > 0 {
 		what += fmt.Sprintf(o.t(", which %d of %d shares open", "（%d/%d 个份额可打开）"), s.NewThreshold, s.NewShares)
 	}
-	if s.NewShares == 0 && len(s.Recipients) == 0 {
+	if s.NewHSM {
+		what += o.t(", which the hardware token opens", "，用硬件令牌打开")
+	}
+	if s.NewShares == 0 && len(s.Recipients) == 0 && !s.NewHSM {
 		what += o.t(", which opens with a passphrase that whoever began the session chose, alone", "，用会话发起人一人选定的口令打开")
 	}
 	if len(s.Recipients) > 0 {
@@ -184,12 +193,13 @@ func newOperatorUnsealCmd(o *operation) *cobra.Command {
 		use:   "unseal",
 		short: text{"Unseal the server, so that it can work", "解封服务器，使其可以工作"},
 		long: text{
-			`Unseal the server, so that it can work: with a passphrase, or with shares.
+			`Unseal the server, so that it can work: with a passphrase, with the hardware token (--hsm),
+or with shares.
 
 Of several holders of shares each gives one, at whatever terminal of this machine. The
 first runs it with --share and tells the session that is shown to the others, who add
 --join. A wrong share is refused and changes nothing.`,
-			`解封服务器，使其可以工作：使用口令，或使用份额。
+			`解封服务器，使其可以工作：使用口令、硬件令牌（--hsm）或份额。
 
 多个份额持有人各自在本机的任意终端提交一个份额。第一个人使用 --share，并将显示的
 会话名告知其他人，其他人再加上 --join。错误的份额会被拒绝，不影响已有进度。`,

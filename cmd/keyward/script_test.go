@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"flag"
 	"io"
 	"net/http/httptest"
@@ -38,6 +39,8 @@ func TestMain(m *testing.M) {
 //	setfrom NAME TEXT set NAME to the first word after TEXT in the last standard output
 //	flip FILE OFFSET  flip a bit of the byte there, counted from the end if negative
 //	cut FILE SIZE     truncate, by so much if negative
+//	helper ARGS...    start "keyward-pkcs11 ARGS..." for the length of the script, with
+//	                  SOFTHSM2_CONF; where SoftHSM is missing the script is skipped
 //	paysim            start a simulated payment platform for the length of the script, and
 //	                  write pay.yaml, pay.txt and key.json; its variables are PAY_VARS
 func TestScripts(t *testing.T) {
@@ -50,8 +53,14 @@ func TestScripts(t *testing.T) {
 			env.Values[serverOf("")], env.Values[serverOf("witness")] = &serving{}, &serving{}
 			return nil
 		},
+		Condition: func(name string) (bool, error) {
+			if name != "softhsm" {
+				return false, errors.New("there is no such condition")
+			}
+			return softHSM(), nil
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"serve": serve, "unserve": unserve, "load": load, "setfrom": setFrom, "flip": flip, "cut": cut, "paysim": platform,
+			"serve": serve, "unserve": unserve, "load": load, "setfrom": setFrom, "flip": flip, "cut": cut, "paysim": platform, "helper": helper,
 		},
 	})
 }
@@ -173,6 +182,35 @@ func change(ts *testscript.TestScript, args []string, how func(content []byte, a
 		at += len(content)
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), how(content, at), 0o600))
+}
+
+// helper builds and starts the helper of a hardware token.
+func helper(ts *testscript.TestScript, _ bool, args []string) {
+	binary := ts.MkAbs("keyward-pkcs11")
+	build := exec.Command("go", "build", "-o", binary, "github.com/keyward/keyward/cmd/keyward-pkcs11")
+	build.Env = append(os.Environ(), "CGO_ENABLED=1")
+	if out, err := build.CombinedOutput(); err != nil {
+		ts.Fatalf("helper: building it: %v\n%s", err, out)
+	}
+	cmd := exec.Command(binary, args...)
+	cmd.Dir, cmd.Env = ts.MkAbs("."), append(os.Environ(), "SOFTHSM2_CONF="+ts.MkAbs("softhsm2.conf"))
+	ts.Check(cmd.Start())
+	ts.Defer(func() {
+		_ = cmd.Process.Kill() // the script is over
+		_ = cmd.Wait()
+	})
+	for began := time.Now(); time.Since(began) < 20*time.Second; time.Sleep(50 * time.Millisecond) {
+		if _, err := os.Stat(ts.MkAbs(args[slices.Index(args, "--socket")+1])); err == nil {
+			return
+		}
+	}
+	ts.Fatalf("helper: it does not listen")
+}
+
+// softHSM tells whether SoftHSM is installed; in a pipeline it must be.
+func softHSM() bool {
+	_, err := exec.LookPath("softhsm2-util")
+	return err == nil || os.Getenv("CI") != ""
 }
 
 // platform starts a payment platform, and writes what its merchant has: the definition, the

@@ -64,6 +64,9 @@ func (o *operation) addKeys(t *table, s api.OperatorStatus) {
 		if e.Shares > 0 {
 			kind = fmt.Sprintf(o.t("%d of %d shares", "%d/%d 份额"), e.Threshold, e.Shares)
 		}
+		if e.Kind == "pkcs11" {
+			kind = o.t("hardware token", "硬件令牌")
+		}
 		if e.Recovery {
 			kind += o.t(", for recovery", "，用于恢复")
 		}

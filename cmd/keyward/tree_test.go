@@ -109,7 +109,7 @@ func TestL29NothingSwitchesProtectionOff(t *testing.T) {
 	walk(newRoot(&s.cli))
 	inSource := regexp.MustCompile(`InsecureSkipVerify|InsecureIgnoreHostKey|"KEYWARD_\w*(INSECURE|SKIP|NO_|DISABLE|DEBUG)\w*"`)
 	tag := regexp.MustCompile(`(?m)^//go:build (.*)$`)
-	platform := regexp.MustCompile(`^[!()|& ]*((unix|linux|amd64|arm64|goexperiment\.runtimesecret)[!()|& ]*)+$`)
+	platform := regexp.MustCompile(`^[!()|& ]*((unix|linux|amd64|arm64|cgo|goexperiment\.runtimesecret)[!()|& ]*)+$`)
 	files := 0
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {

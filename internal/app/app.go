@@ -29,6 +29,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/keyward/keyward/internal/app/hardware"
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/clock"
 	"github.com/keyward/keyward/internal/config"
@@ -64,6 +65,7 @@ type Options struct {
 type App struct {
 	Options
 	db      *store.DB
+	token   *hardware.Token
 	metrics *server.Metrics
 	edge    *server.Edge
 	intake  *server.Intake
@@ -158,6 +160,9 @@ func (a *App) Run(ctx context.Context) (err error) {
 	if err := publish.Validate(a.witnesses()); err != nil {
 		return err
 	}
+	if a.token, err = hardware.New(a.Config.PKCS11, a.metrics, a.Logger); err != nil {
+		return err
+	}
 	unlock, err := lockDataDir(a.Config.DataDir)
 	if err != nil {
 		return err
@@ -187,6 +192,8 @@ func (a *App) Run(ctx context.Context) (err error) {
 	g.Go(func() error { return serve(ctx, a.operatorServer(), socket) })
 	g.Go(func() error { return a.sessions.Run(ctx, a.Now) })
 	g.Go(func() error { return a.eraseDropped(ctx) })
+	g.Go(func() error { return a.token.Watch(ctx) })
+	g.Go(func() error { return a.unsealByToken(ctx) })
 	g.Go(func() error {
 		a.Logger.Info("listening", "address", api.Addr().String(), "tls", a.Config.TLS.CertFile != "", "database", a.Config.Database.String())
 		if a.Ready == nil {

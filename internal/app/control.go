@@ -4,16 +4,21 @@ import (
 	"context"
 	"errors"
 	"io"
+	"time"
 
 	"github.com/keyward/keyward/api"
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/erase"
 	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/hsm"
 	"github.com/keyward/keyward/internal/iam"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/seal"
 )
+
+// unsealPause is between attempts to unseal with a token that is not there.
+const unsealPause = 5 * time.Second
 
 // unsealAtStart unseals the server if it is initialised and a passphrase is at hand.
 // A passphrase that is there but wrong stops the start; none leaves it sealed.
@@ -39,6 +44,38 @@ func (a *App) unsealAtStart(ctx context.Context, start startPassphrase) error {
 	}
 	a.Logger.Info("the passphrase came from", "source", start.source)
 	return nil
+}
+
+// unsealByToken unseals the server when it starts, as soon as the token is there. Whoever
+// unseals it otherwise meanwhile, or has no such envelope, ends that.
+func (a *App) unsealByToken(ctx context.Context) error {
+	if !a.Config.Seal.HSM {
+		return nil
+	}
+	said := ""
+	for {
+		envelopes, err := a.db.Envelopes(ctx)
+		if err != nil || !seal.OpensWithDevice(envelopes) || a.requireSealed() != nil {
+			return err
+		}
+		err = a.unseal(ctx, nil, func() (*seal.Root, error) { return a.openByToken(ctx) })
+		if err == nil {
+			a.Logger.Info("the hardware token unsealed the server")
+			return nil
+		}
+		if fault.Is(err, fault.StateConflict) && a.requireSealed() != nil {
+			return nil
+		}
+		if text := err.Error(); text != said && ctx.Err() == nil {
+			said = text
+			a.Logger.Error("the hardware token does not unseal the server; trying again", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(unsealPause):
+		}
+	}
 }
 
 // A startPassphrase is what was found to unseal the server with when it starts.
@@ -84,6 +121,9 @@ func (a *App) Seal(ctx context.Context) error {
 	}
 	return nil
 }
+
+// Token answers how the hardware token stands.
+func (a *App) Token(ctx context.Context) (hsm.Status, error) { return a.token.Status(ctx) }
 
 // Scrub looks at everything that the database holds.
 func (a *App) Scrub(ctx context.Context) (out api.ScrubReport, err error) {

@@ -26,9 +26,13 @@ func (a *App) Found(ctx context.Context, first custody.Intent, account string) (
 		return iam.Founded{}, nil, err
 	}
 	first.Protection.Cost = a.Cost
+	var err error
+	if first.Protection, err = first.Protection.WithKey(ctx, a.token.Device()); err != nil {
+		return iam.Founded{}, nil, err
+	}
 	var deliveries []custody.Delivery
 	stored := false
-	err := a.enter(ctx, func() (*seal.Keyring, custody.Opening, error) {
+	err = a.enter(ctx, func() (*seal.Keyring, custody.Opening, error) {
 		keyring, shares, err := seal.Found(context.WithoutCancel(ctx), a.db, first.Protection, a.Now())
 		if fault.Is(err, fault.ResourceExists) {
 			err = fault.StateConflict.Wrap(err, "this server is initialised already; run: keyward operator unseal")
@@ -86,6 +90,15 @@ func (a *App) try(ctx context.Context, passphrase material.Bytes) (*seal.Root, e
 	return root, err
 }
 
+// openByToken opens the root key with the token.
+func (a *App) openByToken(ctx context.Context) (*seal.Root, error) {
+	with, err := seal.WithDevice(ctx, a.db, a.token.Device())
+	if err != nil {
+		return nil, err
+	}
+	return seal.Open(ctx, a.db, with)
+}
+
 // enter starts the engine if the server is sealed. Requests are served on meanwhile, as
 // sealed: a passphrase takes a second to derive, and others may unseal at the same time.
 func (a *App) enter(ctx context.Context, open func() (*seal.Keyring, custody.Opening, error)) error {
@@ -133,7 +146,12 @@ func (a *App) OpenRootKey(ctx context.Context, in operator.Opening) (operator.Op
 	if err := in.Intent.Check(); err != nil {
 		return operator.Opened{}, err
 	}
-	deliveries, err := a.perform(ctx, in.Intent, nil, func() (*seal.Root, error) { return a.try(ctx, in.Passphrase) })
+	deliveries, err := a.perform(ctx, in.Intent, nil, func() (*seal.Root, error) {
+		if in.Device {
+			return a.openByToken(ctx)
+		}
+		return a.try(ctx, in.Passphrase)
+	})
 	return operator.Opened{Complete: err == nil, Progress: custody.Progress{Intent: in.Intent}, Deliveries: deliveries}, err
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/keyward/keyward/internal/accesskey"
 	"github.com/keyward/keyward/internal/accesskey/checkup"
 	"github.com/keyward/keyward/internal/anchor"
+	"github.com/keyward/keyward/internal/app/hardware"
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authn"
 	"github.com/keyward/keyward/internal/authz"
@@ -24,10 +25,10 @@ import (
 	"github.com/keyward/keyward/internal/expiry"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/finding"
+	"github.com/keyward/keyward/internal/hsm/keystore"
 	"github.com/keyward/keyward/internal/iam"
 	"github.com/keyward/keyward/internal/iam/role"
 	"github.com/keyward/keyward/internal/iam/simulation"
-	"github.com/keyward/keyward/internal/key"
 	"github.com/keyward/keyward/internal/key/byok"
 	"github.com/keyward/keyward/internal/key/cryptography"
 	"github.com/keyward/keyward/internal/key/keyring"
@@ -64,6 +65,7 @@ type engine struct {
 	clock     *clock.Watch
 	iam       *iam.Service
 	ring      *keyring.Ring
+	hardware  *keystore.Keystore // nil if there is no token
 	keys      *lifecycle.Service
 	crypto    *cryptography.Service
 	roles     *role.Service
@@ -190,10 +192,11 @@ func (e *engine) services(ctx context.Context, a *App) (err error) {
 		return err
 	}
 	e.roles = role.New(role.Options{Store: e.store, IAM: e.iam, Log: e.log, Sealer: tickets{e.keyring}, Now: e.now, Fresh: e.store.Fresh})
-	keystore := software.New(e.iam)
+	stored := software.New(e.iam)
+	e.hardware = a.token.Keys(e.now, e.store.Version)
 	e.ring = keyring.New(keyring.Options{
 		Store: e.store, Aliases: e.store, Owner: e.store.KeyOwner, Region: a.Config.Region, Fresh: e.store.Fresh,
-		Keystore: func(context.Context, key.Key) (key.Keystore, error) { return keystore, nil },
+		Keystore: hardware.Choose(stored, e.hardware),
 	})
 	e.keys = lifecycle.New(lifecycle.Options{Ring: e.ring, Store: e.store, Aliases: e.store, Log: e.log, Now: e.now, After: e.clock.After})
 	counter := usage.NewCounter()
@@ -208,7 +211,7 @@ func (e *engine) services(ctx context.Context, a *App) (err error) {
 	})
 	e.offers = offer.New(offer.Options{Store: e.store, Users: e.iam, Keys: e.crypto, Log: e.log, Region: a.Config.Region, Now: e.now, Fresh: e.store.Fresh, Version: a.Version})
 	e.custody = custody.New(custody.Options{
-		Store: e.store, Logs: a.db, Log: e.log, Keyring: e.keyring, Tenants: e.iam, Now: a.Now, Cost: a.Cost, LogBinding: logBinding,
+		Store: e.store, Logs: a.db, Log: e.log, Keyring: e.keyring, Tenants: e.iam, Now: a.Now, Cost: a.Cost, LogBinding: logBinding, Device: a.token.Device(),
 	})
 	e.watchers(a)
 	e.scrubber = scrub.New(scrub.Options{

@@ -107,6 +107,9 @@ func (e *engine) startJobs(a *App) {
 	e.queue(a, "targets", reaching, e.targets.Handlers())
 	e.queue(a, "rotations", turning, e.rotations.Handlers())
 	e.run(a, "scans", func(ctx context.Context) error { return e.planScans(ctx, a) })
+	if e.hardware != nil {
+		e.run(a, "hardware keys", e.hardware.Run)
+	}
 }
 
 // queue starts a queue of jobs that may run beside each other at any time.

@@ -36,6 +36,7 @@ type Config struct {
 	TrustedProxies []netip.Prefix `toml:"trusted_proxies"` // networks whose X-Forwarded-For is believed
 	TLS            TLS            `toml:"tls"`
 	Seal           Seal           `toml:"seal"`
+	PKCS11         PKCS11         `toml:"pkcs11"`
 	Limits         Limits         `toml:"limits"`
 	Log            Log            `toml:"log"`
 	Witnesses      []Witness      `toml:"witness"` // that cosign the audit log
@@ -68,6 +69,15 @@ type XKS struct {
 type Seal struct {
 	PassphraseFile  string        `toml:"passphrase_file"`   // mode 0600
 	ForgetKeysAfter time.Duration `toml:"forget_keys_after"` // an unwrapped key that nobody used for so long leaves the memory
+	HSM             bool          `toml:"hsm"`               // the hardware token unseals the server when it starts
+}
+
+// PKCS11 is where the server finds the helper that has the hardware token. Without a socket
+// there is no token.
+type PKCS11 struct {
+	Socket      string   `toml:"socket"`      // of keyward-pkcs11
+	Users       []string `toml:"users"`       // who the helper may run as, by name or number; none: as the server
+	Connections int      `toml:"connections"` // to the helper at once
 }
 
 // Limits bound what one caller may take.
@@ -152,6 +162,7 @@ func Default() Config {
 		Listen: "127.0.0.1:7420", DataDir: "/var/lib/keyward", Node: "node-1", Region: "cn-hangzhou",
 		TLS:    TLS{MinVersion: "1.3"},
 		Seal:   Seal{ForgetKeysAfter: 10 * time.Minute},
+		PKCS11: PKCS11{Connections: 16},
 		Limits: Limits{CallsPerAccessKey: 500, CallsPerAccount: 2000, ConnectionsPerAddress: 256},
 		Log:    Log{Format: "json", Level: "info"},
 	}
@@ -225,6 +236,10 @@ func (c *Config) Complete() error {
 		return errors.New("tls.cert_file and tls.key_file belong together")
 	case c.Seal.ForgetKeysAfter < time.Second:
 		return fmt.Errorf("seal.forget_keys_after %v: use a second or more", c.Seal.ForgetKeysAfter)
+	case c.PKCS11.Connections < 1 || c.PKCS11.Connections > 64:
+		return fmt.Errorf("pkcs11.connections %d: use 1 to 64", c.PKCS11.Connections)
+	case c.Seal.HSM && c.PKCS11.Socket == "":
+		return errors.New("seal.hsm needs pkcs11.socket")
 	case c.Limits.CallsPerAccessKey < 0 || c.Limits.CallsPerAccount < 0 || c.Limits.ConnectionsPerAddress < 0:
 		return errors.New("a limit is negative; 0 is none")
 	case slices.Min(c.Checks.days()) < 0 || slices.Max(c.Checks.days()) > 3650 || c.Checks.LoginLength < 0 || c.Checks.LoginReuse < 0:

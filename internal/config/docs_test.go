@@ -41,7 +41,7 @@ func TestSettingsAreDocumented(t *testing.T) {
 		t.Fatal("docs/operations.md has no section Settings")
 	}
 	var documented []string
-	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z_.]+)` \\|").FindAllStringSubmatch(table, -1) {
+	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z0-9_.]+)` \\|").FindAllStringSubmatch(table, -1) {
 		documented = append(documented, row[1])
 	}
 	there := settings(reflect.TypeFor[config.Config](), "")

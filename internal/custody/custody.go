@@ -74,6 +74,8 @@ func (i Intent) Check() error {
 	case Add:
 		p := i.Protection
 		switch {
+		case p.Device && len(i.Recipients) > 0:
+			return fault.InvalidParameter.New("what the hardware token opens is not sealed to recipients; leave them out")
 		case p.Shares > 0 && len(i.Recipients) != 0 && len(i.Recipients) != p.Shares:
 			return fault.InvalidParameter.New("there are %d recipients for %d shares; name one for each, in the order of their holders", len(i.Recipients), p.Shares)
 		case i.code() && !p.Recovery:
@@ -103,7 +105,7 @@ func (i Intent) CheckShared() error {
 // code tells whether the new envelope opens with a random code, which only the
 // recipients get to see.
 func (i Intent) code() bool {
-	return i.Protection.Shares == 0 && i.Protection.Passphrase.Len() == 0 && len(i.Recipients) > 0
+	return !i.Protection.Device && i.Protection.Shares == 0 && i.Protection.Passphrase.Len() == 0 && len(i.Recipients) > 0
 }
 
 // Zero erases the passphrase of the intent.
@@ -160,7 +162,7 @@ type Tenants interface {
 	RewrapTenants(ctx context.Context, call *authz.Call, after string) (last string, written int, err error)
 }
 
-// Options says what a Service is made of; all are required.
+// Options says what a Service is made of; all but Device are required.
 type Options struct {
 	Store      Store
 	Logs       audit.Reader
@@ -170,6 +172,7 @@ type Options struct {
 	Now        func() time.Time
 	Cost       seal.Cost // of new passphrases; zero means ProductionCost
 	LogBinding func(origin string) []byte
+	Device     seal.Device // that envelopes may open with; nil if there is none
 }
 
 // A Service performs acts while the server is unsealed. Its methods may be called concurrently.
@@ -252,9 +255,10 @@ func (s *Service) add(ctx context.Context, call *authz.Call, i Intent, root *sea
 		rec.Param("Shares", strconv.Itoa(i.Protection.Shares))
 		rec.Param("Threshold", strconv.Itoa(i.Protection.Threshold))
 	}
+	rec.Param("Device", strconv.FormatBool(i.Protection.Device))
 	rec.Param("Recipients", strconv.Itoa(len(i.Recipients)))
 	err = s.Log.Do(ctx, rec, func() error {
-		envelope, deliveries, err := s.make(i, root)
+		envelope, deliveries, err := s.make(ctx, i, root)
 		if err != nil {
 			return err
 		}
@@ -269,8 +273,11 @@ func (s *Service) add(ctx context.Context, call *authz.Call, i Intent, root *sea
 	return out, err
 }
 
-func (s *Service) make(i Intent, root *seal.Root) (seal.Envelope, []Delivery, error) {
-	p := i.Protection
+func (s *Service) make(ctx context.Context, i Intent, root *seal.Root) (seal.Envelope, []Delivery, error) {
+	p, err := i.Protection.WithKey(ctx, s.Device)
+	if err != nil {
+		return seal.Envelope{}, nil, err
+	}
 	p.Cost = s.Cost
 	if i.code() {
 		p.Passphrase = newCode()

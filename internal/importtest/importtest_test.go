@@ -131,7 +131,7 @@ var allowed = map[string][]string{
 	"internal/anchor":    {"internal/audit"},
 	"internal/store":     slices.Concat(domains, leaves, []string{"internal/seal", "internal/clock", "internal/custody", "internal/anchor", "internal/journal", "internal/replay", "internal/durable"}),
 	"internal/scrub":     slices.Concat(domains, leaves, []string{"internal/store", "internal/anchor"}),
-	"internal/server":    slices.Concat(domains, leaves, []string{"internal/server", "internal/authn", "internal/clock", "internal/custody", "internal/publish", "internal/seal", "api"}),
+	"internal/server":    slices.Concat(domains, leaves, []string{"internal/server", "internal/authn", "internal/clock", "internal/custody", "internal/publish", "internal/seal", "internal/hsm", "api"}),
 	"internal/agefile":   {},
 	"internal/cosign":    {},
 	"internal/durable":   {},
@@ -139,6 +139,12 @@ var allowed = map[string][]string{
 	"internal/witness":   {"internal/cosign", "internal/durable"},
 	"internal/publish":   {"internal/audit", "internal/cosign", "internal/durable", "internal/egress", "internal/witness"},
 	"internal/tiles":     {"internal/audit", "internal/durable"},
+
+	"internal/material/raw": {"internal/material"},
+	"internal/hsm":          {"internal/material", "internal/fault"},
+	"internal/hsm/daemon":   {"internal/hsm"},
+	"internal/hsm/keystore": {"internal/hsm", "internal/key", "internal/material", "internal/fault"},
+	"internal/hsm/token":    {"internal/hsm", "internal/material", "internal/durable"},
 }
 
 func TestImportsPointDown(t *testing.T) {
@@ -178,6 +184,8 @@ func TestWhoMayImportWhat(t *testing.T) {
 			only(strings.HasPrefix(i, "filippo.io/age"), "internal/agefile", "cmd/keyward")
 			only(i == "github.com/spf13/cobra" || strings.HasPrefix(i, "github.com/spf13/pflag"), "cmd")
 			only(strings.HasPrefix(i, "github.com/prometheus"), "internal/server")
+			only(i == "C" || i == "github.com/miekg/pkcs11", "internal/hsm/token") // all else is static
+			only(i == module+"internal/hsm/token" || i == module+"internal/hsm/daemon", "cmd/keyward-pkcs11")
 			if below(f.pkg, "client", "api") && strings.Contains(strings.SplitN(i, "/", 2)[0], ".") && !strings.HasPrefix(i, module) {
 				t.Errorf("%s imports %s; the public packages need nothing beside the standard library", f.path, i)
 			}

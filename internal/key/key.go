@@ -110,6 +110,7 @@ const (
 	OriginExternal = "EXTERNAL"   // it is imported
 
 	LevelSoftware = "SOFTWARE"
+	LevelHSM      = "HSM" // in a hardware token
 )
 
 // A Key is a KMS key without its material.

@@ -14,10 +14,9 @@ import (
 const (
 	magic0, magic1 = 0x4B, 0x43 // "KC"
 	formatVersion  = 1
-	headerSize     = 4 + 16 + 16
 
 	// HeaderSize is how many bytes of a ciphertext its [Header] takes.
-	HeaderSize = headerSize
+	HeaderSize = 4 + 16 + 16
 )
 
 // A Header is the readable beginning of a ciphertext. It says which key version is
@@ -28,6 +27,17 @@ type Header struct {
 	Version [16]byte
 }
 
+// minimum answers how many bytes follow the header at least, 0 for an unknown suite.
+func (s Suite) minimum() int {
+	switch s {
+	case SuiteAES, SuiteSM4, SuiteExternal:
+		return Overhead
+	case SuiteToken:
+		return 1 + gcmOverhead // length of the IV, IV, tag
+	}
+	return 0
+}
+
 // Append appends the header as a ciphertext begins.
 func (h Header) Append(b []byte) []byte {
 	encoded := h.encode()
@@ -35,8 +45,8 @@ func (h Header) Append(b []byte) []byte {
 }
 
 // encode writes the header as a ciphertext begins.
-func (h Header) encode() [headerSize]byte {
-	encoded := [headerSize]byte{magic0, magic1, formatVersion, byte(h.Suite)}
+func (h Header) encode() [HeaderSize]byte {
+	encoded := [HeaderSize]byte{magic0, magic1, formatVersion, byte(h.Suite)}
 	copy(encoded[4:20], h.Key[:])
 	copy(encoded[20:36], h.Version[:])
 	return encoded
@@ -46,14 +56,14 @@ func (h Header) encode() [headerSize]byte {
 // version and suite known here, or too short to be one, is an InvalidCiphertext
 // fault. There are no trailing bytes to refuse: all that follows is authenticated.
 func ParseHeader(ciphertext []byte) (Header, error) {
-	if len(ciphertext) < headerSize+Overhead {
+	if len(ciphertext) < HeaderSize {
 		return Header{}, errInvalidCiphertext()
 	}
 	if ciphertext[0] != magic0 || ciphertext[1] != magic1 || ciphertext[2] != formatVersion {
 		return Header{}, errInvalidCiphertext()
 	}
 	h := Header{Suite: Suite(ciphertext[3])}
-	if h.Suite != SuiteAES && h.Suite != SuiteSM4 && h.Suite != SuiteExternal {
+	if least := h.Suite.minimum(); least == 0 || len(ciphertext) < HeaderSize+least {
 		return Header{}, errInvalidCiphertext()
 	}
 	copy(h.Key[:], ciphertext[4:20])
@@ -114,7 +124,7 @@ func (c *Cipher) Open(ciphertext []byte, ctx Context) (Bytes, error) {
 	if header != c.header {
 		return Bytes{}, errInvalidCiphertext()
 	}
-	plaintext, ok := c.aead.Open(headerSize, ciphertext, additional)
+	plaintext, ok := c.aead.Open(HeaderSize, ciphertext, additional)
 	if !ok {
 		return Bytes{}, errInvalidCiphertext()
 	}

@@ -15,14 +15,16 @@ import (
 )
 
 // A Protection says what a new root envelope opens with: a passphrase, or shares if
-// Shares is not 0.
+// Shares is not 0, or a hardware token.
 type Protection struct {
 	Name       string // at most 64 letters, digits and . _ -
 	Recovery   bool   // kept for the day when nothing else opens
 	Passphrase material.Bytes
-	Cost       Cost // of the passphrase's derivation; zero means ProductionCost
-	Threshold  int  // how many shares open it, at least 2
-	Shares     int  // at most 16
+	Cost       Cost      // of the passphrase's derivation; zero means ProductionCost
+	Threshold  int       // how many shares open it, at least 2
+	Shares     int       // at most 16
+	Device     bool      // a hardware token opens it, with a key that it makes
+	deviceKey  deviceKey // of Device, once the envelope is to be made; see WithKey
 }
 
 // firstName is what the envelope of the first release goes by, which had no name.
@@ -38,6 +40,9 @@ func (e Envelope) Title() string {
 
 // Check answers an InvalidParameter fault if no envelope can be made of p.
 func (p Protection) Check() error {
+	if p.Device && (p.Passphrase.Len() > 0 || p.Shares != 0 || p.Threshold != 0) {
+		return fault.InvalidParameter.New("a root envelope of the hardware token has neither a passphrase nor shares")
+	}
 	if !validName(p.Name) {
 		return fault.InvalidParameter.New("a root envelope needs a name of at most 64 letters, digits and . _ -")
 	}
@@ -45,6 +50,9 @@ func (p Protection) Check() error {
 		if err := shamir.Check(p.Threshold, p.Shares); err != nil {
 			return fault.InvalidParameter.Wrap(err, "at least 2 shares must be needed, and at most as many as there are, of which there are at most %d", shamir.MaxShares)
 		}
+		return nil
+	}
+	if p.Device {
 		return nil
 	}
 	if err := checkPassphrase(p.Passphrase); err != nil {
@@ -81,14 +89,18 @@ func newEnvelope(root material.Bytes, p Protection, createdAt time.Time) (Envelo
 	var params any
 	var key material.Bytes
 	var shares []shamir.Share
-	if p.Shares > 0 {
+	switch {
+	case p.Device:
+		key = p.deviceKey.key
+		e.ID, e.Provider, params = p.deviceKey.name, deviceProvider, deviceParams{deviceAlgorithm, p.deviceKey.wrapped}
+	case p.Shares > 0:
 		key = material.Random(secretSize)
 		var err error
 		if shares, err = shamir.Split(key, p.Threshold, p.Shares); err != nil {
 			return Envelope{}, nil, err
 		}
 		e.Provider, params = shareProvider, shareParamsOf(shares)
-	} else {
+	default:
 		how := newPassphraseParams(p.cost())
 		key = how.key(p.Passphrase)
 		e.Provider, params = passphraseProvider, how

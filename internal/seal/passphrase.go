@@ -116,12 +116,9 @@ func ReadPassphrase(path string) (material.Bytes, error) {
 // from the environment and, on Linux, erases where the kernel put it. The source answered is fit for a log line. A
 // MissingParameter fault says that there is neither.
 func PassphraseFromEnvironment() (passphrase material.Bytes, source string, err error) {
-	if directory := os.Getenv("CREDENTIALS_DIRECTORY"); directory != "" {
-		// systemd makes credentials 0400, shown as 0440 when an access list is on them.
-		passphrase, err = readPassphrase(filepath.Join(directory, passphraseCredential), 0o440)
-		if !errors.Is(err, fs.ErrNotExist) {
-			return passphrase, "systemd credential " + passphraseCredential, err
-		}
+	passphrase, err = ReadCredential(passphraseCredential)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return passphrase, "systemd credential " + passphraseCredential, err
 	}
 	value, found := os.LookupEnv(passphraseEnvironment)
 	if !found || value == "" {
@@ -134,6 +131,17 @@ func PassphraseFromEnvironment() (passphrase material.Bytes, source string, err 
 	}
 	eraseEnvironment(passphraseEnvironment, value)
 	return passphrase, "environment variable " + passphraseEnvironment, nil
+}
+
+// ReadCredential reads a systemd credential as [ReadPassphrase] reads a file. One that
+// does not exist is fs.ErrNotExist, too.
+func ReadCredential(name string) (material.Bytes, error) {
+	directory := os.Getenv("CREDENTIALS_DIRECTORY")
+	if directory == "" {
+		return material.Bytes{}, fault.InvalidParameter.Wrap(fs.ErrNotExist, "there is no systemd credential %s", name)
+	}
+	// systemd makes credentials 0400, shown as 0440 when an access list is on them.
+	return readPassphrase(filepath.Join(directory, name), 0o440)
 }
 
 // readPassphrase reads a file whose mode must lie within allowed. A missing file is fs.ErrNotExist.
@@ -169,4 +177,37 @@ func readPassphrase(path string, allowed fs.FileMode) (material.Bytes, error) {
 	}
 	line := bytes.TrimSuffix(bytes.TrimSuffix(content[:n], []byte("\n")), []byte("\r"))
 	return material.NewBytes(line), nil
+}
+
+// WithPassphrase tries the passphrase on each envelope for passphrases, one derivation each.
+func WithPassphrase(passphrase material.Bytes) Opener {
+	return func(envelopes []Envelope) (material.Bytes, Envelope, error) {
+		var unreadable error
+		tried := 0
+		for _, envelope := range envelopes {
+			if envelope.Provider != passphraseProvider {
+				continue
+			}
+			params, err := parseParams(envelope.Params)
+			if err != nil {
+				unreadable = err
+				continue
+			}
+			tried++
+			key := params.key(passphrase)
+			root, err := envelope.open(key)
+			key.Zero()
+			if err == nil {
+				return root, envelope, nil
+			}
+		}
+		switch {
+		case unreadable != nil:
+			return material.Bytes{}, Envelope{}, fault.StateConflict.Wrap(unreadable, "a root envelope has unreasonable parameters; nothing was changed; restore it from a backup")
+		case tried == 0:
+			return material.Bytes{}, Envelope{}, fault.StateConflict.New("no root envelope of the store opens with a passphrase; use the shares")
+		default:
+			return material.Bytes{}, Envelope{}, fault.WrongPassphrase.New("the passphrase is wrong, or the root envelope was damaged; nothing was changed")
+		}
+	}
 }

@@ -13,6 +13,16 @@ import (
 	"github.com/keyward/keyward/internal/shamir"
 )
 
+const (
+	secretSize       = 32 // of the root key, master secrets, tenant keys and what shares share
+	fingerprintLabel = "kms/root-fp/v1"
+	masterLabel      = "kms/master-wrap/v1"
+
+	// MaxEnvelopes is how many root envelopes a store may have: each costs a derivation
+	// at unsealing.
+	MaxEnvelopes = 16
+)
+
 // A Root is the root key while something is done with it, with every epoch that it
 // opens. It is for one goroutine; Close erases it. That there is one proves that the
 // envelope it was opened by, and all epochs, are whole.
@@ -22,6 +32,32 @@ type Root struct {
 	newest   uint32
 	stored   uint32 // newest when it was opened
 	envelope Envelope
+}
+
+// Found creates root key, first epoch and the first envelope, stores them and answers
+// the keyring, unsealed, and the envelope's shares, if it has any. A passphrase needs at
+// least 12 characters (InvalidParameter fault); a store that was initialised before is
+// left as it is (ResourceExists fault).
+func Found(ctx context.Context, store Store, p Protection, now time.Time) (*Keyring, []shamir.Share, error) {
+	root := &Root{key: material.Random(secretSize), masters: map[uint32]material.Bytes{}}
+	defer root.Close()
+	envelope, shares, err := root.NewEnvelope(p, now)
+	if err != nil {
+		return nil, nil, fmt.Errorf("making the root envelope: %w", err)
+	}
+	epoch, err := root.NewEpoch(now)
+	if err != nil {
+		return nil, nil, fmt.Errorf("making the first epoch: %w", err)
+	}
+	keyring, err := root.Keyring()
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := store.Initialize(ctx, envelope, epoch); err != nil {
+		keyring.Close()
+		return nil, nil, fmt.Errorf("storing the root envelope: %w", err)
+	}
+	return keyring, shares, nil
 }
 
 // An Opener opens one of the envelopes and answers the root key and which one it was.

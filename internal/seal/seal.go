@@ -7,6 +7,7 @@
 //
 //	passphrase ── Argon2id ──► opens one [Envelope], which holds the root key
 //	k of n shares ── Shamir ─► opens another one, which holds the same root key
+//	a token's key ── AES-GCM ► opens another one, likewise
 //	root key   ── AEAD ──────► opens each [Epoch], which holds a master secret
 //	master secret ── HKDF ───► one key for each purpose and epoch
 //	KEK of the epoch ── AEAD ► opens a tenant key: [Keyring.Tenant]
@@ -35,7 +36,7 @@ import (
 type Envelope struct {
 	ID          string
 	Name        string // by which an operator calls it; empty in the first release, see Title
-	Provider    string // "passphrase" or "shamir"
+	Provider    string // "passphrase", "shamir" or "pkcs11"
 	Recovery    bool   // meant for recovery only; it opens as any other
 	Params      []byte // JSON: how the provider derives its key
 	Wrapped     []byte // blob with the root key

@@ -19,6 +19,7 @@ type Metrics struct {
 	steps    *prometheus.CounterVec // of rotations
 	halts    *prometheus.CounterVec
 	hot      sync.Map // of outcome to *series, so that labels are looked up once
+	token    tokenMetrics
 }
 
 // An outcome is what requests are counted by, series what counts them.
@@ -84,6 +85,54 @@ func (m *Metrics) Stepped(step string) { m.steps.WithLabelValues(step).Inc() }
 
 // Halted counts that a rotation halted. Safe for concurrent use.
 func (m *Metrics) Halted(reason string) { m.halts.WithLabelValues(reason).Inc() }
+
+// tokenMetrics are those of the hardware token. They are there once it is asked for.
+type tokenMetrics struct {
+	once    sync.Once
+	ready   prometheus.Gauge
+	lost    prometheus.Gauge
+	calls   *prometheus.CounterVec
+	seconds *prometheus.HistogramVec
+}
+
+func (m *Metrics) tokenMetrics() *tokenMetrics {
+	t := &m.token
+	t.once.Do(func() {
+		t.ready = prometheus.NewGauge(prometheus.GaugeOpts{Name: "keyward_hsm_ready", Help: "1 while the hardware token can be used."})
+		t.lost = prometheus.NewGauge(prometheus.GaugeOpts{Name: "keyward_hsm_lost", Help: "How often the hardware token was lost since its helper began."})
+		t.calls = prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "keyward_hsm_calls_total", Help: "Calls of the hardware token by operation and result.",
+		}, []string{"operation", "result"})
+		t.seconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "keyward_hsm_call_duration_seconds", Help: "Time that calls of the hardware token take.",
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5, 30},
+		}, []string{"operation"})
+		m.registry.MustRegister(t.ready, t.lost, t.calls, t.seconds)
+	})
+	return t
+}
+
+// TokenState notes whether the hardware token can be used, and how often it was lost.
+func (m *Metrics) TokenState(ready bool, lost int) {
+	t := m.tokenMetrics()
+	t.lost.Set(float64(lost))
+	if ready {
+		t.ready.Set(1)
+	} else {
+		t.ready.Set(0)
+	}
+}
+
+// TokenCall notes how a call of the hardware token ended.
+func (m *Metrics) TokenCall(operation string, took time.Duration, err error) {
+	t := m.tokenMetrics()
+	result := "ok"
+	if err != nil {
+		result = "failed"
+	}
+	t.calls.WithLabelValues(operation, result).Inc()
+	t.seconds.WithLabelValues(operation).Observe(took.Seconds())
+}
 
 // Handler serves the metrics in Prometheus's text format.
 func (m *Metrics) Handler() http.Handler {

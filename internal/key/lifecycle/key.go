@@ -97,10 +97,10 @@ func (s *Service) newKey(c *authz.Call, in CreateInput) (key.Key, error) {
 		return key.Key{}, fault.InvalidParameter.New("The specified parameter Origin is not valid. It must be %s or %s.", key.OriginKMS, key.OriginExternal)
 	}
 	switch {
-	case in.ProtectionLevel == "HSM":
-		return key.Key{}, fault.UnsupportedOperation.New("This release has no hardware keys; leave ProtectionLevel out.")
+	case in.ProtectionLevel == key.LevelHSM:
+		k.ProtectionLevel = key.LevelHSM
 	case in.ProtectionLevel != "" && in.ProtectionLevel != key.LevelSoftware:
-		return key.Key{}, fault.InvalidParameter.New("The specified parameter ProtectionLevel is not valid. It must be %s.", key.LevelSoftware)
+		return key.Key{}, fault.InvalidParameter.New("The specified parameter ProtectionLevel is not valid. It must be %s or %s.", key.LevelSoftware, key.LevelHSM)
 	}
 	if err := key.CheckDescription(in.Description); err != nil {
 		return key.Key{}, err

@@ -67,11 +67,14 @@ func (s *Service) addVersion(ctx context.Context, rec *audit.Record, account str
 func (s *Service) generate(ctx context.Context, k key.Key, number int) (key.Version, error) {
 	v := key.Version{Account: k.Account, Key: k.ID, ID: key.NewVersionID(), Number: number, CreatedAt: s.clock()}
 	keystore, err := s.ring.Keystore(ctx, k)
-	if err != nil || k.Empty {
+	if err != nil {
 		return v, err
 	}
 	if err := keystore.Offers(ctx, k); err != nil {
 		return v, err
+	}
+	if k.Empty {
+		return v, nil
 	}
 	err = keystore.Generate(ctx, k, &v)
 	return v, err

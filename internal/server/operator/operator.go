@@ -24,6 +24,7 @@ import (
 	"github.com/keyward/keyward/internal/clock"
 	"github.com/keyward/keyward/internal/custody"
 	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/hsm"
 	"github.com/keyward/keyward/internal/iam"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/publish"
@@ -40,6 +41,9 @@ type Control interface {
 	Accounts
 	Trail
 	Inspection
+	// Token answers how the hardware token stands; it works sealed. A helper that cannot be
+	// reached is a state, no token in the configuration an UnsupportedOperation fault.
+	Token(ctx context.Context) (hsm.Status, error)
 	// AcceptClock believes the clock as it is; one that has not jumped is a StateConflict.
 	AcceptClock(ctx context.Context) error
 }
@@ -142,6 +146,7 @@ var operations = map[string]operation{
 	"POST /v1/session":    {"ShowRootKeySession", handler.showSession},
 	"POST /v1/cancel":     {"CancelRootKeySession", handler.cancelSession},
 	"POST /v1/clock":      {"AcceptClock", handler.acceptClock},
+	"GET /v1/hsm":         {"DescribeHSM", handler.hsm},
 	"POST /v1/accounts":   {"CreateAccount", handler.createAccount},
 	"GET /v1/accounts":    {"ListAccounts", handler.listAccounts},
 	"GET /v1/audit/logs":  {"ListAuditLogs", handler.listLogs},

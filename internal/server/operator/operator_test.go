@@ -22,6 +22,7 @@ import (
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/custody"
 	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/hsm"
 	"github.com/keyward/keyward/internal/iam"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/seal"
@@ -49,6 +50,10 @@ type control struct {
 	opening     operator.Opening // last
 	cancelled   string           // session
 	accepted    int              // how often the clock was
+}
+
+func (c *control) Token(context.Context) (hsm.Status, error) {
+	return hsm.Status{State: hsm.Ready, Label: "token", Since: created, Offers: []hsm.Offer{{Spec: "EC_SM2", Reason: "it cannot"}}}, nil
 }
 
 func (c *control) Status(context.Context) (operator.Status, error) {

@@ -11,12 +11,13 @@ import (
 	"github.com/keyward/keyward/internal/seal"
 )
 
-// An Opening asks for an act, with a passphrase or with one share.
+// An Opening asks for an act, with a passphrase, with the hardware token or with one share.
 type Opening struct {
 	Session    string // of earlier shares; empty to begin one
 	Intent     custody.Intent
 	Passphrase material.Bytes
 	Share      material.Bytes // text
+	Device     bool
 }
 
 // Opened is what became of an Opening.
@@ -67,9 +68,12 @@ func (h handler) initialize(q request) (any, error) {
 	}
 	first := custody.Intent{
 		Act: custody.Add, Recipients: in.Recipients,
-		Protection: seal.Protection{Name: "passphrase", Passphrase: material.NewBytes(in.Passphrase), Shares: in.Shares, Threshold: in.Threshold},
+		Protection: seal.Protection{Name: "passphrase", Passphrase: material.NewBytes(in.Passphrase), Shares: in.Shares, Threshold: in.Threshold, Device: in.HSM},
 	}
 	defer first.Zero()
+	if in.HSM {
+		first.Protection.Name = "hsm"
+	}
 	if in.Shares != 0 || in.Threshold != 0 {
 		first.Protection.Name = "shares"
 	}
@@ -98,11 +102,11 @@ func (h handler) openRootKey(q request) (any, error) {
 		return nil, err
 	}
 	opening := Opening{
-		Session: string(in.Session), Passphrase: material.NewBytes(in.Passphrase), Share: material.NewBytes([]byte(in.Share)),
+		Session: string(in.Session), Passphrase: material.NewBytes(in.Passphrase), Share: material.NewBytes([]byte(in.Share)), Device: in.HSM,
 		Intent: custody.Intent{
 			Act: custody.Act(in.Act), Recipients: in.Recipients, Untested: in.AcceptUntested,
 			Protection: seal.Protection{
-				Name: in.Name, Recovery: in.Recovery, Passphrase: material.NewBytes(in.NewPassphrase), Shares: in.Shares, Threshold: in.Threshold,
+				Name: in.Name, Recovery: in.Recovery, Passphrase: material.NewBytes(in.NewPassphrase), Shares: in.Shares, Threshold: in.Threshold, Device: in.NewHSM,
 			},
 		},
 	}
@@ -112,8 +116,14 @@ func (h handler) openRootKey(q request) (any, error) {
 	defer opening.Passphrase.Zero()
 	defer opening.Share.Zero()
 	defer opening.Intent.Zero()
-	if (opening.Passphrase.Len() == 0) == (opening.Share.Len() == 0) {
-		return nil, fault.InvalidParameter.New("the root key opens with a passphrase or with shares; give one of them")
+	ways := 0
+	for _, given := range []bool{opening.Passphrase.Len() > 0, opening.Share.Len() > 0, opening.Device} {
+		if given {
+			ways++
+		}
+	}
+	if ways != 1 {
+		return nil, fault.InvalidParameter.New("the root key opens with a passphrase, with shares or with the hardware token; give one of them")
 	}
 	opened, err := h.control.OpenRootKey(q.Context(), opening)
 	out := session(opened.Progress)
@@ -125,7 +135,7 @@ func session(p custody.Progress) api.RootKeySession {
 	out := api.RootKeySession{
 		Session: api.SecretText(p.Session), Act: string(p.Intent.Act), Envelope: p.Envelope, Threshold: p.Threshold, Given: p.Given,
 		Name: p.Intent.Protection.Name, Recovery: p.Intent.Protection.Recovery, Recipients: p.Intent.Recipients, AcceptUntested: p.Intent.Untested,
-		NewShares: p.Intent.Protection.Shares, NewThreshold: p.Intent.Protection.Threshold,
+		NewShares: p.Intent.Protection.Shares, NewThreshold: p.Intent.Protection.Threshold, NewHSM: p.Intent.Protection.Device,
 	}
 	if p.Intent.Act == custody.Remove {
 		out.Name = p.Intent.Envelope
@@ -134,6 +144,24 @@ func session(p custody.Progress) api.RootKeySession {
 		out.EndsAt = &p.Ends
 	}
 	return out
+}
+
+func (h handler) hsm(q request) (any, error) {
+	if err := q.decode(nil); err != nil {
+		return nil, err
+	}
+	s, err := h.control.Token(q.Context())
+	out := api.HSMStatus{
+		State: string(s.State), Detail: s.Detail, Label: s.Label, Serial: s.Serial, Maker: s.Maker, Sessions: s.Sessions, Lost: s.Lost,
+		Offers: make([]api.HSMOffer, len(s.Offers)),
+	}
+	if !s.Since.IsZero() {
+		out.Since = &s.Since
+	}
+	for i, o := range s.Offers {
+		out.Offers[i] = api.HSMOffer{Spec: string(o.Spec), Reason: o.Reason}
+	}
+	return out, err
 }
 
 func (h handler) showSession(q request) (any, error) {

@@ -47,6 +47,7 @@ var keyRoutes = []route{
 func (d *dialect) createKey(ctx context.Context, q request, in api.CreateKeyRequest) (api.Key, error) {
 	new := lifecycle.CreateInput{
 		Spec: material.Spec(in.Spec), Usage: key.Usage(in.Usage), Origin: in.Origin, Description: in.Description, Tags: tagsOf(in.Tags), Alias: in.Alias, Policy: in.Policy,
+		ProtectionLevel: in.ProtectionLevel,
 	}
 	if in.Rotation != nil {
 		new.Rotate, new.Interval = in.Rotation.Enabled, interval(in.Rotation.IntervalSeconds)
