@@ -23,7 +23,7 @@ import (
 // types has one value of each type of the API.
 var types = []any{
 	api.Problem{}, api.PageRequest{}, api.Identity{},
-	api.ImportParametersRequest{}, api.ImportParameters{}, api.ImportRequest{},
+	api.JWK{}, api.CSRRequest{}, api.CSR{}, api.ImportParametersRequest{}, api.ImportParameters{}, api.ImportRequest{},
 	api.Key{}, api.Rotation{}, api.Protection{}, api.CreateKeyRequest{}, api.RotationRequest{}, api.ListKeysRequest{},
 	api.KeyList{}, api.KeyPolicy{}, api.DescriptionRequest{}, api.DeleteKeyRequest{}, api.TagRequest{}, api.UntagRequest{}, api.KeyVersion{},
 	api.KeyVersionList{}, api.PublicKey{}, api.Alias{}, api.CreateAliasRequest{}, api.PointAliasRequest{}, api.AliasList{},

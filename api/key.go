@@ -141,7 +141,40 @@ type KeyVersionList struct {
 type PublicKey struct {
 	Key     string `json:"key"`
 	Version string `json:"version"`
-	PEM     string `json:"pem"` // SubjectPublicKeyInfo
+	PEM     string `json:"pem"`           // SubjectPublicKeyInfo
+	DER     []byte `json:"der"`           // the same
+	JWK     *JWK   `json:"jwk,omitempty"` // left out for EC_SM2, for which none is defined
+}
+
+// A JWK is a public key as RFC 7517 writes it.
+type JWK struct {
+	Kty string `json:"kty"`           // "RSA" or "EC"
+	Crv string `json:"crv,omitempty"` // "P-256" or "secp256k1"
+	X   string `json:"x,omitempty"`
+	Y   string `json:"y,omitempty"`
+	N   string `json:"n,omitempty"`
+	E   string `json:"e,omitempty"`
+}
+
+// CSRRequest asks for a certificate signing request of a version of a key that signs. All
+// but the common name may be left out.
+type CSRRequest struct {
+	Algorithm    string   `json:"algorithm,omitempty"`    // default: the first of the key's spec
+	CommonName   string   `json:"commonName"`             // CN, at most 64 characters
+	Organization string   `json:"organization,omitempty"` // O, at most 64, verbatim
+	Unit         string   `json:"unit,omitempty"`         // OU, at most 64
+	State        string   `json:"state,omitempty"`        // ST, at most 128
+	Locality     string   `json:"locality,omitempty"`     // L, at most 128
+	Country      string   `json:"country,omitempty"`      // C, ISO 3166-1 alpha-2 in capitals
+	Email        string   `json:"email,omitempty"`        // E
+	Names        []string `json:"names,omitempty"`        // subject alternative names: hosts, addresses, e-mail addresses, URIs; at most 100
+}
+
+// A CSR is a certificate signing request (PKCS #10).
+type CSR struct {
+	Key     string `json:"key"`
+	Version string `json:"version"`
+	PEM     string `json:"pem"`
 }
 
 // An Alias is another name for a key.

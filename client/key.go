@@ -155,3 +155,8 @@ func (c *Client) DeleteKeyMaterial(ctx context.Context, key string) error {
 	_, err := call[none](ctx, c.server, "DELETE", at("keys", key, "material"), nil)
 	return err
 }
+
+// GenerateCSR makes a certificate signing request for a version of a key that signs.
+func (c *Client) GenerateCSR(ctx context.Context, key, version string, in api.CSRRequest) (api.CSR, error) {
+	return call[api.CSR](ctx, c.server, "POST", at("keys", key, "versions", version, "csr"), in)
+}

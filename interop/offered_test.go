@@ -12,7 +12,7 @@ var offered = []string{
 	"ListAliasesByKeyId", "TagResource", "TagResources", "UntagResource", "UntagResources", "ListTagResources",
 	"ListResourceTags", "CreateKeyVersion", "DescribeKeyVersion", "ListKeyVersions", "UpdateRotationPolicy", "Encrypt",
 	"Decrypt", "ReEncrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext", "AsymmetricSign", "AsymmetricVerify",
-	"AsymmetricEncrypt", "AsymmetricDecrypt", "GetPublicKey", "GetParametersForImport", "ImportKeyMaterial", "DeleteKeyMaterial", "DescribeRegions", "DescribeAccountKmsStatus",
+	"AsymmetricEncrypt", "AsymmetricDecrypt", "GetPublicKey", "GenerateCsr", "GetParametersForImport", "ImportKeyMaterial", "DeleteKeyMaterial", "DescribeRegions", "DescribeAccountKmsStatus",
 	"CreateSecret", "DescribeSecret", "ListSecrets", "UpdateSecret", "PutSecretValue", "GetSecretValue", "ListSecretVersionIds",
 	"UpdateSecretVersionStage", "DeleteSecret", "RestoreSecret", "GetRandomPassword", "UpdateSecretRotationPolicy", "RotateSecret", "GetSecretPolicy", "SetSecretPolicy",
 	"StartKeyAssociationDetection", "ListKeyAssociations", "RegisterKeyAssociation", "DeregisterKeyAssociation",

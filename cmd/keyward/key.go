@@ -21,7 +21,7 @@ func newKeyCmd(c *cli) *cobra.Command {
 		newKeyCreateCmd(c), newKeyListCmd(c), newKeyShowCmd(c), newKeyVersionsCmd(c), newKeyRotateCmd(c),
 		newKeyEnableCmd(c), newKeyDisableCmd(c), newKeyDeleteCmd(c), newKeyRestoreCmd(c), newKeyProtectCmd(c),
 		newKeyDescribeCmd(c), newAliasCmd(c), newTagCmd(c), newKeySignCmd(c), newKeyVerifyCmd(c), newKeyPublicKeyCmd(c), newKeyPolicyCmd(c),
-		newKeyUsageCmd(c), newKeyResourceCmd(c), newKeyImportCmd(c), newKeyDropMaterialCmd(c))
+		newKeyUsageCmd(c), newKeyResourceCmd(c), newKeyImportCmd(c), newKeyDropMaterialCmd(c), newKeyCSRCmd(c))
 }
 
 // The specs and usages of keys, for flags and their completion.

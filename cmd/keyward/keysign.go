@@ -13,7 +13,6 @@ import (
 	"hash"
 	"io"
 	"os"
-	"strings"
 
 	"github.com/emmansun/gmsm/sm2"
 	"github.com/emmansun/gmsm/sm3"
@@ -242,36 +241,4 @@ func (c *cli) readSignature(cmd *cobra.Command, inline, file string) ([]byte, er
 		return content, nil
 	}
 	return nil, c.usage(cmd, "--signature is not base64", "--signature 不是合法的 base64")
-}
-
-func newKeyPublicKeyCmd(c *cli) *cobra.Command {
-	var version string
-	cmd := c.command(command{
-		use:   "public-key KEY",
-		short: text{"Show the public key of an asymmetric key", "显示非对称密钥的公钥"},
-		run: func(ctx context.Context, args []string) error {
-			server, err := c.connect()
-			if err != nil {
-				return err
-			}
-			if version == "" {
-				key, err := server.DescribeKey(ctx, args[0])
-				if err != nil {
-					return err
-				}
-				version = key.PrimaryVersion
-			}
-			public, err := server.GetPublicKey(ctx, args[0], version)
-			if err != nil {
-				return err
-			}
-			return c.show(public, func(t *table) {
-				for line := range strings.Lines(public.PEM) {
-					t.add(strings.TrimSuffix(line, "\n"))
-				}
-			})
-		},
-	})
-	cmd.Flags().StringVar(&version, "key-version", "", c.t("`ID` of the key version; by default the newest", "密钥版本的 `ID`；默认为最新版本"))
-	return cmd
 }

@@ -1,9 +1,14 @@
 package material
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/pem"
 	"fmt"
+	"math/big"
 	"sync"
+
+	"github.com/emmansun/gmsm/sm2"
 
 	"github.com/keyward/keyward/internal/erase"
 	"github.com/keyward/keyward/internal/fault"
@@ -202,4 +207,50 @@ func (p *Public) Encrypt(a Algorithm, plaintext []byte) ([]byte, error) {
 // PEM answers the SubjectPublicKeyInfo as a "PUBLIC KEY" block.
 func (p *Public) PEM() string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: p.spki}))
+}
+
+// SPKI answers the SubjectPublicKeyInfo, DER; the caller must not change it.
+func (p *Public) SPKI() []byte { return p.spki }
+
+// Digest answers what [Private.Sign] takes for a message: its SHA-256 or, for SM2DSA,
+// SM3(Z_A ‖ M) with the signer's default identity.
+func (p *Public) Digest(a Algorithm, message []byte) ([]byte, error) {
+	if a != SM2DSA {
+		sum := sha256.Sum256(message)
+		return sum[:], nil
+	}
+	key, ok := p.key.(sm2Public)
+	if !ok {
+		return nil, unsupported(p.spec, "sign", p.spec.row().signing)
+	}
+	return sm2.CalculateSM2Hash(key.key, message, nil)
+}
+
+// A JWK is a public key as RFC 7517 and RFC 8812 write it; numbers are base64url.
+type JWK struct {
+	Kty string
+	Crv string // of curves: P-256 or secp256k1
+	X   string
+	Y   string
+	N   string // of RSA
+	E   string
+}
+
+// JWK answers the key as a JWK, nil for SM2, for which none is defined.
+func (p *Public) JWK() *JWK {
+	enc := base64.RawURLEncoding.EncodeToString
+	curve := func(name string, point []byte) *JWK {
+		return &JWK{Kty: "EC", Crv: name, X: enc(point[1 : 1+scalarSize]), Y: enc(point[1+scalarSize:])}
+	}
+	switch k := p.key.(type) {
+	case rsaPublic:
+		return &JWK{Kty: "RSA", N: enc(k.key.N.Bytes()), E: enc(big.NewInt(int64(k.key.E)).Bytes())}
+	case p256Public:
+		if point, err := k.key.Bytes(); err == nil {
+			return curve("P-256", point)
+		}
+	case p256kPublic:
+		return curve("secp256k1", k.key.SerializeUncompressed())
+	}
+	return nil
 }

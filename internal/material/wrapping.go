@@ -85,6 +85,7 @@ func (w Wrapping) Wrap(public []byte, m Bytes) ([]byte, error) {
 	}
 	switch w {
 	case WrapPKCS1:
+		//lint:ignore SA1019 the service documents this wrapping; who wraps chooses it
 		return rsa.EncryptPKCS1v15(rand.Reader, key.key.(rsaPublic).key, m.Expose())
 	case WrapOAEPAES:
 		padding := aes.BlockSize - m.Len()%aes.BlockSize
@@ -190,6 +191,7 @@ func unwrapPKCS1(key *rsa.PrivateKey, size int, wrapped []byte) (Bytes, error) {
 	opened, before := Random(size), Bytes{}
 	before = NewBytes(append([]byte(nil), opened.Expose()...))
 	defer before.Zero()
+	//lint:ignore SA1019 the service documents this wrapping, and this is the one way to open it that is no oracle by itself
 	if err := rsa.DecryptPKCS1v15SessionKey(nil, key, wrapped, opened.Expose()); err != nil {
 		return Bytes{}, err // of another length than the modulus, which is no secret
 	}

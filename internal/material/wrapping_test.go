@@ -73,6 +73,7 @@ func TestUnwrapOfOthers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	//lint:ignore SA1019 a wrapping that is offered is tested
 	pkcs1, err := rsa.EncryptPKCS1v15(rand.Reader, &private.PublicKey, raw)
 	if err != nil {
 		t.Fatal(err)

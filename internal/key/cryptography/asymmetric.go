@@ -1,12 +1,14 @@
 package cryptography
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/key/csr"
 	"github.com/keyward/keyward/internal/key/keyring"
 	"github.com/keyward/keyward/internal/material"
 )
@@ -129,7 +131,9 @@ func (s *Service) openAsymmetric(ctx context.Context, c *authz.Call, rec *audit.
 type PublicKey struct {
 	Key     key.ID
 	Version key.VersionID
-	PEM     string // SubjectPublicKeyInfo
+	PEM     string        // SubjectPublicKeyInfo
+	DER     []byte        // the same
+	JWK     *material.JWK // nil for SM2, for which no JWK is defined
 }
 
 // PublicKey answers the public half of a key version.
@@ -143,7 +147,46 @@ func (s *Service) PublicKey(ctx context.Context, c *authz.Call, name string, ver
 			return errDryRun()
 		}
 		s.used(c, rec.Action, &e.Key, v.ID, nil)
-		out = PublicKey{Key: e.Key.ID, Version: v.ID, PEM: v.Public.PEM()}
+		out = PublicKey{Key: e.Key.ID, Version: v.ID, PEM: v.Public.PEM(), DER: v.Public.SPKI(), JWK: v.Public.JWK()}
+		return nil
+	})
+	return kept(out, err)
+}
+
+// CSRInput is what GenerateCSR takes. Without an algorithm it is the first of the key's.
+type CSRInput struct {
+	Key       string // id, alias or ARN
+	Version   key.VersionID
+	Algorithm material.Algorithm
+	Subject   csr.Request
+}
+
+// A CSR is what GenerateCSR answers.
+type CSR struct {
+	Key     key.ID
+	Version key.VersionID
+	PEM     string
+}
+
+// GenerateCSR makes a certificate signing request for a version of a key that signs. The
+// name of the action is of keyward's own making: Alibaba Cloud has none.
+func (s *Service) GenerateCSR(ctx context.Context, c *authz.Call, in CSRInput) (out CSR, err error) {
+	err = s.do(ctx, c, "kms:GenerateCsr", func(rec *audit.Record) error {
+		e, v, err := s.asymmetric(ctx, c, rec, rec.Action, AsymmetricInput{Key: in.Key, Version: in.Version, Algorithm: in.Algorithm}, key.SignVerify)
+		if err != nil {
+			return err
+		}
+		if err := in.Subject.Check(); err != nil {
+			return err
+		}
+		rec.Param("CommonName", in.Subject.CommonName)
+		algorithm := cmp.Or(in.Algorithm, e.Key.Spec.SigningAlgorithms()[0])
+		text, err := in.Subject.Encode(v.Public, algorithm, func(digest []byte) ([]byte, error) { return v.Private.Sign(ctx, algorithm, digest) })
+		if err != nil {
+			return err
+		}
+		s.used(c, rec.Action, &e.Key, v.ID, nil)
+		out = CSR{Key: e.Key.ID, Version: v.ID, PEM: text}
 		return nil
 	})
 	return kept(out, err)

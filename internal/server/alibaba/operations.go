@@ -8,6 +8,7 @@ import (
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/key"
 	"github.com/keyward/keyward/internal/key/cryptography"
+	"github.com/keyward/keyward/internal/key/csr"
 	"github.com/keyward/keyward/internal/key/lifecycle"
 	"github.com/keyward/keyward/internal/material"
 )
@@ -71,6 +72,8 @@ var operations = map[string]operation{
 	"AsymmetricEncrypt":               {"kms:AsymmetricEncrypt", nil, asymmetricEncrypt},
 	"AsymmetricDecrypt":               {"kms:AsymmetricDecrypt", nil, asymmetricDecrypt},
 	"GetPublicKey":                    {"kms:GetPublicKey", nil, getPublicKey},
+
+	"GenerateCsr": {"kms:GenerateCsr", nil, generateCSR}, // keyward's own
 
 	"GetParametersForImport": {"kms:GetParametersForImport", nil, getParametersForImport},
 	"ImportKeyMaterial":      {"kms:ImportKeyMaterial", nil, importKeyMaterial},
@@ -259,6 +262,26 @@ func asymmetricDecrypt(d *Dialect, c *authz.Call, v *values) act {
 	in, blob := asymmetricInput(v), v.binary("CiphertextBlob")
 	return func(ctx context.Context) (response, error) {
 		return plaintext(d.Crypto.AsymmetricDecrypt(ctx, c, in, blob))
+	}
+}
+
+func generateCSR(d *Dialect, c *authz.Call, v *values) act {
+	in := cryptography.CSRInput{
+		Key: v.need("KeyId"), Version: key.VersionID(v.need("KeyVersionId")), Algorithm: material.Algorithm(v.text("Algorithm")),
+		Subject: csr.Request{
+			CommonName: v.need("CommonName"), Organization: v.text("Organization"), Unit: v.text("OrganizationUnit"), State: v.text("State"),
+			Locality: v.text("Locality"), Country: v.text("Country"), Email: v.text("Email"),
+		},
+	}
+	v.document("SubjectAlternativeNames", &in.Subject.Names, `It must be a JSON list such as ["pay.example.com"].`)
+	return func(ctx context.Context) (response, error) {
+		out, err := d.Crypto.GenerateCSR(ctx, c, in)
+		return &struct {
+			reply
+			KeyId        string
+			KeyVersionId string
+			Csr          string
+		}{KeyId: string(out.Key), KeyVersionId: string(out.Version), Csr: out.PEM}, err
 	}
 }
 

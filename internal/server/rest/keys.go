@@ -10,6 +10,8 @@ import (
 	"github.com/keyward/keyward/api"
 	"github.com/keyward/keyward/internal/key"
 	"github.com/keyward/keyward/internal/key/byok"
+	"github.com/keyward/keyward/internal/key/cryptography"
+	"github.com/keyward/keyward/internal/key/csr"
 	"github.com/keyward/keyward/internal/key/lifecycle"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/server/rest/words"
@@ -32,6 +34,7 @@ var keyRoutes = []route{
 	{"GET", "/v1/keys/{key}/versions", "ListKeyVersions", "kms:ListKeyVersions", "Answers one page of a key's versions, newest first.", takes((*dialect).listVersions)},
 	{"GET", "/v1/keys/{key}/versions/{version}", "DescribeKeyVersion", "kms:DescribeKeyVersion", "Answers one version of a key.", takes((*dialect).describeVersion)},
 	{"GET", "/v1/keys/{key}/versions/{version}/public-key", "GetPublicKey", "kms:GetPublicKey", "Answers the public half of a version of an asymmetric key.", takes((*dialect).publicKey)},
+	{"POST", "/v1/keys/{key}/versions/{version}/csr", "GenerateCSR", "kms:GenerateCsr", "Makes a certificate signing request for a version of a key that signs.", takes((*dialect).generateCSR)},
 	{"POST", "/v1/keys/{key}/import-parameters", "GetImportParameters", "kms:GetParametersForImport", "Answers a fresh public key to wrap the material of a key under.", takes((*dialect).importParameters)},
 	{"PUT", "/v1/keys/{key}/material", "ImportKeyMaterial", "kms:ImportKeyMaterial", "Gives a key its material; the same only if it had some before.", takes((*dialect).importMaterial)},
 	{"DELETE", "/v1/keys/{key}/material", "DeleteKeyMaterial", "kms:DeleteKeyMaterial", "Deletes the imported material of a key, which cannot be used until the same is imported again.", takes((*dialect).deleteMaterial)},
@@ -124,7 +127,18 @@ func (d *dialect) describeVersion(ctx context.Context, q request, _ none) (api.K
 
 func (d *dialect) publicKey(ctx context.Context, q request, _ none) (api.PublicKey, error) {
 	k, err := d.Crypto.PublicKey(ctx, q.call, q.vars["key"], key.VersionID(q.vars["version"]), false)
-	return api.PublicKey{Key: string(k.Key), Version: string(k.Version), PEM: k.PEM}, err
+	return api.PublicKey{Key: string(k.Key), Version: string(k.Version), PEM: k.PEM, DER: k.DER, JWK: (*api.JWK)(k.JWK)}, err
+}
+
+func (d *dialect) generateCSR(ctx context.Context, q request, in api.CSRRequest) (api.CSR, error) {
+	out, err := d.Crypto.GenerateCSR(ctx, q.call, cryptography.CSRInput{
+		Key: q.vars["key"], Version: key.VersionID(q.vars["version"]), Algorithm: material.Algorithm(in.Algorithm),
+		Subject: csr.Request{
+			CommonName: in.CommonName, Organization: in.Organization, Unit: in.Unit, State: in.State, Locality: in.Locality,
+			Country: in.Country, Email: in.Email, Names: in.Names,
+		},
+	})
+	return api.CSR{Key: string(out.Key), Version: string(out.Version), PEM: out.PEM}, err
 }
 
 func (d *dialect) importParameters(ctx context.Context, q request, in api.ImportParametersRequest) (api.ImportParameters, error) {

@@ -182,6 +182,9 @@ func (s *scene) keySteps() []step {
 		{"GetPublicKey", func(ctx context.Context, c *client.Client) error {
 			return drop(c.GetPublicKey(ctx, s.signing.ID, s.signing.PrimaryVersion))
 		}, noKey},
+		{"GenerateCSR", func(ctx context.Context, c *client.Client) error {
+			return drop(c.GenerateCSR(ctx, s.signing.ID, s.signing.PrimaryVersion, api.CSRRequest{CommonName: "pay.example.com"}))
+		}, noKey},
 		{"GetImportParameters", func(ctx context.Context, c *client.Client) error {
 			return drop(c.GetImportParameters(ctx, s.external.ID, s.wrapping()))
 		}, noKey},
