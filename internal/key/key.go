@@ -132,7 +132,7 @@ type Key struct {
 	Protected       bool      // deletion protection
 	ProtectionNote  string
 	Tags            []Tag     // sorted by key
-	Empty           bool      // the material that is imported is not there
+	Empty           bool      // the material that is imported is not there, or that of a token is being destroyed
 	ExpireAt        time.Time // when imported material is deleted; zero for never
 	Policy          string    // the document of its own policy; empty for the default
 	Rev             int64     // revision, kept by the store

@@ -30,6 +30,8 @@ type world struct {
 	node storetest.Node
 	jobs *job.Runner
 
+	destroyed func(key.Key) error // what Destroy does; nil for nothing
+
 	mu     sync.Mutex
 	now    time.Time
 	served time.Duration
@@ -99,7 +101,7 @@ func open(t testing.TB, url string) *world {
 		URL: url, Origin: "keyward/test", Keys: keyring, Now: w.clock,
 		Changed: func(table, id string) { w.Changed(table, id) },
 	})
-	w.Services = keytest.New(keytest.Options{Store: w.node.Store, Tenants: &tenants{keyring: keyring, known: map[string]material.Wrapper{}}, Log: w.node.Log, Now: w.clock, After: w.after})
+	w.Services = keytest.New(keytest.Options{Store: w.node.Store, Tenants: &tenants{keyring: keyring, known: map[string]material.Wrapper{}}, Log: w.node.Log, Now: w.clock, After: w.after, Around: func(k key.Importer) key.Importer { return &watched{k, w} }})
 	w.jobs = &job.Runner{Store: w.node.Store, Owner: "test", Handlers: w.handlers(), Now: w.clock, Served: w.servedNow, Logger: slog.New(slog.DiscardHandler)}
 	return w
 }

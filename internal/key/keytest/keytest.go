@@ -32,6 +32,9 @@ type Options struct {
 	Now     func() time.Time
 	After   func(context.Context, time.Duration) (time.Duration, error) // default: the service began just now
 	Fresh   func() bool                                                 // default: always
+	// Around answers the keystore of all keys, which may use the one of software keys; default:
+	// it is that.
+	Around func(key.Importer) key.Importer
 	// Used is told of every use of a key; default: nobody is.
 	Used func(c *authz.Call, action string, k *key.Key, v key.VersionID, of material.Context)
 }
@@ -64,7 +67,10 @@ func New(o Options) *Services {
 	if o.Used == nil {
 		o.Used = func(*authz.Call, string, *key.Key, key.VersionID, material.Context) {}
 	}
-	keystore := software.New(o.Tenants)
+	if o.Around == nil {
+		o.Around = func(k key.Importer) key.Importer { return k }
+	}
+	keystore := o.Around(software.New(o.Tenants))
 	ring := keyring.New(keyring.Options{
 		Store: o.Store, Aliases: o.Store, Owner: o.Store.KeyOwner, Region: cmp.Or(o.Region, "cn-test"), Fresh: o.Fresh,
 		Keystore: func(context.Context, key.Key) (key.Keystore, error) { return keystore, nil },

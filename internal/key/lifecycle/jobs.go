@@ -69,16 +69,11 @@ func (s *Service) deleteDue(ctx context.Context, j job.Job) (again time.Time, er
 		if s.now().Before(k.DeleteAt) {
 			return k.DeleteAt, nil
 		}
+		if err := s.destroy(ctx, &k); err != nil {
+			return time.Time{}, err
+		}
 		err = s.do(ctx, key.Scheduler(j.Account, s.now()), "kms:DeleteKey", func(rec *audit.Record) (err error) {
 			rec.Resource = s.ring.ARN(k)
-			keystore, err := s.ring.Keystore(ctx, k)
-			if err != nil {
-				return err
-			}
-			// The rows go last: while they stand, what failed is done again.
-			if err := keystore.Destroy(ctx, k); err != nil {
-				return err
-			}
 			gone, err = s.store.DeleteKey(ctx, rec, &k)
 			return err
 		})
@@ -87,4 +82,29 @@ func (s *Service) deleteDue(ctx context.Context, j job.Job) (again time.Time, er
 		}
 	}
 	return time.Time{}, nil
+}
+
+// destroy removes the material that is kept outside of the database. The row says first that
+// there is none any more, so that whoever cancels the deletion meanwhile either comes before
+// it, and nothing is destroyed, or is refused. The rows go last: while they stand, what
+// failed is done again.
+func (s *Service) destroy(ctx context.Context, k *key.Key) error {
+	if k.ProtectionLevel == key.LevelSoftware {
+		return nil
+	}
+	if !k.Empty {
+		err := s.do(ctx, key.Scheduler(k.Account, s.now()), "kms:DeleteKeyMaterial", func(rec *audit.Record) error {
+			rec.Resource = s.ring.ARN(*k)
+			k.Empty = true
+			return s.store.UpdateKeys(ctx, rec, nil, k)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	keystore, err := s.ring.Keystore(ctx, *k)
+	if err != nil {
+		return err
+	}
+	return keystore.Destroy(ctx, *k)
 }

@@ -198,6 +198,9 @@ func (s *Service) ScheduleDeletion(ctx context.Context, c *authz.Call, name stri
 func (s *Service) CancelDeletion(ctx context.Context, c *authz.Call, name string) error {
 	return s.do(ctx, c, "kms:CancelKeyDeletion", func(rec *audit.Record) error {
 		return s.change(ctx, c, rec, name, func(k *key.Key) error {
+			if k.Empty && k.Origin != key.OriginExternal {
+				return fault.StateConflict.New("The material of key %s is being destroyed; its deletion cannot be cancelled any more.", k.ID)
+			}
 			k.DeleteAt = time.Time{}
 			return k.Enter(key.ActCancel, key.Enabled)
 		})
