@@ -51,6 +51,7 @@ const (
 	RotationMissed = "rotation-missed" // a rotation that is under way cannot end any more before its key expires
 	KMSRotation    = "kms-rotation"    // a key of the service was not rotated when it should have been
 	KMSDeletion    = "kms-deletion"    // a key of the service will be deleted
+	KMSMaterial    = "kms-material"    // the imported material of a key of the service expires
 	KMSUnused      = "kms-unused"      // keys of the service that nobody uses
 	NodeLying      = "node-lying"      // a node claims to hold what it does not hold
 )

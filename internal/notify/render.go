@@ -26,6 +26,7 @@ var headlines = map[string]form.Text{
 	RotationMissed: {English: "The rotation %s cannot finish in time any more", Chinese: "密钥轮换 %s 已无法按时完成"},
 	KMSRotation:    {English: "Key %s was not rotated when it should have been", Chinese: "密钥 %s 未按计划轮换"},
 	KMSDeletion:    {English: "Key %s will be deleted", Chinese: "密钥 %s 即将删除"},
+	KMSMaterial:    {English: "The imported material of key %s expires", Chinese: "密钥 %s 的导入材料即将到期"},
 	KMSUnused:      {English: "Keys that nobody used for 90 days: %s", Chinese: "90 天未使用的密钥数量：%s"},
 	NodeLying:      {English: "Node %s claims to hold what it does not hold", Chinese: "节点 %s 的上报与事实不符"},
 }

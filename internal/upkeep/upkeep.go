@@ -1,5 +1,6 @@
 // Package upkeep tells people of the keys of the service that need somebody: a rotation
-// that should have happened and did not, a deletion that is near, keys that nobody uses.
+// that should have happened and did not, a deletion that is near, imported material that
+// expires, keys that nobody uses.
 //
 // It looks at all keys of an account, several times a day and once more when something
 // that it waits for comes, and reports what it finds to package notify, as package expiry
@@ -119,6 +120,10 @@ func condition(k key.Key, now time.Time) (notify.Condition, bool) {
 	case k.State == key.PendingDeletion && k.DeleteAt.Sub(now) <= near: // somebody wants it, so it is no alarm that rises
 		c.Kind, c.Severity = notify.KMSDeletion, message.Warning
 		c.Facts = append(c.Facts, notify.Fact{Name: "deletion", Value: k.DeleteAt.Format(time.RFC3339)}, notify.Fact{Name: "fix", Value: "keyward key usage " + string(k.ID) + "; keyward key restore " + string(k.ID)})
+		return c, true
+	case k.State != key.PendingDeletion && !k.Empty && !k.ExpireAt.IsZero(): // nothing works with the key from then on
+		c.Kind, c.Deadline = notify.KMSMaterial, k.ExpireAt
+		c.Facts = append(c.Facts, notify.Fact{Name: "expires", Value: k.ExpireAt.Format(time.RFC3339)}, notify.Fact{Name: "fix", Value: "keyward key import " + string(k.ID) + " FILE"})
 		return c, true
 	case k.State == key.Enabled && !next.IsZero() && now.Sub(next) > overdue:
 		c.Kind, c.Severity = notify.KMSRotation, message.Warning

@@ -56,6 +56,9 @@ func (w *world) look(t *testing.T) map[string]string {
 	out := map[string]string{}
 	for name, c := range w.told {
 		out[name] = fmt.Sprint(c.Kind, " ", c.Subject, " ", c.Severity)
+		if !c.Deadline.IsZero() { // the plan says how severe it is
+			out[name] = fmt.Sprint(c.Kind, " ", c.Subject, " ", c.Deadline)
+		}
 	}
 	return out
 }
@@ -77,12 +80,16 @@ func TestWhatIsTold(t *testing.T) {
 	gone.DeleteAt = noon.Add(7 * day)
 	going := aged("going", key.PendingDeletion)
 	going.DeleteAt = noon.Add(8 * day)
+	imported, empty := aged("imported", key.Enabled), aged("empty", key.PendingImport)
+	imported.ExpireAt, empty.ExpireAt, empty.Empty = noon.Add(20*day), noon.Add(day), true
+	w.used["imported"] = noon
 	young := aged("young", key.Enabled)
 	young.CreatedAt = noon.Add(-89 * day)
-	w.keys = []key.Key{late, soon, off, gone, going, young, aged("used", key.Enabled), aged("idle", key.Enabled), aged("never", key.Enabled)}
+	w.keys = []key.Key{late, soon, off, gone, going, imported, empty, young, aged("used", key.Enabled), aged("idle", key.Enabled), aged("never", key.Enabled)}
 	want := map[string]string{
 		"upkeep/late": fmt.Sprint(notify.KMSRotation, " late ", message.Warning), "upkeep/gone": fmt.Sprint(notify.KMSDeletion, " gone ", message.Warning),
-		"upkeep/unused": fmt.Sprint(notify.KMSUnused, " 2 ", message.Info),
+		"upkeep/imported": fmt.Sprint(notify.KMSMaterial, " imported ", noon.Add(20*day)),
+		"upkeep/unused":   fmt.Sprint(notify.KMSUnused, " 2 ", message.Info),
 	}
 	if diff := cmp.Diff(want, w.look(t)); diff != "" {
 		t.Errorf("-want +told\n%s", diff)
