@@ -20,9 +20,9 @@ import (
 var placeNames = regexp.MustCompile(`(?i)path|file|dir(ectory)?$|folder|plugin|module|library|prefix|^mode|filemode|sink|command|exec|^script|program|url|endpoint|host|template`)
 
 // harmless are names that only look so: url is that of a witness, in the operator's
-// status, which is an answer; a sink is named by its name, and its address, a setting of
+// status, which is an answer, and path that of an offer on the server; a sink is named by its name, and its address, a setting of
 // it, is reached through the guard of outgoing connections; a profile is one of two words.
-var harmless = map[string]bool{"url": true, "sink": true, "sinks": true, "profile": true}
+var harmless = map[string]bool{"url": true, "path": true, "sink": true, "sinks": true, "profile": true}
 
 // Nothing that can be said over any API names a file, a program or an address, and what
 // looks like a path leads to none: where the audit log goes, and everything else on the

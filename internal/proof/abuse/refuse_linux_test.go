@@ -542,6 +542,10 @@ func (r *refusing) everythingWorks(t *testing.T) {
 	}
 }
 
+// readsFirst are the operations that read a secret before they do anything, which has a record
+// of its own, of keyward as the one who reads.
+var readsFirst = map[string]bool{restDialect + " CreateRotationPlan": true}
+
 // verify stops the server and verifies its log: that it is whole, and that it has no
 // record of what was refused, and one of what took effect.
 func (r *refusing) verify(t *testing.T) {
@@ -585,6 +589,9 @@ func (r *refusing) verify(t *testing.T) {
 		}
 		if strings.HasPrefix(call.name, operatorDialect) {
 			continue // its records have no request id
+		}
+		if readsFirst[call.name] && len(have)+len(call.changed) == 0 {
+			continue // the record of what it read met the failure, and so it did nothing
 		}
 		written := map[string]int{}
 		for _, e := range have {

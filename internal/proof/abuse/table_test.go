@@ -90,6 +90,7 @@ const (
 	rolloutName
 	targetName
 	offerName
+	roleName
 	label   // any text; only what is no Unicode is wrong
 	lasting // "30d"
 	shape   // objects of REST that are made of others
@@ -138,6 +139,13 @@ var rpcOperations = []operation{
 	rpc("AsymmetricEncrypt", "", need("KeyId", keyName, "$crypt"), need("KeyVersionId", versionID, "$crypt.version"), need("Algorithm", word, "RSAES_OAEP_SHA_256"), need("Plaintext", plaintext, "a25vd24=")),
 	rpc("AsymmetricDecrypt", "", need("KeyId", keyName, "$crypt"), need("KeyVersionId", versionID, "$crypt.version"), need("Algorithm", word, "RSAES_OAEP_SHA_256"), need("CiphertextBlob", blob, "$rsa.blob")),
 	rpc("GetPublicKey", "", need("KeyId", keyName, "$sign"), need("KeyVersionId", versionID, "$sign.version")),
+	rpc("GenerateCsr", "", need("KeyId", keyName, "$sign"), need("KeyVersionId", versionID, "$sign.version"), f("Algorithm", word, "ECDSA_SHA_256"), need("CommonName", remark, "pay.example.com"),
+		f("Organization", remark, "Example"), f("OrganizationUnit", remark, "Pay"), f("State", remark, "Zhejiang"), f("Locality", remark, "Hangzhou"), f("Country", word, "CN"), f("Email", remark, "keys@example.com"),
+		f("SubjectAlternativeNames", tagList, `["pay.example.com"]`)),
+	// No key of this world waits for material.
+	refused(rpc("GetParametersForImport", "", need("KeyId", keyName, "$key"), need("WrappingAlgorithm", word, "RSAES_OAEP_SHA_256"), need("WrappingKeySpec", word, "RSA_2048"))),
+	refused(rpc("ImportKeyMaterial", "", need("KeyId", keyName, "$key"), need("ImportToken", secretValue, "a25vd24="), need("EncryptedKeyMaterial", secretValue, "a25vd24="), f("KeyMaterialExpireUnix", sequence, "4102444800"))),
+	refused(rpc("DeleteKeyMaterial", "", need("KeyId", keyName, "$key"))),
 	rpc("DescribeSecret", "", need("SecretName", secretName, "secret/read"), f("FetchTags", flag, "true")),
 	rpc("GetSecretValue", "", need("SecretName", secretName, "secret/read"), f("VersionId", secretVersion, "v1"), f("VersionStage", stageName, "ACSPrevious")),
 	rpc("ListSecretVersionIds", "", need("SecretName", secretName, "secret/read"), f("PageNumber", count, "1"), f("PageSize", small, "10"), f("IncludeDeprecated", flag, "true")),
@@ -182,13 +190,19 @@ var restFields = map[string]operation{
 	"ListKeyVersions":      rest("", need("{key}", keyName, "$key"), f("limit", small, "10"), f("cursor", cursor, "")),
 	"DescribeKeyVersion":   rest("", need("{key}", keyName, "$key"), need("{version}", versionID, "$key.version")),
 	"GetPublicKey":         rest("", need("{key}", keyName, "$sign"), need("{version}", versionID, "$sign.version")),
-	"TagKey":               rest("tag.rest", need("{key}", keyName, "$tag.rest"), need("tags", tags, `{"team":"pay"}`)),
-	"UntagKey":             rest("untag.rest", need("{key}", keyName, "$untag.rest"), need("keys", texts, "old")),
-	"ListKeyAliases":       rest("", need("{key}", keyName, "$key"), f("limit", small, "10"), f("cursor", cursor, "")),
-	"CreateAlias":          rest("", need("name", newAlias, "alias/new/rest"), need("key", keyName, "$key")),
-	"ListAliases":          rest("", f("limit", small, "10"), f("cursor", cursor, "")),
-	"PointAlias":           rest("point.rest", need("{alias}", oldAlias, "$point.rest.alias"), need("key", keyName, "$key")),
-	"DeleteAlias":          rest("unalias.rest", need("{alias}", oldAlias, "$unalias.rest.alias")),
+	"GenerateCSR": rest("", need("{key}", keyName, "$sign"), need("{version}", versionID, "$sign.version"), f("algorithm", word, "ECDSA_SHA_256"), need("commonName", remark, "pay.example.com"),
+		f("organization", remark, "Example"), f("unit", remark, "Pay"), f("state", remark, "Zhejiang"), f("locality", remark, "Hangzhou"), f("country", word, "CN"), f("email", remark, "keys@example.com"),
+		f("names", texts, "pay.example.com")),
+	"GetImportParameters": refused(rest("", need("{key}", keyName, "$key"), need("wrapping", word, "RSAES_OAEP_SHA_256"))),
+	"ImportKeyMaterial":   refused(rest("", need("{key}", keyName, "$key"), need("token", secretValue, "a25vd24="), need("material", secretValue, "a25vd24="), f("expireAt", instant, "2099-01-01T00:00:00Z"))),
+	"DeleteKeyMaterial":   refused(rest("", need("{key}", keyName, "$key"))),
+	"TagKey":              rest("tag.rest", need("{key}", keyName, "$tag.rest"), need("tags", tags, `{"team":"pay"}`)),
+	"UntagKey":            rest("untag.rest", need("{key}", keyName, "$untag.rest"), need("keys", texts, "old")),
+	"ListKeyAliases":      rest("", need("{key}", keyName, "$key"), f("limit", small, "10"), f("cursor", cursor, "")),
+	"CreateAlias":         rest("", need("name", newAlias, "alias/new/rest"), need("key", keyName, "$key")),
+	"ListAliases":         rest("", f("limit", small, "10"), f("cursor", cursor, "")),
+	"PointAlias":          rest("point.rest", need("{alias}", oldAlias, "$point.rest.alias"), need("key", keyName, "$key")),
+	"DeleteAlias":         rest("unalias.rest", need("{alias}", oldAlias, "$unalias.rest.alias")),
 
 	"Encrypt":                         rest("", need("key", keyName, "$key"), need("plaintext", plaintext, "a25vd24="), f("context", encContext, `{"a":"1"}`), f("dryRun", flag, "false")),
 	"Decrypt":                         rest("", need("ciphertext", blob, "$blob"), f("context", encContext, `{}`), f("dryRun", flag, "false")),
@@ -304,6 +318,17 @@ var restFields = map[string]operation{
 		f("insecure", flag, "true"), f("attributes", encContext, `{"kms:EncryptionContext:a":"1"}`)),
 	"UpdatePolicy": rest("", need("{policy}", policyName, "spare-update"), f("document", document, `{"Version":"1","Statement":[{"Effect":"Deny","Action":"kms:List*","Resource":"*"}]}`)),
 	"DeletePolicy": rest("", need("{policy}", policyName, "spare")),
+
+	"CreateRole":           rest("", need("name", newName, "made"), need("trustPolicy", document, "$trust"), f("description", remark, "made"), f("maxSessionSeconds", seconds, "7200")),
+	"ListRoles":            rest("", f("limit", small, "10"), f("cursor", cursor, "")),
+	"GetRole":              rest("", need("{role}", roleName, "idle-role")),
+	"UpdateRole":           rest("", need("{role}", roleName, "updated-role"), f("description", remark, "changed"), f("trustPolicy", document, "$trust"), f("maxSessionSeconds", seconds, "7200")),
+	"DeleteRole":           rest("", need("{role}", roleName, "removed-role")),
+	"AttachPolicyToRole":   rest("", need("{role}", roleName, "updated-role"), need("{policy}", policyName, "spare-update")),
+	"DetachPolicyFromRole": rest("", need("{role}", roleName, "holder-role"), need("{policy}", policyName, "AliyunKMSReadOnlyAccess")),
+	"EndRoleSessions":      rest("", need("{role}", roleName, "updated-role")),
+	"AssumeRole":           rest("", need("role", roleName, "idle-role"), need("sessionName", newName, "ci-1"), f("durationSeconds", seconds, "900"), f("policy", document, "$session.policy"), f("externalId", label, "e-1")),
+	"Federate":             rest("", need("sessionName", newName, "batch"), f("durationSeconds", seconds, "900"), f("policy", document, "$session.policy")),
 
 	// Nothing was found in this world: whoever names a finding is told so.
 	"ListFindings": rest("", f("state", word, "open"), f("severity", word, "high"), f("rule", word, "AK03"), f("provider", texts, ""), f("subject", texts, ""), f("limit", bytes1K, "10"), f("cursor", cursor, "")),

@@ -399,6 +399,17 @@ func (w *world) fillAccess(t *testing.T, c *client.Client) {
 		w.names[name+".ak"] = issued.AccessKey.ID
 		return caller{issued.AccessKey.ID, string(issued.Secret)}
 	}
+	trust := func(account string) string {
+		return `{"Version":"1","Statement":[{"Effect":"Allow","Action":"sts:AssumeRole","Principal":{"RAM":["acs:ram::` + account + `:root"]}}]}`
+	}
+	w.names["trust"], w.names["session.policy"] = trust(w.names["account"]), document
+	for _, name := range []string{"idle-role", "updated-role", "removed-role", "holder-role"} {
+		_, err := c.CreateRole(ctx, api.CreateRoleRequest{Name: name, TrustPolicy: w.names["trust"]})
+		must(err)
+	}
+	must(c.AttachPolicyToRole(ctx, "holder-role", "AliyunKMSReadOnlyAccess"))
+	_, err = w.client(t, w.foreign).CreateRole(ctx, api.CreateRoleRequest{Name: "foreign-role", TrustPolicy: trust(w.names["foreign.account"])})
+	must(err)
 	w.nobody = newUser(c, "nobody")
 	for _, name := range []string{"updated", "reset", "deleted", "holder"} {
 		newUser(c, name)
