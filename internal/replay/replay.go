@@ -62,13 +62,13 @@ func New(life time.Duration) *Set { return &Set{life: life} }
 func (s *Set) Claim(f Fingerprint, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if len(s.generations) == 0 || !now.Before(s.generations[0].until) {
+		s.turn(now)
+	}
 	for _, g := range s.generations {
 		if _, known := g.known[f]; known {
 			return false
 		}
-	}
-	if len(s.generations) == 0 || !now.Before(s.generations[0].until) {
-		s.turn(now)
 	}
 	s.generations[0].known[f] = struct{}{}
 	return true

@@ -12,7 +12,8 @@ import (
 
 const life = 31 * time.Minute
 
-// Within its life a fingerprint is known; some time after twice its life it is forgotten.
+// Within its life a fingerprint is known; some time after twice its life it is forgotten, also
+// while nothing new is claimed.
 func TestLife(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := replay.New(life)

@@ -96,9 +96,9 @@ func (c *Counter) take() (out []Count, dropped int64) {
 	for i := range c.parts {
 		p := &c.parts[i]
 		p.mu.Lock()
-		pending := p.pending
-		if len(pending) > 0 {
-			p.pending = make(map[seen]*tally)
+		var pending map[seen]*tally
+		if len(p.pending) > 0 {
+			pending, p.pending = p.pending, make(map[seen]*tally)
 		}
 		out = append(out, p.back...)
 		dropped += p.dropped
