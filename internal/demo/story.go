@@ -42,15 +42,23 @@ func (s *stage) alarm(ctx context.Context) error {
 	if err := pause(ctx, time.Second); err != nil {
 		return err
 	}
-	i, ok := s.seen.now().incident("key-expiry")
-	if !ok {
-		return errors.New("there is no incident of the key that expires")
-	}
-	if _, err := s.keyward.AcknowledgeIncident(ctx, i.ID, api.AcknowledgeRequest{By: second, Note: "rotating it now"}); err != nil {
+	id, err := s.acknowledge(ctx, "rotating it now")
+	if err != nil {
 		return err
 	}
-	s.view.say("%s acknowledges incident %s, and starts the rotation.", "%s 确认了事件 %s，并启动轮换。", second, i.ID)
+	s.view.say("%s acknowledges incident %s, and starts the rotation.", "%s 确认了事件 %s，并启动轮换。", second, id)
 	return nil
+}
+
+// acknowledge has the second one take the incident on, which holds for a minute at this
+// time: who works on it for longer says so again.
+func (s *stage) acknowledge(ctx context.Context, note string) (id string, err error) {
+	i, ok := s.seen.now().incident("key-expiry")
+	if !ok {
+		return "", errors.New("there is no incident of the key that expires")
+	}
+	_, err = s.keyward.AcknowledgeIncident(ctx, i.ID, api.AcknowledgeRequest{By: second, Note: note})
+	return i.ID, err
 }
 
 // begin starts the rotation. The platform's first answer, with the new key in it, is lost.
@@ -111,6 +119,9 @@ func (s *stage) cutOff(ctx context.Context) error {
 // retire is the rest of the rotation: keyward alone does it.
 func (s *stage) retire(ctx context.Context) error {
 	s.view.say("%s uses the new key; the rest follows.", "%s 已使用新密钥，其余节点随后。", regionNames[cutRegion])
+	if _, err := s.acknowledge(ctx, "the new key is being rolled out"); err != nil {
+		return err
+	}
 	for _, c := range []struct {
 		en, zh string
 		so     func(sight) bool

@@ -344,7 +344,8 @@ func (s *story) keys(account string) {
 		})
 		if name == "signer" {
 			s.ask("public key "+account, func(ctx context.Context, p *plant) (any, error) {
-				return p.keys.PublicKey(ctx, root, id, k.Primary, false)
+				out, err := p.keys.PublicKey(ctx, root, id, k.Primary, false)
+				return out.PEM, err // the other forms are made of it
 			})
 			continue
 		}

@@ -236,7 +236,7 @@ func TestKillPostgresItself(t *testing.T) {
 			}
 		}
 	}
-	says("the database cannot be read")
+	says("the database cannot be read: what other servers change") // as requests do not say it
 	c.start()
 	says("the database can be read again")
 	if strings.Contains(s.wholeLog(), "SECURITY") {
