@@ -82,7 +82,7 @@ func spoiltRPC() []spoilt {
 		{"another format", rpc, replaceQuery("Format=JSON", "Format=YAML"), bad(invalidParameter)},
 		{"another access key", rpc, replaceQuery("AccessKeyId=", "AccessKeyId=X"), refusal{404, "InvalidAccessKeyId.NotFound"}},
 		{"an access key with a null byte", rpc, replaceQuery("AccessKeyId=", "AccessKeyId=%00"), refusal{404, "InvalidAccessKeyId.NotFound"}},
-		{"a security token", rpc, call{action: "ListKeys", params: []pair{{"SecurityToken", "ststoken/+abc=="}}}, bad("InvalidSecurityToken.Malformed")},
+		{"a security token", rpc, call{action: "ListKeys", params: []pair{{"SecurityToken", "ststoken/+abc=="}}}, bad("InvalidSecurityToken.MismatchWithAccessKey")},
 		{"an endless nonce", rpc, call{action: "ListKeys", nonce: strings.Repeat("n", 129)}, bad(invalidParameter)},
 		{"a time long ago", rpc, skewed(-16 * time.Minute), bad("InvalidTimeStamp.Expired")},
 		{"a time that is none", rpc, replaceQuery("Timestamp=2", "Timestamp=x"), bad("InvalidTimeStamp.Format")},

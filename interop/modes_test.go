@@ -32,7 +32,7 @@ func TestSignatureModes(t *testing.T) {
 				}{
 					"another secret": {func(c *openapi.Config) { c.AccessKeySecret = new(a.secret + "x") }, bad("SignatureDoesNotMatch")},
 					"no access key":  {func(c *openapi.Config) { c.AccessKeyId = new(a.id + "x") }, refusal{404, "InvalidAccessKeyId.NotFound"}},
-					"a token":        {func(c *openapi.Config) { c.SecurityToken = new("ststoken/+abc==") }, bad("InvalidSecurityToken.Malformed")},
+					"a token":        {func(c *openapi.Config) { c.SecurityToken = new("ststoken/+abc==") }, bad("InvalidSecurityToken.MismatchWithAccessKey")},
 				} {
 					config := a.config()
 					set(config)

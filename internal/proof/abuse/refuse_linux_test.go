@@ -544,7 +544,7 @@ func (r *refusing) everythingWorks(t *testing.T) {
 
 // readsFirst are the operations that read a secret before they do anything, which has a record
 // of its own, of keyward as the one who reads.
-var readsFirst = map[string]bool{restDialect + " CreateRotationPlan": true}
+var readsFirst = map[string]bool{restDialect + " CreateRotationPlan": true, restDialect + " UpdateRotationPlan": true}
 
 // verify stops the server and verifies its log: that it is whole, and that it has no
 // record of what was refused, and one of what took effect.
