@@ -31,6 +31,7 @@ import (
 
 	"github.com/keyward/keyward/internal/app/hardware"
 	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/ballast"
 	"github.com/keyward/keyward/internal/clock"
 	"github.com/keyward/keyward/internal/config"
 	"github.com/keyward/keyward/internal/custody"
@@ -151,12 +152,12 @@ func (a *App) Run(ctx context.Context) (err error) {
 	}
 	// Almost all that requests allocate is garbage at once, and the live heap is small:
 	// collecting less often saves a quarter of the CPU of a request for some megabytes. The
-	// collector counts this ballast as live, which costs no memory as nobody ever touches
-	// it, and waits longer with a small heap; a greater percentage would do the same, but
-	// let a large heap, such as ten thousand connections make, grow without measure.
-	ballast := make([]byte, 192<<20)
+	// collector counts this ballast as live, which costs no memory, and waits longer with a
+	// small heap; a greater percentage would do the same, but let a large heap, such as ten
+	// thousand connections make, grow without measure.
+	weight := ballast.New(192 << 20)
 	debug.SetGCPercent(33)
-	defer runtime.KeepAlive(ballast)
+	defer runtime.KeepAlive(weight)
 	if err := publish.Validate(a.witnesses()); err != nil {
 		return err
 	}

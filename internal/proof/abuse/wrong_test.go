@@ -101,7 +101,7 @@ func (g *generator) wrong(f field) string {
 	case interval:
 		return pick(g, "1d", "-30d", "30", "30w", "30 d", "d", "99999999999999999999d", "400d", "３０d", "30dd", "0x1ed", "1e3d", "6d", "366d", "30.5d", "P30D")
 	case word:
-		return pick(g, "NO_SUCH", strings.ToLower("NO_"+g.nonce()[:4]), "aes", "RSA_1024", "Aliyun_AES_512", "SIGN", "ENCRYPT", "EXTERNAL", "SM2DSA ", "ecdsa_sha_256", "none", "\n", strings.Repeat("A", 9000))
+		return pick(g, "NO_SUCH", strings.ToLower("NO_"+g.nonce()[:4]), "aes", "RSA_1024", "Aliyun_AES_512", "SIGN", "ENCRYPT", "EXTERNAL", "SM2DSA ", "ecdsa_sha_256", "nought", "\n", strings.Repeat("A", 9000))
 	case instant:
 		return pick(g, "yesterday", "2099-13-01T00:00:00Z", "2099-01-01", "2099-01-01 00:00:00", "1", "2099-02-30T00:00:00Z", "2099-01-01T00:00:00+99:00", "99999-01-01T00:00:00Z", "２０９９-01-01T00:00:00Z")
 	case token:

@@ -94,7 +94,7 @@ func (t *tracer) start(cmd *exec.Cmd) error {
 	}
 	defer null.Close()
 	pid, err := syscall.ForkExec(cmd.Path, cmd.Args, &syscall.ProcAttr{
-		Dir: cmd.Dir, Env: cmd.Env, Files: []uintptr{null.Fd(), null.Fd(), stderr}, Sys: &syscall.SysProcAttr{Ptrace: true},
+		Dir: cmd.Dir, Env: cmd.Env, Files: []uintptr{null.Fd(), null.Fd(), stderr}, Sys: &syscall.SysProcAttr{Ptrace: true, Setpgid: true},
 	})
 	if err != nil {
 		return fmt.Errorf("starting a traced program: %w", err)
@@ -116,7 +116,8 @@ func (t *tracer) start(cmd *exec.Cmd) error {
 func (t *tracer) run() {
 	for {
 		var status syscall.WaitStatus
-		tid, err := syscall.Wait4(-1, &status, waitOptions, nil)
+		// Only the program's own group: this thread may have started others before it was locked.
+		tid, err := syscall.Wait4(-t.process.Pid, &status, waitOptions, nil)
 		if errors.Is(err, syscall.EINTR) {
 			continue
 		}
