@@ -115,7 +115,7 @@ func TestDocumentsAreComplete(t *testing.T) {
 		}
 	}
 	for _, one := range []struct{ page, source, pattern string }{
-		{"docs/errors.md", "internal/server/alibaba/faults.go", `\{http\.Status\w+, "([\w.]+)"\}`},
+		{"docs/errors.md", "internal/server/alibaba/rpc/faults.go", `\{http\.Status\w+, "([\w.]+)"\}`},
 		{"docs/alibaba.md", "internal/server/alibaba/operations.go", `(?m)^\t"(\w+)": +\{"kms:`},
 		{"docs/operations.md", "internal/server/metrics.go", `"(keyward_\w+)"`},
 		{"docs/operations.md", "internal/server/inventory.go", `"(keyward_\w+)"`},

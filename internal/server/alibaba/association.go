@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/server/alibaba/rpc"
 	"github.com/keyward/keyward/internal/usage"
 )
 
@@ -16,16 +17,16 @@ import (
 // detection is what the token of a detection says: that of a key, and when it is finished.
 const detection = "key association detection "
 
-func startKeyAssociationDetection(d *Dialect, c *authz.Call, v *values) act {
-	id := v.need("KeyId")
-	return func(ctx context.Context) (response, error) {
+func startKeyAssociationDetection(d *Dialect, c *authz.Call, v *rpc.Values) act {
+	id := v.Need("KeyId")
+	return func(ctx context.Context) (rpc.Response, error) {
 		finished, err := d.Usage.Detect(ctx, c, id)
 		if err != nil {
 			return nil, err
 		}
 		token, err := d.Tokens.SealToken(detection + strconv.FormatInt(finished.UnixMicro(), 10))
 		return &struct {
-			reply
+			rpc.Reply
 			DetectionId string
 			Status      string
 		}{DetectionId: token, Status: "Detecting"}, err
@@ -33,8 +34,8 @@ func startKeyAssociationDetection(d *Dialect, c *authz.Call, v *values) act {
 }
 
 // detected tells how a detection stands; what is stored without one is what was finished last.
-func (d *Dialect) detected(c *authz.Call, v *values) string {
-	token := v.text("DetectionId")
+func (d *Dialect) detected(c *authz.Call, v *rpc.Values) string {
+	token := v.Text("DetectionId")
 	if token == "" {
 		return "Finished"
 	}
@@ -42,7 +43,7 @@ func (d *Dialect) detected(c *authz.Call, v *values) string {
 	at, ok := strings.CutPrefix(plain, detection)
 	micros, bad := strconv.ParseInt(at, 10, 64)
 	if err != nil || !ok || bad != nil {
-		v.invalid("DetectionId", "Pass on the one that StartKeyAssociationDetection answered.")
+		v.Invalid("DetectionId", "Pass on the one that StartKeyAssociationDetection answered.")
 	}
 	if c.Time.Before(time.UnixMicro(micros)) {
 		return "Detecting"
@@ -70,7 +71,7 @@ type associatedVersion struct {
 type associatedResource struct{ Product, Resource, Note, Creator, CreateTime string }
 
 type associations struct {
-	reply
+	rpc.Reply
 	paged
 	KeyId           string
 	KeyState        string
@@ -84,12 +85,12 @@ type associations struct {
 	Resources       struct{ Resource []associatedResource }
 }
 
-func listKeyAssociations(d *Dialect, c *authz.Call, v *values) act {
-	id, p, status := v.need("KeyId"), v.page(), d.detected(c, v)
+func listKeyAssociations(d *Dialect, c *authz.Call, v *rpc.Values) act {
+	id, p, status := v.Need("KeyId"), v.Page(), d.detected(c, v)
 	if err := p.Check(); err != nil {
-		v.fail(err)
+		v.Fail(err)
 	}
-	return func(ctx context.Context) (response, error) {
+	return func(ctx context.Context) (rpc.Response, error) {
 		r, err := d.Usage.Usage(ctx, c, id)
 		out := &associations{
 			paged: paged{p.Number, p.Size, len(r.Uses)}, KeyId: string(r.Key.ID), KeyState: string(r.Key.State), Status: status,
@@ -109,14 +110,14 @@ func listKeyAssociations(d *Dialect, c *authz.Call, v *values) act {
 	}
 }
 
-func registerKeyAssociation(d *Dialect, c *authz.Call, v *values) act {
-	id, in := v.need("KeyId"), usage.Resource{Product: v.need("Product"), Name: v.need("Resource"), Note: v.text("Note")}
-	return func(ctx context.Context) (response, error) { return done(d.Usage.Register(ctx, c, id, in)) }
+func registerKeyAssociation(d *Dialect, c *authz.Call, v *rpc.Values) act {
+	id, in := v.Need("KeyId"), usage.Resource{Product: v.Need("Product"), Name: v.Need("Resource"), Note: v.Text("Note")}
+	return func(ctx context.Context) (rpc.Response, error) { return done(d.Usage.Register(ctx, c, id, in)) }
 }
 
-func deregisterKeyAssociation(d *Dialect, c *authz.Call, v *values) act {
-	id, product, name := v.need("KeyId"), v.need("Product"), v.need("Resource")
-	return func(ctx context.Context) (response, error) {
+func deregisterKeyAssociation(d *Dialect, c *authz.Call, v *rpc.Values) act {
+	id, product, name := v.Need("KeyId"), v.Need("Product"), v.Need("Resource")
+	return func(ctx context.Context) (rpc.Response, error) {
 		return done(d.Usage.Deregister(ctx, c, id, product, name))
 	}
 }

@@ -2,9 +2,9 @@
 // official SDKs, command line and Terraform provider use it, and that of its Security Token
 // Service, version 2015-04-01, on the same address: the version says which is meant.
 //
-// It is a dialect: operations.go and sts.go are the tables of operations, codec.go reads
-// parameters and writes answers, faults.go maps faults to the documented codes; signatures are
-// package authn's. It holds no rule of the product.
+// It is a dialect: operations.go and sts.go are the tables of operations; package rpc reads
+// parameters, writes answers and maps faults to the documented codes; signatures are package
+// authn's. It holds no rule of the product.
 //
 // A request goes: verify the signature, which answers the parameters that are executed;
 // admit it by rate; read each parameter, which refuses what the operation does not take;
@@ -27,6 +27,7 @@ import (
 	"github.com/keyward/keyward/internal/rotation/engine"
 	"github.com/keyward/keyward/internal/secret"
 	"github.com/keyward/keyward/internal/server"
+	"github.com/keyward/keyward/internal/server/alibaba/rpc"
 	"github.com/keyward/keyward/internal/usage"
 )
 
@@ -63,11 +64,11 @@ const unknownAction = "kms:UnknownAction"
 
 // Serve implements server.Handler.
 func (d *Dialect) Serve(w http.ResponseWriter, r *http.Request, x *server.Exchange, err error) {
-	out := answer{w: w, requestID: x.RequestID, host: r.Host}
+	out := rpc.Answer{Writer: w, RequestID: x.RequestID, Host: r.Host}
 	if err != nil {
-		out.format = formatOf(r)
+		out.Format = rpc.FormatOf(r)
 		x.Note("-", err)
-		out.fail(err, nil, false)
+		out.Fail(err, nil, false)
 		return
 	}
 	signed, err := d.Verifier.Verify(x.Context(), authn.Request{
@@ -76,14 +77,14 @@ func (d *Dialect) Serve(w http.ResponseWriter, r *http.Request, x *server.Exchan
 	if err != nil {
 		c := x.Call(r, authz.Principal{}, "", nil)
 		err = d.Refusals.Refuse(x.Context(), c, "kms:Authenticate", server.ClaimedKey(r), err)
-		out.format = formatOf(r)
+		out.Format = rpc.FormatOf(r)
 		x.Note("-", err)
-		out.fail(err, nil, false)
+		out.Fail(err, nil, false)
 		return
 	}
-	out.format = signed.Format
+	out.Format = signed.Format
 	c := x.Call(r, signed.Principal, signed.Scheme, signed.Nonce)
-	v := newValues(signed.Params)
+	v := rpc.NewValues(signed.Params)
 	op, known := versions[signed.Version][signed.Action]
 	if versions[signed.Version] == nil {
 		op, known = operations[signed.Action] // for the record; it will be refused
@@ -94,16 +95,16 @@ func (d *Dialect) Serve(w http.ResponseWriter, r *http.Request, x *server.Exchan
 	}
 	x.Note(signed.Action, err)
 	if err != nil {
-		out.fail(err, op.codes, v.dryRun)
+		out.Fail(err, op.codes, v.DryRun)
 		return
 	}
-	reply.stamp(x.RequestID)
-	out.succeed(signed.Action, reply)
+	reply.Stamp(x.RequestID)
+	out.Succeed(signed.Action, reply)
 }
 
 // run performs an authenticated call. What fails before its service method is reached
 // is recorded here; the service records the rest.
-func (d *Dialect) run(ctx context.Context, c *authz.Call, signed authn.Signed, op operation, v *values) (response, error) {
+func (d *Dialect) run(ctx context.Context, c *authz.Call, signed authn.Signed, op operation, v *rpc.Values) (rpc.Response, error) {
 	action := op.action
 	if op.decode == nil {
 		action = unknownAction
@@ -119,7 +120,7 @@ func (d *Dialect) run(ctx context.Context, c *authz.Call, signed authn.Signed, o
 	return act(ctx)
 }
 
-func (d *Dialect) prepare(c *authz.Call, signed authn.Signed, op operation, v *values) (act, error) {
+func (d *Dialect) prepare(c *authz.Call, signed authn.Signed, op operation, v *rpc.Values) (act, error) {
 	if op.decode == nil {
 		return nil, fault.ActionNotFound.New("The specified action is not offered; docs/api.md lists the actions of this release.")
 	}
@@ -127,5 +128,5 @@ func (d *Dialect) prepare(c *authz.Call, signed authn.Signed, op operation, v *v
 		return nil, fault.VersionNotSupported.New("The specified parameter Version is not valid. It must be %s, or %s for STS.", Version, VersionSTS)
 	}
 	act := op.decode(d, c, v)
-	return act, v.finish()
+	return act, v.Finish()
 }

@@ -7,17 +7,18 @@ import (
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/key/byok"
 	"github.com/keyward/keyward/internal/material"
+	"github.com/keyward/keyward/internal/server/alibaba/rpc"
 )
 
-func getParametersForImport(d *Dialect, c *authz.Call, v *values) act {
-	id, w := v.need("KeyId"), material.Wrapping(v.need("WrappingAlgorithm"))
-	if spec := v.need("WrappingKeySpec"); spec != "" && w.Key() != "" && spec != string(w.Key()) {
-		v.invalid("WrappingKeySpec", "It must be the one that goes with WrappingAlgorithm: RSA_2048 or EC_SM2.")
+func getParametersForImport(d *Dialect, c *authz.Call, v *rpc.Values) act {
+	id, w := v.Need("KeyId"), material.Wrapping(v.Need("WrappingAlgorithm"))
+	if spec := v.Need("WrappingKeySpec"); spec != "" && w.Key() != "" && spec != string(w.Key()) {
+		v.Invalid("WrappingKeySpec", "It must be the one that goes with WrappingAlgorithm: RSA_2048 or EC_SM2.")
 	}
-	return func(ctx context.Context) (response, error) {
+	return func(ctx context.Context) (rpc.Response, error) {
 		p, err := d.Imports.Parameters(ctx, c, id, w)
 		return &struct {
-			reply
+			rpc.Reply
 			ImportToken     string
 			KeyId           string
 			PublicKey       string
@@ -26,17 +27,17 @@ func getParametersForImport(d *Dialect, c *authz.Call, v *values) act {
 	}
 }
 
-func importKeyMaterial(d *Dialect, c *authz.Call, v *values) act {
-	in := byok.Input{Key: v.need("KeyId"), Token: v.binary("ImportToken"), Material: v.binary("EncryptedKeyMaterial")}
-	v.need("ImportToken")
-	v.need("EncryptedKeyMaterial")
-	if unix := v.integer("KeyMaterialExpireUnix", 0); unix != 0 { // 0 is never
+func importKeyMaterial(d *Dialect, c *authz.Call, v *rpc.Values) act {
+	in := byok.Input{Key: v.Need("KeyId"), Token: v.Binary("ImportToken"), Material: v.Binary("EncryptedKeyMaterial")}
+	v.Need("ImportToken")
+	v.Need("EncryptedKeyMaterial")
+	if unix := v.Integer("KeyMaterialExpireUnix", 0); unix != 0 { // 0 is never
 		in.ExpireAt = time.Unix(int64(unix), 0)
 	}
-	return func(ctx context.Context) (response, error) { return done(d.Imports.Import(ctx, c, in)) }
+	return func(ctx context.Context) (rpc.Response, error) { return done(d.Imports.Import(ctx, c, in)) }
 }
 
-func deleteKeyMaterial(d *Dialect, c *authz.Call, v *values) act {
-	id := v.need("KeyId")
-	return func(ctx context.Context) (response, error) { return done(d.Imports.Delete(ctx, c, id)) }
+func deleteKeyMaterial(d *Dialect, c *authz.Call, v *rpc.Values) act {
+	id := v.Need("KeyId")
+	return func(ctx context.Context) (rpc.Response, error) { return done(d.Imports.Delete(ctx, c, id)) }
 }

@@ -12,20 +12,21 @@ import (
 	"github.com/keyward/keyward/internal/key"
 	"github.com/keyward/keyward/internal/key/lifecycle"
 	"github.com/keyward/keyward/internal/material"
+	"github.com/keyward/keyward/internal/server/alibaba/rpc"
 )
 
 // done is the answer of an operation that has nothing to say.
-func done(err error) (response, error) { return &reply{}, err }
+func done(err error) (rpc.Response, error) { return &rpc.Reply{}, err }
 
 // onKey is an operation that takes a KeyId and answers nothing.
-func onKey(method func(*lifecycle.Service, context.Context, *authz.Call, string) error) func(*Dialect, *authz.Call, *values) act {
-	return func(d *Dialect, c *authz.Call, v *values) act {
-		id := v.need("KeyId")
-		return func(ctx context.Context) (response, error) { return done(method(d.Keys, ctx, c, id)) }
+func onKey(method func(*lifecycle.Service, context.Context, *authz.Call, string) error) func(*Dialect, *authz.Call, *rpc.Values) act {
+	return func(d *Dialect, c *authz.Call, v *rpc.Values) act {
+		id := v.Need("KeyId")
+		return func(ctx context.Context) (rpc.Response, error) { return done(method(d.Keys, ctx, c, id)) }
 	}
 }
 
-// keyMetadata is a key on the wire. Members that do not apply are left out.
+// keyMetadata is a key on the rpc. Members that do not apply are left out.
 type keyMetadata struct {
 	Arn                           string
 	AutomaticRotation             string
@@ -71,26 +72,26 @@ func (d *Dialect) metadata(k key.Key) keyMetadata {
 }
 
 type keyReply struct {
-	reply
+	rpc.Reply
 	KeyMetadata keyMetadata
 }
 
-func createKey(d *Dialect, c *authz.Call, v *values) act {
-	v.unsupported("DKMSInstanceId", "KeyStorageMechanism")
+func createKey(d *Dialect, c *authz.Call, v *rpc.Values) act {
+	v.Unsupported("DKMSInstanceId", "KeyStorageMechanism")
 	in := lifecycle.CreateInput{
-		Spec: material.Spec(v.text("KeySpec")), Usage: key.Usage(v.text("KeyUsage")), Origin: v.text("Origin"),
-		ProtectionLevel: v.text("ProtectionLevel"), Description: v.text("Description"), Tags: v.tags("Tags"), Policy: v.text("Policy"),
-		Rotate: v.boolean("EnableAutomaticRotation"), Interval: v.interval("RotationInterval"),
+		Spec: material.Spec(v.Text("KeySpec")), Usage: key.Usage(v.Text("KeyUsage")), Origin: v.Text("Origin"),
+		ProtectionLevel: v.Text("ProtectionLevel"), Description: v.Text("Description"), Tags: v.Tags("Tags"), Policy: v.Text("Policy"),
+		Rotate: v.Boolean("EnableAutomaticRotation"), Interval: v.Interval("RotationInterval"),
 	}
-	return func(ctx context.Context) (response, error) {
+	return func(ctx context.Context) (rpc.Response, error) {
 		k, err := d.Keys.Create(ctx, c, in)
 		return &keyReply{KeyMetadata: d.metadata(k)}, err
 	}
 }
 
-func describeKey(d *Dialect, c *authz.Call, v *values) act {
-	id := v.need("KeyId")
-	return func(ctx context.Context) (response, error) {
+func describeKey(d *Dialect, c *authz.Call, v *rpc.Values) act {
+	id := v.Need("KeyId")
+	return func(ctx context.Context) (rpc.Response, error) {
 		k, err := d.Keys.Describe(ctx, c, id)
 		m := d.metadata(k)
 		m.DeletionProtection, m.DeletionProtectionDescription = "Disabled", k.ProtectionNote
@@ -110,12 +111,12 @@ type paged struct {
 
 type keyEntry struct{ KeyArn, KeyId string }
 
-func listKeys(d *Dialect, c *authz.Call, v *values) act {
-	p, filter := v.page(), v.filter()
-	return func(ctx context.Context) (response, error) {
+func listKeys(d *Dialect, c *authz.Call, v *rpc.Values) act {
+	p, filter := v.Page(), filter(v)
+	return func(ctx context.Context) (rpc.Response, error) {
 		keys, total, err := d.Keys.List(ctx, c, filter, p)
 		out := &struct {
-			reply
+			rpc.Reply
 			paged
 			Keys struct{ Key []keyEntry }
 		}{paged: paged{p.Number, p.Size, total}}
@@ -134,27 +135,27 @@ type choice struct {
 }
 
 // choices reads Filters.
-func (v *values) choices() (list []choice) {
-	v.document("Filters", &list, `It must be a JSON list such as [{"Key":"KeyState","Values":["Enabled"]}].`, "Key", "Values")
+func choices(v *rpc.Values) (list []choice) {
+	v.Document("Filters", &list, `It must be a JSON list such as [{"Key":"KeyState","Values":["Enabled"]}].`, "Key", "Values")
 	if len(list) > 10 {
-		v.invalid("Filters", "It may have ten entries.")
+		v.Invalid("Filters", "It may have ten entries.")
 	}
 	seen := map[string]bool{}
 	for _, entry := range list {
 		if seen[entry.Key] {
-			v.invalid("Filters", "Each key may stand in one entry; it can have several values.")
+			v.Invalid("Filters", "Each key may stand in one entry; it can have several values.")
 		}
 		seen[entry.Key] = true
 		if len(entry.Values) == 0 || len(entry.Values) > 100 {
-			v.invalid("Filters", "Each entry needs 1 to 100 values.")
+			v.Invalid("Filters", "Each entry needs 1 to 100 values.")
 		}
 	}
 	return list
 }
 
 // filter reads the Filters of ListKeys.
-func (v *values) filter() (f key.Filter) {
-	for _, entry := range v.choices() {
+func filter(v *rpc.Values) (f key.Filter) {
+	for _, entry := range choices(v) {
 		switch entry.Key {
 		case "KeyState":
 			f.States = entry.Values
@@ -181,58 +182,60 @@ func (v *values) filter() (f key.Filter) {
 		case "DKMSInstanceId": // and belongs to no instance
 			f.None = true
 		default:
-			v.invalid("Filters", "KeyState, KeySpec, KeyUsage, ProtectionLevel, CreatorType, DKMSInstanceId, KeyId, AliasName, Creator, TagKey and TagValue are known.")
+			v.Invalid("Filters", "KeyState, KeySpec, KeyUsage, ProtectionLevel, CreatorType, DKMSInstanceId, KeyId, AliasName, Creator, TagKey and TagValue are known.")
 		}
 	}
 	return f
 }
 
-func updateKeyDescription(d *Dialect, c *authz.Call, v *values) act {
-	id, description := v.need("KeyId"), v.text("Description")
-	return func(ctx context.Context) (response, error) {
+func updateKeyDescription(d *Dialect, c *authz.Call, v *rpc.Values) act {
+	id, description := v.Need("KeyId"), v.Text("Description")
+	return func(ctx context.Context) (rpc.Response, error) {
 		return done(d.Keys.UpdateDescription(ctx, c, id, description))
 	}
 }
 
-func scheduleKeyDeletion(d *Dialect, c *authz.Call, v *values) act {
-	id, days := v.need("KeyId"), v.integer("PendingWindowInDays", 0)
-	return func(ctx context.Context) (response, error) { return done(d.Keys.ScheduleDeletion(ctx, c, id, days)) }
+func scheduleKeyDeletion(d *Dialect, c *authz.Call, v *rpc.Values) act {
+	id, days := v.Need("KeyId"), v.Integer("PendingWindowInDays", 0)
+	return func(ctx context.Context) (rpc.Response, error) {
+		return done(d.Keys.ScheduleDeletion(ctx, c, id, days))
+	}
 }
 
 // setDeletionProtection takes the key's ARN (API of SDK v3) or its id (v4).
-func setDeletionProtection(d *Dialect, c *authz.Call, v *values) act {
-	v.unsupported("KmsInstanceId")
-	id := v.text("ProtectedResourceArn")
-	if other := v.text("KeyId"); id == "" {
+func setDeletionProtection(d *Dialect, c *authz.Call, v *rpc.Values) act {
+	v.Unsupported("KmsInstanceId")
+	id := v.Text("ProtectedResourceArn")
+	if other := v.Text("KeyId"); id == "" {
 		id = other
 	}
 	if id == "" {
-		v.need("ProtectedResourceArn")
+		v.Need("ProtectedResourceArn")
 	}
-	v.need("EnableDeletionProtection")
-	on, note := v.boolean("EnableDeletionProtection"), v.text("DeletionProtectionDescription")
-	return func(ctx context.Context) (response, error) {
+	v.Need("EnableDeletionProtection")
+	on, note := v.Boolean("EnableDeletionProtection"), v.Text("DeletionProtectionDescription")
+	return func(ctx context.Context) (rpc.Response, error) {
 		return done(d.Keys.SetDeletionProtection(ctx, c, id, on, note))
 	}
 }
 
-func pointAlias(method func(*lifecycle.Service, context.Context, *authz.Call, string, string) error) func(*Dialect, *authz.Call, *values) act {
-	return func(d *Dialect, c *authz.Call, v *values) act {
-		name, id := v.need("AliasName"), v.need("KeyId")
-		return func(ctx context.Context) (response, error) { return done(method(d.Keys, ctx, c, name, id)) }
+func pointAlias(method func(*lifecycle.Service, context.Context, *authz.Call, string, string) error) func(*Dialect, *authz.Call, *rpc.Values) act {
+	return func(d *Dialect, c *authz.Call, v *rpc.Values) act {
+		name, id := v.Need("AliasName"), v.Need("KeyId")
+		return func(ctx context.Context) (rpc.Response, error) { return done(method(d.Keys, ctx, c, name, id)) }
 	}
 }
 
-func deleteAlias(d *Dialect, c *authz.Call, v *values) act {
-	name := v.need("AliasName")
-	return func(ctx context.Context) (response, error) { return done(d.Keys.DeleteAlias(ctx, c, name)) }
+func deleteAlias(d *Dialect, c *authz.Call, v *rpc.Values) act {
+	name := v.Need("AliasName")
+	return func(ctx context.Context) (rpc.Response, error) { return done(d.Keys.DeleteAlias(ctx, c, name)) }
 }
 
 type aliasEntry struct{ AliasArn, AliasName, KeyId string }
 
-func (d *Dialect) aliasPage(aliases []key.Alias, p key.Page, total int) response {
+func (d *Dialect) aliasPage(aliases []key.Alias, p key.Page, total int) rpc.Response {
 	out := &struct {
-		reply
+		rpc.Reply
 		paged
 		Aliases struct{ Alias []aliasEntry }
 	}{paged: paged{p.Number, p.Size, total}}
@@ -243,27 +246,27 @@ func (d *Dialect) aliasPage(aliases []key.Alias, p key.Page, total int) response
 	return out
 }
 
-func listAliases(d *Dialect, c *authz.Call, v *values) act {
-	p := v.page()
-	return func(ctx context.Context) (response, error) {
+func listAliases(d *Dialect, c *authz.Call, v *rpc.Values) act {
+	p := v.Page()
+	return func(ctx context.Context) (rpc.Response, error) {
 		aliases, total, err := d.Keys.ListAliases(ctx, c, p)
 		return d.aliasPage(aliases, p, total), err
 	}
 }
 
-func listAliasesByKeyID(d *Dialect, c *authz.Call, v *values) act {
-	id, p := v.need("KeyId"), v.page()
-	return func(ctx context.Context) (response, error) {
+func listAliasesByKeyID(d *Dialect, c *authz.Call, v *rpc.Values) act {
+	id, p := v.Need("KeyId"), v.Page()
+	return func(ctx context.Context) (rpc.Response, error) {
 		aliases, total, err := d.Keys.ListKeyAliases(ctx, c, id, p)
 		return d.aliasPage(aliases, p, total), err
 	}
 }
 
-func tagResource(d *Dialect, c *authz.Call, v *values) act {
-	v.need("Tags")
-	of, id := v.tagged()
-	tags := v.tags("Tags")
-	return func(ctx context.Context) (response, error) {
+func tagResource(d *Dialect, c *authz.Call, v *rpc.Values) act {
+	v.Need("Tags")
+	of, id := tagged(v)
+	tags := v.Tags("Tags")
+	return func(ctx context.Context) (rpc.Response, error) {
 		if of == "SecretName" {
 			return done(d.Secrets.Tag(ctx, c, id, tags))
 		}
@@ -272,43 +275,43 @@ func tagResource(d *Dialect, c *authz.Call, v *values) act {
 }
 
 // tagged reads what the singular tag actions work on, and the parameter that names it.
-func (v *values) tagged() (of, id string) {
-	v.unsupported("CertificateId")
-	id, name := v.text("KeyId"), v.text("SecretName")
+func tagged(v *rpc.Values) (of, id string) {
+	v.Unsupported("CertificateId")
+	id, name := v.Text("KeyId"), v.Text("SecretName")
 	switch {
 	case name == "":
-		return "KeyId", v.need("KeyId")
+		return "KeyId", v.Need("KeyId")
 	case id != "":
-		v.invalid("SecretName", "Name a key or a secret, not both.")
+		v.Invalid("SecretName", "Name a key or a secret, not both.")
 	}
 	return "SecretName", name
 }
 
 // resources reads what the plural tag actions work on.
-func (v *values) resources() []string {
-	if kind := v.need("ResourceType"); kind != "" && kind != "key" {
-		v.fail(fault.UnsupportedOperation.New("This release tags resources of type key only."))
+func resources(v *rpc.Values) []string {
+	if kind := v.Need("ResourceType"); kind != "" && kind != "key" {
+		v.Fail(fault.UnsupportedOperation.New("This release tags resources of type key only."))
 	}
-	return v.list("ResourceId", key.MaxTagged)
+	return v.List("ResourceId", key.MaxTagged)
 }
 
-func tagResources(d *Dialect, c *authz.Call, v *values) act {
-	ids, tags := v.resources(), v.pairs("Tag", key.MaxTags)
+func tagResources(d *Dialect, c *authz.Call, v *rpc.Values) act {
+	ids, tags := resources(v), v.Pairs("Tag", key.MaxTags)
 	if len(ids) == 0 {
-		v.need("ResourceId.1")
+		v.Need("ResourceId.1")
 	}
 	if len(tags) == 0 {
-		v.need("Tag.1.Key")
+		v.Need("Tag.1.Key")
 	}
-	return func(ctx context.Context) (response, error) { return done(d.Keys.TagMany(ctx, c, ids, tags)) }
+	return func(ctx context.Context) (rpc.Response, error) { return done(d.Keys.TagMany(ctx, c, ids, tags)) }
 }
 
-func untagResource(d *Dialect, c *authz.Call, v *values) act {
+func untagResource(d *Dialect, c *authz.Call, v *rpc.Values) act {
 	var tagKeys []string
-	of, id := v.tagged()
-	v.need("TagKeys")
-	v.document("TagKeys", &tagKeys, `It must be a JSON list such as ["team"].`)
-	return func(ctx context.Context) (response, error) {
+	of, id := tagged(v)
+	v.Need("TagKeys")
+	v.Document("TagKeys", &tagKeys, `It must be a JSON list such as ["team"].`)
+	return func(ctx context.Context) (rpc.Response, error) {
 		if of == "SecretName" {
 			return done(d.Secrets.Untag(ctx, c, id, tagKeys))
 		}
@@ -316,15 +319,15 @@ func untagResource(d *Dialect, c *authz.Call, v *values) act {
 	}
 }
 
-func untagResources(d *Dialect, c *authz.Call, v *values) act {
-	ids, tagKeys, all := v.resources(), v.list("TagKey", key.MaxTags), v.boolean("All")
+func untagResources(d *Dialect, c *authz.Call, v *rpc.Values) act {
+	ids, tagKeys, all := resources(v), v.List("TagKey", key.MaxTags), v.Boolean("All")
 	if len(ids) == 0 {
-		v.need("ResourceId.1")
+		v.Need("ResourceId.1")
 	}
 	if len(tagKeys) == 0 && !all {
-		v.need("TagKey.1")
+		v.Need("TagKey.1")
 	}
-	return func(ctx context.Context) (response, error) {
+	return func(ctx context.Context) (rpc.Response, error) {
 		return done(d.Keys.UntagMany(ctx, c, ids, tagKeys, all && len(tagKeys) == 0))
 	}
 }
@@ -334,20 +337,20 @@ type resourceTag struct{ ResourceId, ResourceType, TagKey, TagValue string }
 // taggedPerPage keeps one answer of ListTagResources within its 200 rows.
 const taggedPerPage = 200 / key.MaxTags
 
-func listTagResources(d *Dialect, c *authz.Call, v *values) act {
-	ids, tags := v.resources(), v.pairs("Tag", key.MaxTags)
+func listTagResources(d *Dialect, c *authz.Call, v *rpc.Values) act {
+	ids, tags := resources(v), v.Pairs("Tag", key.MaxTags)
 	page := key.Page{Number: 1, Size: taggedPerPage}
-	if token := v.text("NextToken"); token != "" {
+	if token := v.Text("NextToken"); token != "" {
 		plain, err := d.Tokens.OpenToken(token)
 		if page.Number, _ = strconv.Atoi(plain); err != nil || page.Number < 1 {
-			v.invalid("NextToken", "Pass on the one that the previous answer gave.")
+			v.Invalid("NextToken", "Pass on the one that the previous answer gave.")
 		}
 	}
 	filter := key.Filter{Tags: tags}
 	for _, id := range ids {
 		filter.IDs = append(filter.IDs, key.ID(id))
 	}
-	return func(ctx context.Context) (response, error) {
+	return func(ctx context.Context) (rpc.Response, error) {
 		keys, total, err := d.Keys.Tagged(ctx, c, filter, page)
 		if err != nil {
 			return nil, err
@@ -356,9 +359,9 @@ func listTagResources(d *Dialect, c *authz.Call, v *values) act {
 	}
 }
 
-func (d *Dialect) tagPage(keys []key.Key, page key.Page, total int) (response, error) {
+func (d *Dialect) tagPage(keys []key.Key, page key.Page, total int) (rpc.Response, error) {
 	out := &struct {
-		reply
+		rpc.Reply
 		NextToken    string
 		TagResources struct{ TagResource []resourceTag }
 	}{}
@@ -378,12 +381,12 @@ func (d *Dialect) tagPage(keys []key.Key, page key.Page, total int) (response, e
 
 type keyTag struct{ KeyId, TagKey, TagValue string }
 
-func listResourceTags(d *Dialect, c *authz.Call, v *values) act {
-	id := v.need("KeyId")
-	return func(ctx context.Context) (response, error) {
+func listResourceTags(d *Dialect, c *authz.Call, v *rpc.Values) act {
+	id := v.Need("KeyId")
+	return func(ctx context.Context) (rpc.Response, error) {
 		k, err := d.Keys.Tags(ctx, c, id)
 		out := &struct {
-			reply
+			rpc.Reply
 			Tags struct{ Tag []keyTag }
 		}{}
 		out.Tags.Tag = []keyTag{}
@@ -401,32 +404,32 @@ func entryOf(v key.Version) versionEntry {
 }
 
 type versionReply struct {
-	reply
+	rpc.Reply
 	KeyVersion versionEntry
 }
 
-func createKeyVersion(d *Dialect, c *authz.Call, v *values) act {
-	id := v.need("KeyId")
-	return func(ctx context.Context) (response, error) {
+func createKeyVersion(d *Dialect, c *authz.Call, v *rpc.Values) act {
+	id := v.Need("KeyId")
+	return func(ctx context.Context) (rpc.Response, error) {
 		version, err := d.Keys.CreateVersion(ctx, c, id)
 		return &versionReply{KeyVersion: entryOf(version)}, err
 	}
 }
 
-func describeKeyVersion(d *Dialect, c *authz.Call, v *values) act {
-	id, versionID := v.need("KeyId"), key.VersionID(v.need("KeyVersionId"))
-	return func(ctx context.Context) (response, error) {
+func describeKeyVersion(d *Dialect, c *authz.Call, v *rpc.Values) act {
+	id, versionID := v.Need("KeyId"), key.VersionID(v.Need("KeyVersionId"))
+	return func(ctx context.Context) (rpc.Response, error) {
 		version, err := d.Keys.DescribeVersion(ctx, c, id, versionID)
 		return &versionReply{KeyVersion: entryOf(version)}, err
 	}
 }
 
-func listKeyVersions(d *Dialect, c *authz.Call, v *values) act {
-	id, p := v.need("KeyId"), v.page()
-	return func(ctx context.Context) (response, error) {
+func listKeyVersions(d *Dialect, c *authz.Call, v *rpc.Values) act {
+	id, p := v.Need("KeyId"), v.Page()
+	return func(ctx context.Context) (rpc.Response, error) {
 		versions, total, err := d.Keys.ListVersions(ctx, c, id, p)
 		out := &struct {
-			reply
+			rpc.Reply
 			paged
 			KeyVersions struct{ KeyVersion []versionEntry }
 		}{paged: paged{p.Number, p.Size, total}}
@@ -438,10 +441,10 @@ func listKeyVersions(d *Dialect, c *authz.Call, v *values) act {
 	}
 }
 
-func updateRotationPolicy(d *Dialect, c *authz.Call, v *values) act {
-	v.need("EnableAutomaticRotation")
-	id, on, interval := v.need("KeyId"), v.boolean("EnableAutomaticRotation"), v.interval("RotationInterval")
-	return func(ctx context.Context) (response, error) {
+func updateRotationPolicy(d *Dialect, c *authz.Call, v *rpc.Values) act {
+	v.Need("EnableAutomaticRotation")
+	id, on, interval := v.Need("KeyId"), v.Boolean("EnableAutomaticRotation"), v.Interval("RotationInterval")
+	return func(ctx context.Context) (rpc.Response, error) {
 		return done(d.Keys.UpdateRotationPolicy(ctx, c, id, on, interval))
 	}
 }
@@ -449,10 +452,10 @@ func updateRotationPolicy(d *Dialect, c *authz.Call, v *values) act {
 type region struct{ RegionId string }
 
 // describeRegions needs no permission: it tells nothing that the caller does not know.
-func describeRegions(d *Dialect, c *authz.Call, _ *values) act {
-	return func(ctx context.Context) (response, error) {
+func describeRegions(d *Dialect, c *authz.Call, _ *rpc.Values) act {
+	return func(ctx context.Context) (rpc.Response, error) {
 		out := &struct {
-			reply
+			rpc.Reply
 			Regions struct{ Region []region }
 		}{}
 		out.Regions.Region = []region{{d.Region}}
@@ -460,10 +463,10 @@ func describeRegions(d *Dialect, c *authz.Call, _ *values) act {
 	}
 }
 
-func describeAccountKmsStatus(d *Dialect, c *authz.Call, _ *values) act {
-	return func(ctx context.Context) (response, error) {
+func describeAccountKmsStatus(d *Dialect, c *authz.Call, _ *rpc.Values) act {
+	return func(ctx context.Context) (rpc.Response, error) {
 		out := &struct {
-			reply
+			rpc.Reply
 			AccountStatus string
 		}{AccountStatus: "Enabled"}
 		return out, d.Keys.AccountStatus(ctx, c)

@@ -11,16 +11,17 @@ import (
 	"github.com/keyward/keyward/internal/key/csr"
 	"github.com/keyward/keyward/internal/key/lifecycle"
 	"github.com/keyward/keyward/internal/material"
+	"github.com/keyward/keyward/internal/server/alibaba/rpc"
 )
 
 // An act is an operation with its parameters decoded, ready to be performed.
-type act func(context.Context) (response, error)
+type act func(context.Context) (rpc.Response, error)
 
 // An operation is one action of the API.
 type operation struct {
 	action string                // as policies name it
 	codes  map[fault.Kind]string // error codes that this action documents under other names
-	decode func(*Dialect, *authz.Call, *values) act
+	decode func(*Dialect, *authz.Call, *rpc.Values) act
 }
 
 var (
@@ -116,78 +117,78 @@ func Actions() []string {
 func encoded(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
 
 type ciphertextReply struct {
-	reply
+	rpc.Reply
 	KeyId          string //nolint:revive // the wire's spelling, here and below
 	KeyVersionId   string
 	CiphertextBlob string
 }
 
-func (r *ciphertextReply) appendJSON(b []byte) []byte {
-	return appendObject(b, "RequestId", r.RequestId, "KeyId", r.KeyId, "KeyVersionId", r.KeyVersionId, "CiphertextBlob", r.CiphertextBlob)
+func (r *ciphertextReply) AppendJSON(b []byte) []byte {
+	return rpc.AppendObject(b, "RequestId", r.RequestId, "KeyId", r.KeyId, "KeyVersionId", r.KeyVersionId, "CiphertextBlob", r.CiphertextBlob)
 }
 
-func ciphertext(c cryptography.Ciphertext, err error) (response, error) {
+func ciphertext(c cryptography.Ciphertext, err error) (rpc.Response, error) {
 	return &ciphertextReply{KeyId: string(c.Key), KeyVersionId: string(c.Version), CiphertextBlob: encoded(c.Blob)}, err
 }
 
 type plaintextReply struct {
-	reply
+	rpc.Reply
 	KeyId        string
 	KeyVersionId string
 	Plaintext    string
 }
 
-func (r *plaintextReply) appendJSON(b []byte) []byte {
-	return appendObject(b, "RequestId", r.RequestId, "KeyId", r.KeyId, "KeyVersionId", r.KeyVersionId, "Plaintext", r.Plaintext)
+func (r *plaintextReply) AppendJSON(b []byte) []byte {
+	return rpc.AppendObject(b, "RequestId", r.RequestId, "KeyId", r.KeyId, "KeyVersionId", r.KeyVersionId, "Plaintext", r.Plaintext)
 }
 
-func plaintext(p cryptography.Plaintext, err error) (response, error) {
+func plaintext(p cryptography.Plaintext, err error) (rpc.Response, error) {
 	defer p.Data.Zero()
 	return &plaintextReply{KeyId: string(p.Key), KeyVersionId: string(p.Version), Plaintext: encoded(p.Data.Expose())}, err
 }
 
-func encrypt(d *Dialect, c *authz.Call, v *values) act {
-	in := cryptography.EncryptInput{Key: v.need("KeyId"), Plaintext: v.secret("Plaintext"), Context: v.context("EncryptionContext"), DryRun: v.dry()}
-	return func(ctx context.Context) (response, error) {
+func encrypt(d *Dialect, c *authz.Call, v *rpc.Values) act {
+	in := cryptography.EncryptInput{Key: v.Need("KeyId"), Plaintext: v.Secret("Plaintext"), Context: v.Context("EncryptionContext"), DryRun: v.Dry()}
+	return func(ctx context.Context) (rpc.Response, error) {
 		defer in.Plaintext.Zero()
 		return ciphertext(d.Crypto.Encrypt(ctx, c, in))
 	}
 }
 
-func decrypt(d *Dialect, c *authz.Call, v *values) act {
-	v.unsupported("Recipient")
-	in := cryptography.DecryptInput{Ciphertext: v.binary("CiphertextBlob"), Context: v.context("EncryptionContext"), DryRun: v.dry()}
-	return func(ctx context.Context) (response, error) { return plaintext(d.Crypto.Decrypt(ctx, c, in)) }
+func decrypt(d *Dialect, c *authz.Call, v *rpc.Values) act {
+	v.Unsupported("Recipient")
+	in := cryptography.DecryptInput{Ciphertext: v.Binary("CiphertextBlob"), Context: v.Context("EncryptionContext"), DryRun: v.Dry()}
+	return func(ctx context.Context) (rpc.Response, error) { return plaintext(d.Crypto.Decrypt(ctx, c, in)) }
 }
 
-func reEncrypt(d *Dialect, c *authz.Call, v *values) act {
+func reEncrypt(d *Dialect, c *authz.Call, v *rpc.Values) act {
 	in := cryptography.ReEncryptInput{
-		Ciphertext: v.binary("CiphertextBlob"), SourceKey: v.text("SourceKeyId"),
-		SourceVersion: key.VersionID(v.text("SourceKeyVersionId")), SourceAlgorithm: material.Algorithm(v.text("SourceEncryptionAlgorithm")),
-		SourceContext: v.context("SourceEncryptionContext"), Destination: v.need("DestinationKeyId"),
-		DestinationContext: v.context("DestinationEncryptionContext"), DryRun: v.dry(),
+		Ciphertext: v.Binary("CiphertextBlob"), SourceKey: v.Text("SourceKeyId"),
+		SourceVersion: key.VersionID(v.Text("SourceKeyVersionId")), SourceAlgorithm: material.Algorithm(v.Text("SourceEncryptionAlgorithm")),
+		SourceContext: v.Context("SourceEncryptionContext"), Destination: v.Need("DestinationKeyId"),
+		DestinationContext: v.Context("DestinationEncryptionContext"), DryRun: v.Dry(),
 	}
-	return func(ctx context.Context) (response, error) { return ciphertext(d.Crypto.ReEncrypt(ctx, c, in)) }
+	return func(ctx context.Context) (rpc.Response, error) { return ciphertext(d.Crypto.ReEncrypt(ctx, c, in)) }
 }
 
 // dataKeyInput reads what both GenerateDataKey actions take: NumberOfBytes wins over KeySpec.
-func dataKeyInput(v *values) cryptography.DataKeyInput {
-	in := cryptography.DataKeyInput{Key: v.need("KeyId"), Size: 32, Context: v.context("EncryptionContext"), DryRun: v.dry()}
-	switch spec := v.text("KeySpec"); spec {
+func dataKeyInput(v *rpc.Values) cryptography.DataKeyInput {
+	in := cryptography.DataKeyInput{Key: v.Need("KeyId"), Size: 32, Context: v.Context("EncryptionContext"), DryRun: v.Dry()}
+	switch spec := v.Text("KeySpec"); spec {
 	case "", "AES_256":
 	case "AES_128":
 		in.Size = 16
 	default:
-		v.invalid("KeySpec", "It must be AES_256 or AES_128.")
+		v.Invalid("KeySpec", "It must be AES_256 or AES_128.")
 	}
-	in.Size = v.integer("NumberOfBytes", in.Size)
+	in.Size = v.Integer("NumberOfBytes", in.Size)
 	return in
 }
 
-func generateDataKey(d *Dialect, c *authz.Call, v *values) act {
-	v.unsupported("Recipient")
+func generateDataKey(d *Dialect, c *authz.Call, v *rpc.Values) act {
+	v.Unsupported("Recipient")
 	in := dataKeyInput(v)
-	return func(ctx context.Context) (response, error) {
+	return func(ctx context.Context) (rpc.Response, error) {
 		out, err := d.Crypto.GenerateDataKey(ctx, c, in)
 		defer out.Plaintext.Zero()
 		return &dataKeyReply{ciphertextReply{KeyId: string(out.Key), KeyVersionId: string(out.Version), CiphertextBlob: encoded(out.Blob)}, encoded(out.Plaintext.Expose())}, err
@@ -199,50 +200,50 @@ type dataKeyReply struct {
 	Plaintext string
 }
 
-func (r *dataKeyReply) appendJSON(b []byte) []byte {
-	return appendObject(b, "RequestId", r.RequestId, "KeyId", r.KeyId, "KeyVersionId", r.KeyVersionId,
+func (r *dataKeyReply) AppendJSON(b []byte) []byte {
+	return rpc.AppendObject(b, "RequestId", r.RequestId, "KeyId", r.KeyId, "KeyVersionId", r.KeyVersionId,
 		"CiphertextBlob", r.CiphertextBlob, "Plaintext", r.Plaintext)
 }
 
-func generateDataKeyWithoutPlaintext(d *Dialect, c *authz.Call, v *values) act {
+func generateDataKeyWithoutPlaintext(d *Dialect, c *authz.Call, v *rpc.Values) act {
 	in := dataKeyInput(v)
-	return func(ctx context.Context) (response, error) {
+	return func(ctx context.Context) (rpc.Response, error) {
 		return ciphertext(d.Crypto.GenerateDataKeyWithoutPlaintext(ctx, c, in))
 	}
 }
 
-func asymmetricInput(v *values) cryptography.AsymmetricInput {
+func asymmetricInput(v *rpc.Values) cryptography.AsymmetricInput {
 	return cryptography.AsymmetricInput{
-		Key: v.need("KeyId"), Version: key.VersionID(v.need("KeyVersionId")),
-		Algorithm: material.Algorithm(v.need("Algorithm")), DryRun: v.dry(),
+		Key: v.Need("KeyId"), Version: key.VersionID(v.Need("KeyVersionId")),
+		Algorithm: material.Algorithm(v.Need("Algorithm")), DryRun: v.Dry(),
 	}
 }
 
-func asymmetricSign(d *Dialect, c *authz.Call, v *values) act {
-	in, digest := asymmetricInput(v), v.binary("Digest")
-	return func(ctx context.Context) (response, error) {
+func asymmetricSign(d *Dialect, c *authz.Call, v *rpc.Values) act {
+	in, digest := asymmetricInput(v), v.Binary("Digest")
+	return func(ctx context.Context) (rpc.Response, error) {
 		out, err := d.Crypto.AsymmetricSign(ctx, c, in, digest)
 		return &signatureReply{KeyId: string(out.Key), KeyVersionId: string(out.Version), Value: encoded(out.Value)}, err
 	}
 }
 
 type signatureReply struct {
-	reply
+	rpc.Reply
 	KeyId        string
 	KeyVersionId string
 	Value        string
 }
 
-func (r *signatureReply) appendJSON(b []byte) []byte {
-	return appendObject(b, "RequestId", r.RequestId, "KeyId", r.KeyId, "KeyVersionId", r.KeyVersionId, "Value", r.Value)
+func (r *signatureReply) AppendJSON(b []byte) []byte {
+	return rpc.AppendObject(b, "RequestId", r.RequestId, "KeyId", r.KeyId, "KeyVersionId", r.KeyVersionId, "Value", r.Value)
 }
 
-func asymmetricVerify(d *Dialect, c *authz.Call, v *values) act {
-	in, digest, signature := asymmetricInput(v), v.binary("Digest"), v.binary("Value")
-	return func(ctx context.Context) (response, error) {
+func asymmetricVerify(d *Dialect, c *authz.Call, v *rpc.Values) act {
+	in, digest, signature := asymmetricInput(v), v.Binary("Digest"), v.Binary("Value")
+	return func(ctx context.Context) (rpc.Response, error) {
 		out, err := d.Crypto.AsymmetricVerify(ctx, c, in, digest, signature)
 		return &struct {
-			reply
+			rpc.Reply
 			KeyId        string
 			KeyVersionId string
 			Value        bool
@@ -250,34 +251,34 @@ func asymmetricVerify(d *Dialect, c *authz.Call, v *values) act {
 	}
 }
 
-func asymmetricEncrypt(d *Dialect, c *authz.Call, v *values) act {
-	in, plain := asymmetricInput(v), v.secret("Plaintext")
-	return func(ctx context.Context) (response, error) {
+func asymmetricEncrypt(d *Dialect, c *authz.Call, v *rpc.Values) act {
+	in, plain := asymmetricInput(v), v.Secret("Plaintext")
+	return func(ctx context.Context) (rpc.Response, error) {
 		defer plain.Zero()
 		return ciphertext(d.Crypto.AsymmetricEncrypt(ctx, c, in, plain))
 	}
 }
 
-func asymmetricDecrypt(d *Dialect, c *authz.Call, v *values) act {
-	in, blob := asymmetricInput(v), v.binary("CiphertextBlob")
-	return func(ctx context.Context) (response, error) {
+func asymmetricDecrypt(d *Dialect, c *authz.Call, v *rpc.Values) act {
+	in, blob := asymmetricInput(v), v.Binary("CiphertextBlob")
+	return func(ctx context.Context) (rpc.Response, error) {
 		return plaintext(d.Crypto.AsymmetricDecrypt(ctx, c, in, blob))
 	}
 }
 
-func generateCSR(d *Dialect, c *authz.Call, v *values) act {
+func generateCSR(d *Dialect, c *authz.Call, v *rpc.Values) act {
 	in := cryptography.CSRInput{
-		Key: v.need("KeyId"), Version: key.VersionID(v.need("KeyVersionId")), Algorithm: material.Algorithm(v.text("Algorithm")),
+		Key: v.Need("KeyId"), Version: key.VersionID(v.Need("KeyVersionId")), Algorithm: material.Algorithm(v.Text("Algorithm")),
 		Subject: csr.Request{
-			CommonName: v.need("CommonName"), Organization: v.text("Organization"), Unit: v.text("OrganizationUnit"), State: v.text("State"),
-			Locality: v.text("Locality"), Country: v.text("Country"), Email: v.text("Email"),
+			CommonName: v.Need("CommonName"), Organization: v.Text("Organization"), Unit: v.Text("OrganizationUnit"), State: v.Text("State"),
+			Locality: v.Text("Locality"), Country: v.Text("Country"), Email: v.Text("Email"),
 		},
 	}
-	v.document("SubjectAlternativeNames", &in.Subject.Names, `It must be a JSON list such as ["pay.example.com"].`)
-	return func(ctx context.Context) (response, error) {
+	v.Document("SubjectAlternativeNames", &in.Subject.Names, `It must be a JSON list such as ["pay.example.com"].`)
+	return func(ctx context.Context) (rpc.Response, error) {
 		out, err := d.Crypto.GenerateCSR(ctx, c, in)
 		return &struct {
-			reply
+			rpc.Reply
 			KeyId        string
 			KeyVersionId string
 			Csr          string
@@ -285,12 +286,12 @@ func generateCSR(d *Dialect, c *authz.Call, v *values) act {
 	}
 }
 
-func getPublicKey(d *Dialect, c *authz.Call, v *values) act {
-	id, version, dry := v.need("KeyId"), key.VersionID(v.need("KeyVersionId")), v.dry()
-	return func(ctx context.Context) (response, error) {
+func getPublicKey(d *Dialect, c *authz.Call, v *rpc.Values) act {
+	id, version, dry := v.Need("KeyId"), key.VersionID(v.Need("KeyVersionId")), v.Dry()
+	return func(ctx context.Context) (rpc.Response, error) {
 		out, err := d.Crypto.PublicKey(ctx, c, id, version, dry)
 		return &struct {
-			reply
+			rpc.Reply
 			KeyId        string
 			KeyVersionId string
 			PublicKey    string

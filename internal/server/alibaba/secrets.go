@@ -11,6 +11,7 @@ import (
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/rotation/engine"
 	"github.com/keyward/keyward/internal/secret"
+	"github.com/keyward/keyward/internal/server/alibaba/rpc"
 )
 
 // generic is the type of every secret here. The others of this API stand for what Alibaba
@@ -18,12 +19,12 @@ import (
 const generic = "Generic"
 
 // secretData reads SecretData, which is base64 if SecretDataType says binary.
-func (v *values) secretData() (secret.Kind, material.Bytes) {
-	kind := secret.Kind(v.text("SecretDataType"))
+func secretData(v *rpc.Values) (secret.Kind, material.Bytes) {
+	kind := secret.Kind(v.Text("SecretDataType"))
 	if kind == secret.Binary {
-		return kind, v.secret("SecretData")
+		return kind, v.Secret("SecretData")
 	}
-	return kind, material.NewBytes([]byte(v.need("SecretData")))
+	return kind, material.NewBytes([]byte(v.Need("SecretData")))
 }
 
 // rotates are the members of answers that tell when a secret is replaced.
@@ -45,24 +46,24 @@ func rotatesOf(s engine.Schedule) rotates {
 	return out
 }
 
-func createSecret(d *Dialect, c *authz.Call, v *values) act {
-	v.unsupported("DKMSInstanceId", "ExtendedConfig", "Policy", "RotationInterval")
-	if v.boolean("EnableAutomaticRotation") {
-		v.fail(fault.UnsupportedOperation.New("Make the secret first, and then a plan that rotates it, with keyward rotation plan create."))
+func createSecret(d *Dialect, c *authz.Call, v *rpc.Values) act {
+	v.Unsupported("DKMSInstanceId", "ExtendedConfig", "Policy", "RotationInterval")
+	if v.Boolean("EnableAutomaticRotation") {
+		v.Fail(fault.UnsupportedOperation.New("Make the secret first, and then a plan that rotates it, with keyward rotation plan create."))
 	}
-	if kind := v.text("SecretType"); kind != "" && kind != generic {
-		v.fail(fault.UnsupportedOperation.New("This release has secrets of the type %s only; a rotation plan rotates what any of them holds.", generic))
+	if kind := v.Text("SecretType"); kind != "" && kind != generic {
+		v.Fail(fault.UnsupportedOperation.New("This release has secrets of the type %s only; a rotation plan rotates what any of them holds.", generic))
 	}
 	in := secret.CreateInput{
-		Name: v.need("SecretName"), Version: v.need("VersionId"), Key: v.text("EncryptionKeyId"),
-		Description: v.text("Description"), Tags: v.tags("Tags"),
+		Name: v.Need("SecretName"), Version: v.Need("VersionId"), Key: v.Text("EncryptionKeyId"),
+		Description: v.Text("Description"), Tags: v.Tags("Tags"),
 	}
-	in.Kind, in.Data = v.secretData()
-	return func(ctx context.Context) (response, error) {
+	in.Kind, in.Data = secretData(v)
+	return func(ctx context.Context) (rpc.Response, error) {
 		defer in.Data.Zero()
 		s, err := d.Secrets.Create(ctx, c, in)
 		return &struct {
-			reply
+			rpc.Reply
 			rotates
 			Arn        string
 			SecretName string
@@ -74,11 +75,11 @@ func createSecret(d *Dialect, c *authz.Call, v *values) act {
 
 // secretReply answers the name of a secret only.
 type secretReply struct {
-	reply
+	rpc.Reply
 	SecretName string
 }
 
-func named(s secret.Secret, err error) (response, error) {
+func named(s secret.Secret, err error) (rpc.Response, error) {
 	return &secretReply{SecretName: s.Name}, err
 }
 
@@ -98,16 +99,16 @@ func tagsOf(s secret.Secret, fetch bool) *secretTags {
 	return out
 }
 
-func describeSecret(d *Dialect, c *authz.Call, v *values) act {
-	name, fetch := v.need("SecretName"), v.boolean("FetchTags")
-	return func(ctx context.Context) (response, error) {
+func describeSecret(d *Dialect, c *authz.Call, v *rpc.Values) act {
+	name, fetch := v.Need("SecretName"), v.Boolean("FetchTags")
+	return func(ctx context.Context) (rpc.Response, error) {
 		s, err := d.Secrets.Describe(ctx, c, name)
 		if err != nil {
 			return nil, err
 		}
 		schedule, err := d.Rotations.ScheduleOf(ctx, c.Account, s.Name)
 		return &struct {
-			reply
+			rpc.Reply
 			rotates
 			Arn               string
 			CreateTime        string
@@ -135,12 +136,12 @@ type secretEntry struct {
 	UpdateTime        string
 }
 
-func listSecrets(d *Dialect, c *authz.Call, v *values) act {
-	p, filter, fetch := v.page(), v.secretFilter(), v.boolean("FetchTags")
-	return func(ctx context.Context) (response, error) {
+func listSecrets(d *Dialect, c *authz.Call, v *rpc.Values) act {
+	p, filter, fetch := v.Page(), secretFilter(v), v.Boolean("FetchTags")
+	return func(ctx context.Context) (rpc.Response, error) {
 		secrets, total, err := d.Secrets.List(ctx, c, filter, p)
 		out := &struct {
-			reply
+			rpc.Reply
 			paged
 			SecretList struct{ Secret []secretEntry }
 		}{paged: paged{p.Number, p.Size, total}}
@@ -156,8 +157,8 @@ func listSecrets(d *Dialect, c *authz.Call, v *values) act {
 }
 
 // secretFilter reads the Filters of ListSecrets.
-func (v *values) secretFilter() (f secret.Filter) {
-	for _, entry := range v.choices() {
+func secretFilter(v *rpc.Values) (f secret.Filter) {
+	for _, entry := range choices(v) {
 		switch entry.Key {
 		case "SecretName":
 			f.Names = entry.Values
@@ -170,16 +171,16 @@ func (v *values) secretFilter() (f secret.Filter) {
 		case "DKMSInstanceId", "OwingService": // secrets belong to no instance, and to no cloud product
 			f.None = true
 		default:
-			v.invalid("Filters", "SecretName, TagKey, TagValue, SecretType, DKMSInstanceId and OwingService are known.")
+			v.Invalid("Filters", "SecretName, TagKey, TagValue, SecretType, DKMSInstanceId and OwingService are known.")
 		}
 	}
 	return f
 }
 
-func updateSecret(d *Dialect, c *authz.Call, v *values) act {
-	v.unsupported("ExtendedConfig", "ExtendedConfig.CustomData")
-	name, description := v.need("SecretName"), v.text("Description")
-	return func(ctx context.Context) (response, error) {
+func updateSecret(d *Dialect, c *authz.Call, v *rpc.Values) act {
+	v.Unsupported("ExtendedConfig", "ExtendedConfig.CustomData")
+	name, description := v.Need("SecretName"), v.Text("Description")
+	return func(ctx context.Context) (rpc.Response, error) {
 		return named(d.Secrets.Update(ctx, c, secret.UpdateInput{Secret: name, Description: &description}))
 	}
 }
@@ -194,15 +195,15 @@ func stagesOf(stages []secret.Stage) versionStages {
 	return out
 }
 
-func putSecretValue(d *Dialect, c *authz.Call, v *values) act {
-	in := secret.PutInput{Secret: v.need("SecretName"), Version: v.need("VersionId")}
-	in.Kind, in.Data = v.secretData()
-	v.document("VersionStages", &in.Stages, `It must be a JSON list such as ["ACSCurrent"].`)
-	return func(ctx context.Context) (response, error) {
+func putSecretValue(d *Dialect, c *authz.Call, v *rpc.Values) act {
+	in := secret.PutInput{Secret: v.Need("SecretName"), Version: v.Need("VersionId")}
+	in.Kind, in.Data = secretData(v)
+	v.Document("VersionStages", &in.Stages, `It must be a JSON list such as ["ACSCurrent"].`)
+	return func(ctx context.Context) (rpc.Response, error) {
 		defer in.Data.Zero()
 		version, stages, err := d.Secrets.Put(ctx, c, in)
 		return &struct {
-			reply
+			rpc.Reply
 			SecretName    string
 			VersionId     string
 			VersionStages versionStages
@@ -210,10 +211,10 @@ func putSecretValue(d *Dialect, c *authz.Call, v *values) act {
 	}
 }
 
-func getSecretValue(d *Dialect, c *authz.Call, v *values) act {
-	v.boolean("FetchExtendedConfig") // there is none
-	in := secret.GetInput{Secret: v.need("SecretName"), Version: v.text("VersionId"), Stage: secret.Stage(v.text("VersionStage")), DryRun: v.dry()}
-	return func(ctx context.Context) (response, error) {
+func getSecretValue(d *Dialect, c *authz.Call, v *rpc.Values) act {
+	v.Boolean("FetchExtendedConfig") // there is none
+	in := secret.GetInput{Secret: v.Need("SecretName"), Version: v.Text("VersionId"), Stage: secret.Stage(v.Text("VersionStage")), DryRun: v.Dry()}
+	return func(ctx context.Context) (rpc.Response, error) {
 		value, err := d.Secrets.Get(ctx, c, in)
 		if err != nil {
 			return nil, err
@@ -225,7 +226,7 @@ func getSecretValue(d *Dialect, c *authz.Call, v *values) act {
 			data = base64.StdEncoding.EncodeToString(value.Data.Expose())
 		}
 		return &struct {
-			reply
+			rpc.Reply
 			rotates
 			CreateTime     string
 			SecretData     string
@@ -249,18 +250,18 @@ type secretVersionEntry struct {
 
 // listSecretVersionIDs leaves out, if it is not asked for them, the versions on which no
 // stage stands. A secret has so few versions that the page is cut from all of them.
-func listSecretVersionIDs(d *Dialect, c *authz.Call, v *values) act {
-	name, p, all := v.need("SecretName"), v.page(), v.boolean("IncludeDeprecated")
+func listSecretVersionIDs(d *Dialect, c *authz.Call, v *rpc.Values) act {
+	name, p, all := v.Need("SecretName"), v.Page(), v.Boolean("IncludeDeprecated")
 	if err := p.Check(); err != nil {
-		v.fail(err)
+		v.Fail(err)
 	}
-	return func(ctx context.Context) (response, error) {
+	return func(ctx context.Context) (rpc.Response, error) {
 		of, versions, _, err := d.Secrets.ListVersions(ctx, c, name, key.Page{Number: 1, Size: secret.MaxVersions})
 		if !all {
 			versions = slices.DeleteFunc(versions, func(v secret.Version) bool { return len(of.On(v.ID)) == 0 })
 		}
 		out := &struct {
-			reply
+			rpc.Reply
 			paged
 			SecretName string
 			VersionIds struct{ VersionId []secretVersionEntry }
@@ -275,20 +276,20 @@ func listSecretVersionIDs(d *Dialect, c *authz.Call, v *values) act {
 	}
 }
 
-func updateSecretVersionStage(d *Dialect, c *authz.Call, v *values) act {
+func updateSecretVersionStage(d *Dialect, c *authz.Call, v *rpc.Values) act {
 	in := secret.MoveInput{
-		Secret: v.need("SecretName"), Stage: secret.Stage(v.need("VersionStage")),
-		From: v.text("RemoveFromVersion"), To: v.text("MoveToVersion"),
+		Secret: v.Need("SecretName"), Stage: secret.Stage(v.Need("VersionStage")),
+		From: v.Text("RemoveFromVersion"), To: v.Text("MoveToVersion"),
 	}
 	if in.From == "" && in.To == "" {
-		v.need("MoveToVersion")
+		v.Need("MoveToVersion")
 	}
-	return func(ctx context.Context) (response, error) { return named(d.Secrets.MoveStage(ctx, c, in)) }
+	return func(ctx context.Context) (rpc.Response, error) { return named(d.Secrets.MoveStage(ctx, c, in)) }
 }
 
-func deleteSecret(d *Dialect, c *authz.Call, v *values) act {
-	in := secret.DeleteInput{Secret: v.need("SecretName"), Days: v.integer("RecoveryWindowInDays", 0), Force: v.boolean("ForceDeleteWithoutRecovery")}
-	return func(ctx context.Context) (response, error) {
+func deleteSecret(d *Dialect, c *authz.Call, v *rpc.Values) act {
+	in := secret.DeleteInput{Secret: v.Need("SecretName"), Days: v.Integer("RecoveryWindowInDays", 0), Force: v.Boolean("ForceDeleteWithoutRecovery")}
+	return func(ctx context.Context) (rpc.Response, error) {
 		s, err := d.Secrets.Delete(ctx, c, in)
 		return &struct {
 			secretReply
@@ -297,46 +298,46 @@ func deleteSecret(d *Dialect, c *authz.Call, v *values) act {
 	}
 }
 
-func restoreSecret(d *Dialect, c *authz.Call, v *values) act {
-	name := v.need("SecretName")
-	return func(ctx context.Context) (response, error) { return named(d.Secrets.Restore(ctx, c, name)) }
+func restoreSecret(d *Dialect, c *authz.Call, v *rpc.Values) act {
+	name := v.Need("SecretName")
+	return func(ctx context.Context) (rpc.Response, error) { return named(d.Secrets.Restore(ctx, c, name)) }
 }
 
-func getRandomPassword(d *Dialect, c *authz.Call, v *values) act {
+func getRandomPassword(d *Dialect, c *authz.Call, v *rpc.Values) act {
 	in := secret.PasswordInput{
-		Length: v.integer("PasswordLength", 0), Exclude: v.text("ExcludeCharacters"), NoLower: v.boolean("ExcludeLowercase"),
-		NoUpper: v.boolean("ExcludeUppercase"), NoDigits: v.boolean("ExcludeNumbers"), NoPunctuation: v.boolean("ExcludePunctuation"),
+		Length: v.Integer("PasswordLength", 0), Exclude: v.Text("ExcludeCharacters"), NoLower: v.Boolean("ExcludeLowercase"),
+		NoUpper: v.Boolean("ExcludeUppercase"), NoDigits: v.Boolean("ExcludeNumbers"), NoPunctuation: v.Boolean("ExcludePunctuation"),
 	}
-	in.Any = v.text("RequireEachIncludedType") != "" && !v.boolean("RequireEachIncludedType")
-	return func(ctx context.Context) (response, error) {
+	in.Any = v.Text("RequireEachIncludedType") != "" && !v.Boolean("RequireEachIncludedType")
+	return func(ctx context.Context) (rpc.Response, error) {
 		password, err := d.Secrets.RandomPassword(ctx, c, in)
 		defer password.Zero()
 		return &struct {
-			reply
+			rpc.Reply
 			RandomPassword string
 		}{RandomPassword: string(password.Expose())}, err
 	}
 }
 
-func updateSecretRotationPolicy(d *Dialect, c *authz.Call, v *values) act {
-	v.need("EnableAutomaticRotation")
-	name, on, every := v.need("SecretName"), v.boolean("EnableAutomaticRotation"), v.interval("RotationInterval")
+func updateSecretRotationPolicy(d *Dialect, c *authz.Call, v *rpc.Values) act {
+	v.Need("EnableAutomaticRotation")
+	name, on, every := v.Need("SecretName"), v.Boolean("EnableAutomaticRotation"), v.Interval("RotationInterval")
 	if on && every == 0 {
-		v.need("RotationInterval")
+		v.Need("RotationInterval")
 	}
-	return func(ctx context.Context) (response, error) {
+	return func(ctx context.Context) (rpc.Response, error) {
 		err := d.Rotations.ScheduleSecret(ctx, c, name, on, every)
 		return &secretReply{SecretName: d.Secrets.Relative(c, name)}, err
 	}
 }
 
-func rotateSecret(d *Dialect, c *authz.Call, v *values) act {
-	name, token := v.need("SecretName"), v.need("VersionId")
-	return func(ctx context.Context) (response, error) {
+func rotateSecret(d *Dialect, c *authz.Call, v *rpc.Values) act {
+	name, token := v.Need("SecretName"), v.Need("VersionId")
+	return func(ctx context.Context) (rpc.Response, error) {
 		version, err := d.Rotations.RotateSecret(ctx, c, name, token)
 		name := d.Secrets.Relative(c, name)
 		return &struct {
-			reply
+			rpc.Reply
 			Arn        string
 			SecretName string
 			VersionId  string
@@ -344,20 +345,20 @@ func rotateSecret(d *Dialect, c *authz.Call, v *values) act {
 	}
 }
 
-func getSecretPolicy(d *Dialect, c *authz.Call, v *values) act {
-	name, policy := v.need("SecretName"), v.text("PolicyName")
-	return func(ctx context.Context) (response, error) {
+func getSecretPolicy(d *Dialect, c *authz.Call, v *rpc.Values) act {
+	name, policy := v.Need("SecretName"), v.Text("PolicyName")
+	return func(ctx context.Context) (rpc.Response, error) {
 		document, err := d.Secrets.GetPolicy(ctx, c, name, policy)
 		return &struct {
-			reply
+			rpc.Reply
 			Policy string
 		}{Policy: document}, err
 	}
 }
 
-func setSecretPolicy(d *Dialect, c *authz.Call, v *values) act {
-	name, policy, document := v.need("SecretName"), v.text("PolicyName"), v.need("Policy")
-	return func(ctx context.Context) (response, error) {
+func setSecretPolicy(d *Dialect, c *authz.Call, v *rpc.Values) act {
+	name, policy, document := v.Need("SecretName"), v.Text("PolicyName"), v.Need("Policy")
+	return func(ctx context.Context) (rpc.Response, error) {
 		return done(d.Secrets.SetPolicy(ctx, c, name, policy, document))
 	}
 }

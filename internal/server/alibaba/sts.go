@@ -8,6 +8,7 @@ import (
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/iam/role"
+	"github.com/keyward/keyward/internal/server/alibaba/rpc"
 )
 
 // VersionSTS is the version of the Security Token Service's API.
@@ -40,25 +41,25 @@ func credentialsOf(i role.Issued) credentials {
 }
 
 // duration reads DurationSeconds; what is longer than a day is too long for any rule.
-func duration(v *values) time.Duration {
+func duration(v *rpc.Values) time.Duration {
 	const day = 24 * 60 * 60
-	return time.Duration(max(-1, min(v.integer("DurationSeconds", 0), day))) * time.Second
+	return time.Duration(max(-1, min(v.Integer("DurationSeconds", 0), day))) * time.Second
 }
 
-func assumeRole(d *Dialect, c *authz.Call, v *values) act {
-	v.unsupported("SourceIdentity")
+func assumeRole(d *Dialect, c *authz.Call, v *rpc.Values) act {
+	v.Unsupported("SourceIdentity")
 	in := role.Assumption{
-		Role: v.need("RoleArn"), Session: v.need("RoleSessionName"), Duration: duration(v),
-		Policy: v.text("Policy"), ExternalID: v.text("ExternalId"),
+		Role: v.Need("RoleArn"), Session: v.Need("RoleSessionName"), Duration: duration(v),
+		Policy: v.Text("Policy"), ExternalID: v.Text("ExternalId"),
 	}
 	type user struct{ AssumedRoleId, Arn string }
-	return func(ctx context.Context) (response, error) {
+	return func(ctx context.Context) (rpc.Response, error) {
 		out, err := d.Roles.AssumeRole(ctx, c, in)
 		if err != nil {
 			return nil, err
 		}
 		return &struct {
-			reply
+			rpc.Reply
 			AssumedRoleUser user
 			Credentials     credentials
 		}{
@@ -68,16 +69,16 @@ func assumeRole(d *Dialect, c *authz.Call, v *values) act {
 	}
 }
 
-func getFederationToken(d *Dialect, c *authz.Call, v *values) act {
-	in := role.Federation{Session: v.need("Name"), Duration: duration(v), Policy: v.text("Policy")}
+func getFederationToken(d *Dialect, c *authz.Call, v *rpc.Values) act {
+	in := role.Federation{Session: v.Need("Name"), Duration: duration(v), Policy: v.Text("Policy")}
 	type user struct{ FederatedUserId, Arn string }
-	return func(ctx context.Context) (response, error) {
+	return func(ctx context.Context) (rpc.Response, error) {
 		out, err := d.Roles.Federate(ctx, c, in)
 		if err != nil {
 			return nil, err
 		}
 		return &struct {
-			reply
+			rpc.Reply
 			FederatedUser user
 			Credentials   credentials
 		}{
@@ -93,7 +94,7 @@ var identityTypes = map[authz.Kind]string{
 }
 
 type identity struct {
-	reply
+	rpc.Reply
 	AccountId    string
 	Arn          string
 	IdentityType string
@@ -103,8 +104,8 @@ type identity struct {
 }
 
 // getCallerIdentity answers who calls. Everybody may. Users have no id but their name.
-func getCallerIdentity(d *Dialect, c *authz.Call, _ *values) act {
-	return func(ctx context.Context) (response, error) {
+func getCallerIdentity(d *Dialect, c *authz.Call, _ *rpc.Values) act {
+	return func(ctx context.Context) (rpc.Response, error) {
 		out := &identity{AccountId: c.Account, Arn: c.ARN(), IdentityType: identityTypes[c.Kind]}
 		switch c.Kind {
 		case authz.Root:

@@ -1,4 +1,4 @@
-package alibaba
+package rpc
 
 import (
 	"net/http"
