@@ -1,6 +1,4 @@
 package audit
 
-// Waiting answers how many records the writer has not taken.
-func (l *Log) Waiting() int { return l.waiting() }
-
-const Turn = turn
+// Waiting answers how many records the writers have not taken.
+func (l *Log) Waiting() int { return l.records.length() + l.changes.length() }

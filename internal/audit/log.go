@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,18 +20,18 @@ const (
 	maxBatch  = 512                   // records of one group commit
 	usualLeaf = 768                   // bytes, most leaves are shorter
 	patience  = 2 * time.Second       // how long a caller, and a transaction, may wait
-	turn      = 10 * time.Millisecond // for how long changes join a transaction: plain records wait meanwhile
+	turn      = 10 * time.Millisecond // for how long changes join a transaction
 )
 
 // NonceLife is how long a nonce is remembered: twice the clock skew that signatures may
 // have, and a minute.
 const NonceLife = 31 * time.Minute
 
-// A Log is one node's audit log. Its writer, [Log.Run], is the node's only writer to
-// the store: it takes whatever is queued, writes it in one transaction and releases
-// the callers when that is durable (group commit). Mutations pass through it too, in
-// transactions that several share if each can be undone by itself. All other methods may be
-// called concurrently.
+// A Log is one node's audit log. [Log.Run] is the node's only writer to the store: it takes
+// whatever is queued, writes it together and releases the callers when that is durable (group
+// commit). Plain records and changes have a writer each, so that a record waits for the end
+// of a transaction and not for what is done in it. All other methods may be called
+// concurrently.
 type Log struct {
 	store     Store
 	origin    string
@@ -41,24 +40,22 @@ type Log struct {
 	now       func() time.Time
 	surprised func()
 
-	idle   sync.Pool              // of *pending
-	head   atomic.Pointer[[]byte] // newest durable checkpoint
-	broken atomic.Pointer[error]  // why the log can never be written again by this process
-	failed atomic.Bool            // the last attempt to write failed
+	idle    sync.Pool              // of *pending
+	head    atomic.Pointer[[]byte] // newest durable checkpoint
+	broken  atomic.Pointer[error]  // why the log can never be written again by this process
+	failed  atomic.Bool            // the last attempt to write failed
+	records *queue                 // without a change
+	changes *queue
 
-	mu       sync.Mutex // guards the fields below
-	queue    []*pending // that the writer has not taken, oldest first
-	watching bool       // watchdog will go off
-	watchdog *time.Timer
-	arrived  chan struct{} // has an element if the queue may have one
+	changing sync.Mutex // held while a transaction is under way; locked before end
 
-	// The fields below belong to the goroutine of Run.
-	tree       frontier
-	at         time.Time   // of the last batch
-	unsettled  bool        // the last commit's outcome is unknown
-	changeNext bool        // it is a change's turn
-	batch      []*pending  // memory for the batch in hand
-	hashes     []tlog.Hash // memory for those of a batch
+	end       sync.Mutex // of the log: held while a batch is built and made durable; guards the fields below
+	tree      frontier
+	at        time.Time   // of the last batch
+	unsettled bool        // the last commit's outcome is unknown
+	hashes    []tlog.Hash // memory for those of a batch
+
+	batch []*pending // memory of the writer of records
 }
 
 // Options says what a Log is made of.
@@ -84,10 +81,8 @@ func Open(ctx context.Context, o Options) (*Log, error) {
 	}
 	l := &Log{
 		store: o.Store, origin: o.Origin, signer: signer, publicKey: o.PublicKey, now: o.Now, surprised: o.Surprised,
-		idle: sync.Pool{New: newPending}, arrived: make(chan struct{}, 1),
+		idle: sync.Pool{New: newPending}, records: newQueue(), changes: newQueue(),
 	}
-	l.watchdog = time.AfterFunc(patience, l.abandon)
-	l.watchdog.Stop()
 	head, err := o.Store.Head(ctx, o.Origin)
 	if err != nil {
 		return nil, fmt.Errorf("opening audit log: %w", err)
@@ -165,7 +160,7 @@ func (l *Log) Do(ctx context.Context, rec *Record, fn func() error) error {
 func (l *Log) Append(_ context.Context, rec *Record) error {
 	p := l.idle.Get().(*pending)
 	p.rec, p.body = rec, rec.appendBody(p.body[:0])
-	return l.submit(p)
+	return l.submit(l.records, p)
 }
 
 // Commit makes a change and its record durable together, or neither. An error of
@@ -174,192 +169,157 @@ func (l *Log) Commit(_ context.Context, rec *Record, change Change) error {
 	rec.Result = ResultOK
 	p := l.idle.Get().(*pending)
 	p.rec, p.body, p.change = rec, p.body[:0], change
-	return l.submit(p)
+	return l.submit(l.changes, p)
 }
 
-// submit hands p to the writer and waits for its answer.
-func (l *Log) submit(p *pending) error {
-	l.mu.Lock()
-	p.since = time.Now()
-	l.queue = append(l.queue, p)
-	if !l.watching {
-		l.watching = true
-		l.watchdog.Reset(patience)
-	}
-	l.mu.Unlock()
-	select {
-	case l.arrived <- struct{}{}:
-	default: // the writer will look anyway
-	}
+// submit hands p to its writer and waits for the answer.
+func (l *Log) submit(q *queue, p *pending) error {
+	q.put(p)
 	err := <-p.done
 	*p = pending{body: p.body, done: p.done}
 	l.idle.Put(p)
 	return err
 }
 
-// abandon answers the callers whose patience is over that nothing was done. What the
-// writer has taken is not among them: its transaction is bounded by the same patience.
-func (l *Log) abandon() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	late := 0
-	for late < len(l.queue) && time.Since(l.queue[late].since) >= patience {
-		l.queue[late].done <- fault.AuditUnavailable.New("the audit log could not be written in time; nothing was done; try again")
-		late++
-	}
-	l.queue = slices.Delete(l.queue, 0, late)
-	if l.watching = len(l.queue) > 0; l.watching {
-		l.watchdog.Reset(patience - time.Since(l.queue[0].since))
-	}
-}
-
 // Run is the writer. It returns when ctx ends, after writing what is queued.
 func (l *Log) Run(ctx context.Context) error {
-	probe := time.NewTicker(time.Second)
-	defer probe.Stop()
-	for ended := false; !ended; {
-		select {
-		case <-l.arrived:
-		case <-probe.C:
-			l.probe()
-		case <-ctx.Done():
-			ended = true
-		}
-		for l.gather() {
-			l.write(l.batch)
-		}
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.queue) == 0 { // a timer that runs would keep the log, and its signing key, in memory
-		l.watchdog.Stop()
-		l.watching = false
-	}
+	var writers sync.WaitGroup
+	writers.Go(func() { l.records.serve(ctx, l.writeRecords) })
+	writers.Go(func() { l.changes.serve(ctx, l.writeChanges) })
+	writers.Go(func() { l.probes(ctx) })
+	writers.Wait()
 	return nil
-}
-
-// gather takes the next batch from the queue: all plain records, or the oldest change, in
-// turns while there are both. So a plain record waits for one transaction at most, however
-// many changes are queued, and a change for one batch. It answers false if there is none.
-func (l *Log) gather() bool {
-	// Whoever is ready to run may have a record as well: a batch costs the same for one as
-	// for many. On an idle machine this returns at once.
-	for before, now := -1, l.waiting(); now > before && now > 0; before, now = now, l.waiting() {
-		runtime.Gosched()
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	next := func(p *pending) bool { return (p.change != nil) == l.changeNext }
-	if !slices.ContainsFunc(l.queue, next) {
-		l.changeNext = !l.changeNext
-	}
-	most := maxBatch
-	if l.changeNext {
-		most = 1
-	}
-	l.batch = l.batch[:0]
-	l.queue = slices.DeleteFunc(l.queue, func(p *pending) bool {
-		take := len(l.batch) < most && next(p)
-		if take {
-			l.batch = append(l.batch, p)
-		}
-		return take
-	})
-	l.changeNext = !l.changeNext
-	return len(l.batch) > 0
-}
-
-// nextChange takes the oldest change from the queue, nil if there is none.
-func (l *Log) nextChange() *pending {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	i := slices.IndexFunc(l.queue, func(p *pending) bool { return p.change != nil })
-	if i < 0 {
-		return nil
-	}
-	p := l.queue[i]
-	l.queue = slices.Delete(l.queue, i, i+1)
-	return p
-}
-
-// waiting answers how long the queue is.
-func (l *Log) waiting() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return len(l.queue)
 }
 
 // Writable tells whether the last attempt to write succeeded. After a failure the
 // writer tries once a second by itself.
 func (l *Log) Writable() bool { return !l.failed.Load() && l.broken.Load() == nil }
 
-// probe finds out whether a log that failed can be written again, by writing something
-// that means nothing.
-func (l *Log) probe() {
-	if !l.failed.Load() {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	l.failed.Store(l.store.Probe(ctx) != nil)
-}
-
-// write makes one batch durable and answers its callers.
-func (l *Log) write(batch []*pending) {
-	w := &writing{log: l, batch: batch, next: l.tree}
-	defer func() { l.batch = w.batch[:0] }()
-	answer := func(err error) {
-		for _, p := range slices.Concat(w.batch, w.undone) {
-			p.done <- err
-		}
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	if err := l.settle(ctx); err != nil {
-		l.failed.Store(true)
-		answer(fault.AuditUnavailable.Wrap(err, "the audit log cannot be written; nothing was done; try again"))
-		return
-	}
-	var err error
-	if batch[0].change == nil {
-		err = l.store.Append(ctx, w.nonces(), w.build)
-	} else {
-		err = l.store.Transact(ctx, func(tx Tx) error { return w.commit(ctx, tx) })
-	}
-	var failed *changeError
-	if errors.As(err, &failed) {
-		answer(failed.cause) // it was alone, and rolled back: nothing happened
-		return
-	}
-	if err != nil {
-		l.unsettled = true
-		l.failed.Store(true)
-		committed, settleErr := l.outcome(w.out)
-		if settleErr != nil || !committed {
-			answer(fault.AuditUnavailable.Wrap(errors.Join(err, settleErr), "the audit log could not be written, and it is not certain that nothing was done; look before you try again"))
+// probes finds out, once a second, whether a log that failed can be written again, by
+// writing something that means nothing.
+func (l *Log) probes(ctx context.Context) {
+	second := time.NewTicker(time.Second)
+	defer second.Stop()
+	for {
+		select {
+		case <-second.C:
+			if l.failed.Load() {
+				l.probe()
+			}
+		case <-ctx.Done():
 			return
 		}
 	}
-	// The batch is durable.
-	l.tree, l.at, l.unsettled = w.next, w.out.At, false
-	l.failed.Store(false)
-	l.head.Store(&w.out.Checkpoint)
-	for _, p := range w.batch {
-		p.rec.written = true
-		if p.used {
-			p.failed = fault.NonceUsed.New("Specified signature nonce was used already.")
-		}
-		p.done <- p.failed
+}
+
+func (l *Log) probe() {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	defer l.enter()()
+	l.failed.Store(l.store.Probe(ctx) != nil)
+}
+
+// enter locks the log's end for who makes no change. After a failure it keeps changes away,
+// too: what mends the store needs transactions of its own.
+func (l *Log) enter() (leave func()) {
+	l.end.Lock()
+	if !l.unsettled && !l.failed.Load() {
+		return l.end.Unlock
 	}
-	for _, p := range w.undone {
-		p.done <- p.failed
+	l.end.Unlock()
+	l.changing.Lock()
+	l.end.Lock()
+	return func() { l.end.Unlock(); l.changing.Unlock() }
+}
+
+// writeRecords makes a batch of records durable and answers their callers.
+func (l *Log) writeRecords() {
+	// Whoever is ready to run may have a record as well: a batch costs the same for one as
+	// for many. On an idle machine this returns at once.
+	for before, now := -1, l.records.length(); now > before; before, now = now, l.records.length() {
+		runtime.Gosched()
 	}
+	w := &writing{log: l, batch: l.records.take(l.batch[:0], maxBatch)}
+	defer func() { l.batch = w.batch[:0] }()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	leave := l.enter()
+	defer func() { leave() }()
+	if err := l.settle(ctx); err != nil {
+		w.answer(err)
+		return
+	}
+	err := l.store.Append(ctx, w.nonces(), w.build)
+	if err != nil {
+		l.doubt()
+		leave()
+		leave = l.enter()
+		err = l.outcome(w.out, err)
+	}
+	w.answer(err)
+}
+
+// writeChanges makes the oldest change and those that may share its transaction durable, with
+// their records, and answers their callers.
+func (l *Log) writeChanges() {
+	l.changing.Lock()
+	defer l.changing.Unlock()
+	w := &writing{log: l, batch: l.changes.take(nil, 1)}
+	if len(w.batch) == 0 {
+		return // its patience was over
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	w.reachEnd()
+	defer w.leaveEnd()
+	if err := l.settle(ctx); err != nil {
+		w.answer(err)
+		return
+	}
+	if !l.store.Shared() { // else a record could wait, at the end, for rows of the change
+		w.leaveEnd()
+	}
+	err := l.store.Transact(ctx, func(tx Tx) error { return w.commit(ctx, tx) })
+	var failed *changeError
+	if errors.As(err, &failed) {
+		w.answer(failed.cause) // it was alone, and rolled back: nothing happened
+		return
+	}
+	w.reachEnd()
+	if err != nil && !errors.Is(err, errMeanwhile) {
+		l.doubt()
+		err = l.outcome(w.out, err)
+	}
+	w.answer(err)
+}
+
+// doubt says that the last commit's outcome is unknown.
+func (l *Log) doubt() {
+	l.unsettled = true
+	l.failed.Store(true)
 }
 
 // settle makes sure, after a commit of unknown outcome, that memory and store agree
 // again before anything else is written. The store may have what was answered as
 // failed, but nothing else than a continuation of what this process has signed.
 func (l *Log) settle(ctx context.Context) error {
+	err := l.agree(ctx)
+	if err == nil {
+		return nil
+	}
+	l.failed.Store(true)
+	refusal := fault.AuditUnavailable.Wrap(err, "the audit log cannot be written; nothing was done; try again")
+	if errors.Is(err, errLate) { // what those who wait saw may be out of date, too: they must look again
+		l.records.refuse(refusal)
+		l.changes.refuse(refusal)
+	}
+	return refusal
+}
+
+// errLate says that caches were out of date.
+var errLate = errors.New("a commit that had seemed to fail took effect")
+
+func (l *Log) agree(ctx context.Context) error {
 	if broken := l.broken.Load(); broken != nil {
 		return *broken
 	}
@@ -390,11 +350,10 @@ func (l *Log) settle(ctx context.Context) error {
 	l.tree, l.at, l.unsettled = tree, head.At, false
 	l.head.Store(&head.Checkpoint)
 	if grown {
-		// What the waiting operations saw may have been out of date: they must look again.
 		if l.surprised != nil {
 			l.surprised()
 		}
-		return errors.New("a commit that had seemed to fail took effect")
+		return errLate
 	}
 	return nil
 }
@@ -417,8 +376,16 @@ func (l *Log) extends(head Head, tree frontier, hashes tlog.HashReader) error {
 	return nil
 }
 
-// outcome tells whether a batch whose commit answered an error is durable all the same.
-func (l *Log) outcome(b Batch) (bool, error) {
+// outcome answers nil if a batch whose commit answered failed is durable all the same.
+func (l *Log) outcome(b Batch, failed error) error {
+	committed, err := l.durable(b)
+	if committed && err == nil {
+		return nil
+	}
+	return fault.AuditUnavailable.Wrap(errors.Join(failed, err), "the audit log could not be written, and it is not certain that nothing was done; look before you try again")
+}
+
+func (l *Log) durable(b Batch) (bool, error) {
 	if b.Checkpoint == nil {
 		return false, nil
 	}

@@ -68,7 +68,9 @@ type Store interface {
 	CreateLog(ctx context.Context, id Identity) error
 	// Append claims nonces and makes a batch durable that build makes of what was already
 	// claimed. An error of build is answered as it is and nothing has changed; any other
-	// error leaves open whether the batch is durable.
+	// error leaves open whether the batch is durable. A store that is not shared appends while
+	// a transaction is under way that has not appended yet, and does not wait for it unless
+	// it must mend something.
 	Append(ctx context.Context, nonces [][]byte, build func(used []bool) (Batch, error)) error
 	// Transact runs fn in one transaction and commits it when fn answers nil. An error
 	// of fn is answered as it is and nothing has changed; any other error leaves open

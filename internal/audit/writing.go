@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -38,6 +39,45 @@ type writing struct {
 	undone []*pending // whose change failed: nothing of it is in the batch
 	next   frontier   // of the log with the batch
 	out    Batch
+	atEnd  bool // a writing of changes holds the log's end
+}
+
+// errMeanwhile says that a batch of records failed while changes were applied: until it is known
+// what became of it nothing is written.
+var errMeanwhile = fault.AuditUnavailable.New("the audit log cannot be written; nothing was done; try again")
+
+func (w *writing) reachEnd() {
+	if !w.atEnd {
+		w.log.end.Lock()
+		w.atEnd = true
+	}
+}
+
+func (w *writing) leaveEnd() {
+	if w.atEnd {
+		w.log.end.Unlock()
+		w.atEnd = false
+	}
+}
+
+// answer releases the callers: with err, or, when the batch is durable, each with its own.
+func (w *writing) answer(err error) {
+	if err == nil {
+		l := w.log
+		l.tree, l.at, l.unsettled = w.next, w.out.At, false
+		l.failed.Store(false)
+		l.head.Store(&w.out.Checkpoint)
+	}
+	for _, p := range w.batch {
+		if err == nil && p.used {
+			p.failed = fault.NonceUsed.New("Specified signature nonce was used already.")
+		}
+		p.rec.written = err == nil
+		p.done <- cmp.Or(err, p.failed)
+	}
+	for _, p := range w.undone {
+		p.done <- cmp.Or(err, p.failed)
+	}
 }
 
 // nonces answers the nonces of the batch, in its order; a record may have none.
@@ -51,18 +91,19 @@ func (w *writing) nonces() [][]byte {
 	return out
 }
 
-// commit applies a change, and those that wait behind it while its turn lasts, and writes
-// their records with them.
+// commit applies a change, and those that come while its turn lasts, and writes their records
+// with them. Only for that it needs the log's end.
 func (w *writing) commit(ctx context.Context, tx Tx) error {
 	end := time.Now().Add(turn)
 	if err := w.apply(ctx, tx, w.batch[0]); err != nil {
 		return err
 	}
 	for !w.log.store.Shared() && time.Now().Before(end) {
-		p := w.log.nextChange()
-		if p == nil {
+		next := w.log.changes.take(nil, 1)
+		if len(next) == 0 {
 			break
 		}
+		p := next[0]
 		w.batch = append(w.batch, p)
 		err := tx.Try(ctx, func() error { return w.apply(ctx, tx, p) })
 		var failed *changeError
@@ -72,6 +113,9 @@ func (w *writing) commit(ctx context.Context, tx Tx) error {
 		} else if err != nil {
 			return err
 		}
+	}
+	if w.reachEnd(); w.log.unsettled {
+		return errMeanwhile
 	}
 	out, err := w.build(nil)
 	if err != nil {
@@ -107,6 +151,7 @@ func (w *writing) leaf(p *pending) int {
 // build makes the batch. used tells which of the nonces were used before, if it was not known.
 func (w *writing) build(used []bool) (Batch, error) {
 	l := w.log
+	w.next = l.tree
 	now := l.now().UTC().Truncate(time.Microsecond)
 	if now.Before(l.at) {
 		now = l.at // the clock was set back

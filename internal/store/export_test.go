@@ -23,3 +23,10 @@ var (
 
 // SearchQuery is what reads a page of audit records.
 var SearchQuery = searchQuery
+
+// TailSize answers how many bytes of leaves are not in the tables yet.
+func (db *DB) TailSize() int {
+	db.tail.mu.Lock()
+	defer db.tail.mu.Unlock()
+	return db.tail.size
+}

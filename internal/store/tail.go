@@ -155,7 +155,7 @@ func (t *tail) claim(nonces [][]byte) (known []bool, undo func()) {
 }
 
 // appendToTail implements Append for an embedded database. Only the writer of the audit
-// log calls it.
+// log calls it, one batch at a time.
 func (db *DB) appendToTail(ctx context.Context, nonces [][]byte, build func(used []bool) (audit.Batch, error)) error {
 	t := db.tail
 	if err := db.repairTail(ctx); err != nil {
@@ -203,20 +203,34 @@ func (db *DB) repairTail(ctx context.Context) error {
 	if !failed && !full || forked != nil {
 		return forked
 	}
+	if !failed {
+		return db.makeRoom(ctx)
+	}
 	if err := db.moveTail(ctx); err != nil {
 		return err
-	}
-	if !failed {
-		return nil
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.journal.Reset()
 }
 
+// makeRoom moves the tail, unless a transaction is under way: that takes it along, and may
+// wait for the batch in hand.
+func (db *DB) makeRoom(ctx context.Context) error {
+	select {
+	case db.tail.moving <- struct{}{}:
+		defer func() { <-db.tail.moving }()
+		return db.within(ctx, takeTail(ctx))
+	default:
+		return nil
+	}
+}
+
 // moveTail moves the tail into the tables.
-func (db *DB) moveTail(ctx context.Context) error {
-	return db.Transact(ctx, func(x audit.Tx) error { return x.(*tx).takeTail(ctx) })
+func (db *DB) moveTail(ctx context.Context) error { return db.Transact(ctx, takeTail(ctx)) }
+
+func takeTail(ctx context.Context) func(audit.Tx) error {
+	return func(x audit.Tx) error { return x.(*tx).takeTail(ctx) }
 }
 
 // probeTail writes something that means nothing to both the journal and the database.

@@ -340,3 +340,36 @@ func FuzzDecodeBatch(f *testing.F) {
 		}
 	})
 }
+
+// A tail that is too long is moved before more is appended; but not while a transaction is under
+// way, which may be waiting for the batch in hand and takes the tail along.
+func TestLongTailDoesNotWaitForATransaction(t *testing.T) {
+	l := newLogged(t)
+	var size int64
+	appended := func() error {
+		return l.db.Append(t.Context(), nil, func([]bool) (audit.Batch, error) {
+			size++
+			return audit.Batch{Log: "keyward/a", First: size - 1, Count: 1, At: time.Now(), Leaves: bytes.Repeat([]byte("a"), 12<<20), Hashes: []byte{}, Checkpoint: []byte("signed")}, nil
+		})
+	}
+	err := l.db.Transact(t.Context(), func(audit.Tx) error {
+		for range 4 { // 48 MiB
+			if err := appended(); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := appended(); err != nil {
+		t.Fatal(err)
+	}
+	if head, err := l.db.Head(t.Context(), "keyward/a"); err != nil || head.Size != size {
+		t.Errorf("%d batches can be read, want %d; %v", head.Size, size, err)
+	}
+	if held := l.db.TailSize(); held > 13<<20 {
+		t.Errorf("the tail has %d MB after it was moved", held>>20)
+	}
+}

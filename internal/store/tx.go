@@ -60,6 +60,11 @@ func (db *DB) Transact(ctx context.Context, fn func(audit.Tx) error) error {
 		}
 		defer leave()
 	}
+	return db.within(ctx, fn)
+}
+
+// within is Transact for who has the turn.
+func (db *DB) within(ctx context.Context, fn func(audit.Tx) error) error {
 	return db.transact(ctx, db.commit, func(x *tx) error {
 		err := fn(x)
 		if err != nil {
