@@ -156,3 +156,57 @@ func TestRecordsBesideChanges(t *testing.T) {
 		t.Errorf("%v: %d records", err, report.Size)
 	}
 }
+
+// When a transaction that several changes share fails, each of their callers is refused, and
+// nothing of any is there; when it only seems to, each is told that it happened.
+func TestSharedTransactionFails(t *testing.T) {
+	for _, step := range []string{"append", "commit", "lost"} {
+		t.Run(step, func(t *testing.T) {
+			n, _ := start(t, storetest.SQLite(t))
+			n.StopLog()
+			fails, lost := "", false
+			b := &broken{n.DB, func(s string) error {
+				if s != fails || s == "lost" && lost {
+					return nil
+				}
+				lost = true
+				return errors.New("injected")
+			}}
+			log, key := openOn(t, n, b, "keyward/shared", nil)
+			if err := log.Commit(t.Context(), record(0), nothing); err != nil {
+				t.Fatal(err)
+			}
+			fails = step
+			began, goOn := make(chan struct{}), make(chan struct{})
+			const callers = 4
+			answers := make(chan error, callers)
+			for i := range callers {
+				change := nothing
+				if i == 0 {
+					change = func(context.Context, audit.Tx) ([]audit.Effect, error) { close(began); <-goOn; return nil, nil }
+				}
+				go func() { answers <- log.Commit(context.WithoutCancel(t.Context()), record(i+1), change) }()
+				if i == 0 {
+					<-began
+				}
+				for log.Waiting() < i {
+					runtime.Gosched()
+				}
+			}
+			close(goOn)
+			want := int64(1)
+			if step == "lost" {
+				want += callers
+			}
+			for range callers {
+				if err := <-answers; (step == "lost") != (err == nil) || err != nil && !fault.Is(err, fault.AuditUnavailable) {
+					t.Errorf("%v", err)
+				}
+			}
+			report, err := audit.VerifyStore(t.Context(), n.DB, "keyward/shared", audit.Trust{PublicKey: key})
+			if err != nil || report.Size != want {
+				t.Errorf("%d records, want %d; %v", report.Size, want, err)
+			}
+		})
+	}
+}

@@ -26,5 +26,10 @@ func Lock(path string) (unlock func(), err error) {
 		}
 		return nil, err
 	}
-	return func() { _ = f.Close() }, nil // closing releases the lock
+	return func() {
+		// A child process that another goroutine has forked and that has not yet begun its program
+		// shares the open file: closing ours alone would leave the lock to it for that time.
+		_ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN)
+		_ = f.Close()
+	}, nil
 }
