@@ -361,3 +361,14 @@ func TestLanguage(t *testing.T) {
 		}
 	}
 }
+
+// A language that keyward does not speak is refused where it is named, not where a locale has it.
+func TestUnknownLanguage(t *testing.T) {
+	s := newSession(t, "fr")
+	if status := s.run("version"); status != 1 || !strings.Contains(s.stderr.String(), "KEYWARD_LANG must be one of en, zh") {
+		t.Errorf("%d: %s", status, &s.stderr)
+	}
+	if status := s.run("version", "--lang", "zh"); status != 0 {
+		t.Errorf("%d: %s", status, &s.stderr)
+	}
+}

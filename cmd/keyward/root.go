@@ -48,6 +48,8 @@ Start with "keyward dev", which runs the whole product from one directory.`,
 			if err := c.oneOf(cmd, "lang", lang.Value.String(), string(english), string(chinese)); err != nil {
 				return err
 			}
+		} else if env := c.getenv("KEYWARD_LANG"); env != "" && env != string(english) && env != string(chinese) {
+			return c.usage(cmd, "KEYWARD_LANG must be one of en, zh", "KEYWARD_LANG 只能取 en, zh 之一")
 		}
 		return c.oneOf(cmd, "output", c.output, "table", "json", "csv")
 	}
