@@ -17,6 +17,7 @@ import (
 
 	"github.com/keyward/keyward/api"
 	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/audit/export"
 	"github.com/keyward/keyward/internal/store"
 )
 
@@ -85,7 +86,7 @@ func (s *logSource) export(ctx context.Context, cmd *cobra.Command, w io.Writer)
 		return err
 	}
 	for _, id := range logs {
-		if err := audit.Export(ctx, db, id, w); err != nil {
+		if err := export.Write(ctx, db, id, w); err != nil {
 			return err
 		}
 	}

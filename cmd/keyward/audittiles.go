@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/audit/export"
 	"github.com/keyward/keyward/internal/tiles"
 )
 
@@ -21,7 +22,7 @@ func (s *logSource) exportTiles(ctx context.Context, cmd *cobra.Command, dir str
 	go func() { pw.CloseWithError(s.export(ctx, cmd, pw)) }()
 	w := tiles.NewWriter(dir)
 	var refused error
-	reports, err := audit.VerifyExport(pr, func(log, claimed string) audit.Trust {
+	reports, err := export.Verify(pr, func(log, claimed string) audit.Trust {
 		trust := audit.Trust{PublicKey: claimed}
 		before, err := w.Remembered(log)
 		if err == nil && before != nil {
@@ -51,7 +52,7 @@ type guarded struct {
 	refused *error
 }
 
-// Begin implements audit.Sink.
+// Begin implements export.Sink.
 func (g guarded) Begin(log string) error {
 	if *g.refused != nil {
 		return *g.refused

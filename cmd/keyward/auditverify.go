@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/audit/export"
 	"github.com/keyward/keyward/internal/cosign"
 )
 
@@ -194,7 +195,7 @@ func (v *verification) verify(ctx context.Context, cmd *cobra.Command, what subj
 
 func (v *verification) verifyExport(ctx context.Context, r io.Reader) ([]audit.Report, error) {
 	var refused error
-	reports, err := audit.VerifyExport(interruptible(ctx, r), func(log, claimed string) audit.Trust {
+	reports, err := export.Verify(interruptible(ctx, r), func(log, claimed string) audit.Trust {
 		trust, err := v.trust(log, claimed)
 		refused = errors.Join(refused, err)
 		return trust

@@ -8,6 +8,7 @@ import (
 
 	"github.com/keyward/keyward/api"
 	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/audit/export"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/erase"
 	"github.com/keyward/keyward/internal/fault"
@@ -196,7 +197,7 @@ func (a *App) Export(ctx context.Context, w io.Writer) error {
 		return err
 	}
 	for _, id := range logs {
-		err = errors.Join(err, audit.Export(ctx, a.db, id, w))
+		err = errors.Join(err, export.Write(ctx, a.db, id, w))
 	}
 	return err
 }

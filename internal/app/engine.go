@@ -16,6 +16,7 @@ import (
 	"github.com/keyward/keyward/internal/anchor"
 	"github.com/keyward/keyward/internal/app/hardware"
 	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/audit/refusal"
 	"github.com/keyward/keyward/internal/authn"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/clock"
@@ -130,7 +131,7 @@ func (a *App) startEngine(ctx context.Context, keyring *seal.Keyring, opening cu
 	if err := e.services(ctx, a); err != nil {
 		return nil, err
 	}
-	refusals := audit.NewRefusals(e.log)
+	refusals := refusal.New(e.log)
 	if err := e.dialects(a, refusals); err != nil {
 		return nil, err
 	}
@@ -330,7 +331,7 @@ func (e *engine) createLog(ctx context.Context, a *App, origin string) (audit.Id
 }
 
 // dialects builds what turns requests into operations.
-func (e *engine) dialects(a *App, refusals *audit.Refusals) (err error) {
+func (e *engine) dialects(a *App, refusals *refusal.Recorder) (err error) {
 	verifier := &authn.Verifier{Now: e.now, Lookup: func(ctx context.Context, id, token string) (authn.Credential, error) {
 		c, err := e.roles.Credential(ctx, id, token)
 		return authn.Credential{Secret: c.Secret, Principal: c.Principal, Refusal: c.Refusal}, err

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
 )
 
@@ -133,6 +134,9 @@ func continues(remembered []byte, publicKey string, size int64, hashes tlog.Hash
 	return nil
 }
 
+// Now answers the time by the log's clock.
+func (l *Log) Now() time.Time { return l.now() }
+
 // Origin answers the log's name.
 func (l *Log) Origin() string { return l.origin }
 
@@ -153,6 +157,17 @@ func (l *Log) Do(ctx context.Context, rec *Record, fn func() error) error {
 		return failed
 	}
 	return err
+}
+
+// Perform is Do for an operation on one resource: it asks the caller's policies first.
+func (l *Log) Perform(ctx context.Context, c *authz.Call, action, resource string, fn func(*Record) error) error {
+	rec := NewRecord(c, action)
+	return l.Do(ctx, rec, func() error {
+		if err := rec.Permit(c, authz.Request{Resource: resource}); err != nil {
+			return err
+		}
+		return fn(rec)
+	})
 }
 
 // Append makes a record durable. It does not heed ctx's end, only the log's own

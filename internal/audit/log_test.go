@@ -437,49 +437,6 @@ func TestTamperingIsFound(t *testing.T) {
 	})
 }
 
-func TestExportVerifiesOffline(t *testing.T) {
-	n, key := start(t, storetest.SQLite(t))
-	for i := range 25 {
-		if err := n.Log.Append(t.Context(), record(i)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	logs, err := n.DB.Logs(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	var out bytes.Buffer
-	if err := audit.Export(t.Context(), n.DB, logs[0], &out); err != nil {
-		t.Fatal(err)
-	}
-	trust := func(string, string) audit.Trust { return audit.Trust{PublicKey: key} }
-	reports, err := audit.VerifyExport(bytes.NewReader(out.Bytes()), trust, nil)
-	if err != nil || len(reports) != 1 || reports[0].Size != 25 {
-		t.Fatalf("have %+v, %v", reports, err)
-	}
-	lines := strings.SplitAfter(out.String(), "\n")
-	for name, bad := range map[string]string{
-		"a line less":  strings.Join(append(append([]string{}, lines[:7]...), lines[8:]...), ""),
-		"cut":          out.String()[:out.Len()-10],
-		"cut at lines": strings.Join(lines[:20], ""),
-		"swapped":      strings.Join(append(append([]string{}, lines[0], lines[2], lines[1]), lines[3:]...), ""),
-		"a word":       strings.Replace(out.String(), "kms:Test9", "kms:Test8", 1),
-		"empty":        "",
-		"appended":     out.String() + "more\n",
-	} {
-		if _, err := audit.VerifyExport(strings.NewReader(bad), trust, nil); err == nil {
-			t.Errorf("%s: not found", name)
-		}
-	}
-}
-
-func FuzzVerifyExport(f *testing.F) {
-	f.Add([]byte(`{"format":"keyward-audit-export","v":1,"log":"l","publicKey":"","size":1,"checkpoint":""}` + "\n{}\n"))
-	f.Fuzz(func(_ *testing.T, in []byte) {
-		_, _ = audit.VerifyExport(bytes.NewReader(in), func(_, claimed string) audit.Trust { return audit.Trust{PublicKey: claimed} }, nil)
-	})
-}
-
 // A database that is behind what the node remembers is refused.
 func TestRollbackIsSuspected(t *testing.T) {
 	n, key := start(t, storetest.SQLite(t))

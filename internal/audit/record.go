@@ -30,11 +30,13 @@ import (
 	"github.com/keyward/keyward/internal/fault"
 )
 
+// MaxLeaf is the most bytes that a leaf has, the limit of c2sp.org/tlog-tiles.
+const MaxLeaf = 1<<16 - 1
+
 const (
 	formatVersion = 1
-	maxLeaf       = 1<<16 - 1 // bytes of one leaf, the limit of c2sp.org/tlog-tiles
-	maxValue      = 256       // bytes of a parameter, and of what else callers may choose
-	maxResource   = 1024      // bytes of a resource name, which may hold a caller's text
+	maxValue      = 256  // bytes of a parameter, and of what else callers may choose
+	maxResource   = 1024 // bytes of a resource name, which may hold a caller's text
 	maxParams     = 16
 )
 
@@ -87,6 +89,18 @@ func NewRecord(c *authz.Call, action string) *Record {
 		r.Source = c.Source.String()
 	}
 	return r
+}
+
+// Permit asks the caller's policies whether the record's action may be done with what the
+// request names, notes what they said and answers [fault.NoPermission] if it may not.
+func (r *Record) Permit(c *authz.Call, q authz.Request) error {
+	q.Action, r.Resource = r.Action, q.Resource
+	d, err := c.Check(q)
+	r.Decision = d.String()
+	if err != nil {
+		return fault.NoPermission.Wrap(err, "%s may not perform %s on %s; ask an administrator of the account for a policy that allows it", c.ARN(), r.Action, r.Resource)
+	}
+	return nil
 }
 
 // Param notes one parameter; of several with one name the later ones are numbered.
@@ -165,7 +179,7 @@ func appendTime(b []byte, t time.Time) []byte {
 // appendBody appends what follows place and time in the record's leaf: one JSON object
 // on one line, its members in a fixed order, empty ones left out. The bytes are what the
 // tree hashes. Whatever the caller of the operation sent, a leaf without effects stays
-// far below maxLeaf.
+// far below MaxLeaf.
 func (r *Record) appendBody(b []byte) []byte {
 	for _, m := range [...]struct{ name, value string }{
 		{"request", r.RequestID}, {"account", r.Account}, {"principal", r.Principal}, {"accessKey", r.AccessKey},

@@ -91,8 +91,8 @@ func TestLeafIsBounded(t *testing.T) {
 	for range 100 {
 		r.Param("Alias", worst)
 	}
-	if n := len(r.appendLeaf(nil, "log", 1)); n > maxLeaf {
-		t.Errorf("%d bytes, the limit is %d", n, maxLeaf)
+	if n := len(r.appendLeaf(nil, "log", 1)); n > MaxLeaf {
+		t.Errorf("%d bytes, the limit is %d", n, MaxLeaf)
 	}
 	e, err := ParseEntry(r.appendLeaf(nil, "log", 1))
 	if err != nil || len(e.Params) != len(r.Params) {

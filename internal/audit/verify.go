@@ -35,6 +35,9 @@ func (e *TamperError) Error() string {
 	return fmt.Sprintf("audit log %q was tampered with: %s", e.Log, e.Where)
 }
 
+// errEnough ends a walk over batches when the wanted records have been seen.
+var errEnough = errors.New("enough")
+
 // VerifyStore verifies one log of a store against its public key: each leaf in its
 // place, each stored hash, the signed head, and every remembered checkpoint. A
 // failure of the proof is a [*TamperError]; any other error is one of reading.
@@ -103,14 +106,14 @@ func (p *Prover) identity(ctx context.Context, r Reader) error {
 	}
 	for _, id := range logs {
 		if id.Origin == p.log {
-			return p.claim(id.PublicKey)
+			return p.Claim(id.PublicKey)
 		}
 	}
 	return nil // an unknown log is empty
 }
 
-// claim compares the key that a log names as its own with the one that is trusted.
-func (p *Prover) claim(publicKey string) error {
+// Claim compares the key that a log names as its own with the one that is trusted.
+func (p *Prover) Claim(publicKey string) error {
 	if publicKey != p.key {
 		return p.Tampered("it names another public key than the one that is trusted")
 	}
@@ -149,6 +152,9 @@ func NewProver(log string, trust Trust) (*Prover, error) {
 func (p *Prover) Tampered(format string, args ...any) error {
 	return &TamperError{Log: p.log, Where: fmt.Sprintf(format, args...)}
 }
+
+// Size answers how many leaves were added.
+func (p *Prover) Size() int64 { return p.tree.size }
 
 // Leaf adds the next leaf and answers the stored hashes that it creates, in tlog's
 // order; they are valid until the next call. It fails if the leaf is another log's or

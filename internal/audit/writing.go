@@ -136,7 +136,7 @@ func (w *writing) apply(ctx context.Context, tx Tx, p *pending) error {
 			return &changeError{err}
 		}
 	}
-	if p.body = p.rec.appendBody(p.body[:0]); w.leaf(p) > maxLeaf {
+	if p.body = p.rec.appendBody(p.body[:0]); w.leaf(p) > MaxLeaf {
 		return &changeError{fault.LimitExceeded.New("the operation touches too much for one audit record; split it")}
 	}
 	return nil

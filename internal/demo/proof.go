@@ -10,6 +10,7 @@ import (
 
 	"github.com/keyward/keyward/api"
 	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/audit/export"
 	"github.com/keyward/keyward/internal/cloud/cloudtest"
 	"github.com/keyward/keyward/internal/cloud/paysim"
 )
@@ -86,7 +87,7 @@ func (s *stage) verify(ctx context.Context) ([]audit.Report, error) {
 	pr, pw := io.Pipe()
 	defer func() { _ = pr.Close() }() // so that the other side ends when this one found enough
 	go func() { pw.CloseWithError(s.operator.ExportAudit(ctx, pw)) }()
-	reports, err := audit.VerifyExport(pr, func(log, _ string) audit.Trust { return s.trust[log] }, nil)
+	reports, err := export.Verify(pr, func(log, _ string) audit.Trust { return s.trust[log] }, nil)
 	if err == nil && len(reports) != len(s.trust) {
 		err = fmt.Errorf("there are %d logs, and there were %d", len(reports), len(s.trust))
 	}

@@ -101,7 +101,7 @@ var allowed = map[string][]string{
 	"internal/ballast":   {},
 	"internal/authz":     {"internal/fault"},
 	"internal/material":  {"internal/erase", "internal/fault"},
-	"internal/audit":     {"internal/authz", "internal/fault"},
+	"internal/audit":     {"internal/audit", "internal/authz", "internal/fault"},
 	"internal/seal":      {"internal/material", "internal/shamir", "internal/erase", "internal/fault"},
 	"internal/shamir":    {"internal/material"},
 	"internal/clock":     {"internal/audit", "internal/fault"},

@@ -24,6 +24,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/audit/export"
 	"github.com/keyward/keyward/internal/tiles"
 	"github.com/keyward/keyward/internal/witness"
 )
@@ -249,11 +250,11 @@ func forgeTiles(t *testing.T, b *book, count int64, r *mathrand.Rand) {
 func tilesOf(t *testing.T, b *book) fstest.MapFS {
 	t.Helper()
 	var out bytes.Buffer
-	if err := audit.Export(t.Context(), b, audit.Identity{Origin: b.origin, PublicKey: b.key}, &out); err != nil {
+	if err := export.Write(t.Context(), b, audit.Identity{Origin: b.origin, PublicKey: b.key}, &out); err != nil {
 		t.Fatal(err)
 	}
 	where := t.TempDir()
-	if _, err := audit.VerifyExport(&out, func(_, claimed string) audit.Trust { return audit.Trust{PublicKey: claimed} }, tiles.NewWriter(where)); err != nil {
+	if _, err := export.Verify(&out, func(_, claimed string) audit.Trust { return audit.Trust{PublicKey: claimed} }, tiles.NewWriter(where)); err != nil {
 		t.Fatal(err)
 	}
 	memory := fstest.MapFS{}

@@ -111,16 +111,7 @@ func (s *Service) ARN(account, kind, name string) string {
 
 // do runs one operation that ends in one record.
 func (s *Service) do(ctx context.Context, c *authz.Call, action, resource string, fn func(*audit.Record) error) error {
-	rec := audit.NewRecord(c, action)
-	return s.o.Log.Do(ctx, rec, func() error {
-		rec.Resource = resource
-		d, err := c.Check(authz.Request{Action: action, Resource: resource})
-		rec.Decision = d.String()
-		if err != nil {
-			return fault.NoPermission.Wrap(err, "%s may not perform %s on %s; ask an administrator of the account for a policy that allows it", c.ARN(), action, resource)
-		}
-		return fn(rec)
-	})
+	return s.o.Log.Perform(ctx, c, action, resource, fn)
 }
 
 // again runs a change until nobody else's change overtakes it any more.

@@ -107,18 +107,7 @@ func (s *Service) do(ctx context.Context, c *authz.Call, action string, fn func(
 
 // may asks the caller's policies and notes in the record what they said.
 func (s *Service) may(c *authz.Call, rec *audit.Record, resource string, attributes ...authz.Attribute) error {
-	return s.permit(c, rec, authz.Request{Resource: resource, Attributes: attributes})
-}
-
-// permit is may with the policy that the resource itself may have.
-func (s *Service) permit(c *authz.Call, rec *audit.Record, r authz.Request) error {
-	r.Action, rec.Resource = rec.Action, r.Resource
-	d, err := c.Check(r)
-	rec.Decision = d.String()
-	if err != nil {
-		return fault.NoPermission.Wrap(err, "%s may not perform %s on %s; ask an administrator of the account for a policy that allows it", c.ARN(), rec.Action, r.Resource)
-	}
-	return nil
+	return rec.Permit(c, authz.Request{Resource: resource, Attributes: attributes})
 }
 
 // Find answers a secret from the cache after it has asked whether the caller may do the
@@ -136,7 +125,7 @@ func (s *Service) hold(ctx context.Context, c *authz.Call, rec *audit.Record, na
 		return held{}, err
 	}
 	found, err := s.secrets.Get(ctx, secretRef{c.Account, name})
-	if denied := s.permit(c, rec, authz.Request{Resource: s.ARN(c.Account, name), Attributes: attributes(found.Tags), Policy: found.policy}); denied != nil {
+	if denied := rec.Permit(c, authz.Request{Resource: s.ARN(c.Account, name), Attributes: attributes(found.Tags), Policy: found.policy}); denied != nil {
 		return held{}, denied
 	}
 	return found, err

@@ -73,16 +73,7 @@ func (s *Service) ARN(account, name string) string {
 
 // do runs one operation on a sink that ends in one record.
 func (s *Service) do(ctx context.Context, c *authz.Call, action, name string, fn func(*audit.Record) error) error {
-	rec := audit.NewRecord(c, action)
-	return s.o.Log.Do(ctx, rec, func() error {
-		rec.Resource = s.ARN(c.Account, name)
-		d, err := c.Check(authz.Request{Action: action, Resource: rec.Resource})
-		rec.Decision = d.String()
-		if err != nil {
-			return fault.NoPermission.Wrap(err, "%s may not perform %s on %s; ask an administrator of the account for a policy that allows it", c.ARN(), action, rec.Resource)
-		}
-		return fn(rec)
-	})
+	return s.o.Log.Perform(ctx, c, action, s.ARN(c.Account, name), fn)
 }
 
 // newID makes the id of a sink.

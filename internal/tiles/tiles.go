@@ -112,7 +112,7 @@ func tilePath(level string, n int64, w int) string {
 	return path
 }
 
-// A Writer writes the logs of an export. It implements audit.Sink and is of one
+// A Writer writes the logs of an export. It implements export.Sink and is of one
 // goroutine.
 type Writer struct {
 	dir     string
@@ -137,7 +137,7 @@ func (w *Writer) Remembered(log string) ([]byte, error) {
 	return signed, err
 }
 
-// Begin implements audit.Sink.
+// Begin implements export.Sink.
 func (w *Writer) Begin(log string) error {
 	if !filepath.IsLocal(filepath.FromSlash(log)) || log == "." {
 		return fmt.Errorf("writing tiles: the log's name %q cannot be a directory", log)
@@ -146,10 +146,10 @@ func (w *Writer) Begin(log string) error {
 	return nil
 }
 
-// Leaf implements audit.Sink.
+// Leaf implements export.Sink.
 func (w *Writer) Leaf(leaf []byte, hashes []tlog.Hash) error { return w.builder.add(leaf, hashes) }
 
-// End implements audit.Sink.
+// End implements export.Sink.
 func (w *Writer) End(_ audit.Report, head []byte) error {
 	if len(head) == 0 {
 		return nil // an empty log has nothing signed

@@ -24,6 +24,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/audit/export"
 	"github.com/keyward/keyward/internal/tiles"
 )
 
@@ -106,7 +107,7 @@ func (s source) export(t testing.TB, size int64) []byte {
 func write(t testing.TB, dir string, s source, size int64) (int, error) {
 	t.Helper()
 	w := tiles.NewWriter(dir)
-	_, err := audit.VerifyExport(bytes.NewReader(s.export(t, size)), func(log, claimed string) audit.Trust {
+	_, err := export.Verify(bytes.NewReader(s.export(t, size)), func(log, claimed string) audit.Trust {
 		trust := audit.Trust{PublicKey: claimed}
 		if have, err := w.Remembered(log); err == nil && have != nil {
 			trust.Remembered = [][]byte{have}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/audit/refusal"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/iam"
 	"github.com/keyward/keyward/internal/key"
@@ -75,7 +76,7 @@ func Start(t testing.TB, url string) *World {
 	w.Service = offer.New(offer.Options{
 		Store: w.Node.Store, Users: w.IAM, Keys: w.Keys, Log: w.Node.Log, Region: "cn-test", Now: w.Now, Fresh: fresh, Version: "test",
 	})
-	dialect := &xks.Dialect{Offers: w.Service, Log: w.Node.Log, Refusals: audit.NewRefusals(w.Node.Log), Limiter: &server.Limiter{}}
+	dialect := &xks.Dialect{Offers: w.Service, Log: w.Node.Log, Refusals: refusal.New(w.Node.Log), Limiter: &server.Limiter{}}
 	edge := &server.Edge{Logger: logger, Metrics: server.NewMetrics("test", server.Gauges{}), Now: w.Now}
 	w.Handler = edge.Handle("xks", server.MaxBody, dialect.Serve)
 	w.found(t)

@@ -28,7 +28,6 @@ import (
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/cache"
-	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/job"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/notify"
@@ -150,24 +149,7 @@ func (s *Service) Handlers() map[string]job.Handler {
 
 // do runs one operation on a plan that ends in one record.
 func (s *Service) do(ctx context.Context, c *authz.Call, action, plan string, fn func(*audit.Record) error) error {
-	rec := audit.NewRecord(c, action)
-	return s.o.Log.Do(ctx, rec, func() error {
-		if err := s.permit(c, rec, action, plan); err != nil {
-			return err
-		}
-		return fn(rec)
-	})
-}
-
-// permit asks the caller's policies about an action on a plan.
-func (s *Service) permit(c *authz.Call, rec *audit.Record, action, plan string) error {
-	rec.Resource = s.ARN(c.Account, plan)
-	d, err := c.Check(authz.Request{Action: action, Resource: rec.Resource})
-	rec.Decision = d.String()
-	if err != nil {
-		return fault.NoPermission.Wrap(err, "%s may not perform %s on %s; ask an administrator of the account for a policy that allows it", c.ARN(), action, rec.Resource)
-	}
-	return nil
+	return s.o.Log.Perform(ctx, c, action, s.ARN(c.Account, plan), fn)
 }
 
 // self is the principal of what rotations do.

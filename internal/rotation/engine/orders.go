@@ -127,7 +127,7 @@ func (s *Service) Rotation(ctx context.Context, c *authz.Call, name string) (out
 	err = s.do(ctx, c, "keyward:DescribeRotation", name, func(rec *audit.Record) error {
 		r, err := s.find(ctx, c, rec, name)
 		if err == nil && r.Plan != name { // policies name plans, and it was asked for by its id
-			err = s.permit(c, rec, "keyward:DescribeRotation", r.Plan)
+			err = rec.Permit(c, authz.Request{Resource: s.ARN(c.Account, r.Plan)})
 		}
 		if err == nil {
 			out = r

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/audit/refusal"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/message"
@@ -36,7 +36,7 @@ const (
 type Options struct {
 	Links    *Links
 	Alerts   *notify.Service
-	Refusals *audit.Refusals
+	Refusals *refusal.Recorder
 }
 
 // A page serves links.

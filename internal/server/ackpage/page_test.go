@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/audit/refusal"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/form"
 	"github.com/keyward/keyward/internal/iam"
@@ -72,7 +73,7 @@ func newWorld(t *testing.T) *world {
 	s := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { handler.ServeHTTP(rw, r) }))
 	t.Cleanup(s.Close)
 	w.url, w.links.URL = s.URL, s.URL
-	handler = edge.Handle("link", server.MaxBody, must(ackpage.New(ackpage.Options{Links: w.links, Alerts: w.alerts, Refusals: audit.NewRefusals(w.node.Log)}))(t))
+	handler = edge.Handle("link", server.MaxBody, must(ackpage.New(ackpage.Options{Links: w.links, Alerts: w.alerts, Refusals: refusal.New(w.node.Log)}))(t))
 	w.report(t)
 	return w
 }

@@ -21,7 +21,7 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/api/delivery"
-	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/audit/refusal"
 	"github.com/keyward/keyward/internal/authn"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
@@ -43,7 +43,7 @@ const (
 // Options says what the API is served from. Those without a default are required.
 type Options struct {
 	Rollouts *rollout.Service
-	Refusals *audit.Refusals
+	Refusals *refusal.Recorder
 	Now      func() time.Time
 	MaxWait  int // agents that wait at once; 0 for 20,000
 	AtOnce   int // agents that are answered at once; 0 for 64

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/audit/refusal"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/form"
 	"github.com/keyward/keyward/internal/key/keytest"
@@ -147,7 +148,7 @@ func (db *database) open(t testing.TB, name string, options func(*agentapi.Optio
 		Tokens: fleet, Registry: fleet, Plans: fleet, Reports: fleet, Secrets: w.secrets, Incidents: w.told, Log: w.node.Log, Region: "cn-test",
 		Now: w.clock, Fresh: fresh, Logger: slog.New(slog.DiscardHandler),
 	})
-	o := agentapi.Options{Rollouts: w.Service, Refusals: audit.NewRefusals(w.node.Log), Now: w.clock}
+	o := agentapi.Options{Rollouts: w.Service, Refusals: refusal.New(w.node.Log), Now: w.clock}
 	if options != nil {
 		options(&o)
 	}

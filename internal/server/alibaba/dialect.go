@@ -17,6 +17,7 @@ import (
 	"net/http"
 
 	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/audit/refusal"
 	"github.com/keyward/keyward/internal/authn"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
@@ -51,7 +52,7 @@ type Dialect struct {
 	Rotations *engine.Service
 	Roles     *role.Service
 	Log       *audit.Log
-	Refusals  *audit.Refusals
+	Refusals  *refusal.Recorder
 	Limiter   *server.Limiter
 	Tokens    Tokens
 	Region    string

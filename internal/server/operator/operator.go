@@ -83,7 +83,7 @@ type Accounts interface {
 type Trail interface {
 	// Prove answers what audit.Prove does.
 	Prove(ctx context.Context, log string, seq int64) ([]byte, error)
-	// Export writes every log as audit.Export does.
+	// Export writes every log as export.Write does.
 	Export(ctx context.Context, w io.Writer) error
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/keyward/keyward/api"
 	"github.com/keyward/keyward/client"
 	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/audit/export"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/custody"
 	"github.com/keyward/keyward/internal/fault"
@@ -155,7 +156,7 @@ func (c *control) Export(ctx context.Context, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(audit.Export(ctx, c.node.DB, ids[0], w), c.exportFails)
+	return errors.Join(export.Write(ctx, c.node.DB, ids[0], w), c.exportFails)
 }
 
 // A world is the API on a Unix socket, over a real audit log with one record.
@@ -347,11 +348,11 @@ func TestAuditLogIsShownWhole(t *testing.T) {
 	if _, err := w.ProveAuditRecord(t.Context(), api.AuditProofRequest{Log: origin, Seq: 1}); codeOf(err) != "ResourceNotFound" {
 		t.Errorf("a record that is not there: %v", err)
 	}
-	var export strings.Builder
-	if err := w.ExportAudit(t.Context(), &export); err != nil {
+	var exported strings.Builder
+	if err := w.ExportAudit(t.Context(), &exported); err != nil {
 		t.Fatal(err)
 	}
-	reports := must(audit.VerifyExport(strings.NewReader(export.String()), func(_, claimed string) audit.Trust {
+	reports := must(export.Verify(strings.NewReader(exported.String()), func(_, claimed string) audit.Trust {
 		return audit.Trust{PublicKey: logs[0].PublicKey}
 	}, nil))(t)
 	if len(reports) != 1 {

@@ -23,6 +23,7 @@ import (
 	"github.com/keyward/keyward/internal/accesskey"
 	"github.com/keyward/keyward/internal/accesskey/checkup"
 	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/audit/refusal"
 	"github.com/keyward/keyward/internal/authn"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/expiry"
@@ -75,7 +76,7 @@ type Options struct {
 	Rotations *engine.Service
 	Log       *audit.Log
 	Audit     audit.Reader
-	Refusals  *audit.Refusals
+	Refusals  *refusal.Recorder
 	Limiter   *server.Limiter
 	Region    string // of the server's resources
 	// Touch hears of each authenticated call, for the access key's last use.

@@ -21,6 +21,7 @@ import (
 	"strings"
 
 	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/audit/refusal"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/offer"
@@ -32,7 +33,7 @@ import (
 type Dialect struct {
 	Offers   *offer.Service
 	Log      *audit.Log
-	Refusals *audit.Refusals
+	Refusals *refusal.Recorder
 	Limiter  *server.Limiter
 }
 

@@ -1,4 +1,6 @@
-package audit
+// Package refusal records, in the audit log, the calls of strangers, without letting them fill
+// the disk.
+package refusal
 
 import (
 	"context"
@@ -7,46 +9,47 @@ import (
 	"sync"
 	"time"
 
+	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
 )
 
 const (
-	refusalsEach    = 20     // refused calls of one source that are recorded singly in a minute
-	refusalsSources = 10_000 // sources that are told apart in a minute
-	refusalsWindow  = time.Minute
+	each    = 20     // refused calls of one source that are recorded singly in a minute
+	sources = 10_000 // sources that are told apart in a minute
+	window  = time.Minute
 )
 
-// Refusals records calls that were refused before anything was done: their caller could
+// A Recorder records calls that were refused before anything was done: their caller could
 // not be authenticated, or called too often. They cost the caller nothing, so they must
 // not be able to fill the disk: the first twenty of a source and kind in a minute are
 // recorded one by one, the rest of that minute as one record that counts them.
-type Refusals struct {
-	log *Log
+type Recorder struct {
+	log *audit.Log
 
 	mu     sync.Mutex // guards counts
-	counts map[refusal]int
+	counts map[kind]int
 }
 
-type refusal struct {
+type kind struct {
 	source netip.Addr
-	kind   fault.Kind
+	what   fault.Kind
 }
 
-// NewRefusals makes a Refusals that writes to log.
-func NewRefusals(log *Log) *Refusals {
-	return &Refusals{log: log, counts: map[refusal]int{}}
+// New makes a Recorder that writes to log.
+func New(log *audit.Log) *Recorder {
+	return &Recorder{log: log, counts: map[kind]int{}}
 }
 
 // Refuse records that a call was refused because of cause and answers cause, or
 // [fault.AuditUnavailable] when it could not be recorded. claimed is the access key id
 // that an unknown caller named, if it is formed like one: no other text of a stranger
 // may come in.
-func (r *Refusals) Refuse(ctx context.Context, c *authz.Call, action, claimed string, cause error) error {
+func (r *Recorder) Refuse(ctx context.Context, c *authz.Call, action, claimed string, cause error) error {
 	if !r.count(c.Source, fault.KindOf(cause)) {
 		return cause
 	}
-	rec := NewRecord(c, action)
+	rec := audit.NewRecord(c, action)
 	rec.Param("ClaimedAccessKeyId", claimed)
 	rec.Result = string(fault.KindOf(cause))
 	if err := r.log.Append(ctx, rec); err != nil {
@@ -56,23 +59,23 @@ func (r *Refusals) Refuse(ctx context.Context, c *authz.Call, action, claimed st
 }
 
 // count counts one refusal and tells whether it is to be recorded by itself.
-func (r *Refusals) count(source netip.Addr, kind fault.Kind) bool {
+func (r *Recorder) count(source netip.Addr, what fault.Kind) bool {
 	if source.Is6() && !source.Is4In6() {
 		source = netip.PrefixFrom(source, 64).Masked().Addr() // one customer's network
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	key := refusal{source, kind}
-	if _, known := r.counts[key]; !known && len(r.counts) >= refusalsSources {
+	key := kind{source, what}
+	if _, known := r.counts[key]; !known && len(r.counts) >= sources {
 		key.source = netip.Addr{}
 	}
 	r.counts[key]++
-	return r.counts[key] <= refusalsEach
+	return r.counts[key] <= each
 }
 
 // Run writes the summaries, once a minute and at the end.
-func (r *Refusals) Run(ctx context.Context) error {
-	tick := time.NewTicker(refusalsWindow)
+func (r *Recorder) Run(ctx context.Context) error {
+	tick := time.NewTicker(window)
 	defer tick.Stop()
 	for {
 		select {
@@ -85,18 +88,18 @@ func (r *Refusals) Run(ctx context.Context) error {
 	}
 }
 
-func (r *Refusals) summarize(ctx context.Context) {
+func (r *Recorder) summarize(ctx context.Context) {
 	r.mu.Lock()
 	counts := r.counts
-	r.counts = map[refusal]int{}
+	r.counts = map[kind]int{}
 	r.mu.Unlock()
 	for key, n := range counts {
-		if n <= refusalsEach {
+		if n <= each {
 			continue
 		}
-		rec := NewRecord(&authz.Call{Time: r.log.now(), Source: key.source}, "keyward:Authenticate")
-		rec.Param("Refused", strconv.Itoa(n-refusalsEach))
-		rec.Result = string(key.kind)
+		rec := audit.NewRecord(&authz.Call{Time: r.log.Now(), Source: key.source}, "keyward:Authenticate")
+		rec.Param("Refused", strconv.Itoa(n-each))
+		rec.Result = string(key.what)
 		_ = r.log.Append(ctx, rec) // what it counts was refused already; the next minute counts anew
 	}
 }

@@ -1,4 +1,4 @@
-package audit_test
+package refusal_test
 
 import (
 	"context"
@@ -8,15 +8,19 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/audit/refusal"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/seal/sealtest"
 	"github.com/keyward/keyward/internal/store/storetest"
 )
 
 // However often a stranger knocks, the log grows by twenty-one records a minute.
 func TestRefusalsCannotFillTheLog(t *testing.T) {
-	n, _ := start(t, storetest.SQLite(t))
-	r := audit.NewRefusals(n.Log)
+	n := storetest.Start(t, storetest.Options{
+		URL: storetest.SQLite(t), Origin: "keyward/test", Keys: sealtest.Keyring(t), Now: time.Now, Changed: func(string, string) {},
+	})
+	r := refusal.New(n.Log)
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	running.Go(func() { _ = r.Run(ctx) })
