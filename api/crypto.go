@@ -64,6 +64,34 @@ type DataKey struct {
 	Plaintext  SecretBytes `json:"plaintext"`
 }
 
+// ExportDataKeyRequest asks for a data key under a public key of the caller's.
+type ExportDataKeyRequest struct {
+	Ciphertext []byte            `json:"ciphertext"` // of the data key
+	Context    map[string]string `json:"context,omitempty"`
+	Wrapping   string            `json:"wrapping"`  // "RSAES_OAEP_SHA_256", "RSAES_OAEP_SHA_1" or "SM2PKE"
+	PublicKey  []byte            `json:"publicKey"` // RSA of 2,048 bits, or SM2: SubjectPublicKeyInfo DER
+	DryRun     bool              `json:"dryRun,omitempty"`
+}
+
+// GenerateAndExportDataKeyRequest asks for a new random key, encrypted with a symmetric key
+// and under a public key of the caller's.
+type GenerateAndExportDataKeyRequest struct {
+	Key       string            `json:"key"`
+	Size      int               `json:"size,omitempty"` // bytes, 1 to 1,024 and what the wrapping has room for; 0 means 32
+	Context   map[string]string `json:"context,omitempty"`
+	Wrapping  string            `json:"wrapping"`  // as for an ExportDataKeyRequest
+	PublicKey []byte            `json:"publicKey"` // as for an ExportDataKeyRequest
+	DryRun    bool              `json:"dryRun,omitempty"`
+}
+
+// An ExportedDataKey is a data key that only the owner of a private key can read.
+type ExportedDataKey struct {
+	Key        string `json:"key"`                  // id
+	Version    string `json:"version"`              // id of the version that encrypted the data key
+	Ciphertext []byte `json:"ciphertext,omitempty"` // of a data key that was generated now
+	Wrapped    []byte `json:"wrapped"`              // the data key under the public key
+}
+
 // SignRequest asks for a signature of a digest.
 type SignRequest struct {
 	Key       string `json:"key"`
@@ -113,4 +141,47 @@ type AsymmetricDecryptRequest struct {
 	Algorithm  string `json:"algorithm"`
 	Ciphertext []byte `json:"ciphertext"`
 	DryRun     bool   `json:"dryRun,omitempty"`
+}
+
+// MACRequest asks for the message authentication code of a message.
+type MACRequest struct {
+	Key       string      `json:"key"`                 // of an HMAC spec
+	Algorithm string      `json:"algorithm,omitempty"` // the key's: "HMAC_SHA_224", "HMAC_SHA_256", "HMAC_SHA_384", "HMAC_SHA_512" or "HMAC_SM3"; may be left out
+	Message   SecretBytes `json:"message"`             // 1 to 6,144 bytes
+	DryRun    bool        `json:"dryRun,omitempty"`
+}
+
+// A MAC is a message authentication code.
+type MAC struct {
+	Key       string `json:"key"`     // id
+	Version   string `json:"version"` // id of the key's one version
+	Algorithm string `json:"algorithm"`
+	MAC       []byte `json:"mac"` // whole: 28 to 64 bytes
+}
+
+// VerifyMACRequest asks whether a message authentication code is that of a message.
+type VerifyMACRequest struct {
+	Key       string      `json:"key"`
+	Algorithm string      `json:"algorithm,omitempty"` // as for a MACRequest
+	Message   SecretBytes `json:"message"`
+	MAC       []byte      `json:"mac"` // whole: a shortened one is not valid
+	DryRun    bool        `json:"dryRun,omitempty"`
+}
+
+// A MACVerification is what verifying a message authentication code answers.
+type MACVerification struct {
+	Key       string `json:"key"`     // id
+	Version   string `json:"version"` // id
+	Algorithm string `json:"algorithm"`
+	Valid     bool   `json:"valid"`
+}
+
+// RandomRequest asks for random bytes.
+type RandomRequest struct {
+	Size int `json:"size,omitempty"` // bytes, 1 to 1,024; 0 means 32
+}
+
+// Random are random bytes, of which the server keeps nothing.
+type Random struct {
+	Bytes SecretBytes `json:"bytes"`
 }

@@ -31,6 +31,17 @@ func (c *Client) GenerateDataKeyWithoutPlaintext(ctx context.Context, in api.Dat
 	return call[api.Encrypted](ctx, c.server, "POST", at("crypto", "datakey-without-plaintext"), in)
 }
 
+// ExportDataKey answers a data key under a public key of the caller's.
+func (c *Client) ExportDataKey(ctx context.Context, in api.ExportDataKeyRequest) (api.ExportedDataKey, error) {
+	return call[api.ExportedDataKey](ctx, c.server, "POST", at("crypto", "export-datakey"), in)
+}
+
+// GenerateAndExportDataKey makes random bytes and answers them encrypted, and under a public key
+// of the caller's.
+func (c *Client) GenerateAndExportDataKey(ctx context.Context, in api.GenerateAndExportDataKeyRequest) (api.ExportedDataKey, error) {
+	return call[api.ExportedDataKey](ctx, c.server, "POST", at("crypto", "generate-and-export-datakey"), in)
+}
+
 // Sign signs a digest.
 func (c *Client) Sign(ctx context.Context, in api.SignRequest) (api.Signature, error) {
 	return call[api.Signature](ctx, c.server, "POST", at("crypto", "sign"), in)
@@ -49,4 +60,19 @@ func (c *Client) AsymmetricEncrypt(ctx context.Context, in api.AsymmetricEncrypt
 // AsymmetricDecrypt decrypts with the private half of an asymmetric key.
 func (c *Client) AsymmetricDecrypt(ctx context.Context, in api.AsymmetricDecryptRequest) (api.Decrypted, error) {
 	return call[api.Decrypted](ctx, c.server, "POST", at("crypto", "asymmetric-decrypt"), in)
+}
+
+// GenerateMAC makes the message authentication code of a message.
+func (c *Client) GenerateMAC(ctx context.Context, in api.MACRequest) (api.MAC, error) {
+	return call[api.MAC](ctx, c.server, "POST", at("crypto", "mac"), in)
+}
+
+// VerifyMAC tells whether a message authentication code is that of a message.
+func (c *Client) VerifyMAC(ctx context.Context, in api.VerifyMACRequest) (api.MACVerification, error) {
+	return call[api.MACVerification](ctx, c.server, "POST", at("crypto", "verify-mac"), in)
+}
+
+// GenerateRandom answers random bytes.
+func (c *Client) GenerateRandom(ctx context.Context, in api.RandomRequest) (api.Random, error) {
+	return call[api.Random](ctx, c.server, "POST", at("crypto", "random"), in)
 }

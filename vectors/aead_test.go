@@ -17,6 +17,7 @@ import (
 	"github.com/emmansun/gmsm/sm4"
 
 	"github.com/keyward/keyward/internal/material"
+	"github.com/keyward/keyward/internal/material/mac"
 )
 
 // primitives are what a suite of material.AEAD is made of.
@@ -146,7 +147,7 @@ func deriveHKDF(group) (func(testCase) answer, error) {
 }
 
 // computeHMAC also holds the derivation of the suites with the key, if it can be one of theirs.
-func computeHMAC(hash func() hash.Hash, suites ...primitives) operation {
+func computeHMAC(spec material.Spec, hash func() hash.Hash, suites ...primitives) operation {
 	return func(group) (func(testCase) answer, error) {
 		return func(c testCase) answer {
 			for _, p := range suites {
@@ -157,9 +158,42 @@ func computeHMAC(hash func() hash.Hash, suites ...primitives) operation {
 					return answer{wrong: err.Error()}
 				}
 			}
-			mac := hmac.New(hash, c.Key)
-			mac.Write(c.Msg)
-			return answer{accepted: len(c.Tag) > 0 && bytes.Equal(mac.Sum(nil)[:len(c.Tag)], c.Tag)}
+			h := hmac.New(hash, c.Key)
+			h.Write(c.Msg)
+			accepted := len(c.Tag) > 0 && bytes.Equal(h.Sum(nil)[:len(c.Tag)], c.Tag)
+			if spec != "" && len(c.Key) == spec.KeySize() {
+				whole := len(c.Tag) == spec.KeySize()
+				if own, err := verifies(spec, c); err != nil || own != (accepted && whole) {
+					return answer{wrong: fmt.Sprintf("package mac answers %v, %v", own, err)}
+				}
+			}
+			return answer{accepted: accepted}
+		}, nil
+	}
+}
+
+// verifies has package mac verify a case whose key has the length of the spec.
+func verifies(spec material.Spec, c testCase) (bool, error) {
+	key, err := mac.New(spec, material.NewBytes(bytes.Clone(c.Key)))
+	return err == nil && key.Verify(c.Msg, c.Tag), err
+}
+
+// verifyMAC runs the cases whose key has the length of the spec.
+func verifyMAC(spec material.Spec) operation {
+	return func(group) (func(testCase) answer, error) {
+		return func(c testCase) answer {
+			if len(c.Key) != spec.KeySize() {
+				return answer{skipped: "the key of an HMAC spec is as long as its MAC"}
+			}
+			accepted, err := verifies(spec, c)
+			if err != nil {
+				return answer{wrong: err.Error()}
+			}
+			a := answer{accepted: accepted}
+			if len(c.Tag) < spec.KeySize() {
+				a.mayRefuse = "keyward takes whole MACs only"
+			}
+			return a
 		}, nil
 	}
 }

@@ -49,7 +49,7 @@ func create(t *testing.T, c *client.Client, spec material.Spec, usage string) re
 		t.Fatalf("creating a key of spec %s: %v", spec, err)
 	}
 	r := remote{Client: c, spec: spec, id: key.ID, version: key.PrimaryVersion}
-	if spec.Symmetric() {
+	if !spec.Asymmetric() {
 		return r
 	}
 	public, err := c.GetPublicKey(t.Context(), key.ID, key.PrimaryVersion)

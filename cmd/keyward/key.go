@@ -33,7 +33,7 @@ func keySpecs() []string {
 	return names
 }
 
-func keyUsages() []string { return []string{"ENCRYPT/DECRYPT", "SIGN/VERIFY"} }
+func keyUsages() []string { return []string{"ENCRYPT/DECRYPT", "SIGN/VERIFY", "GENERATE/VERIFY_MAC"} }
 
 func newKeyCreateCmd(c *cli) *cobra.Command {
 	var in api.CreateKeyRequest
@@ -63,7 +63,7 @@ func newKeyCreateCmd(c *cli) *cobra.Command {
 	})
 	f := cmd.Flags()
 	f.StringVar(&in.Spec, "spec", "Aliyun_AES_256", c.t("type of the key: `SPEC` is one of ", "密钥规格 `SPEC`：")+strings.Join(keySpecs(), ", "))
-	f.StringVar(&in.Usage, "usage", "", c.t("`USAGE`: ENCRYPT/DECRYPT or SIGN/VERIFY; by default what the spec is for", "用途 `USAGE`：ENCRYPT/DECRYPT 或 SIGN/VERIFY；默认由规格决定"))
+	f.StringVar(&in.Usage, "usage", "", c.t("`USAGE`: ENCRYPT/DECRYPT, SIGN/VERIFY or GENERATE/VERIFY_MAC; by default what the spec is for", "用途 `USAGE`：ENCRYPT/DECRYPT、SIGN/VERIFY 或 GENERATE/VERIFY_MAC；默认由规格决定"))
 	f.StringVar(&in.Origin, "origin", "", c.t("`ORIGIN` of the material: Aliyun_KMS makes it here, EXTERNAL waits for keyward key import; default Aliyun_KMS", "密钥材料来源 `ORIGIN`：Aliyun_KMS 由服务器生成，EXTERNAL 等待 keyward key import；默认 Aliyun_KMS"))
 	f.StringVar(&alias, "alias", "", c.t("also give it this `NAME`: alias/...", "同时创建别名 `NAME`：alias/..."))
 	f.StringVar(&in.Description, "description", "", c.t("`TEXT` for people", "供人阅读的描述 `TEXT`"))

@@ -111,7 +111,7 @@ func (c *cli) readMaterial(ctx context.Context, spec material.Spec, name string)
 
 // parseMaterial answers the key of a spec that a file has, and takes its content over.
 func parseMaterial(spec material.Spec, content []byte) (material.Bytes, bool) {
-	if !spec.Symmetric() {
+	if spec.Asymmetric() {
 		if block, _ := pem.Decode(content); block != nil {
 			clear(content)
 			content = block.Bytes

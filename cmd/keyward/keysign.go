@@ -184,7 +184,7 @@ func newKeyVerifyCmd(c *cli) *cobra.Command {
 		},
 		example: "  keyward key verify alias/release --signature-file app.tar.gz.sig app.tar.gz",
 		run: func(ctx context.Context, args []string) error {
-			signature, err := c.readSignature(cmd, inline, file)
+			signature, err := c.readSignature(cmd, "signature", inline, file)
 			if err != nil {
 				return err
 			}
@@ -217,10 +217,11 @@ func newKeyVerifyCmd(c *cli) *cobra.Command {
 	return cmd
 }
 
-// readSignature takes a signature from a flag or from a file, which has it as it is or in base64.
-func (c *cli) readSignature(cmd *cobra.Command, inline, file string) ([]byte, error) {
+// readSignature takes what proves something from a flag or from a file, which has it as it is
+// or in base64; the flag of the file is that of the flag and "-file".
+func (c *cli) readSignature(cmd *cobra.Command, flag, inline, file string) ([]byte, error) {
 	if (inline == "") == (file == "") {
-		return nil, c.usage(cmd, "give --signature or --signature-file", "请给出 --signature 或 --signature-file 之一")
+		return nil, c.usage(cmd, "give --%s or --%[1]s-file", "请给出 --%s 或 --%[1]s-file 之一", flag)
 	}
 	content := []byte(inline)
 	if file != "" {
@@ -240,5 +241,5 @@ func (c *cli) readSignature(cmd *cobra.Command, inline, file string) ([]byte, er
 	case file != "":
 		return content, nil
 	}
-	return nil, c.usage(cmd, "--signature is not base64", "--signature 不是合法的 base64")
+	return nil, c.usage(cmd, "--%s is not base64", "--%s 不是合法的 base64", flag)
 }

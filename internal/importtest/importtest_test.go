@@ -142,6 +142,7 @@ var allowed = map[string][]string{
 	"internal/tiles":     {"internal/audit", "internal/durable"},
 
 	"internal/material/raw": {"internal/material"},
+	"internal/material/mac": {"internal/material", "internal/erase", "internal/fault"},
 	"internal/hsm":          {"internal/material", "internal/fault"},
 	"internal/hsm/daemon":   {"internal/hsm"},
 	"internal/hsm/keystore": {"internal/hsm", "internal/key", "internal/material", "internal/fault"},

@@ -10,6 +10,7 @@ import (
 	"github.com/keyward/keyward/internal/key/cryptography"
 	"github.com/keyward/keyward/internal/key/lifecycle"
 	"github.com/keyward/keyward/internal/material"
+	"github.com/keyward/keyward/internal/material/mac"
 	"github.com/keyward/keyward/internal/store/storetest"
 )
 
@@ -61,6 +62,13 @@ func TestImportedMaterialWorks(t *testing.T) {
 				pt := must(w.Decrypt(t.Context(), root(account), cryptography.DecryptInput{Ciphertext: ct.Blob}))(t)
 				if string(pt.Data.Expose()) != "hello" {
 					t.Errorf("%s by %s: it decrypts to something else", spec, by)
+				}
+				continue
+			}
+			if spec.MAC() {
+				ours := must(w.GenerateMAC(t.Context(), root(account), cryptography.MACInput{Key: string(k.ID), Message: material.NewBytes([]byte("hello"))}))(t)
+				if !must(mac.New(spec, m))(t).Verify([]byte("hello"), ours.Value) {
+					t.Errorf("%s by %s: the MAC is not of the key that was imported", spec, by)
 				}
 				continue
 			}

@@ -102,6 +102,7 @@ type Usage string
 const (
 	EncryptDecrypt Usage = "ENCRYPT/DECRYPT"
 	SignVerify     Usage = "SIGN/VERIFY"
+	MakeMAC        Usage = "GENERATE/VERIFY_MAC"
 )
 
 // The origins and protection levels of keys.
@@ -181,7 +182,7 @@ type Version struct {
 	ID        VersionID
 	Number    int    // 1 for the first
 	Wrapped   []byte // what the key's [Keystore] finds or opens the material by
-	Public    []byte // SPKI DER; nil for symmetric keys
+	Public    []byte // SPKI DER; nil for keys that are not asymmetric
 	Imported  []byte // tells whether material is what was imported at first; nil for generated material
 	CreatedAt time.Time
 	Rev       int64

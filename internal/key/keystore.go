@@ -35,10 +35,11 @@ type Importer interface {
 }
 
 // Material is the material of a version, ready for use and safe for concurrent use.
-// Symmetric keys have a Cipher; asymmetric ones have Private and Public, so that
-// verifying and public-key encryption ask no keystore.
+// Symmetric keys have a Cipher, HMAC keys a MAC; asymmetric ones have Private and Public,
+// so that verifying and public-key encryption ask no keystore.
 type Material struct {
 	Cipher  Cipher
+	MAC     MAC
 	Private Private
 	Public  *material.Public
 }
@@ -51,6 +52,14 @@ type Cipher interface {
 	Seal(ctx context.Context, plaintext []byte, of material.Context) ([]byte, error)
 	// Open decrypts what Seal made. All that does not decrypt is one [fault.InvalidCiphertext].
 	Open(ctx context.Context, ciphertext []byte, of material.Context) (material.Bytes, error)
+}
+
+// A MAC makes message authentication codes with one version of an HMAC key.
+type MAC interface {
+	// Sum answers the whole MAC of up to [MaxMessage] bytes.
+	Sum(ctx context.Context, message []byte) ([]byte, error)
+	// Verify tells, in constant time, whether mac is the whole MAC of a message.
+	Verify(ctx context.Context, message, mac []byte) (bool, error)
 }
 
 // A Private is the private half of one version of an asymmetric key. Its faults are

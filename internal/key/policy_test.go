@@ -112,7 +112,7 @@ func TestKeyPolicies(t *testing.T) {
 		if _, err := w.GetPolicy(ctx, root(owner), "alias/k", "other"); !fault.Is(err, fault.ResourceNotFound) {
 			t.Errorf("another name: %v", err)
 		}
-		if names, err := w.ListPolicies(ctx, root(owner), "alias/k"); err != nil || cmp.Diff([]string{"default"}, names) != "" {
+		if names, err := w.ListPolicies(ctx, root(owner), "alias/k", key.Page{Number: 1, Size: 10}); err != nil || cmp.Diff([]string{"default"}, names) != "" {
 			t.Errorf("listed %v, %v", names, err)
 		}
 		if err := set(admin, ""); err != nil {

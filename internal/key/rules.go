@@ -19,6 +19,8 @@ const (
 	MaxTags        = tag.Max
 	MaxPlaintext   = 6144 // bytes that Encrypt takes
 	MaxDataKey     = 1024 // bytes of a data key
+	MaxMessage     = 6144 // bytes of a message that GenerateMac takes
+	MaxRandom      = 1024 // bytes that GenerateRandom answers
 	MaxVersions    = 50   // of one key before CreateVersion refuses; automatic rotation goes on
 	MaxTagged      = 50   // keys that TagResources takes
 	MaxName        = 512  // bytes of a key's id, alias or ARN
@@ -44,6 +46,9 @@ func usages(s material.Spec) []Usage {
 	}
 	if s.Symmetric() || len(s.EncryptionAlgorithms()) > 0 {
 		out = append(out, EncryptDecrypt)
+	}
+	if s.MAC() {
+		out = append(out, MakeMAC)
 	}
 	return out
 }
@@ -103,11 +108,13 @@ func (f Filter) Check() error {
 
 // SetRotation sets the rotation policy. An interval of zero keeps the one that was set before.
 func (k *Key) SetRotation(on bool, interval time.Duration) error {
-	if on && !k.Spec.Symmetric() {
+	if on && k.Spec.Asymmetric() {
 		return fault.UnsupportedOperation.New("Unsupported operation. Asymmetric keys do not rotate automatically; create a version instead.")
 	}
-	if on && k.Origin == OriginExternal {
-		return fault.UnsupportedOperation.New("Unsupported operation. Imported material does not rotate; import other material into a new key and move the alias.")
+	if on {
+		if err := k.CheckRotates(); err != nil {
+			return err
+		}
 	}
 	if on && interval == 0 {
 		interval = k.Rotation.Interval
@@ -119,6 +126,17 @@ func (k *Key) SetRotation(on bool, interval time.Duration) error {
 		k.Rotation.Interval = interval
 	}
 	k.Rotation.Enabled = on
+	return nil
+}
+
+// CheckRotates refuses a key that has one version for ever.
+func (k *Key) CheckRotates() error {
+	switch {
+	case k.Spec.MAC():
+		return fault.UnsupportedOperation.New("Unsupported operation. HMAC keys do not rotate, because no MAC tells which version made it; create a new key and move the alias.")
+	case k.Origin == OriginExternal:
+		return fault.UnsupportedOperation.New("Unsupported operation. Imported material does not rotate; import other material into a new key and move the alias.")
+	}
 	return nil
 }
 

@@ -14,7 +14,7 @@ import (
 	"github.com/keyward/keyward/internal/fault"
 )
 
-// Generate makes a new key. A symmetric key is the raw key, and public is nil; an
+// Generate makes a new key. A symmetric or HMAC key is the raw key, and public is nil; an
 // asymmetric key is PKCS#8 DER, and public its SubjectPublicKeyInfo DER, for every
 // spec. An RSA key of 4096 bits can take seconds. An unknown spec is an
 // InvalidParameter fault.
@@ -26,9 +26,9 @@ func Generate(spec Spec) (private Bytes, public []byte, err error) {
 func generate(spec Spec) (private Bytes, public []byte, err error) {
 	row := spec.row()
 	switch {
-	case row.suite != 0:
+	case row.secret():
 		return Random(row.bits / 8), nil, nil
-	case row.bits != 0:
+	case row.rsa():
 		private, public, err = generateRSA(row.bits)
 	case spec == P256:
 		private, public, err = generateP256()
@@ -78,7 +78,7 @@ func OpenPrivate(spec Spec, pkcs8 Bytes) (*Private, error) {
 
 func parsePrivate(spec Spec, pkcs8 []byte) (privateKey, error) {
 	switch row := spec.row(); {
-	case row.bits != 0 && row.suite == 0:
+	case row.rsa():
 		return parseRSAPrivate(row.bits, pkcs8)
 	case spec == P256:
 		return parseP256Private(pkcs8)
@@ -157,7 +157,7 @@ func OpenPublic(spec Spec, spki []byte) (*Public, error) {
 	var key publicKey
 	var err error
 	switch row := spec.row(); {
-	case row.bits != 0 && row.suite == 0:
+	case row.rsa():
 		key, err = parseRSAPublic(row.bits, spki)
 	case spec == P256:
 		key, err = parseP256Public(spki)

@@ -35,7 +35,7 @@ type pair struct {
 var pairs = sync.OnceValues(func() (map[material.Spec]pair, error) {
 	all := map[material.Spec]pair{}
 	for _, spec := range material.Specs() {
-		if spec.Symmetric() {
+		if !spec.Asymmetric() {
 			continue
 		}
 		var p pair
@@ -71,16 +71,19 @@ var (
 func TestSpecTable(t *testing.T) {
 	wantSymmetric := []material.Spec{"Aliyun_AES_256", "Aliyun_AES_192", "Aliyun_AES_128", "Aliyun_SM4"}
 	wantAsymmetric := []material.Spec{"RSA_2048", "RSA_3072", "RSA_4096", "EC_P256", "EC_P256K", "EC_SM2"}
-	if diff := cmp.Diff(append(slices.Clone(wantSymmetric), wantAsymmetric...), material.Specs()); diff != "" {
+	wantMAC := []material.Spec{"HMAC_SHA_224", "HMAC_SHA_256", "HMAC_SHA_384", "HMAC_SHA_512", "HMAC_SM3"}
+	if diff := cmp.Diff(slices.Concat(wantSymmetric, wantAsymmetric, wantMAC), material.Specs()); diff != "" {
 		t.Error(diff)
 	}
 	for _, spec := range material.Specs() {
-		if !spec.Valid() || spec.Symmetric() != slices.Contains(wantSymmetric, spec) {
-			t.Errorf("%s: valid %v, symmetric %v", spec, spec.Valid(), spec.Symmetric())
+		have := []bool{spec.Valid(), spec.Symmetric(), spec.Asymmetric(), spec.MAC()}
+		want := []bool{true, slices.Contains(wantSymmetric, spec), slices.Contains(wantAsymmetric, spec), slices.Contains(wantMAC, spec)}
+		if diff := cmp.Diff(want, have); diff != "" {
+			t.Errorf("%s: valid, symmetric, asymmetric, MAC: %s", spec, diff)
 		}
 	}
 	for _, spec := range []material.Spec{"", "aliyun_aes_256", "EC_P384"} {
-		if spec.Valid() || spec.Symmetric() {
+		if spec.Valid() || spec.Symmetric() || spec.Asymmetric() || spec.MAC() {
 			t.Errorf("%q is valid", spec)
 		}
 	}

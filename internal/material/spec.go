@@ -21,9 +21,15 @@ const (
 	P256    Spec = "EC_P256"
 	P256K   Spec = "EC_P256K" // secp256k1
 	SM2     Spec = "EC_SM2"
+	// HMAC keys are named like the one algorithm that each is for, and as long as its MAC.
+	HMAC224 Spec = "HMAC_SHA_224"
+	HMAC256 Spec = "HMAC_SHA_256"
+	HMAC384 Spec = "HMAC_SHA_384"
+	HMAC512 Spec = "HMAC_SHA_512"
+	HMACSM3 Spec = "HMAC_SM3"
 )
 
-// An Algorithm names a way to use an asymmetric key, as Alibaba Cloud KMS does.
+// An Algorithm names a way to use a key, as Alibaba Cloud KMS does.
 type Algorithm string
 
 // The algorithms that keyward offers.
@@ -43,8 +49,9 @@ const digestSize = 32
 // A specRow says what one spec is and what it can do.
 type specRow struct {
 	spec       Spec
-	bits       int   // of the symmetric key or the RSA modulus; 0 for curves
-	suite      Suite // of the ciphertext; 0 for asymmetric specs
+	bits       int   // of the secret key or the RSA modulus; 0 for curves
+	suite      Suite // of the ciphertext; 0 for specs that do not encrypt symmetrically
+	mac        bool  // an HMAC key
 	signing    []Algorithm
 	encryption []Algorithm
 }
@@ -64,6 +71,11 @@ var (
 		{spec: P256, signing: []Algorithm{ECDSASHA256}},
 		{spec: P256K, signing: []Algorithm{ECDSASHA256}},
 		{spec: SM2, signing: []Algorithm{SM2DSA}, encryption: []Algorithm{SM2PKE}},
+		{spec: HMAC224, bits: 224, mac: true},
+		{spec: HMAC256, bits: 256, mac: true},
+		{spec: HMAC384, bits: 384, mac: true},
+		{spec: HMAC512, bits: 512, mac: true},
+		{spec: HMACSM3, bits: 256, mac: true},
 	}
 )
 
@@ -91,6 +103,19 @@ func (s Spec) Valid() bool { return s.row().spec != "" }
 
 // Symmetric tells whether keys of this spec are used with a [Cipher].
 func (s Spec) Symmetric() bool { return s.row().suite != 0 }
+
+// MAC tells whether keys of this spec make message authentication codes, with the algorithm
+// that has the name of the spec.
+func (s Spec) MAC() bool { return s.row().mac }
+
+// Asymmetric tells whether keys of this spec have a private and a public half.
+func (s Spec) Asymmetric() bool { row := s.row(); return row.spec != "" && !row.secret() }
+
+// secret tells whether a key is secret bytes of a fixed length.
+func (row specRow) secret() bool { return row.suite != 0 || row.mac }
+
+// rsa tells whether a key is one of RSA.
+func (row specRow) rsa() bool { return row.bits != 0 && !row.secret() }
 
 // SigningAlgorithms lists the algorithms that keys of this spec sign with.
 func (s Spec) SigningAlgorithms() []Algorithm { return slices.Clone(s.row().signing) }
@@ -142,10 +167,10 @@ func unsupported(s Spec, verb string, possible []Algorithm) error {
 	return fault.UnsupportedOperation.New("a key of spec %s does not %s with this algorithm; use one of %v", s, verb, possible)
 }
 
-// KeySize answers the length of a key of a symmetric spec in bytes, 0 for other specs.
+// KeySize answers the length in bytes of a key that is secret bytes, 0 for asymmetric specs.
 func (s Spec) KeySize() int {
-	if !s.Symmetric() {
-		return 0
+	if row := s.row(); row.secret() {
+		return row.bits / 8
 	}
-	return s.row().bits / 8
+	return 0
 }

@@ -41,11 +41,11 @@ type wrappingRow struct {
 }
 
 var wrappings = []wrappingRow{
-	{WrapOAEPSHA256, RSA2048, OAEPSHA256, Spec.Symmetric},
-	{WrapOAEPSHA1, RSA2048, OAEPSHA1, Spec.Symmetric},
-	{WrapPKCS1, RSA2048, "", Spec.Symmetric},
-	{WrapSM2, SM2, SM2PKE, Spec.Symmetric},
-	{WrapOAEPAES, RSA2048, OAEPSHA256, func(s Spec) bool { return !s.Symmetric() }},
+	{WrapOAEPSHA256, RSA2048, OAEPSHA256, Spec.secret},
+	{WrapOAEPSHA1, RSA2048, OAEPSHA1, Spec.secret},
+	{WrapPKCS1, RSA2048, "", Spec.secret},
+	{WrapSM2, SM2, SM2PKE, Spec.secret},
+	{WrapOAEPAES, RSA2048, OAEPSHA256, Spec.Asymmetric},
 	{WrapSM2SM4, SM2, SM2PKE, func(s Spec) bool { return s == SM2 }},
 }
 
@@ -71,6 +71,9 @@ func (w Wrapping) row() wrappingRow {
 	}
 	return wrappingRow{takes: func(Spec) bool { return false }}
 }
+
+// secret tells whether a key of the spec is secret bytes.
+func (s Spec) secret() bool { return s.row().secret() }
 
 // Takes tells whether the wrapping is for material of a spec.
 func (w Wrapping) Takes(spec Spec) bool { return w.row().takes(spec) }
@@ -231,7 +234,7 @@ func unwrapWith(private *Private, a Algorithm, head int, wrapped []byte, keySize
 // normalize answers a key that came from outside as Generate would have made it.
 func normalize(spec Spec, raw Bytes) (Bytes, []byte, error) {
 	row := spec.row()
-	if row.suite != 0 {
+	if row.secret() {
 		if raw.Len() != spec.KeySize() {
 			return Bytes{}, nil, errWrapping
 		}

@@ -131,6 +131,25 @@ func useKeys(t *testing.T, c *client.Client, fresh func() api.SecretBytes, note 
 	if _, err := c.AsymmetricDecrypt(ctx, api.AsymmetricDecryptRequest{Key: rsa.ID, Version: rsa.PrimaryVersion, Algorithm: "RSAES_OAEP_SHA_256", Ciphertext: out.Ciphertext}); err != nil {
 		t.Fatal(err)
 	}
+	hmac, err := c.CreateKey(ctx, api.CreateKeyRequest{Spec: "HMAC_SHA_256"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	message := fresh()
+	mac, err := c.GenerateMAC(ctx, api.MACRequest{Key: hmac.ID, Message: message})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.VerifyMAC(ctx, api.VerifyMACRequest{Key: hmac.ID, Message: message, MAC: mac.MAC}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.GenerateMAC(ctx, api.MACRequest{Key: key.ID, Message: fresh()})
+	note(err)
+	random, err := c.GenerateRandom(ctx, api.RandomRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	secrets = append(secrets, string(random.Bytes))
 	_, err = c.Encrypt(ctx, api.EncryptRequest{Key: "key-missing", Plaintext: fresh()})
 	note(err)
 	_, err = c.Encrypt(ctx, api.EncryptRequest{Key: key.ID, Plaintext: append(fresh(), make([]byte, 7000)...)})

@@ -32,6 +32,8 @@ type corpus struct {
 	Symmetric   []symmetric     `json:"symmetric"`
 	Asymmetric  []asymmetric    `json:"asymmetric"`
 	Signatures  []signature     `json:"signatures"`
+
+	MACs []api.VerifyMACRequest `json:"macs"` // none in releases that had no HMAC keys
 }
 
 type symmetric struct {
@@ -74,6 +76,10 @@ func makeCorpus(t *testing.T, s *server) corpus {
 			m.symmetric(spec)
 			continue
 		}
+		if spec.MAC() {
+			m.authenticating(spec)
+			continue
+		}
 		m.signing(spec)
 		m.encrypting(spec)
 	}
@@ -102,6 +108,14 @@ func (m *maker) symmetric(spec material.Spec) {
 	m.ok(err)
 	sum := sha256.Sum256(data.Plaintext)
 	m.Symmetric = append(m.Symmetric, symmetric{Plaintext: string(jsonOf(m, sum[:])), Ciphertext: data.Ciphertext, DataKey: true})
+}
+
+func (m *maker) authenticating(spec material.Spec) {
+	k := m.key(api.CreateKeyRequest{Spec: string(spec)})
+	message := api.SecretBytes("message of " + string(spec))
+	out, err := m.GenerateMAC(m.Context(), api.MACRequest{Key: k.ID, Message: message})
+	m.ok(err)
+	m.MACs = append(m.MACs, api.VerifyMACRequest{Key: k.ID, Message: message, MAC: out.MAC})
 }
 
 func (m *maker) signing(spec material.Spec) {
@@ -223,6 +237,11 @@ func (want corpus) use(t *testing.T, ctx context.Context, c *client.Client) {
 		again, err := c.Sign(ctx, api.SignRequest{Key: s.Request.Key, Version: s.Request.Version, Algorithm: s.Request.Algorithm, Digest: s.Request.Digest})
 		if err != nil || len(again.Signature) == 0 {
 			t.Errorf("%s does not sign any more: %v", s.Request.Algorithm, err)
+		}
+	}
+	for _, in := range want.MACs {
+		if out, err := c.VerifyMAC(ctx, in); err != nil || !out.Valid {
+			t.Errorf("a MAC of key %s does not verify: %v", in.Key, err)
 		}
 	}
 	for _, k := range want.Keys {

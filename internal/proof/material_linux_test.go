@@ -94,6 +94,8 @@ func use(t *testing.T, service *keytest.Services, call func() *authz.Call, k key
 	var err error
 	if k.Spec.Symmetric() {
 		_, err = service.Encrypt(t.Context(), call(), cryptography.EncryptInput{Key: string(k.ID), Plaintext: material.NewBytes([]byte("x")), DryRun: true})
+	} else if k.Spec.MAC() {
+		_, err = service.GenerateMAC(t.Context(), call(), cryptography.MACInput{Key: string(k.ID), Message: material.NewBytes([]byte("x")), DryRun: true})
 	} else {
 		_, err = service.AsymmetricSign(t.Context(), call(), cryptography.AsymmetricInput{
 			Key: string(k.ID), Version: k.Primary, Algorithm: k.Spec.SigningAlgorithms()[0], DryRun: true}, make([]byte, 32))

@@ -47,6 +47,9 @@ func needed(k kind) map[uint]string {
 
 // reason answers why the token makes no keys of a spec, "" if it does.
 func (c *connection) reason(spec material.Spec, mechanisms map[uint]pkcs11.MechanismInfo) string {
+	if spec.MAC() {
+		return "keyward keeps HMAC keys in software only"
+	}
 	k, ok := kindOf(spec)
 	if !ok {
 		return "PKCS#11 2.40 has no mechanism for it"

@@ -205,8 +205,8 @@ func (s *Service) asymmetric(ctx context.Context, c *authz.Call, rec *audit.Reco
 		return nil, nil, err
 	}
 	switch {
-	case e.Key.Spec.Symmetric():
-		return nil, nil, fault.UnsupportedOperation.New("Unsupported operation. Key %s has the symmetric spec %s.", e.Key.ID, e.Key.Spec)
+	case !e.Key.Spec.Asymmetric():
+		return nil, nil, fault.UnsupportedOperation.New("Unsupported operation. Key %s has the spec %s, which is not asymmetric.", e.Key.ID, e.Key.Spec)
 	case usage != "" && e.Key.Usage != usage:
 		return nil, nil, fault.UnsupportedOperation.New("Unsupported operation. Key %s was created for %s.", e.Key.ID, e.Key.Usage)
 	case in.Version == "":

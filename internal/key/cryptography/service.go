@@ -1,5 +1,6 @@
 // Package cryptography offers the operations that use keys: encrypting and decrypting,
-// data keys, signing and verifying.
+// data keys, signing and verifying, message authentication codes; and random bytes, for which
+// there is no key.
 //
 // A [Service] has the keyring find the key and ask whether the caller may, checks that the
 // key is of the right spec, usage and state, and works with the version of it that the

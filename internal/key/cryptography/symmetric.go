@@ -77,13 +77,17 @@ func (s *Service) GenerateDataKeyWithoutPlaintext(ctx context.Context, c *authz.
 func (s *Service) dataKey(ctx context.Context, c *authz.Call, action string, in DataKeyInput) (out DataKey, err error) {
 	err = s.do(ctx, c, action, func(rec *audit.Record) error {
 		if in.Size < 1 || in.Size > key.MaxDataKey {
-			return fault.InvalidParameter.New("The specified parameter NumberOfBytes is not valid. It must be between 1 and %d.", key.MaxDataKey)
+			return errDataKeySize()
 		}
 		out.Plaintext = material.Random(in.Size)
 		out.Ciphertext, err = s.seal(ctx, c, rec, EncryptInput{Key: in.Key, Plaintext: out.Plaintext, Context: in.Context, DryRun: in.DryRun})
 		return err
 	})
 	return kept(out, err)
+}
+
+func errDataKeySize() error {
+	return fault.InvalidParameter.New("The specified parameter NumberOfBytes is not valid. It must be between 1 and %d.", key.MaxDataKey)
 }
 
 // seal encrypts with a key's primary version.
@@ -205,7 +209,10 @@ func (s *Service) reEncryptSource(ctx context.Context, c *authz.Call, rec *audit
 
 // symmetric answers a version of a key that may be used to encrypt and decrypt.
 func (s *Service) symmetric(ctx context.Context, rec *audit.Record, e *keyring.Entry, id key.VersionID) (*keyring.Version, error) {
-	if !e.Key.Spec.Symmetric() {
+	switch {
+	case e.Key.Spec.MAC():
+		return nil, fault.UnsupportedOperation.New("Unsupported operation. Key %s has the spec %s, which makes MACs and does not encrypt.", e.Key.ID, e.Key.Spec)
+	case !e.Key.Spec.Symmetric():
 		return nil, fault.UnsupportedOperation.New("Unsupported operation. Key %s has the asymmetric spec %s; use the Asymmetric operations.", e.Key.ID, e.Key.Spec)
 	}
 	if err := e.Key.Allow(key.ActUse); err != nil {

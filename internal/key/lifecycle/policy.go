@@ -30,13 +30,19 @@ func (s *Service) GetPolicy(ctx context.Context, c *authz.Call, name, policy str
 	return kept(document, err)
 }
 
-// ListPolicies answers the names of a key's policies.
-func (s *Service) ListPolicies(ctx context.Context, c *authz.Call, name string) (names []string, err error) {
+// ListPolicies answers one page of the names of a key's policies, of which there is one.
+func (s *Service) ListPolicies(ctx context.Context, c *authz.Call, name string, p key.Page) (names []string, err error) {
 	err = s.do(ctx, c, "kms:ListKeyPolicies", func(rec *audit.Record) error {
-		_, err := s.resolve(ctx, c, rec, name)
-		return err
+		if _, err := s.resolve(ctx, c, rec, name); err != nil {
+			return err
+		}
+		names = []string{}
+		if p.Number == 1 {
+			names = append(names, policyName)
+		}
+		return p.Check()
 	})
-	return kept([]string{policyName}, err)
+	return kept(names, err)
 }
 
 // SetPolicy gives a key another policy, which is in force for every call that begins

@@ -23,8 +23,8 @@ func (s *Service) CreateVersion(ctx context.Context, c *authz.Call, name string)
 			if err := k.Allow(key.ActUse); err != nil {
 				return err
 			}
-			if k.Origin == key.OriginExternal {
-				return fault.UnsupportedOperation.New("Unsupported operation. Imported material does not rotate; import other material into a new key and move the alias.")
+			if err := k.CheckRotates(); err != nil {
+				return err
 			}
 			if next := k.Rotation.Last.Add(key.VersionPause); s.now().Before(next) {
 				return fault.UnsupportedOperation.New("Unsupported operation. The newest version of key %s is younger than seven days; the next one can be made after %s.", k.ID, next.Format(time.RFC3339))

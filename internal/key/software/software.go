@@ -15,6 +15,7 @@ import (
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/key"
 	"github.com/keyward/keyward/internal/material"
+	"github.com/keyward/keyward/internal/material/mac"
 )
 
 // generators is how many key pairs are generated at once: RSA takes seconds of CPU.
@@ -41,7 +42,7 @@ func (s *Keystore) Offers(context.Context, key.Key) error { return nil }
 
 // Generate implements [key.Keystore].
 func (s *Keystore) Generate(ctx context.Context, k key.Key, v *key.Version) error {
-	if !k.Spec.Symmetric() {
+	if k.Spec.Asymmetric() {
 		select {
 		case s.generating <- struct{}{}:
 			defer func() { <-s.generating }()
@@ -79,6 +80,10 @@ func (s *Keystore) Open(ctx context.Context, k key.Key, v key.Version) (key.Mate
 		return key.Material{}, fmt.Errorf("unwrapping version %s of key %s: %w", v.ID, k.ID, err)
 	}
 	defer m.Zero()
+	if k.Spec.MAC() {
+		m, err := mac.New(k.Spec, m)
+		return key.Material{MAC: authenticator{m}}, err
+	}
 	if k.Spec.Symmetric() {
 		id, okKey := k.ID.Bytes()
 		version, okVersion := v.ID.Bytes()
@@ -107,9 +112,20 @@ func binding(k key.Key, v key.Version) []byte {
 
 // What is in memory waits for nothing, so that the context is not needed.
 type (
-	cipher  struct{ *material.Cipher }
-	private struct{ *material.Private }
+	cipher        struct{ *material.Cipher }
+	authenticator struct{ *mac.Key }
+	private       struct{ *material.Private }
 )
+
+// Sum implements [key.MAC].
+func (a authenticator) Sum(_ context.Context, message []byte) ([]byte, error) {
+	return a.Key.Sum(message), nil
+}
+
+// Verify implements [key.MAC].
+func (a authenticator) Verify(_ context.Context, message, mac []byte) (bool, error) {
+	return a.Key.Verify(message, mac), nil
+}
 
 // Seal implements [key.Cipher].
 func (c cipher) Seal(_ context.Context, plaintext []byte, of material.Context) ([]byte, error) {

@@ -2,6 +2,7 @@ package abuse
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"encoding/xml"
 	"errors"
@@ -107,13 +108,13 @@ func documentedCodes(t *testing.T) codes {
 	}
 	rest, rpc := map[string]bool{}, map[string]bool{}
 	cell := regexp.MustCompile("`([A-Za-z.]+)` ([0-9]{3})")
-	other := regexp.MustCompile("`: `([A-Za-z.]+)`\\)")
+	other := regexp.MustCompile("`: `([A-Za-z.]+)`(?: ([0-9]{3}))?\\)") // of some operations, perhaps with a status of their own
 	for _, row := range regexp.MustCompile("(?m)^\\| `([A-Za-z]+)` \\| ([0-9]{3}) \\| (.*?) \\|").FindAllStringSubmatch(string(text), -1) {
 		rest[row[1]+" "+row[2]] = true
 		if m := cell.FindStringSubmatch(row[3]); m != nil {
 			rpc[m[1]+" "+m[2]] = true
-			if o := other.FindStringSubmatch(row[3]); o != nil {
-				rpc[o[1]+" "+m[2]] = true
+			for _, o := range other.FindAllStringSubmatch(row[3], -1) {
+				rpc[o[1]+" "+cmp.Or(o[2], m[2])] = true
 			}
 		}
 	}

@@ -198,6 +198,7 @@ func (w *world) fill(t *testing.T) {
 	newKey(c, "key", "", "")
 	newKey(c, "sign", "EC_P256", "")
 	newKey(c, "crypt", "RSA_2048", "ENCRYPT/DECRYPT")
+	newKey(c, "hmac", "HMAC_SHA_256", "")
 	for _, op := range operations(t) {
 		if op.thing != "" {
 			newKey(c, op.thing, "", "")
@@ -248,6 +249,16 @@ func (w *world) fillBlobs(t *testing.T, c *client.Client) {
 		t.Fatal(err)
 	}
 	w.names["signature"] = base64.StdEncoding.EncodeToString(signed.Signature)
+	public, err := c.GetPublicKey(ctx, w.names["crypt"], w.names["crypt.version"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.names["crypt.public"] = base64.StdEncoding.EncodeToString(public.DER)
+	mac, err := c.GenerateMAC(ctx, api.MACRequest{Key: w.names["hmac"], Message: []byte("known")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.names["mac"] = base64.StdEncoding.EncodeToString(mac.MAC)
 }
 
 // fillSecrets makes secrets of two versions each.

@@ -11,10 +11,7 @@ import (
 )
 
 func getParametersForImport(d *Dialect, c *authz.Call, v *rpc.Values) act {
-	id, w := v.Need("KeyId"), material.Wrapping(v.Need("WrappingAlgorithm"))
-	if spec := v.Need("WrappingKeySpec"); spec != "" && w.Key() != "" && spec != string(w.Key()) {
-		v.Invalid("WrappingKeySpec", "It must be the one that goes with WrappingAlgorithm: RSA_2048 or EC_SM2.")
-	}
+	id, w := v.Need("KeyId"), wrapping(v)
 	return func(ctx context.Context) (rpc.Response, error) {
 		p, err := d.Imports.Parameters(ctx, c, id, w)
 		return &struct {
@@ -25,6 +22,16 @@ func getParametersForImport(d *Dialect, c *authz.Call, v *rpc.Values) act {
 			TokenExpireTime string
 		}{ImportToken: encoded(p.Token), KeyId: string(p.Key), PublicKey: encoded(p.PublicKey), TokenExpireTime: date(p.ExpireAt)}, err
 	}
+}
+
+// wrapping reads how something is wrapped. The spec of the wrapping key says nothing more, but
+// must not say anything else.
+func wrapping(v *rpc.Values) material.Wrapping {
+	w := material.Wrapping(v.Need("WrappingAlgorithm"))
+	if spec := v.Need("WrappingKeySpec"); spec != "" && w.Key() != "" && spec != string(w.Key()) {
+		v.Invalid("WrappingKeySpec", "It must be the one that goes with WrappingAlgorithm: RSA_2048 or EC_SM2.")
+	}
+	return w
 }
 
 func importKeyMaterial(d *Dialect, c *authz.Call, v *rpc.Values) act {

@@ -68,11 +68,16 @@ var operations = map[string]operation{
 	"ReEncrypt":                       {"kms:ReEncryptTo", nil, reEncrypt},
 	"GenerateDataKey":                 {"kms:GenerateDataKey", plainUnsupported, generateDataKey},
 	"GenerateDataKeyWithoutPlaintext": {"kms:GenerateDataKeyWithoutPlaintext", nil, generateDataKeyWithoutPlaintext},
+	"ExportDataKey":                   {"kms:ExportDataKey", nil, exportDataKey},
+	"GenerateAndExportDataKey":        {"kms:GenerateAndExportDataKey", nil, generateAndExportDataKey},
 	"AsymmetricSign":                  {"kms:AsymmetricSign", nil, asymmetricSign},
 	"AsymmetricVerify":                {"kms:AsymmetricVerify", nil, asymmetricVerify},
 	"AsymmetricEncrypt":               {"kms:AsymmetricEncrypt", nil, asymmetricEncrypt},
 	"AsymmetricDecrypt":               {"kms:AsymmetricDecrypt", nil, asymmetricDecrypt},
 	"GetPublicKey":                    {"kms:GetPublicKey", nil, getPublicKey},
+
+	"GenerateMac": {"kms:GenerateMac", nil, generateMAC},
+	"VerifyMac":   {"kms:VerifyMac", nil, verifyMAC},
 
 	"GenerateCsr": {"kms:GenerateCsr", nil, generateCSR}, // keyward's own
 

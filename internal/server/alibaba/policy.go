@@ -31,16 +31,13 @@ func setKeyPolicy(d *Dialect, c *authz.Call, v *rpc.Values) act {
 func listKeyPolicies(d *Dialect, c *authz.Call, v *rpc.Values) act {
 	id, p := v.Need("KeyId"), v.Page()
 	return func(ctx context.Context) (rpc.Response, error) {
-		names, err := d.Keys.ListPolicies(ctx, c, id)
+		names, err := d.Keys.ListPolicies(ctx, c, id, p)
 		out := &struct {
 			rpc.Reply
 			paged
 			PolicyNames struct{ PolicyName []string }
-		}{paged: paged{p.Number, p.Size, len(names)}}
+		}{paged: paged{p.Number, p.Size, 1}}
 		out.PolicyNames.PolicyName = names
-		if p.Number > 1 {
-			out.PolicyNames.PolicyName = []string{}
-		}
 		return out, err
 	}
 }

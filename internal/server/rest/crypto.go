@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/keyward/keyward/api"
@@ -15,13 +16,19 @@ var cryptoRoutes = []route{
 	{"POST", "/v1/crypto/reencrypt", "ReEncrypt", "kms:ReEncryptTo", "Decrypts with one key and encrypts with another; the plaintext stays in the server. Needs kms:ReEncryptFrom on the source, too.", takes((*dialect).reEncrypt)},
 	{"POST", "/v1/crypto/datakey", "GenerateDataKey", "kms:GenerateDataKey", "Makes random bytes and answers them in the clear and encrypted.", takes((*dialect).dataKey)},
 	{"POST", "/v1/crypto/datakey-without-plaintext", "GenerateDataKeyWithoutPlaintext", "kms:GenerateDataKeyWithoutPlaintext", "Makes random bytes and answers them encrypted only.", takes((*dialect).dataKeyWithoutPlaintext)},
+	{"POST", "/v1/crypto/export-datakey", "ExportDataKey", "kms:ExportDataKey", "Answers a data key under a public key of the caller's.", takes((*dialect).exportDataKey)},
+	{"POST", "/v1/crypto/generate-and-export-datakey", "GenerateAndExportDataKey", "kms:GenerateAndExportDataKey", "Makes random bytes and answers them encrypted, and under a public key of the caller's.", takes((*dialect).generateAndExportDataKey)},
 	{"POST", "/v1/crypto/sign", "Sign", "kms:AsymmetricSign", "Signs a digest.", takes((*dialect).sign)},
 	{"POST", "/v1/crypto/verify", "Verify", "kms:AsymmetricVerify", "Tells whether a signature of a digest is valid.", takes((*dialect).verify)},
 	{"POST", "/v1/crypto/asymmetric-encrypt", "AsymmetricEncrypt", "kms:AsymmetricEncrypt", "Encrypts with the public half of an asymmetric key.", takes((*dialect).asymmetricEncrypt)},
 	{"POST", "/v1/crypto/asymmetric-decrypt", "AsymmetricDecrypt", "kms:AsymmetricDecrypt", "Decrypts with the private half of an asymmetric key.", takes((*dialect).asymmetricDecrypt)},
+	{"POST", "/v1/crypto/mac", "GenerateMAC", "kms:GenerateMac", "Makes the message authentication code of a message.", takes((*dialect).mac)},
+	{"POST", "/v1/crypto/verify-mac", "VerifyMAC", "kms:VerifyMac", "Tells whether a message authentication code is that of a message.", takes((*dialect).verifyMAC)},
+	{"POST", "/v1/crypto/random", "GenerateRandom", "kms:GenerateRandom", "Answers random bytes.", takes((*dialect).random)},
 }
 
-// defaultDataKey is how many bytes a data key has that was asked for without a size.
+// defaultDataKey is how many bytes a data key has, or random bytes are, that were asked for
+// without a size.
 const defaultDataKey = 32
 
 func (d *dialect) encrypt(ctx context.Context, q request, in api.EncryptRequest) (api.Encrypted, error) {
@@ -57,6 +64,25 @@ func (d *dialect) dataKeyWithoutPlaintext(ctx context.Context, q request, in api
 	return encrypted(out), err
 }
 
+func (d *dialect) exportDataKey(ctx context.Context, q request, in api.ExportDataKeyRequest) (api.ExportedDataKey, error) {
+	out, err := d.Crypto.ExportDataKey(ctx, q.call, cryptography.ExportInput{
+		Ciphertext: in.Ciphertext, Context: in.Context, DryRun: in.DryRun,
+		To: cryptography.Export{PublicKey: in.PublicKey, Wrapping: material.Wrapping(in.Wrapping)},
+	})
+	return exported(out), err
+}
+
+func (d *dialect) generateAndExportDataKey(ctx context.Context, q request, in api.GenerateAndExportDataKeyRequest) (api.ExportedDataKey, error) {
+	out, err := d.Crypto.GenerateAndExportDataKey(ctx, q.call,
+		dataKeyInput(api.DataKeyRequest{Key: in.Key, Size: in.Size, Context: in.Context, DryRun: in.DryRun}),
+		cryptography.Export{PublicKey: in.PublicKey, Wrapping: material.Wrapping(in.Wrapping)})
+	return exported(out), err
+}
+
+func exported(e cryptography.ExportedDataKey) api.ExportedDataKey {
+	return api.ExportedDataKey{Key: string(e.Key), Version: string(e.Version), Ciphertext: e.Blob, Wrapped: e.Wrapped}
+}
+
 func (d *dialect) sign(ctx context.Context, q request, in api.SignRequest) (api.Signature, error) {
 	out, err := d.Crypto.AsymmetricSign(ctx, q.call, cryptography.AsymmetricInput{
 		Key: in.Key, Version: key.VersionID(in.Version), Algorithm: material.Algorithm(in.Algorithm), DryRun: in.DryRun,
@@ -85,12 +111,27 @@ func (d *dialect) asymmetricDecrypt(ctx context.Context, q request, in api.Asymm
 	return decrypted(out), err
 }
 
+func (d *dialect) mac(ctx context.Context, q request, in api.MACRequest) (api.MAC, error) {
+	out, err := d.Crypto.GenerateMAC(ctx, q.call, cryptography.MACInput{
+		Key: in.Key, Algorithm: material.Algorithm(in.Algorithm), Message: material.NewBytes(in.Message), DryRun: in.DryRun,
+	})
+	return api.MAC{Key: string(out.Key), Version: string(out.Version), Algorithm: string(out.Algorithm), MAC: out.Value}, err
+}
+
+func (d *dialect) verifyMAC(ctx context.Context, q request, in api.VerifyMACRequest) (api.MACVerification, error) {
+	out, err := d.Crypto.VerifyMAC(ctx, q.call, cryptography.MACInput{
+		Key: in.Key, Algorithm: material.Algorithm(in.Algorithm), Message: material.NewBytes(in.Message), DryRun: in.DryRun,
+	}, in.MAC)
+	return api.MACVerification{Key: string(out.Key), Version: string(out.Version), Algorithm: string(out.Algorithm), Valid: out.Valid}, err
+}
+
+func (d *dialect) random(ctx context.Context, q request, in api.RandomRequest) (api.Random, error) {
+	out, err := d.Crypto.Random(ctx, q.call, cmp.Or(in.Size, defaultDataKey))
+	return api.Random{Bytes: out.Expose()}, err
+}
+
 func dataKeyInput(in api.DataKeyRequest) cryptography.DataKeyInput {
-	out := cryptography.DataKeyInput{Key: in.Key, Size: in.Size, Context: in.Context, DryRun: in.DryRun}
-	if in.Size == 0 {
-		out.Size = defaultDataKey
-	}
-	return out
+	return cryptography.DataKeyInput{Key: in.Key, Size: cmp.Or(in.Size, defaultDataKey), Context: in.Context, DryRun: in.DryRun}
 }
 
 func encrypted(c cryptography.Ciphertext) api.Encrypted {

@@ -73,10 +73,10 @@ type step struct {
 // A scene is an account with one of everything.
 type scene struct {
 	symmetric, doomed, signing, deciphering api.Key
-	external                                api.Key
+	external, hmac                          api.Key
 	material                                api.ImportRequest // of external
 	ciphertext, asymmetric                  []byte
-	signature                               []byte
+	signature, mac, recipient               []byte
 	digest                                  []byte
 	record                                  api.AuditRecord
 	old, unused                             string // findings
@@ -100,6 +100,9 @@ func newScene(t *testing.T, w *world, admin login) *scene {
 	s.ciphertext = must(c.Encrypt(ctx, api.EncryptRequest{Key: "alias/app/main", Plaintext: []byte("fake")}))(t).Ciphertext
 	s.asymmetric = must(c.AsymmetricEncrypt(ctx, s.asymmetricEncrypt()))(t).Ciphertext
 	s.signature = must(c.Sign(ctx, s.sign()))(t).Signature
+	s.recipient = must(c.GetPublicKey(ctx, s.deciphering.ID, s.deciphering.PrimaryVersion))(t).DER
+	s.hmac = must(c.CreateKey(ctx, api.CreateKeyRequest{Spec: "HMAC_SHA_256"}))(t)
+	s.mac = must(c.GenerateMAC(ctx, api.MACRequest{Key: s.hmac.ID, Message: []byte("fake")}))(t).MAC
 	for _, name := range []string{"app/secret", "spare", "doomed", "delivered"} {
 		must(c.CreateSecret(ctx, api.CreateSecretRequest{Name: name, Value: []byte("fake"), Version: "v1"}))(t)
 	}
@@ -233,6 +236,12 @@ func (s *scene) cryptoSteps() []step {
 		{"GenerateDataKeyWithoutPlaintext", func(ctx context.Context, c *client.Client) error {
 			return drop(c.GenerateDataKeyWithoutPlaintext(ctx, api.DataKeyRequest{Key: id, Size: 64}))
 		}, noKey},
+		{"ExportDataKey", func(ctx context.Context, c *client.Client) error {
+			return drop(c.ExportDataKey(ctx, api.ExportDataKeyRequest{Ciphertext: s.ciphertext, Wrapping: "SM2PKE", PublicKey: s.recipient}))
+		}, noKey},
+		{"GenerateAndExportDataKey", func(ctx context.Context, c *client.Client) error {
+			return drop(c.GenerateAndExportDataKey(ctx, api.GenerateAndExportDataKeyRequest{Key: id, Wrapping: "SM2PKE", PublicKey: s.recipient}))
+		}, noKey},
 		{"Sign", func(ctx context.Context, c *client.Client) error { return drop(c.Sign(ctx, s.sign())) }, noKey},
 		{"Verify", func(ctx context.Context, c *client.Client) error {
 			in := s.sign()
@@ -245,6 +254,15 @@ func (s *scene) cryptoSteps() []step {
 			in := s.asymmetricEncrypt()
 			return drop(c.AsymmetricDecrypt(ctx, api.AsymmetricDecryptRequest{Key: in.Key, Version: in.Version, Algorithm: in.Algorithm, Ciphertext: s.asymmetric}))
 		}, noKey},
+		{"GenerateMAC", func(ctx context.Context, c *client.Client) error {
+			return drop(c.GenerateMAC(ctx, api.MACRequest{Key: s.hmac.ID, Algorithm: "HMAC_SHA_256", Message: []byte("fake")}))
+		}, noKey},
+		{"VerifyMAC", func(ctx context.Context, c *client.Client) error {
+			return drop(c.VerifyMAC(ctx, api.VerifyMACRequest{Key: s.hmac.ID, Message: []byte("fake"), MAC: s.mac}))
+		}, noKey},
+		{"GenerateRandom", func(ctx context.Context, c *client.Client) error {
+			return drop(c.GenerateRandom(ctx, api.RandomRequest{Size: 16}))
+		}, ""},
 	}
 }
 

@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"encoding/pem"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/keyward/keyward/api"
+	"github.com/keyward/keyward/internal/key/cryptography"
+	"github.com/keyward/keyward/internal/material"
+)
+
+// maxSealed bounds the files that encrypted data keys and public keys are read from, in bytes.
+const maxSealed = 64 << 10
+
+func newDataKeyCmd(c *cli) *cobra.Command {
+	return c.command(command{
+		use:   "data-key",
+		short: text{"Make data keys, and hand them to others under their public keys", "生成数据密钥，并用他人的公钥加密后交付"},
+		long: text{
+			`Make data keys, and hand them to others under their public keys. The data key itself
+never reaches this machine: what is written is the data key encrypted with a key of
+keyward, and wrapped under the public key of whoever is to have it.`,
+			`生成数据密钥，并用他人的公钥加密后交付。数据密钥本身不会到达本机：
+写出的是用 keyward 密钥加密的数据密钥，以及用接收方公钥加密的数据密钥。`,
+		},
+	}, newDataKeyGenerateCmd(c), newDataKeyExportCmd(c))
+}
+
+// A recipient is for whom a data key is wrapped.
+type recipient struct {
+	*cli
+	file, wrapping, out string
+}
+
+func (r *recipient) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&r.file, "public-key", "", r.t("`FILE` with the public key of who is to have it, RSA of 2,048 bits or SM2, in PEM or DER", "接收方公钥文件 `FILE`：2048 位 RSA 或 SM2，PEM 或 DER 格式"))
+	f.StringVar(&r.wrapping, "wrapping", "", r.t("`NAME` of the way in which it is wrapped: RSAES_OAEP_SHA_256, RSAES_OAEP_SHA_1 or SM2PKE; by default the best for the public key", "加密方式 `NAME`：RSAES_OAEP_SHA_256、RSAES_OAEP_SHA_1 或 SM2PKE；默认为公钥支持的最佳方式"))
+	f.StringVar(&r.out, "wrapped-out", "", r.t("write the wrapped data key to `FILE`", "将用公钥加密的数据密钥写入 `FILE`"))
+	var names []string
+	for _, w := range cryptography.ExportWrappings() {
+		names = append(names, string(w))
+	}
+	complete(cmd, "wrapping", names...)
+}
+
+// read answers the public key, DER, and how to wrap under it.
+func (r *recipient) read() ([]byte, string, error) {
+	f, err := os.Open(r.file)
+	if err != nil {
+		return nil, "", err
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	public, err := readAtMost(f, maxSealed)
+	if err != nil {
+		return nil, "", err
+	}
+	if block, _ := pem.Decode(public); block != nil {
+		public = block.Bytes
+	}
+	for _, w := range cryptography.ExportWrappings() {
+		if _, err := material.OpenPublic(w.Key(), public); err == nil && (r.wrapping == "" || r.wrapping == string(w)) {
+			return public, string(w), nil
+		}
+	}
+	return nil, "", &problem{message: fmt.Sprintf(r.t("%s has no public key for this wrapping: RSA of 2,048 bits, or SM2, in PEM or DER", "%s 中没有适用于此加密方式的公钥：应为 2048 位 RSA 或 SM2，PEM 或 DER 格式"), r.file)}
+}
+
+func newDataKeyGenerateCmd(c *cli) *cobra.Command {
+	var in api.GenerateAndExportDataKeyRequest
+	var out string
+	r := &recipient{cli: c}
+	var cmd *cobra.Command
+	cmd = c.command(command{
+		use:   "generate KEY",
+		short: text{"Make a data key, encrypted with a key", "生成用密钥加密的数据密钥"},
+		long: text{
+			`Make a data key, encrypted with a key, and with --public-key wrapped for somebody, too.
+Neither file has it in the clear: keyward, or the owner of the public key, opens it.`,
+			`生成用密钥加密的数据密钥；给出 --public-key 时，同时用接收方公钥加密一份。
+两个文件均不含明文：只有 keyward 或公钥持有者能够解密。`,
+		},
+		example: "  keyward data-key generate alias/backups --out data.key --public-key partner.pem --wrapped-out partner.key",
+		run: func(ctx context.Context, args []string) error {
+			if out == "" || (r.file == "") != (r.out == "") {
+				return c.usage(cmd, "give --out, and --public-key together with --wrapped-out", "请给出 --out；--public-key 须与 --wrapped-out 同时给出")
+			}
+			server, err := c.connect()
+			if err != nil {
+				return err
+			}
+			in.Key = args[0]
+			var made api.ExportedDataKey
+			if r.file == "" {
+				sealed, err := server.GenerateDataKeyWithoutPlaintext(ctx, api.DataKeyRequest{Key: in.Key, Size: in.Size})
+				if err != nil {
+					return err
+				}
+				made = api.ExportedDataKey{Key: sealed.Key, Version: sealed.Version, Ciphertext: sealed.Ciphertext}
+			} else {
+				if in.PublicKey, in.Wrapping, err = r.read(); err != nil {
+					return err
+				}
+				if made, err = server.GenerateAndExportDataKey(ctx, in); err != nil {
+					return err
+				}
+				if err := os.WriteFile(r.out, made.Wrapped, 0o644); err != nil {
+					return err
+				}
+			}
+			if err := os.WriteFile(out, made.Ciphertext, 0o644); err != nil {
+				return err
+			}
+			return c.showDataKey(made)
+		},
+	})
+	cmd.Flags().IntVar(&in.Size, "bytes", 32, c.t("how long: `NUMBER`, 1 to 1,024; with RSA at most 190", "长度 `NUMBER`，1 到 1024 字节；使用 RSA 时最多 190"))
+	cmd.Flags().StringVar(&out, "out", "", c.t("write the encrypted data key to `FILE`", "将加密的数据密钥写入 `FILE`"))
+	r.flags(cmd)
+	return cmd
+}
+
+func newDataKeyExportCmd(c *cli) *cobra.Command {
+	r := &recipient{cli: c}
+	var cmd *cobra.Command
+	cmd = c.command(command{
+		use:   "export FILE",
+		short: text{"Wrap an encrypted data key for somebody", "用接收方公钥重新加密数据密钥"},
+		long: text{
+			`Have the server decrypt a data key and wrap it under the public key of whoever is to have
+it. Who may do that can read the data key: the right is kms:ExportDataKey.`,
+			`由服务器解密数据密钥，再用接收方公钥加密。有此权限者即可读取数据密钥：
+所需权限为 kms:ExportDataKey。`,
+		},
+		example: "  keyward data-key export data.key --public-key partner.pem --wrapped-out partner.key",
+		run: func(ctx context.Context, args []string) error {
+			if r.file == "" || r.out == "" {
+				return c.usage(cmd, "give --public-key and --wrapped-out", "请给出 --public-key 和 --wrapped-out")
+			}
+			f, err := os.Open(args[0])
+			if err != nil {
+				return err
+			}
+			defer func() { _ = f.Close() }() // it was only read
+			var in api.ExportDataKeyRequest
+			if in.Ciphertext, err = readAtMost(f, maxSealed); err != nil {
+				return err
+			}
+			if in.PublicKey, in.Wrapping, err = r.read(); err != nil {
+				return err
+			}
+			server, err := c.connect()
+			if err != nil {
+				return err
+			}
+			exported, err := server.ExportDataKey(ctx, in)
+			if err != nil {
+				return err
+			}
+			if err := os.WriteFile(r.out, exported.Wrapped, 0o644); err != nil {
+				return err
+			}
+			return c.showDataKey(exported)
+		},
+	})
+	r.flags(cmd)
+	return cmd
+}
+
+func (c *cli) showDataKey(k api.ExportedDataKey) error {
+	return c.show(k, func(t *table) {
+		t.add(c.t("Key", "密钥"), k.Key)
+		t.add(c.t("Version", "版本"), k.Version)
+	})
+}
