@@ -28,7 +28,7 @@ var types = []any{
 	api.KeyList{}, api.KeyPolicy{}, api.DescriptionRequest{}, api.DeleteKeyRequest{}, api.TagRequest{}, api.UntagRequest{}, api.KeyVersion{},
 	api.KeyVersionList{}, api.PublicKey{}, api.Alias{}, api.CreateAliasRequest{}, api.PointAliasRequest{}, api.AliasList{},
 	api.EncryptRequest{}, api.Encrypted{}, api.DecryptRequest{}, api.Decrypted{}, api.ReEncryptRequest{}, api.DataKeyRequest{},
-	api.ExportDataKeyRequest{}, api.GenerateAndExportDataKeyRequest{}, api.ExportedDataKey{}, api.MACRequest{}, api.MAC{}, api.VerifyMACRequest{}, api.MACVerification{}, api.RandomRequest{}, api.Random{},
+	api.EncryptBatchRequest{}, api.EncryptedBatch{}, api.EncryptedItem{}, api.DecryptBatchRequest{}, api.DecryptedBatch{}, api.DecryptedItem{}, api.ItemError{}, api.ExportDataKeyRequest{}, api.GenerateAndExportDataKeyRequest{}, api.ExportedDataKey{}, api.MACRequest{}, api.MAC{}, api.VerifyMACRequest{}, api.MACVerification{}, api.RandomRequest{}, api.Random{},
 	api.DataKey{}, api.SignRequest{}, api.Signature{}, api.VerifyRequest{}, api.Verification{}, api.AsymmetricEncryptRequest{},
 	api.AsymmetricDecryptRequest{},
 	api.User{}, api.CreateUserRequest{}, api.UpdateUserRequest{}, api.UserList{}, api.AccessKey{}, api.LastUse{},

@@ -34,6 +34,56 @@ type Decrypted struct {
 	Plaintext SecretBytes `json:"plaintext"`
 }
 
+// EncryptBatchRequest asks to encrypt 1 to 100 plaintexts with the primary version of a symmetric
+// key, all with one context. The body has at most 64 KiB.
+type EncryptBatchRequest struct {
+	Key        string            `json:"key"`
+	Plaintexts []SecretBytes     `json:"plaintexts"` // each of 1 to 6,144 bytes
+	Context    map[string]string `json:"context,omitempty"`
+	DryRun     bool              `json:"dryRun,omitempty"`
+}
+
+// An EncryptedBatch is what a batch of encryptions answers, in the order of the request.
+type EncryptedBatch struct {
+	Key     string          `json:"key"`     // id
+	Version string          `json:"version"` // id of the version that encrypted
+	Items   []EncryptedItem `json:"items"`
+}
+
+// An EncryptedItem has a ciphertext, or an error if this one could not be encrypted.
+type EncryptedItem struct {
+	Ciphertext []byte     `json:"ciphertext,omitempty"`
+	Error      *ItemError `json:"error,omitempty"`
+}
+
+// DecryptBatchRequest asks to decrypt 1 to 100 ciphertexts of one symmetric key, all with one
+// context. The body has at most 64 KiB.
+type DecryptBatchRequest struct {
+	Key         string            `json:"key"`
+	Ciphertexts [][]byte          `json:"ciphertexts"`
+	Context     map[string]string `json:"context,omitempty"`
+	DryRun      bool              `json:"dryRun,omitempty"`
+}
+
+// A DecryptedBatch is what a batch of decryptions answers, in the order of the request.
+type DecryptedBatch struct {
+	Key   string          `json:"key"` // id
+	Items []DecryptedItem `json:"items"`
+}
+
+// A DecryptedItem has a plaintext, or an error if this one could not be decrypted.
+type DecryptedItem struct {
+	Version   string      `json:"version,omitempty"` // id of the version that decrypted
+	Plaintext SecretBytes `json:"plaintext,omitempty"`
+	Error     *ItemError  `json:"error,omitempty"`
+}
+
+// An ItemError says why one item of a batch failed, as a Problem does for a request.
+type ItemError struct {
+	Code   string `json:"code"` // a row of docs/errors.md
+	Detail string `json:"detail"`
+}
+
 // ReEncryptRequest asks to decrypt with one key and encrypt with another, without the
 // plaintext leaving the server. The Source members other than SourceContext are for
 // ciphertexts of asymmetric keys, which do not name their key.

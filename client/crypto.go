@@ -16,6 +16,18 @@ func (c *Client) Decrypt(ctx context.Context, in api.DecryptRequest) (api.Decryp
 	return call[api.Decrypted](ctx, c.server, "POST", at("crypto", "decrypt"), in)
 }
 
+// EncryptBatch encrypts up to 100 plaintexts in one request. Items fail one by one: look at the
+// Error of each.
+func (c *Client) EncryptBatch(ctx context.Context, in api.EncryptBatchRequest) (api.EncryptedBatch, error) {
+	return call[api.EncryptedBatch](ctx, c.server, "POST", at("crypto", "encrypt-batch"), in)
+}
+
+// DecryptBatch decrypts up to 100 ciphertexts of one key in one request. Items fail one by one:
+// look at the Error of each.
+func (c *Client) DecryptBatch(ctx context.Context, in api.DecryptBatchRequest) (api.DecryptedBatch, error) {
+	return call[api.DecryptedBatch](ctx, c.server, "POST", at("crypto", "decrypt-batch"), in)
+}
+
 // ReEncrypt decrypts with one key and encrypts with another; the plaintext stays there.
 func (c *Client) ReEncrypt(ctx context.Context, in api.ReEncryptRequest) (api.Encrypted, error) {
 	return call[api.Encrypted](ctx, c.server, "POST", at("crypto", "reencrypt"), in)

@@ -304,19 +304,24 @@ stays readable. With --every or --off only the policy of automatic rotation is c
 
 // tags reads KEY=VALUE pairs.
 func (c *cli) tags(pairs []string) (map[string]string, error) {
-	var tags map[string]string
+	return c.namedPairs(text{"tag", "标签"}, pairs)
+}
+
+// namedPairs reads KEY=VALUE pairs; what they are is for errors.
+func (c *cli) namedPairs(what text, pairs []string) (map[string]string, error) {
+	var out map[string]string
 	for _, pair := range pairs {
 		key, value, ok := strings.Cut(pair, "=")
 		if !ok || key == "" {
-			return nil, &problem{message: fmt.Sprintf(c.t("the tag %q must be KEY=VALUE", "标签 %q 必须是 KEY=VALUE 的形式"), pair)}
+			return nil, &problem{message: fmt.Sprintf(c.t("the %s %q must be KEY=VALUE", "%s %q 必须是 KEY=VALUE 的形式"), what.in(c.lang), pair)}
 		}
-		if _, twice := tags[key]; twice {
-			return nil, &problem{message: fmt.Sprintf(c.t("the tag %q is given twice", "标签 %q 重复"), key)}
+		if _, twice := out[key]; twice {
+			return nil, &problem{message: fmt.Sprintf(c.t("the %s %q is given twice", "%s %q 重复"), what.in(c.lang), key)}
 		}
-		if tags == nil {
-			tags = map[string]string{}
+		if out == nil {
+			out = map[string]string{}
 		}
-		tags[key] = value
+		out[key] = value
 	}
-	return tags, nil
+	return out, nil
 }

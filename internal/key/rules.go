@@ -18,6 +18,7 @@ const (
 	MaxAlias       = 255  // characters, with "alias/"
 	MaxTags        = tag.Max
 	MaxPlaintext   = 6144 // bytes that Encrypt takes
+	MaxBatch       = 100  // items of one batch
 	MaxDataKey     = 1024 // bytes of a data key
 	MaxMessage     = 6144 // bytes of a message that GenerateMac takes
 	MaxRandom      = 1024 // bytes that GenerateRandom answers

@@ -131,6 +131,13 @@ func useKeys(t *testing.T, c *client.Client, fresh func() api.SecretBytes, note 
 	if _, err := c.AsymmetricDecrypt(ctx, api.AsymmetricDecryptRequest{Key: rsa.ID, Version: rsa.PrimaryVersion, Algorithm: "RSAES_OAEP_SHA_256", Ciphertext: out.Ciphertext}); err != nil {
 		t.Fatal(err)
 	}
+	batch, err := c.EncryptBatch(ctx, api.EncryptBatchRequest{Key: key.ID, Plaintexts: []api.SecretBytes{fresh(), append(fresh(), make([]byte, 7000)...)}, Context: context})
+	if err != nil || batch.Items[1].Error == nil {
+		t.Fatalf("a batch with one item that is too long: %v", err)
+	}
+	if _, err := c.DecryptBatch(ctx, api.DecryptBatchRequest{Key: key.ID, Ciphertexts: [][]byte{batch.Items[0].Ciphertext, fresh()}, Context: context}); err != nil {
+		t.Fatal(err)
+	}
 	hmac, err := c.CreateKey(ctx, api.CreateKeyRequest{Spec: "HMAC_SHA_256"})
 	if err != nil {
 		t.Fatal(err)

@@ -39,13 +39,20 @@ type EncryptInput struct {
 // Encrypt encrypts up to 6,144 bytes with the key's primary version.
 func (s *Service) Encrypt(ctx context.Context, c *authz.Call, in EncryptInput) (out Ciphertext, err error) {
 	err = s.do(ctx, c, "kms:Encrypt", func(rec *audit.Record) error {
-		if n := in.Plaintext.Len(); n < 1 || n > key.MaxPlaintext {
-			return fault.InvalidParameter.New("The specified parameter Plaintext is not valid. It must have 1 to %d bytes before base64; encrypt larger data with a data key.", key.MaxPlaintext)
+		if err := checkPlaintext(in.Plaintext); err != nil {
+			return err
 		}
 		out, err = s.seal(ctx, c, rec, in)
 		return err
 	})
 	return kept(out, err)
+}
+
+func checkPlaintext(m material.Bytes) error {
+	if n := m.Len(); n < 1 || n > key.MaxPlaintext {
+		return fault.InvalidParameter.New("The specified parameter Plaintext is not valid. It must have 1 to %d bytes before base64; encrypt larger data with a data key.", key.MaxPlaintext)
+	}
+	return nil
 }
 
 // DataKeyInput is what the GenerateDataKey operations take.

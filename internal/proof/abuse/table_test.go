@@ -211,6 +211,8 @@ var restFields = map[string]operation{
 
 	"Encrypt":                         rest("", need("key", keyName, "$key"), need("plaintext", plaintext, "a25vd24="), f("context", encContext, `{"a":"1"}`), f("dryRun", flag, "false")),
 	"Decrypt":                         rest("", need("ciphertext", blob, "$blob"), f("context", encContext, `{}`), f("dryRun", flag, "false")),
+	"EncryptBatch":                    rest("", need("key", keyName, "$key"), need("plaintexts", shape, `["a25vd24="]`), f("context", encContext, `{"a":"1"}`), f("dryRun", flag, "false")),
+	"DecryptBatch":                    rest("", need("key", keyName, "$key"), need("ciphertexts", shape, `["a25vd24="]`), f("context", encContext, `{"a":"1"}`), f("dryRun", flag, "false")),
 	"ReEncrypt":                       rest("", need("ciphertext", blob, "$blob"), need("destinationKey", keyName, "$key"), f("sourceContext", encContext, `{}`), f("destinationContext", encContext, `{"a":"1"}`)),
 	"GenerateDataKey":                 rest("", need("key", keyName, "$key"), f("size", bytes1K, "32"), f("context", encContext, `{"a":"1"}`)),
 	"GenerateDataKeyWithoutPlaintext": rest("", need("key", keyName, "$key"), f("size", bytes1K, "32"), f("context", encContext, `{"a":"1"}`)),

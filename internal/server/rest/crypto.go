@@ -5,14 +5,18 @@ import (
 	"context"
 
 	"github.com/keyward/keyward/api"
+	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/key"
 	"github.com/keyward/keyward/internal/key/cryptography"
 	"github.com/keyward/keyward/internal/material"
+	"github.com/keyward/keyward/internal/server/rest/words"
 )
 
 var cryptoRoutes = []route{
 	{"POST", "/v1/crypto/encrypt", "Encrypt", "kms:Encrypt", "Encrypts with the primary version of a symmetric key.", takes((*dialect).encrypt)},
 	{"POST", "/v1/crypto/decrypt", "Decrypt", "kms:Decrypt", "Decrypts what was encrypted with a symmetric key.", takes((*dialect).decrypt)},
+	{"POST", "/v1/crypto/encrypt-batch", "EncryptBatch", "kms:Encrypt", "Encrypts up to 100 plaintexts with one key; each fails alone.", takes((*dialect).encryptBatch)},
+	{"POST", "/v1/crypto/decrypt-batch", "DecryptBatch", "kms:Decrypt", "Decrypts up to 100 ciphertexts of one key; each fails alone.", takes((*dialect).decryptBatch)},
 	{"POST", "/v1/crypto/reencrypt", "ReEncrypt", "kms:ReEncryptTo", "Decrypts with one key and encrypts with another; the plaintext stays in the server. Needs kms:ReEncryptFrom on the source, too.", takes((*dialect).reEncrypt)},
 	{"POST", "/v1/crypto/datakey", "GenerateDataKey", "kms:GenerateDataKey", "Makes random bytes and answers them in the clear and encrypted.", takes((*dialect).dataKey)},
 	{"POST", "/v1/crypto/datakey-without-plaintext", "GenerateDataKeyWithoutPlaintext", "kms:GenerateDataKeyWithoutPlaintext", "Makes random bytes and answers them encrypted only.", takes((*dialect).dataKeyWithoutPlaintext)},
@@ -41,6 +45,28 @@ func (d *dialect) encrypt(ctx context.Context, q request, in api.EncryptRequest)
 func (d *dialect) decrypt(ctx context.Context, q request, in api.DecryptRequest) (api.Decrypted, error) {
 	out, err := d.Crypto.Decrypt(ctx, q.call, cryptography.DecryptInput{Ciphertext: in.Ciphertext, Context: in.Context, DryRun: in.DryRun})
 	return decrypted(out), err
+}
+
+func (d *dialect) encryptBatch(ctx context.Context, q request, in api.EncryptBatchRequest) (api.EncryptedBatch, error) {
+	out, err := d.Crypto.EncryptBatch(ctx, q.call, cryptography.BatchInput{Key: in.Key, Context: in.Context, DryRun: in.DryRun},
+		words.Each(in.Plaintexts, func(b api.SecretBytes) material.Bytes { return material.NewBytes(b) }))
+	return api.EncryptedBatch{Key: string(out.Key), Version: string(out.Version), Items: words.Each(out.Items, func(i cryptography.Sealed) api.EncryptedItem {
+		return api.EncryptedItem{Ciphertext: i.Blob, Error: itemError(i.Err)}
+	})}, err
+}
+
+func (d *dialect) decryptBatch(ctx context.Context, q request, in api.DecryptBatchRequest) (api.DecryptedBatch, error) {
+	out, err := d.Crypto.DecryptBatch(ctx, q.call, cryptography.BatchInput{Key: in.Key, Context: in.Context, DryRun: in.DryRun}, in.Ciphertexts)
+	return api.DecryptedBatch{Key: string(out.Key), Items: words.Each(out.Items, func(i cryptography.Opened) api.DecryptedItem {
+		return api.DecryptedItem{Version: string(i.Version), Plaintext: i.Data.Expose(), Error: itemError(i.Err)}
+	})}, err
+}
+
+func itemError(err error) *api.ItemError {
+	if err == nil {
+		return nil
+	}
+	return &api.ItemError{Code: string(fault.KindOf(err)), Detail: fault.Message(err)}
 }
 
 func (d *dialect) reEncrypt(ctx context.Context, q request, in api.ReEncryptRequest) (api.Encrypted, error) {

@@ -236,6 +236,12 @@ func (s *scene) cryptoSteps() []step {
 		{"GenerateDataKeyWithoutPlaintext", func(ctx context.Context, c *client.Client) error {
 			return drop(c.GenerateDataKeyWithoutPlaintext(ctx, api.DataKeyRequest{Key: id, Size: 64}))
 		}, noKey},
+		{"EncryptBatch", func(ctx context.Context, c *client.Client) error {
+			return drop(c.EncryptBatch(ctx, api.EncryptBatchRequest{Key: id, Plaintexts: []api.SecretBytes{[]byte("fake")}}))
+		}, noKey},
+		{"DecryptBatch", func(ctx context.Context, c *client.Client) error {
+			return drop(c.DecryptBatch(ctx, api.DecryptBatchRequest{Key: id, Ciphertexts: [][]byte{s.ciphertext}}))
+		}, noKey},
 		{"ExportDataKey", func(ctx context.Context, c *client.Client) error {
 			return drop(c.ExportDataKey(ctx, api.ExportDataKeyRequest{Ciphertext: s.ciphertext, Wrapping: "SM2PKE", PublicKey: s.recipient}))
 		}, noKey},
