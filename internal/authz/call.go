@@ -43,6 +43,8 @@ type Session struct {
 	Policy  *Policy   // must allow a request, too; nil for none
 	Expires time.Time // from then on its requests are refused
 	Lineage []string  // what ends the session when it changes; package role reads it
+	Person  bool      // it came of a login: somebody is there who can be asked
+	MFA     bool      // at that login a second factor was proved
 }
 
 // ARN answers the principal's name as RAM writes it; that of a session of a role or of a

@@ -285,7 +285,7 @@ func (q *query) fact(key string) (fact, bool) {
 	case MFAPresent:
 		// An access key signs without a second factor. Were the key absent instead,
 		// "deny unless MFA" would deny nothing.
-		return flag(false), true
+		return flag(q.call.Session != nil && q.call.Session.MFA), true
 	}
 	for _, a := range q.attributes {
 		if a.Key == key {

@@ -52,6 +52,10 @@ const (
 	SecurityTokenMismatch Kind = "SecurityTokenMismatch"
 	NoPermission          Kind = "NoPermission"
 	WrongPassphrase       Kind = "WrongPassphrase"
+
+	LoginFailed            Kind = "LoginFailed"
+	PasswordChangeRequired Kind = "PasswordChangeRequired" // of who proved to have the password
+	MFARequired            Kind = "MFARequired"
 )
 
 // Something named by the caller does not exist. A thing that belongs to another
@@ -96,6 +100,7 @@ func Kinds() []Kind {
 		UnsupportedOrigin, InvalidKeyMaterial, InvalidImportToken, ExpiredImportToken,
 		IncompleteSignature, SignatureMismatch, TimestampExpired, TimestampInvalid, NonceUsed,
 		AccessKeyNotFound, AccessKeyInactive, SecurityTokenInvalid, SecurityTokenMissing, SecurityTokenExpired, SecurityTokenMismatch, NoPermission, WrongPassphrase,
+		LoginFailed, PasswordChangeRequired, MFARequired,
 		KeyNotFound, KeyVersionNotFound, AliasNotFound, ResourceNotFound,
 		KeyDisabled, KeyPendingDeletion, KeyPendingImport, KeyUnavailable, StateConflict, AliasExists, ResourceExists, ResourceInUse, Changed,
 		Throttled, Sealed, AuditUnavailable, Unavailable, Internal, DryRun,

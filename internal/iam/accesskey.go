@@ -28,7 +28,7 @@ type NewAccessKey struct {
 func (s *Service) CreateAccessKey(ctx context.Context, call *authz.Call, in NewAccessKey) (IssuedKey, error) {
 	op := s.begin(call, ActionCreateAccessKey)
 	return Perform(ctx, op, func() (IssuedKey, error) {
-		if err := op.authorizeChange(in.User); err != nil {
+		if err := op.AuthorizeChange(in.User); err != nil {
 			return IssuedKey{}, err
 		}
 		now := s.now()
@@ -48,7 +48,7 @@ func (s *Service) CreateAccessKey(ctx context.Context, call *authz.Call, in NewA
 			return IssuedKey{}, err
 		}
 		_, err = s.changeUser(ctx, op, in.User, func(user *User) error {
-			if err := op.requireOwnOrGrant(*user); err != nil {
+			if err := op.RequireOwnOrGrant(*user); err != nil {
 				return err
 			}
 			return s.store.CreateAccessKey(ctx, op.Record, user, &key)
@@ -76,7 +76,7 @@ func (r AccessKeyReport) IdleSince() time.Time {
 func (s *Service) ListAccessKeys(ctx context.Context, call *authz.Call, user string, page Page) (List[AccessKeyReport], error) {
 	op := s.begin(call, ActionListAccessKeys)
 	return Perform(ctx, op, func() (list List[AccessKeyReport], err error) {
-		if err := op.Authorize(userARN(call.Account, user)); err != nil {
+		if err := op.Authorize(UserARN(call.Account, user)); err != nil {
 			return list, err
 		}
 		if page, err = page.Ask(); err != nil {
@@ -199,7 +199,7 @@ func (s *Service) ResetAccessKey(ctx context.Context, call *authz.Call, id strin
 			if err != nil {
 				return err
 			}
-			if err := op.requireOwnOrGrant(user); err != nil {
+			if err := op.RequireOwnOrGrant(user); err != nil {
 				return err
 			}
 			key.ResetAt = s.now()
@@ -226,9 +226,9 @@ func (s *Service) DeleteAccessKey(ctx context.Context, call *authz.Call, id stri
 	})
 }
 
-// requireOwnOrGrant lets callers make keys for themselves; the key of another user is
-// for those only who could give that user's policies.
-func (op *Operation) requireOwnOrGrant(user User) error {
+// RequireOwnOrGrant lets callers make keys for themselves; what acts as another user is for
+// those only who could give that user's policies.
+func (op *Operation) RequireOwnOrGrant(user User) error {
 	if op.Call.Kind == authz.User && op.Call.Name == user.Name {
 		return nil
 	}
@@ -243,7 +243,7 @@ func (s *Service) authorizeKey(ctx context.Context, op *Operation, id string) (A
 	if missing != nil && !fault.Is(missing, fault.ResourceNotFound) {
 		return AccessKey{}, missing
 	}
-	if op.Authorize(userARN(op.Call.Account, key.User)) != nil {
+	if op.Authorize(UserARN(op.Call.Account, key.User)) != nil {
 		return AccessKey{}, fault.NoPermission.New("%s may not perform %s on this access key; ask an administrator of the account for a policy that allows it on the user who has the key",
 			op.Call.ARN(), op.Record.Action)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/material"
 )
 
@@ -101,6 +102,29 @@ func (s *Service) loadTenant(ctx context.Context, id string) (material.Wrapper, 
 		return nil, err
 	}
 	return s.keyring.Tenant(account.binding(), account.TenantKey)
+}
+
+// FindAccount answers the id of the account that a person means: by its id, its name in
+// whatever case, or "" for the only one that there is. It answers "" for one that is not.
+func (s *Service) FindAccount(ctx context.Context, text string) (id string, err error) {
+	if text == "" {
+		some, err := s.store.Accounts(ctx, Page{Limit: 2})
+		if err != nil || len(some) != 1 {
+			return "", err
+		}
+		return some[0].ID, nil
+	}
+	if checkAccountName(text) != nil {
+		return "", nil
+	}
+	if len(text) == accountDigits && consists(text, "0123456789") {
+		return text, nil
+	}
+	a, err := s.store.AccountNamed(ctx, text)
+	if fault.Is(err, fault.ResourceNotFound) {
+		return "", nil
+	}
+	return a.ID, err
 }
 
 // rewrapAtOnce is how many accounts one call of RewrapTenants looks at.

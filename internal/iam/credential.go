@@ -153,7 +153,7 @@ func (s *Service) Delegate(ctx context.Context, call *authz.Call, rec *audit.Rec
 		rec.Decision = "reserved to permanent credentials"
 		return fault.NoPermission.New("temporary credentials cannot make permanent ones; sign with an access key of a user")
 	}
-	if err := op.Require(ActionCreateAccessKey, userARN(call.Account, user)); err != nil {
+	if err := op.Require(ActionCreateAccessKey, UserARN(call.Account, user)); err != nil {
 		return err
 	}
 	if err := op.guardRoot(user); err != nil {
@@ -163,7 +163,7 @@ func (s *Service) Delegate(ctx context.Context, call *authz.Call, rec *audit.Rec
 	if err != nil {
 		return err
 	}
-	return op.requireOwnOrGrant(u)
+	return op.RequireOwnOrGrant(u)
 }
 
 // Acting answers the principal that a user is, without an access key, for who proved to act

@@ -47,6 +47,7 @@ const (
 	MaxDescription  = 1024 // characters of a policy's description
 	MaxPage         = 100  // items of one page of a list
 	maxUserName     = 64
+	accountDigits   = 16
 	maxPolicyName   = 128
 	timestampLayout = "2006-01-02T15:04:05.000000Z" // in bindings
 )

@@ -157,7 +157,7 @@ func (op *Operation) Ask(r authz.Request) error {
 
 // requireGrant asks for the power to decide that the user has these policies.
 func (op *Operation) requireGrant(user string, policies ...string) error {
-	return op.RequireGrant(ActionAttachPolicy, userARN(op.Call.Account, user), policies...)
+	return op.RequireGrant(ActionAttachPolicy, UserARN(op.Call.Account, user), policies...)
 }
 
 // RequireGrant asks for the power to decide that the holder, a user or a role, has these
@@ -193,7 +193,7 @@ func (op *Operation) requireOperator() error {
 	return nil
 }
 
-// RoleARN names a role as userARN does a user.
+// RoleARN names a role as UserARN does a user.
 func RoleARN(account, name string) string {
 	if !ValidRoleName(name) {
 		name = ""
@@ -201,16 +201,16 @@ func RoleARN(account, name string) string {
 	return "acs:ram::" + account + ":role/" + name
 }
 
-// userARN names a user for policies and records. What is no user name is left out:
+// UserARN names a user for policies and records. What is no user name is left out:
 // only who may act on all users then learns what is wrong with it.
-func userARN(account, name string) string {
+func UserARN(account, name string) string {
 	if !validUserName(name) {
 		name = ""
 	}
 	return "acs:ram::" + account + ":user/" + name
 }
 
-// PolicyARN names a policy as userARN does a user.
+// PolicyARN names a policy as UserARN does a user.
 func PolicyARN(account, name string) string {
 	if !validPolicyName(name) {
 		name = ""

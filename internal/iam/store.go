@@ -32,6 +32,8 @@ type AccountStore interface {
 	CreateAccount(ctx context.Context, rec *audit.Record, f *Founding) error
 	UpdateAccount(ctx context.Context, rec *audit.Record, a *Account) error
 	Account(ctx context.Context, id string) (Account, error)
+	// AccountNamed finds an account by its name, without regard to case.
+	AccountNamed(ctx context.Context, name string) (Account, error)
 	// Accounts answers at most page.Limit accounts in the order of their ids.
 	Accounts(ctx context.Context, page Page) ([]Account, error)
 }

@@ -13,7 +13,7 @@ import (
 func (s *Service) CreateUser(ctx context.Context, call *authz.Call, name, remark string) (User, error) {
 	op := s.begin(call, ActionCreateUser)
 	return Perform(ctx, op, func() (User, error) {
-		if err := op.Authorize(userARN(call.Account, name)); err != nil {
+		if err := op.Authorize(UserARN(call.Account, name)); err != nil {
 			return User{}, err
 		}
 		if err := checkNewUserName(name); err != nil {
@@ -32,7 +32,7 @@ func (s *Service) CreateUser(ctx context.Context, call *authz.Call, name, remark
 func (s *Service) GetUser(ctx context.Context, call *authz.Call, name string) (User, error) {
 	op := s.begin(call, ActionGetUser)
 	return Perform(ctx, op, func() (User, error) {
-		if err := op.Authorize(userARN(call.Account, name)); err != nil {
+		if err := op.Authorize(UserARN(call.Account, name)); err != nil {
 			return User{}, err
 		}
 		return s.user(ctx, call.Account, name)
@@ -43,7 +43,7 @@ func (s *Service) GetUser(ctx context.Context, call *authz.Call, name string) (U
 func (s *Service) ListUsers(ctx context.Context, call *authz.Call, page Page) (List[User], error) {
 	op := s.begin(call, ActionListUsers)
 	return Perform(ctx, op, func() (List[User], error) {
-		if err := op.Authorize(userARN(call.Account, "")); err != nil {
+		if err := op.Authorize(UserARN(call.Account, "")); err != nil {
 			return List[User]{}, err
 		}
 		page, err := page.Ask()
@@ -77,7 +77,7 @@ func (c UserChange) check(name string) error {
 func (s *Service) UpdateUser(ctx context.Context, call *authz.Call, name string, change UserChange) (User, error) {
 	op := s.begin(call, ActionUpdateUser)
 	return Perform(ctx, op, func() (User, error) {
-		if err := op.authorizeChange(name); err != nil {
+		if err := op.AuthorizeChange(name); err != nil {
 			return User{}, err
 		}
 		if err := change.check(name); err != nil {
@@ -101,7 +101,7 @@ func (s *Service) UpdateUser(ctx context.Context, call *authz.Call, name string,
 func (s *Service) DeleteUser(ctx context.Context, call *authz.Call, name string) error {
 	op := s.begin(call, ActionDeleteUser)
 	return op.Run(ctx, func() error {
-		if err := op.authorizeChange(name); err != nil {
+		if err := op.AuthorizeChange(name); err != nil {
 			return err
 		}
 		if name == RootName {
@@ -167,9 +167,9 @@ func (s *Service) DetachPolicy(ctx context.Context, call *authz.Call, user, poli
 	})
 }
 
-// authorizeChange authorizes an operation that changes a user or its access keys.
-func (op *Operation) authorizeChange(user string) error {
-	if err := op.Authorize(userARN(op.Call.Account, user)); err != nil {
+// AuthorizeChange authorizes an operation that changes a user or how somebody acts as it.
+func (op *Operation) AuthorizeChange(user string) error {
+	if err := op.Authorize(UserARN(op.Call.Account, user)); err != nil {
 		return err
 	}
 	return op.guardRoot(user)
@@ -178,7 +178,7 @@ func (op *Operation) authorizeChange(user string) error {
 // authorizeAttachment authorizes the operation on the user and on the policy, and
 // checks what they are called.
 func (op *Operation) authorizeAttachment(user, policy string) error {
-	if err := op.authorizeChange(user); err != nil {
+	if err := op.AuthorizeChange(user); err != nil {
 		return err
 	}
 	if err := op.Require(op.Record.Action, PolicyARN(op.Call.Account, policy)); err != nil {
@@ -211,6 +211,11 @@ func (s *Service) changeUser(ctx context.Context, op *Operation, name string, ap
 		return apply(&user)
 	})
 	return user, err
+}
+
+// User reads a user of the account, for an operation of a package below.
+func (s *Service) User(ctx context.Context, account, name string) (User, error) {
+	return s.user(ctx, account, name)
 }
 
 // user reads a user of the account.

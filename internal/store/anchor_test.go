@@ -235,6 +235,7 @@ func TestEveryColumnIsBound(t *testing.T) {
 		"key_use":             "bound by its MAC, but not to the log, where every use is: who puts one back tells of fewer uses; docs/design/usage.md",
 		"key_version_use":     "as key_use",
 		"key_use_since":       "for people",
+		"login_limit":         "who writes it can try more passwords, and use a code twice in its minute; docs/design/people.md",
 		"clock":               "who forges it can delete rows anyway; docs/design/clock.md",
 		"accesskey":           "what a provider told, which the next synchronisation says again; docs/design/inventory.md",
 		"accesskey_principal": "as accesskey",

@@ -89,6 +89,18 @@ func (s *Store) Account(ctx context.Context, id string) (iam.Account, error) {
 	return a, err
 }
 
+// AccountNamed implements iam.AccountStore.
+func (s *Store) AccountNamed(ctx context.Context, name string) (iam.Account, error) {
+	all, err := list(ctx, s, s.db.read, accountRow, `WHERE lower(name) = lower($1)`, name)
+	if err == nil && len(all) == 0 {
+		err = fault.ResourceNotFound.New("there is no account of this name")
+	}
+	if err != nil {
+		return iam.Account{}, err
+	}
+	return all[0], nil
+}
+
 // Accounts implements iam.AccountStore.
 func (s *Store) Accounts(ctx context.Context, p iam.Page) ([]iam.Account, error) {
 	return list(ctx, s, s.db.read, accountRow, `WHERE id > $1 ORDER BY id LIMIT $2`, p.After, p.Limit)
@@ -137,7 +149,7 @@ func (s *Store) DeleteUser(ctx context.Context, rec *audit.Record, u *iam.User) 
 		if have > 0 {
 			return fault.ResourceInUse.New("the user %q has access keys (%d); delete them first", u.Name, have)
 		}
-		return nil
+		return s.deletePerson(ctx, t, u)
 	})
 }
 

@@ -117,6 +117,8 @@ func (s *Service) present(ctx context.Context, opened *session) (policies []*aut
 const (
 	linkKey  = "key"  // key/ID/RESET: an access key, and when its secret was last replaced
 	linkRole = "role" // role/ACCOUNT/NAME/ID/GENERATION
+
+	linkLogin = "login" // login/ACCOUNT/USER/SESSION: somebody who logged in; it is the first
 )
 
 // lineage answers what the caller came of.
@@ -170,6 +172,25 @@ func (s *Service) follow(ctx context.Context, link string) ([]*authz.Policy, err
 			return nil, over("whom the role trusts was changed, or all sessions of the role were ended")
 		}
 		return a.policies, nil
+	case linkLogin:
+		return s.followLogin(ctx, rest)
 	}
 	return nil, fmt.Errorf("a security token has a link of the kind %q", kind)
+}
+
+// followLogin answers the policies of somebody whose login is still in force.
+func (s *Service) followLogin(ctx context.Context, rest string) ([]*authz.Policy, error) {
+	parts := strings.SplitN(rest, "/", 3) // which this server wrote
+	p, err := s.iam.Acting(ctx, parts[0], parts[1])
+	if fault.Is(err, fault.AccessKeyInactive) {
+		return nil, over("the user is disabled or gone")
+	}
+	if err != nil {
+		return nil, err
+	}
+	in, err := s.logins(ctx, parts[0], parts[1], parts[2])
+	if err == nil && !in {
+		err = over("it was ended, or the user's password or second factor was changed")
+	}
+	return p.Policies, err
 }

@@ -34,12 +34,18 @@ type Sealer interface {
 	Open(sealed []byte) (material.Bytes, error)
 }
 
-// Options says what a Service is made of. All fields are required.
+// Logins tells whether the session of a user who logged in is still in force. It is asked
+// with every request of such a session and must be as fast as a cache.
+type Logins func(ctx context.Context, account, user, session string) (bool, error)
+
+// Options says what a Service is made of. All fields are required; Logins only where
+// people log in.
 type Options struct {
 	Store  Store
 	IAM    *iam.Service
 	Log    *audit.Log
 	Sealer Sealer
+	Logins Logins
 	Now    func() time.Time // clock
 	Fresh  func() bool      // whether the change feed is up to date; see package cache
 }
@@ -50,6 +56,7 @@ type Service struct {
 	iam    *iam.Service
 	log    *audit.Log
 	sealer Sealer
+	logins Logins
 	clock  func() time.Time
 
 	roles   *cache.Cache[string, actor]    // by "account/name"
@@ -64,7 +71,7 @@ const (
 
 // New makes a Service. Connect its Changed to the store's change feed.
 func New(o Options) *Service {
-	s := &Service{store: o.Store, iam: o.IAM, log: o.Log, sealer: o.Sealer, clock: o.Now}
+	s := &Service{store: o.Store, iam: o.IAM, log: o.Log, sealer: o.Sealer, logins: o.Logins, clock: o.Now}
 	s.roles = cache.New(maxRolesCached, o.Fresh, s.loadActor)
 	s.tickets = cache.New(maxTicketsCached, func() bool { return true }, s.open) // a token never changes
 	return s

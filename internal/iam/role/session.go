@@ -60,7 +60,7 @@ func (s *Service) AssumeRole(ctx context.Context, call *authz.Call, in Assumptio
 		}
 		t := ticket{
 			Account: account, Kind: authz.AssumedRole, Name: name, Session: in.Session, Policy: policy,
-			Lineage: append(s.lineage(call), roleLink(a.role)),
+			Lineage: append(s.lineage(call), roleLink(a.role)), MFA: call.Session != nil && call.Session.MFA,
 		}
 		issued, err := s.issue(op, t, in.Duration, longest)
 		issued.RoleID = a.role.ID
@@ -150,6 +150,24 @@ func (s *Service) Federate(ctx context.Context, call *authz.Call, in Federation)
 	})
 }
 
+// A Login says what a session of somebody who logged in is to be like.
+type Login struct {
+	Account  string
+	User     string
+	Session  string        // id of the session, which [Options].Logins knows
+	Duration time.Duration // 15 minutes to 12 hours; 0 means an hour
+	MFA      bool          // a second factor was proved
+}
+
+// Login makes the credentials of somebody who proved who they are. It is a part of the
+// operation op, which has seen to that.
+func (s *Service) Login(op *iam.Operation, in Login) (Issued, error) {
+	return s.issue(op, ticket{
+		Account: in.Account, Kind: authz.User, Name: in.User, Session: in.Session, MFA: in.MFA,
+		Lineage: []string{strings.Join([]string{linkLogin, in.Account, in.User, in.Session}, "/")},
+	}, in.Duration, MaxDuration)
+}
+
 // issue makes the credentials that a ticket is for.
 func (s *Service) issue(op *iam.Operation, t ticket, duration, longest time.Duration) (Issued, error) {
 	if duration == 0 {
@@ -213,13 +231,17 @@ type ticket struct {
 	Policy  string     `json:"policy,omitempty"`
 	Expires time.Time  `json:"expires"`
 	Lineage []string   `json:"lineage"`
+	MFA     bool       `json:"mfa,omitempty"` // proved at the login that it came of
 }
 
 // principal answers who acts with the ticket; the policies are for whoever looks them up.
 func (t *ticket) principal(policy *authz.Policy) authz.Principal {
 	return authz.Principal{
 		Account: t.Account, Kind: t.Kind, Name: t.Name, AccessKey: t.ID,
-		Session: &authz.Session{Name: t.Session, Policy: policy, Expires: t.Expires, Lineage: t.Lineage},
+		Session: &authz.Session{
+			Name: t.Session, Policy: policy, Expires: t.Expires, Lineage: t.Lineage,
+			Person: strings.HasPrefix(t.Lineage[0], linkLogin+"/"), MFA: t.MFA,
+		},
 	}
 }
 

@@ -43,6 +43,10 @@ var statuses = map[fault.Kind]int{
 	fault.NoPermission:          http.StatusForbidden,
 	fault.WrongPassphrase:       http.StatusForbidden,
 
+	fault.LoginFailed:            http.StatusForbidden,
+	fault.PasswordChangeRequired: http.StatusForbidden,
+	fault.MFARequired:            http.StatusForbidden,
+
 	fault.KeyNotFound:        http.StatusNotFound,
 	fault.KeyVersionNotFound: http.StatusNotFound,
 	fault.AliasNotFound:      http.StatusNotFound,

@@ -42,6 +42,10 @@ var codes = map[fault.Kind]code{
 	fault.NoPermission:          {http.StatusForbidden, "Forbidden.NoPermission"},
 	fault.WrongPassphrase:       {http.StatusForbidden, "Forbidden.NoPermission"},
 
+	fault.LoginFailed:            {http.StatusForbidden, "Forbidden.NoPermission"},
+	fault.PasswordChangeRequired: {http.StatusForbidden, "Forbidden.NoPermission"},
+	fault.MFARequired:            {http.StatusForbidden, "Forbidden.MFARequired"},
+
 	fault.KeyNotFound:        {http.StatusNotFound, "Forbidden.KeyNotFound"},
 	fault.KeyVersionNotFound: {http.StatusNotFound, "Forbidden.KeyVersionNotFound"},
 	fault.AliasNotFound:      {http.StatusNotFound, "Forbidden.AliasNotFound"},

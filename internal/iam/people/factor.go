@@ -1,0 +1,178 @@
+package people
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/iam"
+	"github.com/keyward/keyward/internal/material"
+	"github.com/keyward/keyward/internal/material/totp"
+)
+
+// An Enrolment is the secret of a second factor, which is answered this once.
+type Enrolment struct {
+	Secret material.Bytes // as people type it into an authenticator app
+	URI    material.Bytes // as an app reads it from a QR code
+}
+
+// EnrollMFA makes the secret of a second factor for the caller, who logged in. It has no
+// effect until [Service.ConfirmMFA].
+func (s *Service) EnrollMFA(ctx context.Context, call *authz.Call) (Enrolment, error) {
+	op, refused := s.own(call, ActionEnrollMFA)
+	return iam.Perform(ctx, op, func() (Enrolment, error) {
+		if refused != nil {
+			return Enrolment{}, refused
+		}
+		secret := totp.NewSecret()
+		err := s.change(ctx, op, call.Name, func(p *Person) (err error) {
+			if p.HasMFA() {
+				return fault.StateConflict.New("a second factor is set up already; remove it first with: keyward user mfa remove %s", call.Name)
+			}
+			p.SecretAt = s.now()
+			p.Secret, err = s.wrap(ctx, p, "secret", p.SecretAt, secret)
+			return err
+		})
+		return Enrolment{
+			Secret: material.NewBytes([]byte(totp.Text(secret))),
+			URI:    material.NewBytes([]byte(totp.URI(secret, "keyward "+call.Account, call.Name))),
+		}, err
+	})
+}
+
+// ConfirmMFA proves with a code that the caller has the secret, and makes every later login
+// need a code. It answers the recovery codes, this once; each stands for a code one time.
+func (s *Service) ConfirmMFA(ctx context.Context, call *authz.Call, code string) ([]material.Bytes, error) {
+	op, refused := s.own(call, ActionConfirmMFA)
+	return iam.Perform(ctx, op, func() ([]material.Bytes, error) {
+		if refused != nil {
+			return nil, refused
+		}
+		at := place{call.Account, loginOf(call.Name)}
+		p, err := s.Store.Person(ctx, at.account, at.login)
+		if err != nil {
+			return nil, err
+		}
+		if p.HasMFA() || len(p.Secret) == 0 {
+			return nil, fault.StateConflict.New("no second factor waits for being confirmed; begin with: keyward user mfa enroll")
+		}
+		if err := s.tryCode(ctx, p, code); err != nil {
+			return nil, err
+		}
+		codes := make([]material.Bytes, RecoveryCodes)
+		digests := make([]string, RecoveryCodes)
+		for i := range codes {
+			codes[i] = material.NewBytes(grouped(16, 4))
+			digests[i] = recoveryDigest(string(codes[i].Expose()))
+		}
+		return codes, s.change(ctx, op, call.Name, func(now *Person) error {
+			if !slices.Equal(now.Secret, p.Secret) {
+				return fault.Changed.New("another second factor was begun meanwhile; confirm that one")
+			}
+			now.ConfirmedAt, now.Recovery = s.now(), digests
+			return nil
+		})
+	})
+}
+
+// RemoveMFA takes the second factor from a user, and ends the user's sessions. It needs what
+// making an access key for the user needs.
+func (s *Service) RemoveMFA(ctx context.Context, call *authz.Call, user string) error {
+	op := iam.Begin(s.Log, call, ActionRemoveMFA)
+	return op.Run(ctx, func() error {
+		if err := s.authorizeFor(ctx, op, user); err != nil {
+			return err
+		}
+		return s.change(ctx, op, user, func(p *Person) error {
+			if len(p.Secret) == 0 {
+				return fault.StateConflict.New("the user %q has no second factor", user)
+			}
+			*p = Person{
+				Account: p.Account, Login: p.Login, User: p.User, Password: p.Password, PasswordAt: p.PasswordAt, Initial: p.Initial, Rev: p.Rev,
+			}
+			return nil
+		})
+	})
+}
+
+// tryCode is useCode for a caller whose attempts are not limited yet.
+func (s *Service) tryCode(ctx context.Context, p Person, code string) error {
+	key, err := s.key("code", p.Account, p.Login)
+	if err != nil {
+		return err
+	}
+	limits := []Limit{{key, freeOfPair, longest, true}}
+	if err := s.charge(ctx, limits); err != nil {
+		return err
+	}
+	if _, err := s.useCode(ctx, p, code); err != nil {
+		return err
+	}
+	return s.Store.Refund(ctx, limits, true)
+}
+
+// useCode uses a code of a person's second factor up. A recovery code is answered as its
+// digest, for the caller to strike out; a LoginFailed fault says that it is none.
+func (s *Service) useCode(ctx context.Context, p Person, code string) (recovery string, err error) {
+	if !totp.WellFormed(code) {
+		if digest := recoveryDigest(code); slices.Contains(p.Recovery, digest) {
+			return digest, nil
+		}
+		return "", wrong()
+	}
+	secret, err := s.unwrap(ctx, &p, "secret", p.SecretAt, p.Secret)
+	if err != nil {
+		return "", err
+	}
+	defer secret.Zero()
+	step, found := totp.Match(secret, code, s.Now())
+	if !found {
+		return "", wrong()
+	}
+	key, err := s.key("step", p.Account, p.Login, p.SecretAt.Format(layout))
+	if err != nil {
+		return "", err
+	}
+	newer, err := s.Store.Advance(ctx, s.now(), key, step)
+	if err == nil && !newer {
+		err = wrong()
+	}
+	return "", err
+}
+
+// strike takes a used recovery code, if it is one, from the person. Somebody may have been
+// faster.
+func (p *Person) strike(recovery string) error {
+	if recovery == "" {
+		return nil
+	}
+	i := slices.Index(p.Recovery, recovery)
+	if i < 0 {
+		return wrong()
+	}
+	p.Recovery = slices.Delete(p.Recovery, i, i+1)
+	return nil
+}
+
+// recoveryDigest answers what is kept of a recovery code. It has 80 random bits, which no
+// amount of trying finds, so that a plain digest is enough.
+func recoveryDigest(code string) string {
+	plain := strings.NewReplacer("-", "", " ", "").Replace(strings.ToLower(code))
+	sum := sha256.Sum256([]byte("keyward-recovery/v1\n" + plain))
+	return hex.EncodeToString(sum[:])
+}
+
+// key answers what something is counted under. Names that people type, which may be
+// passwords in the wrong place, do not stand in it.
+func (s *Service) key(parts ...string) (string, error) {
+	digest, err := s.Digest([]byte("keyward-attempts/v1\x00" + strings.Join(parts, "\x00")))
+	if err != nil {
+		return "", fmt.Errorf("counting an attempt: %w", err)
+	}
+	return digest, nil
+}

@@ -1,0 +1,226 @@
+package people
+
+import (
+	"context"
+	"crypto/rand"
+	"math"
+	"time"
+
+	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/iam"
+	"github.com/keyward/keyward/internal/iam/role"
+	"github.com/keyward/keyward/internal/material"
+)
+
+// How many attempts there are before the first wait, and how long waits become. Those of a
+// user from anywhere are waited for less long, because strangers can bring them about.
+const (
+	freeOfPair    = 5 // of one user from one network
+	freeOfUser    = 20
+	freeOfNetwork = 50
+	longest       = 15 * time.Minute
+	longestOfUser = time.Minute
+)
+
+// An Attempt is what somebody says who wants to log in.
+type Attempt struct {
+	Account     string // id or name; "" for the only one
+	User        string
+	Password    material.Bytes
+	Code        string         // of the second factor, or a recovery code; "" for none
+	NewPassword material.Bytes // to be the password from now on; empty to leave it as it is
+	Duration    time.Duration  // of the session: 15 minutes to 12 hours; 0 means an hour
+}
+
+// wrong is all that is ever said of a login that fails.
+func wrong() error {
+	return fault.LoginFailed.New("the user, the password or the code is not right, or the user may not log in; passwords and codes are not told apart")
+}
+
+// Login begins a session of a user who proves to be it. With a new password it ends all
+// other sessions of the user.
+//
+// Its faults are Throttled, when there were too many attempts; LoginFailed; and, told only
+// to who has the password, PasswordChangeRequired when it is an initial one and MFARequired
+// when a code is missing. None of the last two counts as a failure.
+func (s *Service) Login(ctx context.Context, call *authz.Call, in Attempt) (role.Issued, error) {
+	account, err := s.IAM.FindAccount(ctx, in.Account)
+	if err != nil {
+		return role.Issued{}, err
+	}
+	at := place{account, loginOf(in.User)}
+	limits, err := s.limits(call, at)
+	if err != nil {
+		return role.Issued{}, err
+	}
+	if err := s.charge(ctx, limits); err != nil {
+		return role.Issued{}, s.Refusals.Refuse(ctx, call, ActionLogin, "", err)
+	}
+	op := iam.Begin(s.Log, call, ActionLogin)
+	issued, err := iam.Perform(ctx, op, func() (role.Issued, error) { return s.login(ctx, op, at, in) })
+	if !fault.Is(err, fault.LoginFailed) {
+		if undone := s.Store.Refund(context.WithoutCancel(ctx), limits, err == nil); undone != nil {
+			s.Logger.Warn("taking back a counted attempt to log in", "error", undone)
+		}
+	}
+	return issued, err
+}
+
+// limits answers what an attempt to log in counts against.
+func (s *Service) limits(call *authz.Call, at place) ([]Limit, error) {
+	from := network(call.Source)
+	pair, err1 := s.key("pair", at.account, at.login, from)
+	user, err2 := s.key("user", at.account, at.login)
+	net, err3 := s.key("network", from)
+	for _, err := range []error{err1, err2, err3} {
+		if err != nil {
+			return nil, err
+		}
+	}
+	return []Limit{{pair, freeOfPair, longest, true}, {user, freeOfUser, longestOfUser, false}, {net, freeOfNetwork, longest, false}}, nil
+}
+
+// charge counts an attempt, or refuses it.
+func (s *Service) charge(ctx context.Context, limits []Limit) error {
+	now := s.now()
+	until, err := s.Store.Charge(ctx, now, limits)
+	if err == nil && !until.IsZero() {
+		err = fault.Throttled.New("there were too many attempts; try again in %d seconds", int(math.Ceil(until.Sub(now).Seconds())))
+	}
+	return err
+}
+
+// login does what a login is made of, for an attempt that was counted.
+func (s *Service) login(ctx context.Context, op *iam.Operation, at place, in Attempt) (role.Issued, error) {
+	p, old, err := s.verify(ctx, op, at, in.Password)
+	if err != nil {
+		return role.Issued{}, err
+	}
+	if err := s.checkReplacement(p, in); err != nil {
+		return role.Issued{}, err
+	}
+	recovery := ""
+	if p.HasMFA() {
+		if in.Code == "" {
+			return role.Issued{}, fault.MFARequired.New("a code of the second factor is needed, too")
+		}
+		if recovery, err = s.useCode(ctx, p, in.Code); err != nil {
+			return role.Issued{}, err
+		}
+	}
+	session := Session{ID: rand.Text(), BegunAt: s.now(), Source: sourceOf(op.Call), MFA: p.HasMFA()}
+	issued, err := s.Roles.Login(op, role.Login{Account: p.Account, User: p.User, Session: session.ID, Duration: in.Duration, MFA: session.MFA})
+	if err != nil {
+		return role.Issued{}, err
+	}
+	session.ExpiresAt = issued.Expires
+	var hash material.Bytes
+	if in.NewPassword.Len() > 0 {
+		hash, err = s.Hasher.Hash(ctx, in.NewPassword)
+	} else if old {
+		hash, err = s.Hasher.Hash(ctx, in.Password)
+	}
+	if err != nil {
+		return role.Issued{}, err
+	}
+	op.Record.Principal = issued.Principal.ARN()
+	op.Record.Decision = proved(session.MFA, recovery)
+	return issued, iam.Retry(func() error { return s.begin(ctx, op, p, entry{session, recovery, hash, in.NewPassword.Len() > 0}) })
+}
+
+// verify answers the person whose password it is, and whether its hash should be renewed.
+// Whatever is wrong, the work is the same.
+func (s *Service) verify(ctx context.Context, op *iam.Operation, at place, password material.Bytes) (p Person, old bool, err error) {
+	p, err = s.Store.Person(ctx, at.account, at.login)
+	if err != nil && !fault.Is(err, fault.ResourceNotFound) {
+		return Person{}, false, err
+	}
+	hash := s.Hasher.Decoy()
+	if p.User != "" {
+		op.Record.Account, op.Record.Resource = p.Account, iam.UserARN(p.Account, p.User)
+	}
+	if len(p.Password) > 0 {
+		if hash, err = s.unwrap(ctx, &p, "password", p.PasswordAt, p.Password); err != nil {
+			return Person{}, false, err
+		}
+		defer hash.Zero()
+	}
+	right, old, err := s.Hasher.Verify(ctx, password, hash)
+	if err != nil {
+		return Person{}, false, err
+	}
+	if !right || len(p.Password) == 0 || p.Initial && !s.now().Before(p.PasswordAt.Add(InitialLife)) {
+		return Person{}, false, wrong()
+	}
+	if _, err := s.IAM.Acting(ctx, p.Account, p.User); fault.Is(err, fault.AccessKeyInactive) {
+		return Person{}, false, wrong()
+	} else if err != nil {
+		return Person{}, false, err
+	}
+	return p, old, nil
+}
+
+// checkReplacement checks the new password, which an initial one must have.
+func (s *Service) checkReplacement(p Person, in Attempt) error {
+	switch {
+	case in.NewPassword.Len() == 0 && p.Initial:
+		return fault.PasswordChangeRequired.New("the password is an initial one, which an administrator knows; choose a new one")
+	case in.NewPassword.Len() == 0:
+		return nil
+	case in.NewPassword.Equal(in.Password):
+		return fault.InvalidParameter.New("the new password is the old one")
+	}
+	return s.common.checkPassword(in.NewPassword, p.Login)
+}
+
+// An entry is what a login changes of a person.
+type entry struct {
+	session  Session
+	recovery string         // that was used
+	hash     material.Bytes // of the password; empty to keep it as it is
+	replaced bool           // the hash is of another password
+}
+
+// begin stores a session of a person who was verified as they are in p.
+func (s *Service) begin(ctx context.Context, op *iam.Operation, p Person, e entry) error {
+	now, err := s.Store.Person(ctx, p.Account, p.Login)
+	if fault.Is(err, fault.ResourceNotFound) || err == nil && (len(now.Password) == 0 || now.PasswordAt != p.PasswordAt || now.ConfirmedAt != p.ConfirmedAt) {
+		return wrong() // what was proved is no longer so
+	}
+	if err != nil {
+		return err
+	}
+	if err := now.strike(e.recovery); err != nil {
+		return err
+	}
+	if e.replaced {
+		now.Initial, now.Sessions, now.PasswordAt = false, nil, e.session.BegunAt
+	}
+	if e.hash.Len() > 0 {
+		if now.Password, err = s.wrap(ctx, &now, "password", now.PasswordAt, e.hash); err != nil {
+			return err
+		}
+	}
+	live := now.live(e.session.BegunAt)
+	now.Sessions = append(live[max(0, len(live)+1-MaxSessions):], e.session)
+	return s.Store.SavePerson(ctx, op.Record, &now)
+}
+
+// proved says by what a login was allowed, as records tell it.
+func proved(mfa bool, recovery string) string {
+	switch {
+	case recovery != "":
+		return "password and recovery code"
+	case mfa:
+		return "password and code"
+	}
+	return "password"
+}
+
+func sourceOf(call *authz.Call) string {
+	if !call.Source.IsValid() {
+		return ""
+	}
+	return call.Source.String()
+}
