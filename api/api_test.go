@@ -61,6 +61,7 @@ var types = []any{
 	api.ListRotationsRequest{}, api.RotationRunList{}, api.RotationRun{}, api.RotationProgress{}, api.RotationEvent{}, api.RollBackRotationRequest{},
 	api.EnterRotationKeyRequest{},
 	api.Role{}, api.CreateRoleRequest{}, api.UpdateRoleRequest{}, api.RoleList{}, api.AssumeRoleRequest{}, api.FederateRequest{}, api.TemporaryCredentials{},
+	api.LoginRequest{}, api.InitialPassword{}, api.LoginProfile{}, api.LoginSession{}, api.MFAEnrollment{}, api.ConfirmMFARequest{}, api.RecoveryCodes{},
 	api.ScrubReport{}, api.Finding{}, api.Account{}, api.AccountList{}, api.SecretBytes{}, api.SecretText(""),
 }
 

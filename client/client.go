@@ -69,21 +69,28 @@ type Client struct {
 
 // New makes a Client. It does not connect.
 func New(c Config) (*Client, error) {
-	base, err := parseEndpoint(c.Endpoint, c.AllowPlaintext)
+	t, err := c.transport()
 	if err != nil {
 		return nil, fmt.Errorf("configuring client: %w", err)
 	}
 	if c.AccessKeyID == "" || c.AccessKeySecret == "" {
 		return nil, errors.New("configuring client: the access key id or its secret is empty")
 	}
+	t.sign = newSigner(c.AccessKeyID, c.AccessKeySecret, c.SecurityToken)
+	return &Client{t}, nil
+}
+
+// transport answers what carries requests, unsigned.
+func (c Config) transport() (transport, error) {
+	base, err := parseEndpoint(c.Endpoint, c.AllowPlaintext)
+	if err != nil {
+		return transport{}, err
+	}
 	timeout := c.Timeout
 	if timeout == 0 {
 		timeout = defaultTimeout
 	}
-	return &Client{transport{
-		http: withoutRedirects(c.HTTPClient), base: base, timeout: timeout,
-		sign: newSigner(c.AccessKeyID, c.AccessKeySecret, c.SecurityToken),
-	}}, nil
+	return transport{http: withoutRedirects(c.HTTPClient), base: base, timeout: timeout}, nil
 }
 
 func parseEndpoint(endpoint string, plaintext bool) (string, error) {
@@ -136,7 +143,7 @@ type transport struct {
 	http    *http.Client
 	base    string
 	timeout time.Duration
-	sign    func(r *http.Request, body []byte) // nil where whoever connects is trusted
+	sign    func(r *http.Request, body []byte) // nil where whoever connects is trusted, or logs in
 }
 
 // none is the answer of operations that answer nothing.

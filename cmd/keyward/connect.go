@@ -23,8 +23,8 @@ func (c *cli) connect() (*client.Client, error) {
 	if s.keyID.value == "" || s.secret.value == "" {
 		return nil, &problem{
 			message: c.t("there is no access key to sign requests with", "没有用于签名请求的访问密钥"),
-			next: c.t(`load the file that "keyward dev" wrote (set -a; . .keyward/dev.env; set +a), or see "keyward profile show --help"`,
-				`请加载 "keyward dev" 写出的文件（set -a; . .keyward/dev.env; set +a），或查看 "keyward profile show --help"`),
+			next: c.t(`run "keyward login", load the file that "keyward dev" wrote (set -a; . .keyward/dev.env; set +a), or see "keyward profile show --help"`,
+				`请执行 "keyward login"，或加载 "keyward dev" 写出的文件（set -a; . .keyward/dev.env; set +a），或查看 "keyward profile show --help"`),
 		}
 	}
 	web, err := c.httpClient(s.caCert.value)

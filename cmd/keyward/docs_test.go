@@ -57,6 +57,7 @@ func TestDocumentedCommands(t *testing.T) {
 		"docs/agent.md":          "docs-agent.txt",
 		"docs/scan.md":           "docs-scan.txt",
 		"docs/access.md":         "docs-access.txt",
+		"docs/people.md":         "docs-people.txt",
 	} {
 		t.Run(name, func(t *testing.T) {
 			var documented []txtar.File

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/BurntSushi/toml"
 	"github.com/spf13/cobra"
@@ -48,18 +50,16 @@ type setting struct{ value, from string }
 type settings struct{ endpoint, keyID, secret, token, caCert setting }
 
 // settings finds each value where it stands first: in a flag, in the profile that
-// --profile names, in the environment, in the profile that KEYWARD_PROFILE names or
-// that is called "default". The parts of an access key come from one place.
+// --profile names, in the environment, in the session that "keyward login" began, in the
+// profile that KEYWARD_PROFILE names or that is called "default". The parts of an access key
+// come from one place.
 func (c *cli) settings() (settings, error) {
-	name, chosen := c.profile, c.profile != ""
-	if !chosen {
-		name = c.getenv(envProfile)
+	name, chosen := c.profileInUse(), c.profile != ""
+	p, err := c.readProfile(name, chosen || c.getenv(envProfile) != "")
+	if err != nil {
+		return settings{}, err
 	}
-	named := name != ""
-	if !named {
-		name = defaultProfile
-	}
-	p, err := c.readProfile(name, named)
+	logins, err := c.readLogins()
 	if err != nil {
 		return settings{}, err
 	}
@@ -76,16 +76,30 @@ func (c *cli) settings() (settings, error) {
 	if chosen {
 		first, second = fromProfile, fromEnv
 	}
+	kept = loginCommand
+	in := logins[name]
+	fromLogin := settings{keyID: setting{in.AccessKeyID, kept}, secret: setting{in.AccessKeySecret, kept}, token: setting{in.SecurityToken, kept}}
 	s := settings{
 		endpoint: pick(setting{c.endpoint, "--endpoint"}, first.endpoint, second.endpoint,
 			setting{defaultEndpoint, c.t("default", "默认值")}),
 		caCert: pick(setting{c.caCert, "--ca-cert"}, first.caCert, second.caCert),
 		keyID:  first.keyID, secret: first.secret, token: first.token,
 	}
-	if s.keyID.value == "" && s.secret.value == "" {
-		s.keyID, s.secret, s.token = second.keyID, second.secret, second.token
+	others := []settings{second}
+	if in.Endpoint == s.endpoint.value && time.Now().Before(in.ExpiresAt) { // it is for no other server
+		others = []settings{fromLogin, second}
+	}
+	for _, other := range others {
+		if s.keyID.value == "" && s.secret.value == "" {
+			s.keyID, s.secret, s.token = other.keyID, other.secret, other.token
+		}
 	}
 	return s, nil
+}
+
+// profileInUse answers the name of the profile that settings come from.
+func (c *cli) profileInUse() string {
+	return cmp.Or(c.profile, c.getenv(envProfile), defaultProfile)
 }
 
 // pick answers the first setting that has a value.
@@ -194,7 +208,8 @@ func newProfileCmd(c *cli) *cobra.Command {
   3. the environment: KEYWARD_ENDPOINT, KEYWARD_CACERT, ALIBABA_CLOUD_ACCESS_KEY_ID and
      ALIBABA_CLOUD_ACCESS_KEY_SECRET, as "keyward dev" writes them, and
      ALIBABA_CLOUD_SECURITY_TOKEN for temporary credentials
-  4. the profile that KEYWARD_PROFILE names, or the one called "default"
+  4. the session that "keyward login" began, until it expires
+  5. the profile that KEYWARD_PROFILE names, or the one called "default"
 
 Profiles stand in ~/.config/keyward/profiles.toml (mode 0600):
 
@@ -210,7 +225,8 @@ Profiles stand in ~/.config/keyward/profiles.toml (mode 0600):
   3. 环境变量：KEYWARD_ENDPOINT、KEYWARD_CACERT、ALIBABA_CLOUD_ACCESS_KEY_ID 和
      ALIBABA_CLOUD_ACCESS_KEY_SECRET，与 "keyward dev" 写出的一致；
      临时凭证还需 ALIBABA_CLOUD_SECURITY_TOKEN
-  4. KEYWARD_PROFILE 指定的配置，或名为 "default" 的配置
+  4. "keyward login" 建立的会话（到期前）
+  5. KEYWARD_PROFILE 指定的配置，或名为 "default" 的配置
 
 配置保存在 ~/.config/keyward/profiles.toml（权限 0600）：
 

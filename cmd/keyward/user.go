@@ -12,7 +12,12 @@ import (
 
 func newUserCmd(c *cli) *cobra.Command {
 	return c.command(command{use: "user", short: text{"Manage users of keyward and their access keys", "管理 keyward 的用户及其访问密钥"}},
-		newUserCreateCmd(c), newUserListCmd(c), newUserShowCmd(c), newUserUpdateCmd(c), newUserDeleteCmd(c), newUserAccessKeyCmd(c))
+		newUserCreateCmd(c), newUserListCmd(c), newUserShowCmd(c), newUserUpdateCmd(c), newUserDeleteCmd(c), newUserAccessKeyCmd(c),
+		newUserPasswordCmd(c), newUserMFACmd(c), newUserLoginsCmd(c),
+		c.onServer("end-sessions USER", text{"End all sessions of a user who logged in, from the next request on", "结束用户的所有登录会话，从下一个请求起生效"}, text{"the sessions of %s have ended", "%s 的所有会话已结束"},
+			func(ctx context.Context, server *client.Client, args []string) (any, error) {
+				return nil, server.EndUserSessions(ctx, args[0])
+			}))
 }
 
 func newUserCreateCmd(c *cli) *cobra.Command {

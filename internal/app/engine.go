@@ -15,6 +15,7 @@ import (
 	"github.com/keyward/keyward/internal/accesskey/checkup"
 	"github.com/keyward/keyward/internal/anchor"
 	"github.com/keyward/keyward/internal/app/hardware"
+	"github.com/keyward/keyward/internal/app/sealed"
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/audit/refusal"
 	"github.com/keyward/keyward/internal/authn"
@@ -28,6 +29,7 @@ import (
 	"github.com/keyward/keyward/internal/finding"
 	"github.com/keyward/keyward/internal/hsm/keystore"
 	"github.com/keyward/keyward/internal/iam"
+	"github.com/keyward/keyward/internal/iam/people"
 	"github.com/keyward/keyward/internal/iam/role"
 	"github.com/keyward/keyward/internal/iam/simulation"
 	"github.com/keyward/keyward/internal/key/byok"
@@ -48,6 +50,7 @@ import (
 	"github.com/keyward/keyward/internal/server/ackpage"
 	"github.com/keyward/keyward/internal/server/agentapi"
 	"github.com/keyward/keyward/internal/server/alibaba"
+	"github.com/keyward/keyward/internal/server/login"
 	"github.com/keyward/keyward/internal/server/rest"
 	"github.com/keyward/keyward/internal/server/xks"
 	"github.com/keyward/keyward/internal/sink"
@@ -70,6 +73,7 @@ type engine struct {
 	keys      *lifecycle.Service
 	crypto    *cryptography.Service
 	roles     *role.Service
+	people    *people.Service
 	usage     *usage.Service
 	imports   *byok.Service
 	secrets   *secret.Service
@@ -89,6 +93,7 @@ type engine struct {
 	alibaba   server.Handler
 	rest      server.Handler
 	xks       server.Handler
+	login     server.Handler
 	links     *ackpage.Links // nil if people cannot reach the server
 	page      server.Handler // of the links
 	witness   *publish.Publisher
@@ -128,10 +133,10 @@ func (a *App) startEngine(ctx context.Context, keyring *seal.Keyring, opening cu
 	if err := e.openAnchor(ctx, a); err != nil {
 		return nil, err
 	}
-	if err := e.services(ctx, a); err != nil {
+	refusals := refusal.New(e.log)
+	if err := e.services(ctx, a, refusals); err != nil {
 		return nil, err
 	}
-	refusals := refusal.New(e.log)
 	if err := e.dialects(a, refusals); err != nil {
 		return nil, err
 	}
@@ -180,7 +185,7 @@ func (a *App) checkEpoch(ctx context.Context, keyring *seal.Keyring) error {
 }
 
 // services builds the domain on the store.
-func (e *engine) services(ctx context.Context, a *App) (err error) {
+func (e *engine) services(ctx context.Context, a *App, refusals *refusal.Refusals) (err error) {
 	e.store = store.New(store.Options{DB: a.db, Log: e.log, Keys: e.keyring, Anchor: e.anchor, Logger: a.Logger, Changed: e.changed})
 	e.clock, err = clock.Open(ctx, clock.Options{
 		Store: e.store, Node: a.Config.Node, Now: a.Now, Machine: a.Machine, Awake: a.Awake, Logger: a.Logger,
@@ -192,7 +197,7 @@ func (e *engine) services(ctx context.Context, a *App) (err error) {
 	if err != nil {
 		return err
 	}
-	e.roles = role.New(role.Options{Store: e.store, IAM: e.iam, Log: e.log, Sealer: tickets{e.keyring}, Now: e.now, Fresh: e.store.Fresh})
+	e.sessions(a, refusals)
 	stored := software.New(e.iam)
 	e.hardware = a.token.Keys(e.now, e.store.Version)
 	e.ring = keyring.New(keyring.Options{
@@ -216,7 +221,7 @@ func (e *engine) services(ctx context.Context, a *App) (err error) {
 	})
 	e.watchers(a)
 	e.scrubber = scrub.New(scrub.Options{
-		DB: a.db, Store: e.store, Anchor: e.anchor, Logs: e.anchorOptions(a), IAM: e.iam, Keys: e.keys, Ring: e.ring, Secrets: e.secrets,
+		DB: a.db, Store: e.store, Anchor: e.anchor, Logs: e.anchorOptions(a), IAM: e.iam, People: e.people, Keys: e.keys, Ring: e.ring, Secrets: e.secrets,
 		Sinks: e.sinks, Targets: e.targets, Stock: e.stock, Alerts: e.alerts, Rotations: e.rotations, Offers: e.offers, Log: e.log, Now: e.now, Logger: a.Logger,
 	})
 	return nil
@@ -344,13 +349,14 @@ func (e *engine) dialects(a *App, refusals *refusal.Recorder) (err error) {
 	}
 	e.alibaba = (&alibaba.Dialect{
 		Verifier: verifier, Keys: e.keys, Crypto: e.crypto, Imports: e.imports, Roles: e.roles, Usage: e.usage, Secrets: e.secrets, Rotations: e.rotations, Log: e.log, Refusals: refusals, Limiter: limiter,
-		Tokens: pageTokens{e.keyring}, Region: a.Config.Region, Touch: touch,
+		Tokens: sealed.Pages{Keyring: e.keyring}, Region: a.Config.Region, Touch: touch,
 	}).Serve
 	e.xks = (&xks.Dialect{Offers: e.offers, Log: e.log, Refusals: refusals, Limiter: limiter}).Serve
+	e.login = login.New(login.Options{People: e.people, Refusals: refusals})
 	e.agents = agentapi.New(agentapi.Options{Rollouts: e.rollouts, Refusals: refusals, Now: e.now})
 	e.rest = rest.New(rest.Options{
 		Simulations: e.simulations(),
-		Verifier:    verifier, Keys: e.keys, Crypto: e.crypto, Imports: e.imports, Usage: e.usage, Secrets: e.secrets, Sinks: e.sinks, Rollouts: e.rollouts, Targets: e.targets, Rotations: e.rotations, Offers: e.offers, IAM: e.iam, Roles: e.roles, Stock: e.stock, Alerts: e.alerts, Expiry: e.expiry, Findings: e.findings, Checks: e.checks, Log: e.log, Audit: a.db, Refusals: refusals, Limiter: limiter, Region: a.Config.Region, Touch: touch,
+		Verifier:    verifier, Keys: e.keys, Crypto: e.crypto, Imports: e.imports, Usage: e.usage, Secrets: e.secrets, Sinks: e.sinks, Rollouts: e.rollouts, Targets: e.targets, Rotations: e.rotations, Offers: e.offers, IAM: e.iam, Roles: e.roles, People: e.people, Stock: e.stock, Alerts: e.alerts, Expiry: e.expiry, Findings: e.findings, Checks: e.checks, Log: e.log, Audit: a.db, Refusals: refusals, Limiter: limiter, Region: a.Config.Region, Touch: touch,
 	})
 	if e.links != nil {
 		e.page, err = ackpage.New(ackpage.Options{Links: e.links, Alerts: e.alerts, Refusals: refusals})
@@ -376,6 +382,7 @@ func (e *engine) simulations() *simulation.Service {
 func (e *engine) changed(table, id string) {
 	e.iam.Changed(table, id)
 	e.roles.Changed(table, id)
+	e.people.Changed(table, id)
 	e.ring.Changed(table, id)
 	e.secrets.Changed(table, id)
 	e.rotations.Changed(table, id)

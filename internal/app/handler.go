@@ -14,6 +14,7 @@ import (
 	"github.com/keyward/keyward/internal/server/ackpage"
 	"github.com/keyward/keyward/internal/server/agentapi"
 	"github.com/keyward/keyward/internal/server/alibaba"
+	"github.com/keyward/keyward/internal/server/login"
 	"github.com/keyward/keyward/internal/server/rest"
 	"github.com/keyward/keyward/internal/server/xks"
 )
@@ -30,6 +31,8 @@ func (a *App) handler() http.Handler {
 		func(e *engine) server.Handler { return e.page }, ackpage.Refuse))
 	agents := a.edge.Handle("agent", agentapi.MaxBody, a.unsealed(
 		func(e *engine) server.Handler { return e.agents.Serve }, agentapi.Refuse))
+	logins := a.edge.Handle("login", server.MaxBody, a.unsealed(
+		func(e *engine) server.Handler { return e.login }, login.Refuse))
 	offers := a.offers()
 	probes := map[string]http.Handler{
 		"/healthz": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) }),
@@ -48,6 +51,8 @@ func (a *App) handler() http.Handler {
 			page.ServeHTTP(w, r)
 		case agentapi.Leads(path):
 			agents.ServeHTTP(w, r)
+		case login.Leads(path):
+			logins.ServeHTTP(w, r)
 		case a.Config.XKS.Listen == "" && xks.Leads(path):
 			offers.ServeHTTP(w, r)
 		default:

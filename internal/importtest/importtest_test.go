@@ -141,12 +141,14 @@ var allowed = map[string][]string{
 	"internal/publish":   {"internal/audit", "internal/cosign", "internal/durable", "internal/egress", "internal/witness"},
 	"internal/tiles":     {"internal/audit", "internal/durable"},
 
-	"internal/material/raw": {"internal/material"},
-	"internal/material/mac": {"internal/material", "internal/erase", "internal/fault"},
-	"internal/hsm":          {"internal/material", "internal/fault"},
-	"internal/hsm/daemon":   {"internal/hsm"},
-	"internal/hsm/keystore": {"internal/hsm", "internal/key", "internal/material", "internal/fault"},
-	"internal/hsm/token":    {"internal/hsm", "internal/material", "internal/durable"},
+	"internal/material/mac":      {"internal/material", "internal/erase", "internal/fault"},
+	"internal/material/raw":      {"internal/material"},
+	"internal/material/totp":     {"internal/material"},
+	"internal/material/password": {"internal/material", "internal/fault"},
+	"internal/hsm":               {"internal/material", "internal/fault"},
+	"internal/hsm/daemon":        {"internal/hsm"},
+	"internal/hsm/keystore":      {"internal/hsm", "internal/key", "internal/material", "internal/fault"},
+	"internal/hsm/token":         {"internal/hsm", "internal/material", "internal/durable"},
 }
 
 func TestImportsPointDown(t *testing.T) {

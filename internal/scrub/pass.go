@@ -11,6 +11,7 @@ import (
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/iam"
+	"github.com/keyward/keyward/internal/iam/people"
 	"github.com/keyward/keyward/internal/iam/role"
 	"github.com/keyward/keyward/internal/job"
 	"github.com/keyward/keyward/internal/key"
@@ -115,17 +116,14 @@ func (p *pass) row(ctx context.Context, r store.Row) error {
 	case iam.Account:
 		p.opens(r, p.IAM.InspectAccount(v))
 	case iam.User:
-		p.refers(r, second(p.Store.Account(ctx, v.Account)))
-		for _, name := range p.IAM.Custom(v.Policies) {
-			p.refers(r, second(p.Store.Policy(ctx, v.Account, name)))
-		}
+		p.holder(ctx, r, v.Account, v.Policies)
 	case role.Role:
-		p.refers(r, second(p.Store.Account(ctx, v.Account)))
-		for _, name := range p.IAM.Custom(v.Policies) {
-			p.refers(r, second(p.Store.Policy(ctx, v.Account, name)))
-		}
+		p.holder(ctx, r, v.Account, v.Policies)
 	case iam.AccessKey:
 		p.opens(r, p.IAM.InspectAccessKey(ctx, v))
+		p.refers(r, second(p.Store.User(ctx, v.Account, v.User)))
+	case people.Person:
+		p.opens(r, p.People.Inspect(ctx, v))
 		p.refers(r, second(p.Store.User(ctx, v.Account, v.User)))
 	case key.Key:
 		p.refers(r, second(p.Store.Version(ctx, v.Account, v.ID, v.Primary)))
@@ -161,6 +159,14 @@ func (p *pass) row(ctx context.Context, r store.Row) error {
 		return p.watched(ctx, r)
 	}
 	return ctx.Err()
+}
+
+// holder looks at what a user or a role refers to.
+func (p *pass) holder(ctx context.Context, r store.Row, account string, policies []string) {
+	p.refers(r, second(p.Store.Account(ctx, account)))
+	for _, name := range p.IAM.Custom(policies) {
+		p.refers(r, second(p.Store.Policy(ctx, account, name)))
+	}
 }
 
 // watched looks at a row that refers to nothing, most of which have to be looked at again and

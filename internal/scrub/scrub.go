@@ -31,6 +31,7 @@ import (
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/iam"
+	"github.com/keyward/keyward/internal/iam/people"
 	"github.com/keyward/keyward/internal/key/keyring"
 	"github.com/keyward/keyward/internal/key/lifecycle"
 	"github.com/keyward/keyward/internal/notify"
@@ -92,6 +93,7 @@ type Options struct {
 	Anchor    *anchor.Anchor
 	Logs      anchor.Options // Load and Save are not used
 	IAM       *iam.Service
+	People    *people.Service
 	Keys      *lifecycle.Service
 	Ring      *keyring.Ring
 	Secrets   *secret.Service

@@ -13,6 +13,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/keyward/keyward/internal/material"
@@ -71,5 +72,5 @@ func Text(secret material.Bytes) string {
 // whose it is.
 func URI(secret material.Bytes, issuer, holder string) string {
 	q := url.Values{"secret": {Text(secret)}, "issuer": {issuer}}
-	return "otpauth://totp/" + url.PathEscape(issuer+":"+holder) + "?" + q.Encode()
+	return "otpauth://totp/" + url.PathEscape(issuer+":"+holder) + "?" + strings.ReplaceAll(q.Encode(), "+", "%20") // a plus sign apps would show
 }

@@ -426,6 +426,8 @@ func (w *world) fillAccess(t *testing.T, c *client.Client) {
 		newUser(c, name)
 	}
 	newUser(w.client(t, w.foreign), "stranger")
+	_, err = c.SetUserPassword(ctx, "holder")
+	must(err)
 	_, err = c.CreateUser(ctx, api.CreateUserRequest{Name: "idle"})
 	must(err)
 	must(c.AttachPolicy(ctx, "holder", "AliyunKMSReadOnlyAccess"))

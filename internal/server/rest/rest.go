@@ -30,6 +30,7 @@ import (
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/finding"
 	"github.com/keyward/keyward/internal/iam"
+	"github.com/keyward/keyward/internal/iam/people"
 	"github.com/keyward/keyward/internal/iam/role"
 	"github.com/keyward/keyward/internal/iam/simulation"
 	"github.com/keyward/keyward/internal/key/byok"
@@ -65,6 +66,7 @@ type Options struct {
 	Offers   *offer.Service
 	IAM      *iam.Service
 	Roles    *role.Service
+	People   *people.Service
 	Stock    *accesskey.Service
 	Alerts   *notify.Service
 	Expiry   *expiry.Service

@@ -84,14 +84,17 @@ type scene struct {
 	updated                                 api.AccessKey
 	vault, cdn                              string // their URLs
 	incident                                string
-	token                                   string // id of one that nobody used
-	offered                                 string // credential of an offer
+	token                                   string         // id of one that nobody used
+	offered                                 string         // credential of an offer
+	person                                  *client.Client // erin's, who logged in
+	factor                                  api.MFAEnrollment
+	now                                     func() time.Time
 }
 
 func newScene(t *testing.T, w *world, admin login) *scene {
 	t.Helper()
 	ctx, c := t.Context(), w.client(t, admin)
-	s := &scene{digest: make([]byte, 32), vault: w.vault.URL, cdn: w.cdn.URL}
+	s := &scene{digest: make([]byte, 32), vault: w.vault.URL, cdn: w.cdn.URL, now: w.now}
 	s.symmetric = must(c.CreateKey(ctx, api.CreateKeyRequest{Description: "reports"}))(t)
 	s.doomed = must(c.CreateKey(ctx, api.CreateKeyRequest{}))(t)
 	s.signing = must(c.CreateKey(ctx, api.CreateKeyRequest{Spec: "EC_P256"}))(t)
@@ -325,7 +328,7 @@ func (s *scene) accessSteps() []step {
 }
 
 func (s *scene) steps() []step {
-	return slices.Concat(s.secretSteps(), s.sinkSteps(), s.rolloutSteps(), s.targetSteps(), s.offerSteps(), s.rotationSteps(), s.keySteps(), s.cryptoSteps(), s.usageSteps(), s.accessSteps(), s.roleSteps(), s.inventorySteps(), s.alertSteps(), s.findingSteps())
+	return slices.Concat(s.secretSteps(), s.sinkSteps(), s.rolloutSteps(), s.targetSteps(), s.offerSteps(), s.rotationSteps(), s.keySteps(), s.cryptoSteps(), s.usageSteps(), s.loginSteps(s.now), s.accessSteps(), s.roleSteps(), s.inventorySteps(), s.alertSteps(), s.findingSteps())
 }
 
 // TestEveryRoute drives every operation through the client, three times: by a user of
@@ -373,6 +376,7 @@ func TestEveryRoute(t *testing.T) {
 	if diff := cmp.Diff(before, after); diff != "" {
 		t.Errorf("another account changed the key:\n%s", diff)
 	}
+	s.person = w.person(t, owner)
 	driven := map[string]bool{}
 	for _, st := range s.steps() {
 		run(st, owner, "")

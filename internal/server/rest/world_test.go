@@ -43,9 +43,11 @@ import (
 	"github.com/keyward/keyward/internal/finding"
 	"github.com/keyward/keyward/internal/form"
 	"github.com/keyward/keyward/internal/iam"
+	"github.com/keyward/keyward/internal/iam/people"
 	"github.com/keyward/keyward/internal/iam/role"
 	"github.com/keyward/keyward/internal/job"
 	"github.com/keyward/keyward/internal/key/keytest"
+	"github.com/keyward/keyward/internal/material/password"
 	"github.com/keyward/keyward/internal/message"
 	"github.com/keyward/keyward/internal/notify"
 	"github.com/keyward/keyward/internal/offer"
@@ -73,6 +75,7 @@ type world struct {
 	node      storetest.Node
 	iam       *iam.Service
 	roles     *role.Service
+	people    *people.Service
 	keys      *keytest.Services
 	secrets   *secret.Service
 	usage     *usage.Service
@@ -108,6 +111,7 @@ func newWorld(t testing.TB) *world {
 		Changed: func(table, id string) {
 			w.iam.Changed(table, id)
 			w.roles.Changed(table, id)
+			w.people.Changed(table, id)
 			w.keys.Changed(table, id)
 			w.secrets.Changed(table, id)
 			w.rollouts.Changed(table, id)
@@ -118,7 +122,12 @@ func newWorld(t testing.TB) *world {
 	w.iam = must(iam.New(iam.Options{
 		Store: w.node.Store, Log: w.node.Log, Keyring: keyring, Logger: logger, Now: w.now, Fresh: always,
 	}))(t)
-	w.roles = role.New(role.Options{Store: w.node.Store, IAM: w.iam, Log: w.node.Log, Sealer: sealtest.Box{Keyring: keyring}, Now: w.now, Fresh: always})
+	w.roles = role.New(role.Options{Store: w.node.Store, IAM: w.iam, Log: w.node.Log, Sealer: sealtest.Box{Keyring: keyring}, Now: w.now, Fresh: always, Logins: w.inForce})
+	w.people = people.New(people.Options{
+		Store: w.node.Store, IAM: w.iam, Roles: w.roles, Log: w.node.Log, Refusals: refusal.New(w.node.Log), Logger: logger, Now: w.now, Fresh: always,
+		Hasher: password.New(password.Cost{MemoryKiB: 64, Time: 1, Threads: 1}, 2, 10),
+		Digest: func(data []byte) (string, error) { sum := sha256.Sum256(data); return hex.EncodeToString(sum[:]), nil },
+	})
 	counter := usage.NewCounter()
 	w.keys = keytest.New(keytest.Options{Store: w.node.Store, Tenants: w.iam, Log: w.node.Log, Region: region, Now: w.now, Used: counter.Note})
 	w.usage = usage.New(usage.Options{Store: store.Usage{Store: w.node.Store}, Ring: w.keys.Ring, Log: w.node.Log, Counter: counter, Now: w.now, Logger: logger})
@@ -163,7 +172,7 @@ func newWorld(t testing.TB) *world {
 			c, err := w.roles.Credential(ctx, id, token)
 			return authn.Credential{Secret: c.Secret, Principal: c.Principal, Refusal: c.Refusal}, err
 		}},
-		Keys: w.keys.Keys, Crypto: w.keys.Crypto, Imports: w.keys.Imports, Usage: w.usage, Secrets: w.secrets, Sinks: w.sinks, Rollouts: w.rollouts, Targets: w.targets, IAM: w.iam, Roles: w.roles, Stock: w.stock, Alerts: w.alerts, Expiry: scans, Findings: w.findings, Checks: w.checks, Log: w.node.Log, Audit: w.node.DB, Refusals: refusal.New(w.node.Log),
+		Keys: w.keys.Keys, Crypto: w.keys.Crypto, Imports: w.keys.Imports, Usage: w.usage, Secrets: w.secrets, Sinks: w.sinks, Rollouts: w.rollouts, Targets: w.targets, IAM: w.iam, Roles: w.roles, People: w.people, Stock: w.stock, Alerts: w.alerts, Expiry: scans, Findings: w.findings, Checks: w.checks, Log: w.node.Log, Audit: w.node.DB, Refusals: refusal.New(w.node.Log),
 		Limiter: w.limiter, Region: region,
 		Rotations: w.rotations,
 		Offers:    offer.New(offer.Options{Store: w.node.Store, Users: w.iam, Keys: w.keys.Crypto, Log: w.node.Log, Region: region, Now: w.now, Fresh: always, Version: "test"}),
@@ -193,6 +202,10 @@ type taker struct{}
 // Send implements notify.Sender.
 func (taker) Send(_ context.Context, m message.Message) (message.Receipt, error) {
 	return message.Receipt{ID: m.ID, State: message.Accepted}, nil
+}
+
+func (w *world) inForce(ctx context.Context, account, user, session string) (bool, error) {
+	return w.people.InForce(ctx, account, user, session)
 }
 
 // sync reads a provider now, as a job would.

@@ -1,0 +1,30 @@
+package app
+
+import (
+	"context"
+	"runtime"
+
+	"github.com/keyward/keyward/internal/app/sealed"
+	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/iam/people"
+	"github.com/keyward/keyward/internal/iam/role"
+	"github.com/keyward/keyward/internal/material/password"
+)
+
+// maxLogins is how many logins wait for their turn.
+const maxLogins = 32
+
+// sessions builds what gives out temporary credentials. Who reads tickets asks whether a
+// person's session is in force; who lets people log in has tickets made.
+func (e *engine) sessions(a *App, refusals *audit.Refusals) {
+	e.roles = role.New(role.Options{
+		Store: e.store, IAM: e.iam, Log: e.log, Sealer: sealed.Tickets{Keyring: e.keyring}, Now: e.now, Fresh: e.store.Fresh,
+		Logins: func(ctx context.Context, account, user, session string) (bool, error) {
+			return e.people.InForce(ctx, account, user, session)
+		},
+	})
+	e.people = people.New(people.Options{
+		Store: e.store, IAM: e.iam, Roles: e.roles, Log: e.log, Refusals: refusals, Digest: e.contextDigest, Logger: a.Logger, Now: e.now, Fresh: e.store.Fresh,
+		Hasher: password.New(password.ProductionCost(), max(1, runtime.GOMAXPROCS(0)/2), maxLogins),
+	})
+}

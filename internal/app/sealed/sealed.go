@@ -1,0 +1,49 @@
+// Package sealed makes and opens what callers carry around and cannot read: page tokens of
+// lists, and the tickets of sessions. Both are sealed under the keyring's token key, each bound
+// to its purpose, so that one kind is never taken for another.
+package sealed
+
+import (
+	"encoding/base64"
+
+	"github.com/keyward/keyward/internal/material"
+	"github.com/keyward/keyward/internal/seal"
+)
+
+// Pages seals page tokens with the keyring.
+type Pages struct{ Keyring *seal.Keyring }
+
+// What they are bound to.
+var (
+	pageBinding    = material.Binding("keyward-page-token/v1")
+	sessionBinding = material.Binding("keyward-session/v1")
+)
+
+// SealToken implements alibaba.Tokens.
+func (t Pages) SealToken(plain string) (string, error) {
+	b, err := t.Keyring.SealBytes(seal.Token, pageBinding, material.NewBytes([]byte(plain)))
+	return base64.RawURLEncoding.EncodeToString(b), err
+}
+
+// OpenToken implements alibaba.Tokens.
+func (t Pages) OpenToken(sealed string) (string, error) {
+	b, err := base64.RawURLEncoding.DecodeString(sealed)
+	if err != nil {
+		return "", err
+	}
+	plain, err := t.Keyring.OpenBytes(seal.Token, pageBinding, b)
+	return string(plain.Expose()), err
+}
+
+// Tickets seals the tickets of sessions with the keyring.
+type Tickets struct{ Keyring *seal.Keyring }
+
+// Seal implements role.Sealer.
+func (t Tickets) Seal(ticket material.Bytes) ([]byte, error) {
+	return t.Keyring.SealBytes(seal.Token, sessionBinding, ticket)
+}
+
+// Open implements role.Sealer.
+func (t Tickets) Open(sealed []byte) (material.Bytes, error) {
+	return t.Keyring.OpenBytes(seal.Token, sessionBinding, sealed)
+}
