@@ -1,0 +1,146 @@
+package login_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/keyward/keyward/api"
+	"github.com/keyward/keyward/client"
+	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/iam"
+	"github.com/keyward/keyward/internal/iam/people"
+	"github.com/keyward/keyward/internal/iam/role"
+	"github.com/keyward/keyward/internal/material/password"
+	"github.com/keyward/keyward/internal/seal/sealtest"
+	"github.com/keyward/keyward/internal/server"
+	"github.com/keyward/keyward/internal/server/login"
+	"github.com/keyward/keyward/internal/store/storetest"
+)
+
+const typed = "a fake text that was typed"
+
+// serve serves logins of the user alice, whose initial password it answers.
+func serve(t *testing.T) (url string, initial api.SecretText, log *strings.Builder) {
+	t.Helper()
+	keys, always := sealtest.Keyring(t), func() bool { return true }
+	var users *iam.Service
+	node := storetest.Start(t, storetest.Options{
+		URL: storetest.SQLite(t), Origin: "keyward.test/node", Keys: keys, Now: time.Now, Changed: func(table, id string) { users.Changed(table, id) },
+	})
+	log = &strings.Builder{}
+	logger := slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	users, err := iam.New(iam.Options{Store: node.Store, Log: node.Log, Keyring: keys, Logger: logger, Now: time.Now, Fresh: always})
+	if err != nil {
+		t.Fatal(err)
+	}
+	refusals := audit.NewRefusals(node.Log)
+	service := people.New(people.Options{
+		Store: node.Store, IAM: users, Log: node.Log, Refusals: refusals, Logger: logger, Now: time.Now, Fresh: always,
+		Roles:  role.New(role.Options{Store: node.Store, IAM: users, Log: node.Log, Sealer: sealtest.Box{Keyring: keys}, Now: time.Now, Fresh: always}),
+		Hasher: password.New(password.Cost{MemoryKiB: 64, Time: 1, Threads: 1}, 2, 10),
+		Digest: func(data []byte) (string, error) { sum := sha256.Sum256(data); return hex.EncodeToString(sum[:]), nil },
+	})
+	operator := &authz.Call{Principal: authz.Principal{Kind: authz.Service, Name: "operator"}, Time: time.Now()}
+	founded, err := users.CreateAccount(t.Context(), operator, "Example")
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := &authz.Call{Principal: authz.Principal{Account: founded.Account.ID, Kind: authz.Root, Name: "root"}, Time: time.Now()}
+	if _, err := users.CreateUser(t.Context(), root, "alice", ""); err != nil {
+		t.Fatal(err)
+	}
+	made, err := service.SetPassword(t.Context(), root, "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	none := func() float64 { return 0 }
+	edge := &server.Edge{
+		Logger: logger, Now: time.Now,
+		Metrics: server.NewMetrics("test", server.Gauges{Sealed: none, AuditSize: none, TamperedRows: none, ClockJumped: none, ClockOffset: none}),
+	}
+	s := httptest.NewServer(edge.Handle("login", server.MaxBody, login.New(login.Options{People: service, Refusals: refusals})))
+	t.Cleanup(s.Close)
+	return s.URL, api.SecretText(made.Password.Expose()), log
+}
+
+// Whoever logs in through the client gets credentials, and nothing typed is logged.
+func TestLogin(t *testing.T) {
+	url, initial, log := serve(t)
+	in := api.LoginRequest{User: "alice", Password: initial, NewPassword: typed}
+	out, err := client.Login(t.Context(), client.Config{Endpoint: url}, in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !iam.ValidSessionKeyID(out.AccessKeyID) || out.Secret == "" || out.SecurityToken == "" || !strings.HasSuffix(out.ARN, ":user/alice") {
+		t.Errorf("the credentials are of %s", out.ARN)
+	}
+	in.User = typed
+	if _, err := client.Login(context.Background(), client.Config{Endpoint: url}, in); err == nil || strings.Contains(err.Error(), typed) {
+		t.Errorf("an unknown user: %v", err)
+	}
+	if text := log.String(); strings.Contains(text, typed) || strings.Contains(text, string(initial)) || strings.Contains(text, string(out.Secret)) {
+		t.Errorf("the log has a secret:\n%s", text)
+	}
+}
+
+// What is no login is refused before a hash is made.
+func TestRefused(t *testing.T) {
+	for name, c := range map[string]struct {
+		method, target, body string
+		code                 string
+	}{
+		"a GET":               {"GET", "", "", "MethodNotAllowed"},
+		"a query":             {"POST", "?user=alice", `{"user":"alice","password":"x"}`, "InvalidParameter"},
+		"a long body":         {"POST", "", `{"user":"alice","password":"` + strings.Repeat("x", 9<<10) + `"}`, "TooLarge"},
+		"an unknown member":   {"POST", "", `{"user":"alice","password":"x","pin":"1"}`, "InvalidParameter"},
+		"a duplicate member":  {"POST", "", `{"user":"alice","user":"bob","password":"x"}`, "InvalidParameter"},
+		"no JSON":             {"POST", "", `user=alice`, "InvalidParameter"},
+		"an overlong session": {"POST", "", `{"user":"alice","password":"x","durationSeconds":999999999999}`, "LoginFailed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			url, _, _ := serve(t)
+			r, err := http.NewRequestWithContext(t.Context(), c.method, url+api.LoginPath+c.target, strings.NewReader(c.body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header.Set("Content-Type", "application/json")
+			var p api.Problem
+			resp, err := http.DefaultClient.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := io.ReadAll(resp.Body)
+			if err != nil || resp.Body.Close() != nil || json.Unmarshal(body, &p) != nil {
+				t.Fatalf("%s: %v", body, err)
+			}
+			if p.Code != c.code {
+				t.Errorf("have %q: %s", p.Code, p.Detail)
+			}
+		})
+	}
+}
+
+// An address may ask only so often.
+func TestTooOften(t *testing.T) {
+	url, _, _ := serve(t)
+	throttled := 0
+	for range 12 {
+		_, err := client.Login(t.Context(), client.Config{Endpoint: url}, api.LoginRequest{User: "alice", Password: typed})
+		if err != nil && strings.Contains(err.Error(), "Throttled") {
+			throttled++
+		}
+	}
+	if throttled < 5 {
+		t.Errorf("%d of twelve attempts were turned away", throttled)
+	}
+}
