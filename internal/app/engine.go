@@ -185,7 +185,7 @@ func (a *App) checkEpoch(ctx context.Context, keyring *seal.Keyring) error {
 }
 
 // services builds the domain on the store.
-func (e *engine) services(ctx context.Context, a *App, refusals *refusal.Refusals) (err error) {
+func (e *engine) services(ctx context.Context, a *App, refusals *refusal.Recorder) (err error) {
 	e.store = store.New(store.Options{DB: a.db, Log: e.log, Keys: e.keyring, Anchor: e.anchor, Logger: a.Logger, Changed: e.changed})
 	e.clock, err = clock.Open(ctx, clock.Options{
 		Store: e.store, Node: a.Config.Node, Now: a.Now, Machine: a.Machine, Awake: a.Awake, Logger: a.Logger,

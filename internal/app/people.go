@@ -5,7 +5,7 @@ import (
 	"runtime"
 
 	"github.com/keyward/keyward/internal/app/sealed"
-	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/audit/refusal"
 	"github.com/keyward/keyward/internal/iam/people"
 	"github.com/keyward/keyward/internal/iam/role"
 	"github.com/keyward/keyward/internal/material/password"
@@ -16,7 +16,7 @@ const maxLogins = 32
 
 // sessions builds what gives out temporary credentials. Who reads tickets asks whether a
 // person's session is in force; who lets people log in has tickets made.
-func (e *engine) sessions(a *App, refusals *audit.Refusals) {
+func (e *engine) sessions(a *App, refusals *refusal.Recorder) {
 	e.roles = role.New(role.Options{
 		Store: e.store, IAM: e.iam, Log: e.log, Sealer: sealed.Tickets{Keyring: e.keyring}, Now: e.now, Fresh: e.store.Fresh,
 		Logins: func(ctx context.Context, account, user, session string) (bool, error) {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/audit/refusal"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/cache"
 	"github.com/keyward/keyward/internal/fault"
@@ -34,7 +35,7 @@ type Options struct {
 	IAM      *iam.Service
 	Roles    *role.Service
 	Log      *audit.Log
-	Refusals *audit.Refusals
+	Refusals *refusal.Recorder
 	Hasher   *password.Hasher
 	// Digest answers a text that stands for data and tells nothing of it.
 	Digest func(data []byte) (string, error)

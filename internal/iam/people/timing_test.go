@@ -19,7 +19,7 @@ import (
 // L4: the time of a refusal tells nothing either. The hash is made cheap here, so that its
 // own time does not drown what would tell; samples alternate in a random order.
 func TestL4LoginsTellNothing(t *testing.T) {
-	samples := 250
+	samples := 150
 	if s := os.Getenv("KEYWARD_TIMINGS"); s != "" {
 		samples = must(strconv.Atoi(s))(t)
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/audit/refusal"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/iam"
@@ -66,7 +67,7 @@ func startWorld(t testing.TB, url string) *world {
 		},
 	})
 	w.Service = people.New(people.Options{
-		Store: w.node.Store, IAM: w.iam, Roles: w.roles, Log: w.node.Log, Refusals: audit.NewRefusals(w.node.Log),
+		Store: w.node.Store, IAM: w.iam, Roles: w.roles, Log: w.node.Log, Refusals: refusal.New(w.node.Log),
 		Hasher: password.New(password.Cost{MemoryKiB: 64, Time: 1, Threads: 1}, 4, 1000),
 		Digest: func(data []byte) (string, error) {
 			sum := sha256.Sum256(data)

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/api"
-	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/audit/refusal"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/iam/people"
@@ -30,7 +30,7 @@ const (
 // Options says what logins are served from. All fields are required.
 type Options struct {
 	People   *people.Service
-	Refusals *audit.Refusals
+	Refusals *refusal.Recorder
 }
 
 // A dialect serves logins.

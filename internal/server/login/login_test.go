@@ -15,7 +15,7 @@ import (
 
 	"github.com/keyward/keyward/api"
 	"github.com/keyward/keyward/client"
-	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/audit/refusal"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/iam"
 	"github.com/keyward/keyward/internal/iam/people"
@@ -43,7 +43,7 @@ func serve(t *testing.T) (url string, initial api.SecretText, log *strings.Build
 	if err != nil {
 		t.Fatal(err)
 	}
-	refusals := audit.NewRefusals(node.Log)
+	refusals := refusal.New(node.Log)
 	service := people.New(people.Options{
 		Store: node.Store, IAM: users, Log: node.Log, Refusals: refusals, Logger: logger, Now: time.Now, Fresh: always,
 		Roles:  role.New(role.Options{Store: node.Store, IAM: users, Log: node.Log, Sealer: sealtest.Box{Keyring: keys}, Now: time.Now, Fresh: always}),
