@@ -123,11 +123,12 @@ func (d *Dialect) run(ctx context.Context, c *authz.Call, signed authn.Signed, o
 
 func (d *Dialect) prepare(c *authz.Call, signed authn.Signed, op operation, v *rpc.Values) (act, error) {
 	if op.decode == nil {
-		return nil, fault.ActionNotFound.New("The specified action is not offered; docs/api.md lists the actions of this release.")
+		return nil, errAbsent(signed.Action)
 	}
 	if versions[signed.Version] == nil {
 		return nil, fault.VersionNotSupported.New("The specified parameter Version is not valid. It must be %s, or %s for STS.", Version, VersionSTS)
 	}
+	refuse(v, signed.Action)
 	act := op.decode(d, c, v)
 	return act, v.Finish()
 }

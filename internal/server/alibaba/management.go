@@ -77,7 +77,6 @@ type keyReply struct {
 }
 
 func createKey(d *Dialect, c *authz.Call, v *rpc.Values) act {
-	v.Unsupported("DKMSInstanceId", "KeyStorageMechanism")
 	in := lifecycle.CreateInput{
 		Spec: material.Spec(v.Text("KeySpec")), Usage: key.Usage(v.Text("KeyUsage")), Origin: v.Text("Origin"),
 		ProtectionLevel: v.Text("ProtectionLevel"), Description: v.Text("Description"), Tags: v.Tags("Tags"), Policy: v.Text("Policy"),
@@ -204,7 +203,6 @@ func scheduleKeyDeletion(d *Dialect, c *authz.Call, v *rpc.Values) act {
 
 // setDeletionProtection takes the key's ARN (API of SDK v3) or its id (v4).
 func setDeletionProtection(d *Dialect, c *authz.Call, v *rpc.Values) act {
-	v.Unsupported("KmsInstanceId")
 	id := v.Text("ProtectedResourceArn")
 	if other := v.Text("KeyId"); id == "" {
 		id = other
@@ -276,7 +274,6 @@ func tagResource(d *Dialect, c *authz.Call, v *rpc.Values) act {
 
 // tagged reads what the singular tag actions work on, and the parameter that names it.
 func tagged(v *rpc.Values) (of, id string) {
-	v.Unsupported("CertificateId")
 	id, name := v.Text("KeyId"), v.Text("SecretName")
 	switch {
 	case name == "":

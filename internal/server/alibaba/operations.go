@@ -161,7 +161,6 @@ func encrypt(d *Dialect, c *authz.Call, v *rpc.Values) act {
 }
 
 func decrypt(d *Dialect, c *authz.Call, v *rpc.Values) act {
-	v.Unsupported("Recipient")
 	in := cryptography.DecryptInput{Ciphertext: v.Binary("CiphertextBlob"), Context: v.Context("EncryptionContext"), DryRun: v.Dry()}
 	return func(ctx context.Context) (rpc.Response, error) { return plaintext(d.Crypto.Decrypt(ctx, c, in)) }
 }
@@ -191,7 +190,6 @@ func dataKeyInput(v *rpc.Values) cryptography.DataKeyInput {
 }
 
 func generateDataKey(d *Dialect, c *authz.Call, v *rpc.Values) act {
-	v.Unsupported("Recipient")
 	in := dataKeyInput(v)
 	return func(ctx context.Context) (rpc.Response, error) {
 		out, err := d.Crypto.GenerateDataKey(ctx, c, in)

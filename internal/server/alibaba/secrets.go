@@ -47,7 +47,6 @@ func rotatesOf(s engine.Schedule) rotates {
 }
 
 func createSecret(d *Dialect, c *authz.Call, v *rpc.Values) act {
-	v.Unsupported("DKMSInstanceId", "ExtendedConfig", "Policy", "RotationInterval")
 	if v.Boolean("EnableAutomaticRotation") {
 		v.Fail(fault.UnsupportedOperation.New("Make the secret first, and then a plan that rotates it, with keyward rotation plan create."))
 	}
@@ -178,7 +177,6 @@ func secretFilter(v *rpc.Values) (f secret.Filter) {
 }
 
 func updateSecret(d *Dialect, c *authz.Call, v *rpc.Values) act {
-	v.Unsupported("ExtendedConfig", "ExtendedConfig.CustomData")
 	name, description := v.Need("SecretName"), v.Text("Description")
 	return func(ctx context.Context) (rpc.Response, error) {
 		return named(d.Secrets.Update(ctx, c, secret.UpdateInput{Secret: name, Description: &description}))

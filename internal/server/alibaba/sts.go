@@ -47,7 +47,6 @@ func duration(v *rpc.Values) time.Duration {
 }
 
 func assumeRole(d *Dialect, c *authz.Call, v *rpc.Values) act {
-	v.Unsupported("SourceIdentity")
 	in := role.Assumption{
 		Role: v.Need("RoleArn"), Session: v.Need("RoleSessionName"), Duration: duration(v),
 		Policy: v.Text("Policy"), ExternalID: v.Text("ExternalId"),

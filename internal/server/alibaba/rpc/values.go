@@ -88,12 +88,10 @@ func (v *Values) Need(name string) string {
 	return s
 }
 
-// Unsupported refuses a documented parameter that this release does not serve.
-func (v *Values) Unsupported(names ...string) {
-	for _, name := range names {
-		if v.Text(name) != "" {
-			v.Fail(fault.UnsupportedOperation.New("This release does not support the parameter %s; leave it out.", name))
-		}
+// Unsupported refuses a documented parameter that is not served, for a reason.
+func (v *Values) Unsupported(name, reason string) {
+	if v.Text(name) != "" {
+		v.Fail(fault.UnsupportedOperation.New("The parameter %s is not supported: %s. Leave it out.", name, reason))
 	}
 }
 

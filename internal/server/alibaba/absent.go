@@ -1,0 +1,77 @@
+package alibaba
+
+import (
+	"slices"
+
+	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/server/alibaba/rpc"
+)
+
+// A withheld is something that Alibaba Cloud KMS documents and keyward does not offer. The
+// reason is told to whoever asks for it, and stands in docs/alibaba.md, which is held against
+// this table.
+type withheld struct {
+	names  []string
+	reason string
+}
+
+// absent are the operations that are not offered.
+var absent = []withheld{
+	{[]string{"ListKmsInstances", "GetKmsInstance", "GetDefaultKmsInstance", "GetKmsInstanceQuotaInfos", "ConnectKmsInstance", "UpdateKmsInstanceBindVpc", "ReleaseKmsInstance"},
+		"an instance is bought and bound to a VPC; here the server is the instance"},
+	{[]string{"CreateApplicationAccessPoint", "DescribeApplicationAccessPoint", "UpdateApplicationAccessPoint", "DeleteApplicationAccessPoint", "ListApplicationAccessPoints",
+		"CreateClientKey", "GetClientKey", "DeleteClientKey", "ListClientKeys", "CreateNetworkRule", "DescribeNetworkRule", "UpdateNetworkRule", "DeleteNetworkRule", "ListNetworkRules",
+		"CreatePolicy", "DescribePolicy", "UpdatePolicy", "DeletePolicy", "ListPolicies"},
+		"they are for dedicated gateways, which speak a protocol of their own; here users, access keys and policies with acs:SourceIp say who may call, and from where"},
+	{[]string{"CreateCertificate", "UploadCertificate", "GetCertificate", "DescribeCertificate", "DeleteCertificate", "UpdateCertificateStatus",
+		"CertificatePrivateKeySign", "CertificatePublicKeyVerify", "CertificatePublicKeyEncrypt", "CertificatePrivateKeyDecrypt"},
+		"Alibaba Cloud took certificates out of this API in version 4 of its SDK; GenerateCsr and the Asymmetric operations do what a certificate's key is for"},
+	{[]string{"GetManagedDataKey", "ListManagedDataKeyVersions"},
+		"no operation makes managed data keys, and what they are is not published; GenerateDataKey makes data keys, and secrets keep versions of values"},
+	{[]string{"OpenKmsService"}, "there is nothing to order: every account has the service, as DescribeAccountKmsStatus says"},
+}
+
+// refused are the parameters that are refused, by operation.
+var refused = map[string][]withheld{
+	"CreateKey": {
+		{[]string{"DKMSInstanceId"}, "here the server is the instance"},
+		{[]string{"KeyStorageMechanism"}, "keys with ProtectionLevel=HSM are always generated in the token"},
+	},
+	"SetDeletionProtection": {{[]string{"KmsInstanceId"}, "here the server is the instance"}},
+	"Decrypt":               {{[]string{"Recipient"}, noAttestation}},
+	"GenerateDataKey":       {{[]string{"Recipient"}, noAttestation}},
+	"TagResource":           {{[]string{"CertificateId"}, "there are no certificates"}},
+	"UntagResource":         {{[]string{"CertificateId"}, "there are no certificates"}},
+	"CreateSecret": {
+		{[]string{"DKMSInstanceId"}, "here the server is the instance"},
+		{[]string{"ExtendedConfig"}, "it is for types of secrets that Alibaba Cloud rotates itself; every secret here is Generic"},
+		{[]string{"Policy"}, "make the secret first, and then its policy with SetSecretPolicy"},
+		{[]string{"RotationInterval"}, "make the secret first, and then a plan that rotates it, with keyward rotation plan create"},
+	},
+	"UpdateSecret": {{[]string{"ExtendedConfig", "ExtendedConfig.CustomData"}, "it is for types of secrets that Alibaba Cloud rotates itself; every secret here is Generic"}},
+	"AssumeRole":   {{[]string{"SourceIdentity"}, "the session's name says who assumed the role"}},
+}
+
+// noAttestation is why nothing is encrypted for an attested machine: the answer would be for a
+// public key that is in an attestation, and believing one without a root to verify it by would
+// hand the plaintext to whoever wrote it.
+const noAttestation = "it is the attestation of a trusted machine, of which neither the form nor a root certificate is documented, so that none can be verified; ExportDataKey hands a data key over under a public key that you vouch for"
+
+// errAbsent answers why an action is not offered.
+func errAbsent(action string) error {
+	for _, w := range absent {
+		if slices.Contains(w.names, action) {
+			return fault.ActionNotFound.New("The action %s is not offered: %s.", action, w.reason)
+		}
+	}
+	return fault.ActionNotFound.New("The specified action is not offered; docs/alibaba.md lists the actions of this release.")
+}
+
+// refuse refuses what an action does not take.
+func refuse(v *rpc.Values, action string) {
+	for _, w := range refused[action] {
+		for _, name := range w.names {
+			v.Unsupported(name, w.reason)
+		}
+	}
+}
