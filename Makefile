@@ -67,16 +67,19 @@ policy:
 
 # The tables of docs/performance.md: ratios to limits in the same run. KEYS that others
 # issued, over ACCOUNTS of a simulated provider, whose rate limits are waited for; AGENTS that
-# are connected, each with two open files on this machine; ROTATIONS that are due at once.
+# are connected, each with two open files on this machine; ROTATIONS that are due at once; FILES that
+# are searched for leaked keys (needs ripgrep).
 bench: KEYS = 4000
 bench: ACCOUNTS = 32
 AGENTS ?= 500
 ROTATIONS ?= 200
+FILES ?= 40000
 bench:
 	go run ./internal/bench
 	go run ./internal/bench -inventory $(KEYS) -accounts $(ACCOUNTS)
 	go run ./internal/bench -agents $(AGENTS)
 	go run ./internal/bench -rotations $(ROTATIONS)
+	go run ./internal/bench -files $(FILES)
 
 # Every fuzz target for FUZZTIME each (default 30s).
 FUZZTIME ?= 30s

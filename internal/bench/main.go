@@ -31,6 +31,7 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/internal/accesskey"
+	"github.com/keyward/keyward/internal/bench/leaks"
 	"github.com/keyward/keyward/internal/bench/stock"
 	"github.com/keyward/keyward/internal/rollout"
 )
@@ -47,6 +48,7 @@ type plan struct {
 	accounts    int      // that those are spread over
 	agents      int      // or: what so many connected agents cost
 	rotations   int      // or: what so many rotations cost that are due at once
+	files       int      // or: what `keyward scan` costs for a tree of so many files
 }
 
 const (
@@ -96,13 +98,14 @@ func parse(args []string) (plan, error) {
 	inventory := f.Int("inventory", 0, "measure instead an inventory of about so many keys that others issued")
 	agents := f.Int("agents", 0, "measure instead so many agents that are connected to a server")
 	rotations := f.Int("rotations", 0, "measure instead so many rotations that are due in the same second")
+	files := f.Int("files", 0, "measure instead the search for leaked keys in so many files and a history of 13,000 commits; needs ripgrep")
 	accounts := f.Int("accounts", 20, "accounts at a simulated provider that the keys of -inventory are spread over")
 	names := f.String("operations", strings.Join(operationNames(), ","), "what to measure")
 	f.StringVar(&databases, "database", databases, "sqlite and postgres; postgres needs "+postgresVariable+", which ./scripts/with-postgres sets")
 	if err := f.Parse(args); err != nil {
 		return plan{}, err
 	}
-	p := plan{duration: *duration, secrets: *secrets, inventory: *inventory, accounts: *accounts, agents: *agents, rotations: *rotations}
+	p := plan{duration: *duration, secrets: *secrets, inventory: *inventory, accounts: *accounts, agents: *agents, rotations: *rotations, files: *files}
 	if p.secrets < 1 {
 		return plan{}, errors.New("there must be secrets to read")
 	}
@@ -119,19 +122,14 @@ func parse(args []string) (plan, error) {
 		}
 		p.operations = append(p.operations, operations[i])
 	}
-	for text := range strings.FieldsFuncSeq(*keys, func(r rune) bool { return r == ',' }) {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 {
-			return plan{}, fmt.Errorf("%q is no number of keys", text)
+	var err error
+	if *keys != "" {
+		if p.keys, err = counts(*keys, "keys"); err != nil {
+			return plan{}, err
 		}
-		p.keys = append(p.keys, n)
 	}
-	for text := range strings.SplitSeq(*connections, ",") {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 {
-			return plan{}, fmt.Errorf("%q is no number of connections", text)
-		}
-		p.connections = append(p.connections, n)
+	if p.connections, err = counts(*connections, "connections"); err != nil {
+		return plan{}, err
 	}
 	for name := range strings.SplitSeq(databases, ",") {
 		if name != "sqlite" && name != "postgres" {
@@ -145,6 +143,18 @@ func parse(args []string) (plan, error) {
 	return p, nil
 }
 
+// counts reads numbers with commas between them.
+func counts(list, of string) (numbers []int, err error) {
+	for text := range strings.SplitSeq(list, ",") {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 {
+			return nil, fmt.Errorf("%q is no number of %s", text, of)
+		}
+		numbers = append(numbers, n)
+	}
+	return numbers, nil
+}
+
 // run measures everything and prints the table as it grows.
 func (p plan) run(ctx context.Context) (err error) {
 	dir, err := os.MkdirTemp("", "keyward-bench-")
@@ -152,22 +162,23 @@ func (p plan) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	if p.inventory > 0 {
+	switch {
+	case p.inventory > 0:
 		return stock.Measure(ctx, stock.Options{
 			Keys: p.inventory, Accounts: p.accounts, Databases: p.databases, Dir: dir, Postgres: os.Getenv(postgresVariable), Resident: process{pid: os.Getpid()}.resident,
 		})
-	}
-	if p.rotations > 0 {
+	case p.rotations > 0:
 		return p.rotate(ctx, dir)
 	}
 	binary := filepath.Join(dir, "keyward")
 	build := exec.CommandContext(ctx, "go", "build", "-ldflags=-X runtime.godebugDefault=clobberfree=1", "-o", binary, "github.com/keyward/keyward/cmd/keyward")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOEXPERIMENT=runtimesecret") // as make build does
-	build.Stderr = os.Stderr
+	build.Env, build.Stderr = append(os.Environ(), "CGO_ENABLED=0", "GOEXPERIMENT=runtimesecret"), os.Stderr // as make build does
 	if err := build.Run(); err != nil {
 		return fmt.Errorf("building keyward: %w", err)
 	}
 	switch {
+	case p.files > 0:
+		return leaks.Measure(ctx, leaks.Options{Binary: binary, Dir: dir, Files: p.files, Commits: 13_000, Rounds: 5, Workers: runtime.NumCPU()}, os.Stdout)
 	case len(p.keys) > 0:
 		return p.scale(ctx, binary, dir)
 	case p.agents > 0:

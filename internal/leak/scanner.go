@@ -2,6 +2,7 @@ package leak
 
 import (
 	"fmt"
+	"math/bits"
 	"strings"
 
 	"github.com/keyward/keyward/internal/leak/prefilter"
@@ -9,7 +10,7 @@ import (
 
 // stems stand in every name that rules know. Names themselves are no good anchors, since
 // the same one is written secretKey, SECRET_KEY and secret-key.
-var stems = []string{"secret", "passw", "pwd", "passphrase", "pass", "token", "key", "credential", "auth", "sk", "ak", "sign", "密钥", "密码", "口令", "私钥", "salt", "pin", "cert"}
+var stems = []string{"secret", "pwd", "pass", "token", "key", "credential", "auth", "sk", "ak", "密钥", "密码", "口令", "私钥"}
 
 // A Scanner is a table of rules, compiled. It is immutable and for any number of workers.
 type Scanner struct {
@@ -17,9 +18,9 @@ type Scanner struct {
 	anchors   *prefilter.Automaton
 	uses      []use // by pattern of anchors
 	named     map[string][]namedUse
-	longest   int                  // of the keys of named
+	endings   endings              // of the keys of named
 	hints     *prefilter.Automaton // of all providers
-	hinted    []*Provider          // by pattern of hints
+	hinted    []hinted             // by pattern of hints
 	pairs     map[string][]pairUse // by Rule.ID of the identifier
 	whole     []*Rule
 	byPattern []string
@@ -34,6 +35,29 @@ type use struct {
 type namedUse struct {
 	rule  *Rule
 	named *Named
+}
+
+// endings tell how long the names may be that end with a byte, so that few of the ends of
+// a name have to be looked up: bit n stands for n bytes.
+type endings [256]uint64
+
+const maxNameLength = 63
+
+func (e *endings) add(name string) { e[name[len(name)-1]] |= 1 << len(name) }
+
+// lengths calls yield with the lengths of the names that may be the end of one, the longest first.
+func (e *endings) lengths(name []byte) func(yield func(int) bool) {
+	return func(yield func(int) bool) {
+		if len(name) == 0 {
+			return
+		}
+		for set := e[name[len(name)-1]]; set != 0; {
+			n := bits.Len64(set) - 1
+			if set &^= 1 << n; n <= len(name) && !yield(n) {
+				return
+			}
+		}
+	}
 }
 
 type pairUse struct {
@@ -65,7 +89,7 @@ func New(rules []Rule) (*Scanner, error) {
 					continue
 				}
 				words = append(words, h)
-				s.hinted = append(s.hinted, r.Provider)
+				s.hinted = append(s.hinted, hinted{r.Provider, len(h)})
 			}
 		}
 	}
@@ -103,11 +127,14 @@ func (s *Scanner) add(r *Rule) error {
 	for i := range r.Named {
 		n := &r.Named[i]
 		for _, name := range n.Names {
+			if len(name) > maxNameLength {
+				return fmt.Errorf("the name %q is longer than %d bytes", name, maxNameLength)
+			}
 			if !hasStem(name) {
 				return fmt.Errorf("the name %q has none of the words that are looked for", name)
 			}
 			s.named[name] = append(s.named[name], namedUse{r, n})
-			s.longest = max(s.longest, len(name))
+			s.endings.add(name)
 		}
 	}
 	for i := range r.Pairs {

@@ -44,11 +44,13 @@ type Match struct {
 type Worker struct {
 	scanner  *Scanner
 	hits     prefilter.Hits
-	hintHits prefilter.Hits
+	near     nearHints
+	onPath   pathHints
 	matches  []Match
 	values   []value
-	plain    []byte
-	lastName int // where the name ends that was looked at last
+	plain    []byte // a name, and
+	word     []byte // a word of it, as they are compared
+	lastName int    // where the name ends that was looked at last
 	part     Part
 }
 
@@ -63,7 +65,7 @@ func (s *Scanner) Worker() *Worker { return &Worker{scanner: s} }
 // Scan answers what stands in a part, in the order of its places. The answer is valid
 // until the next call.
 func (w *Worker) Scan(p Part) []Match {
-	w.part, w.matches, w.values, w.lastName = p, w.matches[:0], w.values[:0], -1
+	w.part, w.matches, w.values, w.lastName, w.near.known = p, w.matches[:0], w.values[:0], -1, false
 	w.scanner.anchors.Find(p.Text, &w.hits)
 	for _, h := range w.hits.All {
 		u := w.scanner.uses[h.Pattern]
@@ -226,14 +228,13 @@ func (w *Worker) name(start, end int) {
 	w.values = append(w.values, value{a})
 	w.plain = syntax.Plain(w.plain[:0], a.Name.In(text))
 	best := Match{rank: -1}
-	plain := string(w.plain)
-	for n := min(w.scanner.longest, len(plain)); n > 0; n-- {
-		for _, u := range w.scanner.named[plain[len(plain)-n:]] {
+	for n := range w.scanner.endings.lengths(w.plain) {
+		for _, u := range w.scanner.named[string(w.plain[len(w.plain)-n:])] {
 			best = w.better(best, u, a)
 		}
 	}
 	w.plain = syntax.Plain(append(w.plain[:0], '='), syntax.LastWord(a.Name.In(text)))
-	for _, u := range w.scanner.named[string(w.plain)] { // the slice is looked up once, before plain is used again
+	for _, u := range w.scanner.named[string(w.plain)] {
 		best = w.better(best, u, a)
 	}
 	if best.rank >= 0 {
@@ -330,73 +331,6 @@ func (w *Worker) literal(a syntax.Assignment) bool {
 	}
 	return true
 }
-
-// evidence answers how much speaks for a rule's provider, -1 if it is not enough.
-func (w *Worker) evidence(u namedUse, a syntax.Assignment) int {
-	rank := w.hint(u.rule.Provider, a)
-	switch {
-	case rank > 0:
-		return rank
-	case u.named.Alone:
-		return rankAlone
-	}
-	return -1
-}
-
-// reach is how far a hint may stand from what it is about, in bytes.
-const reach = 600
-
-// hint answers the rank of the best hint of a provider: in the name, near, in the path.
-func (w *Worker) hint(p *Provider, a syntax.Assignment) int {
-	if len(p.Hints) == 0 {
-		return 0
-	}
-	text := w.part.Text
-	rank := w.hintIn(p, a.Name.In(text), rankOwnName)
-	if rank > 0 || w.hintWord(p, a.Name.In(text)) {
-		return rankOwnName
-	}
-	from := max(0, a.Name.Start-reach)
-	window := text[from:min(len(text), a.Value.End+reach)]
-	w.scanner.hints.Find(window, &w.hintHits)
-	for _, h := range w.hintHits.All {
-		if w.scanner.hinted[h.Pattern] != p {
-			continue
-		}
-		at := from + h.End
-		if at > a.Value.Start && at <= a.Value.End {
-			continue // the value does not speak for itself
-		}
-		distance := min(abs(a.Name.Start-at), abs(at-a.Value.End))
-		rank = max(rank, rankNear+reach-distance)
-	}
-	if rank > 0 {
-		return rank
-	}
-	return w.hintIn(p, []byte(w.part.Path), rankPath)
-}
-
-func (w *Worker) hintIn(p *Provider, text []byte, rank int) int {
-	w.scanner.hints.Find(text, &w.hintHits)
-	for _, h := range w.hintHits.All {
-		if w.scanner.hinted[h.Pattern] == p {
-			return rank
-		}
-	}
-	return 0
-}
-
-// hintWord tells whether a word of a name is a provider's.
-func (w *Worker) hintWord(p *Provider, name []byte) (found bool) {
-	syntax.Words(name, func(word []byte) bool {
-		w.plain = syntax.Plain(append(w.plain[:0], '='), word)
-		found = slices.Contains(p.Hints, string(w.plain))
-		return !found
-	})
-	return found
-}
-
-func abs(n int) int { return max(n, -n) }
 
 // settle keeps of the matches that overlap the one with the strongest evidence, in the
 // order of their places.

@@ -2,14 +2,15 @@
 // percent and unicode escapes, quoted-printable mail. What it decodes is text or a
 // container; anything else is a digest, a key or a picture, in which others look.
 //
-// The encoded stretches are found without looking at every byte of the text twice: a run
-// of at least so many characters of an alphabet must have one at every so-manieth byte.
-// What comes out is never longer than what went in.
+// The encoded stretches are found without looking at every byte of the text, since a run of
+// so many characters of an alphabet is met wherever one looks often enough. What comes out
+// is never longer than what went in.
 package decode
 
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/hex"
 	"io"
 	"mime/quotedprintable"
@@ -52,43 +53,58 @@ func Find(text []byte, with func(Stretch)) {
 	printable(text, with)
 }
 
-// runs finds base64 and hexadecimal digits.
+// runs finds base64 and hexadecimal digits. A run of [minRun] has two whole words of eight
+// bytes, one behind the other: only where neither has a byte that is no digit is it looked
+// for, and most words are ruled out by a few operations.
 func runs(text []byte, with func(Stretch)) {
-	const step = minRun - 4
-	last := 0
-	for i := step; i < len(text); i += step {
-		if !digits64[text[i]] {
+	const word = 8
+	passed, before := 0, uint64(1)
+	for at := 0; at+word <= len(text); at += word {
+		f := foreign(binary.LittleEndian.Uint64(text[at:]))
+		both := f | before
+		if before = f; both != 0 || at < passed {
 			continue
 		}
-		start, end := i, i+1
-		for start > last && digits64[text[start-1]] {
+		start, end := at, at
+		for start > passed && digits64[text[start-1]] {
 			start--
 		}
 		for end < len(text) && digits64[text[end]] {
 			end++
 		}
+		passed = end
 		if end-start >= minRun {
 			s, ok := run(text, start, end)
-			if end = max(end, s.End); ok { // what is none is passed as well, with the lines that would belong to it
+			if passed = max(end, s.End); ok { // what is none is passed as well, with the lines that would belong to it
 				with(s)
 			}
 		}
-		last = end
-		i = max(i, end-1)
 	}
+}
+
+// foreign is not 0 if a byte of a word is below or above all digits of base64: it does not
+// know those that are between them. A carry comes only out of a byte that is foreign itself.
+func foreign(word uint64) uint64 {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	below := (word - '+'*ones) &^ word
+	above := word + (0x80-'z'-1)*ones | word
+	return (below | above) & tops
 }
 
 // run decodes the run at text[start:end], with the lines after it that go on with it.
 func run(text []byte, start, end int) (Stretch, bool) {
-	if (end-start)%2 == 0 && isHex(text[start:min(end, start+16)]) {
+	if (end-start)%2 == 0 && isHex(text[start:start+16]) {
+		var first [8]byte // whether it may be text is known soon
+		if _, err := hex.Decode(first[:], text[start:start+16]); err != nil || !Readable(first[:]) {
+			return Stretch{}, false
+		}
 		data := make([]byte, (end-start)/2)
 		if n, err := hex.Decode(data, text[start:end]); err == nil && Readable(data[:n]) {
 			return Stretch{start, end, "hex", data[:n]}, true
 		}
 		return Stretch{}, false
 	}
-	var first [12]byte // whether it may be text is known soon
-	if n, err := decode64(first[:], text[start:start+16]); err != nil || !Readable(first[:n]) && !packed(first[:n]) && !wide(first[:n]) {
+	if first := first64([16]byte(text[start:])); !Readable(first[:]) && !packed(first[:]) && !wide(first[:]) {
 		return Stretch{}, false
 	}
 	clean := append([]byte(nil), text[start:end]...)
@@ -131,6 +147,25 @@ func decode64(into, text []byte) (int, error) {
 		return base64.RawURLEncoding.Decode(into, text)
 	}
 	return base64.RawStdEncoding.Decode(into, text)
+}
+
+// sextets are the values of base64's digits, of either alphabet.
+var sextets = func() (s [256]uint32) {
+	for i, c := range []byte(alphabet + "+/") {
+		s[c] = uint32(i)
+	}
+	s['-'], s['_'] = 62, 63
+	return s
+}()
+
+// first64 decodes the first digits of a run, which are most of what is ever decoded.
+func first64(digits [16]byte) (out [12]byte) {
+	for i := range 4 {
+		d := digits[4*i:]
+		v := sextets[d[0]]<<18 | sextets[d[1]]<<12 | sextets[d[2]]<<6 | sextets[d[3]]
+		out[3*i], out[3*i+1], out[3*i+2] = byte(v>>16), byte(v>>8), byte(v)
+	}
+	return out
 }
 
 func isHex(s []byte) bool {

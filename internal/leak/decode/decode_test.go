@@ -2,6 +2,7 @@ package decode_test
 
 import (
 	"encoding/base64"
+	"encoding/hex"
 	"strings"
 	"testing"
 
@@ -34,6 +35,27 @@ func TestFind(t *testing.T) {
 	} {
 		if diff := cmp.Diff(want, find(text)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", text, diff)
+		}
+	}
+}
+
+// TestEveryPlace puts an encoded text at every place and between every pair of bytes that
+// are no digits: none may be missed, whatever words of a machine it begins and ends in.
+func TestEveryPlace(t *testing.T) {
+	const plain = "user: it is me!!" // 22 digits of base64 and two of padding, 32 hexadecimal ones
+	for _, c := range []struct{ how, encoded string }{
+		{"base64", base64.RawStdEncoding.EncodeToString([]byte(plain + "?!"))},
+		{"hex", hex.EncodeToString([]byte(plain))},
+	} {
+		for before := range 40 {
+			for _, around := range []string{" ", ".", "\n", "\xff", "~", "*", "{", "\x00", "@"} {
+				text := strings.Repeat("a.", before/2) + strings.Repeat(" ", before%2) + around + c.encoded + around + strings.Repeat("z", before%5)
+				var got []decode.Stretch
+				decode.Find([]byte(text), func(s decode.Stretch) { got = append(got, s) })
+				if len(got) != 1 || got[0].How != c.how || text[got[0].Start:got[0].End] != c.encoded {
+					t.Fatalf("%q: %v", text, got)
+				}
+			}
 		}
 	}
 }

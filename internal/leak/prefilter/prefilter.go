@@ -4,10 +4,12 @@
 // It is an Aho-Corasick automaton, with three decisions that make it fast without
 // assembly. The bytes are reduced to classes (all that no pattern mentions are one), so
 // that the rows which a text visits stay in the first-level cache. A state's number is the
-// offset of its row, so that a step is one addition and one load. And because each step
+// offset of its row, so that a step is one addition and one load, and its highest bit says
+// that a pattern ends there, so that one test asks for all cursors. And because each step
 // waits for the load before it, four cursors run over the quarters of the text in turn,
 // each hiding the others' waiting; a cursor begins early enough to know what a hit in its
-// quarter needs.
+// quarter needs. The tables have a fixed size, whatever they hold, and lie together: that
+// saves registers and tests of bounds.
 //
 // Letters are compared without their case, because half of the patterns are names whose
 // case nobody knows. Who needs the case looks at the text, at the few places that are hit.
@@ -18,6 +20,7 @@ package prefilter
 import (
 	"errors"
 	"fmt"
+	"math/bits"
 )
 
 // MaxPattern is the largest length of a pattern, in bytes.
@@ -25,13 +28,24 @@ const MaxPattern = 128
 
 // An Automaton finds the patterns it was made of.
 type Automaton struct {
-	class   [256]uint8
-	width   int      // classes, which is the length of a row
-	next    []uint32 // rows; an entry is the offset of the next row
-	ends    [][]int  // patterns that end in a state, by (offset-accept)/width
-	accept  uint32   // rows from this offset on end a pattern; a power of two, so that an OR of offsets tells
+	*tables
+	shift   int     // a row has 1<<shift entries
+	ends    [][]int // patterns that end in a state, by offset>>shift
 	longest int
 }
+
+// maxEntries is how many entries all rows have together: enough for about two thousand
+// words. What is not used takes no memory.
+const maxEntries = 1 << 20
+
+// tables are what the cursors read.
+type tables struct {
+	class [256]uint8         // of a byte
+	next  [maxEntries]uint32 // by row and class: the offset of the next row, and loud
+}
+
+// loud is the bit of an entry whose row ends a pattern.
+const loud = 1 << 31
 
 // A Hit is a place where a pattern ends.
 type Hit struct {
@@ -46,10 +60,10 @@ type Hits struct {
 }
 
 // New answers the automaton of the patterns, which are neither empty nor longer than
-// [MaxPattern]. The same pattern may stand there several times.
+// [MaxPattern], and not more than some two thousand. The same pattern may stand there several times.
 func New(patterns []string) (*Automaton, error) {
 	b := builder{class: [256]uint8{}, width: 1}
-	a := &Automaton{}
+	a := &Automaton{tables: &tables{}}
 	total := 0
 	for _, p := range patterns {
 		if p == "" || len(p) > MaxPattern {
@@ -67,7 +81,9 @@ func New(patterns []string) (*Automaton, error) {
 		b.add(p, i)
 	}
 	b.complete()
-	b.layOut(a)
+	if err := b.layOut(a); err != nil {
+		return nil, err
+	}
 	return a, nil
 }
 
@@ -76,7 +92,7 @@ func (a *Automaton) Find(text []byte, into *Hits) {
 	into.All = into.All[:0]
 	const small = 256 // below it, beginning four times costs more than it saves
 	if len(text) < small || len(text) < 8*a.longest {
-		into.All = a.run(0, text, 0, 0, into.All)
+		into.All = a.run(0, text, 0, into.All)
 		return
 	}
 	quarter := len(text) / 4
@@ -86,7 +102,7 @@ func (a *Automaton) Find(text []byte, into *Hits) {
 	}
 	lanes := [4][]Hit{into.All, into.lanes[0][:0], into.lanes[1][:0], into.lanes[2][:0]}
 	a.interleave(text, quarter, &state, &lanes)
-	lanes[3] = a.run(state[3], text, 4*quarter, 4*quarter, lanes[3]) // up to three bytes remain
+	lanes[3] = a.run(state[3], text, 4*quarter, lanes[3]) // up to three bytes remain
 	into.All = lanes[0]
 	for i, lane := range lanes[1:] {
 		into.All = append(into.All, lane...)
@@ -96,32 +112,38 @@ func (a *Automaton) Find(text []byte, into *Hits) {
 
 // interleave moves four cursors over their quarters, a byte each in turn.
 func (a *Automaton) interleave(text []byte, quarter int, state *[4]uint32, lanes *[4][]Hit) {
-	next, class, accept := a.next, &a.class, a.accept
-	t0, t1, t2, t3 := text[:quarter], text[quarter:2*quarter], text[2*quarter:3*quarter], text[3*quarter:4*quarter]
-	t1, t2, t3 = t1[:len(t0)], t2[:len(t0)], t3[:len(t0)] // equal lengths, which the compiler then knows
+	for at := 0; at < quarter; {
+		at += a.advance(text[at:], quarter, quarter-at, state)
+		for q := range state {
+			state[q] = a.emit(state[q], q*quarter+at, &lanes[q])
+		}
+	}
+}
+
+// advance moves four cursors that are a quarter apart until one of them has a hit, or for
+// so many bytes. It answers how far. Nothing is called here, so that all stays in registers.
+func (t *tables) advance(text []byte, quarter, most int, state *[4]uint32) int {
+	t0, t1, t2, t3 := text[:most], text[quarter:][:most], text[2*quarter:][:most], text[3*quarter:][:most]
 	s0, s1, s2, s3 := state[0], state[1], state[2], state[3]
 	for i := range t0 {
-		s0 = next[s0+uint32(class[t0[i]])]
-		s1 = next[s1+uint32(class[t1[i]])]
-		s2 = next[s2+uint32(class[t2[i]])]
-		s3 = next[s3+uint32(class[t3[i]])]
-		if s0|s1|s2|s3 >= accept {
-			for q, s := range [4]uint32{s0, s1, s2, s3} {
-				if s >= accept {
-					lanes[q] = a.emit(s, q*quarter+i+1, lanes[q])
-				}
-			}
+		s0 = t.next[s0+uint32(t.class[t0[i]])]
+		s1 = t.next[s1+uint32(t.class[t1[i]])]
+		s2 = t.next[s2+uint32(t.class[t2[i]])]
+		s3 = t.next[s3+uint32(t.class[t3[i]])]
+		if (s0|s1|s2|s3)&loud != 0 {
+			*state = [4]uint32{s0, s1, s2, s3}
+			return i + 1
 		}
 	}
 	*state = [4]uint32{s0, s1, s2, s3}
+	return most
 }
 
 // run moves one cursor from an offset to the end of the text.
-func (a *Automaton) run(s uint32, text []byte, from, base int, hits []Hit) []Hit {
+func (a *Automaton) run(s uint32, text []byte, from int, hits []Hit) []Hit {
 	for i, c := range text[from:] {
-		s = a.next[s+uint32(a.class[c])]
-		if s >= a.accept {
-			hits = a.emit(s, base+i+1, hits)
+		if s = a.next[s+uint32(a.class[c])]; s&loud != 0 {
+			s = a.emit(s, from+i+1, &hits)
 		}
 	}
 	return hits
@@ -130,16 +152,21 @@ func (a *Automaton) run(s uint32, text []byte, from, base int, hits []Hit) []Hit
 // warm answers the state behind a text whose hits belong to somebody else.
 func (a *Automaton) warm(text []byte) (s uint32) {
 	for _, c := range text {
-		s = a.next[s+uint32(a.class[c])]
+		s = a.next[s+uint32(a.class[c])] &^ loud
 	}
 	return s
 }
 
-func (a *Automaton) emit(s uint32, end int, hits []Hit) []Hit {
-	for _, p := range a.ends[(s-a.accept)/uint32(a.width)] {
-		hits = append(hits, Hit{Pattern: p, End: end})
+// emit adds the patterns that end in a state, and answers the offset of its row.
+func (a *Automaton) emit(s uint32, end int, hits *[]Hit) uint32 {
+	if s&loud == 0 {
+		return s
 	}
-	return hits
+	s &^= loud
+	for _, p := range a.ends[s>>a.shift] {
+		*hits = append(*hits, Hit{Pattern: p, End: end})
+	}
+	return s
 }
 
 // A builder has states numbered as they are met.
@@ -226,39 +253,25 @@ func (b *builder) complete() {
 	}
 }
 
-// layOut gives states their rows: those that end nothing first, and the others from the
-// next power of two on.
-func (b *builder) layOut(a *Automaton) {
-	a.class, a.width = b.class, b.width
-	silent := 0
-	for _, ends := range b.ends {
-		if len(ends) == 0 {
-			silent++
-		}
+var errSize = errors.New("the patterns are too many")
+
+// layOut gives states their rows.
+func (b *builder) layOut(a *Automaton) error {
+	a.shift = bits.Len(uint(b.width - 1))
+	if len(b.ends)<<a.shift > maxEntries {
+		return errSize
 	}
-	a.accept = 1
-	for int(a.accept) < silent*b.width {
-		a.accept *= 2
-	}
-	row := make([]uint32, len(b.ends))
-	quiet, loud := uint32(0), a.accept
-	for s, ends := range b.ends {
-		if len(ends) == 0 {
-			row[s] = quiet
-			quiet += uint32(b.width)
-			continue
-		}
-		row[s] = loud
-		loud += uint32(b.width)
-		a.ends = append(a.ends, ends)
-	}
-	a.next = make([]uint32, loud)
+	a.class, a.ends = b.class, b.ends
 	for s := range b.ends {
-		into := a.next[row[s]:][:b.width]
+		into := a.next[s<<a.shift:][:b.width]
 		for c, t := range b.next[s*b.width:][:b.width] {
-			into[c] = row[t]
+			into[c] = uint32(t) << a.shift
+			if len(b.ends[t]) > 0 {
+				into[c] |= loud
+			}
 		}
 	}
+	return nil
 }
 
 func lower(c byte) byte {

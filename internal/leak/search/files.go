@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"golang.org/x/sync/errgroup"
@@ -111,9 +110,9 @@ func withoutPath(err error) error {
 
 // File looks at a file.
 func (l *Lane) File(path string) error {
-	file, err := os.Open(path)
+	file, err := openFile(path)
 	if err != nil {
-		return withoutPath(err)
+		return err
 	}
 	defer file.Close()
 	l.search.coverage.files.Add(1)

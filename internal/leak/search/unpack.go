@@ -128,14 +128,14 @@ func (s *source) random() (io.ReaderAt, int64, error) {
 		}
 		return bytes.NewReader(s.head), int64(len(s.head)), nil
 	}
-	if file, ok := s.rest.(*os.File); ok {
-		info, err := file.Stat()
+	if file, ok := s.rest.(file); ok {
+		size, regular, err := file.size()
 		if err != nil {
 			return nil, 0, err
 		}
-		if info.Mode().IsRegular() {
-			s.d.budget.Packed(info.Size())
-			return file, info.Size(), nil
+		if regular {
+			s.d.budget.Packed(size)
+			return file, size, nil
 		}
 	}
 	temp, err := os.CreateTemp("", "keyward-scan-")

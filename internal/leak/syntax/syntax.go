@@ -12,7 +12,6 @@ package syntax
 
 import (
 	"bytes"
-	"strings"
 )
 
 // A Span is a stretch of a text.
@@ -65,9 +64,7 @@ func Name(text []byte, start, end int) Span {
 	return Span{start, end}
 }
 
-func isName(c byte) bool {
-	return c|0x20 >= 'a' && c|0x20 <= 'z' || '0' <= c && c <= '9' || c == '_' || c == '-'
-}
+func isName(c byte) bool { return nameBytes[c] }
 
 // A parser goes from the end of a name to the end of its value.
 type parser struct {
@@ -80,9 +77,9 @@ type parser struct {
 	argument bool
 }
 
-func (p *parser) skip(set string) bool {
+func (p *parser) skip(set *[256]bool) bool {
 	from := p.at
-	for p.at < len(p.text) && p.text[p.at] < 0x80 && strings.IndexByte(set, p.text[p.at]) >= 0 {
+	for p.at < len(p.text) && set[p.text[p.at]] {
 		p.at++
 	}
 	return p.at > from
@@ -96,7 +93,7 @@ func (p *parser) take(s string) bool {
 	return false
 }
 
-func (p *parser) takeOne(words ...string) bool {
+func (p *parser) takeOne(words []string) bool {
 	for _, w := range words {
 		if p.take(w) {
 			return true
@@ -114,25 +111,28 @@ func (p *parser) peek() byte {
 
 // separator moves behind what stands between a name and its value.
 func (p *parser) separator(name Span) bool {
+	if !behind[p.peek()] && !p.isValue(name) {
+		return false
+	}
 	before := byte(0)
 	if name.Start > 0 {
 		before = p.text[name.Start-1]
 	}
 	p.spring = before == '{' && name.Start > 1 && p.text[name.Start-2] == '$'
 	closed := p.closeQuote()
-	p.skip("*_`")
-	blank := p.skip(" \t")
+	p.skip(&emphasis)
+	blank := p.skip(&blanks)
 	if (closed || p.isValue(name)) && p.attribute(blank) || p.closingTag() {
 		return true
 	}
-	p.skip("])")
-	p.skip(" \t")
+	p.skip(&closing)
+	p.skip(&blanks)
 	if p.typed() {
 		return true
 	}
 	switch {
-	case signFirst[p.peek()] && p.takeOne(":=", "=>", "->", "?=", "+=", "||=", "??", "||", ":-", "：", "＝", "==", "=", "是", "为"):
-	case p.cell(name) && p.take("|"):
+	case signFirst[p.peek()] && p.takeOne(signs):
+	case p.peek() == '|' && p.cell(name) && p.take("|"):
 	case p.take(":"):
 		if p.peek() == ':' {
 			return false
@@ -158,7 +158,7 @@ func (p *parser) separator(name Span) bool {
 
 // closeQuote moves behind the quote that ends a quoted name.
 func (p *parser) closeQuote() bool {
-	return quoteFirst[p.peek()] && p.takeOne(`\"`, `\'`, `\\\"`, `"`, `'`, "`", "&quot;", "&#34;", "%22")
+	return quoteFirst[p.peek()] && p.takeOne(closingQuotes)
 }
 
 // cell tells whether the name is all that stands in its cell of a table.
@@ -181,7 +181,7 @@ func (p *parser) closingTag() bool {
 		window := p.text[p.at:min(len(p.text), p.at+maxGap)]
 		if end := bytes.IndexByte(window, '>'); end > 0 {
 			p.at += end + 1
-			p.skip(" \t\r\n")
+			p.skip(&spaces)
 			if next := bytes.IndexByte(p.text[p.at:min(len(p.text), p.at+maxGap)], '>'); p.peek() == '<' && next > 0 && p.text[p.at+1] != '/' {
 				p.at += next + 1
 				p.quoted = true
@@ -198,16 +198,16 @@ func (p *parser) closingTag() bool {
 func (p *parser) attribute(blank bool) bool {
 	from := p.at
 	comma := p.take(",")
-	p.skip(" \t\r\n\\")
+	p.skip(&continued)
 	if !blank && !comma && p.at == from {
 		return false
 	}
-	p.takeOne(`"`, `'`)
-	p.takeOne("android:")
-	if p.takeOne("value", "Value", "VALUE", "default", "content") {
-		p.takeOne(`\"`, `"`, `'`)
-		p.skip(" \t")
-		if p.takeOne("=", ":") {
+	p.takeOne(plainQuotes)
+	p.take("android:")
+	if p.takeOne(valueNames) {
+		p.takeOne(plainQuotes)
+		p.skip(&blanks)
+		if p.take("=") || p.take(":") {
 			p.gap()
 			return true
 		}
@@ -220,14 +220,14 @@ func (p *parser) attribute(blank bool) bool {
 func (p *parser) typed() bool {
 	from := p.at
 	if p.take(":") {
-		p.skip(" ")
+		p.skip(&blanks)
 	}
 	word := p.at
-	for p.at < len(p.text) && p.at-word < 40 && (isName(p.text[p.at]) || bytes.IndexByte([]byte("[]<>.*?&"), p.text[p.at]) >= 0) {
+	for p.at < len(p.text) && p.at-word < 40 && typeBytes[p.text[p.at]] {
 		p.at++
 	}
 	if p.at > word {
-		p.skip(" ")
+		p.skip(&blanks)
 		if p.peek() == '=' && p.at+1 < len(p.text) && p.text[p.at+1] != '=' {
 			p.at++
 			p.gap()
@@ -249,7 +249,7 @@ func (p *parser) block() bool {
 		return false
 	}
 	p.at += i + len("default")
-	p.skip(" \t")
+	p.skip(&blanks)
 	if !p.take("=") {
 		return false
 	}
@@ -261,21 +261,21 @@ func (p *parser) block() bool {
 // that wraps it, the mark of a literal.
 func (p *parser) gap() {
 	limit := p.at + maxGap
-	p.skip(" \t*")
+	p.skip(&pointed)
 	if p.peek() == '\r' || p.peek() == '\n' { // the value may stand in the next line, further in
 		from := p.at
-		if p.skip("\r\n"); !p.skip(" \t") || p.at > limit {
+		if p.skip(&breaks); !p.skip(&blanks) || p.at > limit {
 			p.at = from
 			return
 		}
 	}
 	if wrapFirst[p.peek()] {
-		p.takeOne(">", "|- ", "!!str ", "Basic ", "Bearer ", "bearer ", "<![CDATA[")
+		p.takeOne(wraps)
 	}
 	if p.peek() == '<' { // a tag between, as in <key>…</key><string>…</string>
 		if end := bytes.IndexByte(p.text[p.at:min(len(p.text), limit)], '>'); end > 0 {
 			p.at += end + 1
-			p.skip(" \t\r\n")
+			p.skip(&spaces)
 			if p.peek() == '<' {
 				if end := bytes.IndexByte(p.text[p.at:min(len(p.text), p.at+maxGap)], '>'); end > 0 {
 					p.at += end + 1
@@ -293,7 +293,7 @@ func (p *parser) gap() {
 // call moves behind a call whose first argument is the literal: SecretStr(" or []byte(".
 func (p *parser) call() {
 	i := p.at
-	for i < len(p.text) && i-p.at < 40 && (isName(p.text[i]) || bytes.IndexByte([]byte(". []"), p.text[i]) >= 0) {
+	for i < len(p.text) && i-p.at < 40 && callBytes[p.text[i]] {
 		i++
 	}
 	if i > p.at && i+1 < len(p.text) && p.text[i] == '(' && (p.text[i+1] == '"' || p.text[i+1] == '\'') {
@@ -337,17 +337,36 @@ func (p *parser) literal(quote string) (Span, bool) {
 	start := p.at
 	window := p.text[start:min(len(p.text), start+maxValue)]
 	for i := 0; i < len(window); i++ {
-		switch {
-		case window[i] == '\n' || window[i] == '\r':
-			return Span{}, false
-		case bytes.HasPrefix(window[i:], []byte(quote)):
+		switch c := window[i]; {
+		case c == quote[0] && bytes.HasPrefix(window[i:], []byte(quote)):
 			return Span{start, start + i}, true
-		case window[i] == '\\':
+		case c == '\n' || c == '\r':
+			return Span{}, false
+		case c == '\\':
 			i++
 		}
 	}
 	return Span{}, false
 }
+
+// What stands between names and values; of those that begin alike the longest first.
+var (
+	signs         = []string{":=", "=>", "->", "?=", "+=", "||=", "??", "||", ":-", "：", "＝", "==", "=", "是", "为"}
+	closingQuotes = []string{`\"`, `\'`, `\\\"`, `"`, `'`, "`", "&quot;", "&#34;", "%22"}
+	plainQuotes   = []string{`\"`, `"`, `'`}
+	valueNames    = []string{"value", "Value", "VALUE", "default", "content"}
+	wraps         = []string{">", "|- ", "!!str ", "Basic ", "Bearer ", "bearer ", "<![CDATA["}
+)
+
+var (
+	blanks    = bytesOf(" \t")
+	breaks    = bytesOf("\r\n")
+	spaces    = bytesOf(" \t\r\n")
+	continued = bytesOf(" \t\r\n\\")
+	pointed   = bytesOf(" \t*")
+	emphasis  = bytesOf("*_`")
+	closing   = bytesOf("])")
+)
 
 // bytesOf answers the set of a text's bytes.
 func bytesOf(text string) (s [256]bool) {
@@ -359,7 +378,12 @@ func bytesOf(text string) (s [256]bool) {
 
 var (
 	// bare are the bytes that end a value without quotes.
-	bare = bytesOf(" \t\r\n\x00\"'`<>|,;&)]}\\")
+	bare      = bytesOf(" \t\r\n\x00\"'`<>|,;&)]}\\")
+	nameBytes = bytesOf("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
+	typeBytes = bytesOf("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-[]<>.*?&")
+	callBytes = bytesOf("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-. []")
+	// behind are the bytes with which something begins that stands between name and value.
+	behind = bytesOf("\\\"'`&%“*_ \t<]).[?>:=-+|：＝是为(,{")
 	// With what begins what is looked for: most names have nothing of it behind them, and
 	// that is known after one byte.
 	quoteFirst = bytesOf("\\\"'`&%“")

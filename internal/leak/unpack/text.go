@@ -14,7 +14,7 @@ func isUTF16(head []byte) bool {
 	if bytes.HasPrefix(head, []byte{0xff, 0xfe}) || bytes.HasPrefix(head, []byte{0xfe, 0xff}) {
 		return len(head) >= 4 && !bytes.HasPrefix(head, []byte{0xff, 0xfe, 0, 0})
 	}
-	if len(head) < 32 {
+	if len(head) < 32 || bytes.IndexByte(head, 0) < 0 {
 		return false
 	}
 	zeros := [2]int{}
