@@ -18,6 +18,8 @@ type operation struct {
 	params func(keyset) url.Values
 	// paths are those of an operation of the REST dialect, which has neither action nor params.
 	paths func(keyset) []string
+	// ruled has a user call for whom 50 statements are evaluated.
+	ruled bool
 	// offered is set for Encrypt of the XKS Proxy API, which has none of these either.
 	offered bool
 	// primitive makes the bare computation where that is what the operation costs.
@@ -38,6 +40,9 @@ var payload = []byte("thirty-two bytes, and not secret")
 
 var operations = []operation{
 	{name: "Encrypt", action: "Encrypt", params: func(k keyset) url.Values {
+		return url.Values{"KeyId": {k.symmetric.ID}, "Plaintext": {encoded(payload)}}
+	}},
+	{name: "Encrypt50Statements", action: "Encrypt", ruled: true, params: func(k keyset) url.Values {
 		return url.Values{"KeyId": {k.symmetric.ID}, "Plaintext": {encoded(payload)}}
 	}},
 	{name: "Decrypt", action: "Decrypt", params: func(k keyset) url.Values {

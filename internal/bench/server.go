@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -26,6 +27,7 @@ type server struct {
 	root        *client.Client
 	caller      api.IssuedAccessKey
 	reader      api.IssuedAccessKey // may read secrets and nothing else
+	ruled       api.IssuedAccessKey // has a policy of 50 statements
 	keys        keyset
 }
 
@@ -37,8 +39,12 @@ func (s *server) form(o operation) form {
 	if o.offered {
 		return form{host: s.process.address, whole: func(now time.Time) []byte { return xksEncrypt(s.process.address, s.keys, now) }}
 	}
+	caller := s.caller
+	if o.ruled {
+		caller = s.ruled
+	}
 	// No parameter has a character that url.Values and the signature spell differently.
-	return form{host: s.process.address, action: o.action, sts: o.sts, query: o.params(s.keys).Encode(), keyID: s.caller.AccessKey.ID, secret: string(s.caller.Secret)}
+	return form{host: s.process.address, action: o.action, sts: o.sts, query: o.params(s.keys).Encode(), keyID: caller.AccessKey.ID, secret: string(caller.Secret)}
 }
 
 // startServer runs `keyward server` on a new database and prepares it. Nothing but the
@@ -188,7 +194,27 @@ func (s *server) makeCaller(ctx context.Context, root *client.Client) (err error
 	if err = s.makeOffer(ctx, root, user); err != nil {
 		return err
 	}
+	if err = s.makeRuled(ctx, root); err != nil {
+		return err
+	}
 	return s.makeRole(ctx, root, user)
+}
+
+// makeRuled makes a user whose policy has 50 statements, none of which can be passed over: denials
+// of the action under conditions that are not met, and the one that allows it last.
+func (s *server) makeRuled(ctx context.Context, root *client.Client) (err error) {
+	const policy, deny = "bench-ruled", `{"Effect":"Deny","Action":["kms:Decrypt*","kms:Enc*"],"Resource":"acs:kms:*:*:key/*","Condition":{"StringEquals":{"kms:tag/team":["team-%d"]},"IpAddress":{"acs:SourceIp":"10.0.%[1]d.0/24"}}},`
+	var document strings.Builder
+	document.WriteString(`{"Version":"1","Statement":[`)
+	for i := range 49 {
+		fmt.Fprintf(&document, deny, i)
+	}
+	document.WriteString(`{"Effect":"Allow","Action":"kms:Encrypt","Resource":"*"}]}`)
+	if _, err := root.CreatePolicy(ctx, api.CreatePolicyRequest{Name: policy, Document: document.String()}); err != nil {
+		return err
+	}
+	s.ruled, err = makeUser(ctx, root, "bench-ruled", policy)
+	return err
 }
 
 // makeRole makes a role that the user may act as.
