@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -32,7 +31,7 @@ type probe struct {
 	send func(ctx context.Context) (bool, error)
 }
 
-// A remote is a key that the server made.
+// A remote is a key of the server.
 type remote struct {
 	*client.Client
 	spec    material.Spec
@@ -41,26 +40,25 @@ type remote struct {
 	spki    []byte // of asymmetric keys
 }
 
-// create makes a key for one use.
+// create makes a key for one use: material that was made here is imported.
 func create(t *testing.T, c *client.Client, spec material.Spec, usage string) remote {
 	t.Helper()
-	key, err := c.CreateKey(t.Context(), api.CreateKeyRequest{Spec: string(spec), Usage: usage})
-	if err != nil {
-		t.Fatalf("creating a key of spec %s: %v", spec, err)
-	}
-	r := remote{Client: c, spec: spec, id: key.ID, version: key.PrimaryVersion}
-	if !spec.Asymmetric() {
-		return r
-	}
-	public, err := c.GetPublicKey(t.Context(), key.ID, key.PrimaryVersion)
+	m, spki, err := material.Generate(spec)
 	if err != nil {
 		t.Fatal(err)
 	}
-	block, _ := pem.Decode([]byte(public.PEM))
-	if block == nil {
-		t.Fatalf("the public key of spec %s is no PEM", spec)
+	r, err := imports(t.Context(), c, spec, usage, m)
+	if err != nil {
+		t.Fatal(err)
 	}
-	r.spki = block.Bytes
+	if !spec.Asymmetric() {
+		return r
+	}
+	public, err := c.GetPublicKey(t.Context(), r.id, r.version)
+	if err != nil || !bytes.Equal(public.DER, spki) {
+		t.Fatalf("the public key of spec %s is not the one that was imported: %v", spec, err)
+	}
+	r.spki = spki
 	return r
 }
 
@@ -190,7 +188,7 @@ func run(t *testing.T, row string, probes []probe) figure {
 	return f
 }
 
-// TestAPI says to the real server what can be said with keys that it made itself.
+// TestAPI says to the real server, with keys that are imported, what vectors say.
 func TestAPI(t *testing.T) {
 	c := startServer(t)
 	var figures []figure
@@ -225,6 +223,11 @@ func TestAPI(t *testing.T) {
 	for _, spec := range []material.Spec{material.AES256, material.AES192, material.AES128, material.SM4} {
 		add(fmt.Sprintf("`Decrypt`, `%s`: genuine ciphertexts with the flaws of `aes_gcm`, `aes_gmac`, `sm4_gcm`, and changed in every byte and length", spec), blobProbes(t, create(t, c, spec, "")))
 	}
+	for _, spec := range []material.Spec{material.HMAC224, material.HMAC256, material.HMAC384, material.HMAC512, material.HMACSM3} {
+		add(fmt.Sprintf("`VerifyMac`, `%s`: the cases with keys of its length, each with its own key", spec), macProbes(t, c, random, spec))
+	}
+	add("`AsymmetricDecrypt`, RSA: the cases of `rsa_oaep_*` and `rsa_three_primes_oaep_*`, each with its own key", ownOAEP(t, c, random))
+	add("`AsymmetricSign`, RSA: the cases of `rsa_pkcs1_*_sig_gen` over SHA-256, each with its own key", ownPKCS1(t, c, random))
 	if t.Failed() {
 		return
 	}

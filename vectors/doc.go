@@ -6,7 +6,7 @@
 // through keyward's own operations in internal/material, not only through the libraries
 // below them. Where an operation derives its keys (material.AEAD), the vector's flaw is
 // carried over into a message of keyward's format (aead_test.go). What can be said with
-// keys that a server made itself is also said to the real server over HTTP (api_test.go).
+// keys that are imported is also said to the real server over HTTP (api_test.go, import_test.go).
 //
 // Every file of a suite stands in a table, with the operation that it tests or with the
 // reason why it tests none; a file in neither, or in two rows, fails. So does a case whose
