@@ -29,6 +29,7 @@ type RotationCare struct {
 	MaxRefused   int             `json:"maxRefused"`
 	MaxFallbacks int             `json:"maxFallbacks"`
 	Approve      bool            `json:"approve"` // a person approves the start
+	OnLeak       bool            `json:"onLeak"`  // an emergency rotation begins by itself when the key in use leaked
 	Windows      RotationWindows `json:"windows"`
 }
 
@@ -60,6 +61,7 @@ type RotationCareRequest struct {
 	MaxRefused   *int                   `json:"maxRefused,omitempty"`
 	MaxFallbacks *int                   `json:"maxFallbacks,omitempty"`
 	Approve      *bool                  `json:"approve,omitempty"`
+	OnLeak       *bool                  `json:"onLeak,omitempty"`
 	Zone         *string                `json:"zone,omitempty"`   // of the windows
 	Allow        *[]string              `json:"allow,omitempty"`  // spans
 	Deny         *[]string              `json:"deny,omitempty"`   // spans

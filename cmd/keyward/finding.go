@@ -38,8 +38,11 @@ func (c *cli) findingState(s string) string {
 }
 
 func subjectOf(f api.KeyFinding) string {
-	if f.Subject.ID == "" {
+	switch {
+	case f.Subject.ID == "":
 		return f.Subject.Provider
+	case f.Subject.Provider == "":
+		return f.Subject.Kind + "/" + f.Subject.ID
 	}
 	return f.Subject.Provider + "/" + f.Subject.ID
 }
@@ -98,6 +101,10 @@ var evidence = map[string]text{
 	"changed": {"Changed", "变更时间"}, "limit-days": {"Limit (days)", "期限（天）"}, "grace-days": {"Grace (days)", "宽限期（天）"}, "newer-created": {"Second key created", "第二个密钥创建时间"},
 	"user-created": {"User created", "用户创建时间"}, "policies": {"Policies", "策略"}, "boundary": {"Boundary", "权限边界"}, "missing": {"Missing", "缺少"}, "off": {"Off", "未开启"},
 	"reason": {"Reason", "原因"}, "root-keys": {"Keys of the account", "主账号密钥数"}, "password-policy": {"Password policy", "密码策略"}, "login": {"Last login", "最近登录"},
+	"what": {"What", "类型"}, "match": {"Match", "匹配方式"}, "secret": {"Secret", "凭据"}, "version": {"Version", "版本"}, "stages": {"Stages", "阶段"}, "origin": {"Found in", "发现于"},
+	"place": {"Place", "位置"}, "more-places": {"More places", "其他位置数"}, "commit": {"First commit", "首次提交"}, "reported": {"First reported", "首次上报"}, "reported-by": {"Reported by", "上报者"},
+	"system": {"System", "系统"}, "consumers": {"Used by", "使用方"}, "plan": {"Rotation plan", "轮换计划"}, "rollout": {"Rollout", "分发"}, "nodes": {"Nodes", "节点"}, "rotation": {"Emergency rotation", "紧急轮换"}, "refused": {"Not rotated", "未能轮换"},
+	"used-service": {"Used for", "使用的服务"}, "used-from": {"Used from", "使用来源"},
 }
 
 func (c *cli) showFinding(f api.KeyFinding) error {
@@ -202,7 +209,11 @@ func newFindingResolveCmd(c *cli) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			c.say("It opens again if it is still so when %s is read again.", "若下一次读取 %s 时问题仍然存在，将重新打开。", f.Subject.Provider)
+			if f.Subject.Provider != "" {
+				c.say("It opens again if it is still so when %s is read again.", "若下一次读取 %s 时问题仍然存在，将重新打开。", f.Subject.Provider)
+			} else {
+				c.say("It opens again if it is still so, or is seen in a new place.", "若问题仍然存在，或在新的位置再次出现，将重新打开。")
+			}
 			return c.showFinding(f)
 		},
 	})

@@ -27,7 +27,7 @@ type caring struct {
 	every, confirm, grace, quiet, observe string
 	call                                  string
 	bakes, approved, allow, deny          []string
-	approve, auto                         bool
+	approve, auto, onLeak                 bool
 	maxRefused, maxFallbacks              int
 	zone, unless                          string
 }
@@ -60,6 +60,7 @@ func (a *caring) flags(cmd *cobra.Command) {
 	f.IntVar(&a.maxFallbacks, "max-fallbacks", 0, a.t("roll back when nodes report more than `N` uses of the old key in its place; by default 3", "节点上报改用旧密钥超过 `N` 次时回滚；默认 3"))
 	f.StringArrayVar(&a.allow, "allow", nil, a.t("only in this `SPAN`, such as 'Mon-Thu 02:00-05:00'; may be repeated", "只在此时间段 `SPAN` 内进行，例如 'Mon-Thu 02:00-05:00'；可重复"))
 	f.StringArrayVar(&a.deny, "deny", nil, a.t("never in this `SPAN`, such as 'Sat,Sun' or 11-11; may be repeated", "不在此时间段 `SPAN` 内进行，例如 'Sat,Sun' 或 11-11；可重复"))
+	f.BoolVar(&a.onLeak, "on-leak", false, a.t("an emergency rotation begins by itself when the key in use was found in the open", "当前使用的密钥被发现泄露时自动开始紧急轮换"))
 	f.BoolVar(&a.auto, "auto", false, a.t("rotations begin by themselves when they are due", "到期时自动开始轮换"))
 }
 
@@ -85,6 +86,7 @@ func (a *caring) care(waves []api.RotationWave) (api.RotationCareRequest, error)
 	set(a, "allow", &a.allow, &in.Allow)
 	set(a, "deny", &a.deny, &in.Deny)
 	set(a, "approve", &a.approve, &in.Approve)
+	set(a, "on-leak", &a.onLeak, &in.OnLeak)
 	set(a, "max-refused", &a.maxRefused, &in.MaxRefused)
 	set(a, "max-fallbacks", &a.maxFallbacks, &in.MaxFallbacks)
 	return in, a.waves(waves, &in)
@@ -260,6 +262,7 @@ func (c *cli) showPlan(f api.RotationForecast) error {
 		t.add(c.t("Never in", "禁止时间段"), orDash(strings.Join(care.Windows.Deny, "; ")))
 		t.add(c.t("Time zone", "时区"), cmp.Or(care.Windows.Zone, "UTC"))
 		t.add(c.t("Begins by itself", "自动开始"), c.yesNo(p.Auto))
+		t.add(c.t("Emergency rotation when it leaks", "泄露时紧急轮换"), c.yesNo(care.OnLeak))
 		t.add(c.t("Last replaced", "上次轮换"), when(p.LastAt))
 		t.add(c.t("Key expires", "密钥到期"), when(f.Expires))
 		t.add(c.t("Next rotation", "下次轮换"), when(f.Due))

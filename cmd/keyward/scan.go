@@ -37,6 +37,8 @@ type scan struct {
 	ignoreFile    string
 	accept        bool
 	entry         ignore.Entry // of what is accepted
+	report        bool
+	origin        string // of what is reported
 
 	ignores *ignore.File
 }
@@ -55,6 +57,8 @@ func (s *scan) flags(cmd *cobra.Command) {
 	f.StringVar(&s.entry.Owner, "owner", "", s.t("`NAME` of who answers for what is accepted", "接受者 `NAME`"))
 	f.StringVar(&s.entry.Reason, "reason", "", s.t("`TEXT`: why it is accepted", "接受的原因 `TEXT`"))
 	f.Var(moment{&s.entry.Expires, s.now, 1}, "until", s.t("`TIME` until which it is accepted: a date, a time or 90d", "接受的截止时间 `TIME`：日期、时间或 90d"))
+	f.BoolVar(&s.report, "report", false, s.t("report what is found to the server; secrets as keyed hashes only", "将发现的内容上报到服务器；密钥只以带密钥的哈希上报"))
+	f.StringVar(&s.origin, "origin", "", s.t("`NAME` of what is scanned, for --report (default the repository's URL, or HOST:DIRECTORY)", "上报时所扫描内容的名称 `NAME`（默认为仓库 URL，或 主机:目录）"))
 	complete(cmd, "format", report.Formats()...)
 	complete(cmd, "severity", "critical", "high", "medium", "low")
 }
@@ -66,11 +70,14 @@ func newScanCmd(c *cli) *cobra.Command {
 		short: text{"Find keys and passwords that got out", "查找泄露的密钥和密码"},
 		long: text{
 			`Look for credentials in files and directories, the current one by default, or in what
-comes on standard input for the path "-". Nothing leaves this machine.
+comes on standard input for the path "-". Nothing leaves this machine, unless you ask with
+--report that the server compares what is found with what it keeps: it is told where, and of
+secrets a keyed hash.
 
 Exit status: 0 nothing was found, 1 something was, 2 an error, or something could not be
 looked at, or there was nothing to look at.`,
-			`在文件和目录（默认为当前目录）中查找密钥和密码；路径为 "-" 时读取标准输入。任何内容都不会离开本机。
+			`在文件和目录（默认为当前目录）中查找密钥和密码；路径为 "-" 时读取标准输入。任何内容都不会离开本机；
+只有指定 --report 时，才会将位置和密钥的带密钥哈希上报服务器，与其管理的内容比对。
 
 退出码：0 未发现；1 有发现；2 出错、有内容未能检查，或没有可检查的内容。`,
 		},
@@ -104,7 +111,14 @@ func (s *scan) search(ctx context.Context, root string, look func(context.Contex
 	if info, err := os.Stat(root); err != nil || !info.IsDir() {
 		root = "."
 	}
+	told, err := s.reporter(ctx, root)
+	if err != nil {
+		return err
+	}
 	options, problems, err := s.options(root)
+	if told != nil {
+		options.Hasher = options.Hasher.Sharing(told.key)
+	}
 	if err != nil {
 		return &problem{message: s.t("the scan cannot begin", "无法开始扫描"), cause: err, status: exitPartial}
 	}
@@ -121,6 +135,11 @@ func (s *scan) search(ctx context.Context, root string, look func(context.Contex
 	}
 	r := report.Report{Version: thisBuild().Version, Findings: run.Findings(), Coverage: run.Coverage(), Rules: options.Scanner.Rules(), Started: started, Ended: s.now()}
 	all := len(r.Findings)
+	if told != nil {
+		if err := s.tellServer(ctx, told, r.Findings, threshold); err != nil {
+			return err
+		}
+	}
 	r.Findings = slices.DeleteFunc(r.Findings, func(f leak.Finding) bool { return f.Severity < threshold })
 	r.Below = all - len(r.Findings)
 	if s.accept {

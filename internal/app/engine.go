@@ -25,6 +25,7 @@ import (
 	"github.com/keyward/keyward/internal/custody"
 	"github.com/keyward/keyward/internal/durable"
 	"github.com/keyward/keyward/internal/expiry"
+	"github.com/keyward/keyward/internal/exposure"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/finding"
 	"github.com/keyward/keyward/internal/hsm/keystore"
@@ -87,6 +88,7 @@ type engine struct {
 	expiry    *expiry.Service
 	findings  *finding.Service
 	checks    *checkup.Service
+	exposures *exposure.Service
 	scrubber  *scrub.Scrubber
 	custody   *custody.Service
 	offers    *offer.Service
@@ -211,6 +213,9 @@ func (e *engine) services(ctx context.Context, a *App, refusals *refusal.Recorde
 	e.imports = byok.New(byok.Options{Ring: e.ring, Store: e.store, Tenants: e.iam, Log: e.log, Now: e.now})
 	e.secrets = secret.New(secret.Options{
 		Store: e.store, Keys: e.keys, Crypto: e.crypto, Log: e.log, Region: a.Config.Region, Now: e.now, After: e.clock.After, Fresh: e.store.Fresh,
+		Mark: func(ctx context.Context, account string, value material.Bytes) []secret.Mark {
+			return e.exposures.Mark(ctx, account, value)
+		},
 	})
 	e.sinks = sink.New(sink.Options{
 		Store: e.store, Secrets: e.secrets, Tenants: e.iam, Log: e.log, Kinds: []sink.KindOfSink{vault.Kind()}, Region: a.Config.Region, Now: e.now, Allow: a.Config.Egress.Allow,
@@ -219,7 +224,9 @@ func (e *engine) services(ctx context.Context, a *App, refusals *refusal.Recorde
 	e.custody = custody.New(custody.Options{
 		Store: e.store, Logs: a.db, Log: e.log, Keyring: e.keyring, Tenants: e.iam, Now: a.Now, Cost: a.Cost, LogBinding: logBinding, Device: a.token.Device(),
 	})
-	e.watchers(a)
+	if err := e.watchers(a); err != nil {
+		return err
+	}
 	e.scrubber = scrub.New(scrub.Options{
 		DB: a.db, Store: e.store, Anchor: e.anchor, Logs: e.anchorOptions(a), IAM: e.iam, People: e.people, Keys: e.keys, Ring: e.ring, Secrets: e.secrets,
 		Sinks: e.sinks, Targets: e.targets, Stock: e.stock, Alerts: e.alerts, Rotations: e.rotations, Offers: e.offers, Log: e.log, Now: e.now, Logger: a.Logger,
@@ -355,6 +362,7 @@ func (e *engine) dialects(a *App, refusals *refusal.Recorder) (err error) {
 	e.login = login.New(login.Options{People: e.people, Refusals: refusals})
 	e.agents = agentapi.New(agentapi.Options{Rollouts: e.rollouts, Refusals: refusals, Now: e.now})
 	e.rest = rest.New(rest.Options{
+		Exposures:   e.exposures,
 		Simulations: e.simulations(),
 		Verifier:    verifier, Keys: e.keys, Crypto: e.crypto, Imports: e.imports, Usage: e.usage, Secrets: e.secrets, Sinks: e.sinks, Rollouts: e.rollouts, Targets: e.targets, Rotations: e.rotations, Offers: e.offers, IAM: e.iam, Roles: e.roles, People: e.people, Stock: e.stock, Alerts: e.alerts, Expiry: e.expiry, Findings: e.findings, Checks: e.checks, Log: e.log, Audit: a.db, Refusals: refusals, Limiter: limiter, Region: a.Config.Region, Touch: touch,
 	})

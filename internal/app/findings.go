@@ -1,12 +1,14 @@
 package app
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
 	"github.com/keyward/keyward/internal/accesskey/check"
 	"github.com/keyward/keyward/internal/accesskey/checkup"
 	"github.com/keyward/keyward/internal/expiry"
+	"github.com/keyward/keyward/internal/exposure"
 	"github.com/keyward/keyward/internal/finding"
 	"github.com/keyward/keyward/internal/job"
 	"github.com/keyward/keyward/internal/store"
@@ -17,12 +19,19 @@ import (
 func (e *engine) inspectors(a *App) {
 	shelf := store.Findings{Store: e.store}
 	thresholds := thresholds(a)
+	all := slices.Concat(check.Rules(thresholds), exposure.Rules())
+	slices.SortFunc(all, func(a, b finding.Rule) int { return cmp.Compare(a.ID, b.ID) })
 	e.findings = finding.New(finding.Options{
-		Store: shelf, Ledger: shelf, Incidents: e.alerts, Rules: check.Rules(thresholds), Log: e.log, Region: a.Config.Region, Now: e.now, Follow: checkup.Soon,
+		Store: shelf, Ledger: shelf, Incidents: e.alerts, Rules: all, Log: e.log, Region: a.Config.Region, Now: e.now, Follow: lookAgain,
 	})
 	e.checks = checkup.New(checkup.Options{
 		Store: shelf, Inventory: store.Inventory{Store: e.store}, Findings: e.findings, Thresholds: thresholds, Log: e.log, Now: e.now,
 	})
+}
+
+// lookAgain answers the jobs that look again after a person decided something.
+func lookAgain(account string, now time.Time) []job.Job {
+	return append(checkup.Soon(account, now), exposure.Soon(account, now)...)
 }
 
 // thresholds answers the configured thresholds: what is 0 is as it is by default.
@@ -50,10 +59,10 @@ func thresholds(a *App) check.Thresholds {
 
 // follow answers the jobs that look at what has just changed in the inventory.
 func follow(account string, now time.Time) []job.Job {
-	return append(expiry.Soon(account, now), checkup.Soon(account, now)...)
+	return append(expiry.Soon(account, now), lookAgain(account, now)...)
 }
 
 // watch answers the jobs that every account needs, for ever.
 func watch(account string, now time.Time) []job.Job {
-	return slices.Concat(expiry.Jobs(account, now), checkup.Jobs(account, now), upkeep.Jobs(account, now))
+	return slices.Concat(expiry.Jobs(account, now), checkup.Jobs(account, now), exposure.Jobs(account, now), upkeep.Jobs(account, now))
 }

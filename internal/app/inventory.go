@@ -2,13 +2,10 @@ package app
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"maps"
 	"time"
 
 	"github.com/keyward/keyward/internal/accesskey"
-	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/channel"
 	"github.com/keyward/keyward/internal/cloud/alibaba"
 	"github.com/keyward/keyward/internal/cloud/aws"
@@ -21,14 +18,14 @@ import (
 	"github.com/keyward/keyward/internal/cloud/tencent"
 	"github.com/keyward/keyward/internal/cloud/wechatpay"
 	"github.com/keyward/keyward/internal/expiry"
-	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/exposure"
 	"github.com/keyward/keyward/internal/iam"
 	"github.com/keyward/keyward/internal/job"
-	"github.com/keyward/keyward/internal/material"
+	"github.com/keyward/keyward/internal/leak"
+	"github.com/keyward/keyward/internal/leak/rules"
 	"github.com/keyward/keyward/internal/notify"
 	"github.com/keyward/keyward/internal/rollout"
 	"github.com/keyward/keyward/internal/seal"
-	"github.com/keyward/keyward/internal/secret"
 	"github.com/keyward/keyward/internal/server/ackpage"
 	"github.com/keyward/keyward/internal/store"
 	"github.com/keyward/keyward/internal/target"
@@ -45,10 +42,10 @@ const (
 )
 
 // watchers builds what takes stock of keys and tells people.
-func (e *engine) watchers(a *App) {
+func (e *engine) watchers(a *App) error {
 	shelf, alerts := store.Inventory{Store: e.store}, store.Alerts{Store: e.store}
 	e.stock = accesskey.New(accesskey.Options{
-		Sources: shelf, Keys: shelf, Tenants: e.iam, Vault: keeper{e.secrets}, Log: e.log, Kinds: e.providers(a.Config.Inventory.CertificateDirs), Region: a.Config.Region, Now: e.now, Allow: a.Config.Egress.Allow,
+		Sources: shelf, Keys: shelf, Tenants: e.iam, Vault: e.secrets, Log: e.log, Kinds: e.providers(a.Config.Inventory.CertificateDirs), Region: a.Config.Region, Now: e.now, Allow: a.Config.Egress.Allow,
 		Follow: follow,
 	})
 	var links notify.Links
@@ -73,6 +70,14 @@ func (e *engine) watchers(a *App) {
 		Region: a.Config.Region, Now: e.now, Allow: a.Config.Egress.Allow,
 	})
 	e.rotators(a)
+	scanner, err := leak.New(rules.All())
+	if err != nil {
+		return err
+	}
+	e.exposures = exposure.New(exposure.Options{
+		Store: store.Exposure{Store: e.store}, Secrets: e.secrets, Tenants: e.iam, Findings: e.findings, Rotations: e.rotations, Scanner: scanner, Log: e.log, Region: a.Config.Region, Now: e.now,
+	})
+	return nil
 }
 
 // providers answers the kinds of providers that a source may have.
@@ -96,6 +101,7 @@ func (e *engine) startJobs(a *App) {
 	tell := e.alerts.Handlers()
 	look := e.expiry.Handlers()
 	maps.Copy(look, e.checks.Handlers())
+	maps.Copy(look, e.exposures.Handlers())
 	maps.Copy(look, upkeep.New(upkeep.Options{Keys: e.store, Uses: e.usage, Incidents: e.alerts, Now: e.now}).Handlers())
 	look[notify.JobStep] = tell[notify.JobStep]
 	delete(tell, notify.JobStep)
@@ -152,28 +158,4 @@ func (e *engine) ensureScans(ctx context.Context) error {
 			return nil
 		}
 	}
-}
-
-// A keeper keeps what people enter as secrets.
-type keeper struct{ secrets *secret.Service }
-
-// Keep implements accesskey.Vault. The parts become one JSON object, as text.
-func (v keeper) Keep(ctx context.Context, c *authz.Call, name string, parts map[string]material.Bytes) error {
-	own := *c
-	own.Nonce = nil // the request's own record claims it
-	plain := make(map[string]string, len(parts))
-	for part, value := range parts {
-		plain[part] = string(value.Expose())
-	}
-	encoded, err := json.Marshal(plain)
-	if err != nil {
-		return fmt.Errorf("encoding what was entered: %w", err)
-	}
-	data := material.NewBytes(encoded)
-	defer data.Zero()
-	_, _, err = v.secrets.Put(ctx, &own, secret.PutInput{Secret: name, Data: data})
-	if fault.Is(err, fault.ResourceNotFound) {
-		_, err = v.secrets.Create(ctx, &own, secret.CreateInput{Name: name, Description: "entered by a person", Data: data})
-	}
-	return err
 }

@@ -12,7 +12,9 @@ type Batch struct {
 	Provider string
 	At       time.Time // of the look
 	ReadAt   time.Time // when what it looked at was read
-	Found    []Finding
+	// Read answers when what one finding says was learnt; nil if that is ReadAt for all.
+	Read  func(*Finding) time.Time
+	Found []Finding
 	// Unknown tells whether the look could not say if a rule holds of a subject; nil if it
 	// could say so of everything.
 	Unknown func(rule string, s Subject) bool
@@ -96,11 +98,19 @@ const (
 	stays                   // it is resolved: nothing newer than a person's word was read
 )
 
+// read answers when what a finding says was learnt.
+func (b *Batch) read(f *Finding) time.Time {
+	if b.Read == nil {
+		return b.ReadAt
+	}
+	return b.Read(f)
+}
+
 // seen answers what becomes of a finding that a look sees.
 func (k *Kept) seen(f *Finding, b Batch) (becoming, error) {
 	if !k.ResolvedAt.IsZero() {
 		have, err := k.Finding()
-		if err == nil && have.ResolvedBy != "" && !b.ReadAt.After(k.ResolvedAt) {
+		if err == nil && have.ResolvedBy != "" && !b.read(f).After(k.ResolvedAt) {
 			return stays, nil
 		}
 		return opens, err

@@ -1,7 +1,7 @@
 // Package finding is the one inbox of what a person should know and mend: a key that
-// nobody uses, a second factor that is off. Those who look (package checkup now, rules
-// over cloud events and searches for leaks later) hand in everything that they find, again
-// and again; the inbox works out what is new, what lasts and what is over.
+// nobody uses, a second factor that is off, a secret that got out. Those who look (packages
+// checkup and exposure now, rules over cloud events later) hand in everything that they
+// find, again and again; the inbox works out what is new, what lasts and what is over.
 //
 // Two kinds of facts meet here, as in package accesskey. A [Finding] is observed: the next
 // look says it anew, so its row is not bound by a MAC, and a change of one leaves no record
@@ -22,8 +22,8 @@
 //	                     ▼  │                                ▼
 //	                  suppressed                     open, or suppressed still
 //
-// Critical findings that are open are conditions of package notify, which tells people and
-// lets none of them be missed.
+// Critical findings that are open, and those of rules that say so, are conditions of package
+// notify, which tells people and lets none of them be missed.
 //
 // Who may call: the API dialects, and those who look. What is trusted: evidence is text
 // that a provider may have chosen; it is cleaned by package accesskey, quoted where it
@@ -81,20 +81,26 @@ const (
 	Key       Kind = "key"
 	Principal Kind = "principal" // a user, a collaborator, a root account
 	Provider  Kind = "provider"  // the whole account at the provider
+
+	Secret     Kind = "secret"     // of package secret
+	Credential Kind = "credential" // that keyward knows nothing of
 )
 
 // A Subject is what a finding is about.
 type Subject struct {
-	Provider string // accesskey.Source.Name
+	Provider string // accesskey.Source.Name; "" of what is at none
 	Kind     Kind
-	ID       string // of the key or the principal, at the provider; "" for the provider itself
+	ID       string // of the key or the principal, at the provider; "" for the provider itself; else a name
 	Name     string // for people; not part of who it is
 }
 
-// String answers provider/id, or the provider.
+// String answers provider/id, or the provider, or kind/id of what is at no provider.
 func (s Subject) String() string {
-	if s.Kind == Provider {
+	switch {
+	case s.Kind == Provider:
 		return s.Provider
+	case s.Provider == "":
+		return string(s.Kind) + "/" + s.ID
 	}
 	return s.Provider + "/" + s.ID
 }

@@ -46,8 +46,8 @@ func (s *Service) Retire(ctx context.Context, account, source string, there []st
 	return t, s.o.Ledger.Forget(ctx, account, at.Add(-keep))
 }
 
-// Announce has people told of the critical findings that are open, and that others are
-// over. It answers when the next suppression ends, zero if there is none.
+// Announce has people told of the findings that are open and critical or of a rule that is
+// told, and that others are over. It answers when the next suppression ends, zero if there is none.
 func (s *Service) Announce(ctx context.Context, account string) (next time.Time, err error) {
 	now := s.Now()
 	// All of them are read and their MACs compared: a suppression that nobody made would
@@ -56,33 +56,66 @@ func (s *Service) Announce(ctx context.Context, account string) (next time.Time,
 	if err != nil {
 		return next, err
 	}
-	silent := map[string]bool{}
+	silent := silenced(suppressions)
 	for _, p := range suppressions {
-		silent[p.Finding] = true
 		if next.IsZero() || p.Until.Before(next) {
 			next = p.Until
 		}
 	}
 	conditions := map[string]notify.Condition{}
-	for _, state := range []State{Open, Suppressed} { // the suppressed ones, too: see above
-		for q := (Query{Severity: Critical, State: state, Now: now, Limit: MaxPage}); ; {
-			found, rest, err := s.o.Store.Findings(ctx, account, q)
-			if err != nil {
-				return next, err
-			}
-			for i := range found {
-				if c := s.condition(&found[i]); !silent[found[i].ID] {
+	told := []Query{{Severity: Critical}}
+	for _, r := range s.o.Rules {
+		if r.Told {
+			told = append(told, Query{Rule: r.ID})
+		}
+	}
+	for _, q := range told {
+		for _, q.State = range []State{Open, Suppressed} { // the suppressed ones, too: see above
+			if err := s.each(ctx, account, q, now, func(f *Finding) {
+				if c := s.condition(f); !silent[f.ID] {
 					conditions[c.Name] = c
 				}
-			}
-			if q.After = rest; rest == "" {
-				break
+			}); err != nil {
+				return next, err
 			}
 		}
 	}
 	ours := func(condition string) bool { return strings.HasPrefix(condition, prefix) }
 	return next, s.o.Incidents.Reconcile(ctx, account, ours, conditions)
 }
+
+// Silent answers the ids of the findings that a person accepts now, for keyward's own work.
+func (s *Service) Silent(ctx context.Context, account string) (map[string]bool, error) {
+	suppressions, err := s.o.Store.Suppressions(ctx, account, s.Now())
+	return silenced(suppressions), err
+}
+
+func silenced(suppressions []Suppression) map[string]bool {
+	out := map[string]bool{}
+	for _, p := range suppressions {
+		out[p.Finding] = true
+	}
+	return out
+}
+
+// each calls fn with every finding that matches.
+func (s *Service) each(ctx context.Context, account string, q Query, now time.Time, fn func(*Finding)) error {
+	for q.Now, q.Limit = now, MaxPage; ; {
+		found, rest, err := s.o.Store.Findings(ctx, account, q)
+		if err != nil {
+			return err
+		}
+		for i := range found {
+			fn(&found[i])
+		}
+		if q.After = rest; rest == "" {
+			return nil
+		}
+	}
+}
+
+// toldOf are the facts of which people are told beside what is wrong.
+var toldOf = []string{"key", "user", "secret", "match", "origin", "what"}
 
 // condition answers what people are told of a finding.
 func (s *Service) condition(f *Finding) notify.Condition {
@@ -92,11 +125,15 @@ func (s *Service) condition(f *Finding) notify.Condition {
 		{Name: "fix", Value: "keyward finding show " + f.ID},
 	}
 	for _, e := range f.Evidence {
-		if e.Name == "key" || e.Name == "user" {
+		if slices.Contains(toldOf, e.Name) {
 			facts = append(facts, e)
 		}
 	}
+	severity := message.Critical
+	if f.Severity != Critical {
+		severity = message.Warning
+	}
 	return notify.Condition{
-		Name: prefix + f.ID, Kind: notify.KeyFinding, Subject: f.Subject.String(), Owner: f.Owner, Severity: message.Critical, Facts: facts,
+		Name: prefix + f.ID, Kind: notify.KeyFinding, Subject: f.Subject.String(), Owner: f.Owner, Severity: severity, Facts: facts,
 	}
 }

@@ -15,6 +15,7 @@ type Rule struct {
 	Severity Severity // the usual one; evidence may raise or lower it
 	Title    form.Text
 	Why      form.Text     // what happens to those who ignore it
+	Told     bool          // people are told of its findings although they are not critical
 	Limits   []notify.Fact // the thresholds in force, by the names of their settings
 	Fixes    []Fix         // the first that fits the platform is advised
 	Partly   form.Text     // of a rule that sees only a part: what it does not see

@@ -97,12 +97,15 @@ type Location struct {
 type Finding struct {
 	// Fingerprint is a keyed hash of the credential, or of the public half of a private key
 	// in whatever form: see [Hasher].
-	Fingerprint string     `json:"fingerprint"`
-	Rule        string     `json:"rule"`
-	Provider    string     `json:"provider"`
-	Title       Text       `json:"title"`
-	Severity    Severity   `json:"severity"`
-	Confidence  Confidence `json:"confidence"`
+	Fingerprint string `json:"fingerprint"`
+	// Mark is a keyed hash of the same under the key of a server, which compares it with what
+	// it keeps; "" if none was asked for, and of identifiers.
+	Mark       string     `json:"-"`
+	Rule       string     `json:"rule"`
+	Provider   string     `json:"provider"`
+	Title      Text       `json:"title"`
+	Severity   Severity   `json:"severity"`
+	Confidence Confidence `json:"confidence"`
 	// KeyID is the public identifier that stood with a secret, or that is the finding itself.
 	KeyID     string     `json:"keyId,omitempty"`
 	Redacted  string     `json:"redacted"` // the ends of a secret, for people who have to recognise it

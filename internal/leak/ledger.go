@@ -12,16 +12,28 @@ import (
 // A Hasher makes fingerprints: HMAC-SHA-256 with a key, so that who has a fingerprint and
 // not the key cannot try out passwords with it. The same credential has the same
 // fingerprint in whatever file, form and rule.
-type Hasher struct{ key []byte }
+type Hasher struct{ key, shared []byte }
 
 // NewHasher answers the hasher with a key, which should have 32 random bytes.
-func NewHasher(key []byte) Hasher { return Hasher{slices.Clone(key)} }
+func NewHasher(key []byte) Hasher { return Hasher{key: slices.Clone(key)} }
+
+// Sharing answers the hasher with which findings also get their [Finding.Mark], under a key
+// that a server gave.
+func (h Hasher) Sharing(key []byte) Hasher { return Hasher{h.key, slices.Clone(key)} }
 
 // Fingerprint answers the fingerprint of what identifies a credential, 32 hexadecimal digits.
 func (h Hasher) Fingerprint(identity []byte) string {
-	mac := hmac.New(sha256.New, h.key)
+	return hex.EncodeToString(keyed(h.key, identity)[:16])
+}
+
+// Mark answers what a credential is called towards the server whose key is shared, 64
+// hexadecimal digits.
+func (h Hasher) Mark(identity []byte) string { return hex.EncodeToString(keyed(h.shared, identity)) }
+
+func keyed(key, identity []byte) []byte {
+	mac := hmac.New(sha256.New, key)
 	mac.Write(identity)
-	return hex.EncodeToString(mac.Sum(nil)[:16])
+	return mac.Sum(nil)
 }
 
 // Finding answers the finding that a match is, without its place.
@@ -34,6 +46,9 @@ func (h Hasher) Finding(m Match, text []byte) Finding {
 	f := Finding{
 		Fingerprint: h.Fingerprint(identity), Rule: m.Rule.ID, Provider: m.Rule.Provider.ID, Title: m.Rule.Title, Severity: m.Severity, Confidence: m.Confidence,
 		KeyID: string(m.KeyID), Redacted: Redact(secret), Length: len(secret), Advice: m.Rule.Provider.Advice,
+	}
+	if h.shared != nil && m.Rule.Class == Secret {
+		f.Mark = h.Mark(identity)
 	}
 	switch {
 	case m.Rule.Class != Secret:

@@ -38,6 +38,7 @@ var factNames = map[string]form.Text{
 	"basis": {English: "Says", Chinese: "依据"}, "reason": {English: "Reason", Chinese: "原因"}, "since": {English: "Since", Chinese: "起始时间"},
 	"seen": {English: "Looked at", Chinese: "已扫描"}, "check": {English: "Check", Chinese: "检查项"}, "advice": {English: "To do", Chinese: "处理方法"}, "fix": {English: "Next", Chinese: "下一步"},
 	"step": {English: "Step", Chinese: "步骤"}, "detail": {English: "Detail", Chinese: "详情"},
+	"user": {English: "User", Chinese: "用户"}, "secret": {English: "Secret", Chinese: "凭据"}, "match": {English: "Match", Chinese: "匹配方式"}, "origin": {English: "Found in", Chinese: "发现于"}, "what": {English: "What", Chinese: "类型"},
 	"consumers": {English: "Used by", Chinese: "使用方"}, "rollout": {English: "Rollout", Chinese: "分发"},
 }
 

@@ -47,6 +47,7 @@ type Care struct {
 	Waves   []WaveTerms   `json:"waves"` // as many as the rollout has
 	Gates   Gates         `json:"gates"`
 	Approve bool          `json:"approve,omitempty"`
+	OnLeak  bool          `json:"onLeak,omitempty"` // an emergency rotation begins by itself when the credential in use leaked
 	Windows Windows       `json:"windows"`
 }
 
@@ -54,6 +55,16 @@ type Care struct {
 func DefaultCare() Care {
 	const day = 24 * time.Hour
 	return Care{Confirm: 30 * time.Minute, Grace: day, Quiet: time.Hour, Observe: day, Gates: Gates{Refused: 3, Fallbacks: 3}}
+}
+
+// A Response is what is done about a credential that leaked.
+type Response struct {
+	Plan     string   // that replaces it; "" if none does
+	Rollout  string   // that delivers it; "" for none
+	Nodes    []string // that get it
+	Rotation string   // id of the emergency rotation that began because of it; "" if none did
+	Refused  string   // why none could begin now, for people
+	Retired  bool     // a rotation has ended the key since: nobody does anything with it any more
 }
 
 var planName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)

@@ -127,7 +127,31 @@ type Version struct {
 	Wrapped   []byte // the data key, a ciphertext of the KMS key
 	Sealed    []byte // the value under the data key
 	CreatedAt time.Time
+	Marks     []Mark // of a version that is about to be stored
 	Rev       int64
+}
+
+// A Mark is a keyed hash of a version's value, or of a part of it, by which package
+// exposure knows it again when somebody finds it where it should not stand. It has a row of
+// its own, which goes with the version.
+type Mark struct {
+	Account string
+	Mark    string // 64 hexadecimal digits
+	Secret  string // id of the secret
+	Version string
+	Name    string // of the secret
+	KeyID   string // the identifier that stands beside it in the value; "" for none
+	Strong  bool   // nobody guesses what it is of: who has that, had the secret
+	Rev     int64
+}
+
+// Marked answers marks as those of the version.
+func (v Version) Marked(marks []Mark) []Mark {
+	for i := range marks {
+		m := &marks[i]
+		m.Account, m.Secret, m.Version, m.Name = v.Account, v.Secret, v.ID, v.Name
+	}
+	return marks
 }
 
 // A Value is a version in the clear.

@@ -12,6 +12,7 @@ import (
 	"github.com/keyward/keyward/internal/job"
 	"github.com/keyward/keyward/internal/key/cryptography"
 	"github.com/keyward/keyward/internal/key/lifecycle"
+	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/tag"
 )
 
@@ -21,7 +22,7 @@ const (
 	retries     = 8       // attempts at a change that somebody else's change keeps overtaking
 )
 
-// Options says what a Service is made of. All fields are required.
+// Options says what a Service is made of. All fields but Mark are required.
 type Options struct {
 	Store interface {
 		Store
@@ -36,6 +37,8 @@ type Options struct {
 	// much more from now on.
 	After func(context.Context, time.Duration) (time.Duration, error)
 	Fresh func() bool // whether cached values may be used
+	// Mark answers the marks of a value that is about to be stored; nil for none.
+	Mark func(ctx context.Context, account string, value material.Bytes) []Mark
 }
 
 // A Service offers the operations on secrets. Its methods may be called concurrently.
@@ -48,6 +51,7 @@ type Service struct {
 	region   string
 	now      func() time.Time
 	after    func(context.Context, time.Duration) (time.Duration, error)
+	mark     func(context.Context, string, material.Bytes) []Mark
 	secrets  *cache.Cache[secretRef, held]
 	versions *cache.Cache[versionRef, Version]
 }
@@ -59,8 +63,11 @@ type (
 
 // New makes a Service.
 func New(o Options) *Service {
+	if o.Mark == nil {
+		o.Mark = func(context.Context, string, material.Bytes) []Mark { return nil }
+	}
 	return &Service{
-		store: o.Store, policies: o.Store, keys: o.Keys, crypto: o.Crypto, log: o.Log, region: o.Region, now: o.Now, after: o.After,
+		store: o.Store, policies: o.Store, keys: o.Keys, crypto: o.Crypto, log: o.Log, region: o.Region, now: o.Now, after: o.After, mark: o.Mark,
 		secrets: cache.New(maxSecrets, o.Fresh, o.load),
 		versions: cache.New(maxVersions, o.Fresh, func(ctx context.Context, r versionRef) (Version, error) {
 			return o.Store.SecretVersion(ctx, r.account, r.secret, r.id)

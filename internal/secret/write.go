@@ -50,6 +50,7 @@ func (s *Service) Create(ctx context.Context, c *authz.Call, in CreateInput) (ou
 		if err := s.seal(ctx, c, rec, &v, in.Key, in.Data); err != nil {
 			return err
 		}
+		v.Marks = v.Marked(s.mark(ctx, c.Account, in.Data))
 		out = new
 		out.Key = v.Key
 		err = s.store.CreateSecret(ctx, rec, &out, &v)
@@ -135,6 +136,7 @@ func (s *Service) Put(ctx context.Context, c *authz.Call, in PutInput) (out Vers
 		if err := s.seal(ctx, c, rec, &out, string(found.Key), in.Data); err != nil {
 			return err
 		}
+		out.Marks = out.Marked(s.mark(ctx, c.Account, in.Data))
 		stages, err = s.add(ctx, rec, &out, in.Stages)
 		return err
 	})

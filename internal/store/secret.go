@@ -82,7 +82,10 @@ func (s *Store) CreateSecret(ctx context.Context, rec *audit.Record, sec *secret
 		if err != nil {
 			return err
 		}
-		return t.insert(ctx, s.keys, secretVersionRow(v))
+		if err := t.insert(ctx, s.keys, secretVersionRow(v)); err != nil {
+			return err
+		}
+		return s.mark(ctx, t, v.Marks)
 	})
 }
 
@@ -106,12 +109,18 @@ func (s *Store) AddSecretVersion(ctx context.Context, rec *audit.Record, sec *se
 			if err := t.remove(ctx, secretVersionRow(&drop[i])); err != nil {
 				return err
 			}
+			if err := t.unmark(ctx, &drop[i]); err != nil {
+				return err
+			}
 		}
 		err := t.insert(ctx, s.keys, secretVersionRow(v))
 		if fault.Is(err, fault.ResourceExists) {
 			return fault.ResourceExists.New("secret %s has a version %s already; choose another version id", v.Name, v.ID)
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return s.mark(ctx, t, v.Marks)
 	})
 }
 
@@ -127,6 +136,9 @@ func (s *Store) DeleteSecret(ctx context.Context, rec *audit.Record, sec *secret
 		}
 		for i := range versions {
 			if err := t.remove(ctx, secretVersionRow(&versions[i])); err != nil {
+				return err
+			}
+			if err := t.unmark(ctx, &versions[i]); err != nil {
 				return err
 			}
 		}

@@ -2,7 +2,8 @@
 // who hold them. It is pure: it has no clock, reads nothing and stores nothing, so every
 // boundary can be tested.
 //
-// The table ([Rules]) has the checks AK01 to AK30. A check looks at a key, at a principal
+// The table ([Rules]) has the checks AK01 to AK30 but AK25, a key that leaked, which package
+// exposure answers. A check looks at a key, at a principal
 // with all of its keys, or at the whole account, and says one of three things: it is so, it
 // is not so, or nobody knows. What nobody knows is never a finding, and never ends one: a
 // provider that stops telling when keys were used makes no key fresh.
@@ -15,8 +16,8 @@
 // not too old, a key that was made yesterday is not unused, and two keys of one user are
 // a rotation under way until they are two for too long.
 //
-// The checks that need more than the inventory – logs of calls, the text of policies,
-// searches for leaks – are in the table with what they need.
+// The checks that need more than the inventory – logs of calls, the text of policies – are in
+// the table with what they need.
 package check
 
 import (

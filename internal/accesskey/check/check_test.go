@@ -14,6 +14,7 @@ import (
 
 	"github.com/keyward/keyward/internal/accesskey"
 	"github.com/keyward/keyward/internal/accesskey/check"
+	"github.com/keyward/keyward/internal/exposure"
 	"github.com/keyward/keyward/internal/finding"
 )
 
@@ -328,6 +329,9 @@ func TestEveryCheckIsAnsweredOrExplained(t *testing.T) {
 	}
 	var want []string
 	for i := 1; i <= 30; i++ {
+		if i == 25 {
+			continue // package exposure answers it
+		}
 		want = append(want, fmt.Sprintf("AK%02d", i))
 	}
 	if diff := cmp.Diff(want, ids); diff != "" {
@@ -427,7 +431,9 @@ func TestUnknownIsNeverAFinding(t *testing.T) {
 func checksTable() string {
 	var b strings.Builder
 	b.WriteString("| check | severity | 中文 | what it says, and why it matters |\n|---|---|---|---|\n")
-	for _, r := range check.Rules(check.Defaults()) {
+	all := slices.Concat(check.Rules(check.Defaults()), exposure.Rules())
+	slices.SortFunc(all, func(a, b finding.Rule) int { return strings.Compare(a.ID, b.ID) })
+	for _, r := range all {
 		text := r.Title.English + ". " + r.Why.English
 		for _, l := range r.Limits {
 			text += fmt.Sprintf(" `%s` %s.", l.Name, l.Value)

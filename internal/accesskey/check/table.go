@@ -115,8 +115,6 @@ var table = []check{
 		Why:   words("After a leak nobody can say what was done with the key.", "发生泄露后无法追溯密钥做过什么。"),
 		Fixes: []finding.Fix{console("Switch a trail on that covers all regions and read events, and keep it where the account cannot delete it.", "开启覆盖全部地域和读事件的操作审计跟踪，并投递到本账号无法删除的位置。")},
 	}, account: of(func(a accesskey.Account) accesskey.Fact { return a.AuditTrail }, finding.High)},
-	{Rule: finding.Rule{ID: "AK25", Severity: finding.Critical, Title: words("A key leaked", "访问密钥已泄露"),
-		Needs: words("It needs a search of repositories, images and documents, which keyward does not do yet.", "需要扫描代码仓库、镜像和文档，keyward 目前尚未支持。")}},
 	{Rule: finding.Rule{ID: "AK26", Severity: finding.Low, Title: words("The secret store has no copy of a key", "密钥未纳入凭据管理"),
 		Needs: words("It needs a link from each key to its secret, which rotation will bring.", "需要密钥与凭据的对应关系，将随轮换功能提供。")}},
 	{Rule: finding.Rule{ID: "AK27", Severity: finding.High, Title: words("A role trusts anybody", "角色信任策略过宽"), Needs: needsPolicies}},

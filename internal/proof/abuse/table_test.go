@@ -359,6 +359,9 @@ var restFields = map[string]operation{
 		need("until", instant, "2027-01-01T00:00:00Z"))),
 	"ResolveFinding": refused(rest("", need("{id}", texts, "ak03-aaaaaaaaaaaaaaaa"))),
 	"ListChecks":     rest(""),
+	"GetScanKey":     rest(""),
+	"ReportLeaks": rest("", need("origin", remark, "shop"), need("seen", shape,
+		`[{"keyId":"AKIDnone","rule":"tencent-secret-id","severity":"low","places":[{"path":"a.go","line":1}]}]`)),
 
 	"WhoAmI": public(rest("")),
 	"ListAuditRecords": rest("", f("action", texts, "kms:CreateKey"), f("resource", texts, ""), f("principal", texts, ""), f("accessKey", texts, ""), f("result", texts, "OK"), f("requestId", texts, ""),

@@ -512,7 +512,7 @@ func (w *world) text(s string) string {
 // keeps, what replay protection keeps, when an access key was last used, and what the
 // server reads of providers by itself.
 var moving = map[string]bool{
-	"accesskey": true, "accesskey_principal": true, "accesskey_state": true, "accesskey_check": true, "expiry_scan": true, "finding": true,
+	"accesskey": true, "accesskey_principal": true, "accesskey_state": true, "accesskey_check": true, "expiry_scan": true, "finding": true, "leak_key": true, "secret_mark": true,
 	"audit_log": true, "audit_batch": true, "nonce": true, "nonce_block": true, "clock": true, "node_presence": true, "node_ack": true, "iam_access_key_use": true, "key_use": true, "key_version_use": true, "key_use_since": true,
 }
 
@@ -550,7 +550,7 @@ func (w *world) table(t *testing.T, name string) (out []string) {
 		from = "(SELECT account, id, ack_by, ack_note, ack_at FROM notify_incident WHERE ack_by <> '') i"
 	}
 	if name == "job" { // what is outside is looked at again and again; what asks for it changes other rows, too
-		from = "job WHERE kind NOT IN ('sink.sync', 'sink.sweep', 'rollout.target') AND kind NOT LIKE 'accesskey.%' AND kind NOT LIKE 'expiry.%' AND kind NOT LIKE 'notify.%' AND kind NOT LIKE 'rotation.%'"
+		from = "job WHERE kind NOT IN ('sink.sync', 'sink.sweep', 'rollout.target') AND kind NOT LIKE 'accesskey.%' AND kind NOT LIKE 'expiry.%' AND kind NOT LIKE 'exposure.%' AND kind NOT LIKE 'notify.%' AND kind NOT LIKE 'rotation.%'"
 	}
 	rows, err := w.database.QueryContext(t.Context(), "SELECT * FROM "+from+" ORDER BY 1, 2")
 	if err != nil {

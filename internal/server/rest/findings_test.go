@@ -2,6 +2,7 @@ package rest_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/keyward/keyward/client"
 	checks "github.com/keyward/keyward/internal/accesskey/check"
 	"github.com/keyward/keyward/internal/accesskey/checkup"
+	"github.com/keyward/keyward/internal/exposure"
 	"github.com/keyward/keyward/internal/finding"
 	"github.com/keyward/keyward/internal/notify"
 	"github.com/keyward/keyward/internal/store"
@@ -20,7 +22,7 @@ import (
 // inspectors makes the inbox; the tests fill it themselves.
 func (w *world) inspectors() {
 	shelf := store.Findings{Store: w.node.Store}
-	w.findings = finding.New(finding.Options{Store: shelf, Ledger: shelf, Rules: checks.Rules(checks.Defaults()), Log: w.node.Log, Region: region, Now: w.now})
+	w.findings = finding.New(finding.Options{Store: shelf, Ledger: shelf, Incidents: w.alerts, Rules: slices.Concat(checks.Rules(checks.Defaults()), exposure.Rules()), Log: w.node.Log, Region: region, Now: w.now})
 	w.checks = checkup.New(checkup.Options{Store: shelf, Inventory: store.Inventory{Store: w.node.Store}, Findings: w.findings, Log: w.node.Log, Now: w.now})
 }
 

@@ -27,6 +27,7 @@ import (
 	"github.com/keyward/keyward/internal/authn"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/expiry"
+	"github.com/keyward/keyward/internal/exposure"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/finding"
 	"github.com/keyward/keyward/internal/iam"
@@ -72,6 +73,8 @@ type Options struct {
 	Expiry   *expiry.Service
 	Findings *finding.Service
 	Checks   *checkup.Service
+	// Exposures takes reports of leaks.
+	Exposures *exposure.Service
 	// Simulations explains policies.
 	Simulations *simulation.Service
 	// Rotations replaces keys.

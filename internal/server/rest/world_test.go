@@ -40,6 +40,7 @@ import (
 	"github.com/keyward/keyward/internal/cloud/vault"
 	"github.com/keyward/keyward/internal/cloud/vault/vaulttest"
 	"github.com/keyward/keyward/internal/expiry"
+	"github.com/keyward/keyward/internal/exposure"
 	"github.com/keyward/keyward/internal/finding"
 	"github.com/keyward/keyward/internal/form"
 	"github.com/keyward/keyward/internal/iam"
@@ -47,6 +48,7 @@ import (
 	"github.com/keyward/keyward/internal/iam/role"
 	"github.com/keyward/keyward/internal/job"
 	"github.com/keyward/keyward/internal/key/keytest"
+	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/material/password"
 	"github.com/keyward/keyward/internal/message"
 	"github.com/keyward/keyward/internal/notify"
@@ -88,6 +90,7 @@ type world struct {
 	alerts    *notify.Service
 	findings  *finding.Service
 	checks    *checkup.Service
+	exposures *exposure.Service
 	rotations *engine.Service
 	limiter   *server.Limiter
 	stop      func()
@@ -133,6 +136,9 @@ func newWorld(t testing.TB) *world {
 	w.usage = usage.New(usage.Options{Store: store.Usage{Store: w.node.Store}, Ring: w.keys.Ring, Log: w.node.Log, Counter: counter, Now: w.now, Logger: logger})
 	w.secrets = secret.New(secret.Options{
 		Store: w.node.Store, Keys: w.keys.Keys, Crypto: w.keys.Crypto, Log: w.node.Log, Region: region, Now: w.now, After: func(_ context.Context, d time.Duration) (time.Duration, error) { return d, nil }, Fresh: always,
+		Mark: func(ctx context.Context, account string, value material.Bytes) []secret.Mark {
+			return w.exposures.Mark(ctx, account, value)
+		},
 	})
 	w.vault = httptest.NewServer(&vaulttest.Server{Token: "fake-token"})
 	t.Cleanup(w.vault.Close)
@@ -166,7 +172,9 @@ func newWorld(t testing.TB) *world {
 		Store: store.Rotations{Store: w.node.Store}, Inventory: w.stock, Secrets: w.secrets, Rollouts: w.rollouts, Incidents: w.alerts, Tenants: w.iam,
 		Spool: &engine.Spool{Directory: filepath.Join(t.TempDir(), "spool")}, Log: w.node.Log, Region: region, Now: w.now, Fresh: w.node.Store.Fresh, Logger: logger,
 	})
+	w.leaks()
 	handler := rest.New(rest.Options{
+		Exposures:   w.exposures,
 		Simulations: w.simulations(),
 		Verifier: &authn.Verifier{Now: time.Now, Lookup: func(ctx context.Context, id, token string) (authn.Credential, error) {
 			c, err := w.roles.Credential(ctx, id, token)

@@ -18,7 +18,7 @@ func RotationPlan(p rotation.Plan, arn string) api.RotationPlan {
 		LastAt: p.LastAt, CreatedAt: p.CreatedAt,
 		Care: api.RotationCare{
 			Every: api.FormatDuration(c.Every), Call: api.FormatDuration(cmp.Or(c.Call, rotation.CallTime)), Confirm: api.FormatDuration(c.Confirm), Grace: api.FormatDuration(c.Grace),
-			Quiet: api.FormatDuration(c.Quiet), Observe: api.FormatDuration(c.Observe), Approve: c.Approve,
+			Quiet: api.FormatDuration(c.Quiet), Observe: api.FormatDuration(c.Observe), Approve: c.Approve, OnLeak: c.OnLeak,
 			Waves: Each(c.Waves, func(w rotation.WaveTerms) api.RotationWave {
 				return api.RotationWave{Name: w.Name, Bake: api.FormatDuration(w.Bake), Approve: w.Approve}
 			}),
@@ -67,6 +67,7 @@ func Care(in api.RotationCareRequest, c *rotation.Care) error {
 	Given(in.MaxRefused, &c.Gates.Refused)
 	Given(in.MaxFallbacks, &c.Gates.Fallbacks)
 	Given(in.Approve, &c.Approve)
+	Given(in.OnLeak, &c.OnLeak)
 	Given(in.Zone, &c.Windows.Zone)
 	Given(in.Allow, &c.Windows.Allow)
 	Given(in.Deny, &c.Windows.Deny)

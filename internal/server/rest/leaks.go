@@ -1,0 +1,36 @@
+package rest
+
+import (
+	"context"
+
+	"github.com/keyward/keyward/api"
+	"github.com/keyward/keyward/internal/exposure"
+	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/finding"
+	"github.com/keyward/keyward/internal/server/rest/words"
+)
+
+var leakRoutes = []route{
+	{"GET", "/v1/leaks/key", "GetScanKey", "keyward:GetScanKey", "Answers what secrets are blinded with before they are reported.", takes((*dialect).getScanKey)},
+	{"POST", "/v1/leaks/reports", "ReportLeaks", "keyward:ReportLeaks", "Takes in what a search for leaks saw; the findings follow.", takes((*dialect).reportLeaks)},
+}
+
+func (d *dialect) getScanKey(ctx context.Context, q request, _ none) (api.ScanKey, error) {
+	key, err := d.Exposures.ScanKey(ctx, q.call)
+	return api.ScanKey{Key: api.SecretText(key)}, err
+}
+
+func (d *dialect) reportLeaks(ctx context.Context, q request, in api.ReportLeaksRequest) (api.LeakReceipt, error) {
+	r := exposure.Report{Origin: in.Origin}
+	for _, c := range in.Seen {
+		severity, ok := finding.ParseSeverity(c.Severity)
+		if !ok {
+			return api.LeakReceipt{}, d.refuse(ctx, q.call, "keyward:ReportLeaks", fault.InvalidParameter.New("there is no severity %q; use critical, high, medium or low", c.Severity))
+		}
+		r.Seen = append(r.Seen, exposure.Seen{
+			Blind: c.Blind, KeyID: c.KeyID, Rule: c.Rule, Severity: severity, More: c.More,
+			Places: words.Each(c.Places, func(p api.SeenPlace) exposure.Place { return exposure.Place(p) }),
+		})
+	}
+	return api.LeakReceipt{Received: len(r.Seen)}, d.Exposures.Report(ctx, q.call, r)
+}
