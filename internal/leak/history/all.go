@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
@@ -19,27 +20,30 @@ import (
 const questions = 64
 
 // All looks at everything that the repository keeps. What is remembered as clean is not
-// read again; m is changed to what is clean now.
+// read again; m is changed to what is clean now. Where nothing came since, only the objects
+// with findings are read, and no commit is asked for.
 func (r *Repository) All(ctx context.Context, m *Memory) error {
-	r.noteShallow(ctx)
+	r.noteShallow()
 	state, err := r.state()
 	if err != nil {
 		return err
 	}
-	ids := m.dirty
-	if state != m.state { // there is something new
-		if ids, err = r.objects(ctx, m); err != nil {
+	if state != m.state {
+		ids, err := r.objects(ctx, m)
+		if err != nil {
+			return err
+		}
+		r.dirty = nil
+		if err := r.scan(ctx, ids); err != nil {
+			return err
+		}
+		m.learn(ids, r.dirty, state)
+		if err := r.origins(ctx, m); err != nil {
 			return err
 		}
 	}
-	r.dirty = nil
-	if err := r.scan(ctx, ids); err != nil {
-		return err
-	}
-	r.search.Count(int64(len(m.clean)+len(ids)), 0)
-	slices.Sort(r.dirty)
-	m.learn(ids, r.dirty, state)
-	return r.place(ctx)
+	r.search.Count(int64(len(m.clean)+len(m.dirty)), 0)
+	return r.place(ctx, m)
 }
 
 // objects answers the ids of all objects that have text of people and are not remembered.
@@ -120,20 +124,16 @@ func (r *Repository) batch(objects *reader, lane *search.Lane, batch []string) e
 	return nil
 }
 
-// place looks at the objects that have findings again, now with the path and the commit
-// that brought each of them.
-func (r *Repository) place(ctx context.Context) error {
-	if len(r.dirty) == 0 {
+// place looks at the objects that have findings, again if they are new, now with the path
+// and the commit that brought each of them.
+func (r *Repository) place(ctx context.Context, m *Memory) error {
+	if len(m.dirty) == 0 {
 		return nil
 	}
-	origins, err := r.origins(ctx)
-	if err != nil {
-		return err
-	}
 	return r.reader(ctx, func(objects *reader, lane *search.Lane) error {
-		for _, id := range r.dirty {
+		for _, id := range slices.Sorted(maps.Keys(m.dirty)) {
 			if err := objects.read(id, func(kind string, content io.Reader) error {
-				origin, known := origins[id]
+				origin := m.dirty[id]
 				switch {
 				case kind == "missing":
 					r.search.Problem(id, errMissing)
@@ -142,7 +142,7 @@ func (r *Repository) place(ctx context.Context) error {
 					origin = change{path: "commit message", commit: id}
 				case kind == "tag":
 					origin = change{path: "tag message " + id}
-				case !known:
+				case origin.path == "":
 					origin = change{path: "dangling object " + id}
 				}
 				if err := lane.Object(search.Object{Path: origin.path, Commit: origin.commit}, content); err != nil {
@@ -157,29 +157,31 @@ func (r *Repository) place(ctx context.Context) error {
 	})
 }
 
-// origins answers for each dirty object the oldest commit that has it, and its path there.
-func (r *Repository) origins(ctx context.Context) (map[string]change, error) {
-	wanted := map[string]bool{}
-	for _, id := range r.dirty {
-		wanted[id] = true
+// origins finds for each object with findings, where it is not known, the oldest commit that
+// has it, and its path there.
+func (r *Repository) origins(ctx context.Context, m *Memory) error {
+	wanted := m.homeless()
+	if len(wanted) == 0 {
+		return nil
 	}
 	cmd := r.command(ctx, "log", "--all", "--reflog", "--topo-order", "--reverse", "-c", "--raw", "-z", "--no-abbrev", "--no-renames", "--no-ext-diff", "--no-textconv", "--diff-filter=AMT", "--format=%x01%H")
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		return nil, because("log", err)
+		return because("log", err)
 	}
 	if err := cmd.Start(); err != nil {
-		return nil, because("log", err)
+		return because("log", err)
 	}
-	origins, commit := map[string]change{}, ""
+	commit := ""
 	fields := bufio.NewScanner(out)
 	fields.Split(atNUL)
 	id, commits := "", int64(0)
 	for fields.Scan() {
 		field := strings.TrimLeft(fields.Text(), "\n")
 		if id != "" { // the path of the change before
-			if _, known := origins[id]; !known && wanted[id] {
-				origins[id] = change{path: field, commit: commit}
+			if wanted[id] {
+				m.dirty[id] = change{path: field, commit: commit}
+				delete(wanted, id)
 			}
 			id = ""
 			continue
@@ -195,9 +197,9 @@ func (r *Repository) origins(ctx context.Context) (map[string]change, error) {
 	}
 	r.search.Count(0, commits)
 	if err := cmd.Wait(); err != nil {
-		return nil, because("log", err)
+		return because("log", err)
 	}
-	return origins, fields.Err()
+	return fields.Err()
 }
 
 // atNUL splits at NULs.

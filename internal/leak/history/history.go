@@ -38,20 +38,22 @@ import (
 
 // A Repository is a git repository on this machine.
 type Repository struct {
-	dir    string // of git's files
-	search *search.Search
-	lock   sync.Mutex // guards dirty
-	dirty  []string   // objects that have findings
+	dir     string // of git's files
+	shallow bool
+	search  *search.Search
+	lock    sync.Mutex // guards dirty
+	dirty   []string   // objects that have findings
 }
 
 // Open answers the repository that a directory belongs to.
 func Open(ctx context.Context, dir string, s *search.Search) (*Repository, error) {
 	r := &Repository{dir: dir, search: s}
-	out, err := r.output(ctx, "rev-parse", "--absolute-git-dir")
+	out, err := r.output(ctx, "rev-parse", "--is-shallow-repository", "--absolute-git-dir")
 	if err != nil {
 		return nil, err
 	}
-	r.dir = strings.TrimSpace(string(out))
+	shallow, place, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
+	r.shallow, r.dir = shallow == "true", place
 	return r, nil
 }
 
@@ -113,14 +115,13 @@ func (r *Repository) Range(ctx context.Context, revisions string) error {
 	if err != nil {
 		return err
 	}
-	r.noteShallow(ctx)
+	r.noteShallow()
 	return r.changes(ctx, changes)
 }
 
 // noteShallow says that a part of the history is missing.
-func (r *Repository) noteShallow(ctx context.Context) {
-	out, err := r.output(ctx, "rev-parse", "--is-shallow-repository")
-	if err == nil && strings.TrimSpace(string(out)) == "true" {
+func (r *Repository) noteShallow() {
+	if r.shallow {
 		r.search.Problem(r.dir, errors.New("it is a shallow clone: older commits are not there"))
 	}
 }
