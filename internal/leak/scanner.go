@@ -12,6 +12,10 @@ import (
 // the same one is written secretKey, SECRET_KEY and secret-key.
 var stems = []string{"secret", "pwd", "pass", "token", "key", "credential", "auth", "sk", "ak", "密钥", "密码", "口令", "私钥"}
 
+// chinese are the Chinese stems in GBK, which no text in UTF-8 has: a text with one is looked
+// at again in UTF-8, see [Worker.GBK].
+var chinese = []string{"\xc3\xdc\xd4\xbf", "\xc3\xdc\xc2\xeb", "\xbf\xda\xc1\xee", "\xcb\xbd\xd4\xbf"}
+
 // A Scanner is a table of rules, compiled. It is immutable and for any number of workers.
 type Scanner struct {
 	rules     []Rule
@@ -26,10 +30,12 @@ type Scanner struct {
 	byPattern []string
 }
 
-// A use says what an anchor is for: a token, a finder, or neither for a stem of names.
+// A use says what an anchor is for: a token, a finder, the encoding, or nothing of that for
+// a stem of names.
 type use struct {
 	rule  *Rule
 	token *Token
+	gbk   bool
 }
 
 type namedUse struct {
@@ -71,6 +77,9 @@ func New(rules []Rule) (*Scanner, error) {
 	seen, providers := map[string]bool{}, map[*Provider]bool{}
 	for _, stem := range stems {
 		s.anchor(stem, use{})
+	}
+	for _, stem := range chinese {
+		s.anchor(stem, use{gbk: true})
 	}
 	var words []string
 	for i := range rules {

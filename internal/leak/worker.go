@@ -52,6 +52,7 @@ type Worker struct {
 	word     []byte // a word of it, as they are compared
 	lastName int    // where the name ends that was looked at last
 	part     Part
+	gbk      bool
 }
 
 // A value is something assigned to a name that secrets have.
@@ -65,7 +66,7 @@ func (s *Scanner) Worker() *Worker { return &Worker{scanner: s} }
 // Scan answers what stands in a part, in the order of its places. The answer is valid
 // until the next call.
 func (w *Worker) Scan(p Part) []Match {
-	w.part, w.matches, w.values, w.lastName, w.near.known = p, w.matches[:0], w.values[:0], -1, false
+	w.part, w.matches, w.values, w.lastName, w.near.known, w.gbk = p, w.matches[:0], w.values[:0], -1, false, false
 	w.scanner.anchors.Find(p.Text, &w.hits)
 	for _, h := range w.hits.All {
 		u := w.scanner.uses[h.Pattern]
@@ -75,6 +76,8 @@ func (w *Worker) Scan(p Part) []Match {
 			w.token(u, start, h.End)
 		case u.rule != nil:
 			w.find(u.rule, start, h.End)
+		case u.gbk:
+			w.gbk = true
 		default:
 			w.name(start, h.End)
 		}
@@ -87,6 +90,10 @@ func (w *Worker) Scan(p Part) []Match {
 	})
 	return w.matches
 }
+
+// GBK tells whether the part that was scanned last names secrets in Chinese and in GBK: in
+// UTF-8 it has names that were not understood.
+func (w *Worker) GBK() bool { return w.gbk }
 
 // ScanWhole answers what a whole file is, if it is a key.
 func (w *Worker) ScanWhole(content []byte) (Match, bool) {

@@ -20,6 +20,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/ulikunitz/xz"
+	"golang.org/x/text/encoding/simplifiedchinese"
 )
 
 // A Container is something that files are packed into or written as.
@@ -188,6 +189,8 @@ func programs() []Container {
 			}
 			return out
 		}},
+		{Name: "packets", File: "a.pcap", Pack: func(k Kind) []byte { return pcap(env(k)) }},
+		{Name: "packets, newer form", File: "a.pcapng", Pack: func(k Kind) []byte { return pcapng(env(k)) }},
 		{Name: "program", File: "app", Pack: func(k Kind) []byte {
 			return append([]byte("\x7fELF\x02\x01\x01\x00\x00\x00"), bytes.ReplaceAll(env(k), []byte("\n"), []byte("\x00"))...)
 		}},
@@ -196,6 +199,11 @@ func programs() []Container {
 
 func encodings() []Container {
 	return []Container{
+		{Name: "GBK", File: "账号.txt", Pack: func(k Kind) []byte {
+			b, err := simplifiedchinese.GBK.NewEncoder().Bytes([]byte("生产环境的密钥，请勿外传。\n" + pair("%s：%s\n")(k)))
+			must(err)
+			return b
+		}},
 		{Name: "utf-16", File: "a.reg", Pack: text(func(s string) string {
 			b := []byte{0xff, 0xfe}
 			for _, u := range utf16.Encode([]rune(s)) {

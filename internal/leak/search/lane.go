@@ -140,6 +140,12 @@ func wideRuns(text []byte) (out []byte) {
 // part scans a stretch of a document, and what is encoded in it.
 func (l *Lane) part(d document, text []byte, from, to int) {
 	matches := slices.Clone(l.worker(0).Scan(leak.Part{Text: text, From: from, To: to, Path: d.path, Pool: d.pool})) // what is encoded may need the worker
+	if l.worker(0).GBK() && bytes.IndexByte(text, 0) < 0 {
+		before, own := unpack.FromGBK(text[:beginning(text, from)]), unpack.FromGBK(text[beginning(text, from):beginning(text, to)])
+		behind := unpack.FromGBK(text[beginning(text, to):])
+		l.part(d, slices.Concat(before, own, behind), len(before), len(before)+len(own))
+		return
+	}
 	places := placer{text: text, line: d.line}
 	for _, m := range matches {
 		line, column := places.at(m.Start)
@@ -155,6 +161,19 @@ func (l *Lane) part(d document, text []byte, from, to int) {
 		line, column := places.at(s.Start)
 		l.decoded(d, s, d.at(line, column, s.How), 1)
 	})
+}
+
+// beginning answers where the line of an offset begins, so that no character is cut in two;
+// of a long line, the offset itself. The end of the text is one, too.
+func beginning(text []byte, at int) int {
+	const most = 4096
+	if at == len(text) {
+		return at
+	}
+	if i := bytes.LastIndexByte(text[max(0, at-most):at], '\n'); i >= 0 {
+		return max(0, at-most) + i + 1
+	}
+	return at
 }
 
 // add takes a match at a place.

@@ -28,14 +28,16 @@ func options(t testing.TB) search.Options {
 	return search.Options{Scanner: s, Hasher: leak.NewHasher([]byte("test")), InlineAllow: true, Workers: 2}
 }
 
-func token(t testing.TB) leaktest.Kind {
+func token(t testing.TB) leaktest.Kind { return kindOf(t, "github-token") }
+
+func kindOf(t testing.TB, rule string) leaktest.Kind {
 	t.Helper()
 	for _, k := range leaktest.New(1).Kinds() {
-		if k.Rule == "github-token" {
+		if k.Rule == rule {
 			return k
 		}
 	}
-	t.Fatal("there is no token")
+	t.Fatalf("there is no kind of %s", rule)
 	return leaktest.Kind{}
 }
 
@@ -198,6 +200,7 @@ func FuzzDocument(f *testing.F) {
 		f.Add(c.Pack(kinds[0]))
 		f.Add(c.Pack(kinds[len(kinds)-1]))
 	}
+	f.Add(sqlite(f, "CREATE TABLE a (password TEXT)", "INSERT INTO a VALUES ('something else')"))
 	o := options(f)
 	o.Limits = unpack.Limits{Depth: 4, Bytes: 8 << 20, Entry: 4 << 20, Ratio: 200, Entries: 1000, Time: 10 * time.Second}
 	f.Fuzz(func(t *testing.T, content []byte) {

@@ -349,9 +349,10 @@ func (p *parser) literal(quote string) (Span, bool) {
 	return Span{}, false
 }
 
-// What stands between names and values; of those that begin alike the longest first.
+// What stands between names and values; of those that begin alike the longest first. Two
+// signs are in GBK, which may be all that is not ASCII around a name.
 var (
-	signs         = []string{":=", "=>", "->", "?=", "+=", "||=", "??", "||", ":-", "：", "＝", "==", "=", "是", "为"}
+	signs         = []string{":=", "=>", "->", "?=", "+=", "||=", "??", "||", ":-", "：", "＝", "\xa3\xba", "\xa3\xbd", "==", "=", "是", "为"}
 	closingQuotes = []string{`\"`, `\'`, `\\\"`, `"`, `'`, "`", "&quot;", "&#34;", "%22"}
 	plainQuotes   = []string{`\"`, `"`, `'`}
 	valueNames    = []string{"value", "Value", "VALUE", "default", "content"}
@@ -383,11 +384,11 @@ var (
 	typeBytes = bytesOf("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-[]<>.*?&")
 	callBytes = bytesOf("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-. []")
 	// behind are the bytes with which something begins that stands between name and value.
-	behind = bytesOf("\\\"'`&%“*_ \t<]).[?>:=-+|：＝是为(,{")
+	behind = bytesOf("\\\"'`&%“*_ \t<]).[?>:=-+|：＝是为\xa3(,{")
 	// With what begins what is looked for: most names have nothing of it behind them, and
 	// that is known after one byte.
 	quoteFirst = bytesOf("\\\"'`&%“")
-	signFirst  = bytesOf(":=-?+|：＝是为")
+	signFirst  = bytesOf(":=-?+|：＝是为\xa3")
 	wrapFirst  = bytesOf(">|!Bb<")
 )
 

@@ -53,7 +53,7 @@ func unzipMember(f *zip.File, shared []string, visit Visit) error {
 	}
 	defer r.Close()
 	watched := &watch{r: r}
-	m := Member{Name: f.Name, Reader: watched}
+	m := Member{Name: memberName(f.Name), Reader: watched}
 	if isOffice(f.Name) {
 		m.Reader, m.Plain = officeText(watched, shared), true
 	}
@@ -129,7 +129,7 @@ func untar(s Source, visit Visit) error {
 		if h.Typeflag != tar.TypeReg {
 			continue
 		}
-		if err := visit(Member{Name: h.Name, Reader: r}); err != nil {
+		if err := visit(Member{Name: memberName(h.Name), Reader: r}); err != nil {
 			return err
 		}
 	}

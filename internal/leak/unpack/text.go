@@ -6,7 +6,23 @@ import (
 	"io"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"golang.org/x/text/encoding/simplifiedchinese"
 )
+
+// FromGBK answers a text in UTF-8 that is in GBK, as Chinese Windows writes it.
+func FromGBK(text []byte) []byte {
+	out, _ := simplifiedchinese.GBK.NewDecoder().Bytes(text) // never fails: what is none becomes U+FFFD
+	return out
+}
+
+// memberName answers the name of a member, which archives from Chinese Windows have in GBK.
+func memberName(name string) string {
+	if utf8.ValidString(name) {
+		return name
+	}
+	return string(FromGBK([]byte(name)))
+}
 
 // isUTF16 tells whether something is text in UTF-16: by its mark, or by every second byte
 // being zero.

@@ -177,5 +177,7 @@ var formats = []Format{
 	{"wxapkg", isWxapkg, unwxapkg},
 	{"encrypted wxapkg", magic("V1MMWX"), unencryptedWxapkg},
 	{"pdf", magic("%PDF-"), unpdf},
+	{"sqlite", magic("SQLite format 3\x00"), unsqlite},
+	{"packets", isPcap, unpcap},
 	{"utf-16", isUTF16, unutf16},
 }
