@@ -57,6 +57,7 @@ var types = []any{
 	api.Role{}, api.CreateRoleRequest{}, api.UpdateRoleRequest{}, api.RoleList{}, api.AssumeRoleRequest{}, api.FederateRequest{}, api.TemporaryCredentials{},
 	api.ScanKey{}, api.ReportLeaksRequest{}, api.SeenCredential{}, api.SeenPlace{}, api.LeakReceipt{},
 	api.Offer{}, api.PublishedKey{}, api.CreateOfferRequest{}, api.OfferCredential{}, api.OfferList{}, api.PublishKeyRequest{},
+	api.Instance{}, api.InstanceStatus{}, api.CreateInstanceRequest{}, api.ConnectInstanceRequest{}, api.InstanceList{},
 	api.RotationPlan{}, api.RotationCare{}, api.RotationWave{}, api.RotationWindows{}, api.RotationCareRequest{}, api.RotationWaveRequest{},
 	api.CreateRotationPlanRequest{}, api.UpdateRotationPlanRequest{}, api.RotationPlanList{}, api.RotationForecast{}, api.StartRotationRequest{},
 	api.ListRotationsRequest{}, api.RotationRunList{}, api.RotationRun{}, api.RotationProgress{}, api.RotationEvent{}, api.RollBackRotationRequest{},

@@ -9,10 +9,12 @@ type Key struct {
 	Spec            string            `json:"spec"`            // "Aliyun_AES_256", "EC_P256", …
 	Usage           string            `json:"usage"`           // "ENCRYPT/DECRYPT" or "SIGN/VERIFY"
 	State           string            `json:"state"`           // "Enabled", "Disabled", "PendingDeletion" or "PendingImport": without material
-	Origin          string            `json:"origin"`          // "Aliyun_KMS": made here; "EXTERNAL": imported
+	Origin          string            `json:"origin"`          // "Aliyun_KMS": made here; "EXTERNAL": imported; "EXTERNAL_KEY_STORE": at an external manager
 	ProtectionLevel string            `json:"protectionLevel"` // "SOFTWARE", or "HSM": in the hardware token
 	Description     string            `json:"description"`
-	Creator         string            `json:"creator"` // account that created it
+	Creator         string            `json:"creator"`                 // account that created it
+	Instance        string            `json:"instance,omitempty"`      // id of the instance that it was made in; left out for the default one
+	ExternalKeyID   string            `json:"externalKeyId,omitempty"` // at the external manager
 	CreatedAt       time.Time         `json:"createdAt"`
 	DeleteAt        time.Time         `json:"deleteAt,omitzero"` // while deletion is pending: never before
 	PrimaryVersion  string            `json:"primaryVersion"`    // encrypts and, for asymmetric keys, is the newest
@@ -44,10 +46,12 @@ type CreateKeyRequest struct {
 	Origin          string            `json:"origin,omitempty"`          // "EXTERNAL": its material will be imported; default "Aliyun_KMS"
 	ProtectionLevel string            `json:"protectionLevel,omitempty"` // "SOFTWARE" (default), or "HSM": in the hardware token
 	Description     string            `json:"description,omitempty"`
-	Rotation        *RotationRequest  `json:"rotation,omitempty"` // default off; symmetric specs only
-	Tags            map[string]string `json:"tags,omitempty"`     // at most 20
-	Alias           string            `json:"alias,omitempty"`    // another name that it gets at once: "alias/…"; if that is taken, nothing is made
-	Policy          string            `json:"policy,omitempty"`   // the document of its policy; default: identity policies decide
+	Rotation        *RotationRequest  `json:"rotation,omitempty"`      // default off; symmetric specs only
+	Tags            map[string]string `json:"tags,omitempty"`          // at most 20
+	Alias           string            `json:"alias,omitempty"`         // another name that it gets at once: "alias/…"; if that is taken, nothing is made
+	Instance        string            `json:"instance,omitempty"`      // id or name of the instance that it is made in, whose class decides where it lives
+	ExternalKeyID   string            `json:"externalKeyId,omitempty"` // in an external instance: the key at the manager, which keys may share
+	Policy          string            `json:"policy,omitempty"`        // the document of its policy; default: identity policies decide
 }
 
 // RotationRequest switches a key's automatic rotation.
@@ -72,6 +76,7 @@ type ListKeysRequest struct {
 	Aliases   []string `json:"aliases,omitempty"`   // names of aliases that point at the key
 	TagKeys   []string `json:"tagKeys,omitempty"`   //
 	TagValues []string `json:"tagValues,omitempty"` //
+	Instances []string `json:"instances,omitempty"` // ids or names
 }
 
 // A KeyList is one page of keys, oldest first.

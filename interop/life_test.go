@@ -104,7 +104,6 @@ func TestSpecs(t *testing.T) {
 			{kms.CreateKeyRequest{ProtectionLevel: new("PAPER")}, invalidParameter},
 			{kms.CreateKeyRequest{Origin: new("external")}, "InvalidParameter"},
 			{kms.CreateKeyRequest{ProtectionLevel: new("HSM")}, "UnsupportedOperation"},
-			{kms.CreateKeyRequest{DKMSInstanceId: new("kst-hzz1")}, "UnsupportedOperation"},
 			{kms.CreateKeyRequest{Policy: new("{}")}, invalidParameter},
 		} {
 			refused(c.CreateKey(&row.in))(t, 400, row.code)

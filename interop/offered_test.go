@@ -15,7 +15,7 @@ var offered = []string{
 	"AsymmetricEncrypt", "AsymmetricDecrypt", "GetPublicKey", "GenerateMac", "VerifyMac", "GenerateCsr", "GetParametersForImport", "ImportKeyMaterial", "DeleteKeyMaterial", "DescribeRegions", "DescribeAccountKmsStatus",
 	"CreateSecret", "DescribeSecret", "ListSecrets", "UpdateSecret", "PutSecretValue", "GetSecretValue", "ListSecretVersionIds",
 	"UpdateSecretVersionStage", "DeleteSecret", "RestoreSecret", "GetRandomPassword", "UpdateSecretRotationPolicy", "RotateSecret", "GetSecretPolicy", "SetSecretPolicy",
-	"StartKeyAssociationDetection", "ListKeyAssociations", "RegisterKeyAssociation", "DeregisterKeyAssociation",
+	"StartKeyAssociationDetection", "ListKeyAssociations", "ListKmsInstances", "GetKmsInstance", "ReleaseKmsInstance", "GetKmsInstanceQuotaInfos", "RegisterKeyAssociation", "DeregisterKeyAssociation",
 }
 
 // TestOffered calls every operation without parameters: each must be there.

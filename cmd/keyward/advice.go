@@ -20,6 +20,7 @@ var advices = map[fault.Kind]advice{
 	fault.DuplicateTagKey:      {text{"a tag's key is given twice", "标签键重复"}, text{"give each key once", "每个标签键只能出现一次"}},
 	fault.InvalidCiphertext:    {text{"the ciphertext is damaged or not of this server", "密文已损坏，或不属于此服务器"}, text{"check that the ciphertext, its encryption context and the server belong together", "请确认密文、加密上下文和服务器相互对应"}},
 	fault.UnsupportedOperation: {text{"this is not possible for this key or at this time", "此密钥不支持该操作，或当前不能执行"}, text{`the message says why; "keyward key show" tells the key's spec, usage and protection`, `原因见上述信息；用 "keyward key show" 查看密钥的规格、用途和保护状态`}},
+	fault.ShareQuotaExceeded:   {text{"the instance lets in as many other accounts as it may", "实例可授权的其他账号数已达上限"}, text{"let one in no more with keyward instance unshare or keyward key policy, and wait five minutes", "用 keyward instance unshare 或 keyward key policy 撤回一个授权，并等待五分钟"}},
 	fault.LimitExceeded:        {text{"a limit is reached", "已达到上限"}, text{"remove what is no longer needed", "请删除不再需要的内容"}},
 	fault.TooLarge:             {text{"the request is too large", "请求过大"}, text{`send less; whole files are encrypted with "keyward encrypt"`, `请减少内容；加密整个文件请使用 "keyward encrypt"`}},
 	fault.MethodNotAllowed:     {text{"the server does not know this request", "服务器不支持此请求"}, text{"use a command of the server's release", "请使用与服务器同一版本的命令"}},

@@ -44,6 +44,7 @@ func TestDocumentedCommands(t *testing.T) {
 		"docs/policies.md":       "docs-policies.txt",
 		"docs/external-keys.md":  "docs-external-keys.txt",
 		"docs/hardware.md":       "docs-hardware.txt",
+		"docs/instances.md":      "docs-instances.txt",
 		"docs/audit.md":          "docs-audit.txt",
 		"docs/operations.md":     "docs-operations.txt",
 		"docs/witness.md":        "docs-witness.txt",

@@ -70,6 +70,8 @@ func newKeyCreateCmd(c *cli) *cobra.Command {
 	f.StringArrayVar(&tags, "tag", nil, c.t("a tag, `KEY=VALUE`; may be repeated", "标签 `KEY=VALUE`；可重复"))
 	f.Var(days{&every}, "rotate-every", c.t("make a new version every `PERIOD`, 7d to 365d", "每隔 `PERIOD` 自动轮转，7d 至 365d"))
 	policy.flags(c, f, "policy-file")
+	f.StringVar(&in.Instance, "instance", "", c.t("in the `INSTANCE` with this id or name, whose class decides where the key lives", "在此 ID 或名称的实例 `INSTANCE` 中创建，实例类型决定密钥存放的位置"))
+	f.StringVar(&in.ExternalKeyID, "external-id", "", c.t("in an external instance: the `ID` of the key at the manager", "在外部实例中：密钥在外部密钥管理系统中的 `ID`"))
 	f.BoolVar(&hsm, "hsm", false, c.t("in the hardware token, which it never leaves", "存放在硬件令牌中，永不导出"))
 	complete(cmd, "spec", keySpecs()...)
 	complete(cmd, "usage", keyUsages()...)
@@ -114,6 +116,12 @@ func (c *cli) showKey(k api.Key) error {
 		}
 		t.add(c.t("Deletion protection", "删除保护"), protection)
 		t.add(c.t("Origin", "来源"), k.Origin+", "+k.ProtectionLevel)
+		if k.Instance != "" {
+			t.add(c.t("Instance", "实例"), k.Instance)
+		}
+		if k.ExternalKeyID != "" {
+			t.add(c.t("External key", "外部密钥"), k.ExternalKeyID)
+		}
 		if !k.ExpireAt.IsZero() {
 			t.add(c.t("Material expires", "密钥材料到期"), when(k.ExpireAt))
 		}
@@ -183,6 +191,7 @@ func newKeyListCmd(c *cli) *cobra.Command {
 	f.StringSliceVar(&in.Specs, "spec", nil, c.t("only of one of the `SPECS`", "只列出规格为 `SPECS` 的"))
 	f.StringSliceVar(&in.Usages, "usage", nil, c.t("only with one of the `USAGES`", "只列出用途为 `USAGES` 的"))
 	f.StringSliceVar(&in.Aliases, "alias", nil, c.t("only what one of the `ALIASES` points at", "只列出别名 `ALIASES` 指向的"))
+	f.StringSliceVar(&in.Instances, "instance", nil, c.t("only of these `INSTANCES`, by id or name", "只列出这些实例 `INSTANCES`（ID 或名称）中的"))
 	f.StringSliceVar(&in.TagKeys, "tag-key", nil, c.t("only with one of the tag `KEYS`", "只列出带有标签键 `KEYS` 的"))
 	f.StringSliceVar(&in.TagValues, "tag-value", nil, c.t("only with one of the tag `VALUES`", "只列出带有标签值 `VALUES` 的"))
 	complete(cmd, "state", "Enabled", "Disabled", "PendingDeletion", "PendingImport")

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/keyward/keyward/internal/cloud/xks"
 	"github.com/keyward/keyward/internal/fault"
@@ -18,8 +19,34 @@ import (
 // An xksCheck is one call of xks check.
 type xksCheck struct {
 	*cli
-	configuration, fingerprint, authorities, certificate, key string
-	timeout                                                   time.Duration
+	proxyFiles
+	timeout time.Duration
+}
+
+// proxyFiles are the flags that say how a proxy of external keys is believed.
+type proxyFiles struct{ configuration, fingerprint, authorities, certificate, key string }
+
+func (p *proxyFiles) flags(c *cli, f *pflag.FlagSet) {
+	f.StringVar(&p.configuration, "configuration", "", c.t("`FILE` with path and credential, as AWS KMS takes it", "包含路径和凭证的文件 `FILE`，格式与 AWS KMS 控制台所用的相同"))
+	f.StringVar(&p.fingerprint, "fingerprint", "", c.t("believe only the certificate with this SHA-256, in `HEX`", "只信任 SHA-256 指纹为 `HEX` 的证书"))
+	f.StringVar(&p.authorities, "authorities", "", c.t("believe certificates of the authorities in `FILE`", "信任文件 `FILE` 中的 CA"))
+	f.StringVar(&p.certificate, "certificate", "", c.t("present the certificate in `FILE`", "出示文件 `FILE` 中的证书"))
+	f.StringVar(&p.key, "certificate-key", "", c.t("its private key, in `FILE`", "证书的私钥文件 `FILE`"))
+}
+
+// A proxyContent is what stands in the files.
+type proxyContent struct{ configuration, authorities, certificate, key []byte }
+
+func (p *proxyFiles) read() (out proxyContent, err error) {
+	for content, name := range map[*[]byte]string{&out.configuration: p.configuration, &out.authorities: p.authorities, &out.certificate: p.certificate, &out.key: p.key} {
+		if name == "" {
+			continue
+		}
+		if *content, err = os.ReadFile(name); err != nil {
+			return proxyContent{}, err
+		}
+	}
+	return out, nil
 }
 
 // An xksReport is what it answers.
@@ -67,30 +94,20 @@ encrypt and decrypt.`,
 		},
 	})
 	f := cmd.Flags()
-	f.StringVar(&k.configuration, "configuration", "", c.t("`FILE` with path and credential, as AWS KMS takes it", "包含路径和凭证的文件 `FILE`，格式与 AWS KMS 控制台所用的相同"))
-	f.StringVar(&k.fingerprint, "fingerprint", "", c.t("believe only the certificate with this SHA-256, in `HEX`", "只信任 SHA-256 指纹为 `HEX` 的证书"))
-	f.StringVar(&k.authorities, "authorities", "", c.t("believe certificates of the authorities in `FILE`", "信任文件 `FILE` 中的 CA"))
-	f.StringVar(&k.certificate, "certificate", "", c.t("present the certificate in `FILE`", "出示文件 `FILE` 中的证书"))
-	f.StringVar(&k.key, "certificate-key", "", c.t("its private key, in `FILE`", "证书的私钥文件 `FILE`"))
+	k.flags(c, f)
 	f.DurationVar(&k.timeout, "timeout", xks.DefaultTimeout, c.t("`TIME` that the proxy has for an answer", "代理应答的时限 `TIME`"))
 	return cmd
 }
 
 func (k *xksCheck) run(ctx context.Context, args []string) (xksReport, error) {
 	k.harden()
-	var content [4][]byte
-	for i, name := range []string{k.configuration, k.authorities, k.certificate, k.key} {
-		if name == "" {
-			continue
-		}
-		var err error
-		if content[i], err = os.ReadFile(name); err != nil {
-			return xksReport{}, err
-		}
+	content, err := k.read()
+	if err != nil {
+		return xksReport{}, err
 	}
 	client, err := xks.New(xks.Options{
-		Endpoint: args[0], Configuration: material.NewBytes(content[0]), Fingerprint: k.fingerprint, Authorities: content[1],
-		Certificate: content[2], Key: material.NewBytes(content[3]), Timeout: k.timeout, Now: time.Now,
+		Endpoint: args[0], Configuration: material.NewBytes(content.configuration), Fingerprint: k.fingerprint, Authorities: content.authorities,
+		Certificate: content.certificate, Key: material.NewBytes(content.key), Timeout: k.timeout, Now: time.Now,
 		// Whoever runs this may reach from their machine what they like.
 		Allow: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")},
 	})

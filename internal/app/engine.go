@@ -22,6 +22,7 @@ import (
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/clock"
 	"github.com/keyward/keyward/internal/cloud/vault"
+	managers "github.com/keyward/keyward/internal/cloud/xks"
 	"github.com/keyward/keyward/internal/custody"
 	"github.com/keyward/keyward/internal/durable"
 	"github.com/keyward/keyward/internal/expiry"
@@ -35,6 +36,7 @@ import (
 	"github.com/keyward/keyward/internal/iam/simulation"
 	"github.com/keyward/keyward/internal/key/byok"
 	"github.com/keyward/keyward/internal/key/cryptography"
+	"github.com/keyward/keyward/internal/key/instance"
 	"github.com/keyward/keyward/internal/key/keyring"
 	"github.com/keyward/keyward/internal/key/lifecycle"
 	"github.com/keyward/keyward/internal/key/software"
@@ -71,6 +73,8 @@ type engine struct {
 	iam       *iam.Service
 	ring      *keyring.Ring
 	hardware  *keystore.Keystore // nil if there is no token
+	managers  *managers.Keystore // of external keys
+	instances *instance.Service
 	keys      *lifecycle.Service
 	crypto    *cryptography.Service
 	roles     *role.Service
@@ -202,11 +206,15 @@ func (e *engine) services(ctx context.Context, a *App, refusals *refusal.Recorde
 	e.sessions(a, refusals)
 	stored := software.New(e.iam)
 	e.hardware = a.token.Keys(e.now, e.store.Version)
+	e.managers = managers.NewKeystore(managers.KeystoreOptions{Inner: stored, Instances: e.store, Tenants: e.iam, Now: e.now, Fresh: e.store.Fresh, Allow: a.Config.Egress.Allow})
+	e.instances = instance.New(instance.Options{
+		Store: e.store, Tenants: e.iam, Log: e.log, Region: a.Config.Region, Now: e.now, Manager: e.managers.Manager(), Token: a.token.Ready, Quota: a.Config.Limits.AccountsPerInstance,
+	})
 	e.ring = keyring.New(keyring.Options{
 		Store: e.store, Aliases: e.store, Owner: e.store.KeyOwner, Region: a.Config.Region, Fresh: e.store.Fresh,
-		Keystore: hardware.Choose(stored, e.hardware),
+		Keystore: hardware.Choose(stored, e.managers, e.hardware),
 	})
-	e.keys = lifecycle.New(lifecycle.Options{Ring: e.ring, Store: e.store, Aliases: e.store, Log: e.log, Now: e.now, After: e.clock.After})
+	e.keys = lifecycle.New(lifecycle.Options{Ring: e.ring, Store: e.store, Aliases: e.store, Log: e.log, Now: e.now, After: e.clock.After, Instances: e.instances, DefaultKeys: a.Config.Limits.DefaultKeysPerAccount})
 	counter := usage.NewCounter()
 	e.usage = usage.New(usage.Options{Store: store.Usage{Store: e.store}, Ring: e.ring, Log: e.log, Counter: counter, Now: e.now, Logger: a.Logger})
 	e.crypto = cryptography.New(cryptography.Options{Ring: e.ring, Log: e.log, ContextDigest: e.contextDigest, Used: counter.Note})
@@ -229,7 +237,7 @@ func (e *engine) services(ctx context.Context, a *App, refusals *refusal.Recorde
 	}
 	e.scrubber = scrub.New(scrub.Options{
 		DB: a.db, Store: e.store, Anchor: e.anchor, Logs: e.anchorOptions(a), IAM: e.iam, People: e.people, Keys: e.keys, Ring: e.ring, Secrets: e.secrets,
-		Sinks: e.sinks, Targets: e.targets, Stock: e.stock, Alerts: e.alerts, Rotations: e.rotations, Offers: e.offers, Log: e.log, Now: e.now, Logger: a.Logger,
+		Sinks: e.sinks, Targets: e.targets, Stock: e.stock, Alerts: e.alerts, Rotations: e.rotations, Offers: e.offers, Instances: e.instances, Log: e.log, Now: e.now, Logger: a.Logger,
 	})
 	return nil
 }
@@ -355,7 +363,7 @@ func (e *engine) dialects(a *App, refusals *refusal.Recorder) (err error) {
 		}
 	}
 	e.alibaba = (&alibaba.Dialect{
-		Verifier: verifier, Keys: e.keys, Crypto: e.crypto, Imports: e.imports, Roles: e.roles, Usage: e.usage, Secrets: e.secrets, Rotations: e.rotations, Log: e.log, Refusals: refusals, Limiter: limiter,
+		Verifier: verifier, Keys: e.keys, Crypto: e.crypto, Imports: e.imports, Instances: e.instances, Roles: e.roles, Usage: e.usage, Secrets: e.secrets, Rotations: e.rotations, Log: e.log, Refusals: refusals, Limiter: limiter,
 		Tokens: sealed.Pages{Keyring: e.keyring}, Region: a.Config.Region, Touch: touch,
 	}).Serve
 	e.xks = (&xks.Dialect{Offers: e.offers, Log: e.log, Refusals: refusals, Limiter: limiter}).Serve
@@ -364,7 +372,7 @@ func (e *engine) dialects(a *App, refusals *refusal.Recorder) (err error) {
 	e.rest = rest.New(rest.Options{
 		Exposures:   e.exposures,
 		Simulations: e.simulations(),
-		Verifier:    verifier, Keys: e.keys, Crypto: e.crypto, Imports: e.imports, Usage: e.usage, Secrets: e.secrets, Sinks: e.sinks, Rollouts: e.rollouts, Targets: e.targets, Rotations: e.rotations, Offers: e.offers, IAM: e.iam, Roles: e.roles, People: e.people, Stock: e.stock, Alerts: e.alerts, Expiry: e.expiry, Findings: e.findings, Checks: e.checks, Log: e.log, Audit: a.db, Refusals: refusals, Limiter: limiter, Region: a.Config.Region, Touch: touch,
+		Verifier:    verifier, Keys: e.keys, Crypto: e.crypto, Imports: e.imports, Usage: e.usage, Secrets: e.secrets, Sinks: e.sinks, Rollouts: e.rollouts, Targets: e.targets, Rotations: e.rotations, Offers: e.offers, Instances: e.instances, IAM: e.iam, Roles: e.roles, People: e.people, Stock: e.stock, Alerts: e.alerts, Expiry: e.expiry, Findings: e.findings, Checks: e.checks, Log: e.log, Audit: a.db, Refusals: refusals, Limiter: limiter, Region: a.Config.Region, Touch: touch,
 	})
 	if e.links != nil {
 		e.page, err = ackpage.New(ackpage.Options{Links: e.links, Alerts: e.alerts, Refusals: refusals})
@@ -395,6 +403,7 @@ func (e *engine) changed(table, id string) {
 	e.secrets.Changed(table, id)
 	e.rotations.Changed(table, id)
 	e.offers.Changed(table, id)
+	e.managers.Changed(table, id)
 	e.rollouts.Changed(table, id)
 	e.agents.Changed(table, id)
 	e.dropped.Store(true)
@@ -409,7 +418,7 @@ func (e *engine) forgetIdle(ctx context.Context, period time.Duration) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			if e.ring.Age()+e.secrets.Age()+e.iam.Age()+e.roles.Age()+e.offers.Age() > 0 {
+			if e.ring.Age()+e.secrets.Age()+e.iam.Age()+e.roles.Age()+e.offers.Age()+e.managers.Age() > 0 {
 				e.dropped.Store(true)
 			}
 		}

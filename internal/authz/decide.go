@@ -243,8 +243,8 @@ func (q *query) missPrincipal(s *statement) Miss {
 	for i := range s.principals {
 		switch p := &s.principals[i]; {
 		case p.account != q.call.Account:
-		case p.kind == q.call.behind() && p.name == q.call.Name, p.kind == "" && s.deny:
-			return ""
+		case p.kind == q.call.behind() && p.name == q.call.Name, p.kind == "" && (s.deny || q.foreign):
+			return "" // of another account only one that lent the place can be named as a whole
 		case p.kind == "":
 			miss = MissDelegated
 		}

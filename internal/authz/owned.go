@@ -48,9 +48,14 @@ var keyTerms = Terms{
 }
 
 // Default answers the policy that a resource of the account has when it was given none:
-// the account's identity policies decide alone.
-func (t *Terms) Default(account string) string {
-	return fmt.Sprintf(`{"Version":"1","Statement":[{"Sid":"kms default %s policy","Effect":"Allow","Action":["kms:*"],"Principal":{"RAM":["acs:ram::%s:*"]},"Resource":["*"]}]}`, t.Kind, account)
+// the identity policies of the account decide alone, and of each account that lent the place
+// where the resource is.
+func (t *Terms) Default(account string, lenders ...string) string {
+	principals := `"acs:ram::` + account + `:*"`
+	for _, lender := range lenders {
+		principals += `,"acs:ram::` + lender + `:*"`
+	}
+	return fmt.Sprintf(`{"Version":"1","Statement":[{"Sid":"kms default %s policy","Effect":"Allow","Action":["kms:*"],"Principal":{"RAM":[%s]},"Resource":["*"]}]}`, t.Kind, principals)
 }
 
 // Grants are the people of a custom policy, each as the ARN of a user or a role.
@@ -91,16 +96,18 @@ func (t *Terms) Custom(account string, g Grants) string {
 
 // Compile reads the policy of a resource that the account owns. Beside what [Compile]
 // refuses, it refuses principals that the policy could not mean, a grant to another
-// account of anything but use, and a denial that would leave nobody to set the policy.
-func (t *Terms) Compile(account string, document []byte) (*ResourcePolicy, error) {
-	statements, err := compileDocument(document, func(o object) (statement, error) { return t.compile(account, o) })
+// account of anything but use, and a denial that would leave nobody to set the policy. The
+// accounts that lent the place where the resource is may be let in as the own one.
+func (t *Terms) Compile(account string, document []byte, lenders ...string) (*ResourcePolicy, error) {
+	owners := append([]string{account}, lenders...)
+	statements, err := compileDocument(document, func(o object) (statement, error) { return t.compile(owners, o) })
 	if err != nil {
 		return nil, fault.InvalidParameter.New("the %s policy is not valid: %v", t.Kind, err)
 	}
 	return &ResourcePolicy{terms: t, statements: statements}, nil
 }
 
-func (t *Terms) compile(account string, o object) (statement, error) {
+func (t *Terms) compile(owners []string, o object) (statement, error) {
 	if err := checkElements(o, "Sid", "Effect", "Principal", "Action", "Resource", "Condition"); err != nil {
 		return statement{}, err
 	}
@@ -121,7 +128,7 @@ func (t *Terms) compile(account string, o object) (statement, error) {
 		return statement{}, fmt.Errorf("in Principal: %w", err)
 	}
 	for _, p := range s.principals {
-		if err := t.check(account, p, &s); err != nil {
+		if err := t.check(owners, p, &s); err != nil {
 			return statement{}, err
 		}
 	}
@@ -129,8 +136,8 @@ func (t *Terms) compile(account string, o object) (statement, error) {
 }
 
 // check tells whether a statement about the principal has a meaning and does no harm.
-func (t *Terms) check(account string, p principal, s *statement) error {
-	switch own := p.account == account; {
+func (t *Terms) check(owners []string, p principal, s *statement) error {
+	switch own := slices.Contains(owners, p.account); {
 	case !own && (p.kind == "" || p.kind == Root):
 		return fmt.Errorf("in Principal: of another account only a user or a role can be named, not %s", p)
 	case own && p.kind == Root && s.deny:
@@ -145,6 +152,20 @@ func (t *Terms) check(account string, p principal, s *statement) error {
 		}
 	}
 	return nil
+}
+
+// LetsIn answers the accounts that the policy allows something, sorted.
+func (p *ResourcePolicy) LetsIn() []string {
+	var out []string
+	for i := range p.statements {
+		for _, who := range p.statements[i].principals {
+			if !p.statements[i].deny {
+				out = append(out, who.account)
+			}
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // lends tells whether another account may be given the action, in lower case.

@@ -290,3 +290,42 @@ func FuzzCompileOwned(f *testing.F) {
 		}
 	})
 }
+
+// An account that lent the place where a key is may be let in as a whole and given more than
+// use, and its own identity policies must allow it, too; nobody else may.
+func TestLenders(t *testing.T) {
+	terms := authz.KeyTerms()
+	policy, err := terms.Compile(account, []byte(terms.Default(account, foreign)), foreign)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{account, foreign}, policy.LetsIn()); diff != "" {
+		t.Error(diff)
+	}
+	written := "acs:kms:*:" + account + ":key/*"
+	for _, test := range []struct {
+		account, effect, resource string
+		want                      authz.Reason
+	}{
+		{foreign, "Allow", written, authz.ByBoth},
+		{foreign, "Allow", "*", authz.ByDefault},
+		{foreign, "Deny", written, authz.ByDeny},
+		{"3333333333333333", "Allow", written, authz.OtherAccount},
+		{account, "Allow", "*", authz.ByAllow},
+		{account, "Allow", "acs:kms:*:*:key/nothing", authz.ByDefault}, // the own identity policies decide
+	} {
+		call := user(compile(t, "p", statement(test.effect, "kms:*", test.resource, "")))
+		call.Account = test.account
+		if d := call.Decide(authz.Request{Action: "kms:ScheduleKeyDeletion", Resource: key, Policy: policy}); d.Reason != test.want {
+			t.Errorf("%+v: %+v", test, d)
+		}
+	}
+	for _, document := range []string{terms.Default(account, "3333333333333333"), terms.Default(account, foreign, "3333333333333333")} {
+		if _, err := terms.Compile(account, []byte(document), foreign); !fault.Is(err, fault.InvalidParameter) {
+			t.Errorf("%s: %v", document, err)
+		}
+	}
+	if _, err := terms.Compile(account, []byte(terms.Default(account, foreign))); !fault.Is(err, fault.InvalidParameter) {
+		t.Errorf("an account that lent nothing is let in: %v", err)
+	}
+}

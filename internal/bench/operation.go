@@ -29,6 +29,7 @@ type operation struct {
 // A keyset is what the operations of one server work with.
 type keyset struct {
 	symmetric, p256, rsa api.Key
+	external             api.Key  // at the server itself
 	ciphertext           []byte   // of payload
 	secrets              []string // names
 	role                 string   // ARN
@@ -49,6 +50,11 @@ var operations = []operation{
 		return url.Values{"CiphertextBlob": {encoded(k.ciphertext)}}
 	}},
 	{name: "XksEncrypt", offered: true},
+	// With a key for which one at a manager works, too: that manager is the server itself, which
+	// encrypts and decrypts for it over the XKS Proxy API.
+	{name: "ExternalEncrypt", action: "Encrypt", params: func(k keyset) url.Values {
+		return url.Values{"KeyId": {k.external.ID}, "Plaintext": {encoded(payload)}}
+	}},
 	{name: "GenerateDataKey", action: "GenerateDataKey", params: func(k keyset) url.Values {
 		return url.Values{"KeyId": {k.symmetric.ID}, "KeySpec": {"AES_256"}}
 	}},

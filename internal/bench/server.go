@@ -102,7 +102,7 @@ func configuration(address, data, database string) string {
 	if database == "postgres" {
 		text += fmt.Sprintf("database = %q\n", os.Getenv(postgresVariable))
 	}
-	return text + fmt.Sprintf("[limits]\ncalls_per_access_key = 0\ncalls_per_account = 0\nconnections_per_address = 0\n[seal]\npassphrase_file = %q\n",
+	return text + fmt.Sprintf("[limits]\ncalls_per_access_key = 0\ncalls_per_account = 0\nconnections_per_address = 0\n[egress]\nallow = [\"127.0.0.0/8\"]\n[seal]\npassphrase_file = %q\n",
 		filepath.Join(data, passphraseFile))
 }
 
@@ -197,6 +197,9 @@ func (s *server) makeCaller(ctx context.Context, root *client.Client) (err error
 	if err = s.makeRuled(ctx, root); err != nil {
 		return err
 	}
+	if err = s.makeExternal(ctx, root); err != nil {
+		return err
+	}
 	return s.makeRole(ctx, root, user)
 }
 
@@ -239,10 +242,32 @@ func (s *server) makeRole(ctx context.Context, root *client.Client, user string)
 
 // makeOffer publishes the symmetric key to who acts as the user.
 func (s *server) makeOffer(ctx context.Context, root *client.Client, user string) (err error) {
+	if err = root.AttachPolicy(ctx, user, "AliyunKMSReadOnlyAccess"); err != nil { // the other side asks what a key is
+		return err
+	}
 	if s.keys.offer, err = root.CreateOffer(ctx, api.CreateOfferRequest{Name: user, User: user}); err != nil {
 		return err
 	}
 	_, err = root.PublishKey(ctx, user, s.keys.symmetric.ID, api.PublishKeyRequest{Key: s.keys.symmetric.ID})
+	return err
+}
+
+// makeExternal makes a key whose manager is the offer of this very server.
+func (s *server) makeExternal(ctx context.Context, root *client.Client) error {
+	configuration, err := json.Marshal(map[string]any{
+		"XksProxyUriPath":                  s.keys.offer.Offer.Path + "/kms/xks/v1",
+		"XksProxyAuthenticationCredential": map[string]string{"AccessKeyId": s.keys.offer.AccessKeyID, "RawSecretAccessKey": string(s.keys.offer.SecretAccessKey)},
+	})
+	if err != nil {
+		return err
+	}
+	i, err := root.CreateInstance(ctx, api.CreateInstanceRequest{Name: "bench", Class: "external", Connection: &api.Connection{
+		Settings: map[string]string{"endpoint": s.access.Endpoint}, Credential: map[string]api.SecretBytes{"configuration": configuration},
+	}})
+	if err != nil {
+		return err
+	}
+	s.keys.external, err = root.CreateKey(ctx, api.CreateKeyRequest{Instance: i.ID, ExternalKeyID: s.keys.symmetric.ID})
 	return err
 }
 

@@ -82,9 +82,11 @@ type PKCS11 struct {
 
 // Limits bound what one caller may take.
 type Limits struct {
-	CallsPerAccessKey     int `toml:"calls_per_access_key"`    // a second; 0 for none
-	CallsPerAccount       int `toml:"calls_per_account"`       // a second; 0 for none
-	ConnectionsPerAddress int `toml:"connections_per_address"` // at once; 0 for none
+	CallsPerAccessKey     int `toml:"calls_per_access_key"`     // a second; 0 for none
+	CallsPerAccount       int `toml:"calls_per_account"`        // a second; 0 for none
+	ConnectionsPerAddress int `toml:"connections_per_address"`  // at once; 0 for none
+	AccountsPerInstance   int `toml:"accounts_per_instance"`    // other accounts that an instance of keys lets in
+	DefaultKeysPerAccount int `toml:"default_keys_per_account"` // keys in no instance; 0 for any number
 }
 
 // Inventory is what the inventory of keys may read on this machine.
@@ -163,7 +165,7 @@ func Default() Config {
 		TLS:    TLS{MinVersion: "1.3"},
 		Seal:   Seal{ForgetKeysAfter: 10 * time.Minute},
 		PKCS11: PKCS11{Connections: 16},
-		Limits: Limits{CallsPerAccessKey: 500, CallsPerAccount: 2000, ConnectionsPerAddress: 256},
+		Limits: Limits{CallsPerAccessKey: 500, CallsPerAccount: 2000, ConnectionsPerAddress: 256, AccountsPerInstance: 100},
 		Log:    Log{Format: "json", Level: "info"},
 	}
 }
@@ -240,7 +242,7 @@ func (c *Config) Complete() error {
 		return fmt.Errorf("pkcs11.connections %d: use 1 to 64", c.PKCS11.Connections)
 	case c.Seal.HSM && c.PKCS11.Socket == "":
 		return errors.New("seal.hsm needs pkcs11.socket")
-	case c.Limits.CallsPerAccessKey < 0 || c.Limits.CallsPerAccount < 0 || c.Limits.ConnectionsPerAddress < 0:
+	case c.Limits.CallsPerAccessKey < 0 || c.Limits.CallsPerAccount < 0 || c.Limits.ConnectionsPerAddress < 0 || c.Limits.AccountsPerInstance < 0 || c.Limits.DefaultKeysPerAccount < 0:
 		return errors.New("a limit is negative; 0 is none")
 	case slices.Min(c.Checks.days()) < 0 || slices.Max(c.Checks.days()) > 3650 || c.Checks.LoginLength < 0 || c.Checks.LoginReuse < 0:
 		return errors.New("checks: a threshold is negative, or more than ten years; 0 is the default")

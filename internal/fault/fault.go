@@ -27,6 +27,7 @@ const (
 	InvalidCiphertext    Kind = "InvalidCiphertext"
 	UnsupportedOperation Kind = "UnsupportedOperation"
 	LimitExceeded        Kind = "LimitExceeded"
+	ShareQuotaExceeded   Kind = "ShareQuotaExceeded" // of other accounts that an instance lets in
 	TooLarge             Kind = "TooLarge"
 	MethodNotAllowed     Kind = "MethodNotAllowed"
 	ActionNotFound       Kind = "ActionNotFound"
@@ -96,7 +97,7 @@ const DryRun Kind = "DryRun"
 func Kinds() []Kind {
 	return []Kind{
 		InvalidParameter, MissingParameter, InvalidTagKey, InvalidTagValue, DuplicateTagKey, InvalidCiphertext,
-		UnsupportedOperation, LimitExceeded, TooLarge, MethodNotAllowed, ActionNotFound, VersionNotSupported,
+		UnsupportedOperation, LimitExceeded, ShareQuotaExceeded, TooLarge, MethodNotAllowed, ActionNotFound, VersionNotSupported,
 		UnsupportedOrigin, InvalidKeyMaterial, InvalidImportToken, ExpiredImportToken,
 		IncompleteSignature, SignatureMismatch, TimestampExpired, TimestampInvalid, NonceUsed,
 		AccessKeyNotFound, AccessKeyInactive, SecurityTokenInvalid, SecurityTokenMissing, SecurityTokenExpired, SecurityTokenMismatch, NoPermission, WrongPassphrase,

@@ -14,6 +14,7 @@
 //	keyring       finds the key that a call means, asks whether the caller may, and
 //	              has its opened versions at hand
 //	software      the keystore of keys whose material is wrapped in the database
+//	instance      the places that accounts have for keys, of a class each
 //
 // Each operation takes the [authz.Call] of whoever wants it, in the order authorize,
 // validate, act and record: API dialects, the command line and keyward's own jobs all
@@ -107,8 +108,9 @@ const (
 
 // The origins and protection levels of keys.
 const (
-	OriginKMS      = "Aliyun_KMS" // the material was generated where it lives
-	OriginExternal = "EXTERNAL"   // it is imported
+	OriginKMS      = "Aliyun_KMS"         // the material was generated where it lives
+	OriginExternal = "EXTERNAL"           // it is imported
+	OriginManager  = "EXTERNAL_KEY_STORE" // an external key manager has it, and keyward another half
 
 	LevelSoftware = "SOFTWARE"
 	LevelHSM      = "HSM" // in a hardware token
@@ -124,7 +126,7 @@ type Key struct {
 	ProtectionLevel string
 	State           State
 	Description     string
-	Creator         string // account that created it
+	Creator         string // account that created it; of a service key, the service that owns it
 	CreatedAt       time.Time
 	Primary         VersionID
 	Versions        int // how many there are
@@ -136,8 +138,16 @@ type Key struct {
 	Empty           bool      // the material that is imported is not there, or that of a token is being destroyed
 	ExpireAt        time.Time // when imported material is deleted; zero for never
 	Policy          string    // the document of its own policy; empty for the default
+	Instance        string    // id of the instance it was made in; empty for the default one
+	External        string    // id at the external key manager, which other keys may have, too
+	Lender          string    // account whose instance it is, unless it is the key's own
+	Access          []Access  // other accounts that its policy lets in, or did until a while ago; in an instance only
 	Rev             int64     // revision, kept by the store
 }
+
+// Owned tells whether the key is a service key: a service made it for itself, and nobody can
+// delete it.
+func (k Key) Owned() bool { return k.Creator != k.Account }
 
 // Rotation is a key's rotation policy.
 type Rotation struct {

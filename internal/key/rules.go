@@ -90,7 +90,7 @@ func CheckAlias(name string) error {
 
 // Check refuses a filter that cannot match anything and would only cost.
 func (f Filter) Check() error {
-	lists := [][]string{f.States, f.Specs, f.Usages, f.ProtectionLevels, f.Creators, f.Aliases, f.TagKeys, f.TagValues}
+	lists := [][]string{f.States, f.Specs, f.Usages, f.ProtectionLevels, f.Creators, f.CreatorTypes, f.Aliases, f.TagKeys, f.TagValues, f.Instances}
 	for _, id := range f.IDs {
 		lists = append(lists, []string{string(id)})
 	}
@@ -137,6 +137,8 @@ func (k *Key) CheckRotates() error {
 		return fault.UnsupportedOperation.New("Unsupported operation. HMAC keys do not rotate, because no MAC tells which version made it; create a new key and move the alias.")
 	case k.Origin == OriginExternal:
 		return fault.UnsupportedOperation.New("Unsupported operation. Imported material does not rotate; import other material into a new key and move the alias.")
+	case k.Origin == OriginManager:
+		return fault.UnsupportedOperation.New("Unsupported operation. A key at an external manager is rotated there, or make a new key with another external id and move the alias.")
 	}
 	return nil
 }

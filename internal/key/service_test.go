@@ -95,13 +95,19 @@ func (s *tenants) Tenant(_ context.Context, account string) (material.Wrapper, e
 
 func open(t testing.TB, url string) *world {
 	t.Helper()
+	return openWith(t, url, 0)
+}
+
+// openWith opens a world in which an account may have so many default keys.
+func openWith(t testing.TB, url string, defaultKeys int) *world {
+	t.Helper()
 	w := &world{now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
 	keyring := sealtest.Keyring(t)
 	w.node = storetest.Start(t, storetest.Options{
 		URL: url, Origin: "keyward/test", Keys: keyring, Now: w.clock,
 		Changed: func(table, id string) { w.Changed(table, id) },
 	})
-	w.Services = keytest.New(keytest.Options{Store: w.node.Store, Tenants: &tenants{keyring: keyring, known: map[string]material.Wrapper{}}, Log: w.node.Log, Now: w.clock, After: w.after, Around: func(k key.Importer) key.Importer { return &watched{k, w} }})
+	w.Services = keytest.New(keytest.Options{Store: w.node.Store, Tenants: &tenants{keyring: keyring, known: map[string]material.Wrapper{}}, Log: w.node.Log, Now: w.clock, After: w.after, DefaultKeys: defaultKeys, External: atManager, Around: func(k key.Importer) key.Importer { return &watched{k, w} }})
 	w.jobs = &job.Runner{Store: w.node.Store, Owner: "test", Handlers: w.handlers(), Now: w.clock, Served: w.servedNow, Logger: slog.New(slog.DiscardHandler)}
 	return w
 }

@@ -16,7 +16,7 @@ import (
 // binding holds. Methods may be called concurrently.
 type Store interface {
 	// CreateKey stores a new key with its first version and, unless it is nil, an alias,
-	// which may be taken: [fault.AliasExists].
+	// which may be taken: [fault.AliasExists]. Its instance must be there still.
 	CreateKey(ctx context.Context, rec *audit.Record, k *Key, v *Version, a *Alias, jobs []job.Job) error
 	// UpdateKeys stores the changed metadata of keys, all or none.
 	UpdateKeys(ctx context.Context, rec *audit.Record, jobs []job.Job, keys ...*Key) error
@@ -65,9 +65,11 @@ type Filter struct {
 	Usages           []string
 	ProtectionLevels []string
 	Creators         []string
+	CreatorTypes     []string // User, Service
 	Aliases          []string // names of aliases that point at the key
 	TagKeys          []string
 	TagValues        []string
-	Tags             []Tag // all of these; an empty value stands for any
-	None             bool  // nothing matches
+	Tags             []Tag    // all of these; an empty value stands for any
+	Instances        []string // ids
+	Default          bool     // only keys in no instance
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/keyward/keyward/internal/iam/role"
 	"github.com/keyward/keyward/internal/job"
 	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/key/instance"
 	"github.com/keyward/keyward/internal/notify"
 	"github.com/keyward/keyward/internal/offer"
 	"github.com/keyward/keyward/internal/secret"
@@ -181,6 +182,8 @@ func (p *pass) watched(ctx context.Context, r store.Row) (err error) {
 		needs = p.Targets.Needs(v)
 	case offer.Offer:
 		p.opens(r, p.Offers.Inspect(ctx, v))
+	case instance.Instance:
+		p.opens(r, p.Instances.Inspect(ctx, v))
 	case accesskey.Source:
 		needs = p.Stock.Needs(v)
 	case notify.Channel:

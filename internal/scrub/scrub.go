@@ -32,6 +32,7 @@ import (
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/iam"
 	"github.com/keyward/keyward/internal/iam/people"
+	"github.com/keyward/keyward/internal/key/instance"
 	"github.com/keyward/keyward/internal/key/keyring"
 	"github.com/keyward/keyward/internal/key/lifecycle"
 	"github.com/keyward/keyward/internal/notify"
@@ -103,6 +104,7 @@ type Options struct {
 	Alerts    *notify.Service
 	Rotations *engine.Service
 	Offers    *offer.Service
+	Instances *instance.Service
 	Log       *audit.Log
 	Now       func() time.Time
 	Logger    *slog.Logger

@@ -118,7 +118,7 @@ func (s *Service) ensureKey(ctx context.Context, account string) error {
 	if there || err != nil {
 		return err
 	}
-	_, err = s.keys.Create(ctx, s.self(account), lifecycle.CreateInput{Alias: DefaultKey, Description: "protects the secrets of this account for which no other key was named"})
+	_, err = s.keys.Create(ctx, s.self(account), lifecycle.CreateInput{Service: "keyward-secrets", Alias: DefaultKey, Description: "protects the secrets of this account for which no other key was named"})
 	if fault.Is(err, fault.AliasExists) { // somebody else was faster
 		return nil
 	}

@@ -39,6 +39,10 @@ func keyRow(k *key.Key) row {
 		added(text("policy", &k.Policy)),
 		added(flag("empty", &k.Empty)),
 		added(instant("expire_at", &k.ExpireAt)),
+		added(text("instance", &k.Instance)),
+		added(text("external", &k.External)),
+		added(text("lender", &k.Lender)),
+		added(document("access", &k.Access)),
 	}}
 }
 
@@ -67,6 +71,9 @@ func aliasRow(a *key.Alias) row {
 // CreateKey implements key.Store.
 func (s *Store) CreateKey(ctx context.Context, rec *audit.Record, k *key.Key, v *key.Version, a *key.Alias, jobs []job.Job) error {
 	return s.mutate(ctx, rec, func(ctx context.Context, t *tx) error {
+		if err := t.holdInstance(ctx, k.Instance); err != nil {
+			return err
+		}
 		if err := t.insert(ctx, s.keys, keyRow(k)); err != nil {
 			return err
 		}
@@ -197,16 +204,22 @@ func (s *Store) KeyOwner(ctx context.Context, id key.ID) (account string, err er
 
 // Keys implements key.Store.
 func (s *Store) Keys(ctx context.Context, account string, f key.Filter, p key.Page) ([]key.Key, int, error) {
-	if f.None {
-		return nil, 0, nil
+	own := `account = $1`
+	if len(f.Instances) > 0 { // what others made in an instance of the account
+		own = `(account = $1 OR lender = $1)`
 	}
-	w := newCondition(`account = $1`, account)
+	w := newCondition(own, account)
 	in(w, "id", f.IDs)
 	in(w, "state", f.States)
 	in(w, "spec", f.Specs)
 	in(w, "usage", f.Usages)
 	in(w, "protection_level", f.ProtectionLevels)
 	in(w, "creator", f.Creators)
+	in(w, "instance", f.Instances)
+	if f.Default {
+		w.and(`instance = ''`)
+	}
+	in(w, `CASE WHEN creator = account THEN 'User' ELSE 'Service' END`, f.CreatorTypes)
 	if len(f.Aliases) > 0 {
 		w.and(`id IN (SELECT key_id FROM kms_alias WHERE account = $1 AND name IN (` + w.places(f.Aliases) + `))`)
 	}

@@ -55,6 +55,16 @@ func (t *Token) Status(ctx context.Context) (hsm.Status, error) {
 	return t.client.Standing(ctx), nil
 }
 
+// Ready answers nil if there is a token that works now, and otherwise UnsupportedOperation or
+// KeyUnavailable.
+func (t *Token) Ready(ctx context.Context) error {
+	status, err := t.Status(ctx)
+	if err == nil && status.State != hsm.Ready {
+		err = fault.KeyUnavailable.New("The hardware token cannot be used now: %s.", status.Detail)
+	}
+	return err
+}
+
 // Watch notes how the token stands, and says so when that changes, until ctx ends.
 func (t *Token) Watch(ctx context.Context) error {
 	if t.client == nil {
@@ -82,11 +92,13 @@ func (t *Token) Keys(now func() time.Time, stored Stored) *keystore.Keystore {
 	return keystore.New(keystore.Options{Client: t.client, Now: now, Stored: stored})
 }
 
-// Choose answers where the material of a key lives: in the database or, of hardware keys,
-// in the token, of which there may be none.
-func Choose(software key.Keystore, hardware *keystore.Keystore) func(context.Context, key.Key) (key.Keystore, error) {
+// Choose answers where the material of a key lives: in the database; of hardware keys in the
+// token, of which there may be none; of external keys at their managers.
+func Choose(software, external key.Keystore, hardware *keystore.Keystore) func(context.Context, key.Key) (key.Keystore, error) {
 	return func(_ context.Context, k key.Key) (key.Keystore, error) {
 		switch {
+		case k.Origin == key.OriginManager:
+			return external, nil
 		case k.ProtectionLevel != key.LevelHSM:
 			return software, nil
 		case hardware == nil:

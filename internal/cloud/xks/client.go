@@ -11,6 +11,9 @@
 // here, and around that with the manager's. Neither side can decrypt without the other, and the
 // manager sees neither plaintexts nor anything that helps to find them.
 //
+// A [Keystore] is the keystore of external keys: it has a Client for each external instance,
+// made from the connection that the instance keeps (package key/instance).
+//
 // Nothing that a proxy answers is trusted, repeated or cached. Errors are faults whose
 // messages may be shown: [fault.KeyUnavailable] when the manager cannot or will not do its
 // work, or does it wrongly; then nothing has changed.

@@ -198,12 +198,45 @@ func TestMisbehaviour(t *testing.T) {
 	w.meddle("decrypt", func(a map[string]any) { replayed = a["plaintext"] })
 	_, err = honest.Open(t.Context(), another, of)
 	check(t, err)
+	for name, begin := range w.misbehaviours(t, replayed) {
+		t.Run(name, func(t *testing.T) {
+			c := cipher(t, w.client(t, func(o *xks.Options) {
+				if name == "slow" {
+					o.Timeout = 50 * time.Millisecond
+				}
+			}), w.origin, "foo", 1)
+			begin()
+			out, err := c.Seal(t.Context(), []byte("canary-plaintext"), of)
+			unavailable(t, "encrypting", err)
+			if out != nil {
+				t.Error("something was encrypted")
+			}
+			if name != "another key's" { // which decrypts as it should
+				back, err := c.Open(t.Context(), sealed, of)
+				if name == "another message" && fault.Is(err, fault.InvalidCiphertext) { // the two do not fit each other
+					err = fault.KeyUnavailable.New("")
+				}
+				if unavailable(t, "decrypting", err); back.Len() != 0 {
+					t.Error("something was decrypted")
+				}
+			}
+			w.put(nil)
+			if back, err := c.Open(t.Context(), sealed, of); err != nil || string(back.Expose()) != "canary-plaintext" {
+				t.Errorf("afterwards it does not decrypt: %v", err)
+			}
+		})
+	}
+}
+
+// misbehaviours are what a manager may do wrongly with its key "foo", each of which begins when
+// it is called. replayed is what it answered for another message.
+func (w *world) misbehaviours(t *testing.T, replayed any) map[string]func() {
 	status := func(code int, body string) http.HandlerFunc {
 		return func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(code); _, _ = io.WriteString(rw, body) }
 	}
 	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("a redirect is followed") }))
 	t.Cleanup(elsewhere.Close)
-	for name, begin := range map[string]func(){
+	return map[string]func(){
 		"slow":          func() { w.put(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }) },
 		"hangs up":      func() { w.put(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }) },
 		"huge":          func() { w.put(status(200, `{"ciphertext":"`+strings.Repeat("A", protocol.MaxBody)+`"}`)) },
@@ -236,33 +269,6 @@ func TestMisbehaviour(t *testing.T) {
 			w.meddle("crypt", func(a map[string]any) { a["plaintext"] = flip(a["plaintext"]); a["ciphertext"] = flip(a["ciphertext"]) })
 		},
 		"longer text": func() { w.meddle("crypt", func(a map[string]any) { a["plaintext"], a["ciphertext"] = "AAAA", "AAAA" }) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			c := cipher(t, w.client(t, func(o *xks.Options) {
-				if name == "slow" {
-					o.Timeout = 50 * time.Millisecond
-				}
-			}), w.origin, "foo", 1)
-			begin()
-			out, err := c.Seal(t.Context(), []byte("canary-plaintext"), of)
-			unavailable(t, "encrypting", err)
-			if out != nil {
-				t.Error("something was encrypted")
-			}
-			if name != "another key's" { // which decrypts as it should
-				back, err := c.Open(t.Context(), sealed, of)
-				if name == "another message" && fault.Is(err, fault.InvalidCiphertext) { // the two do not fit each other
-					err = fault.KeyUnavailable.New("")
-				}
-				if unavailable(t, "decrypting", err); back.Len() != 0 {
-					t.Error("something was decrypted")
-				}
-			}
-			w.put(nil)
-			if back, err := c.Open(t.Context(), sealed, of); err != nil || string(back.Expose()) != "canary-plaintext" {
-				t.Errorf("afterwards it does not decrypt: %v", err)
-			}
-		})
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 type Entry struct {
 	Key    key.Key
 	ARN    string
-	Policy *authz.ResourcePolicy // its own; nil for the default, which leaves everything to identity policies
+	Policy *authz.ResourcePolicy // its own; nil for one that leaves everything to the identity policies of the own account
 
 	mu       sync.RWMutex // guards the fields below
 	versions map[key.VersionID]*Version
@@ -37,10 +37,14 @@ func (r *Ring) load(ctx context.Context, at ref) (*Entry, error) {
 		return nil, err
 	}
 	e := &Entry{Key: k, ARN: r.ARN(k), versions: map[key.VersionID]*Version{}, age: r.age.Load()}
-	if k.Policy == "" {
+	document := k.Policy
+	switch {
+	case document == "" && k.Lender == "":
 		return e, nil
+	case document == "":
+		document = k.DefaultPolicy()
 	}
-	if e.Policy, err = authz.KeyTerms().Compile(k.Account, []byte(k.Policy)); err != nil { // it may deny something
+	if e.Policy, err = k.Compile(document); err != nil { // it may deny something
 		return nil, fmt.Errorf("compiling the policy of key %s, which was checked when it was stored: %s", k.ID, err)
 	}
 	return e, nil

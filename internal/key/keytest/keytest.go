@@ -10,9 +10,11 @@ import (
 
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/key"
 	"github.com/keyward/keyward/internal/key/byok"
 	"github.com/keyward/keyward/internal/key/cryptography"
+	"github.com/keyward/keyward/internal/key/instance"
 	"github.com/keyward/keyward/internal/key/keyring"
 	"github.com/keyward/keyward/internal/key/lifecycle"
 	"github.com/keyward/keyward/internal/key/software"
@@ -24,6 +26,7 @@ type Options struct {
 	Store interface {
 		key.Store
 		key.AliasStore
+		instance.Store
 		KeyOwner(ctx context.Context, id key.ID) (string, error)
 	}
 	Tenants software.Tenants
@@ -34,7 +37,11 @@ type Options struct {
 	Fresh   func() bool                                                 // default: always
 	// Around answers the keystore of all keys, which may use the one of software keys; default:
 	// it is that.
-	Around func(key.Importer) key.Importer
+	Around      func(key.Importer) key.Importer
+	DefaultKeys int // that an account may have; default: any number
+	// External answers, of the keystore of software keys, that of external keys and how its
+	// managers are reached; default: there are none.
+	External func(key.Keystore) (key.Keystore, instance.Manager)
 	// Used is told of every use of a key; default: nobody is.
 	Used func(c *authz.Call, action string, k *key.Key, v key.VersionID, of material.Context)
 }
@@ -53,7 +60,8 @@ type Services struct {
 	*keyring.Ring
 	*Keys
 	*Crypto
-	Imports *Imports
+	Imports   *Imports
+	Instances *instance.Service
 }
 
 // New makes Services.
@@ -71,13 +79,29 @@ func New(o Options) *Services {
 		o.Around = func(k key.Importer) key.Importer { return k }
 	}
 	keystore := o.Around(software.New(o.Tenants))
+	var external key.Keystore = keystore
+	var manager instance.Manager
+	if o.External != nil {
+		external, manager = o.External(keystore)
+	}
+	instances := instance.New(instance.Options{
+		Store: o.Store, Tenants: o.Tenants, Log: o.Log, Region: cmp.Or(o.Region, "cn-test"), Now: o.Now, Manager: manager, Quota: 3,
+		Token: func(context.Context) error {
+			return fault.UnsupportedOperation.New("this server has no hardware token")
+		},
+	})
 	ring := keyring.New(keyring.Options{
 		Store: o.Store, Aliases: o.Store, Owner: o.Store.KeyOwner, Region: cmp.Or(o.Region, "cn-test"), Fresh: o.Fresh,
-		Keystore: func(context.Context, key.Key) (key.Keystore, error) { return keystore, nil },
+		Keystore: func(_ context.Context, k key.Key) (key.Keystore, error) {
+			if k.Origin == key.OriginManager {
+				return external, nil
+			}
+			return keystore, nil
+		},
 	})
 	return &Services{
-		Ring:    ring,
-		Keys:    lifecycle.New(lifecycle.Options{Ring: ring, Store: o.Store, Aliases: o.Store, Log: o.Log, Now: o.Now, After: o.After}),
+		Ring: ring, Instances: instances,
+		Keys:    lifecycle.New(lifecycle.Options{Ring: ring, Store: o.Store, Aliases: o.Store, Log: o.Log, Now: o.Now, After: o.After, Instances: instances, DefaultKeys: o.DefaultKeys}),
 		Imports: byok.New(byok.Options{Ring: ring, Store: o.Store, Tenants: o.Tenants, Log: o.Log, Now: o.Now}),
 		Crypto:  cryptography.New(cryptography.Options{Ring: ring, Log: o.Log, Used: o.Used, ContextDigest: func(b []byte) (string, error) { return hex.EncodeToString(b), nil }}),
 	}

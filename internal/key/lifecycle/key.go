@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strconv"
@@ -28,6 +29,9 @@ type CreateInput struct {
 	Tags            []key.Tag
 	Alias           string // another name that the key gets at once, or neither is made; may be empty
 	Policy          string // the document of its policy
+	Instance        string // id or name of the instance it is made in; default none
+	External        string // id at the manager, in an external instance
+	Service         string // that makes the key for itself, and owns it; empty for a key of the account
 }
 
 // Create makes a key with its first version. Symmetric ones may rotate automatically; one
@@ -37,7 +41,7 @@ func (s *Service) Create(ctx context.Context, c *authz.Call, in CreateInput) (ou
 		if err := s.may(c, rec, "key"); err != nil {
 			return err
 		}
-		k, err := s.newKey(c, in)
+		k, err := s.newKey(ctx, c, in)
 		if err != nil {
 			return err
 		}
@@ -45,11 +49,13 @@ func (s *Service) Create(ctx context.Context, c *authz.Call, in CreateInput) (ou
 		if err != nil {
 			return err
 		}
-		if k.Policy, err = s.firstPolicy(c, rec, k, in.Policy); err != nil {
+		if err := s.firstPolicy(ctx, c, rec, &k, in.Policy); err != nil {
 			return err
 		}
 		rec.Param("KeySpec", string(k.Spec))
 		rec.Param("KeyUsage", string(k.Usage))
+		rec.Param("DKMSInstanceId", k.Instance)
+		rec.Param("ExternalKeyId", k.External)
 		v, err := s.generate(ctx, k, 1)
 		if err != nil {
 			return err
@@ -79,28 +85,19 @@ func (s *Service) firstAlias(c *authz.Call, rec *audit.Record, k key.Key, name s
 	return &key.Alias{Account: c.Account, Name: name, Key: k.ID, CreatedAt: k.CreatedAt}, nil
 }
 
-func (s *Service) newKey(c *authz.Call, in CreateInput) (key.Key, error) {
+func (s *Service) newKey(ctx context.Context, c *authz.Call, in CreateInput) (key.Key, error) {
 	now := s.clock()
 	k := key.Key{
 		Account: c.Account, ID: key.NewID(), Origin: key.OriginKMS, ProtectionLevel: key.LevelSoftware, State: key.Enabled,
-		Description: in.Description, Creator: c.Account, CreatedAt: now,
+		Description: in.Description, Creator: cmp.Or(in.Service, c.Account), CreatedAt: now,
 		Rotation: key.Rotation{Last: now},
 	}
 	var err error
 	if k.Spec, k.Usage, err = key.CheckSpec(in.Spec, in.Usage); err != nil {
 		return key.Key{}, err
 	}
-	switch {
-	case in.Origin == key.OriginExternal:
-		k.Origin, k.State, k.Empty = in.Origin, key.PendingImport, true
-	case in.Origin != "" && in.Origin != key.OriginKMS:
-		return key.Key{}, fault.InvalidParameter.New("The specified parameter Origin is not valid. It must be %s or %s.", key.OriginKMS, key.OriginExternal)
-	}
-	switch {
-	case in.ProtectionLevel == key.LevelHSM:
-		k.ProtectionLevel = key.LevelHSM
-	case in.ProtectionLevel != "" && in.ProtectionLevel != key.LevelSoftware:
-		return key.Key{}, fault.InvalidParameter.New("The specified parameter ProtectionLevel is not valid. It must be %s or %s.", key.LevelSoftware, key.LevelHSM)
+	if err := s.settle(ctx, c, &k, in); err != nil {
+		return key.Key{}, err
 	}
 	if err := key.CheckDescription(in.Description); err != nil {
 		return key.Key{}, err
@@ -131,6 +128,9 @@ func (s *Service) List(ctx context.Context, c *authz.Call, f key.Filter, p key.P
 			return err
 		}
 		if err := errors.Join(p.Check(), f.Check()); err != nil {
+			return err
+		}
+		if f.Instances, err = s.instances.Choose(ctx, c.Account, f.Instances); err != nil {
 			return err
 		}
 		out, total, err = s.store.Keys(ctx, c.Account, f, p)
@@ -179,6 +179,9 @@ func (s *Service) ScheduleDeletion(ctx context.Context, c *authz.Call, name stri
 		}
 		rec.Param("PendingWindowInDays", strconv.Itoa(days))
 		return s.changeAndPlan(ctx, c, rec, name, func(k *key.Key) ([]job.Job, error) {
+			if k.Owned() {
+				return nil, fault.UnsupportedOperation.New("Key %s belongs to the service %s and cannot be deleted; disable it if nothing may use it.", k.ID, k.Creator)
+			}
 			if k.Protected {
 				return nil, fault.UnsupportedOperation.New("Key %s is protected against deletion; switch its deletion protection off first.", k.ID)
 			}

@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"context"
+	"time"
 
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authz"
@@ -23,7 +24,7 @@ func (s *Service) GetPolicy(ctx context.Context, c *authz.Call, name, policy str
 		}
 		document = e.Key.Policy
 		if document == "" {
-			document = authz.KeyTerms().Default(e.Key.Account)
+			document = e.Key.DefaultPolicy()
 		}
 		return checkPolicyName(policy)
 	})
@@ -57,11 +58,13 @@ func (s *Service) SetPolicy(ctx context.Context, c *authz.Call, name, policy, do
 		if err := checkPolicyName(policy); err != nil {
 			return err
 		}
-		if document, err = s.checkPolicy(c, e, document); err != nil {
+		document, guests, err := s.checkPolicy(ctx, c, e, document)
+		if err != nil {
 			return err
 		}
 		return s.edit(ctx, rec, e, func(k *key.Key) error {
 			k.Policy = document
+			admit(k, guests, s.now())
 			return nil
 		})
 	})
@@ -69,33 +72,48 @@ func (s *Service) SetPolicy(ctx context.Context, c *authz.Call, name, policy, do
 
 // firstPolicy answers the policy that a key is created with. It takes the same permission
 // as setting it later.
-func (s *Service) firstPolicy(c *authz.Call, rec *audit.Record, k key.Key, document string) (string, error) {
+func (s *Service) firstPolicy(ctx context.Context, c *authz.Call, rec *audit.Record, k *key.Key, document string) error {
 	if document == "" {
-		return "", nil
+		return nil
 	}
-	e := &keyring.Entry{Key: k, ARN: s.ring.ARN(k)}
+	e := &keyring.Entry{Key: *k, ARN: s.ring.ARN(*k)}
 	ask := keyring.Ask{Call: c, Record: rec, Action: "kms:SetKeyPolicy", Attributes: e.Attributes(nil)}
 	if err := s.ring.May(ask, e.ARN); err != nil {
-		return "", err
+		return err
 	}
-	return s.checkPolicy(c, e, document)
+	document, guests, err := s.checkPolicy(ctx, c, e, document)
+	if err != nil {
+		return err
+	}
+	k.Policy = document
+	admit(k, guests, s.now())
+	return nil
 }
 
-// checkPolicy answers a document as it is stored, if the key may have it.
-func (s *Service) checkPolicy(c *authz.Call, e *keyring.Entry, document string) (string, error) {
-	terms := authz.KeyTerms()
-	if document == "" || document == terms.Default(e.Key.Account) {
-		return "", nil
+// admit notes which other accounts the policy of a key lets in. Only instances count them.
+func admit(k *key.Key, guests []string, now time.Time) {
+	if k.Instance != "" {
+		k.Access = key.Withdraw(k.Access, guests, now)
 	}
-	policy, err := terms.Compile(e.Key.Account, []byte(document))
+}
+
+// checkPolicy answers a document as it is stored and the other accounts that it lets in, if
+// the key may have it and its instance admits them.
+func (s *Service) checkPolicy(ctx context.Context, c *authz.Call, e *keyring.Entry, document string) (_ string, guests []string, err error) {
+	terms := authz.KeyTerms()
+	if document == "" || document == e.Key.DefaultPolicy() {
+		return "", nil, nil
+	}
+	policy, err := e.Key.Compile(document)
 	if err != nil {
-		return "", err
+		return "", nil, err
 	}
 	next := c.Decide(authz.Request{Action: terms.Guard, Resource: e.ARN, Attributes: e.Attributes(nil), Policy: policy})
 	if next.Reason == authz.ByDeny {
-		return "", fault.InvalidParameter.New("the key policy would deny %s to %s, who sets it; have somebody else set it, or leave that action out of the statement %s", terms.Guard, c.ARN(), next.Statement)
+		return "", nil, fault.InvalidParameter.New("the key policy would deny %s to %s, who sets it; have somebody else set it, or leave that action out of the statement %s", terms.Guard, c.ARN(), next.Statement)
 	}
-	return document, nil
+	guests = e.Key.Guests(policy)
+	return document, guests, s.instances.Admit(ctx, e.Key.Instance, guests)
 }
 
 func checkPolicyName(name string) error {

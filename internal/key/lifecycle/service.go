@@ -21,6 +21,7 @@ import (
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/job"
 	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/key/instance"
 	"github.com/keyward/keyward/internal/key/keyring"
 )
 
@@ -33,6 +34,10 @@ type Options struct {
 	Aliases key.AliasStore
 	Log     *audit.Log
 	Now     func() time.Time // clock
+	// Instances are where keys are put.
+	Instances *instance.Service
+	// DefaultKeys is how many keys in no instance an account may have; 0 for any number.
+	DefaultKeys int
 	// After answers how long the service will have served when it has done so for this
 	// much more from now on.
 	After func(context.Context, time.Duration) (time.Duration, error)
@@ -46,11 +51,14 @@ type Service struct {
 	log     *audit.Log
 	now     func() time.Time
 	after   func(context.Context, time.Duration) (time.Duration, error)
+
+	instances   *instance.Service
+	defaultKeys int
 }
 
 // New makes a Service.
 func New(o Options) *Service {
-	return &Service{ring: o.Ring, store: o.Store, aliases: o.Aliases, log: o.Log, now: o.Now, after: o.After}
+	return &Service{ring: o.Ring, store: o.Store, aliases: o.Aliases, log: o.Log, now: o.Now, after: o.After, instances: o.Instances, defaultKeys: o.DefaultKeys}
 }
 
 // ARN answers the name of a key as policies know it.

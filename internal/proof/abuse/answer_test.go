@@ -111,7 +111,7 @@ func documentedCodes(t *testing.T) codes {
 	other := regexp.MustCompile("`: `([A-Za-z.]+)`(?: ([0-9]{3}))?\\)") // of some operations, perhaps with a status of their own
 	for _, row := range regexp.MustCompile("(?m)^\\| `([A-Za-z]+)` \\| ([0-9]{3}) \\| (.*?) \\|").FindAllStringSubmatch(string(text), -1) {
 		rest[row[1]+" "+row[2]] = true
-		if m := cell.FindStringSubmatch(row[3]); m != nil {
+		for _, m := range cell.FindAllStringSubmatch(row[3], -1) {
 			rpc[m[1]+" "+m[2]] = true
 			for _, o := range other.FindAllStringSubmatch(row[3], -1) {
 				rpc[o[1]+" "+cmp.Or(o[2], m[2])] = true

@@ -90,6 +90,7 @@ const (
 	rolloutName
 	targetName
 	offerName
+	instanceName
 	roleName
 	label   // any text; only what is no Unicode is wrong
 	lasting // "30d"
@@ -100,9 +101,13 @@ const (
 var rpcOperations = []operation{
 	rpc("CreateKey", "", f("KeySpec", word, "Aliyun_AES_256"), f("KeyUsage", word, "ENCRYPT/DECRYPT"), f("Origin", word, "Aliyun_KMS"),
 		f("ProtectionLevel", word, "SOFTWARE"), f("Description", description, "made"), f("Tags", tags, `[{"TagKey":"team","TagValue":"pay"}]`),
-		f("EnableAutomaticRotation", flag, "true"), f("RotationInterval", interval, "30d"), f("Policy", document, "$key.policy")),
+		f("EnableAutomaticRotation", flag, "true"), f("RotationInterval", interval, "30d"), f("Policy", document, "$key.policy"), f("DKMSInstanceId", instanceName, "idle-instance")),
 	rpc("DescribeKey", "", need("KeyId", keyName, "$key")),
 	rpc("ListKeys", "", f("PageNumber", count, "1"), f("PageSize", small, "10"), f("Filters", filters, `[{"Key":"KeyState","Values":["Enabled"]}]`)),
+	rpc("ListKmsInstances", "", f("PageNumber", count, "1"), f("PageSize", small, "10")),
+	rpc("GetKmsInstance", "", need("KmsInstanceId", instanceName, "idle-instance")),
+	rpc("GetKmsInstanceQuotaInfos", "", need("KmsInstanceId", instanceName, "idle-instance"), f("ResourceType", label, "")),
+	rpc("ReleaseKmsInstance", "", need("KmsInstanceId", instanceName, "removed-instance-rpc")),
 	rpc("UpdateKeyDescription", "describe.rpc", need("KeyId", keyName, "$describe.rpc"), f("Description", description, "changed")),
 	rpc("EnableKey", "enable.rpc", need("KeyId", keyName, "$enable.rpc")),
 	rpc("DisableKey", "disable.rpc", need("KeyId", keyName, "$disable.rpc")),
@@ -179,8 +184,8 @@ var rpcOperations = []operation{
 // document. A name in braces stands in the path.
 var restFields = map[string]operation{
 	"CreateKey": rest("", f("spec", word, "Aliyun_AES_256"), f("usage", word, "ENCRYPT/DECRYPT"), f("description", description, "made"),
-		f("rotation", rotation, `{"enabled":true,"intervalSeconds":2592000}`), f("tags", tags, `{"team":"pay"}`), f("alias", newAlias, "alias/new/made"), f("policy", document, "$key.policy")),
-	"ListKeys":             rest("", f("limit", small, "10"), f("cursor", cursor, ""), f("states", texts, "Enabled"), f("specs", texts, ""), f("usages", texts, ""), f("aliases", texts, ""), f("tagKeys", texts, ""), f("tagValues", texts, "")),
+		f("rotation", rotation, `{"enabled":true,"intervalSeconds":2592000}`), f("tags", tags, `{"team":"pay"}`), f("alias", newAlias, "alias/new/made"), f("policy", document, "$key.policy"), f("instance", instanceName, "idle-instance")),
+	"ListKeys":             rest("", f("limit", small, "10"), f("cursor", cursor, ""), f("states", texts, "Enabled"), f("specs", texts, ""), f("usages", texts, ""), f("aliases", texts, ""), f("tagKeys", texts, ""), f("tagValues", texts, ""), f("instances", texts, "")),
 	"DescribeKey":          rest("", need("{key}", keyName, "$key")),
 	"UpdateKeyDescription": rest("describe.rest", need("{key}", keyName, "$describe.rest"), need("description", description, "changed")),
 	"EnableKey":            rest("enable.rest", need("{key}", keyName, "$enable.rest")),
@@ -300,6 +305,14 @@ var restFields = map[string]operation{
 	"UpdateTarget": rest("", need("{target}", targetName, "updated-target"), need("connection", shape, "$edge.connection")),
 	"SyncTarget":   rest("", need("{target}", targetName, "updated-target"), f("overwrite", flag, "false")),
 	"RemoveTarget": rest("", need("{target}", targetName, "removed-target")),
+
+	"CreateInstance":  rest("", need("name", newName, "made"), need("class", word, "software")),
+	"ListInstances":   rest(""),
+	"GetInstance":     rest("", need("{instance}", instanceName, "idle-instance")),
+	"ConnectInstance": refused(rest("", need("{instance}", instanceName, "idle-instance"), need("connection", shape, `{"settings":{}}`))),
+	"ShareInstance":   refused(rest("", need("{instance}", instanceName, "idle-instance"), need("{account}", userName, "missing"))),
+	"UnshareInstance": refused(rest("", need("{instance}", instanceName, "idle-instance"), need("{account}", userName, "missing"))),
+	"DeleteInstance":  rest("", need("{instance}", instanceName, "removed-instance-rest")),
 
 	"CreateOffer":           rest("", need("name", newName, "made"), need("user", userName, "nobody")),
 	"ListOffers":            rest(""),

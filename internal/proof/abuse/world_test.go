@@ -199,6 +199,7 @@ func (w *world) fill(t *testing.T) {
 	newKey(c, "sign", "EC_P256", "")
 	newKey(c, "crypt", "RSA_2048", "ENCRYPT/DECRYPT")
 	newKey(c, "hmac", "HMAC_SHA_256", "")
+	w.fillInstances(t, c)
 	for _, op := range operations(t) {
 		if op.thing != "" {
 			newKey(c, op.thing, "", "")
@@ -349,6 +350,22 @@ func (w *world) fillTargets(t *testing.T, c *client.Client) {
 		if _, err := by.AddTarget(t.Context(), in); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// fillInstances makes instances without keys.
+func (w *world) fillInstances(t *testing.T, c *client.Client) {
+	t.Helper()
+	for _, name := range []string{"idle-instance", "removed-instance-rest", "removed-instance-rpc", "foreign-instance"} {
+		by := c
+		if name == "foreign-instance" {
+			by = w.client(t, w.foreign)
+		}
+		i, err := by.CreateInstance(t.Context(), api.CreateInstanceRequest{Name: name, Class: "software"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.names["foreign.instance"] = i.ID
 	}
 }
 

@@ -17,8 +17,8 @@ type withheld struct {
 
 // absent are the operations that are not offered.
 var absent = []withheld{
-	{[]string{"ListKmsInstances", "GetKmsInstance", "GetDefaultKmsInstance", "GetKmsInstanceQuotaInfos", "ConnectKmsInstance", "UpdateKmsInstanceBindVpc", "ReleaseKmsInstance"},
-		"an instance is bought and bound to a VPC; here the server is the instance"},
+	{[]string{"ConnectKmsInstance", "UpdateKmsInstanceBindVpc"}, "instances are bound to no network here; keyward instance share lets other accounts in"},
+	{[]string{"GetDefaultKmsInstance"}, "keys that name no instance are in none"},
 	{[]string{"CreateApplicationAccessPoint", "DescribeApplicationAccessPoint", "UpdateApplicationAccessPoint", "DeleteApplicationAccessPoint", "ListApplicationAccessPoints",
 		"CreateClientKey", "GetClientKey", "DeleteClientKey", "ListClientKeys", "CreateNetworkRule", "DescribeNetworkRule", "UpdateNetworkRule", "DeleteNetworkRule", "ListNetworkRules",
 		"CreatePolicy", "DescribePolicy", "UpdatePolicy", "DeletePolicy", "ListPolicies"},
@@ -34,16 +34,17 @@ var absent = []withheld{
 // refused are the parameters that are refused, by operation.
 var refused = map[string][]withheld{
 	"CreateKey": {
-		{[]string{"DKMSInstanceId"}, "here the server is the instance"},
 		{[]string{"KeyStorageMechanism"}, "keys with ProtectionLevel=HSM are always generated in the token"},
 	},
-	"SetDeletionProtection": {{[]string{"KmsInstanceId"}, "here the server is the instance"}},
+	"SetDeletionProtection": {{[]string{"KmsInstanceId"}, "an instance is protected by its keys: it cannot be deleted while it has some"}},
+	"ListKmsInstances":      {{[]string{"Filters"}, "no source says what it may hold"}},
+	"ReleaseKmsInstance":    {{[]string{"ForceDeleteWithoutBackup"}, "an instance goes without keys only, so that there is nothing to back up"}},
 	"Decrypt":               {{[]string{"Recipient"}, noAttestation}},
 	"GenerateDataKey":       {{[]string{"Recipient"}, noAttestation}},
 	"TagResource":           {{[]string{"CertificateId"}, "there are no certificates"}},
 	"UntagResource":         {{[]string{"CertificateId"}, "there are no certificates"}},
 	"CreateSecret": {
-		{[]string{"DKMSInstanceId"}, "here the server is the instance"},
+		{[]string{"DKMSInstanceId"}, "a secret is in no instance; its key may be"},
 		{[]string{"ExtendedConfig"}, "it is for types of secrets that Alibaba Cloud rotates itself; every secret here is Generic"},
 		{[]string{"Policy"}, "make the secret first, and then its policy with SetSecretPolicy"},
 		{[]string{"RotationInterval"}, "make the secret first, and then a plan that rotates it, with keyward rotation plan create"},

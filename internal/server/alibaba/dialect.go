@@ -24,6 +24,7 @@ import (
 	"github.com/keyward/keyward/internal/iam/role"
 	"github.com/keyward/keyward/internal/key/byok"
 	"github.com/keyward/keyward/internal/key/cryptography"
+	"github.com/keyward/keyward/internal/key/instance"
 	"github.com/keyward/keyward/internal/key/lifecycle"
 	"github.com/keyward/keyward/internal/rotation/engine"
 	"github.com/keyward/keyward/internal/secret"
@@ -47,6 +48,7 @@ type Dialect struct {
 	Keys      *lifecycle.Service
 	Crypto    *cryptography.Service
 	Imports   *byok.Service
+	Instances *instance.Service
 	Usage     *usage.Service
 	Secrets   *secret.Service
 	Rotations *engine.Service

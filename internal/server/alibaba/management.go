@@ -2,7 +2,6 @@ package alibaba
 
 import (
 	"context"
-	"slices"
 	"strconv"
 	"time"
 
@@ -32,10 +31,12 @@ type keyMetadata struct {
 	AutomaticRotation             string
 	CreationDate                  string
 	Creator                       string
+	DKMSInstanceId                string `json:",omitempty" xml:",omitempty"`
 	DeleteDate                    string `json:",omitempty" xml:",omitempty"`
 	DeletionProtection            string `json:",omitempty" xml:",omitempty"`
 	DeletionProtectionDescription string `json:",omitempty" xml:",omitempty"`
 	Description                   string
+	ExternalKeyId                 string `json:",omitempty" xml:",omitempty"`
 	KeyId                         string
 	KeySpec                       string
 	KeyState                      string
@@ -64,6 +65,7 @@ func (d *Dialect) metadata(k key.Key) keyMetadata {
 		DeleteDate: date(k.DeleteAt), Description: k.Description, KeyId: string(k.ID), KeySpec: string(k.Spec), KeyState: string(k.State),
 		KeyUsage: string(k.Usage), LastRotationDate: date(k.Rotation.Last), MaterialExpireTime: date(k.ExpireAt), Origin: k.Origin, PrimaryKeyVersion: string(k.Primary),
 		ProtectionLevel: k.ProtectionLevel, NextRotationDate: date(k.NextRotation()),
+		DKMSInstanceId: k.Instance, ExternalKeyId: k.External,
 	}
 	if k.Rotation.Enabled {
 		m.RotationInterval = inSeconds(k.Rotation.Interval)
@@ -81,6 +83,7 @@ func createKey(d *Dialect, c *authz.Call, v *rpc.Values) act {
 		Spec: material.Spec(v.Text("KeySpec")), Usage: key.Usage(v.Text("KeyUsage")), Origin: v.Text("Origin"),
 		ProtectionLevel: v.Text("ProtectionLevel"), Description: v.Text("Description"), Tags: v.Tags("Tags"), Policy: v.Text("Policy"),
 		Rotate: v.Boolean("EnableAutomaticRotation"), Interval: v.Interval("RotationInterval"),
+		Instance: v.Text("DKMSInstanceId"), External: v.Text("ExternalKeyId"), // the latter is keyward's own
 	}
 	return func(ctx context.Context) (rpc.Response, error) {
 		k, err := d.Keys.Create(ctx, c, in)
@@ -176,10 +179,10 @@ func filter(v *rpc.Values) (f key.Filter) {
 			for _, id := range entry.Values {
 				f.IDs = append(f.IDs, key.ID(id))
 			}
-		case "CreatorType": // every key of this release was made by a user
-			f.None = f.None || !slices.Contains(entry.Values, "User")
-		case "DKMSInstanceId": // and belongs to no instance
-			f.None = true
+		case "CreatorType":
+			f.CreatorTypes = entry.Values
+		case "DKMSInstanceId":
+			f.Instances = entry.Values
 		default:
 			v.Invalid("Filters", "KeyState, KeySpec, KeyUsage, ProtectionLevel, CreatorType, DKMSInstanceId, KeyId, AliasName, Creator, TagKey and TagValue are known.")
 		}

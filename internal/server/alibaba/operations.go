@@ -26,6 +26,8 @@ type operation struct {
 
 var (
 	plainUnsupported = map[fault.Kind]string{fault.UnsupportedOperation: "UnsupportedOperation"}
+	inInstance       = map[fault.Kind]string{fault.UnsupportedOperation: "UnsupportedOperation", fault.ResourceNotFound: noInstance}
+	ofInstance       = map[fault.Kind]string{fault.ResourceNotFound: noInstance}
 	ofSecret         = map[fault.Kind]string{fault.UnsupportedOperation: "UnsupportedOperation", fault.StateConflict: "Rejected.ResourceInDeleteWindow"}
 	stageOfSecret    = map[fault.Kind]string{fault.StateConflict: "Rejected.ResourceInDeleteWindow", fault.Changed: "Rejected.InvalidRequest"}
 	noSuchResource   = map[fault.Kind]string{fault.KeyNotFound: "InvalidResourceId.NotFound"}
@@ -33,7 +35,7 @@ var (
 
 // operations is the whole API of this release.
 var operations = map[string]operation{
-	"CreateKey":             {"kms:CreateKey", plainUnsupported, createKey},
+	"CreateKey":             {"kms:CreateKey", inInstance, createKey},
 	"DescribeKey":           {"kms:DescribeKey", nil, describeKey},
 	"ListKeys":              {"kms:ListKeys", nil, listKeys},
 	"UpdateKeyDescription":  {"kms:UpdateKeyDescription", nil, updateKeyDescription},
@@ -42,6 +44,11 @@ var operations = map[string]operation{
 	"ScheduleKeyDeletion":   {"kms:ScheduleKeyDeletion", nil, scheduleKeyDeletion},
 	"CancelKeyDeletion":     {"kms:CancelKeyDeletion", nil, onKey((*lifecycle.Service).CancelDeletion)},
 	"SetDeletionProtection": {"kms:SetDeletionProtection", nil, setDeletionProtection},
+
+	"ListKmsInstances":         {"kms:ListKmsInstances", nil, listKmsInstances},
+	"GetKmsInstance":           {"kms:GetKmsInstance", ofInstance, getKmsInstance},
+	"GetKmsInstanceQuotaInfos": {"kms:GetKmsInstanceQuotaInfos", ofInstance, getKmsInstanceQuotaInfos},
+	"ReleaseKmsInstance":       {"kms:ReleaseKmsInstance", ofInstance, releaseKmsInstance},
 
 	"GetKeyPolicy":    {"kms:GetKeyPolicy", nil, getKeyPolicy},
 	"SetKeyPolicy":    {"kms:SetKeyPolicy", nil, setKeyPolicy},

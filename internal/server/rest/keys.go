@@ -50,7 +50,7 @@ var keyRoutes = []route{
 func (d *dialect) createKey(ctx context.Context, q request, in api.CreateKeyRequest) (api.Key, error) {
 	new := lifecycle.CreateInput{
 		Spec: material.Spec(in.Spec), Usage: key.Usage(in.Usage), Origin: in.Origin, Description: in.Description, Tags: tagsOf(in.Tags), Alias: in.Alias, Policy: in.Policy,
-		ProtectionLevel: in.ProtectionLevel,
+		ProtectionLevel: in.ProtectionLevel, Instance: in.Instance, External: in.ExternalKeyID,
 	}
 	if in.Rotation != nil {
 		new.Rotate, new.Interval = in.Rotation.Enabled, interval(in.Rotation.IntervalSeconds)
@@ -71,7 +71,7 @@ func (d *dialect) setKeyPolicy(ctx context.Context, q request, in api.KeyPolicy)
 func (d *dialect) listKeys(ctx context.Context, q request, in api.ListKeysRequest) (api.KeyList, error) {
 	p := page(in.Limit, in.Cursor)
 	keys, total, err := d.Keys.List(ctx, q.call, key.Filter{
-		States: in.States, Specs: in.Specs, Usages: in.Usages, Aliases: in.Aliases, TagKeys: in.TagKeys, TagValues: in.TagValues,
+		States: in.States, Specs: in.Specs, Usages: in.Usages, Aliases: in.Aliases, TagKeys: in.TagKeys, TagValues: in.TagValues, Instances: in.Instances,
 	}, p)
 	return api.KeyList{Keys: words.Each(keys, d.key), Total: total, Next: next(p, total)}, err
 }
@@ -190,7 +190,7 @@ func (d *dialect) deleteAlias(ctx context.Context, q request, _ none) (none, err
 func (d *dialect) key(k key.Key) api.Key {
 	return api.Key{
 		ID: string(k.ID), ARN: d.Keys.ARN(k), Spec: string(k.Spec), Usage: string(k.Usage), State: string(k.State),
-		Origin: k.Origin, ProtectionLevel: k.ProtectionLevel, Description: k.Description, Creator: k.Creator,
+		Origin: k.Origin, ProtectionLevel: k.ProtectionLevel, Description: k.Description, Creator: k.Creator, Instance: k.Instance, ExternalKeyID: k.External,
 		CreatedAt: k.CreatedAt, DeleteAt: k.DeleteAt, PrimaryVersion: string(k.Primary), Versions: k.Versions, ExpireAt: k.ExpireAt,
 		Rotation: api.Rotation{
 			Status: string(k.RotationStatus()), IntervalSeconds: int64(k.Rotation.Interval / time.Second),

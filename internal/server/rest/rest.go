@@ -36,6 +36,7 @@ import (
 	"github.com/keyward/keyward/internal/iam/simulation"
 	"github.com/keyward/keyward/internal/key/byok"
 	"github.com/keyward/keyward/internal/key/cryptography"
+	"github.com/keyward/keyward/internal/key/instance"
 	"github.com/keyward/keyward/internal/key/lifecycle"
 	"github.com/keyward/keyward/internal/notify"
 	"github.com/keyward/keyward/internal/offer"
@@ -75,6 +76,8 @@ type Options struct {
 	Checks   *checkup.Service
 	// Exposures takes reports of leaks.
 	Exposures *exposure.Service
+	// Instances are where keys are.
+	Instances *instance.Service
 	// Simulations explains policies.
 	Simulations *simulation.Service
 	// Rotations replaces keys.

@@ -328,7 +328,7 @@ func (s *scene) accessSteps() []step {
 }
 
 func (s *scene) steps() []step {
-	return slices.Concat(s.secretSteps(), s.sinkSteps(), s.rolloutSteps(), s.targetSteps(), s.offerSteps(), s.rotationSteps(), s.keySteps(), s.cryptoSteps(), s.usageSteps(), s.loginSteps(s.now), s.accessSteps(), s.roleSteps(), s.inventorySteps(), s.alertSteps(), s.findingSteps(), s.leakSteps())
+	return slices.Concat(s.secretSteps(), s.sinkSteps(), s.rolloutSteps(), s.targetSteps(), s.offerSteps(), s.instanceSteps(), s.rotationSteps(), s.keySteps(), s.cryptoSteps(), s.usageSteps(), s.loginSteps(s.now), s.accessSteps(), s.roleSteps(), s.inventorySteps(), s.alertSteps(), s.findingSteps(), s.leakSteps())
 }
 
 // TestEveryRoute drives every operation through the client, three times: by a user of

@@ -47,6 +47,8 @@ import (
 	"github.com/keyward/keyward/internal/iam/people"
 	"github.com/keyward/keyward/internal/iam/role"
 	"github.com/keyward/keyward/internal/job"
+	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/key/instance"
 	"github.com/keyward/keyward/internal/key/keytest"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/material/password"
@@ -105,6 +107,11 @@ type login struct {
 	account, user, id, secret string
 }
 
+// noManager takes any connection to an external manager.
+func noManager(k key.Keystore) (key.Keystore, instance.Manager) {
+	return k, instance.Manager{Check: func(context.Context, string, form.Filling) error { return nil }}
+}
+
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	w := &world{limiter: &server.Limiter{}}
@@ -132,7 +139,7 @@ func newWorld(t testing.TB) *world {
 		Digest: func(data []byte) (string, error) { sum := sha256.Sum256(data); return hex.EncodeToString(sum[:]), nil },
 	})
 	counter := usage.NewCounter()
-	w.keys = keytest.New(keytest.Options{Store: w.node.Store, Tenants: w.iam, Log: w.node.Log, Region: region, Now: w.now, Used: counter.Note})
+	w.keys = keytest.New(keytest.Options{External: noManager, Store: w.node.Store, Tenants: w.iam, Log: w.node.Log, Region: region, Now: w.now, Used: counter.Note})
 	w.usage = usage.New(usage.Options{Store: store.Usage{Store: w.node.Store}, Ring: w.keys.Ring, Log: w.node.Log, Counter: counter, Now: w.now, Logger: logger})
 	w.secrets = secret.New(secret.Options{
 		Store: w.node.Store, Keys: w.keys.Keys, Crypto: w.keys.Crypto, Log: w.node.Log, Region: region, Now: w.now, After: func(_ context.Context, d time.Duration) (time.Duration, error) { return d, nil }, Fresh: always,
@@ -183,6 +190,7 @@ func newWorld(t testing.TB) *world {
 		Keys: w.keys.Keys, Crypto: w.keys.Crypto, Imports: w.keys.Imports, Usage: w.usage, Secrets: w.secrets, Sinks: w.sinks, Rollouts: w.rollouts, Targets: w.targets, IAM: w.iam, Roles: w.roles, People: w.people, Stock: w.stock, Alerts: w.alerts, Expiry: scans, Findings: w.findings, Checks: w.checks, Log: w.node.Log, Audit: w.node.DB, Refusals: refusal.New(w.node.Log),
 		Limiter: w.limiter, Region: region,
 		Rotations: w.rotations,
+		Instances: w.keys.Instances,
 		Offers:    offer.New(offer.Options{Store: w.node.Store, Users: w.iam, Keys: w.keys.Crypto, Log: w.node.Log, Region: region, Now: w.now, Fresh: always, Version: "test"}),
 		Touch:     func(c *authz.Call, action string) { w.iam.Touch(c.AccessKey, c.Time, c.Source, action) },
 	})

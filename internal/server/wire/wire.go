@@ -24,6 +24,7 @@ var statuses = map[fault.Kind]int{
 	fault.InvalidCiphertext:    http.StatusBadRequest,
 	fault.UnsupportedOperation: http.StatusBadRequest,
 	fault.LimitExceeded:        http.StatusBadRequest,
+	fault.ShareQuotaExceeded:   http.StatusBadRequest,
 	fault.TooLarge:             http.StatusRequestEntityTooLarge,
 	fault.MethodNotAllowed:     http.StatusMethodNotAllowed,
 	fault.ActionNotFound:       http.StatusNotFound,

@@ -31,6 +31,7 @@ var names = map[fault.Kind]protocol.ErrorName{
 	fault.UnsupportedOrigin:    protocol.InvalidKeyUsageException,
 	fault.TooLarge:             protocol.UnsupportedOperationException,
 	fault.LimitExceeded:        protocol.ThrottlingException,
+	fault.ShareQuotaExceeded:   protocol.ThrottlingException,
 	fault.Throttled:            protocol.ThrottlingException,
 	fault.ActionNotFound:       protocol.InvalidURIPathException,
 

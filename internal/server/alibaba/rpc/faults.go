@@ -23,6 +23,7 @@ var codes = map[fault.Kind]code{
 	fault.InvalidCiphertext:    {http.StatusBadRequest, "InvalidParameter"},
 	fault.UnsupportedOperation: {http.StatusBadRequest, "Rejected.UnsupportedOperation"},
 	fault.LimitExceeded:        {http.StatusBadRequest, "Rejected.LimitExceeded"},
+	fault.ShareQuotaExceeded:   {http.StatusBadRequest, "Rejected.ShareQuotaExceedLimit"},
 	fault.TooLarge:             {http.StatusRequestEntityTooLarge, "InvalidParameter"},
 	fault.MethodNotAllowed:     {http.StatusForbidden, "UnsupportedHTTPMethod"},
 	fault.ActionNotFound:       {http.StatusNotFound, "InvalidAction.NotFound"},
@@ -81,7 +82,7 @@ var dryRunCodes = map[fault.Kind]string{
 }
 
 // ownStatus are the statuses of names that operations have of their own, where they differ.
-var ownStatus = map[string]int{"Rejected.InvalidRequest": http.StatusBadRequest}
+var ownStatus = map[string]int{"Rejected.InvalidRequest": http.StatusBadRequest, "Forbidden.DKMSInstanceNotFound": http.StatusForbidden}
 
 // codeOf answers the code of err; an operation may document other names for a kind.
 func codeOf(err error, own map[fault.Kind]string, dryRun bool) code {

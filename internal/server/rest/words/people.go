@@ -26,7 +26,7 @@ func ChannelKind(k message.Kind) api.ChannelKind {
 func Channel(s notify.Standing) api.Channel {
 	ch, h := s.Channel, s.Health
 	return api.Channel{
-		Name: ch.Name, Kind: ch.Kind, Settings: settings(ch.Settings), Heartbeat: api.FormatDuration(ch.Heartbeat), Paused: ch.Paused, CreatedAt: ch.CreatedAt,
+		Name: ch.Name, Kind: ch.Kind, Settings: Settings(ch.Settings), Heartbeat: api.FormatDuration(ch.Heartbeat), Paused: ch.Paused, CreatedAt: ch.CreatedAt,
 		Health: api.ChannelHealth{
 			SentAt: h.SentAt, FailedAt: h.FailedAt, Failures: h.Failures, Error: h.Error, TestedAt: h.TestedAt, ConfirmedAt: h.ConfirmedAt,
 		},

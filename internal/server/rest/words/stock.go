@@ -22,7 +22,7 @@ func ProviderKind(k accesskey.KindOfProvider) api.ProviderKind {
 func Provider(s accesskey.Standing) api.Provider {
 	src, st := s.Source, s.State
 	return api.Provider{
-		Name: src.Name, Kind: src.Kind, Settings: settings(src.Settings), Owner: src.Owner, MaxAge: api.FormatDuration(src.MaxAge),
+		Name: src.Name, Kind: src.Kind, Settings: Settings(src.Settings), Owner: src.Owner, MaxAge: api.FormatDuration(src.MaxAge),
 		Pace: api.FormatDuration(src.Pace), Paused: src.Paused, CreatedAt: src.CreatedAt,
 		Sync: api.ProviderSync{
 			StartedAt: st.StartedAt, SucceededAt: st.SucceededAt, Took: Took(st.Took), Failures: st.Failures, Error: st.Error,
@@ -45,7 +45,7 @@ func InventoryKey(k accesskey.AccessKey) api.InventoryKey {
 		},
 		Tags: known(o.Tags), Detail: known(o.Detail), UndoUntil: o.UndoUntil, SeenFirst: k.SeenFirst, GoneAt: k.GoneAt,
 		Remark: api.KeyRemark{
-			Owner: r.Owner, Purpose: r.Purpose, System: r.System, Consumers: append([]string{}, r.Consumers...), Tags: settings(r.Tags),
+			Owner: r.Owner, Purpose: r.Purpose, System: r.System, Consumers: append([]string{}, r.Consumers...), Tags: Settings(r.Tags),
 			ExpiresAt: r.ExpiresAt, Permanent: r.Permanent, Note: r.Note, UpdatedAt: r.UpdatedAt,
 		},
 	}

@@ -29,7 +29,8 @@ func field(f form.Field) api.Field {
 	return api.Field{Name: f.Name, Required: f.Required, Help: Text(f.Help), Example: f.Example}
 }
 
-func settings(pairs []form.Pair) map[string]string {
+// Settings answers settings by their names.
+func Settings(pairs []form.Pair) map[string]string {
 	m := make(map[string]string, len(pairs))
 	for _, p := range pairs {
 		m[p.Name] = p.Value
