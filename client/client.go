@@ -49,6 +49,9 @@ type Config struct {
 	// AllowPlaintext permits an http:// endpoint that is not on this machine. Whoever is
 	// on the way then reads plaintexts and new secrets.
 	AllowPlaintext bool
+	// Code is asked for a code of the caller's second factor when the server wants one for
+	// a request, which is then repeated with it; message is the server's. nil for never.
+	Code func(ctx context.Context, message string) (string, error)
 }
 
 // String answers the configuration without the secret.
@@ -76,7 +79,7 @@ func New(c Config) (*Client, error) {
 	if c.AccessKeyID == "" || c.AccessKeySecret == "" {
 		return nil, errors.New("configuring client: the access key id or its secret is empty")
 	}
-	t.sign = newSigner(c.AccessKeyID, c.AccessKeySecret, c.SecurityToken)
+	t.sign, t.code = newSigner(c.AccessKeyID, c.AccessKeySecret, c.SecurityToken), c.Code
 	return &Client{t}, nil
 }
 
@@ -144,6 +147,8 @@ type transport struct {
 	base    string
 	timeout time.Duration
 	sign    func(r *http.Request, body []byte) // nil where whoever connects is trusted, or logs in
+	code    func(ctx context.Context, message string) (string, error)
+	proof   string // that code, which goes with a request
 }
 
 // none is the answer of operations that answer nothing.
@@ -173,8 +178,24 @@ func call[Out any](ctx context.Context, t transport, method, path string, in any
 	return out, nil
 }
 
-// open sends a request and answers the body of a success.
+// open sends a request and answers the body of a success. A request that wants a code of
+// the second factor was not performed, so that it may be repeated.
 func (t transport) open(ctx context.Context, method, path string, in any) (io.ReadCloser, error) {
+	answer, err := t.try(ctx, method, path, in)
+	var refusal *Error
+	if t.code == nil || !errors.As(err, &refusal) || refusal.Code != "MFARequired" {
+		return answer, err
+	}
+	code, err := t.code(ctx, refusal.Message)
+	if err != nil || code == "" {
+		return nil, errors.Join(err, refusal)
+	}
+	t.proof = code
+	return t.try(ctx, method, path, in)
+}
+
+// try sends a request and answers the body of a success.
+func (t transport) try(ctx context.Context, method, path string, in any) (io.ReadCloser, error) {
 	if strings.Contains(path, "//") || strings.HasSuffix(path, "/") {
 		return nil, errors.New("calling keyward: a name is empty")
 	}
@@ -217,6 +238,9 @@ func (t transport) send(ctx context.Context, method, target string, body []byte)
 	r.Header.Set("User-Agent", "keyward-client")
 	if body != nil {
 		r.Header.Set("Content-Type", "application/json")
+	}
+	if t.proof != "" {
+		r.Header.Set(headerCode, t.proof)
 	}
 	if t.sign != nil {
 		t.sign(r, body)

@@ -103,6 +103,7 @@ func appendEscaped(b []byte, s string) []byte {
 const (
 	scheme      = "ACS3-HMAC-SHA256"
 	headerToken = "x-acs-security-token"
+	headerCode  = "x-acs-mfa-code"
 )
 
 // newSigner makes what signs requests with an access key; token is "" for a permanent one.
@@ -130,8 +131,10 @@ func canonical(r *http.Request, body []byte) (text, names string) {
 	if body != nil {
 		signed = append([]string{"content-type"}, signed...)
 	}
-	if r.Header.Get(headerToken) != "" {
-		signed = append(signed, headerToken)
+	for _, name := range []string{headerToken, headerCode} {
+		if r.Header.Get(name) != "" {
+			signed = append(signed, name)
+		}
 	}
 	names = strings.Join(signed, ";")
 	var b strings.Builder

@@ -32,8 +32,21 @@ func (c *cli) connect() (*client.Client, error) {
 		return nil, err
 	}
 	return client.New(client.Config{
-		Endpoint: s.endpoint.value, AccessKeyID: s.keyID.value, AccessKeySecret: s.secret.value, SecurityToken: s.token.value, HTTPClient: web,
+		Endpoint: s.endpoint.value, AccessKeyID: s.keyID.value, AccessKeySecret: s.secret.value, SecurityToken: s.token.value, HTTPClient: web, Code: c.mfaCode,
 	})
+}
+
+// mfaCode asks the person for a code that the server wants; "" where nobody can be asked.
+func (c *cli) mfaCode(ctx context.Context, message string) (string, error) {
+	if code := c.getenv(envCode); code != "" {
+		return code, nil
+	}
+	if !c.interactive || c.noInput {
+		return "", nil
+	}
+	fmt.Fprintln(c.err, message)
+	code, err := (&dialogue{cli: c}).ask(ctx, text{"Code", "验证码"})
+	return string(code), err
 }
 
 // httpClient answers what carries requests; caCert is a file of authorities to trust

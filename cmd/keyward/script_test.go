@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"encoding/base32"
 	"errors"
 	"flag"
 	"io"
@@ -20,6 +21,8 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/keyward/keyward/internal/cloud/paysim"
+	"github.com/keyward/keyward/internal/material"
+	"github.com/keyward/keyward/internal/material/totp"
 )
 
 var update = flag.Bool("update", false, "write golden files and docs/cli.md anew")
@@ -41,6 +44,8 @@ func TestMain(m *testing.M) {
 //	cut FILE SIZE     truncate, by so much if negative
 //	helper ARGS...    start "keyward-pkcs11 ARGS..." for the length of the script, with
 //	                  SOFTHSM2_CONF; where SoftHSM is missing the script is skipped
+//	totp NAME TEXT N  set NAME to the one-time code of N steps from now, of the secret that is
+//	                  the first word after TEXT in the last standard output
 //	paysim            start a simulated payment platform for the length of the script, and
 //	                  write pay.yaml, pay.txt and key.json; its variables are PAY_VARS
 func TestScripts(t *testing.T) {
@@ -60,7 +65,7 @@ func TestScripts(t *testing.T) {
 			return softHSM(), nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"serve": serve, "unserve": unserve, "load": load, "setfrom": setFrom, "flip": flip, "cut": cut, "paysim": platform, "helper": helper,
+			"serve": serve, "unserve": unserve, "load": load, "setfrom": setFrom, "flip": flip, "cut": cut, "paysim": platform, "helper": helper, "totp": oneTimeCode,
 		},
 	})
 }
@@ -161,6 +166,17 @@ func setFrom(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("setfrom: nothing stands after %q", args[1])
 	}
 	ts.Setenv(args[0], strings.Trim(words[0], `",`))
+}
+
+func oneTimeCode(ts *testscript.TestScript, _ bool, args []string) {
+	setFrom(ts, false, []string{args[0] + "_SECRET", args[1]})
+	secret, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(ts.Getenv(args[0] + "_SECRET"))
+	ts.Check(err)
+	steps, err := strconv.ParseInt(args[2], 10, 64)
+	ts.Check(err)
+	code := totp.Code(material.NewBytes(secret), totp.Step(time.Now())+steps)
+	ts.Setenv(args[0], code)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(code+"\n"), 0o600))
 }
 
 func flip(ts *testscript.TestScript, _ bool, args []string) {

@@ -26,6 +26,7 @@ const (
 	envKeyID     = "ALIBABA_CLOUD_ACCESS_KEY_ID"
 	envKeySecret = "ALIBABA_CLOUD_ACCESS_KEY_SECRET"
 	envToken     = "ALIBABA_CLOUD_SECURITY_TOKEN"
+	envCode      = "KEYWARD_MFA_CODE" // of a second factor, for one request that wants it
 )
 
 const (

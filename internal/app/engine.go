@@ -363,7 +363,7 @@ func (e *engine) dialects(a *App, refusals *refusal.Recorder) (err error) {
 		}
 	}
 	e.alibaba = (&alibaba.Dialect{
-		Verifier: verifier, Keys: e.keys, Crypto: e.crypto, Imports: e.imports, Instances: e.instances, Roles: e.roles, Usage: e.usage, Secrets: e.secrets, Rotations: e.rotations, Log: e.log, Refusals: refusals, Limiter: limiter,
+		Verifier: verifier, Keys: e.keys, Crypto: e.crypto, Imports: e.imports, Instances: e.instances, Roles: e.roles, People: e.people, Usage: e.usage, Secrets: e.secrets, Rotations: e.rotations, Log: e.log, Refusals: refusals, Limiter: limiter,
 		Tokens: sealed.Pages{Keyring: e.keyring}, Region: a.Config.Region, Touch: touch,
 	}).Serve
 	e.xks = (&xks.Dialect{Offers: e.offers, Log: e.log, Refusals: refusals, Limiter: limiter}).Serve

@@ -88,15 +88,22 @@ func NewRecord(c *authz.Call, action string) *Record {
 	if c.Source.IsValid() {
 		r.Source = c.Source.String()
 	}
+	if c.Fresh {
+		r.Param("MFA", "code")
+	}
 	return r
 }
 
 // Permit asks the caller's policies whether the record's action may be done with what the
-// request names, notes what they said and answers [fault.NoPermission] if it may not.
+// request names, notes what they said and answers [fault.NoPermission] or
+// [fault.MFARequired] if it may not.
 func (r *Record) Permit(c *authz.Call, q authz.Request) error {
 	q.Action, r.Resource = r.Action, q.Resource
 	d, err := c.Check(q)
 	r.Decision = d.String()
+	if fault.Is(err, fault.MFARequired) {
+		return err
+	}
 	if err != nil {
 		return fault.NoPermission.Wrap(err, "%s may not perform %s on %s; ask an administrator of the account for a policy that allows it", c.ARN(), r.Action, r.Resource)
 	}

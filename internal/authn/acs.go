@@ -15,6 +15,7 @@ const (
 	headerNonce   = "x-acs-signature-nonce"
 	headerHash    = "x-acs-content-sha256" // of the body, by the scheme's own hash even if that is SM3
 	headerToken   = "x-acs-security-token"
+	headerCode    = "x-acs-mfa-code"
 	headerAction  = "x-acs-action"
 	headerVersion = "x-acs-version"
 )
@@ -46,6 +47,7 @@ func readACS(r Request) (claim, error) {
 	if c.signed.Version, err = a.required(headerVersion); err != nil {
 		return claim{}, err
 	}
+	c.signed.Code = a.value(headerCode)
 	c.signed.Format = JSON
 	if accept := r.Header["Accept"]; len(accept) == 1 && strings.Contains(accept[0], "xml") {
 		c.signed.Format = XML
@@ -74,7 +76,7 @@ func readREST(r Request) (claim, error) {
 	if err != nil {
 		return claim{}, err
 	}
-	c.signed.Params = query
+	c.signed.Params, c.signed.Code = query, a.value(headerCode)
 	return c, c.checkSignedOnce()
 }
 

@@ -96,6 +96,7 @@ type Call struct {
 	Secure    bool   // came over TLS
 	Scheme    string // how it was authenticated: "ACS3-HMAC-SHA256", "job", …
 	Nonce     []byte // digest of the replay nonce; nil where the scheme has none
+	Fresh     bool   // a code of the caller's second factor came with this very request, under its signature
 }
 
 // String answers the decision as the audit log keeps it: the statement that settled

@@ -56,6 +56,7 @@ const (
 	Malformed    Reason = "malformed resource"       // the resource is no full name
 	NoPrincipal  Reason = "unknown principal"        // the principal is of no known kind
 	BySession    Reason = "session policy"           // the policy of the session does not allow it
+	NotFresh     Reason = "no fresh code"            // a person must prove a second factor for this very request
 )
 
 // A Decision is the answer to a Request, with the statement that settled it.
@@ -100,12 +101,13 @@ func (c *Call) Decide(r Request) Decision {
 }
 
 // Check is Decide for a service that is about to act: a request that may not be made
-// is answered with fault.NoPermission, whose message tells the caller what is missing.
-// The Decision is for the audit record in both cases.
+// is answered with fault.NoPermission, whose message tells the caller what is missing. What
+// is allowed and dangerous needs a fresh code, if the caller is a person: otherwise it is
+// answered with fault.MFARequired. The Decision is for the audit record in all cases.
 func (c *Call) Check(r Request) (Decision, error) {
 	d := c.Decide(r)
 	if d.Allowed {
-		return d, nil
+		return c.demandCode(d, r.Action)
 	}
 	if d.Reason == ByDeny {
 		policy := "policy " + strconv.Quote(d.Policy)

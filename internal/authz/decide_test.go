@@ -300,3 +300,41 @@ func TestSystemPolicies(t *testing.T) {
 		t.Errorf("allowed actions (-want +got):\n%s", diff)
 	}
 }
+
+// People need a fresh code for what is dangerous, in whatever spelling and under whatever
+// policy; programs do not, and nobody for what is not.
+func TestFreshCode(t *testing.T) {
+	all, err := authz.Compile("all", []byte(`{"Version":"1","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, action := range append(authz.Dangerous(), "KMS:schedulekeydeletion", "kms:Encrypt", "kms:EnableKey") {
+		dangerous := action != "kms:Encrypt" && action != "kms:EnableKey"
+		for _, kind := range []authz.Kind{authz.User, authz.AssumedRole} {
+			c := &authz.Call{Principal: authz.Principal{Account: "1", Kind: kind, Name: "x", Policies: []*authz.Policy{all}}}
+			request := authz.Request{Action: action, Resource: "acs:kms:cn:1:key/x"}
+			want := func(kind fault.Kind) {
+				t.Helper()
+				if d, err := c.Check(request); fault.KindOf(err) != kind || d.Allowed != (kind == "") {
+					t.Errorf("%s by %s with %+v: %+v, %v", action, c.Kind, c.Session, d, err)
+				}
+			}
+			want("")
+			c.Session = &authz.Session{Name: "s", MFA: true}
+			want("")
+			c.Session.Person = true
+			if dangerous {
+				want(fault.MFARequired)
+				c.Session.MFA = false
+				want(fault.MFARequired)
+				c.Session.MFA = true
+			} else {
+				want("")
+			}
+			c.Fresh = true
+			want("")
+			c.Policies = nil
+			want(fault.NoPermission)
+		}
+	}
+}

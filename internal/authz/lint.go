@@ -28,17 +28,6 @@ type Remark struct {
 	Patterns  []string // the actions or the resources that it is about
 }
 
-// Dangerous answers the actions that end something for good, open what is closed, or give
-// power away. People should need a second factor for them.
-func Dangerous() []string {
-	return []string{
-		"kms:ScheduleKeyDeletion", "kms:DisableKey", "kms:DeleteKeyMaterial", "kms:SetKeyPolicy", "kms:SetDeletionProtection",
-		"kms:ExportDataKey", "kms:GenerateAndExportDataKey", "kms:DeleteSecret", "kms:SetSecretPolicy",
-		"ram:AttachPolicyToUser", "ram:AttachPolicyToRole", "ram:UpdateRole", "ram:DetachPolicyFromUser", "ram:UpdatePolicy", "ram:CreateAccessKey", "ram:ResetAccessKey", "ram:DeleteUser",
-		"keyward:ExportAudit",
-	}
-}
-
 // Lint answers what should be looked at in an identity policy, statement by statement.
 // known are the actions that there are, beside those that this package names itself.
 func (p *Policy) Lint(known []string) []Remark { return lint(p.statements, known) }

@@ -11,6 +11,7 @@ import (
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/iam"
+	"github.com/keyward/keyward/internal/iam/role"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/material/totp"
 )
@@ -98,6 +99,31 @@ func (s *Service) RemoveMFA(ctx context.Context, call *authz.Call, user string) 
 			return nil
 		})
 	})
+}
+
+// Prove uses up a code that came with a request, under its signature, and marks the call as
+// fresh: this one request may do what is dangerous. It writes no record: that of the request
+// tells of the code. Recovery codes are for logging in only.
+func (s *Service) Prove(ctx context.Context, call *authz.Call, code string) error {
+	account, user, ok := role.PersonOf(call.Principal)
+	if !ok {
+		return fault.InvalidParameter.New("a code is for people who logged in; what programs may do is for their policies to say")
+	}
+	if !call.Session.MFA { // who stole a session could set one up, but not log in with it
+		return fault.MFARequired.New("the login had no second factor: set one up with keyward user mfa enroll, then log in again")
+	}
+	p, err := s.Store.Person(ctx, account, loginOf(user))
+	if err != nil {
+		return err
+	}
+	if !p.HasMFA() || !totp.WellFormed(code) {
+		return wrong()
+	}
+	if err := s.tryCode(ctx, p, code); err != nil {
+		return err
+	}
+	call.Fresh = true
+	return nil
 }
 
 // tryCode is useCode for a caller whose attempts are not limited yet.

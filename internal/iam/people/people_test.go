@@ -400,7 +400,8 @@ func TestPowerDoesNotGrow(t *testing.T) {
 	check(t, w.iam.AttachPolicy(t.Context(), w.root(), "alice", "desk"))
 	w.user(t, "boss")
 	check(t, w.iam.AttachPolicy(t.Context(), w.root(), "boss", "AdministratorAccess"))
-	desk := w.as(t, w.login(t))
+	key := must(w.iam.CreateAccessKey(t.Context(), w.root(), iam.NewAccessKey{User: "alice"}))(t).AccessKey.ID
+	desk := w.call(must(w.iam.Credential(t.Context(), key))(t).Principal) // a person would need codes
 	for _, user := range []string{"boss", "root", "admin"} {
 		_, err := w.SetPassword(t.Context(), desk, user)
 		wantKind(t, err, fault.NoPermission)

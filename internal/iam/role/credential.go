@@ -178,6 +178,15 @@ func (s *Service) follow(ctx context.Context, link string) ([]*authz.Policy, err
 	return nil, fmt.Errorf("a security token has a link of the kind %q", kind)
 }
 
+// PersonOf answers the user who logged in and of whose login the principal's session came.
+func PersonOf(p authz.Principal) (account, user string, ok bool) {
+	if p.Session == nil || !p.Session.Person {
+		return "", "", false
+	}
+	parts := strings.SplitN(p.Session.Lineage[0], "/", 4) // login/ACCOUNT/USER/SESSION
+	return parts[1], parts[2], true
+}
+
 // followLogin answers the policies of somebody whose login is still in force.
 func (s *Service) followLogin(ctx context.Context, rest string) ([]*authz.Policy, error) {
 	parts := strings.SplitN(rest, "/", 3) // which this server wrote

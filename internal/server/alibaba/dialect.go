@@ -21,6 +21,7 @@ import (
 	"github.com/keyward/keyward/internal/authn"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/iam/people"
 	"github.com/keyward/keyward/internal/iam/role"
 	"github.com/keyward/keyward/internal/key/byok"
 	"github.com/keyward/keyward/internal/key/cryptography"
@@ -53,6 +54,7 @@ type Dialect struct {
 	Secrets   *secret.Service
 	Rotations *engine.Service
 	Roles     *role.Service
+	People    *people.Service
 	Log       *audit.Log
 	Refusals  *refusal.Recorder
 	Limiter   *server.Limiter
@@ -117,6 +119,9 @@ func (d *Dialect) run(ctx context.Context, c *authz.Call, signed authn.Signed, o
 		return nil, d.Refusals.Refuse(ctx, c, action, "", err)
 	}
 	act, err := d.prepare(c, signed, op, v)
+	if err == nil && signed.Code != "" {
+		err = d.People.Prove(ctx, c, signed.Code)
+	}
 	if err != nil {
 		return nil, d.Log.Do(ctx, audit.NewRecord(c, action), func() error { return err })
 	}

@@ -140,6 +140,9 @@ func (d *dialect) run(r *http.Request, x *server.Exchange, m match) (any, error)
 	}
 	q := request{call: c, vars: m.vars, method: r.Method, params: signed.Params, header: r.Header, body: x.Body}
 	act, err := d.prepare(q, m)
+	if err == nil && signed.Code != "" {
+		err = d.People.Prove(ctx, c, signed.Code)
+	}
 	if err != nil {
 		return nil, d.refuse(ctx, c, m.action, err)
 	}
