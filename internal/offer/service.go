@@ -12,6 +12,7 @@ import (
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/cache"
 	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/key"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/xks"
 )
@@ -207,6 +208,9 @@ func (s *Service) Publish(ctx context.Context, c *authz.Call, name string, k Key
 		}
 		if have.Spec != material.AES256 {
 			return fault.UnsupportedOperation.New("the protocol knows keys of the spec %s only", material.AES256)
+		}
+		if have.Origin == key.OriginManager {
+			return fault.UnsupportedOperation.New("the key %s is another manager's, too, and cannot be published", have.ID)
 		}
 		k.Key = have.ID
 		rec.Param("XksKeyId", k.ID)
