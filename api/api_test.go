@@ -55,7 +55,7 @@ var types = []any{
 	api.WaveCoverage{}, api.RolloutMember{},
 	api.TargetKind{}, api.TargetKindList{}, api.Target{}, api.AddTargetRequest{}, api.TargetList{}, api.UpdateTargetRequest{}, api.SyncTargetRequest{},
 	api.Role{}, api.CreateRoleRequest{}, api.UpdateRoleRequest{}, api.RoleList{}, api.AssumeRoleRequest{}, api.FederateRequest{}, api.TemporaryCredentials{},
-	api.ScanKey{}, api.ReportLeaksRequest{}, api.SeenCredential{}, api.SeenPlace{}, api.LeakReceipt{},
+	api.ScanKey{}, api.ReportLeaksRequest{}, api.SeenCredential{}, api.SeenPlace{}, api.LeakReceipt{}, api.AcceptedLeaksRequest{}, api.AcceptedLeaks{},
 	api.Offer{}, api.PublishedKey{}, api.CreateOfferRequest{}, api.OfferCredential{}, api.OfferList{}, api.PublishKeyRequest{},
 	api.Instance{}, api.InstanceStatus{}, api.CreateInstanceRequest{}, api.ConnectInstanceRequest{}, api.InstanceList{},
 	api.RotationPlan{}, api.RotationCare{}, api.RotationWave{}, api.RotationWindows{}, api.RotationCareRequest{}, api.RotationWaveRequest{},

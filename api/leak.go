@@ -10,6 +10,9 @@ type ScanKey struct {
 type ReportLeaksRequest struct {
 	Origin string           `json:"origin"` // what was searched, as people call it
 	Seen   []SeenCredential `json:"seen"`
+	// Stopped says that a push with them was refused, so that they stand nowhere yet.
+	Stopped bool   `json:"stopped,omitempty"`
+	Reason  string `json:"reason,omitempty"` // why a push with them was let through all the same
 }
 
 // A SeenCredential is a secret or an identifier that a search saw.
@@ -31,6 +34,16 @@ type SeenPlace struct {
 	Line   int    `json:"line,omitempty"`
 	Commit string `json:"commit,omitempty"` // that brought it
 	Layer  string `json:"layer,omitempty"`  // of an image
+}
+
+// AcceptedLeaksRequest asks which credentials of a push a person accepts.
+type AcceptedLeaksRequest struct {
+	Blinds []string `json:"blinds"` // as in [SeenCredential]
+}
+
+// AcceptedLeaks are the ones that a person accepts now.
+type AcceptedLeaks struct {
+	Accepted []string `json:"accepted"`
 }
 
 // A LeakReceipt says that a report was taken in. It is the same whatever the report matches.

@@ -96,7 +96,7 @@ looked at, or there was nothing to look at.`,
 				return run.Files(ctx, paths)
 			})
 		},
-	}, newScanGitCmd(c), newScanImageCmd(c), newScanHostCmd(c))
+	}, newScanGitCmd(c), newScanPushCmd(c), newScanImageCmd(c), newScanHostCmd(c))
 	s.flags(cmd)
 	return cmd
 }
@@ -115,25 +115,10 @@ func (s *scan) search(ctx context.Context, root string, look func(context.Contex
 	if err != nil {
 		return err
 	}
-	options, problems, err := s.options(root)
-	if told != nil {
-		options.Hasher = options.Hasher.Sharing(told.key)
-	}
+	r, err := s.gather(ctx, root, told, look)
 	if err != nil {
-		return &problem{message: s.t("the scan cannot begin", "无法开始扫描"), cause: err, status: exitPartial}
+		return err
 	}
-	started := s.now()
-	run := search.New(options)
-	for _, p := range problems {
-		run.Problem(s.rulesFile, p)
-	}
-	stop := s.watch(run)
-	err = look(ctx, run)
-	stop()
-	if err != nil {
-		return &problem{message: s.t("the scan did not come to its end", "扫描未能完成"), cause: err, status: exitPartial}
-	}
-	r := report.Report{Version: thisBuild().Version, Findings: run.Findings(), Coverage: run.Coverage(), Rules: options.Scanner.Rules(), Started: started, Ended: s.now()}
 	all := len(r.Findings)
 	if told != nil {
 		if err := s.tellServer(ctx, told, r.Findings, threshold); err != nil {
@@ -148,6 +133,30 @@ func (s *scan) search(ctx context.Context, root string, look func(context.Contex
 	unused, over := s.ignores.Unused()
 	r.Unused = append(asUnused(unused, false), asUnused(over, true)...)
 	return s.tell(r)
+}
+
+// gather makes a search, has it run, and answers what it came to. Findings have marks for
+// whom they are told to, if there is one.
+func (s *scan) gather(ctx context.Context, root string, told *reporter, look func(context.Context, *search.Search) error) (r report.Report, err error) {
+	options, problems, err := s.options(root)
+	if err != nil {
+		return r, &problem{message: s.t("the scan cannot begin", "无法开始扫描"), cause: err, status: exitPartial}
+	}
+	if told != nil {
+		options.Hasher = options.Hasher.Sharing(told.key)
+	}
+	started := s.now()
+	run := search.New(options)
+	for _, p := range problems {
+		run.Problem(s.rulesFile, p)
+	}
+	stop := s.watch(run)
+	err = look(ctx, run)
+	stop()
+	if err != nil {
+		return r, &problem{message: s.t("the scan did not come to its end", "扫描未能完成"), cause: err, status: exitPartial}
+	}
+	return report.Report{Version: thisBuild().Version, Findings: run.Findings(), Coverage: run.Coverage(), Rules: options.Scanner.Rules(), Started: started, Ended: s.now()}, nil
 }
 
 // check looks at the flags.

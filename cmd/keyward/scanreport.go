@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/keyward/keyward/api"
@@ -18,9 +19,11 @@ import (
 // A reporter tells the server what a scan found. Of a secret it tells a keyed hash, under a
 // key that it gets from the server.
 type reporter struct {
-	server *client.Client
-	key    []byte
-	origin string
+	server  *client.Client
+	key     []byte
+	origin  string
+	stopped bool   // of a push that is refused
+	reason  string // of a push that is let through
 }
 
 // reporter answers who reports, nil if nobody does. It is made before the scan, which need
@@ -40,7 +43,7 @@ func (s *scan) reporter(ctx context.Context, root string) (*reporter, error) {
 	if s.origin == "" {
 		s.origin = shortened(origin(ctx, root), 250)
 	}
-	return &reporter{server, []byte(got.Key), s.origin}, nil
+	return &reporter{server: server, key: []byte(got.Key), origin: s.origin}, nil
 }
 
 // origin answers what people call a directory: the repository that it was cloned from, or
@@ -73,7 +76,7 @@ const (
 
 // send reports findings, as many at once as the server takes, and answers how many.
 func (r *reporter) send(ctx context.Context, findings []leak.Finding) (sent int, err error) {
-	in := api.ReportLeaksRequest{Origin: r.origin}
+	in := api.ReportLeaksRequest{Origin: r.origin, Stopped: r.stopped, Reason: r.reason}
 	size := 0
 	for i, f := range findings {
 		one := seen(f)
@@ -91,6 +94,26 @@ func (r *reporter) send(ctx context.Context, findings []leak.Finding) (sent int,
 		}
 	}
 	return sent, nil
+}
+
+// accepted answers the findings that no person accepts in pushes now.
+func (r *reporter) accepted(ctx context.Context, findings []leak.Finding) (left []leak.Finding, err error) {
+	for some := range slices.Chunk(findings, reportEach) {
+		in := api.AcceptedLeaksRequest{Blinds: []string{}}
+		for _, f := range some {
+			in.Blinds = append(in.Blinds, f.Mark)
+		}
+		out, err := r.server.ListAcceptedLeaks(ctx, in)
+		if err != nil {
+			return nil, err
+		}
+		for _, f := range some {
+			if f.Mark == "" || !slices.Contains(out.Accepted, f.Mark) {
+				left = append(left, f)
+			}
+		}
+	}
+	return left, nil
 }
 
 // seen answers what is told of a finding.

@@ -36,6 +36,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -79,6 +80,9 @@ type Seen struct {
 type Report struct {
 	Origin string // what was searched, as people call it
 	Seen   []Seen
+	// Stopped says that a push with it was refused, so that it stands nowhere yet.
+	Stopped bool
+	Reason  string // why a push with it was let through all the same; "" if nobody had to say
 }
 
 // A Sighting is what is known of one credential in one place.
@@ -96,6 +100,8 @@ type Sighting struct {
 	Last     time.Time        // when it was last reported
 	Fresh    time.Time        // when it was last reported at a place that was not known
 	By       string           // ARN of who reported it last
+	Stopped  bool             // Report.Stopped
+	Reason   string           // Report.Reason
 }
 
 // credential answers what two sightings of one credential have in common.
@@ -132,6 +138,9 @@ func (r Report) check() error {
 	if clean(r.Origin, maxText) != r.Origin {
 		return fault.InvalidParameter.New("the origin is no text of at most %d bytes", maxText)
 	}
+	if clean(r.Reason, maxPath) != r.Reason {
+		return fault.InvalidParameter.New("the reason is no text of at most %d bytes", maxPath)
+	}
 	if len(r.Seen) > MaxReport {
 		return fault.InvalidParameter.New("a report has at most %d credentials; send several", MaxReport)
 	}
@@ -152,7 +161,7 @@ func (r Report) check() error {
 // sighting answers what is kept of a credential that was reported.
 func (k keys) sighting(r Report, s Seen) Sighting {
 	out := Sighting{
-		Origin: r.Origin, KeyID: clean(s.KeyID, maxText), Rule: clean(s.Rule, maxText), Severity: s.Severity, More: s.More,
+		Origin: r.Origin, Stopped: r.Stopped, Reason: r.Reason, KeyID: clean(s.KeyID, maxText), Rule: clean(s.Rule, maxText), Severity: s.Severity, More: s.More,
 	}
 	if s.Blind != "" {
 		out.Mark = k.mark(s.Blind)
@@ -164,7 +173,7 @@ func (k keys) sighting(r Report, s Seen) Sighting {
 		}
 		out.Places = append(out.Places, Place{Path: clean(p.Path, maxPath), Line: max(p.Line, 0), Commit: clean(p.Commit, maxText), Layer: clean(p.Layer, maxText)})
 	}
-	id := sha256.Sum256([]byte(out.credential() + "\x00" + out.Origin))
+	id := sha256.Sum256(fmt.Appendf(nil, "%s\x00%s\x00%v", out.credential(), out.Origin, out.Stopped))
 	out.ID = hex.EncodeToString(id[:16])
 	return out
 }

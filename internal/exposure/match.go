@@ -97,6 +97,12 @@ func (w world) compare(seen []Sighting) []exposed {
 
 // meanings answers what one sighting speaks of.
 func (w world) meanings(s Sighting) (out []exposed) {
+	if s.Stopped {
+		if s.Mark != "" {
+			out = append(out, ofPush(s.Mark, s.Rule))
+		}
+		return out
+	}
 	var marks []secret.Mark
 	if s.Mark != "" {
 		marks = w.marks[s.Mark]
@@ -170,6 +176,15 @@ func ofKey(rule string, match Match, k accesskey.AccessKey) exposed {
 	return e
 }
 
+// ofPush answers what a push that was refused comes to: the same whatever it matches, for
+// whoever pushes is told what was decided about it.
+func ofPush(mark, rule string) exposed {
+	return exposed{
+		rule: stoppedPush, match: Nothing, severity: finding.Medium, subject: finding.Subject{Kind: finding.Credential, ID: mark[:16], Name: rule},
+		about: present(fact("what", rule)),
+	}
+}
+
 func ofSecret(m secret.Mark) exposed {
 	return exposed{
 		rule: leakedSecret, match: Value, severity: finding.Critical, subject: finding.Subject{Kind: finding.Secret, ID: m.Name, Name: m.Name},
@@ -202,14 +217,14 @@ func (e exposed) finding() finding.Finding {
 	}
 	first := e.seen[0]
 	origins, places, more := 0, 0, 0
-	var commit string
+	var commit, reason string
 	for i, s := range e.seen {
 		if i == 0 || s.Origin != e.seen[i-1].Origin {
 			if origins++; origins <= namedOrigins {
 				facts = append(facts, fact("origin", s.Origin))
 			}
 		}
-		more += s.More
+		more, reason = more+s.More, cmp.Or(s.Reason, reason)
 		for _, p := range s.Places {
 			commit = cmp.Or(commit, p.Commit)
 			if places++; places <= namedPlaces {
@@ -219,7 +234,7 @@ func (e exposed) finding() finding.Finding {
 			}
 		}
 	}
-	facts = append(facts, fact("commit", commit), fact("reported-by", first.By), moment("reported", first.First))
+	facts = append(facts, fact("commit", commit), fact("let-through", reason), fact("reported-by", first.By), moment("reported", first.First))
 	if more > 0 {
 		facts = append(facts, fact("more-places", strconv.Itoa(more)))
 	}

@@ -14,6 +14,7 @@ const (
 	leakedSecret      = "LK01"
 	exposedID         = "LK02"
 	unknownCredential = "LK03"
+	stoppedPush       = "LK04"
 )
 
 func words(english, chinese string) form.Text { return form.Text{English: english, Chinese: chinese} }
@@ -48,6 +49,12 @@ func Rules() []finding.Rule {
 			Why: words("It works for whoever has seen it until somebody revokes it, and nobody here will be told when it is used.", "在吊销之前，看到它的人都可以使用，且不会有人得到通知。"),
 			Fixes: []finding.Fix{{Command: "keyward secret put --help", Text: words("Revoke it at whoever issued it, keep the next one in a secret, then say that it is resolved: it opens again when it is seen in a new place.",
 				"在签发方吊销，将新的密钥存入凭据，然后标记为已解决；在新的位置再次出现时会重新打开。")}},
+		},
+		{
+			ID: stoppedPush, Source: Source, Severity: finding.Medium, Title: words("A push with a credential was refused", "含有密钥的推送已被拒绝"),
+			Why: words("It stands in somebody's commits, and nowhere else yet. While the finding is suppressed the push is let through.", "它只存在于某人的提交中，尚未进入仓库。此问题被抑制期间，推送会被放行。"),
+			Fixes: []finding.Fix{{Text: words("Whoever pushes it takes it out of the commits. To let it through for some days: keyward finding suppress, with a date.",
+				"由推送者从提交中移除；如需在数日内放行，请用 keyward finding suppress 并指定日期。")}},
 		},
 	}
 }

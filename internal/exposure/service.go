@@ -112,6 +112,9 @@ func (s *Service) Report(ctx context.Context, c *authz.Call, r Report) error {
 		}
 		now := s.now()
 		rec.Param("Origin", r.Origin)
+		if r.Reason != "" {
+			rec.Param("Reason", r.Reason)
+		}
 		rec.Param("Credentials", strconv.Itoa(len(r.Seen)))
 		var seen []Sighting
 		for _, one := range r.Seen {
@@ -121,6 +124,31 @@ func (s *Service) Report(ctx context.Context, c *authz.Call, r Report) error {
 		}
 		return s.o.Store.SaveSightings(ctx, rec, seen, now.Add(-Kept), Soon(c.Account, now))
 	})
+}
+
+// Accepted answers which of some blinded secrets a person accepts in pushes now. It tells
+// what was decided about pushes that were refused, and nothing about secrets.
+func (s *Service) Accepted(ctx context.Context, c *authz.Call, blinds []string) (accepted []string, err error) {
+	err = s.do(ctx, c, "keyward:ListAcceptedLeaks", "leak/accepted", func(*audit.Record) error {
+		if len(blinds) > MaxReport {
+			return fault.InvalidParameter.New("at most %d keyed hashes are asked about at once", MaxReport)
+		}
+		k, _, err := s.ensure(ctx, c.Account)
+		if err != nil {
+			return err
+		}
+		silent, err := s.o.Findings.Silent(ctx, c.Account)
+		for _, blind := range blinds {
+			if e := ofPush(k.mark(blind), ""); silent[finding.Name(Source, e.rule, e.subject)] {
+				accepted = append(accepted, blind)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return accepted, nil
 }
 
 // keys answers the keys of an account, [fault.ResourceNotFound] if it has none yet.

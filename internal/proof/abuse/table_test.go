@@ -374,7 +374,8 @@ var restFields = map[string]operation{
 	"ListChecks":     rest(""),
 	"GetScanKey":     rest(""),
 	"ReportLeaks": rest("", need("origin", remark, "shop"), need("seen", shape,
-		`[{"keyId":"AKIDnone","rule":"tencent-secret-id","severity":"low","places":[{"path":"a.go","line":1}]}]`)),
+		`[{"keyId":"AKIDnone","rule":"tencent-secret-id","severity":"low","places":[{"path":"a.go","line":1}]}]`), f("stopped", flag, "false"), f("reason", remark, "")),
+	"ListAcceptedLeaks": rest("", need("blinds", shape, `["x"]`)),
 
 	"WhoAmI": public(rest("")),
 	"ListAuditRecords": rest("", f("action", texts, "kms:CreateKey"), f("resource", texts, ""), f("principal", texts, ""), f("accessKey", texts, ""), f("result", texts, "OK"), f("requestId", texts, ""),

@@ -13,6 +13,7 @@ import (
 var leakRoutes = []route{
 	{"GET", "/v1/leaks/key", "GetScanKey", "keyward:GetScanKey", "Answers what secrets are blinded with before they are reported.", takes((*dialect).getScanKey)},
 	{"POST", "/v1/leaks/reports", "ReportLeaks", "keyward:ReportLeaks", "Takes in what a search for leaks saw; the findings follow.", takes((*dialect).reportLeaks)},
+	{"POST", "/v1/leaks/accepted", "ListAcceptedLeaks", "keyward:ListAcceptedLeaks", "Answers which credentials of a push a person accepts now.", takes((*dialect).acceptedLeaks)},
 }
 
 func (d *dialect) getScanKey(ctx context.Context, q request, _ none) (api.ScanKey, error) {
@@ -21,7 +22,7 @@ func (d *dialect) getScanKey(ctx context.Context, q request, _ none) (api.ScanKe
 }
 
 func (d *dialect) reportLeaks(ctx context.Context, q request, in api.ReportLeaksRequest) (api.LeakReceipt, error) {
-	r := exposure.Report{Origin: in.Origin}
+	r := exposure.Report{Origin: in.Origin, Stopped: in.Stopped, Reason: in.Reason}
 	for _, c := range in.Seen {
 		severity, ok := finding.ParseSeverity(c.Severity)
 		if !ok {
@@ -33,4 +34,9 @@ func (d *dialect) reportLeaks(ctx context.Context, q request, in api.ReportLeaks
 		})
 	}
 	return api.LeakReceipt{Received: len(r.Seen)}, d.Exposures.Report(ctx, q.call, r)
+}
+
+func (d *dialect) acceptedLeaks(ctx context.Context, q request, in api.AcceptedLeaksRequest) (api.AcceptedLeaks, error) {
+	accepted, err := d.Exposures.Accepted(ctx, q.call, in.Blinds)
+	return api.AcceptedLeaks{Accepted: append([]string{}, accepted...)}, err
 }

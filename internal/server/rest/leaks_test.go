@@ -41,6 +41,9 @@ func (s *scene) leakSteps() []step {
 		{"ReportLeaks", func(ctx context.Context, c *client.Client) error {
 			return drop(c.ReportLeaks(ctx, report("shop", seen("", s.spare, "a.go"))))
 		}, ""},
+		{"ListAcceptedLeaks", func(ctx context.Context, c *client.Client) error {
+			return drop(c.ListAcceptedLeaks(ctx, api.AcceptedLeaksRequest{Blinds: []string{"x"}}))
+		}, ""},
 	}
 }
 
@@ -173,6 +176,34 @@ func TestReporter(t *testing.T) {
 	if answers[0] != answers[1] {
 		t.Errorf("have %+v", answers)
 	}
+	// Of a push that was refused it is told what a person decided, and nothing else.
+	stopped := report("shop", seen(blind.Mark([]byte(leakedPart)), "", "a"))
+	stopped.Stopped = true
+	must(c.CreateSecret(ctx, api.CreateSecretRequest{Name: "pay", Value: []byte(leakedPart)}))(t)
+	must(r.ReportLeaks(ctx, stopped))(t)
+	w.compare(t, owner.account)
+	asked := api.AcceptedLeaksRequest{Blinds: []string{stopped.Seen[0].Blind, blind.Mark([]byte(leakedValue))}}
+	if got := codeOf(t, drop(r.ListAcceptedLeaks(ctx, asked))); got != "NoPermission" {
+		t.Errorf("have %q", got)
+	}
+	if got := must(c.ListAcceptedLeaks(ctx, asked))(t); len(got.Accepted) != 0 {
+		t.Errorf("have %+v", got)
+	}
+	for _, f := range must(c.ListFindings(ctx, api.ListFindingsRequest{State: "open"}))(t).Findings {
+		if f.Subject.Name == "pay" {
+			t.Errorf("a push that was refused leaked something: %+v", f)
+		}
+		if f.Rule == "LK04" || f.Rule == "LK01" { // what is accepted of a secret in the open says nothing of pushes
+			must(c.SuppressFinding(ctx, f.ID, api.SuppressFindingRequest{Owner: "ann", Reason: "x", Until: w.now().Add(time.Hour)}))(t)
+		}
+	}
+	if diff := cmp.Diff(asked.Blinds[:1], must(c.ListAcceptedLeaks(ctx, asked))(t).Accepted); diff != "" {
+		t.Errorf("accepted: %s", diff)
+	}
+	w.later.Add(int64(2 * time.Hour))
+	if got := must(c.ListAcceptedLeaks(ctx, asked))(t); len(got.Accepted) != 0 {
+		t.Errorf("after the date: %+v", got)
+	}
 	if code := codeOf(t, drop(r.ListFindings(ctx, api.ListFindingsRequest{}))); code != "NoPermission" {
 		t.Errorf("have %q", code)
 	}
@@ -184,7 +215,7 @@ func TestReporter(t *testing.T) {
 			}
 		}
 	}
-	if len(known) != 2 {
+	if len(known) != 3 {
 		t.Errorf("%d sightings", len(known))
 	}
 
