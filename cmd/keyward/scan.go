@@ -39,6 +39,8 @@ type scan struct {
 	entry         ignore.Entry // of what is accepted
 	report        bool
 	origin        string // of what is reported
+	mending       mending
+	hasher        leak.Hasher
 
 	ignores *ignore.File
 }
@@ -98,6 +100,7 @@ looked at, or there was nothing to look at.`,
 		},
 	}, newScanGitCmd(c), newScanPushCmd(c), newScanImageCmd(c), newScanHostCmd(c))
 	s.flags(cmd)
+	s.mending.flags(c, cmd)
 	return cmd
 }
 
@@ -130,6 +133,9 @@ func (s *scan) search(ctx context.Context, root string, look func(context.Contex
 	if s.accept {
 		return s.keep(r)
 	}
+	if s.mending.on {
+		return s.mend(ctx, r)
+	}
 	unused, over := s.ignores.Unused()
 	r.Unused = append(asUnused(unused, false), asUnused(over, true)...)
 	return s.tell(r)
@@ -145,6 +151,7 @@ func (s *scan) gather(ctx context.Context, root string, told *reporter, look fun
 	if told != nil {
 		options.Hasher = options.Hasher.Sharing(told.key)
 	}
+	s.hasher = options.Hasher
 	started := s.now()
 	run := search.New(options)
 	for _, p := range problems {
@@ -173,6 +180,9 @@ func (s *scan) check() (leak.Severity, error) {
 	threshold, ok := leak.ParseSeverity(s.severity)
 	if !ok {
 		return 0, s.oneOf(s.cmd, "severity", s.severity, "critical", "high", "medium", "low")
+	}
+	if s.accept && s.mending.on || s.mending.dry && !s.mending.on {
+		return 0, s.usage(s.cmd, "--fix and --accept exclude each other, and --dry-run needs --fix", "--fix 与 --accept 不能同时使用；--dry-run 需要 --fix")
 	}
 	if s.accept && (s.entry.Owner == "" || s.entry.Reason == "") {
 		return 0, s.usage(s.cmd, "--accept needs --owner and --reason", "--accept 需要 --owner 和 --reason")

@@ -27,7 +27,7 @@ func ReadUpdates(r io.Reader) (updates []Update, err error) {
 	for lines.Scan() {
 		columns := strings.SplitN(lines.Text(), " ", 3)
 		if len(columns) != 3 || !objectID.MatchString(columns[0]) || !objectID.MatchString(columns[1]) || columns[2] == "" {
-			return nil, fmt.Errorf("reading the updates of a push: %q is not two ids and a ref", lines.Text())
+			return nil, fmt.Errorf("reading the updates of a push: line %d is not two ids and a ref", len(updates)+1)
 		}
 		if len(updates) == maxUpdates {
 			return nil, fmt.Errorf("reading the updates of a push: there are more than %d", maxUpdates)
