@@ -34,9 +34,9 @@ type Automaton struct {
 	longest int
 }
 
-// maxEntries is how many entries all rows have together: enough for about two thousand
+// maxEntries is how many entries all rows have together: enough for about a thousand
 // words. What is not used takes no memory.
-const maxEntries = 1 << 20
+const maxEntries = 1 << 19
 
 // tables are what the cursors read.
 type tables struct {
@@ -60,7 +60,7 @@ type Hits struct {
 }
 
 // New answers the automaton of the patterns, which are neither empty nor longer than
-// [MaxPattern], and not more than some two thousand. The same pattern may stand there several times.
+// [MaxPattern], and not more than some thousand. The same pattern may stand there several times.
 func New(patterns []string) (*Automaton, error) {
 	b := builder{class: [256]uint8{}, width: 1}
 	a := &Automaton{tables: &tables{}}

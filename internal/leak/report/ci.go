@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"encoding/xml"
 	"fmt"
 	"io"
@@ -44,9 +45,9 @@ type (
 		Identifiers []gitlabIdentifier `json:"identifiers"`
 	}
 	gitlabLocation struct {
-		File      string        `json:"file"`
-		StartLine int           `json:"start_line,omitempty"`
-		Commit    *gitlabCommit `json:"commit,omitempty"`
+		File      string       `json:"file"`
+		StartLine int          `json:"start_line,omitempty"`
+		Commit    gitlabCommit `json:"commit"`
 	}
 	gitlabCommit struct {
 		SHA string `json:"sha"`
@@ -58,8 +59,11 @@ type (
 	}
 )
 
+// noCommit stands for the commit where none is known: the schema demands one.
+const noCommit = "0000000"
+
 func gitlabOf(r Report) gitlab {
-	tool := gitlabTool{ID: "keyward", Name: "keyward", Vendor: gitlabVendor{"keyward"}, Version: r.Version}
+	tool := gitlabTool{ID: "keyward", Name: "keyward", Vendor: gitlabVendor{"keyward"}, Version: cmp.Or(r.Version, "0")}
 	out := gitlab{Version: "15.0.7", Vulnerabilities: []gitlabVulnerability{}, Scan: gitlabScan{Analyzer: tool, Scanner: tool, Type: "secret_detection", Status: "success",
 		Start: r.Started.UTC().Format("2006-01-02T15:04:05"), End: r.Ended.UTC().Format("2006-01-02T15:04:05")}}
 	if r.Coverage.Partial() || r.Coverage.Nothing() {
@@ -70,11 +74,8 @@ func gitlabOf(r Report) gitlab {
 			v := gitlabVulnerability{
 				ID: fmt.Sprintf("%s-%d", f.Fingerprint, i), Category: "secret_detection", Name: f.Title.English, Description: message(f),
 				Severity: strings.ToUpper(f.Severity.String()[:1]) + f.Severity.String()[1:], Solution: f.Advice.English,
-				Location:    gitlabLocation{File: l.Path, StartLine: l.Line},
+				Location:    gitlabLocation{File: l.Path, StartLine: l.Line, Commit: gitlabCommit{cmp.Or(l.Commit, noCommit)}},
 				Identifiers: []gitlabIdentifier{{"keyward_rule_id", "keyward rule " + f.Rule, f.Rule}, {"keyward_fingerprint", "keyward fingerprint", f.Fingerprint}},
-			}
-			if l.Commit != "" {
-				v.Location.Commit = &gitlabCommit{l.Commit}
 			}
 			out.Vulnerabilities = append(out.Vulnerabilities, v)
 		}

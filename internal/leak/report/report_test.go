@@ -7,6 +7,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -130,6 +131,62 @@ func TestSARIFHoldsTogether(t *testing.T) {
 		for _, l := range r.Locations {
 			if bytes.ContainsAny([]byte(l.PhysicalLocation.ArtifactLocation.URI), " \x1b!") || l.PhysicalLocation.Region != nil && l.PhysicalLocation.Region.StartLine < 1 {
 				t.Errorf("location %+v", l)
+			}
+		}
+	}
+}
+
+// What GitLab's schema demands of a report: it takes none in which anything of this is missing.
+func TestGitLabHoldsTogether(t *testing.T) {
+	for name, r := range map[string]report.Report{"example": example(), "empty": {}} {
+		var b bytes.Buffer
+		if err := report.Write(&b, "gitlab", r); err != nil {
+			t.Fatal(err)
+		}
+		type tool struct {
+			ID, Name, Version string
+			Vendor            struct{ Name string }
+		}
+		var got struct {
+			Version string
+			Scan    struct {
+				Analyzer, Scanner tool
+				Type, Status      string
+				Start             string `json:"start_time"`
+				End               string `json:"end_time"`
+			}
+			Vulnerabilities []struct {
+				ID, Name, Description, Severity, Solution string
+				Identifiers                               []struct{ Type, Name, Value string }
+				Location                                  struct{ Commit struct{ SHA string } }
+			}
+		}
+		if err := json.Unmarshal(b.Bytes(), &got); err != nil {
+			t.Fatal(err)
+		}
+		for _, tool := range []tool{got.Scan.Analyzer, got.Scan.Scanner} {
+			if tool.ID == "" || tool.Name == "" || tool.Version == "" || tool.Vendor.Name == "" {
+				t.Errorf("%s: tool %+v", name, tool)
+			}
+		}
+		for _, at := range []string{got.Scan.Start, got.Scan.End} {
+			if _, err := time.Parse("2006-01-02T15:04:05", at); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if !slices.Contains([]string{"success", "failure"}, got.Scan.Status) || got.Scan.Type != "secret_detection" || got.Vulnerabilities == nil {
+			t.Errorf("%s: %+v", name, got)
+		}
+		ids := map[string]bool{}
+		for _, v := range got.Vulnerabilities {
+			if v.ID == "" || ids[v.ID] || len(v.Name) > 255 || len(v.Solution) > 7000 || !slices.Contains([]string{"Low", "Medium", "High", "Critical"}, v.Severity) || v.Location.Commit.SHA == "" || len(v.Identifiers) == 0 {
+				t.Errorf("%s: vulnerability %+v", name, v)
+			}
+			ids[v.ID] = true
+			for _, i := range v.Identifiers {
+				if i.Type == "" || i.Name == "" || i.Value == "" {
+					t.Errorf("%s: identifier %+v", name, i)
+				}
 			}
 		}
 	}

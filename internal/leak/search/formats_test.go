@@ -15,6 +15,7 @@ import (
 	_ "modernc.org/sqlite"
 
 	"github.com/keyward/keyward/internal/leak"
+	"github.com/keyward/keyward/internal/leak/leaktest"
 	"github.com/keyward/keyward/internal/leak/search"
 )
 
@@ -129,5 +130,32 @@ func TestNamesInGBK(t *testing.T) {
 	}
 	if diff := cmp.Diff(map[string]string{"github-token": "a.zip!生产环境/配置.env"}, found(look(options(t), "a.zip", b.Bytes()))); diff != "" {
 		t.Errorf("findings (-want +got):\n%s", diff)
+	}
+}
+
+// TestWindows has streams ask for more memory than they may have: alone, and within another.
+func TestWindows(t *testing.T) {
+	var xz, zstd []byte
+	for _, c := range leaktest.Containers() {
+		switch c.Name {
+		case "xz":
+			xz = c.Pack(token(t))
+		case "zstd":
+			zstd = c.Pack(token(t))
+		}
+	}
+	large := bytes.Clone(xz)
+	large[16] = 40 // 4 GiB, in the header of its only block
+	for name, content := range map[string][]byte{"xz": large, "xz in zip": leaktest.Zip(map[string][]byte{"a": large})} {
+		s := look(options(t), name, content)
+		if problems := s.Coverage().Problems; len(problems) != 1 || !strings.Contains(problems[0].What, "of memory") {
+			t.Errorf("%s: %+v", name, problems)
+		}
+	}
+	for name, content := range map[string][]byte{"xz": xz, "zstd": zstd, "both": leaktest.Zip(map[string][]byte{"a": xz, "b": zstd})} {
+		s := look(options(t), name, content)
+		if c := s.Coverage(); c.Partial() || len(s.Findings()) != 1 {
+			t.Errorf("%s: %+v", name, c)
+		}
 	}
 }

@@ -42,7 +42,8 @@ type Search struct {
 	options  Options
 	ledger   leak.Ledger
 	coverage counts
-	mu       sync.Mutex
+	window   sync.Mutex // is held by the lane that unpacks what needs much memory
+	mu       sync.Mutex // guards what follows
 	problems []Problem
 	skipped  map[string]int64
 }

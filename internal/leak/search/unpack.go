@@ -37,7 +37,7 @@ func (l *Lane) document(d document, r io.Reader) (err error) {
 	source := &source{lane: l, d: d, head: head, last: last, rest: r}
 	defer source.close()
 	members := 0
-	err = format.Unpack(unpack.Source{Head: head[:min(filled, unpack.HeadSize)], Reader: source.reader(), Random: source.random}, func(m unpack.Member) error {
+	err = format.Unpack(unpack.Source{Head: head[:min(filled, unpack.HeadSize)], Reader: source.reader(), Random: source.random, Window: l.window(d)}, func(m unpack.Member) error {
 		members++
 		return l.member(d, m)
 	})
@@ -45,6 +45,11 @@ func (l *Lane) document(d document, r io.Reader) (err error) {
 		return errors.Join(err, l.text(d, filled, true, r))
 	}
 	return err
+}
+
+// window answers what charges the windows of compressed streams.
+func (l *Lane) window(d document) func(int64) (func(), error) {
+	return func(n int64) (func(), error) { return d.budget.Window(n, &l.search.window) }
 }
 
 // whole looks whether a file is a key.

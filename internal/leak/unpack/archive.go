@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"compress/bzip2"
 	"compress/gzip"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/ulikunitz/xz"
+	"github.com/ulikunitz/xz/lzma"
 )
 
 // unzip visits the members of a zip file: archives, jar, apk, ipa, office documents. A
@@ -26,7 +28,7 @@ func unzip(s Source, visit Visit) error {
 	if err != nil {
 		return err
 	}
-	archive.RegisterDecompressor(zstd.ZipMethodWinZip, zstd.ZipDecompressor(zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxWindow)))
+	archive.RegisterDecompressor(zstd.ZipMethodWinZip, zstd.ZipDecompressor(zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(smallWindow)))
 	archive.RegisterDecompressor(12, func(r io.Reader) io.ReadCloser { return io.NopCloser(bzip2.NewReader(r)) })
 	var broken error
 	shared := sharedStrings(archive)
@@ -80,8 +82,6 @@ func (w *watch) Read(p []byte) (int, error) {
 	return n, err
 }
 
-const maxWindow = 32 << 20 // of compressed streams, which is what decoding one takes of memory
-
 func gunzip(s Source, visit Visit) error {
 	r, err := gzip.NewReader(s.Reader)
 	if err != nil {
@@ -90,8 +90,20 @@ func gunzip(s Source, visit Visit) error {
 	return visit(Member{Reader: r})
 }
 
+// smallWindow is what the windows of members of zip files may have, which nobody counts.
+const smallWindow = 8 << 20
+
 func unzstd(s Source, visit Visit) error {
-	r, err := zstd.NewReader(s.Reader, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxWindow), zstd.WithDecoderLowmem(true))
+	var h zstd.Header
+	if err := h.Decode(s.Head); err != nil {
+		return err
+	}
+	release, err := s.Window(int64(max(1, min(h.WindowSize, 1<<40))))
+	if err != nil {
+		return err
+	}
+	defer release()
+	r, err := zstd.NewReader(s.Reader, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(MaxWindow), zstd.WithDecoderLowmem(true))
 	if err != nil {
 		return err
 	}
@@ -100,11 +112,57 @@ func unzstd(s Source, visit Visit) error {
 }
 
 func unxz(s Source, visit Visit) error {
-	r, err := xz.ReaderConfig{DictCap: maxWindow}.NewReader(s.Reader)
+	window, err := xzWindow(s.Head)
+	if err != nil {
+		return err
+	}
+	release, err := s.Window(window)
+	if err != nil {
+		return err
+	}
+	defer release()
+	r, err := xz.ReaderConfig{DictCap: lzma.MinDictCap}.NewReader(s.Reader)
 	if err != nil {
 		return err
 	}
 	return visit(Member{Reader: r})
+}
+
+var errXZ = errors.New("its first block has another form than expected")
+
+// xzWindow answers what the first block of a file says about its dictionary, as all other
+// blocks do that xz writes. The reader would take whatever is asked for.
+func xzWindow(head []byte) (int64, error) {
+	const stream = 12 // bytes of the stream's header
+	if len(head) < stream+2 || head[stream] == 0 {
+		return 1, nil // there is no block
+	}
+	at := head[stream+2 : min(len(head), stream+4*(int(head[stream])+1))]
+	for flag := byte(0x40); flag != 0 && flag <= 0x80; flag <<= 1 { // sizes, which may be left out
+		if head[stream+1]&flag != 0 {
+			_, n := binary.Uvarint(at)
+			at = at[max(n, 0):]
+		}
+	}
+	for range head[stream+1]&3 + 1 { // filters
+		id, n := binary.Uvarint(at)
+		if n <= 0 || n+1 >= len(at) {
+			return 0, errXZ
+		}
+		size := int(at[n])
+		if at = at[n+1:]; size > len(at) {
+			return 0, errXZ
+		}
+		if id == 0x21 && size == 1 { // LZMA2
+			bits := int64(at[0])
+			if bits > 40 {
+				return 0, errXZ
+			}
+			return (2 | bits&1) << (bits/2 + 11), nil
+		}
+		at = at[size:]
+	}
+	return 0, errXZ
 }
 
 func isBzip2(head []byte) bool {

@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 )
 
@@ -43,6 +44,7 @@ type Budget struct {
 	bytes   int64
 	entries int
 	packed  int64 // bytes that the document itself has, as far as it was read
+	windows int64 // of the compressed streams within each other that are open
 	now     func() time.Time
 	until   time.Time
 }
@@ -101,6 +103,27 @@ func (c *charged) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// MaxWindow is how much memory the windows of compressed streams within each other may
+// have, in bytes. All documents of a search share it: who has it has locked alone.
+const MaxWindow = 32 << 20
+
+// Window charges the window of a stream that is to be read, until it is released. It
+// waits while other documents have theirs.
+func (b *Budget) Window(n int64, alone sync.Locker) (release func(), err error) {
+	if b.windows+n > MaxWindow {
+		return nil, fmt.Errorf("%w: it needs %d MiB of memory to unpack, and may have %d", ErrLimit, n>>20, (MaxWindow-b.windows)>>20)
+	}
+	if b.windows == 0 {
+		alone.Lock()
+	}
+	b.windows += n
+	return func() {
+		if b.windows -= n; b.windows == 0 {
+			alone.Unlock()
+		}
+	}, nil
+}
+
 // A Member is something that was within a container.
 type Member struct {
 	Name   string // within the container; "" if it is the container's only content
@@ -119,6 +142,8 @@ type Source struct {
 	Reader io.Reader // all, from the beginning
 	// Random answers random access to all of it.
 	Random func() (io.ReaderAt, int64, error)
+	// Window waits until so much memory may be used, at least 1 byte, until it is released.
+	Window func(bytes int64) (release func(), err error)
 }
 
 // A Format is a kind of container.
