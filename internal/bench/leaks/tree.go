@@ -67,7 +67,7 @@ func plant(ctx context.Context, dir string, files int) (f forest, err error) {
 		return f, err
 	}
 	if f.files < files {
-		return f, fmt.Errorf("Go's source and the module cache have %d text files, not %d", f.files, files)
+		return f, fmt.Errorf("the source of Go and the module cache have %d text files, not %d", f.files, files)
 	}
 	return f, nil
 }
