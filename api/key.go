@@ -7,7 +7,7 @@ type Key struct {
 	ID              string            `json:"id"`
 	ARN             string            `json:"arn"`
 	Spec            string            `json:"spec"`            // "Aliyun_AES_256", "EC_P256", …
-	Usage           string            `json:"usage"`           // "ENCRYPT/DECRYPT" or "SIGN/VERIFY"
+	Usage           string            `json:"usage"`           // "ENCRYPT/DECRYPT", "SIGN/VERIFY" or "GENERATE/VERIFY_MAC"
 	State           string            `json:"state"`           // "Enabled", "Disabled", "PendingDeletion" or "PendingImport": without material
 	Origin          string            `json:"origin"`          // "Aliyun_KMS": made here; "EXTERNAL": imported; "EXTERNAL_KEY_STORE": at an external manager
 	ProtectionLevel string            `json:"protectionLevel"` // "SOFTWARE", or "HSM": in the hardware token
@@ -23,6 +23,8 @@ type Key struct {
 	Rotation        Rotation          `json:"rotation"`
 	Protection      Protection        `json:"protection"`
 	Tags            map[string]string `json:"tags"`
+
+	AdditionalUsages []string `json:"additionalUsages,omitempty"` // beside Usage, of asymmetric keys
 }
 
 // Rotation is how a key's automatic rotation stands.
@@ -52,6 +54,8 @@ type CreateKeyRequest struct {
 	Instance        string            `json:"instance,omitempty"`      // id or name of the instance that it is made in, whose class decides where it lives
 	ExternalKeyID   string            `json:"externalKeyId,omitempty"` // in an external instance: the key at the manager, which keys may share
 	Policy          string            `json:"policy,omitempty"`        // the document of its policy; default: identity policies decide
+
+	AdditionalUsages []string `json:"additionalUsages,omitempty"` // beside Usage, of asymmetric specs that can do several things
 }
 
 // RotationRequest switches a key's automatic rotation.

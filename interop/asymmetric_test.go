@@ -256,3 +256,24 @@ func TestAsymmetricRefuses(t *testing.T) {
 		refused(c.GetPublicKey(&kms.GetPublicKeyRequest{KeyId: &sign.id, KeyVersionId: &other.version}))(t, 404, "Forbidden.KeyVersionNotFound")
 	})
 }
+
+// TestAdditionalUsages has the SDK sign and decrypt with one key, which its general call makes.
+func TestAdditionalUsages(t *testing.T) {
+	each(t, func(t *testing.T, s *server) {
+		c := s.account(t).sdk(t)
+		made := must(askGeneric(c, "CreateKey", map[string]string{"KeySpec": sm2Spec, "KeyUsage": "SIGN/VERIFY", "AdditionalKeyUsages": encryptDecrypt}))(t)["KeyMetadata"].(map[string]any)
+		if made["KeyUsage"] != "SIGN/VERIFY" || made["AdditionalKeyUsages"] != encryptDecrypt {
+			t.Errorf("the key is %v", made)
+		}
+		id, version, digest := made["KeyId"].(string), made["PrimaryKeyVersion"].(string), encoded(make([]byte, 32))
+		must(c.AsymmetricSign(&kms.AsymmetricSignRequest{KeyId: &id, KeyVersionId: &version, Algorithm: new("SM2DSA"), Digest: digest}))(t)
+		sealed := must(c.AsymmetricEncrypt(&kms.AsymmetricEncryptRequest{KeyId: &id, KeyVersionId: &version, Algorithm: new("SM2PKE"), Plaintext: encoded("both")}))(t).Body
+		opened := must(c.AsymmetricDecrypt(&kms.AsymmetricDecryptRequest{KeyId: &id, KeyVersionId: &version, Algorithm: new("SM2PKE"), CiphertextBlob: sealed.CiphertextBlob}))(t).Body
+		if *opened.Plaintext != *encoded("both") {
+			t.Errorf("it decrypts to %s", *opened.Plaintext)
+		}
+		for _, more := range []string{"SIGN/VERIFY", "GENERATE/VERIFY_MAC", "ENCRYPT/DECRYPT,ENCRYPT/DECRYPT", ","} {
+			refused(askGeneric(c, "CreateKey", map[string]string{"KeySpec": sm2Spec, "AdditionalKeyUsages": more}))(t, 400, invalidParameter)
+		}
+	})
+}

@@ -64,6 +64,7 @@ func newKeyCreateCmd(c *cli) *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&in.Spec, "spec", "Aliyun_AES_256", c.t("type of the key: `SPEC` is one of ", "密钥规格 `SPEC`：")+strings.Join(keySpecs(), ", "))
 	f.StringVar(&in.Usage, "usage", "", c.t("`USAGE`: ENCRYPT/DECRYPT, SIGN/VERIFY or GENERATE/VERIFY_MAC; by default what the spec is for", "用途 `USAGE`：ENCRYPT/DECRYPT、SIGN/VERIFY 或 GENERATE/VERIFY_MAC；默认由规格决定"))
+	f.StringArrayVar(&in.AdditionalUsages, "also", nil, c.t("another `USAGE` that an asymmetric key may have beside the first; may be repeated", "非对称密钥的附加用途 `USAGE`；可重复"))
 	f.StringVar(&in.Origin, "origin", "", c.t("`ORIGIN` of the material: Aliyun_KMS makes it here, EXTERNAL waits for keyward key import; default Aliyun_KMS", "密钥材料来源 `ORIGIN`：Aliyun_KMS 由服务器生成，EXTERNAL 等待 keyward key import；默认 Aliyun_KMS"))
 	f.StringVar(&alias, "alias", "", c.t("also give it this `NAME`: alias/...", "同时创建别名 `NAME`：alias/..."))
 	f.StringVar(&in.Description, "description", "", c.t("`TEXT` for people", "供人阅读的描述 `TEXT`"))
@@ -75,6 +76,7 @@ func newKeyCreateCmd(c *cli) *cobra.Command {
 	f.BoolVar(&hsm, "hsm", false, c.t("in the hardware token, which it never leaves", "存放在硬件令牌中，永不导出"))
 	complete(cmd, "spec", keySpecs()...)
 	complete(cmd, "usage", keyUsages()...)
+	complete(cmd, "also", keyUsages()...)
 	complete(cmd, "origin", "Aliyun_KMS", "EXTERNAL")
 	return cmd
 }
@@ -100,7 +102,7 @@ func (c *cli) showKey(k api.Key) error {
 		t.add(c.t("Key", "密钥"), k.ID)
 		t.add("ARN", k.ARN)
 		t.add(c.t("Spec", "规格"), k.Spec)
-		t.add(c.t("Usage", "用途"), k.Usage)
+		t.add(c.t("Usage", "用途"), strings.Join(append([]string{k.Usage}, k.AdditionalUsages...), ", "))
 		t.add(c.t("State", "状态"), c.keyState(k.State))
 		if !k.DeleteAt.IsZero() {
 			t.add(c.t("Deletion", "删除时间"), when(k.DeleteAt))

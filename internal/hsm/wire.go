@@ -32,7 +32,7 @@ type Op byte
 // The operations. Numbers are never reused.
 const (
 	OpStatus   Op = 1 // data: a Status as JSON
-	OpGenerate Op = 2 // algorithm: "sign", "decrypt" or "" for symmetric keys; data: the public half as SPKI
+	OpGenerate Op = 2 // algorithm: "sign", "decrypt", "both" or "" for symmetric keys; data: the public half as SPKI
 	OpEncrypt  Op = 3 // AES-GCM; iv: what the token used; data: ciphertext and tag
 	OpDecrypt  Op = 4 // AES-GCM
 	OpSign     Op = 5 // data: a digest; the signature has the form of material.Private.Sign
@@ -40,10 +40,11 @@ const (
 	OpDestroy  Op = 7 // every object of the label and, unless it is empty, the id; none is no error
 )
 
-// The kinds of key pair that OpGenerate makes: a key pair does one thing.
+// The kinds of key pair that OpGenerate makes: the token lets a key pair do what it is for only.
 const (
 	ForSigning    = "sign"
 	ForDecryption = "decrypt"
+	ForBoth       = "both"
 )
 
 // A Request is what the server asks of the helper.

@@ -28,6 +28,7 @@ import (
 	"encoding/base32"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -122,6 +123,7 @@ type Key struct {
 	ID              ID
 	Spec            material.Spec
 	Usage           Usage
+	More            []Usage // usages beside it, of asymmetric keys only, for life, too
 	Origin          string
 	ProtectionLevel string
 	State           State
@@ -148,6 +150,9 @@ type Key struct {
 // Owned tells whether the key is a service key: a service made it for itself, and nobody can
 // delete it.
 func (k Key) Owned() bool { return k.Creator != k.Account }
+
+// For tells whether the key may be used so.
+func (k Key) For(u Usage) bool { return k.Usage == u || slices.Contains(k.More, u) }
 
 // Rotation is a key's rotation policy.
 type Rotation struct {

@@ -72,6 +72,18 @@ func CheckSpec(spec material.Spec, usage Usage) (material.Spec, Usage, error) {
 	return spec, usage, nil
 }
 
+// CheckMore refuses usages beside the first that a key of the spec cannot have.
+func CheckMore(spec material.Spec, first Usage, more []Usage) error {
+	seen := []Usage{first}
+	for _, u := range more {
+		if !spec.Asymmetric() || slices.Contains(seen, u) || !slices.Contains(usages(spec), u) {
+			return fault.InvalidParameter.New("The specified parameter AdditionalKeyUsages is not valid. A key of spec %s can be used for %v, and asymmetric ones for several of these, each named once.", spec, usages(spec))
+		}
+		seen = append(seen, u)
+	}
+	return nil
+}
+
 // CheckDescription refuses a text that no key may have as its description or note.
 func CheckDescription(s string) error {
 	if len(s) > MaxDescription || !utf8.ValidString(s) || strings.ContainsRune(s, 0) {

@@ -43,6 +43,7 @@ func keyRow(k *key.Key) row {
 		added(text("external", &k.External)),
 		added(text("lender", &k.Lender)),
 		added(document("access", &k.Access)),
+		added(document("more_usages", &k.More)),
 	}}
 }
 

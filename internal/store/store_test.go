@@ -167,7 +167,7 @@ func TestChangedRowsAreNotBelieved(t *testing.T) {
 			"created_at": `created_at + 1`, "primary_version": `'x'`, "versions": `versions + 1`, "rotation_enabled": `0`,
 			"rotation_interval": `rotation_interval + 1`, "rotated_at": `rotated_at - 1`, "delete_at": `1`, "deletion_protected": `1`,
 			"protection_note": `'x'`, "tags": `'[]'`, "rev": `rev + 1`, "mac_epoch": `mac_epoch + 1`, "mac": `(SELECT mac FROM kms_key WHERE id = '` + string(other.ID) + `')`,
-			"origin": `'EXTERNAL'`, "protection_level": `'HSM'`,
+			"origin": `'EXTERNAL'`, "protection_level": `'HSM'`, "more_usages": `'["SIGN/VERIFY"]'`,
 		} {
 			if err := read(); err != nil {
 				t.Fatalf("before changing %s: %v", column, err)

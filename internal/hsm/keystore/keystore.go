@@ -197,6 +197,8 @@ func purpose(k key.Key) string {
 	switch {
 	case k.Spec.Symmetric():
 		return ""
+	case len(k.More) > 0:
+		return hsm.ForBoth
 	case k.Usage == key.SignVerify:
 		return hsm.ForSigning
 	}

@@ -216,6 +216,24 @@ func TestExchangedKeys(t *testing.T) {
 	}
 }
 
+// A key pair with a usage beside its first does both in the token.
+func TestAdditionalUsages(t *testing.T) {
+	w, ctx := start(t), t.Context()
+	k := newKey(material.RSA2048, key.SignVerify)
+	k.More = []key.Usage{key.EncryptDecrypt}
+	pair := w.open(t, k, w.version(t, k))
+	if _, err := pair.Private.Sign(ctx, material.PSSSHA256, make([]byte, 32)); err != nil {
+		t.Errorf("signing: %v", err)
+	}
+	sealed, err := pair.Public.Encrypt(material.OAEPSHA256, []byte("hello"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if plain, err := pair.Private.Decrypt(ctx, material.OAEPSHA256, sealed); err != nil || string(plain.Expose()) != "hello" {
+		t.Errorf("it decrypts to %q: %v", plain.Expose(), err)
+	}
+}
+
 // What was generated for a row that never came is destroyed, and what has a row is not.
 func TestSweep(t *testing.T) {
 	w, ctx := start(t), t.Context()

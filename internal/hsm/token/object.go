@@ -146,9 +146,9 @@ func (c *connection) make(session pkcs11.SessionHandle, r hsm.Request, keep bool
 		return private, 0, wrap("generating a key", err)
 	}
 	open := []*pkcs11.Attribute{attribute(pkcs11.CKA_TOKEN, false)}
-	signs := r.Algorithm == hsm.ForSigning
-	secret = append(secret, attribute(pkcs11.CKA_SIGN, signs), attribute(pkcs11.CKA_DECRYPT, !signs))
-	open = append(open, attribute(pkcs11.CKA_VERIFY, signs), attribute(pkcs11.CKA_ENCRYPT, !signs))
+	signs, decrypts := r.Algorithm != hsm.ForDecryption, r.Algorithm != hsm.ForSigning
+	secret = append(secret, attribute(pkcs11.CKA_SIGN, signs), attribute(pkcs11.CKA_DECRYPT, decrypts))
+	open = append(open, attribute(pkcs11.CKA_VERIFY, signs), attribute(pkcs11.CKA_ENCRYPT, decrypts))
 	if k.bits != 0 {
 		open = append(open, attribute(pkcs11.CKA_MODULUS_BITS, k.bits), attribute(pkcs11.CKA_PUBLIC_EXPONENT, []byte{1, 0, 1}))
 	} else {

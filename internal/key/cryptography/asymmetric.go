@@ -200,14 +200,14 @@ func (s *Service) asymmetric(ctx context.Context, c *authz.Call, rec *audit.Reco
 		rec.Param("Algorithm", string(in.Algorithm))
 		attributes = append(attributes, authz.Attribute{Key: authz.EncryptionAlgorithm, Value: string(in.Algorithm)})
 	}
-	e, err := s.ring.Resolve(ctx, keyring.Ask{Call: c, Record: rec, Action: action, Name: in.Key, Attributes: attributes})
+	e, err := s.ring.Resolve(ctx, keyring.Ask{Call: c, Record: rec, Action: action, Name: in.Key, Usage: usage, Attributes: attributes})
 	if err != nil {
 		return nil, nil, err
 	}
 	switch {
 	case !e.Key.Spec.Asymmetric():
 		return nil, nil, fault.UnsupportedOperation.New("Unsupported operation. Key %s has the spec %s, which is not asymmetric.", e.Key.ID, e.Key.Spec)
-	case usage != "" && e.Key.Usage != usage:
+	case usage != "" && !e.Key.For(usage):
 		return nil, nil, fault.UnsupportedOperation.New("Unsupported operation. Key %s was created for %s.", e.Key.ID, e.Key.Usage)
 	case in.Version == "":
 		return nil, nil, fault.MissingParameter.New("KeyVersionId is mandatory for this action; ListKeyVersions answers the versions of a key.")

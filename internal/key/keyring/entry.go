@@ -52,9 +52,18 @@ func (r *Ring) load(ctx context.Context, at ref) (*Entry, error) {
 
 // Attributes adds to a request's condition keys those of the key itself.
 func (e *Entry) Attributes(of []authz.Attribute) []authz.Attribute {
+	return e.attributes(of, e.Key.Usage)
+}
+
+// attributes is Attributes for an operation that makes a use of the key: a condition on the usage
+// is about that one, if the key has it.
+func (e *Entry) attributes(of []authz.Attribute, usage key.Usage) []authz.Attribute {
+	if !e.Key.For(usage) {
+		usage = e.Key.Usage
+	}
 	all := append(of[:len(of):len(of)],
 		authz.Attribute{Key: authz.KeySpec, Value: string(e.Key.Spec)},
-		authz.Attribute{Key: authz.KeyUsage, Value: string(e.Key.Usage)})
+		authz.Attribute{Key: authz.KeyUsage, Value: string(usage)})
 	for _, t := range e.Key.Tags {
 		all = append(all, authz.Attribute{Key: authz.TagPrefix + t.Key, Value: t.Value})
 	}

@@ -12,7 +12,7 @@ var errHidden = errors.New("the key is hidden from the caller")
 // permit asks whether the caller may do what it wants with a key. Everything that names a
 // key comes through here.
 func (r *Ring) permit(ask Ask, e *Entry) error {
-	d, err := ask.Call.Check(authz.Request{Action: ask.Action, Resource: e.ARN, Attributes: e.Attributes(ask.Attributes), Policy: e.Policy})
+	d, err := ask.Call.Check(authz.Request{Action: ask.Action, Resource: e.ARN, Attributes: e.attributes(ask.Attributes, ask.Usage), Policy: e.Policy})
 	if d.Reason == authz.OtherAccount {
 		return errHidden // and the record is not told which key it was: the caller reads it
 	}

@@ -18,6 +18,7 @@ type Ask struct {
 	Record     *audit.Record // of the operation; is told the resource and the decision
 	Action     string        // as policies know it
 	Name       string        // id, alias, or the ARN of either
+	Usage      key.Usage     // that the operation makes of a key which may have several; empty for others
 	Sealed     bool          // Name is an id that a ciphertext names, which does not tell whose key it is
 	Attributes []authz.Attribute
 }

@@ -21,6 +21,7 @@ import (
 type CreateInput struct {
 	Spec            material.Spec // default Aliyun_AES_256
 	Usage           key.Usage     // default by spec
+	More            []key.Usage   // beside it, of asymmetric keys
 	Origin          string        // default Aliyun_KMS
 	ProtectionLevel string        // default SOFTWARE
 	Description     string
@@ -54,6 +55,9 @@ func (s *Service) Create(ctx context.Context, c *authz.Call, in CreateInput) (ou
 		}
 		rec.Param("KeySpec", string(k.Spec))
 		rec.Param("KeyUsage", string(k.Usage))
+		for _, u := range k.More {
+			rec.Param("AdditionalKeyUsage", string(u))
+		}
 		rec.Param("DKMSInstanceId", k.Instance)
 		rec.Param("ExternalKeyId", k.External)
 		v, err := s.generate(ctx, k, 1)
@@ -96,6 +100,10 @@ func (s *Service) newKey(ctx context.Context, c *authz.Call, in CreateInput) (ke
 	if k.Spec, k.Usage, err = key.CheckSpec(in.Spec, in.Usage); err != nil {
 		return key.Key{}, err
 	}
+	if err := key.CheckMore(k.Spec, k.Usage, in.More); err != nil {
+		return key.Key{}, err
+	}
+	k.More = append([]key.Usage(nil), in.More...)
 	if err := s.settle(ctx, c, &k, in); err != nil {
 		return key.Key{}, err
 	}

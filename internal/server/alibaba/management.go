@@ -3,6 +3,7 @@ package alibaba
 import (
 	"context"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/keyward/keyward/internal/audit"
@@ -41,6 +42,7 @@ type keyMetadata struct {
 	KeySpec                       string
 	KeyState                      string
 	KeyUsage                      string
+	AdditionalKeyUsages           string `json:",omitempty" xml:",omitempty"` // keyward's own
 	LastRotationDate              string
 	MaterialExpireTime            string
 	NextRotationDate              string `json:",omitempty" xml:",omitempty"`
@@ -67,6 +69,12 @@ func (d *Dialect) metadata(k key.Key) keyMetadata {
 		ProtectionLevel: k.ProtectionLevel, NextRotationDate: date(k.NextRotation()),
 		DKMSInstanceId: k.Instance, ExternalKeyId: k.External,
 	}
+	for i, u := range k.More {
+		if i > 0 {
+			m.AdditionalKeyUsages += ","
+		}
+		m.AdditionalKeyUsages += string(u)
+	}
 	if k.Rotation.Enabled {
 		m.RotationInterval = inSeconds(k.Rotation.Interval)
 	}
@@ -84,6 +92,11 @@ func createKey(d *Dialect, c *authz.Call, v *rpc.Values) act {
 		ProtectionLevel: v.Text("ProtectionLevel"), Description: v.Text("Description"), Tags: v.Tags("Tags"), Policy: v.Text("Policy"),
 		Rotate: v.Boolean("EnableAutomaticRotation"), Interval: v.Interval("RotationInterval"),
 		Instance: v.Text("DKMSInstanceId"), External: v.Text("ExternalKeyId"), // the latter is keyward's own
+	}
+	if more := v.Text("AdditionalKeyUsages"); more != "" { // keyward's own: Alibaba Cloud's console has them, its API does not
+		for u := range strings.SplitSeq(more, ",") {
+			in.More = append(in.More, key.Usage(u))
+		}
 	}
 	return func(ctx context.Context) (rpc.Response, error) {
 		k, err := d.Keys.Create(ctx, c, in)

@@ -51,6 +51,7 @@ func (d *dialect) createKey(ctx context.Context, q request, in api.CreateKeyRequ
 	new := lifecycle.CreateInput{
 		Spec: material.Spec(in.Spec), Usage: key.Usage(in.Usage), Origin: in.Origin, Description: in.Description, Tags: tagsOf(in.Tags), Alias: in.Alias, Policy: in.Policy,
 		ProtectionLevel: in.ProtectionLevel, Instance: in.Instance, External: in.ExternalKeyID,
+		More: words.Each(in.AdditionalUsages, func(u string) key.Usage { return key.Usage(u) }),
 	}
 	if in.Rotation != nil {
 		new.Rotate, new.Interval = in.Rotation.Enabled, interval(in.Rotation.IntervalSeconds)
@@ -198,6 +199,8 @@ func (d *dialect) key(k key.Key) api.Key {
 		},
 		Protection: api.Protection{Enabled: k.Protected, Note: k.ProtectionNote},
 		Tags:       tagMap(k.Tags),
+
+		AdditionalUsages: words.Each(k.More, func(u key.Usage) string { return string(u) }),
 	}
 }
 
