@@ -78,7 +78,8 @@ func (b *batch) run(ctx context.Context, do func(*client.Client, [][]byte) ([][]
 		}
 		done += len(answers)
 		if failed != nil {
-			return &problem{message: fmt.Sprintf(b.t("line %d: %s (%s)", "第 %d 行：%s（%s）"), done+1, failed.Detail, failed.Code)}
+			f := b.answer(&client.Error{Code: failed.Code, Message: failed.Detail})
+			return &problem{message: fmt.Sprintf(b.t("line %d: %s: %s", "第 %d 行：%s：%s"), done+1, f.Code, f.Message), next: f.Next}
 		}
 	}
 	if err := lines.Err(); err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/keyward/keyward/api"
+	"github.com/keyward/keyward/internal/key"
 	"github.com/keyward/keyward/internal/key/cryptography"
 	"github.com/keyward/keyward/internal/material"
 )
@@ -88,6 +89,9 @@ Neither file has it in the clear: keyward, or the owner of the public key, opens
 		run: func(ctx context.Context, args []string) error {
 			if out == "" || (r.file == "") != (r.out == "") {
 				return c.usage(cmd, "give --out, and --public-key together with --wrapped-out", "请给出 --out；--public-key 须与 --wrapped-out 同时给出")
+			}
+			if in.Size < 1 { // which would stand for the default
+				return c.usage(cmd, "--bytes must be 1 to %d", "--bytes 必须为 1 到 %d", key.MaxDataKey)
 			}
 			server, err := c.connect()
 			if err != nil {

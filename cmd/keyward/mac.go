@@ -146,6 +146,9 @@ nothing of them. On a terminal, where others may look on, it needs --show.`,
 			if err := c.oneOf(cmd, "format", format, "base64", "hex", "raw"); err != nil {
 				return err
 			}
+			if in.Size < 1 { // which would stand for the default
+				return c.usage(cmd, "--bytes must be 1 to %d", "--bytes 必须为 1 到 %d", key.MaxRandom)
+			}
 			if c.outTerminal && !show {
 				return c.usage(cmd, "random bytes are not for a terminal; redirect the output, or use --show", "随机字节不适合显示在终端上；请重定向输出，或使用 --show")
 			}
