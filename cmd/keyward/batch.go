@@ -94,8 +94,8 @@ func newBatchEncryptCmd(c *cli) *cobra.Command {
 		use:   "encrypt KEY",
 		short: text{"Encrypt each line; write a line of base64 for each", "逐行加密，每行输出一行 base64"},
 		long: text{
-			"Encrypt each line of standard input with a key, and write a line of base64 for each. A line has 1 to 6,144 bytes.",
-			"用密钥逐行加密标准输入，每行输出一行 base64。每行 1 到 6144 字节。",
+			"Encrypt each line of standard input with a key, and write a line of base64 for each. A line has 1 to 6,144 bytes.\nIt stops at the first line that fails, and names it.",
+			"用密钥逐行加密标准输入，每行输出一行 base64。每行 1 到 6144 字节。\n遇到第一行失败即停止，并指出该行。",
 		},
 		example: "  keyward batch encrypt alias/cards --context table=cards < numbers > numbers.sealed",
 		secrets: true,
@@ -129,9 +129,9 @@ func newBatchDecryptCmd(c *cli) *cobra.Command {
 		short: text{"Decrypt each line of base64; write a line for each", "逐行解密 base64，每行输出一行"},
 		long: text{
 			`Decrypt each line of base64 that batch encrypt wrote, and write a line for each. On a
-terminal, where others may look on, it needs --show.`,
+terminal, where others may look on, it needs --show. It stops at the first line that fails, and names it.`,
 			`逐行解密 batch encrypt 写出的 base64，每行输出一行。
-终端上可能有人旁观，因此需要 --show。`,
+终端上可能有人旁观，因此需要 --show。遇到第一行失败即停止，并指出该行。`,
 		},
 		example: "  keyward batch decrypt alias/cards --context table=cards < numbers.sealed > numbers",
 		secrets: true,

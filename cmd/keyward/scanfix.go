@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -30,7 +32,7 @@ func (m *mending) flags(c *cli, cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.BoolVar(&m.on, "fix", false, c.t("move values that are found in text files into secrets, and leave references", "将文本文件中发现的值移入凭据，并留下引用"))
 	f.BoolVar(&m.dry, "dry-run", false, c.t("with --fix: show what would be changed, and change nothing", "配合 --fix：只显示将要做的更改"))
-	f.StringVar(&m.prefix, "secret-prefix", "found/", c.t("with --fix: `PREFIX` of the names of the secrets", "配合 --fix：凭据名称的前缀 `PREFIX`"))
+	f.StringVar(&m.prefix, "prefix", "found/", c.t("with --fix: `PREFIX` of the names of the secrets", "配合 --fix：凭据名称的前缀 `PREFIX`"))
 	f.StringVar(&m.reference, "reference", "keyward:{name}", c.t("with --fix: the `TEXT` that is left; {name} is the secret's name", "配合 --fix：留下的文字 `TEXT`，其中 {name} 为凭据名称"))
 }
 
@@ -51,6 +53,9 @@ type mended struct {
 
 // mend moves what was found, as far as it can be moved.
 func (s *scan) mend(ctx context.Context, r report.Report) error {
+	if strings.ContainsAny(s.mending.reference, "\r\n") || !strings.Contains(s.mending.reference, "{name}") {
+		return s.usage(s.cmd, "--reference is one line with {name} in it", "--reference 只能是一行，且须包含 {name}")
+	}
 	files, values, left := s.plan(r.Findings)
 	defer func() {
 		for _, v := range values {
@@ -122,19 +127,30 @@ func (s *scan) plan(findings []leak.Finding) (files []*mended, values map[string
 	return files, values, left
 }
 
-// read reads a text file; what is none has no content.
+// read reads a text file that can be replaced; what is none has no content. A file that other
+// names, another owner or more than its permissions would be taken from is none, nor what git
+// keeps for itself, nor standard input.
 func read(path string) *mended {
 	m := &mended{path: path}
 	info, err := os.Lstat(path)
-	if err != nil || !info.Mode().IsRegular() {
+	if err != nil || path == "-" || slices.Contains(strings.Split(filepath.ToSlash(path), "/"), ".git") {
+		return m
+	}
+	if info.Mode() != info.Mode().Perm() || !ownAlone(info) {
 		return m
 	}
 	content, err := os.ReadFile(path)
-	if err != nil || bytes.IndexByte(content, 0) >= 0 {
+	if err != nil || !isText(content) {
 		return m
 	}
-	m.mode, m.content = info.Mode().Perm(), content
+	m.mode, m.content = info.Mode(), content
 	return m
+}
+
+// isText tells whether bytes are a text, in which nothing counts how long a value is.
+func isText(content []byte) bool {
+	control := func(r rune) bool { return r < ' ' && !strings.ContainsRune("\t\n\r\f", r) || r == 0x7f }
+	return utf8.Valid(content) && !bytes.ContainsFunc(content, control)
 }
 
 // offset answers where a place of so many bytes is, if it is in the file as it is.
@@ -177,21 +193,15 @@ func (m *mended) reference(template string) func(stretch) string {
 	}
 }
 
-// diff answers the lines that change, without any of the values that were found.
+// diff answers what changes. Of the lines it shows nothing else: what was accepted, or is too
+// small a finding to be told of, may stand there, too.
 func (m *mended) diff(template string) string {
-	redacted := func(p stretch) string { return p.shown }
-	old := strings.Split(string(m.with(redacted)), "\n")
-	fresh := strings.Split(string(m.with(func(p stretch) string {
-		if p.name == "" {
-			return redacted(p)
-		}
-		return strings.ReplaceAll(template, "{name}", p.name)
-	})), "\n")
 	var b strings.Builder
 	fmt.Fprintf(&b, "--- %[1]s\n+++ %[1]s\n", printable(m.path))
-	for i := range old { // a value and a reference have no line breaks, so that lines correspond
-		if old[i] != fresh[i] {
-			fmt.Fprintf(&b, "@@ -%[1]d +%[1]d @@\n-%s\n+%s\n", i+1, printable(old[i]), printable(fresh[i]))
+	for _, p := range m.stretchs {
+		if p.name != "" {
+			line := 1 + bytes.Count(m.content[:p.start], []byte{'\n'})
+			fmt.Fprintf(&b, "@@ -%[1]d +%[1]d @@\n-%s\n+%s\n", line, printable(p.shown), printable(strings.ReplaceAll(template, "{name}", p.name)))
 		}
 	}
 	return b.String()
@@ -202,9 +212,6 @@ var errChanged = errors.New("it changed meanwhile; run the scan again")
 
 // move stores all values, and only then replaces files: what is interrupted can be repeated.
 func (s *scan) move(ctx context.Context, files []*mended, values map[string][]byte) error {
-	if strings.ContainsAny(s.mending.reference, "\r\n") {
-		return s.usage(s.cmd, "--reference is one line", "--reference 只能是一行")
-	}
 	if err := s.confirm(ctx, "fix", text{
 		fmt.Sprintf("%d values become secrets, and %d files are changed.", len(values), len(files)), fmt.Sprintf("将创建 %d 个凭据，并更改 %d 个文件。", len(values), len(files)),
 	}); err != nil {

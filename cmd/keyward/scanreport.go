@@ -51,11 +51,14 @@ func (s *scan) reporter(ctx context.Context, root string) (*reporter, error) {
 func origin(ctx context.Context, root string) string {
 	out, err := exec.CommandContext(ctx, "git", "-C", root, "config", "--get", "remote.origin.url").Output()
 	if u, bad := url.Parse(strings.TrimSpace(string(out))); err == nil && bad == nil && u.Host != "" {
-		u.User = nil // it may have a password
-		return u.String()
+		return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String() // all else may have a password
 	}
 	if remote := strings.TrimSpace(string(out)); err == nil && remote != "" && !strings.Contains(remote, "://") {
-		return remote // git@host:path, or a path
+		_, place, found := strings.Cut(remote, "@") // git@host:path, or a path
+		if !found {
+			place = remote
+		}
+		return place
 	}
 	host, err := os.Hostname()
 	if err != nil {

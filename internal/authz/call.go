@@ -125,8 +125,9 @@ func Dangerous() []string {
 		"kms:ScheduleKeyDeletion", "kms:DisableKey", "kms:DeleteKeyMaterial", "kms:SetKeyPolicy", "kms:SetDeletionProtection",
 		"kms:ExportDataKey", "kms:GenerateAndExportDataKey", "kms:DeleteSecret", "kms:SetSecretPolicy",
 		"ram:AttachPolicyToUser", "ram:AttachPolicyToRole", "ram:UpdateRole", "ram:DetachPolicyFromUser", "ram:DetachPolicyFromRole", "ram:UpdatePolicy",
-		"ram:CreateAccessKey", "ram:ResetAccessKey", "ram:DeleteAccessKey", "ram:DeleteUser", "ram:UpdateLoginProfile", "ram:UnbindMFADevice",
-		"keyward:ExportAudit",
+		"ram:CreateAccessKey", "ram:UpdateAccessKey", "ram:ResetAccessKey", "ram:DeleteAccessKey", "ram:UpdateUser", "ram:DeleteUser",
+		"ram:UpdateLoginProfile", "ram:DeleteLoginProfile", "ram:UnbindMFADevice",
+		"keyward:CreateNodeToken", "keyward:ExportAudit",
 	}
 }
 

@@ -37,6 +37,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -151,8 +152,14 @@ func (r Report) check() error {
 		if raw, err := hex.DecodeString(s.Blind); err != nil || s.Blind != "" && (len(s.Blind) != markLen || hex.EncodeToString(raw) != s.Blind) {
 			return fault.InvalidParameter.New("a keyed hash has %d hexadecimal digits in lower case", markLen)
 		}
-		if s.Rule == "" || len(s.Places) == 0 || s.More < 0 {
+		if s.Rule == "" || len(s.Places) == 0 {
 			return fault.InvalidParameter.New("each credential of a report has a rule and at least one place")
+		}
+		if s.More < 0 || s.More > math.MaxInt32 {
+			return fault.InvalidParameter.New("the number of places that are not told is none")
+		}
+		if len(s.KeyID) > maxText || len(s.Rule) > maxText {
+			return fault.InvalidParameter.New("an id and a rule of a report have at most %d bytes", maxText)
 		}
 	}
 	return nil

@@ -62,14 +62,18 @@ func (s *Service) lend(ctx context.Context, c *authz.Call, action, name, account
 }
 
 // Admit refuses accounts that the policy of a key is to let in, beyond the quota of the key's
-// instance. The default instance has none.
-func (s *Service) Admit(ctx context.Context, id string, accounts []string) error {
-	if id == "" || len(accounts) == 0 {
+// instance. The default instance has none. Whoever borrows an instance lets in nobody but its
+// owner: the quota is the owner's, who could not get it back.
+func (s *Service) Admit(ctx context.Context, k key.Key, accounts []string) error {
+	if k.Instance == "" || len(accounts) == 0 {
 		return nil
 	}
-	i, err := s.o.Store.Instance(ctx, id)
+	i, err := s.o.Store.Instance(ctx, k.Instance)
 	if err != nil {
 		return err
+	}
+	if k.Account != i.Account && slices.ContainsFunc(accounts, func(a string) bool { return a != i.Account }) {
+		return fault.UnsupportedOperation.New("a key in an instance that is shared with the account %s lets in that account and the owner of the instance, and nobody else", k.Account)
 	}
 	return s.admit(ctx, i, accounts)
 }

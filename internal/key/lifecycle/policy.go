@@ -113,7 +113,7 @@ func (s *Service) checkPolicy(ctx context.Context, c *authz.Call, e *keyring.Ent
 		return "", nil, fault.InvalidParameter.New("the key policy would deny %s to %s, who sets it; have somebody else set it, or leave that action out of the statement %s", terms.Guard, c.ARN(), next.Statement)
 	}
 	guests = e.Key.Guests(policy)
-	return document, guests, s.instances.Admit(ctx, e.Key.Instance, guests)
+	return document, guests, s.instances.Admit(ctx, e.Key, guests)
 }
 
 func checkPolicyName(name string) error {

@@ -58,11 +58,11 @@ func Open(ctx context.Context, dir string, s *search.Search) (*Repository, error
 }
 
 // command answers a run of git. Nothing that a repository configures may run, nothing is
-// fetched, and no lock is taken.
+// fetched, no object is shown in place of another, and no lock is taken.
 func (r *Repository) command(ctx context.Context, args ...string) *exec.Cmd {
 	args = append([]string{"--no-pager", "-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "log.showSignature=false", "-C", r.dir}, args...)
 	cmd := exec.CommandContext(ctx, "git", args...)
-	cmd.Env = append(os.Environ(), "GIT_OPTIONAL_LOCKS=0", "GIT_TERMINAL_PROMPT=0", "GIT_NO_LAZY_FETCH=1", "LC_ALL=C")
+	cmd.Env = append(os.Environ(), "GIT_OPTIONAL_LOCKS=0", "GIT_TERMINAL_PROMPT=0", "GIT_NO_LAZY_FETCH=1", "GIT_NO_REPLACE_OBJECTS=1", "LC_ALL=C")
 	return cmd
 }
 

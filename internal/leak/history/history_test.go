@@ -118,6 +118,11 @@ func TestRange(t *testing.T) {
 	if diff := cmp.Diff([]leak.Location{{Path: "b.txt", Line: 1, Column: 5, Commit: bad}}, places); diff != "" {
 		t.Errorf("places (-want +got):\n%s", diff)
 	}
+	r.git("replace", bad, r.git("rev-parse", "base")) // git would show the clean one instead
+	places, _ = r.look(func(h *history.Repository) error { return h.Range(t.Context(), "base.."+bad) })
+	if diff := cmp.Diff([]leak.Location{{Path: "b.txt", Line: 1, Column: 5, Commit: bad}}, places); diff != "" {
+		t.Errorf("places of a commit for which another one stands (-want +got):\n%s", diff)
+	}
 	run := search.New(search.Options{})
 	opened, err := history.Open(t.Context(), r.dir, run)
 	if err != nil {

@@ -18,9 +18,16 @@ var placeholders = []string{
 // templates are what programs replace before anybody uses the value.
 var templates = []string{"${", "#{", "{{", "}}", "<%", "%>", "$(", "%(", "[[", "@@", "<<", "__", "%s", "%v", "%d", "%0", "\\(", "${", "$[["}
 
+// reference is how the name of a secret of keyward begins, which `keyward scan --fix` leaves
+// where a value was.
+const reference = "keyward:"
+
 // Placeholder tells whether a value stands for a credential without being one.
 func Placeholder(value []byte) bool {
 	low := bytes.ToLower(value)
+	if bytes.HasPrefix(low, []byte(reference)) {
+		return true
+	}
 	for _, p := range placeholders {
 		if bytes.Contains(low, []byte(p)) {
 			return true
