@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -345,19 +346,30 @@ func (c *cli) syncCmd(use string) *cobra.Command {
 			}
 			ctx, cancel := context.WithTimeout(ctx, patience)
 			defer cancel()
-			return c.syncAll(ctx, server, wanted)
+			if len(args) == 0 {
+				return c.syncAll(ctx, server, wanted, "UnsupportedOperation") // of providers whose keys people enter
+			}
+			return c.syncAll(ctx, server, wanted, "")
 		},
 	})
 	cmd.Flags().Var(days{&patience}, "wait", c.t("wait for at most `PERIOD`", "最多等待 `PERIOD`"))
 	return cmd
 }
 
-// syncAll has providers read and waits for each.
-func (c *cli) syncAll(ctx context.Context, server *client.Client, wanted []api.Provider) error {
-	for _, p := range wanted {
-		if err := server.SyncProvider(ctx, p.Name); err != nil {
+// syncAll has providers read and waits for each, but for those that are refused with the code
+// without.
+func (c *cli) syncAll(ctx context.Context, server *client.Client, all []api.Provider, without string) error {
+	var wanted []api.Provider
+	for _, p := range all {
+		err := server.SyncProvider(ctx, p.Name)
+		var refused *client.Error
+		if errors.As(err, &refused) && refused.Code == without {
+			continue
+		}
+		if err != nil {
 			return err
 		}
+		wanted = append(wanted, p)
 	}
 	done := api.ProviderList{Providers: []api.Provider{}}
 	failed := 0

@@ -257,6 +257,9 @@ func (s *Service) Sync(ctx context.Context, c *authz.Call, name string) error {
 		if src.Paused {
 			return fault.StateConflict.New("the provider %s is paused; resume it first", name)
 		}
+		if k, err := s.kind(src.Kind); err == nil && k.Capabilities.Manual {
+			return fault.UnsupportedOperation.New("the keys of the provider %s are entered by people; there is nothing to read", name)
+		}
 		return s.o.Sources.UpdateSource(ctx, rec, &src, s.syncs(src))
 	})
 }
