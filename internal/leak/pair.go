@@ -51,6 +51,10 @@ func (w *Worker) pairs() {
 			continue
 		}
 		claimed[claim{b.id, b.use}], taken[b.secret] = true, true
+		if i := slices.IndexFunc(w.matches, func(m Match) bool { return m.Rule == b.rule && m.Start == b.secret.Start && m.End == b.secret.End }); i >= 0 {
+			w.matches[i].KeyID = w.matches[b.id].KeyID // its own form has found it, too
+			continue
+		}
 		confidence := Certain
 		if w.part.Pool {
 			confidence = Likely
