@@ -256,10 +256,10 @@ func (l *Log) writeRecords() {
 	}
 	w := &writing{log: l, batch: l.records.take(l.batch[:0], maxBatch)}
 	defer func() { l.batch = w.batch[:0] }()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
 	leave := l.enter()
 	defer func() { leave() }()
+	ctx, cancel := context.WithTimeout(context.Background(), patience) // not spent on waiting for the other writer
+	defer cancel()
 	if err := l.settle(ctx); err != nil {
 		w.answer(err)
 		return
@@ -283,10 +283,10 @@ func (l *Log) writeChanges() {
 	if len(w.batch) == 0 {
 		return // its patience was over
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
 	w.reachEnd()
 	defer w.leaveEnd()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
 	if err := l.settle(ctx); err != nil {
 		w.answer(err)
 		return
