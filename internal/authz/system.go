@@ -22,8 +22,7 @@ func SystemPolicies() []SystemPolicy {
 			"kms:Encrypt", "kms:Decrypt", "kms:GenerateDataKey", "kms:GenerateDataKeyWithoutPlaintext",
 			"kms:ReEncrypt*", // who may decrypt and encrypt could do the same in two steps
 			"kms:AsymmetricEncrypt", "kms:AsymmetricDecrypt", "kms:AsymmetricSign", "kms:AsymmetricVerify",
-			"kms:ExportDataKey", "kms:GenerateAndExportDataKey", // who may decrypt could wrap it for others, too
-			"kms:GetPublicKey", "kms:GenerateMac", "kms:VerifyMac", "kms:GenerateRandom")},
+			"kms:GetPublicKey", "kms:GenerateMac", "kms:VerifyMac")},
 		{"AliyunKMSSecretUserAccess", "reads every secret and changes none", allow(
 			"kms:GetSecretValue", "kms:DescribeSecret", "kms:ListSecrets", "kms:ListSecretVersionIds", "kms:Decrypt")},
 		{"KeywardWatchFullAccess", "takes stock of keys, and decides whom to tell of what", allow(
