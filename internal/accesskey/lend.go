@@ -38,7 +38,8 @@ func (s *Service) State(ctx context.Context, account, source string) (State, err
 	return s.o.Sources.State(ctx, account, source)
 }
 
-// Soon has a source synchronised as soon as possible, for keyward's own work.
+// Soon has a source synchronised as soon as possible, if there is anything to read, for
+// keyward's own work.
 func (s *Service) Soon(ctx context.Context, account, source string) error {
-	return s.Sync(ctx, s.scheduler(account), source)
+	return s.hasten(ctx, s.scheduler(account), source, func(Source) error { return nil })
 }

@@ -245,7 +245,18 @@ func (s *Service) Standings(ctx context.Context, account string) ([]Standing, er
 }
 
 // Sync has a source synchronised as soon as possible; its state tells when it was.
+// One whose keys people enter is refused: there is nothing to read.
 func (s *Service) Sync(ctx context.Context, c *authz.Call, name string) error {
+	return s.hasten(ctx, c, name, func(src Source) error {
+		if k, err := s.kind(src.Kind); err == nil && k.Capabilities.Manual {
+			return fault.UnsupportedOperation.New("the keys of the provider %s are entered by people; there is nothing to read", name)
+		}
+		return nil
+	})
+}
+
+// hasten plans the synchronisation of a source unless it is refused.
+func (s *Service) hasten(ctx context.Context, c *authz.Call, name string, refuse func(Source) error) error {
 	return s.do(ctx, c, "keyward:SyncProvider", func(rec *audit.Record) error {
 		if err := s.may(c, rec, "provider/"+name); err != nil {
 			return err
@@ -257,8 +268,8 @@ func (s *Service) Sync(ctx context.Context, c *authz.Call, name string) error {
 		if src.Paused {
 			return fault.StateConflict.New("the provider %s is paused; resume it first", name)
 		}
-		if k, err := s.kind(src.Kind); err == nil && k.Capabilities.Manual {
-			return fault.UnsupportedOperation.New("the keys of the provider %s are entered by people; there is nothing to read", name)
+		if err := refuse(src); err != nil {
+			return err
 		}
 		return s.o.Sources.UpdateSource(ctx, rec, &src, s.syncs(src))
 	})
