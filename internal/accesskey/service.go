@@ -66,10 +66,7 @@ func (s *Service) do(ctx context.Context, c *authz.Call, action string, fn func(
 
 // may asks the caller's policies and notes in the record what they said.
 func (s *Service) may(c *authz.Call, rec *audit.Record, relative string) error {
-	rec.Resource = "acs:keyward:" + s.o.Region + ":" + c.Account + ":" + relative
-	d, err := c.Check(authz.Request{Action: rec.Action, Resource: rec.Resource})
-	rec.Decision = d.String()
-	return err
+	return rec.Permit(c, authz.Request{Resource: "acs:keyward:" + s.o.Region + ":" + c.Account + ":" + relative})
 }
 
 func (s *Service) now() time.Time { return s.o.Now().UTC().Truncate(time.Microsecond) }

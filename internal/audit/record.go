@@ -101,13 +101,7 @@ func (r *Record) Permit(c *authz.Call, q authz.Request) error {
 	q.Action, r.Resource = r.Action, q.Resource
 	d, err := c.Check(q)
 	r.Decision = d.String()
-	if fault.Is(err, fault.MFARequired) {
-		return err
-	}
-	if err != nil {
-		return fault.NoPermission.Wrap(err, "%s may not perform %s on %s; ask an administrator of the account for a policy that allows it", c.ARN(), r.Action, r.Resource)
-	}
-	return nil
+	return err
 }
 
 // Param notes one parameter; of several with one name the later ones are numbered.

@@ -63,16 +63,7 @@ func (s *Service) Rule(id string) *Rule {
 
 // do runs one operation that ends in one record.
 func (s *Service) do(ctx context.Context, c *authz.Call, action, resource string, fn func(*audit.Record) error) error {
-	rec := audit.NewRecord(c, action)
-	return s.o.Log.Do(ctx, rec, func() error {
-		rec.Resource = "acs:keyward:" + s.o.Region + ":" + c.Account + ":" + resource
-		d, err := c.Check(authz.Request{Action: action, Resource: rec.Resource})
-		rec.Decision = d.String()
-		if err != nil {
-			return err
-		}
-		return fn(rec)
-	})
+	return s.o.Log.Perform(ctx, c, action, "acs:keyward:"+s.o.Region+":"+c.Account+":"+resource, fn)
 }
 
 // Now answers what time it is for the states of findings.

@@ -76,10 +76,7 @@ func (s *Service) Simulate(ctx context.Context, c *authz.Call, q Question) (out 
 }
 
 func (s *Service) simulate(ctx context.Context, c *authz.Call, rec *audit.Record, q Question) (Answer, error) {
-	rec.Resource = "acs:ram::" + c.Account + ":user/" + q.User
-	d, err := c.Check(authz.Request{Action: Action, Resource: rec.Resource})
-	rec.Decision = d.String()
-	if err != nil {
+	if err := rec.Permit(c, authz.Request{Resource: "acs:ram::" + c.Account + ":user/" + q.User}); err != nil {
 		return Answer{}, err
 	}
 	if q.Action == "" || q.Resource == "" || len(q.Action) > 128 {

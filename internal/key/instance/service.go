@@ -55,13 +55,7 @@ func (s *Service) do(ctx context.Context, c *authz.Call, action string, fn func(
 
 // may asks whether the caller may perform the operation on an instance, or on all ("*").
 func (s *Service) may(c *authz.Call, rec *audit.Record, id string) error {
-	rec.Resource = s.ARN(c.Account, id)
-	d, err := c.Check(authz.Request{Action: rec.Action, Resource: rec.Resource})
-	rec.Decision = d.String()
-	if err != nil {
-		return fault.NoPermission.Wrap(err, "%s may not perform %s on %s; ask an administrator of the account for a policy that allows it", c.ARN(), rec.Action, rec.Resource)
-	}
-	return nil
+	return rec.Permit(c, authz.Request{Resource: s.ARN(c.Account, id)})
 }
 
 // reach answers an instance with an id or a name: of the account, or by its id one that is

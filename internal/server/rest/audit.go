@@ -104,16 +104,7 @@ func (d *dialect) readAudit(ctx context.Context, c *authz.Call, action string, r
 
 // read reads what no service keeps, if the caller may, and records that it was read.
 func (d *dialect) read(ctx context.Context, c *authz.Call, action, resource string, read func(*audit.Record) error) error {
-	rec := audit.NewRecord(c, action)
-	rec.Resource = "acs:keyward:" + d.Region + ":" + c.Account + ":" + resource
-	return d.Log.Do(ctx, rec, func() error {
-		decision, err := c.Check(authz.Request{Action: action, Resource: rec.Resource})
-		rec.Decision = decision.String()
-		if err != nil {
-			return err
-		}
-		return read(rec)
-	})
+	return d.Log.Perform(ctx, c, action, "acs:keyward:"+d.Region+":"+c.Account+":"+resource, read)
 }
 
 func record(e audit.Entry) api.AuditRecord {
