@@ -120,7 +120,7 @@ type RotaList struct {
 // An Escalation says when people are told, over what, and who comes next if nobody answers.
 type Escalation struct {
 	Rungs    []Rung     `json:"rungs"`  // the mildest first
-	Levels   [][]string `json:"levels"` // whom to tell, the first to be told first: "owner", "person:NAME", "rota:NAME"
+	Levels   [][]string `json:"levels"` // whom to tell, the first to be told first: "owner", "person:NAME", "rota:NAME", "everybody"
 	Quiet    QuietHours `json:"quiet,omitzero"`
 	Language string     `json:"language"` // "en" or "zh": of messages to groups, and to people who have none of their own
 }
@@ -131,7 +131,7 @@ type Rung struct {
 	Severity  string   `json:"severity"`            // "info", "warning", "critical" or "emergency"
 	Families  []string `json:"families"`            // of channels that carry the alarm
 	Wait      string   `json:"wait,omitempty"`      // for an acknowledgement: "10s" to "7d"; left out if none is asked for
-	Everybody bool     `json:"everybody,omitempty"` // all levels are told at once
+	Everybody bool     `json:"everybody,omitempty"` // all people are told at once
 }
 
 // QuietHours are when alarms of the severity "info" wait.
@@ -155,9 +155,10 @@ type Incident struct {
 	OpenedAt  time.Time      `json:"openedAt"`
 	ChangedAt time.Time      `json:"changedAt"`
 	EndedAt   time.Time      `json:"endedAt,omitzero"`
-	Alarms    int            `json:"alarms"`          // how often people were told
-	NextAt    time.Time      `json:"nextAt,omitzero"` // when somebody is told again unless somebody acknowledges
-	AckBy     string         `json:"ackBy,omitempty"` // who has it
+	Alarms    int            `json:"alarms"`            // how often people were told
+	Unheard   bool           `json:"unheard,omitempty"` // the last alarm reached nobody: no channel and nobody would have carried it
+	NextAt    time.Time      `json:"nextAt,omitzero"`   // when somebody is told again unless somebody acknowledges
+	AckBy     string         `json:"ackBy,omitempty"`   // who has it
 	AckNote   string         `json:"ackNote,omitempty"`
 	AckAt     time.Time      `json:"ackAt,omitzero"`
 	AckUntil  time.Time      `json:"ackUntil,omitzero"` // when the acknowledgement lapses

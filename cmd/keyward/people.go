@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 
@@ -161,7 +162,7 @@ func (c *cli) setEscalation(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	return c.showEscalation(out)
+	return c.showEscalation(ctx, server, out)
 }
 
 func newEscalationShowCmd(c *cli) *cobra.Command {
@@ -177,14 +178,18 @@ func newEscalationShowCmd(c *cli) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return c.showEscalation(p)
+			return c.showEscalation(ctx, server, p)
 		},
 	})
 }
 
-func (c *cli) showEscalation(p api.Escalation) error {
+func (c *cli) showEscalation(ctx context.Context, server *client.Client, p api.Escalation) error {
+	carriers, known := carriers(ctx, server)
+	if known && len(carriers) == 0 {
+		c.say("No channel is set up: alarms reach nobody. Add one: keyward channel add", "尚未配置任何渠道：告警无人收到。请添加：keyward channel add")
+	}
 	return c.show(p, func(t *table) {
-		t.add(c.t("LEFT", "剩余"), c.t("SEVERITY", "级别"), c.t("OVER", "渠道类别"), c.t("ANSWER WITHIN", "响应时限"), c.t("TELLS", "通知对象"))
+		t.add(c.t("LEFT", "剩余"), c.t("SEVERITY", "级别"), c.t("OVER", "渠道类别"), c.t("CHANNELS", "渠道"), c.t("ANSWER WITHIN", "响应时限"), c.t("TELLS", "通知对象"))
 		for _, r := range p.Rungs {
 			left, tells := r.Left, c.t("level by level", "逐级")
 			if left == "" {
@@ -193,7 +198,15 @@ func (c *cli) showEscalation(p api.Escalation) error {
 			if r.Everybody {
 				tells = c.t("everybody", "所有人")
 			}
-			t.add(left, c.severity(r.Severity), strings.Join(r.Families, ", "), orDash(r.Wait), tells)
+			var over []string
+			for _, family := range r.Families {
+				over = append(over, carriers[family]...)
+			}
+			channels := strings.Join(over, ", ")
+			if channels == "" && len(carriers) > 0 {
+				channels = c.t("none of these: all there are", "均未配置：改用全部渠道")
+			}
+			t.add(left, c.severity(r.Severity), strings.Join(r.Families, ", "), orDash(channels), orDash(r.Wait), tells)
 		}
 		for i, level := range p.Levels {
 			t.add(fmt.Sprintf(c.t("Level %d", "第 %d 级"), i+1), strings.Join(level, ", "))
@@ -203,6 +216,27 @@ func (c *cli) showEscalation(p api.Escalation) error {
 		}
 		t.add(c.t("Language", "语言"), p.Language)
 	})
+}
+
+// carriers answers the names of the channels that carry alarms, by family, if the caller may see them.
+func carriers(ctx context.Context, server *client.Client) (names map[string][]string, known bool) {
+	channels, err := server.ListChannels(ctx)
+	if err != nil {
+		return nil, false
+	}
+	kinds, err := server.ListChannelKinds(ctx)
+	if err != nil {
+		return nil, false
+	}
+	names = map[string][]string{}
+	for _, ch := range channels.Channels {
+		for _, k := range kinds.Kinds {
+			if k.Name == ch.Kind && !ch.Paused && ch.Heartbeat == "" {
+				names[k.Family] = append(names[k.Family], ch.Name)
+			}
+		}
+	}
+	return names, true
 }
 
 func newIncidentCmd(c *cli) *cobra.Command {
@@ -228,13 +262,21 @@ func newIncidentListCmd(c *cli) *cobra.Command {
 				t.add(c.t("INCIDENT", "事件"), c.t("SEVERITY", "级别"), c.t("WHAT", "内容"), c.t("OWNER", "负责人"), c.t("DEADLINE", "截止时间"),
 					c.t("ACKNOWLEDGED BY", "确认人"), c.t("UNTIL", "有效至"), c.t("ALARMS", "告警次数"))
 				for _, i := range all.Incidents {
-					t.add(i.ID, c.severity(i.Severity), c.t(i.Title.English, i.Title.Chinese), orDash(i.Owner), when(i.Deadline), orDash(i.AckBy), when(i.AckUntil), fmt.Sprint(i.Alarms))
+					t.add(i.ID, c.severity(i.Severity), c.t(i.Title.English, i.Title.Chinese), orDash(i.Owner), when(i.Deadline), orDash(i.AckBy), when(i.AckUntil), c.alarms(i))
 				}
 			})
 		},
 	})
 	cmd.Flags().BoolVar(&in.Ended, "ended", false, c.t("those that are over, the newest first", "列出已解除的，最新的在前"))
 	return cmd
+}
+
+// alarms tells how often people were told, and if nobody was.
+func (c *cli) alarms(i api.Incident) string {
+	if i.Unheard {
+		return c.t("nobody reached: add channels and people", "无人收到：请添加渠道和人员")
+	}
+	return strconv.Itoa(i.Alarms)
 }
 
 func newIncidentShowCmd(c *cli) *cobra.Command {
@@ -277,6 +319,7 @@ func (c *cli) addIncident(t *table, i api.Incident) {
 	t.add(c.t("Acknowledged by", "确认人"), orDash(i.AckBy))
 	t.add(c.t("Until", "有效至"), when(i.AckUntil))
 	t.add(c.t("Note", "备注"), orDash(i.AckNote))
+	t.add(c.t("Alarms", "告警次数"), c.alarms(i))
 	t.add(c.t("Told again", "下次通知"), when(i.NextAt))
 }
 

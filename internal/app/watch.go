@@ -101,7 +101,7 @@ func (e *engine) watchAccount(ctx context.Context, account string, now time.Time
 	}
 	plan, err := e.alerts.Ladder(ctx, account)
 	for _, i := range open {
-		out.Incidents[server.WatchedIncidents{Account: account, Severity: plan.Severity(i.Stage).String(), Acknowledged: i.Acknowledged(now)}]++
+		out.Incidents[server.WatchedIncidents{Account: account, Severity: plan.Severity(i.Stage).String(), Acknowledged: i.Acknowledged(now), Unheard: i.Unheard()}]++
 	}
 	return err
 }

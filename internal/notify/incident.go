@@ -23,7 +23,7 @@ type Incident struct {
 
 	// How far the telling has come.
 	Told     int       // highest stage that was told, counted from 1; 0 for none yet
-	Level    int       // highest level of people that was told
+	Level    int       // highest level of people that was told; unheard if the last alarm reached nobody
 	Alarms   int       // how often people were told
 	NextAt   time.Time // when to look again; zero for not before the condition changes
 	AckBy    string    // who has it; "" for nobody
@@ -55,6 +55,16 @@ const (
 	KMSUnused      = "kms-unused"      // keys of the service that nobody uses
 	NodeLying      = "node-lying"      // a node claims to hold what it does not hold
 )
+
+// unheard is the level of an incident whose last alarm reached nobody, and rehear how soon
+// it is given again then: somebody may have added a channel or a person.
+const (
+	unheard = -1
+	rehear  = 5 * time.Minute
+)
+
+// Unheard tells whether the last alarm reached nobody.
+func (i Incident) Unheard() bool { return i.Level == unheard }
 
 // Open tells whether the condition lasts.
 func (i Incident) Open() bool { return i.EndedAt.IsZero() }
@@ -130,7 +140,7 @@ func Decide(i Incident, p oncall.Plan, now time.Time) (Incident, Alarm, bool) {
 		return i, Alarm{}, false
 	case i.AckBy != "":
 		why = Lapsed
-	case rung.Wait == 0:
+	case rung.Wait == 0 && !i.Unheard():
 		i.NextAt = time.Time{}
 		return i, Alarm{}, false
 	case now.Before(i.NextAt):
@@ -139,6 +149,7 @@ func Decide(i Incident, p oncall.Plan, now time.Time) (Incident, Alarm, bool) {
 		why = Unanswered
 		i.Level = min(i.Level+1, last)
 	}
+	i.Level = max(i.Level, 0)
 	if rung.Everybody {
 		i.Level = last
 	}

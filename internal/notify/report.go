@@ -230,6 +230,10 @@ func (s *Service) proceed(ctx context.Context, c *authz.Call, action string, i I
 			if out, err = s.address(ctx, i, p, alarm, now); err != nil {
 				return err
 			}
+			if len(out) == 0 {
+				s.o.Logger.Error("an alarm reaches nobody: add channels and people", "account", i.Account, "incident", i.ID, "subject", i.Subject)
+				i.Level, i.NextAt = unheard, now.Add(rehear)
+			}
 		}
 		jobs := sends(out, now)
 		if !i.NextAt.IsZero() {
@@ -279,12 +283,13 @@ func (s *Service) address(ctx context.Context, i Incident, p oncall.Plan, a Alar
 		}
 		return out
 	}
-	out := over(a.Rung.Families, directory.Told(p.Levels, a.Level, i.Owner, now))
+	people := directory.People
+	if !a.Rung.Everybody {
+		people = directory.Told(p.Levels, a.Level, i.Owner, now)
+	}
+	out := over(a.Rung.Families, people)
 	if len(out) == 0 {
 		out = over(message.Families(), directory.People)
-	}
-	if len(out) == 0 {
-		s.o.Logger.Error("an alarm reaches nobody: add channels and people", "account", i.Account, "incident", i.ID, "subject", i.Subject)
 	}
 	return out, nil
 }

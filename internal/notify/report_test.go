@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/job"
@@ -58,6 +60,75 @@ func TestDeliveriesAreNotTakenForEachOther(t *testing.T) {
 	sent, err := w.shelf.Deliveries(t.Context(), account, i.ID)
 	if err != nil || len(sent) != 4 {
 		t.Errorf("have %d deliveries of 4: %+v, %v", len(sent), sent, err)
+	}
+}
+
+// told answers who got an alarm of an incident, each as often as they did.
+func (w *world) told(i notify.Incident) map[string]int {
+	w.t.Helper()
+	sent, err := w.shelf.Deliveries(w.t.Context(), account, i.ID)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	n := map[string]int{}
+	for _, d := range sent {
+		n[d.Person]++
+	}
+	return n
+}
+
+// With the plan that nobody had to make, the owner is told first, everybody when the owner does
+// not answer, and everybody at once when it is nearly too late.
+func TestEverybodyIsTold(t *testing.T) {
+	w := newWorld(t, map[string]message.Traits{"mail": each(message.Mail)})
+	for _, name := range []string{"ann", "bo", "cy"} {
+		w.person(name)
+	}
+	owned := func(name string, left time.Duration) notify.Condition {
+		c := expires(name, noon.Add(left))
+		c.Owner = "ann"
+		return c
+	}
+	far, near := w.report(owned("expiry/far", 6*days)), w.report(owned("expiry/near", 2*time.Hour))
+	if diff := cmp.Diff(map[string]int{"ann": 1}, w.told(far)); diff != "" {
+		t.Error("six days before (-want +have):", diff)
+	}
+	if diff := cmp.Diff(map[string]int{"ann": 1, "bo": 1, "cy": 1}, w.told(near)); diff != "" {
+		t.Error("two hours before (-want +have):", diff)
+	}
+	w.now = noon.Add(days)
+	w.work()
+	if diff := cmp.Diff(map[string]int{"ann": 2, "bo": 1, "cy": 1}, w.told(far)); diff != "" {
+		t.Error("a day without an answer (-want +have):", diff)
+	}
+}
+
+// An alarm that reached nobody is not spent: it says so, and it is given when there is somebody.
+func TestUnheardAlarms(t *testing.T) {
+	for name, left := range map[string]time.Duration{"one that asks for no answer": 20 * days, "an urgent one": 2 * time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, map[string]message.Traits{"mail": each(message.Mail)})
+			c := expires("expiry/k", noon.Add(left))
+			i := w.report(c)
+			if !i.Unheard() {
+				t.Fatalf("nobody was there, and yet %+v", i)
+			}
+			w.now = noon.Add(time.Minute)
+			if again := w.report(c); again.Rev != i.Rev {
+				t.Error("reporting the same again was a change")
+			}
+			w.person("li")
+			w.now = noon.Add(5 * time.Minute)
+			w.work()
+			if i = w.report(c); i.Unheard() || w.told(i)["li"] != 1 {
+				t.Errorf("now there is somebody, and yet %+v", i)
+			}
+			w.now = noon.Add(10 * time.Minute)
+			w.work()
+			if n := w.told(i)["li"]; n != 1 {
+				t.Errorf("told %d times", n)
+			}
+		})
 	}
 }
 
@@ -156,7 +227,7 @@ func TestPlansNameKnownPeople(t *testing.T) {
 	if !fault.Is(err, fault.InvalidParameter) || !strings.Contains(err.Error(), ": person:lo, rota:night;") {
 		t.Errorf("the plan was answered with %v", err)
 	}
-	if have, err := w.Plan(t.Context(), root()); err != nil || len(have.Levels) != 1 {
+	if have, err := w.Plan(t.Context(), root()); err != nil || len(have.Levels) != len(oncall.DefaultPlan().Levels) {
 		t.Errorf("the plan became %+v, %v", have, err)
 	}
 	p.Levels = p.Levels[:1]

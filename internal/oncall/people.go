@@ -51,6 +51,8 @@ func (p Person) Check() error {
 		return fault.InvalidParameter.New("the language is en or zh")
 	case len(p.IDs) > 20:
 		return fault.LimitExceeded.New("a person has at most 20 ids at channels")
+	case p.Email == "" && p.Mobile == "" && len(p.IDs) == 0:
+		return fault.MissingParameter.New("nothing could reach this person: give an e-mail address, a mobile number or an id at a channel")
 	}
 	for _, id := range p.IDs {
 		if id.Name == "" || id.Value == "" || len(id.Value) > 128 || strings.ContainsAny(id.Value, " \t\r\n<>") {
@@ -162,6 +164,8 @@ func (d Directory) Told(levels []Level, upTo int, owner string, now time.Time) [
 			switch kind {
 			case "owner":
 				add(owner)
+			case "everybody":
+				return d.People
 			case "person":
 				add(name)
 			case "rota":

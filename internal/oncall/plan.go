@@ -36,11 +36,11 @@ type Rung struct {
 	Severity  message.Severity
 	Families  []message.Family // of channels that carry the alarm
 	Wait      time.Duration    // for an acknowledgement; 0 if none is asked for
-	Everybody bool             // all levels are told at once
+	Everybody bool             // everybody in the directory is told at once
 }
 
 // A Level is whom one step of the escalation tells: "owner", the subject's owner;
-// "person:NAME"; "rota:NAME", who is on call then.
+// "person:NAME"; "rota:NAME", who is on call then; "everybody" in the directory.
 type Level []string
 
 // Quiet is when alarms of the lowest severity wait, in minutes after midnight in a zone,
@@ -70,7 +70,7 @@ func DefaultPlan() Plan {
 			{Left: 3 * time.Hour, Severity: message.Emergency, Families: all, Wait: 15 * time.Minute, Everybody: true},
 			{Left: 0, Severity: message.Emergency, Families: all, Wait: 15 * time.Minute, Everybody: true},
 		},
-		Levels: []Level{{"owner"}},
+		Levels: []Level{{"owner"}, {"everybody"}},
 		Quiet:  Quiet{Zone: "Asia/Shanghai"},
 		Lang:   message.Chinese,
 	}
@@ -132,8 +132,8 @@ func (p Plan) Check() error {
 	}
 	for i, level := range p.Levels {
 		for _, who := range level {
-			if kind, name, _ := strings.Cut(who, ":"); who != "owner" && (kind != "person" && kind != "rota" || name == "") {
-				return fault.InvalidParameter.New("level %d: %q is not owner, person:NAME or rota:NAME", i+1, who)
+			if kind, name, _ := strings.Cut(who, ":"); who != "owner" && who != "everybody" && (kind != "person" && kind != "rota" || name == "") {
+				return fault.InvalidParameter.New("level %d: %q is not owner, person:NAME, rota:NAME or everybody", i+1, who)
 			}
 		}
 		if len(level) == 0 {

@@ -42,6 +42,7 @@ type WatchedScan struct {
 type WatchedIncidents struct {
 	Account, Severity string
 	Acknowledged      bool
+	Unheard           bool // nobody was reached
 }
 
 // watch collects a Watch.
@@ -63,7 +64,7 @@ func (m *Metrics) Watch(read func() Watch) {
 		desc("keyward_expiry_scan_age_seconds", "Time since the last look at all expiries.", "account"),
 		desc("keyward_expiry_scan_seen", "Access keys that the last look at all expiries saw.", "account"),
 		desc("keyward_expiry_scan_keys", "Access keys that there were to see.", "account"),
-		desc("keyward_incidents", "Open incidents.", "account", "severity", "acknowledged"),
+		desc("keyward_incidents", "Open incidents.", "account", "severity", "acknowledged", "unheard"),
 		desc("keyward_nodes", "Nodes that hold secrets, by how they do: live, lost or drained.", "account", "state"),
 		desc("keyward_rollout_members", "Nodes that are to have what a rollout delivers, by wave; of at most 100 rollouts of an account.", "account", "rollout", "wave"),
 		desc("keyward_rollout_there", "Of these nodes those that have it.", "account", "rollout", "wave"),
@@ -94,7 +95,7 @@ func (w watch) Collect(out chan<- prometheus.Metric) {
 		gauge(w.keys, float64(s.Of), s.Account)
 	}
 	for i, n := range now.Incidents {
-		gauge(w.incidents, float64(n), i.Account, i.Severity, strconv.FormatBool(i.Acknowledged))
+		gauge(w.incidents, float64(n), i.Account, i.Severity, strconv.FormatBool(i.Acknowledged), strconv.FormatBool(i.Unheard))
 	}
 	for of, n := range now.Nodes {
 		gauge(w.nodes, float64(n), of.Account, of.State)

@@ -40,7 +40,7 @@ func TestMetricsOfTheInventory(t *testing.T) {
 	for _, want := range []string{
 		`keyward_accesskey_expiry_seconds{account="1",key="a\"b/c",provider="prod"} -3`,
 		`keyward_expiry_scan_age_seconds{account="1"} 60`, `keyward_expiry_scan_seen{account="1"} 7`, `keyward_expiry_scan_keys{account="1"} 8`,
-		`keyward_incidents{account="1",acknowledged="true",severity="critical"} 2`,
+		`keyward_incidents{account="1",acknowledged="true",severity="critical",unheard="false"} 2`,
 	} {
 		if !strings.Contains(text, want+"\n") {
 			t.Errorf("there is no %s in\n%s", want, text)

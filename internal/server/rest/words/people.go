@@ -122,7 +122,7 @@ func Incident(i notify.Incident, p oncall.Plan, now time.Time) api.Incident {
 		ID: i.ID, Condition: i.Condition, Kind: i.Kind, Subject: i.Subject, Owner: i.Owner, Severity: p.Severity(i.Stage).String(),
 		Title:    api.Text{English: notify.Headline(i, message.English, now), Chinese: notify.Headline(i, message.Chinese, now)},
 		Facts:    Each(i.Facts, func(f notify.Fact) api.IncidentFact { return api.IncidentFact(f) }),
-		Deadline: i.Deadline, OpenedAt: i.OpenedAt, ChangedAt: i.ChangedAt, EndedAt: i.EndedAt, Alarms: i.Alarms, NextAt: i.NextAt,
+		Deadline: i.Deadline, OpenedAt: i.OpenedAt, ChangedAt: i.ChangedAt, EndedAt: i.EndedAt, Alarms: i.Alarms, Unheard: i.Open() && i.Unheard(), NextAt: i.NextAt,
 		AckBy: i.AckBy, AckNote: i.AckNote, AckAt: i.AckAt, AckUntil: i.AckUntil,
 	}
 	if i.Open() {
