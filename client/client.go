@@ -52,6 +52,9 @@ type Config struct {
 	// Code is asked for a code of the caller's second factor when the server wants one for
 	// a request, which is then repeated with it; message is the server's. nil for never.
 	Code func(ctx context.Context, message string) (string, error)
+	// Await is asked what to do while a request waits for others' approval: nil sends it
+	// again, so wait a little; an error ends the call. nil for never.
+	Await func(ctx context.Context, refusal *Error) error
 }
 
 // String answers the configuration without the secret.
@@ -80,6 +83,7 @@ func New(c Config) (*Client, error) {
 		return nil, errors.New("configuring client: the access key id or its secret is empty")
 	}
 	t.sign, t.code = newSigner(c.AccessKeyID, c.AccessKeySecret, c.SecurityToken), c.Code
+	t.await = c.Await
 	return &Client{t}, nil
 }
 
@@ -131,6 +135,7 @@ type Error struct {
 	Code      string // "KeyNotFound"; empty when the answer is not keyward's
 	Message   string // what is wrong and what to do next
 	RequestID string // under which the audit log and the server's log have it
+	Approval  string // of ApprovalRequired: the id of the approval request
 }
 
 // Error answers all of it in one line.
@@ -148,7 +153,11 @@ type transport struct {
 	timeout time.Duration
 	sign    func(r *http.Request, body []byte) // nil where whoever connects is trusted, or logs in
 	code    func(ctx context.Context, message string) (string, error)
-	proof   string // that code, which goes with a request
+	await   func(ctx context.Context, refusal *Error) error
+
+	// What goes with one request.
+	proof    string // that code
+	approval string // id of others' approval
 }
 
 // none is the answer of operations that answer nothing.
@@ -156,6 +165,19 @@ type none struct{}
 
 // call makes one request. in is a request type of package api, or nil for none.
 func call[Out any](ctx context.Context, t transport, method, path string, in any) (Out, error) {
+	for {
+		out, err := callNow[Out](ctx, t, method, path, in)
+		var refusal *Error
+		if t.await == nil || !errors.As(err, &refusal) || refusal.Code != "ApprovalRequired" {
+			return out, err
+		}
+		if err := t.await(ctx, refusal); err != nil {
+			return out, err
+		}
+	}
+}
+
+func callNow[Out any](ctx context.Context, t transport, method, path string, in any) (Out, error) {
 	var out Out
 	ctx, cancel := context.WithTimeout(ctx, t.timeout)
 	defer cancel()
@@ -178,20 +200,26 @@ func call[Out any](ctx context.Context, t transport, method, path string, in any
 	return out, nil
 }
 
-// open sends a request and answers the body of a success. A request that wants a code of
-// the second factor was not performed, so that it may be repeated.
+// open sends a request and answers the body of a success. One that wants others' approval, or
+// a code of the second factor, was not performed, so that it may be sent again: with the id
+// of the approval, which may have been given by now, and with a code.
 func (t transport) open(ctx context.Context, method, path string, in any) (io.ReadCloser, error) {
-	answer, err := t.try(ctx, method, path, in)
-	var refusal *Error
-	if t.code == nil || !errors.As(err, &refusal) || refusal.Code != "MFARequired" {
-		return answer, err
+	for {
+		answer, err := t.try(ctx, method, path, in)
+		var refusal *Error
+		switch {
+		case !errors.As(err, &refusal):
+			return answer, err
+		case refusal.Code == "ApprovalRequired" && refusal.Approval != "" && t.approval == "":
+			t.approval = refusal.Approval
+		case refusal.Code == "MFARequired" && t.code != nil && t.proof == "":
+			if t.proof, err = t.code(ctx, refusal.Message); err != nil || t.proof == "" {
+				return nil, errors.Join(err, refusal)
+			}
+		default:
+			return nil, err
+		}
 	}
-	code, err := t.code(ctx, refusal.Message)
-	if err != nil || code == "" {
-		return nil, errors.Join(err, refusal)
-	}
-	t.proof = code
-	return t.try(ctx, method, path, in)
 }
 
 // try sends a request and answers the body of a success.
@@ -242,6 +270,9 @@ func (t transport) send(ctx context.Context, method, target string, body []byte)
 	if t.proof != "" {
 		r.Header.Set(headerCode, t.proof)
 	}
+	if t.approval != "" {
+		r.Header.Set(headerApproval, t.approval)
+	}
 	if t.sign != nil {
 		t.sign(r, body)
 	}
@@ -263,5 +294,5 @@ func accept(resp *http.Response) (io.ReadCloser, error) {
 		return nil, &Error{Status: resp.StatusCode, Message: fmt.Sprintf(
 			"the server answered %q, which is not an answer of keyward; check the endpoint and what stands before it", resp.Status)}
 	}
-	return nil, &Error{Status: resp.StatusCode, Code: p.Code, Message: p.Detail, RequestID: p.RequestID}
+	return nil, &Error{Status: resp.StatusCode, Code: p.Code, Message: p.Detail, RequestID: p.RequestID, Approval: resp.Header.Get(headerApproval)}
 }

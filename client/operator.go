@@ -126,3 +126,8 @@ func (c *OperatorClient) ExportAudit(ctx context.Context, w io.Writer) error {
 	}
 	return nil
 }
+
+// SuspendApprovalRule has a rule about approvals demand nothing for a while.
+func (c *OperatorClient) SuspendApprovalRule(ctx context.Context, in api.SuspendApprovalRuleRequest) (api.SuspendedApprovalRule, error) {
+	return call[api.SuspendedApprovalRule](ctx, c.server, "POST", at("approval-rules", "suspend"), in)
+}

@@ -104,6 +104,8 @@ const (
 	scheme      = "ACS3-HMAC-SHA256"
 	headerToken = "x-acs-security-token"
 	headerCode  = "x-acs-mfa-code"
+
+	headerApproval = "x-acs-approval-id"
 )
 
 // newSigner makes what signs requests with an access key; token is "" for a permanent one.
@@ -131,7 +133,7 @@ func canonical(r *http.Request, body []byte) (text, names string) {
 	if body != nil {
 		signed = append([]string{"content-type"}, signed...)
 	}
-	for _, name := range []string{headerToken, headerCode} {
+	for _, name := range []string{headerToken, headerCode, headerApproval} {
 		if r.Header.Get(name) != "" {
 			signed = append(signed, name)
 		}

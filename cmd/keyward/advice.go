@@ -43,6 +43,7 @@ var advices = map[fault.Kind]advice{
 
 	fault.LoginFailed:            {text{"the user, the password or the code is not right", "用户、密码或验证码不正确"}, text{"try again; after several failures wait as long as the server says", "请重试；多次失败后请按服务器提示的时间等待"}},
 	fault.PasswordChangeRequired: {text{"the initial password must be replaced", "必须更换初始密码"}, text{`run "keyward login", which asks for a new one`, `请执行 "keyward login"，按提示设置新密码`}},
+	fault.ApprovalRequired:       {text{"others must approve it first", "需要其他人先审批"}, text{"ask them to run: keyward approval list; when they have approved, run the same command again, or run it with --until-approved now", "请审批人执行：keyward approval list；审批通过后重新执行相同命令，或现在就加上 --until-approved 执行"}},
 	fault.MFARequired:            {text{"a code of the second factor is needed", "需要多因素验证码"}, text{"repeat the command on a terminal and enter the code that your authenticator app shows, or set KEYWARD_MFA_CODE; without a second factor: keyward user mfa enroll, then log in again", "请在终端中重新执行命令，并输入身份验证器显示的验证码，或设置 KEYWARD_MFA_CODE；尚无第二因素时：keyward user mfa enroll，然后重新登录"}},
 
 	fault.KeyNotFound:        {text{"there is no such key", "密钥不存在"}, text{`"keyward key list" shows the keys`, `用 "keyward key list" 查看密钥`}},

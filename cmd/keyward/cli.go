@@ -35,7 +35,7 @@ type cli struct {
 	now          func() time.Time
 
 	endpoint, profile, caCert, output string
-	yes, noInput                      bool
+	yes, noInput, untilApproved       bool
 }
 
 // processCLI answers the cli of this process. It looks into the arguments for what

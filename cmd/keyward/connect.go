@@ -31,9 +31,13 @@ func (c *cli) connect() (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return client.New(client.Config{
+	config := client.Config{
 		Endpoint: s.endpoint.value, AccessKeyID: s.keyID.value, AccessKeySecret: s.secret.value, SecurityToken: s.token.value, HTTPClient: web, Code: c.mfaCode,
-	})
+	}
+	if c.untilApproved {
+		config.Await = c.awaitApproval()
+	}
+	return client.New(config)
 }
 
 // mfaCode asks the person for a code that the server wants; "" where nobody can be asked.

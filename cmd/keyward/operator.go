@@ -62,7 +62,7 @@ func newOperatorCmd(c *cli) *cobra.Command {
 			"通过只有服务器用户可以打开的套接字，运维本机上的服务器。",
 		},
 	}, newOperatorInitCmd(o), newOperatorUnsealCmd(o), newOperatorSealCmd(o), newOperatorStatusCmd(o), newOperatorScrubCmd(o), newOperatorClockCmd(o),
-		newOperatorTestCmd(o), newOperatorRekeyCmd(o), newOperatorCancelCmd(o), newOperatorHSMCmd(o), newOperatorAccountCmd(o))
+		newOperatorTestCmd(o), newOperatorRekeyCmd(o), newOperatorCancelCmd(o), newOperatorHSMCmd(o), newOperatorAccountCmd(o), newOperatorApprovalCmd(o))
 	f := cmd.PersistentFlags()
 	f.StringVar(&o.socket, "socket", "", c.t("`PATH` of the operator's socket; default operator.sock in the data directory", "运维套接字的路径 `PATH`；默认为数据目录中的 operator.sock"))
 	f.StringVar(&o.dataDir, "data-dir", "", c.t("data directory `DIR` of the server; default .keyward if it is here, otherwise /var/lib/keyward", "服务器的数据目录 `DIR`；默认为当前目录的 .keyward（如存在），否则为 /var/lib/keyward"))

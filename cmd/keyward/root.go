@@ -31,7 +31,7 @@ Start with "keyward dev", which runs the whole product from one directory.`,
 		newEncryptCmd(c), newDecryptCmd(c), newBatchCmd(c), newKeyCmd(c), newDataKeyCmd(c), newMACCmd(c), newRandomCmd(c), newSecretCmd(c), newSinkCmd(c), newNodeCmd(c), newRolloutCmd(c), newRotationCmd(c), newXKSCmd(c), newInstanceCmd(c),
 		newProviderCmd(c), newAccessKeyCmd(c), newFindingCmd(c),
 		newChannelCmd(c), newPersonCmd(c), newRotaCmd(c), newEscalationCmd(c), newIncidentCmd(c),
-		newLoginCmd(c), newLogoutCmd(c), newUserCmd(c), newPolicyCmd(c), newRoleCmd(c), newAssumeRoleCmd(c), newFederateCmd(c), newWhoamiCmd(c),
+		newLoginCmd(c), newLogoutCmd(c), newUserCmd(c), newPolicyCmd(c), newRoleCmd(c), newAssumeRoleCmd(c), newFederateCmd(c), newWhoamiCmd(c), newApprovalCmd(c),
 		newScanCmd(c), newAuditCmd(c), newWitnessCmd(c), newOperatorCmd(c),
 		newProfileCmd(c), newVersionCmd(c), newCompletionCmd(c),
 	)
@@ -68,6 +68,7 @@ func (c *cli) globalFlags(root *cobra.Command) {
 	f.String("lang", string(c.lang), c.t("`LANGUAGE` of texts: en or zh (KEYWARD_LANG)", "文字的语言 `LANGUAGE`：en 或 zh（KEYWARD_LANG）")) // read by prepare
 	f.BoolVarP(&c.yes, "yes", "y", false, c.t("confirm what is asked", "对所有确认提问回答“是”"))
 	f.BoolVar(&c.noInput, "no-input", false, c.t("ask nothing", "不提出任何问题"))
+	f.BoolVar(&c.untilApproved, "until-approved", false, c.t("wait for others' approval where it is needed", "需要他人审批时一直等待"))
 	f.BoolP("help", "h", false, c.t("show help", "显示帮助"))
 	complete(root, "output", "table", "json", "csv")
 	complete(root, "lang", string(english), string(chinese))

@@ -16,6 +16,7 @@ import (
 	"github.com/keyward/keyward/internal/anchor"
 	"github.com/keyward/keyward/internal/app/hardware"
 	"github.com/keyward/keyward/internal/app/sealed"
+	"github.com/keyward/keyward/internal/approval"
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/audit/refusal"
 	"github.com/keyward/keyward/internal/authn"
@@ -79,6 +80,7 @@ type engine struct {
 	crypto    *cryptography.Service
 	roles     *role.Service
 	people    *people.Service
+	approvals *approval.Service
 	usage     *usage.Service
 	imports   *byok.Service
 	secrets   *secret.Service
@@ -204,6 +206,7 @@ func (e *engine) services(ctx context.Context, a *App, refusals *refusal.Recorde
 		return err
 	}
 	e.sessions(a, refusals)
+	e.approve(a)
 	stored := software.New(e.iam)
 	e.hardware = a.token.Keys(e.now, e.store.Version)
 	e.managers = managers.NewKeystore(managers.KeystoreOptions{Inner: stored, Instances: e.store, Tenants: e.iam, Now: e.now, Fresh: e.store.Fresh, Allow: a.Config.Egress.Allow})
@@ -354,6 +357,9 @@ func (e *engine) createLog(ctx context.Context, a *App, origin string) (audit.Id
 func (e *engine) dialects(a *App, refusals *refusal.Recorder) (err error) {
 	verifier := &authn.Verifier{Now: e.now, Lookup: func(ctx context.Context, id, token string) (authn.Credential, error) {
 		c, err := e.roles.Credential(ctx, id, token)
+		if err == nil {
+			c.Principal.Approval, err = e.approvals.For(ctx, c.Principal)
+		}
 		return authn.Credential{Secret: c.Secret, Principal: c.Principal, Refusal: c.Refusal}, err
 	}}
 	limiter := &server.Limiter{PerKey: a.Config.Limits.CallsPerAccessKey, PerAccount: a.Config.Limits.CallsPerAccount}
@@ -370,6 +376,7 @@ func (e *engine) dialects(a *App, refusals *refusal.Recorder) (err error) {
 	e.login = login.New(login.Options{People: e.people, Refusals: refusals})
 	e.agents = agentapi.New(agentapi.Options{Rollouts: e.rollouts, Refusals: refusals, Now: e.now})
 	e.rest = rest.New(rest.Options{
+		Approvals:   e.approvals,
 		Exposures:   e.exposures,
 		Simulations: e.simulations(),
 		Verifier:    verifier, Keys: e.keys, Crypto: e.crypto, Imports: e.imports, Usage: e.usage, Secrets: e.secrets, Sinks: e.sinks, Rollouts: e.rollouts, Targets: e.targets, Rotations: e.rotations, Offers: e.offers, Instances: e.instances, IAM: e.iam, Roles: e.roles, People: e.people, Stock: e.stock, Alerts: e.alerts, Expiry: e.expiry, Findings: e.findings, Checks: e.checks, Log: e.log, Audit: a.db, Refusals: refusals, Limiter: limiter, Region: a.Config.Region, Touch: touch,
@@ -399,6 +406,7 @@ func (e *engine) changed(table, id string) {
 	e.iam.Changed(table, id)
 	e.roles.Changed(table, id)
 	e.people.Changed(table, id)
+	e.approvals.Changed(table, id)
 	e.ring.Changed(table, id)
 	e.secrets.Changed(table, id)
 	e.rotations.Changed(table, id)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/keyward/keyward/internal/accesskey/check"
 	"github.com/keyward/keyward/internal/accesskey/checkup"
+	"github.com/keyward/keyward/internal/approval"
 	"github.com/keyward/keyward/internal/expiry"
 	"github.com/keyward/keyward/internal/exposure"
 	"github.com/keyward/keyward/internal/finding"
@@ -64,5 +65,5 @@ func follow(account string, now time.Time) []job.Job {
 
 // watch answers the jobs that every account needs, for ever.
 func watch(account string, now time.Time) []job.Job {
-	return slices.Concat(expiry.Jobs(account, now), checkup.Jobs(account, now), exposure.Jobs(account, now), upkeep.Jobs(account, now))
+	return slices.Concat(expiry.Jobs(account, now), checkup.Jobs(account, now), exposure.Jobs(account, now), upkeep.Jobs(account, now), approval.Jobs(account, now))
 }

@@ -102,6 +102,7 @@ func (e *engine) startJobs(a *App) {
 	look := e.expiry.Handlers()
 	maps.Copy(look, e.checks.Handlers())
 	maps.Copy(look, e.exposures.Handlers())
+	maps.Copy(look, e.approvals.Handlers())
 	maps.Copy(look, upkeep.New(upkeep.Options{Keys: e.store, Uses: e.usage, Incidents: e.alerts, Now: e.now}).Handlers())
 	look[notify.JobStep] = tell[notify.JobStep]
 	delete(tell, notify.JobStep)

@@ -149,6 +149,9 @@ func (l *Log) Checkpoint() []byte { return *l.head.Load() }
 // before [fault.NonceUsed]; in both cases the caller must drop what fn computed.
 func (l *Log) Do(ctx context.Context, rec *Record, fn func() error) error {
 	err := fn()
+	if err == nil && !rec.written && rec.uses() != nil { // it changed nothing else
+		err = l.Commit(ctx, rec, func(context.Context, Tx) ([]Effect, error) { return nil, nil })
+	}
 	if rec.written || fault.Is(err, fault.AuditUnavailable) {
 		return err
 	}
@@ -179,12 +182,28 @@ func (l *Log) Append(_ context.Context, rec *Record) error {
 }
 
 // Commit makes a change and its record durable together, or neither. An error of
-// change is answered as it is; rec is then not written.
+// change is answered as it is; rec is then not written. An approval that let the operation
+// through is used up first: if it cannot be, any more, the change is not made.
 func (l *Log) Commit(_ context.Context, rec *Record, change Change) error {
 	rec.Result = ResultOK
+	if use := rec.uses(); use != nil {
+		change = both(use, change)
+	}
 	p := l.idle.Get().(*pending)
 	p.rec, p.body, p.change = rec, p.body[:0], change
 	return l.submit(l.changes, p)
+}
+
+// both answers two changes as one.
+func both(first, second Change) Change {
+	return func(ctx context.Context, tx Tx) ([]Effect, error) {
+		effects, err := first(ctx, tx)
+		if err != nil {
+			return nil, err
+		}
+		more, err := second(ctx, tx)
+		return append(effects, more...), err
+	}
 }
 
 // submit hands p to its writer and waits for the answer.

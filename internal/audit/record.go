@@ -62,7 +62,16 @@ type Record struct {
 	Effects   []Effect // of a mutation: the rows it wrote, filled by the store
 	Nonce     []byte   // digest of the replay nonce; claimed with the record, nil for none
 
-	written bool
+	approval Approval // nil for none
+	written  bool
+}
+
+// An Approval of others lets one operation through, once: what uses it up happens in the
+// transaction that makes the operation, and its record, durable.
+type Approval interface {
+	authz.Approval
+	// Use answers what uses the approval up; nil if the operation did not need it.
+	Use() Change
 }
 
 // A Param is one parameter that the operation's author chose to record.
@@ -91,17 +100,26 @@ func NewRecord(c *authz.Call, action string) *Record {
 	if c.Fresh {
 		r.Param("MFA", "code")
 	}
+	r.approval, _ = c.Approval.(Approval)
 	return r
 }
 
 // Permit asks the caller's policies whether the record's action may be done with what the
-// request names, notes what they said and answers [fault.NoPermission] or
-// [fault.MFARequired] if it may not.
+// request names, notes what they said and answers [fault.NoPermission],
+// [fault.MFARequired] or [fault.ApprovalRequired] if it may not.
 func (r *Record) Permit(c *authz.Call, q authz.Request) error {
 	q.Action, r.Resource = r.Action, q.Resource
 	d, err := c.Check(q)
 	r.Decision = d.String()
 	return err
+}
+
+// uses answers what uses up the approval that let the operation through, nil if none did.
+func (r *Record) uses() Change {
+	if r.approval == nil {
+		return nil
+	}
+	return r.approval.Use()
 }
 
 // Param notes one parameter; of several with one name the later ones are numbered.

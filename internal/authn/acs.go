@@ -11,13 +11,15 @@ import (
 
 // The headers of a signature.
 const (
-	headerDate    = "x-acs-date"
-	headerNonce   = "x-acs-signature-nonce"
-	headerHash    = "x-acs-content-sha256" // of the body, by the scheme's own hash even if that is SM3
-	headerToken   = "x-acs-security-token"
-	headerCode    = "x-acs-mfa-code"
-	headerAction  = "x-acs-action"
-	headerVersion = "x-acs-version"
+	headerDate  = "x-acs-date"
+	headerNonce = "x-acs-signature-nonce"
+	headerHash  = "x-acs-content-sha256" // of the body, by the scheme's own hash even if that is SM3
+	headerToken = "x-acs-security-token"
+	headerCode  = "x-acs-mfa-code"
+
+	headerApproval = "x-acs-approval-id"
+	headerAction   = "x-acs-action"
+	headerVersion  = "x-acs-version"
 )
 
 // readACS reads an RPC request that is signed in the Authorization header. The
@@ -47,7 +49,7 @@ func readACS(r Request) (claim, error) {
 	if c.signed.Version, err = a.required(headerVersion); err != nil {
 		return claim{}, err
 	}
-	c.signed.Code = a.value(headerCode)
+	c.signed.Code, c.signed.Approval = a.value(headerCode), a.value(headerApproval)
 	c.signed.Format = JSON
 	if accept := r.Header["Accept"]; len(accept) == 1 && strings.Contains(accept[0], "xml") {
 		c.signed.Format = XML
@@ -76,7 +78,7 @@ func readREST(r Request) (claim, error) {
 	if err != nil {
 		return claim{}, err
 	}
-	c.signed.Params, c.signed.Code = query, a.value(headerCode)
+	c.signed.Params, c.signed.Code, c.signed.Approval = query, a.value(headerCode), a.value(headerApproval)
 	return c, c.checkSignedOnce()
 }
 

@@ -39,6 +39,15 @@ type Principal struct {
 	KeyReset  time.Time // when the secret of that key was last replaced; zero for never
 	Policies  []*Policy // identity policies in force
 	Session   *Session  // nil unless the principal acts with temporary credentials
+	Approval  Approval  // what the account wants approved by others, for this request; nil for nothing
+}
+
+// An Approval stands between a request and what its account wants approved by others first.
+// Package approval has them; one is for one request, and not for several goroutines.
+type Approval interface {
+	// Demand answers fault.ApprovalRequired if a dangerous request that is allowed needs an
+	// approval that it does not have.
+	Demand(c *Call, r Request) error
 }
 
 // A Session is what temporary credentials say beside whose they are. It is immutable.
@@ -127,7 +136,7 @@ func Dangerous() []string {
 		"ram:AttachPolicyToUser", "ram:AttachPolicyToRole", "ram:UpdateRole", "ram:DetachPolicyFromUser", "ram:DetachPolicyFromRole", "ram:UpdatePolicy",
 		"ram:CreateAccessKey", "ram:UpdateAccessKey", "ram:ResetAccessKey", "ram:DeleteAccessKey", "ram:UpdateUser", "ram:DeleteUser",
 		"ram:UpdateLoginProfile", "ram:DeleteLoginProfile", "ram:UnbindMFADevice",
-		"keyward:CreateNodeToken", "keyward:ExportAudit",
+		"keyward:CreateNodeToken", "keyward:ExportAudit", "keyward:SetApprovalRule", "keyward:DeleteApprovalRule",
 	}
 }
 
@@ -136,14 +145,24 @@ func dangerous(action string) bool {
 	return slices.ContainsFunc(Dangerous(), func(name string) bool { return strings.EqualFold(name, action) })
 }
 
-// demandCode answers the decision that allows an action, unless a person must prove a second
-// factor for it first.
-func (c *Call) demandCode(allowed Decision, action string) (Decision, error) {
-	if c.Session == nil || !c.Session.Person || c.Fresh || !dangerous(action) {
+// demand answers the decision that allows a request, unless others must approve it first, or a
+// person must prove a second factor for it. Who could not prove one is told so before others are
+// asked; who can does so for the request that is performed.
+func (c *Call) demand(allowed Decision, r Request) (Decision, error) {
+	person := c.Session != nil && c.Session.Person
+	if !person && c.Approval == nil || !dangerous(r.Action) {
 		return allowed, nil
 	}
-	if !c.Session.MFA {
-		return Decision{Reason: NotFresh}, fault.MFARequired.New("%s is dangerous, so that people need a second factor for it: set one up with keyward user mfa enroll, then log in again", action)
+	if person && !c.Session.MFA {
+		return Decision{Reason: NotFresh}, fault.MFARequired.New("%s is dangerous, so that people need a second factor for it: set one up with keyward user mfa enroll, then log in again", r.Action)
 	}
-	return Decision{Reason: NotFresh}, fault.MFARequired.New("%s is dangerous: repeat the request with a code of your second factor, which serves for this request only", action)
+	if c.Approval != nil {
+		if err := c.Approval.Demand(c, r); err != nil {
+			return Decision{Reason: NotApproved}, err
+		}
+	}
+	if person && !c.Fresh {
+		return Decision{Reason: NotFresh}, fault.MFARequired.New("%s is dangerous: repeat the request with a code of your second factor, which serves for this request only", r.Action)
+	}
+	return allowed, nil
 }

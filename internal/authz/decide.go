@@ -1,6 +1,7 @@
 package authz
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -57,6 +58,7 @@ const (
 	NoPrincipal  Reason = "unknown principal"        // the principal is of no known kind
 	BySession    Reason = "session policy"           // the policy of the session does not allow it
 	NotFresh     Reason = "no fresh code"            // a person must prove a second factor for this very request
+	NotApproved  Reason = "not approved"             // others must approve this very request first
 )
 
 // A Decision is the answer to a Request, with the statement that settled it.
@@ -102,12 +104,13 @@ func (c *Call) Decide(r Request) Decision {
 
 // Check is Decide for a service that is about to act: a request that may not be made
 // is answered with fault.NoPermission, whose message tells the caller what is missing. What
-// is allowed and dangerous needs a fresh code, if the caller is a person: otherwise it is
-// answered with fault.MFARequired. The Decision is for the audit record in all cases.
+// is allowed and dangerous may need others' approval, and needs a fresh code if the caller is a
+// person: otherwise it is answered with fault.ApprovalRequired or fault.MFARequired. The Decision
+// is for the audit record in all cases.
 func (c *Call) Check(r Request) (Decision, error) {
 	d := c.Decide(r)
 	if d.Allowed {
-		return c.demandCode(d, r.Action)
+		return c.demand(d, r)
 	}
 	if d.Reason == ByDeny {
 		policy := "policy " + strconv.Quote(d.Policy)
@@ -197,6 +200,17 @@ func (q *query) weigh(d Decision, policy string, statements []statement, action 
 		d = Decision{Allowed: true, Reason: ByAllow, Policy: policy, Statement: s.id}
 	}
 	return d
+}
+
+// Covers tells whether a statement of the policy, whatever its effect, speaks of the request.
+func (p *Policy) Covers(c *Call, r Request) bool {
+	resource, ok := parseARN(r.Resource)
+	q := query{call: c, resource: resource, foreign: resource.account != c.Account, attributes: r.Attributes}
+	action := string(appendLower(nil, r.Action))
+	return ok && slices.ContainsFunc(p.statements, func(s statement) bool {
+		miss, _ := q.miss(&s, action)
+		return miss == ""
+	})
 }
 
 // A Miss says why a statement does not speak of a request; empty means that it does.

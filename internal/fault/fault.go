@@ -57,6 +57,7 @@ const (
 	LoginFailed            Kind = "LoginFailed"
 	PasswordChangeRequired Kind = "PasswordChangeRequired" // of who proved to have the password
 	MFARequired            Kind = "MFARequired"
+	ApprovalRequired       Kind = "ApprovalRequired" // by others, of this very request
 )
 
 // Something named by the caller does not exist. A thing that belongs to another
@@ -101,7 +102,7 @@ func Kinds() []Kind {
 		UnsupportedOrigin, InvalidKeyMaterial, InvalidImportToken, ExpiredImportToken,
 		IncompleteSignature, SignatureMismatch, TimestampExpired, TimestampInvalid, NonceUsed,
 		AccessKeyNotFound, AccessKeyInactive, SecurityTokenInvalid, SecurityTokenMissing, SecurityTokenExpired, SecurityTokenMismatch, NoPermission, WrongPassphrase,
-		LoginFailed, PasswordChangeRequired, MFARequired,
+		LoginFailed, PasswordChangeRequired, MFARequired, ApprovalRequired,
 		KeyNotFound, KeyVersionNotFound, AliasNotFound, ResourceNotFound,
 		KeyDisabled, KeyPendingDeletion, KeyPendingImport, KeyUnavailable, StateConflict, AliasExists, ResourceExists, ResourceInUse, Changed,
 		Throttled, Sealed, AuditUnavailable, Unavailable, Internal, DryRun,

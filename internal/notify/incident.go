@@ -54,6 +54,10 @@ const (
 	KMSMaterial    = "kms-material"    // the imported material of a key of the service expires
 	KMSUnused      = "kms-unused"      // keys of the service that nobody uses
 	NodeLying      = "node-lying"      // a node claims to hold what it does not hold
+
+	ApprovalWanted    = "approval-wanted"    // somebody's request waits for others' approval
+	ApprovalSuspended = "approval-suspended" // the operator suspended a rule about approvals
+	ApprovalStuck     = "approval-stuck"     // too few people are left to satisfy such a rule
 )
 
 // unheard is the level of an incident whose last alarm reached nobody, and rehear how soon

@@ -29,6 +29,10 @@ var headlines = map[string]form.Text{
 	KMSMaterial:    {English: "The imported material of key %s expires", Chinese: "密钥 %s 的导入材料即将到期"},
 	KMSUnused:      {English: "Keys that nobody used for 90 days: %s", Chinese: "90 天未使用的密钥数量：%s"},
 	NodeLying:      {English: "Node %s claims to hold what it does not hold", Chinese: "节点 %s 的上报与事实不符"},
+
+	ApprovalWanted:    {English: "Somebody's request waits for approval: %s", Chinese: "有操作等待审批：%s"},
+	ApprovalSuspended: {English: "The approval rule %s is suspended by the operator", Chinese: "审批规则 %s 已被运维人员暂停"},
+	ApprovalStuck:     {English: "Too few people are left to satisfy the approval rule %s", Chinese: "审批规则 %s 的可用审批人不足"},
 }
 
 // factNames are the names of facts, for people.
@@ -39,6 +43,8 @@ var factNames = map[string]form.Text{
 	"seen": {English: "Looked at", Chinese: "已扫描"}, "check": {English: "Check", Chinese: "检查项"}, "advice": {English: "To do", Chinese: "处理方法"}, "fix": {English: "Next", Chinese: "下一步"},
 	"step": {English: "Step", Chinese: "步骤"}, "detail": {English: "Detail", Chinese: "详情"},
 	"user": {English: "User", Chinese: "用户"}, "secret": {English: "Secret", Chinese: "凭据"}, "match": {English: "Match", Chinese: "匹配方式"}, "origin": {English: "Found in", Chinese: "发现于"}, "what": {English: "What", Chinese: "类型"},
+	"requester": {English: "Requested by", Chinese: "请求者"}, "resource": {English: "Resource", Chinese: "资源"}, "approvers": {English: "Approvers", Chinese: "审批人"},
+	"until": {English: "Until", Chinese: "截止时间"}, "able": {English: "Could approve / needed", Chinese: "可审批人数 / 需要人数"},
 	"consumers": {English: "Used by", Chinese: "使用方"}, "rollout": {English: "Rollout", Chinese: "分发"},
 }
 

@@ -187,6 +187,20 @@ func PersonOf(p authz.Principal) (account, user string, ok bool) {
 	return parts[1], parts[2], true
 }
 
+// Origin answers the user whom a principal's session came of, however many roles later; of who
+// has no session the principal itself.
+func (s *Service) Origin(ctx context.Context, p authz.Principal) (account, user string, err error) {
+	if p.Session == nil {
+		return p.Account, p.Name, nil
+	}
+	if account, user, ok := PersonOf(p); ok {
+		return account, user, nil
+	}
+	id, _, _ := strings.Cut(strings.TrimPrefix(p.Session.Lineage[0], linkKey+"/"), "/")
+	c, err := s.iam.Credential(ctx, id)
+	return c.Principal.Account, c.Principal.Name, err
+}
+
 // followLogin answers the policies of somebody whose login is still in force.
 func (s *Service) followLogin(ctx context.Context, rest string) ([]*authz.Policy, error) {
 	parts := strings.SplitN(rest, "/", 3) // which this server wrote

@@ -14,8 +14,10 @@ package alibaba
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 
+	"github.com/keyward/keyward/internal/approval"
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/audit/refusal"
 	"github.com/keyward/keyward/internal/authn"
@@ -99,6 +101,9 @@ func (d *Dialect) Serve(w http.ResponseWriter, r *http.Request, x *server.Exchan
 		signed.Action = "-"
 	}
 	x.Note(signed.Action, err)
+	if id := approval.IDOf(err); id != "" {
+		w.Header().Set(approval.Header, id)
+	}
 	if err != nil {
 		out.Fail(err, op.codes, v.DryRun)
 		return
@@ -122,10 +127,27 @@ func (d *Dialect) run(ctx context.Context, c *authz.Call, signed authn.Signed, o
 	if err == nil && signed.Code != "" {
 		err = d.People.Prove(ctx, c, signed.Code)
 	}
-	if err != nil {
-		return nil, d.Log.Do(ctx, audit.NewRecord(c, action), func() error { return err })
+	refuse := func(ctx context.Context, err error) error {
+		return d.Log.Do(ctx, audit.NewRecord(c, action), func() error { return err })
 	}
-	return act(ctx)
+	if err != nil {
+		return nil, refuse(ctx, err)
+	}
+	return approval.Guard(ctx, approval.Attempt{
+		Call: c, Approval: signed.Approval, Refuse: refuse,
+		Spell: func() ([]byte, []approval.Param) { return spell(signed) },
+	}, act)
+}
+
+// spell answers all that a request says in one spelling, whichever way it came, and its
+// parameters for people.
+func spell(signed authn.Signed) (text []byte, params []approval.Param) {
+	text = fmt.Appendf(nil, "rpc %q %q", signed.Version, signed.Action)
+	for name, value := range signed.Params.All() {
+		text = fmt.Appendf(text, " %q=%q", name, value)
+		params = append(params, approval.NewParam(name, value))
+	}
+	return text, params
 }
 
 func (d *Dialect) prepare(c *authz.Call, signed authn.Signed, op operation, v *rpc.Values) (act, error) {

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/api"
+	"github.com/keyward/keyward/internal/approval"
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/clock"
 	"github.com/keyward/keyward/internal/custody"
@@ -39,6 +40,7 @@ import (
 type Control interface {
 	Sealing
 	Accounts
+	Approvals
 	Trail
 	Inspection
 	// Token answers how the hardware token stands; it works sealed. A helper that cannot be
@@ -77,6 +79,11 @@ type RootKey interface {
 type Accounts interface {
 	CreateAccount(ctx context.Context, name string) (iam.Founded, error)
 	ListAccounts(ctx context.Context, page iam.Page) (iam.List[iam.Account], error)
+}
+
+// Approvals is the way out of rules about approvals, as approval.Service has it.
+type Approvals interface {
+	SuspendApprovalRule(ctx context.Context, account, rule string, while time.Duration) (approval.Rule, error)
 }
 
 // Trail shows the audit log whole, of all accounts; it works sealed.
@@ -152,6 +159,8 @@ var operations = map[string]operation{
 	"GET /v1/audit/logs":  {"ListAuditLogs", handler.listLogs},
 	"GET /v1/audit/proof": {"ProveAuditRecord", handler.prove},
 	"POST /v1/scrub":      {"Scrub", handler.scrub},
+
+	"POST /v1/approval-rules/suspend": {"SuspendApprovalRule", handler.suspendApprovalRule},
 }
 
 const export = "GET /v1/audit/export"
@@ -266,6 +275,19 @@ func (h handler) listAccounts(q request) (any, error) {
 		accounts[i] = api.Account{ID: a.ID, Name: a.Name, CreatedAt: a.CreatedAt}
 	}
 	return api.AccountList{Accounts: accounts, Next: list.Next}, err
+}
+
+func (h handler) suspendApprovalRule(q request) (any, error) {
+	var in api.SuspendApprovalRuleRequest
+	if err := q.decode(&in); err != nil {
+		return nil, err
+	}
+	while, err := api.ParseDuration(in.For)
+	if err != nil {
+		return nil, fault.InvalidParameter.New("%v", err)
+	}
+	rule, err := h.control.SuspendApprovalRule(q.Context(), in.Account, in.Rule, while)
+	return api.SuspendedApprovalRule{Name: rule.Name, SuspendedUntil: rule.SuspendedUntil}, err
 }
 
 func (h handler) listLogs(q request) (any, error) {

@@ -22,6 +22,7 @@ import (
 
 	"github.com/keyward/keyward/internal/accesskey"
 	"github.com/keyward/keyward/internal/accesskey/checkup"
+	"github.com/keyward/keyward/internal/approval"
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/audit/refusal"
 	"github.com/keyward/keyward/internal/authn"
@@ -74,6 +75,8 @@ type Options struct {
 	Expiry   *expiry.Service
 	Findings *finding.Service
 	Checks   *checkup.Service
+	// Approvals are what others must approve.
+	Approvals *approval.Service
 	// Exposures takes reports of leaks.
 	Exposures *exposure.Service
 	// Instances are where keys are.
@@ -117,6 +120,9 @@ func (d *dialect) serve(w http.ResponseWriter, r *http.Request, x *server.Exchan
 	if m.allow != "" {
 		w.Header().Set("Allow", m.allow)
 	}
+	if id := approval.IDOf(err); id != "" {
+		w.Header().Set(approval.Header, id)
+	}
 	wire.Fail(w, x.RequestID, err)
 }
 
@@ -146,7 +152,7 @@ func (d *dialect) run(r *http.Request, x *server.Exchange, m match) (any, error)
 	if err != nil {
 		return nil, d.refuse(ctx, c, m.action, err)
 	}
-	return act(ctx)
+	return approval.Guard(ctx, d.attempt(q, m, r.URL.EscapedPath(), signed.Approval), act)
 }
 
 // refuse records what ended before a service could record it, and answers err.

@@ -47,6 +47,7 @@ var statuses = map[fault.Kind]int{
 	fault.LoginFailed:            http.StatusForbidden,
 	fault.PasswordChangeRequired: http.StatusForbidden,
 	fault.MFARequired:            http.StatusForbidden,
+	fault.ApprovalRequired:       http.StatusForbidden,
 
 	fault.KeyNotFound:        http.StatusNotFound,
 	fault.KeyVersionNotFound: http.StatusNotFound,

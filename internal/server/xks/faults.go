@@ -47,6 +47,7 @@ var names = map[fault.Kind]protocol.ErrorName{
 	fault.SecurityTokenMismatch: protocol.AuthenticationFailedException,
 	fault.NoPermission:          protocol.AccessDeniedException,
 	fault.MFARequired:           protocol.AccessDeniedException,
+	fault.ApprovalRequired:      protocol.AccessDeniedException,
 
 	fault.KeyNotFound:        protocol.KeyNotFoundException,
 	fault.KeyVersionNotFound: protocol.KeyNotFoundException,

@@ -46,6 +46,7 @@ var codes = map[fault.Kind]code{
 	fault.LoginFailed:            {http.StatusForbidden, "Forbidden.NoPermission"},
 	fault.PasswordChangeRequired: {http.StatusForbidden, "Forbidden.NoPermission"},
 	fault.MFARequired:            {http.StatusForbidden, "Forbidden.MFARequired"},
+	fault.ApprovalRequired:       {http.StatusForbidden, "Forbidden.ApprovalRequired"},
 
 	fault.KeyNotFound:        {http.StatusNotFound, "Forbidden.KeyNotFound"},
 	fault.KeyVersionNotFound: {http.StatusNotFound, "Forbidden.KeyVersionNotFound"},

@@ -1,0 +1,248 @@
+package approval
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/fault"
+)
+
+// A compiledRule is a rule that is ready to be compared with requests.
+type compiledRule struct {
+	Rule
+	arn       string
+	covers    *authz.Policy
+	approvers []string // ARNs, in lower case
+	exempt    []string // ARNs, in lower case
+}
+
+// compile makes a rule ready; it answers InvalidParameter for patterns that are none.
+func (s *Service) compile(r Rule) (compiledRule, error) {
+	covers, err := authz.Compile("approval rule", document(r))
+	if err != nil {
+		return compiledRule{}, err
+	}
+	c := compiledRule{Rule: r, arn: s.arn(r.Account, "approval-rule/"+r.Name), covers: covers}
+	for _, user := range r.Approvers {
+		c.approvers = append(c.approvers, strings.ToLower("acs:ram::"+r.Account+":user/"+user))
+	}
+	for _, who := range r.Exempt {
+		c.exempt = append(c.exempt, strings.ToLower("acs:ram::"+r.Account+":"+who))
+	}
+	return c, nil
+}
+
+// harmless are the dangerous operations on a user that let nobody decide in an approver's
+// place: an access key approves nothing.
+var harmless = []string{
+	"ram:AttachPolicyToUser", "ram:DetachPolicyFromUser", "ram:CreateAccessKey", "ram:UpdateAccessKey", "ram:ResetAccessKey", "ram:DeleteAccessKey",
+}
+
+// binds tells whether the rule wants a request, which is dangerous, approved.
+func (r *compiledRule) binds(c *authz.Call, q authz.Request) bool {
+	if r.Suspended(c.Time) {
+		return false
+	}
+	if r.guards(c, q) {
+		return true
+	}
+	return !slices.Contains(r.exempt, strings.ToLower(c.Identity())) && r.covers.Covers(c, q)
+}
+
+// guards tells whether a request could switch the rule off: by changing it, by acting as one
+// of its approvers, or as somebody whom it exempts. Those change themselves as they like.
+func (r *compiledRule) guards(c *authz.Call, q authz.Request) bool {
+	on := strings.ToLower(q.Resource)
+	switch {
+	case q.Resource == r.arn:
+		return true
+	case slices.Contains(r.approvers, on):
+		return !slices.ContainsFunc(harmless, func(a string) bool { return strings.EqualFold(a, q.Action) })
+	case slices.Contains(r.exempt, on):
+		return on != strings.ToLower(c.Identity())
+	}
+	return false
+}
+
+// A Check is what a principal's account wants approved, for one request. It implements
+// audit.Approval.
+type Check struct {
+	s     *Service
+	rules []compiledRule
+
+	presented *Request // approved by enough, and what was asked is this very request
+	votes     []Vote   // of it, that count
+	let       bool     // it let something through
+
+	wanted           []compiledRule // of which something was not approved
+	action, resource string
+}
+
+// Demand implements authz.Approval.
+func (k *Check) Demand(c *authz.Call, q authz.Request) error {
+	var bound []compiledRule
+	for i := range k.rules {
+		if k.rules[i].binds(c, q) {
+			bound = append(bound, k.rules[i])
+		}
+	}
+	if len(bound) == 0 {
+		return nil
+	}
+	if k.presented != nil && !slices.ContainsFunc(bound, func(r compiledRule) bool { return !k.presented.names(r.Name) }) {
+		k.let = true
+		return nil
+	}
+	if k.presented != nil { // a later part of the operation wants more: the next approval is of all
+		for i := range k.rules {
+			if r := k.rules[i]; k.presented.names(r.Name) && !slices.ContainsFunc(bound, func(b compiledRule) bool { return b.Name == r.Name }) {
+				bound = append(bound, r)
+			}
+		}
+	}
+	k.wanted, k.action, k.resource = bound, q.Action, q.Resource
+	return fault.ApprovalRequired.New("%s on %s needs the approval of others: %s", q.Action, q.Resource, wantsOf(bound))
+}
+
+// wantsOf says who must approve.
+func wantsOf(rules []compiledRule) string {
+	texts := make([]string, len(rules))
+	for i, r := range rules {
+		texts[i] = fmt.Sprintf("%d of %s (rule %s)", r.Need, strings.Join(r.Approvers, ", "), r.Name)
+	}
+	return strings.Join(texts, "; ")
+}
+
+func (r *Request) names(rule string) bool {
+	return slices.ContainsFunc(r.Wants, func(w Want) bool { return w.Rule == rule })
+}
+
+// Use implements audit.Approval.
+func (k *Check) Use() audit.Change {
+	if !k.let {
+		return nil
+	}
+	used := *k.presented
+	used.State, used.EndedAt, used.EndedBy = Used, k.s.now(), used.Requester
+	return k.s.Store.UseApproval(used, k.votes, look(used.Account, used.EndedAt))
+}
+
+// For answers what the principal's account wants approved, as what authz.Principal.Approval is
+// for one request; nil for nothing. Once warm it reads nothing.
+func (s *Service) For(ctx context.Context, p authz.Principal) (authz.Approval, error) {
+	rules, err := s.rules.Get(ctx, p.Account)
+	if err != nil || len(rules) == 0 {
+		return nil, err
+	}
+	return &Check{s: s, rules: rules}, nil
+}
+
+// Header is where a request names an approval request, and the refusal of one answers it.
+const Header = "x-acs-approval-id"
+
+// An Attempt is a request as a dialect has it, past its signature.
+type Attempt struct {
+	Call     *authz.Call
+	Approval string // id of an approval request that it names; "" for none
+	// Spell answers, in one spelling, all that the request says, but for what signs it; and the
+	// parameters that it has.
+	Spell func() (text []byte, params []Param)
+	// Refuse records a refusal before the operation and answers it.
+	Refuse func(ctx context.Context, err error) error
+}
+
+// A Pending is the refusal of a request that waits for an approval.
+type Pending struct {
+	ID  string // of the approval request
+	err error
+}
+
+func (p *Pending) Error() string { return p.err.Error() }
+
+// Unwrap answers the fault.
+func (p *Pending) Unwrap() error { return p.err }
+
+// IDOf answers the id of the approval request that a refused request waits for, "" for none.
+func IDOf(err error) string {
+	var p *Pending
+	if errors.As(err, &p) {
+		return p.ID
+	}
+	return ""
+}
+
+// Guard performs an operation. If the request names an approval request that was approved, and
+// is the very request, what needs that approval goes through; if an approval is wanted, an
+// approval request is opened, or the one that is open already is answered, as a *Pending.
+func Guard[T any](ctx context.Context, a Attempt, act func(context.Context) (T, error)) (T, error) {
+	var none T
+	k, _ := a.Call.Approval.(*Check)
+	if k == nil { // nothing is wanted in this account
+		return act(ctx)
+	}
+	if a.Approval != "" {
+		if err := k.present(ctx, a); err != nil {
+			return none, a.Refuse(ctx, err)
+		}
+	}
+	out, err := act(ctx)
+	if k.wanted == nil || !fault.Is(err, fault.ApprovalRequired) {
+		return out, err
+	}
+	return none, k.open(ctx, a)
+}
+
+// errUnknown is answered for what is not there, and for what is another's.
+func errUnknown() error {
+	return fault.ResourceNotFound.New("you have no such approval request; check its id, or see: keyward approval list")
+}
+
+// present takes the approval that the request names, if it is of this very request.
+func (k *Check) present(ctx context.Context, a Attempt) error {
+	r, err := k.s.request(ctx, a.Call.Account, a.Approval)
+	if err != nil {
+		return err
+	}
+	who, err := k.s.identify(ctx, a.Call)
+	if err != nil {
+		return err
+	}
+	digest, _, err := k.digest(a)
+	switch {
+	case err != nil:
+		return err
+	case !who.is(r):
+		return errUnknown()
+	case digest != r.Digest:
+		return fault.InvalidParameter.New("the approval %s is for another request: each parameter must be as it was; to ask anew, send this request without the approval's id", r.ID)
+	}
+	view, err := k.s.view(ctx, r)
+	switch {
+	case err != nil:
+		return err
+	case view.Standing == Open:
+		return &Pending{r.ID, fault.ApprovalRequired.New("the approval request %s still waits: %s", r.ID, view.waits())}
+	case view.Standing != Approved:
+		return ended(view)
+	}
+	k.presented, k.votes = &r, view.InForce
+	return nil
+}
+
+// ended says why an approval request is of no more use.
+func ended(v View) error {
+	why := map[State]string{Used: "was used already", Rejected: "was rejected by " + v.EndedBy, Lapsed: "has lapsed", Void: "is void, because a rule was changed"}[v.Standing]
+	return fault.StateConflict.New("the approval request %s %s; to ask anew, send the request without the approval's id", v.ID, why)
+}
+
+// digest answers what stands for all that the request says, and its parameters.
+func (k *Check) digest(a Attempt) (string, []Param, error) {
+	text, params := a.Spell()
+	digest, err := k.s.Digest(append([]byte("keyward-approval/v1\x00"), text...))
+	return digest, params, err
+}
