@@ -59,6 +59,7 @@ func TestDocumentedCommands(t *testing.T) {
 		"docs/scan.md":           "docs-scan.txt",
 		"docs/access.md":         "docs-access.txt",
 		"docs/people.md":         "docs-people.txt",
+		"docs/approvals.md":      "docs-approvals.txt",
 	} {
 		t.Run(name, func(t *testing.T) {
 			var documented []txtar.File

@@ -206,7 +206,6 @@ func (e *engine) services(ctx context.Context, a *App, refusals *refusal.Recorde
 		return err
 	}
 	e.sessions(a, refusals)
-	e.approve(a)
 	stored := software.New(e.iam)
 	e.hardware = a.token.Keys(e.now, e.store.Version)
 	e.managers = managers.NewKeystore(managers.KeystoreOptions{Inner: stored, Instances: e.store, Tenants: e.iam, Now: e.now, Fresh: e.store.Fresh, Allow: a.Config.Egress.Allow})
@@ -355,13 +354,7 @@ func (e *engine) createLog(ctx context.Context, a *App, origin string) (audit.Id
 
 // dialects builds what turns requests into operations.
 func (e *engine) dialects(a *App, refusals *refusal.Recorder) (err error) {
-	verifier := &authn.Verifier{Now: e.now, Lookup: func(ctx context.Context, id, token string) (authn.Credential, error) {
-		c, err := e.roles.Credential(ctx, id, token)
-		if err == nil {
-			c.Principal.Approval, err = e.approvals.For(ctx, c.Principal)
-		}
-		return authn.Credential{Secret: c.Secret, Principal: c.Principal, Refusal: c.Refusal}, err
-	}}
+	verifier := &authn.Verifier{Now: e.now, Lookup: e.credential}
 	limiter := &server.Limiter{PerKey: a.Config.Limits.CallsPerAccessKey, PerAccount: a.Config.Limits.CallsPerAccount}
 	touch := func(c *authz.Call, action string) {
 		if c.Session == nil { // temporary access keys are in no table
@@ -376,10 +369,8 @@ func (e *engine) dialects(a *App, refusals *refusal.Recorder) (err error) {
 	e.login = login.New(login.Options{People: e.people, Refusals: refusals})
 	e.agents = agentapi.New(agentapi.Options{Rollouts: e.rollouts, Refusals: refusals, Now: e.now})
 	e.rest = rest.New(rest.Options{
-		Approvals:   e.approvals,
-		Exposures:   e.exposures,
-		Simulations: e.simulations(),
-		Verifier:    verifier, Keys: e.keys, Crypto: e.crypto, Imports: e.imports, Usage: e.usage, Secrets: e.secrets, Sinks: e.sinks, Rollouts: e.rollouts, Targets: e.targets, Rotations: e.rotations, Offers: e.offers, Instances: e.instances, IAM: e.iam, Roles: e.roles, People: e.people, Stock: e.stock, Alerts: e.alerts, Expiry: e.expiry, Findings: e.findings, Checks: e.checks, Log: e.log, Audit: a.db, Refusals: refusals, Limiter: limiter, Region: a.Config.Region, Touch: touch,
+		Approvals: e.approvals, Exposures: e.exposures, Simulations: e.simulations(),
+		Verifier: verifier, Keys: e.keys, Crypto: e.crypto, Imports: e.imports, Usage: e.usage, Secrets: e.secrets, Sinks: e.sinks, Rollouts: e.rollouts, Targets: e.targets, Rotations: e.rotations, Offers: e.offers, Instances: e.instances, IAM: e.iam, Roles: e.roles, People: e.people, Stock: e.stock, Alerts: e.alerts, Expiry: e.expiry, Findings: e.findings, Checks: e.checks, Log: e.log, Audit: a.db, Refusals: refusals, Limiter: limiter, Region: a.Config.Region, Touch: touch,
 	})
 	if e.links != nil {
 		e.page, err = ackpage.New(ackpage.Options{Links: e.links, Alerts: e.alerts, Refusals: refusals})

@@ -60,6 +60,7 @@ func (e *engine) watchers(a *App) error {
 	})
 	e.expiry = expiry.New(expiry.Options{Store: e.store, Inventory: e.stock, Incidents: e.alerts, Log: e.log, Now: e.now})
 	e.inspectors(a)
+	e.approvers(a)
 	fleet := store.Fleet{Store: e.store}
 	e.rollouts = rollout.New(rollout.Options{
 		Tokens: fleet, Registry: fleet, Plans: fleet, Reports: fleet, Secrets: e.secrets, Incidents: e.alerts, Log: e.log, Region: a.Config.Region,

@@ -140,7 +140,7 @@ func (s *Service) able(ctx context.Context, account string, users []string, behi
 		if isUser(behind, account, user) {
 			continue
 		}
-		_, ok, err := s.Voters.Prover(ctx, account, user)
+		_, ok, err := s.prover(ctx, account, user)
 		if err != nil {
 			return 0, err
 		}
@@ -182,7 +182,7 @@ func (s *Service) view(ctx context.Context, r Request) (View, error) {
 	}
 	v := View{Request: r}
 	for _, vote := range r.Votes {
-		proof, ok, err := s.Voters.Prover(ctx, r.Account, vote.User)
+		proof, ok, err := s.prover(ctx, r.Account, vote.User)
 		if err != nil {
 			return View{}, err
 		}
@@ -280,7 +280,7 @@ func (s *Service) Approve(ctx context.Context, c *authz.Call, id string) (View, 
 		if v.Standing != Open && v.Standing != Approved {
 			return ended(*v)
 		}
-		proof, ok, err := s.Voters.Prover(ctx, c.Account, c.Name)
+		proof, ok, err := s.prover(ctx, c.Account, c.Name)
 		if err == nil && !ok {
 			err = fault.NoPermission.New("only who has a second factor can decide: keyward user mfa enroll")
 		}

@@ -55,11 +55,11 @@ type Reader interface {
 	Approvals(ctx context.Context, account string) ([]Request, error)
 }
 
-// Voters tells who could decide.
+// Voters tells who could decide; people.Service is one.
 type Voters interface {
-	// Prover answers how a user stands, and whether the user is enabled and could prove a
-	// second factor now. One who is not there could not.
-	Prover(ctx context.Context, account, user string) (Proof, bool, error)
+	// Prover answers a user, and since when the user has had the second factor that could be
+	// proved now: never, a zero time, if the user is not there, is disabled or has none.
+	Prover(ctx context.Context, account, user string) (u iam.User, since time.Time, err error)
 }
 
 // Origins answers the user whom a principal's session came of; role.Service is one.
@@ -137,4 +137,10 @@ func (s *Service) now() time.Time { return s.Now().UTC().Truncate(time.Microseco
 
 func (s *Service) arn(account, relative string) string {
 	return "acs:keyward:" + s.Region + ":" + account + ":" + relative
+}
+
+// prover answers how a user stands, and whether the user could decide now.
+func (s *Service) prover(ctx context.Context, account, user string) (Proof, bool, error) {
+	u, since, err := s.Voters.Prover(ctx, account, user)
+	return Proof{User: u.Rev, Factor: since}, !since.IsZero(), err
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/keyward/keyward/api"
 	"github.com/keyward/keyward/client"
+	"github.com/keyward/keyward/internal/approval"
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/audit/export"
 	"github.com/keyward/keyward/internal/authz"
@@ -51,6 +52,7 @@ type control struct {
 	opening     operator.Opening // last
 	cancelled   string           // session
 	accepted    int              // how often the clock was
+	suspended   string
 }
 
 func (c *control) Token(context.Context) (hsm.Status, error) {
@@ -133,6 +135,11 @@ func (c *control) CreateAccount(_ context.Context, name string) (iam.Founded, er
 func (c *control) ListAccounts(_ context.Context, page iam.Page) (iam.List[iam.Account], error) {
 	c.page = page
 	return iam.List[iam.Account]{Items: []iam.Account{{ID: "1", Name: "Example", CreatedAt: created}}, Next: "1"}, nil
+}
+
+func (c *control) SuspendApprovalRule(_ context.Context, account, rule string, while time.Duration) (approval.Rule, error) {
+	c.suspended = fmt.Sprint(account, " ", rule, " ", while)
+	return approval.Rule{Account: account, Name: rule, SuspendedUntil: created}, nil
 }
 
 func (c *control) Prove(ctx context.Context, log string, seq int64) ([]byte, error) {
@@ -248,6 +255,10 @@ func TestLifeOfAServer(t *testing.T) {
 	}
 	if err := w.OperatorClient.AcceptClock(ctx); err != nil || w.accepted != 1 {
 		t.Errorf("accepting the clock: %v, accepted %d times", err, w.accepted)
+	}
+	suspended := must(w.OperatorClient.SuspendApprovalRule(ctx, api.SuspendApprovalRuleRequest{Account: "1", Rule: "two", For: "2h"}))(t)
+	if want := (api.SuspendedApprovalRule{Name: "two", SuspendedUntil: created}); suspended != want || w.suspended != "1 two 2h0m0s" {
+		t.Errorf("suspending a rule answers %+v of %q", suspended, w.suspended)
 	}
 	if err := w.OperatorClient.Seal(ctx); err != nil || !w.sealed {
 		t.Errorf("sealing: %v, sealed: %t", err, w.sealed)
