@@ -172,7 +172,7 @@ func call[Out any](ctx context.Context, t transport, method, path string, in any
 			return out, err
 		}
 		if err := t.await(ctx, refusal); err != nil {
-			return out, err
+			return out, errors.Join(err, refusal)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/api"
+	"github.com/keyward/keyward/internal/approval"
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/audit/export"
 	"github.com/keyward/keyward/internal/authz"
@@ -162,6 +163,15 @@ func (a *App) CreateAccount(ctx context.Context, name string) (out iam.Founded, 
 func (a *App) ListAccounts(ctx context.Context, page iam.Page) (out iam.List[iam.Account], err error) {
 	err = a.with(func(e *engine) (err error) {
 		out, err = e.iam.ListAccounts(ctx, a.operatorCall(), page)
+		return err
+	})
+	return out, err
+}
+
+// SuspendApprovalRule has a rule about approvals demand nothing for a while, as the operator.
+func (a *App) SuspendApprovalRule(ctx context.Context, account, rule string, while time.Duration) (out approval.Rule, err error) {
+	err = a.with(func(e *engine) error {
+		out, err = e.approvals.Suspend(ctx, a.operatorCall(), account, rule, while)
 		return err
 	})
 	return out, err

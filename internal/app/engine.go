@@ -354,7 +354,7 @@ func (e *engine) createLog(ctx context.Context, a *App, origin string) (audit.Id
 
 // dialects builds what turns requests into operations.
 func (e *engine) dialects(a *App, refusals *refusal.Recorder) (err error) {
-	verifier := &authn.Verifier{Now: e.now, Lookup: e.credential}
+	verifier := &authn.Verifier{Now: e.now, Lookup: server.Lookup(e.roles, e.approvals)}
 	limiter := &server.Limiter{PerKey: a.Config.Limits.CallsPerAccessKey, PerAccount: a.Config.Limits.CallsPerAccount}
 	touch := func(c *authz.Call, action string) {
 		if c.Session == nil { // temporary access keys are in no table

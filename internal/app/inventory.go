@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/internal/accesskey"
+	"github.com/keyward/keyward/internal/approval"
 	"github.com/keyward/keyward/internal/channel"
 	"github.com/keyward/keyward/internal/cloud/alibaba"
 	"github.com/keyward/keyward/internal/cloud/aws"
@@ -60,7 +61,10 @@ func (e *engine) watchers(a *App) error {
 	})
 	e.expiry = expiry.New(expiry.Options{Store: e.store, Inventory: e.stock, Incidents: e.alerts, Log: e.log, Now: e.now})
 	e.inspectors(a)
-	e.approvers(a)
+	e.approvals = approval.New(approval.Options{
+		Store: store.Approvals{Store: e.store}, Voters: e.people, Roles: e.roles, Users: e.iam, Incidents: e.alerts, Log: e.log, Digest: e.contextDigest,
+		Region: a.Config.Region, Now: e.now, Fresh: e.store.Fresh,
+	})
 	fleet := store.Fleet{Store: e.store}
 	e.rollouts = rollout.New(rollout.Options{
 		Tokens: fleet, Registry: fleet, Plans: fleet, Reports: fleet, Secrets: e.secrets, Incidents: e.alerts, Log: e.log, Region: a.Config.Region,

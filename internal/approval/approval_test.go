@@ -101,7 +101,7 @@ func TestSelfApproval(t *testing.T) {
 	// Of a role's session the user behind it counts, whoever else acts as that role.
 	id := w.ask(t, w.assumed(t, "dave"), "x")
 	_, err := w.Approve(t.Context(), w.assumed(t, "bob"), id)
-	wantKind(t, err, fault.ResourceNotFound) // a role approves nothing
+	wantKind(t, err, fault.NoPermission) // a role approves nothing
 	w.approve(t, id, "bob", "carol")
 	wantKind(t, w.try(t, w.assumed(t, "alice"), remark{text: "x", id: id}), fault.ResourceNotFound) // not her request
 	check(t, w.try(t, w.assumed(t, "dave"), remark{text: "x", id: id}))
@@ -120,8 +120,8 @@ func TestApprovingTwice(t *testing.T) {
 		{func(c *authz.Call) { c.Session = nil }, fault.NoPermission},                    // one access key
 		{func(c *authz.Call) { c.AccessKey, c.Session = "K2", nil }, fault.NoPermission}, // and another
 		{func(c *authz.Call) { c.Fresh = false }, fault.MFARequired},
-		{func(c *authz.Call) { c.Kind = authz.Federated }, fault.ResourceNotFound},
-		{func(c *authz.Call) { c.Name = "Alice" }, fault.ResourceNotFound},
+		{func(c *authz.Call) { c.Kind = authz.Federated }, fault.NoPermission},
+		{func(c *authz.Call) { c.Name = "Alice" }, fault.NoPermission},
 		{func(c *authz.Call) { c.Account = "2222222222222222" }, fault.ResourceNotFound},
 	} {
 		call := w.login(t, "alice")

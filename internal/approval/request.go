@@ -357,7 +357,7 @@ func (s *Service) mayDecide(ctx context.Context, c *authz.Call, rec *audit.Recor
 	}
 	if c.Kind != authz.User || !r.Voter(c.Name) {
 		rec.Decision = "no approver"
-		return errUnknown()
+		return fault.NoPermission.New("only the people whom the rule names decide about this, as themselves and not as a role; others may withdraw what they asked for themselves")
 	}
 	if c.Session == nil || !c.Session.Person {
 		rec.Decision = "no login"

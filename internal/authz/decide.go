@@ -1,7 +1,6 @@
 package authz
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 
@@ -200,17 +199,6 @@ func (q *query) weigh(d Decision, policy string, statements []statement, action 
 		d = Decision{Allowed: true, Reason: ByAllow, Policy: policy, Statement: s.id}
 	}
 	return d
-}
-
-// Covers tells whether a statement of the policy, whatever its effect, speaks of the request.
-func (p *Policy) Covers(c *Call, r Request) bool {
-	resource, ok := parseARN(r.Resource)
-	q := query{call: c, resource: resource, foreign: resource.account != c.Account, attributes: r.Attributes}
-	action := string(appendLower(nil, r.Action))
-	return ok && slices.ContainsFunc(p.statements, func(s statement) bool {
-		miss, _ := q.miss(&s, action)
-		return miss == ""
-	})
 }
 
 // A Miss says why a statement does not speak of a request; empty means that it does.

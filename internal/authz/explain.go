@@ -1,5 +1,7 @@
 package authz
 
+import "slices"
+
 // A Verdict is what one statement makes of a request.
 type Verdict struct {
 	Policy    string // its name; OfResource for the resource's own
@@ -42,4 +44,15 @@ func (c *Call) Explain(r Request) (Decision, []Verdict) {
 		add(c.Session.Policy.name, c.Session.Policy.statements)
 	}
 	return d, verdicts
+}
+
+// Covers tells whether a statement of the policy, whatever its effect, speaks of the request.
+func (p *Policy) Covers(c *Call, r Request) bool {
+	resource, ok := parseARN(r.Resource)
+	q := query{call: c, resource: resource, foreign: resource.account != c.Account, attributes: r.Attributes}
+	action := string(appendLower(nil, r.Action))
+	return ok && slices.ContainsFunc(p.statements, func(s statement) bool {
+		miss, _ := q.miss(&s, action)
+		return miss == ""
+	})
 }

@@ -52,6 +52,7 @@ func (w *world) twins() (byKind map[kind][]twin, byName map[string]twin) {
 	byName = map[string]twin{
 		"{provider}": {"foreign-provider", "missing-provider"}, "provider": {"foreign-provider", "missing-provider"}, "{plan}": {"foreign-plan", "missing-plan"}, "plan": {"foreign-plan", "missing-plan"},
 		"{person}": {"foreign-person", "missing-person"}, "person": {"foreign-person", "missing-person"}, "{rota}": {"foreign-rota", "missing-rota"},
+		"{rule}": {"foreign-rule", "missing-rule"}, "{approval}": {n["foreign.approval"], n["foreign.approval"][:len(n["foreign.approval"])-1] + "0"},
 		"ResourceId.1": {n["foreign"], missing}, "aliases": {n["foreign.alias"], "alias/missing"}, "resource": {n["foreign.arn"], strings.Replace(n["foreign.arn"], n["foreign"], missing, 1)},
 		"{channel}": {"stranger", "nonesuch"}, "{incident}": {"stranger", "nonesuch"}, "{rotation}": {"stranger", "nonesuch"}, "{id}": {"stranger", "nonesuch"}, "{log}": {"stranger", "nonesuch"}, "{credential}": {"stranger", "nonesuch"}, "{account}": {"stranger", "nonesuch"},
 	}

@@ -418,6 +418,15 @@ var restFields = map[string]operation{
 	"GetIncident":         refused(rest("", need("{incident}", userName, "MISSING"))),
 	"AcknowledgeIncident": refused(rest("", need("{incident}", userName, "MISSING"), f("by", label, "ann"), f("note", label, "n"), f("hold", lasting, "1h"))),
 
+	"ListApprovalRules": rest(""),
+	"SetApprovalRule": rest("", need("{rule}", newName, "made"), need("need", count, "1"), need("approvers", shape, `["approver"]`), need("actions", shape, `["ram:DeleteUser"]`),
+		f("resources", shape, `["acs:ram::*:user/none"]`), f("exempt", shape, `["user/nobody"]`), f("life", lasting, "2d")),
+	"DeleteApprovalRule": refused(rest("", need("{rule}", userName, "kept"))), // others must approve that
+	"ListApprovals":      public(rest("", f("all", flag, "true"))),
+	"GetApproval":        rest("", need("{approval}", label, "$approval")),
+	"Approve":            refused(rest("", need("{approval}", label, "$approval"))), // by nobody who asked for it
+	"Reject":             rest("", need("{approval}", label, "$approval")),
+
 	"ListAuditLogs":    rest(""),
 	"ProveAuditRecord": rest("", need("log", texts, "$log"), need("seq", sequence, "$seq")),
 }
@@ -429,6 +438,7 @@ var operatorOperations = []operation{
 	{dialect: operatorDialect, name: "Unseal", method: "POST", path: "/v1/unseal", refused: true, fields: []field{need("passphrase", passphrase, "bm90IHRoaXMgb25lIGVpdGhlcg==")}},
 	{dialect: operatorDialect, name: "CreateAccount", method: "POST", path: "/v1/accounts", fields: []field{need("name", newName, "made")}},
 	{dialect: operatorDialect, name: "ListAccounts", method: "GET", path: "/v1/accounts", fields: []field{f("limit", small, "10"), f("cursor", cursor, "")}},
+	{dialect: operatorDialect, name: "SuspendApprovalRule", method: "POST", path: "/v1/approval-rules/suspend", refused: true, fields: []field{need("account", userName, "missing"), need("rule", userName, "missing"), f("for", lasting, "1h")}},
 	{dialect: operatorDialect, name: "ListAuditLogs", method: "GET", path: "/v1/audit/logs"},
 	{dialect: operatorDialect, name: "ProveAuditRecord", method: "GET", path: "/v1/audit/proof", fields: []field{need("log", texts, "$log"), need("seq", sequence, "$seq")}},
 	{dialect: operatorDialect, name: "ExportAudit", method: "GET", path: "/v1/audit/export"},

@@ -18,9 +18,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"database/sql"
+	"encoding/base32"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -44,6 +46,7 @@ import (
 	"github.com/keyward/keyward/internal/config"
 	"github.com/keyward/keyward/internal/iam"
 	"github.com/keyward/keyward/internal/material"
+	"github.com/keyward/keyward/internal/material/totp"
 	"github.com/keyward/keyward/internal/seal/sealtest"
 	"github.com/keyward/keyward/internal/server/agentapi/agenttest"
 	"github.com/keyward/keyward/internal/store/storetest"
@@ -217,6 +220,8 @@ func (w *world) fill(t *testing.T) {
 	w.fillOffers(t, c)
 	w.fillStock(t, c)
 	w.fillPlans(t, c)
+	w.fillApprovals(t, c, "account", "approver", "approval")
+	w.fillApprovals(t, w.client(t, w.foreign), "foreign.account", "foreign-approver", "foreign.approval")
 	logs, err := c.ListAuditLogs(ctx)
 	must(err)
 	w.names["log"] = logs.Logs[0].Origin
@@ -514,6 +519,47 @@ func (w *world) fillPlans(t *testing.T, c *client.Client) {
 	}
 }
 
+// fillApprovals makes somebody who could approve, a rule, and a request that waits.
+func (w *world) fillApprovals(t *testing.T, c *client.Client, account, approver, id string) {
+	t.Helper()
+	ctx := t.Context()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := c.CreateUser(ctx, api.CreateUserRequest{Name: approver})
+	must(err)
+	made, err := c.SetUserPassword(ctx, approver)
+	must(err)
+	config := client.Config{Endpoint: "http://" + w.api}
+	session, err := client.Login(ctx, config, api.LoginRequest{Account: w.names[account], User: approver, Password: made.Password, NewPassword: "fake horse battery staple"})
+	must(err)
+	config.AccessKeyID, config.AccessKeySecret, config.SecurityToken = session.AccessKeyID, string(session.Secret), string(session.SecurityToken)
+	person, err := client.New(config)
+	must(err)
+	e, err := person.EnrollMFA(ctx)
+	must(err)
+	secret, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(string(e.Secret))
+	must(err)
+	_, err = person.ConfirmMFA(ctx, api.ConfirmMFARequest{Code: api.SecretText(totp.Code(material.NewBytes(secret), totp.Step(time.Now())))})
+	must(err)
+	key, err := c.CreateKey(ctx, api.CreateKeyRequest{})
+	must(err)
+	rule := strings.Replace(approver, "approver", "rule", 1)
+	if rule == "rule" {
+		rule = "kept"
+	}
+	_, err = c.SetApprovalRule(ctx, rule, api.SetApprovalRuleRequest{Need: 1, Approvers: []string{approver}, Actions: []string{"kms:DisableKey"}, Resources: []string{"acs:kms:*:*:key/" + key.ID}, Life: "7d"})
+	must(err)
+	var refusal *client.Error
+	if err := c.DisableKey(ctx, key.ID); !errors.As(err, &refusal) || refusal.Approval == "" {
+		t.Fatalf("no approval is wanted: %v", err)
+	}
+	w.names[id] = refusal.Approval
+}
+
 // text puts the world's names into a text of the tables.
 func (w *world) text(s string) string {
 	if name, ok := strings.CutPrefix(s, "$"); ok {
@@ -567,7 +613,7 @@ func (w *world) table(t *testing.T, name string) (out []string) {
 		from = "(SELECT account, id, ack_by, ack_note, ack_at FROM notify_incident WHERE ack_by <> '') i"
 	}
 	if name == "job" { // what is outside is looked at again and again; what asks for it changes other rows, too
-		from = "job WHERE kind NOT IN ('sink.sync', 'sink.sweep', 'rollout.target') AND kind NOT LIKE 'accesskey.%' AND kind NOT LIKE 'expiry.%' AND kind NOT LIKE 'exposure.%' AND kind NOT LIKE 'notify.%' AND kind NOT LIKE 'rotation.%'"
+		from = "job WHERE kind NOT IN ('sink.sync', 'sink.sweep', 'rollout.target') AND kind NOT LIKE 'accesskey.%' AND kind NOT LIKE 'approval.%' AND kind NOT LIKE 'expiry.%' AND kind NOT LIKE 'exposure.%' AND kind NOT LIKE 'notify.%' AND kind NOT LIKE 'rotation.%'"
 	}
 	rows, err := w.database.QueryContext(t.Context(), "SELECT * FROM "+from+" ORDER BY 1, 2")
 	if err != nil {

@@ -73,22 +73,26 @@ type step struct {
 // A scene is an account with one of everything.
 type scene struct {
 	symmetric, doomed, signing, deciphering api.Key
-	external, hmac                          api.Key
-	material                                api.ImportRequest // of external
-	ciphertext, asymmetric                  []byte
-	signature, mac, recipient               []byte
-	digest                                  []byte
-	record                                  api.AuditRecord
-	old, unused                             string // findings
-	spare                                   string // access key id of bob
-	updated                                 api.AccessKey
-	vault, cdn                              string // their URLs
-	incident                                string
-	token                                   string         // id of one that nobody used
-	offered                                 string         // credential of an offer
-	person                                  *client.Client // erin's, who logged in
-	factor                                  api.MFAEnrollment
-	now                                     func() time.Time
+
+	guarded                   api.Key        // which others must let be deleted
+	approver                  *client.Client // who logged in, and is asked for codes
+	toApprove, toReject       string         // approval requests
+	external, hmac            api.Key
+	material                  api.ImportRequest // of external
+	ciphertext, asymmetric    []byte
+	signature, mac, recipient []byte
+	digest                    []byte
+	record                    api.AuditRecord
+	old, unused               string // findings
+	spare                     string // access key id of bob
+	updated                   api.AccessKey
+	vault, cdn                string // their URLs
+	incident                  string
+	token                     string         // id of one that nobody used
+	offered                   string         // credential of an offer
+	person                    *client.Client // erin's, who logged in
+	factor                    api.MFAEnrollment
+	now                       func() time.Time
 }
 
 func newScene(t *testing.T, w *world, admin login) *scene {
@@ -98,6 +102,7 @@ func newScene(t *testing.T, w *world, admin login) *scene {
 	s.symmetric = must(c.CreateKey(ctx, api.CreateKeyRequest{Description: "reports"}))(t)
 	s.doomed = must(c.CreateKey(ctx, api.CreateKeyRequest{}))(t)
 	s.signing = must(c.CreateKey(ctx, api.CreateKeyRequest{Spec: "EC_P256"}))(t)
+	s.guarded = must(c.CreateKey(ctx, api.CreateKeyRequest{}))(t)
 	s.deciphering = must(c.CreateKey(ctx, api.CreateKeyRequest{Spec: "EC_SM2", Usage: "ENCRYPT/DECRYPT"}))(t)
 	check(t, c.CreateAlias(ctx, api.CreateAliasRequest{Name: "alias/app/main", Key: s.symmetric.ID}))
 	s.ciphertext = must(c.Encrypt(ctx, api.EncryptRequest{Key: "alias/app/main", Plaintext: []byte("fake")}))(t).Ciphertext
@@ -124,6 +129,7 @@ func newScene(t *testing.T, w *world, admin login) *scene {
 	s.external = must(c.CreateKey(ctx, api.CreateKeyRequest{Origin: "EXTERNAL"}))(t)
 	p := must(c.GetImportParameters(ctx, s.external.ID, s.wrapping()))(t)
 	s.material = api.ImportRequest{Token: p.Token, Material: must(material.WrapOAEPSHA256.Wrap(p.PublicKey, material.Random(32)))(t)}
+	s.addApprovals(t, w, admin)
 	s.token = must(c.CreateNodeToken(ctx, api.CreateNodeTokenRequest{}))(t).Info.ID
 	return s
 }
@@ -328,7 +334,7 @@ func (s *scene) accessSteps() []step {
 }
 
 func (s *scene) steps() []step {
-	return slices.Concat(s.secretSteps(), s.sinkSteps(), s.rolloutSteps(), s.targetSteps(), s.offerSteps(), s.instanceSteps(), s.rotationSteps(), s.keySteps(), s.cryptoSteps(), s.usageSteps(), s.loginSteps(s.now), s.accessSteps(), s.roleSteps(), s.inventorySteps(), s.alertSteps(), s.findingSteps(), s.leakSteps())
+	return slices.Concat(s.secretSteps(), s.sinkSteps(), s.rolloutSteps(), s.targetSteps(), s.offerSteps(), s.instanceSteps(), s.rotationSteps(), s.keySteps(), s.cryptoSteps(), s.usageSteps(), s.loginSteps(s.now), s.accessSteps(), s.roleSteps(), s.inventorySteps(), s.alertSteps(), s.findingSteps(), s.leakSteps(), s.approvalSteps())
 }
 
 // TestEveryRoute drives every operation through the client, three times: by a user of
@@ -363,7 +369,7 @@ func TestEveryRoute(t *testing.T) {
 	}
 	for _, st := range s.steps() {
 		denied := "NoPermission"
-		if st.name == "WhoAmI" {
+		if st.name == "WhoAmI" || st.name == "ListApprovals" { // whose answer is empty then
 			denied = ""
 		}
 		run(st, powerless, denied)
@@ -377,7 +383,8 @@ func TestEveryRoute(t *testing.T) {
 		t.Errorf("another account changed the key:\n%s", diff)
 	}
 	s.person = w.person(t, owner)
-	driven := map[string]bool{}
+	driven := map[string]bool{"Approve": true}
+	must(s.approver.Approve(t.Context(), s.toApprove))(t)
 	for _, st := range s.steps() {
 		run(st, owner, "")
 		driven[st.name] = true

@@ -29,6 +29,7 @@ import (
 	"github.com/keyward/keyward/client"
 	"github.com/keyward/keyward/internal/accesskey"
 	"github.com/keyward/keyward/internal/accesskey/checkup"
+	"github.com/keyward/keyward/internal/approval"
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/audit/refusal"
 	"github.com/keyward/keyward/internal/authn"
@@ -80,6 +81,7 @@ type world struct {
 	iam       *iam.Service
 	roles     *role.Service
 	people    *people.Service
+	approvals *approval.Service
 	keys      *keytest.Services
 	secrets   *secret.Service
 	usage     *usage.Service
@@ -122,6 +124,7 @@ func newWorld(t testing.TB) *world {
 			w.iam.Changed(table, id)
 			w.roles.Changed(table, id)
 			w.people.Changed(table, id)
+			w.approvals.Changed(table, id)
 			w.keys.Changed(table, id)
 			w.secrets.Changed(table, id)
 			w.rollouts.Changed(table, id)
@@ -180,14 +183,16 @@ func newWorld(t testing.TB) *world {
 		Spool: &engine.Spool{Directory: filepath.Join(t.TempDir(), "spool")}, Log: w.node.Log, Region: region, Now: w.now, Fresh: w.node.Store.Fresh, Logger: logger,
 	})
 	w.leaks()
+	w.approvals = approval.New(approval.Options{
+		Store: store.Approvals{Store: w.node.Store}, Voters: w.people, Roles: w.roles, Users: w.iam, Incidents: w.alerts, Log: w.node.Log,
+		Digest: func(data []byte) (string, error) { sum := sha256.Sum256(data); return hex.EncodeToString(sum[:]), nil }, Region: region, Now: w.now, Fresh: always,
+	})
 	handler := rest.New(rest.Options{
 		Exposures:   w.exposures,
 		Simulations: w.simulations(),
-		Verifier: &authn.Verifier{Now: time.Now, Lookup: func(ctx context.Context, id, token string) (authn.Credential, error) {
-			c, err := w.roles.Credential(ctx, id, token)
-			return authn.Credential{Secret: c.Secret, Principal: c.Principal, Refusal: c.Refusal}, err
-		}},
-		Keys: w.keys.Keys, Crypto: w.keys.Crypto, Imports: w.keys.Imports, Usage: w.usage, Secrets: w.secrets, Sinks: w.sinks, Rollouts: w.rollouts, Targets: w.targets, IAM: w.iam, Roles: w.roles, People: w.people, Stock: w.stock, Alerts: w.alerts, Expiry: scans, Findings: w.findings, Checks: w.checks, Log: w.node.Log, Audit: w.node.DB, Refusals: refusal.New(w.node.Log),
+		Approvals:   w.approvals,
+		Verifier:    &authn.Verifier{Now: time.Now, Lookup: server.Lookup(w.roles, w.approvals)},
+		Keys:        w.keys.Keys, Crypto: w.keys.Crypto, Imports: w.keys.Imports, Usage: w.usage, Secrets: w.secrets, Sinks: w.sinks, Rollouts: w.rollouts, Targets: w.targets, IAM: w.iam, Roles: w.roles, People: w.people, Stock: w.stock, Alerts: w.alerts, Expiry: scans, Findings: w.findings, Checks: w.checks, Log: w.node.Log, Audit: w.node.DB, Refusals: refusal.New(w.node.Log),
 		Limiter: w.limiter, Region: region,
 		Rotations: w.rotations,
 		Instances: w.keys.Instances,
@@ -334,6 +339,12 @@ type raw struct {
 // sign makes an HTTP request that is signed by whoever, whatever it says.
 func (w *world) sign(t testing.TB, as login, q raw) *http.Request {
 	t.Helper()
+	return w.signNaming(t, as, q, "")
+}
+
+// signNaming is sign for a request that names an approval, "" for none.
+func (w *world) signNaming(t testing.TB, as login, q raw, approval string) *http.Request {
+	t.Helper()
 	r := must(http.NewRequestWithContext(t.Context(), q.method, w.url+q.target, bytes.NewReader(q.body)))(t)
 	sum := func(b []byte) string { h := sha256.Sum256(b); return hex.EncodeToString(h[:]) }
 	r.Header.Set("X-Acs-Date", time.Now().UTC().Format("2006-01-02T15:04:05Z"))
@@ -343,6 +354,10 @@ func (w *world) sign(t testing.TB, as login, q raw) *http.Request {
 	if q.contentType != "" {
 		r.Header.Set("Content-Type", q.contentType)
 		names = append([]string{"content-type"}, names...)
+	}
+	if approval != "" {
+		r.Header.Set("X-Acs-Approval-Id", approval)
+		names = append(names, "x-acs-approval-id")
 	}
 	pairs := strings.Split(r.URL.RawQuery, "&")
 	slices.Sort(pairs)
