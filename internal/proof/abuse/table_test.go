@@ -420,7 +420,7 @@ var restFields = map[string]operation{
 
 	"ListApprovalRules": rest(""),
 	"SetApprovalRule": rest("", need("{rule}", newName, "made"), need("need", count, "1"), need("approvers", shape, `["approver"]`), need("actions", shape, `["ram:DeleteUser"]`),
-		f("resources", shape, `["acs:ram::*:user/none"]`), f("exempt", shape, `["user/nobody"]`), f("life", lasting, "2d")),
+		f("resources", shape, `["acs:ram::*:user/none"]`), f("exempt", shape, `["user/none"]`), f("life", lasting, "2d")),
 	"DeleteApprovalRule": refused(rest("", need("{rule}", userName, "kept"))), // others must approve that
 	"ListApprovals":      public(rest("", f("all", flag, "true"))),
 	"GetApproval":        rest("", need("{approval}", label, "$approval")),
