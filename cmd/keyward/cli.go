@@ -33,6 +33,7 @@ type cli struct {
 	readPassword func(ctx context.Context) ([]byte, error) // one line from the terminal, without echo
 	transport    http.RoundTripper                         // nil for one made from the settings
 	now          func() time.Time
+	thrifty      func() // has the process keep to little memory; nil if it is not for one command alone
 
 	endpoint, profile, caCert, output string
 	yes, noInput, untilApproved       bool
@@ -41,7 +42,7 @@ type cli struct {
 // processCLI answers the cli of this process. It looks into the arguments for what
 // must be known before the commands are built: the language, and how to show an error.
 func processCLI(args []string) *cli {
-	c := &cli{in: os.Stdin, out: os.Stdout, err: os.Stderr, getenv: os.Getenv, width: stderrWidth, readPassword: readPassword, now: time.Now}
+	c := &cli{in: os.Stdin, out: os.Stdout, err: os.Stderr, getenv: os.Getenv, width: stderrWidth, readPassword: readPassword, now: time.Now, thrifty: thrifty}
 	c.outTerminal = term.IsTerminal(int(os.Stdout.Fd()))
 	c.interactive = term.IsTerminal(int(os.Stdin.Fd())) && term.IsTerminal(int(os.Stderr.Fd())) && !truthy(os.Getenv("CI"))
 	c.prepare(args)

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/form"
+	"github.com/keyward/keyward/internal/lazy"
 	"github.com/keyward/keyward/internal/material"
 )
 
@@ -124,7 +124,7 @@ func (s *Service) Enter(ctx context.Context, c *authz.Call, source string, e Ent
 // entered answers what is to be stored of an entered key. The date is kept in the remark,
 // too, whose row is bound: there is no provider that could tell it again.
 func (s *Service) entered(ctx context.Context, src Source, o Observed, n Note) (Save, error) {
-	if !keyID.MatchString(o.ID) {
+	if !keyID().MatchString(o.ID) {
 		return Save{}, fault.InvalidParameter.New("what would name the key has a space or another character that no id may have, or is too long")
 	}
 	remarks, err := s.o.Keys.Remarks(ctx, src.Account, src.Name)
@@ -153,14 +153,14 @@ func (s *Service) entered(ctx context.Context, src Source, o Observed, n Note) (
 	return Save{Source: src, State: st, Snapshot: Snapshot{Keys: []Observed{o}}, Said: &r, At: s.now(), Jobs: s.o.Follow(src.Account, s.now())}, nil
 }
 
-var unnamed = regexp.MustCompile(`[^a-zA-Z0-9_+=.@-]+`)
+var unnamed = lazy.Regexp(`[^a-zA-Z0-9_+=.@-]+`)
 
 // vaultName names the secret that an entered key is kept in: one for each key, because
 // the one before stays in use for a while. What makes the id no name, or too long a one,
 // is replaced by a digest, so that no two keys have one secret.
 func vaultName(source, guide, id string) string {
 	const most = 64
-	name := strings.Trim(unnamed.ReplaceAllString(id, "-"), "-")
+	name := strings.Trim(unnamed().ReplaceAllString(id, "-"), "-")
 	if name != id || len(name) > most {
 		sum := sha256.Sum256([]byte(id))
 		name = name[:min(len(name), most/2)] + "-" + hex.EncodeToString(sum[:8])

@@ -2,11 +2,11 @@ package accesskey
 
 import (
 	"bytes"
-	"regexp"
 	"slices"
 	"time"
 
 	"github.com/keyward/keyward/internal/form"
+	"github.com/keyward/keyward/internal/lazy"
 )
 
 // Limits. docs/inventory.md tells them to users.
@@ -23,9 +23,9 @@ const (
 )
 
 var (
-	sourceName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
+	sourceName = lazy.Regexp(`^[a-z0-9][a-z0-9-]{0,62}$`)
 	// keyID is what a provider may call a key: printable, without spaces.
-	keyID = regexp.MustCompile(`^[!-~]{1,256}$`)
+	keyID = lazy.Regexp(`^[!-~]{1,256}$`)
 )
 
 // A Source is one account at a provider that is watched.

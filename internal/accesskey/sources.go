@@ -32,7 +32,7 @@ func (s *Service) Add(ctx context.Context, c *authz.Call, name, kind string, d D
 			return err
 		}
 		rec.Param("Kind", kind)
-		if !sourceName.MatchString(name) {
+		if !sourceName().MatchString(name) {
 			return fault.InvalidParameter.New("the name of a provider has lower-case letters, digits and hyphens, at most 63")
 		}
 		k, err := s.kind(kind)

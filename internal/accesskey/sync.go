@@ -106,7 +106,7 @@ func (s *Service) save(ctx context.Context, src Source, st State, snapshot Snaps
 func (s *Snapshot) tidy() {
 	seen := map[string]bool{}
 	s.Keys = slices.DeleteFunc(s.Keys, func(o Observed) bool {
-		if keyID.MatchString(o.ID) && !seen[o.ID] {
+		if keyID().MatchString(o.ID) && !seen[o.ID] {
 			seen[o.ID] = true
 			return false
 		}

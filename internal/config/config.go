@@ -17,12 +17,13 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/BurntSushi/toml"
+
+	"github.com/keyward/keyward/internal/lazy"
 )
 
 // A Config is everything that an operator can set.
@@ -208,10 +209,10 @@ func private(path string) error {
 }
 
 var (
-	databasePattern = regexp.MustCompile(`^(sqlite:.|postgres(ql)?://)`)
-	nodePattern     = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{0,62}$`)
-	publicPattern   = regexp.MustCompile(`^https?://[^/?#@\s]+$`)
-	regionPattern   = regexp.MustCompile(`^[a-z0-9-]{1,32}$`)
+	databasePattern = lazy.Regexp(`^(sqlite:.|postgres(ql)?://)`)
+	nodePattern     = lazy.Regexp(`^[a-z0-9][a-z0-9.-]{0,62}$`)
+	publicPattern   = lazy.Regexp(`^https?://[^/?#@\s]+$`)
+	regionPattern   = lazy.Regexp(`^[a-z0-9-]{1,32}$`)
 )
 
 // Complete fills in what follows from other settings and refuses what cannot be.
@@ -226,11 +227,11 @@ func (c *Config) Complete() error {
 		c.OperatorSocket = filepath.Join(c.DataDir, "operator.sock")
 	}
 	switch {
-	case !databasePattern.MatchString(string(c.Database)):
+	case !databasePattern().MatchString(string(c.Database)):
 		return errors.New(`database: it must be "sqlite:PATH" or "postgres://…"`)
-	case !nodePattern.MatchString(c.Node):
+	case !nodePattern().MatchString(c.Node):
 		return fmt.Errorf("node %q: use lower-case letters, digits, dots and hyphens", c.Node)
-	case !regionPattern.MatchString(c.Region):
+	case !regionPattern().MatchString(c.Region):
 		return fmt.Errorf("region %q: use lower-case letters, digits and hyphens", c.Region)
 	case c.TLS.MinVersion != "1.3" && c.TLS.MinVersion != "1.2":
 		return fmt.Errorf(`tls.min_version %q: use "1.3" or "1.2"`, c.TLS.MinVersion)
@@ -250,7 +251,7 @@ func (c *Config) Complete() error {
 		return errors.New("xks.cert_file and xks.key_file belong together, and so do xks.client_ca_file and xks.client_name")
 	case c.XKS.ClientName != "" && c.XKS.CertFile == "", c.XKS.Listen == "" && c.XKS.CertFile != "":
 		return errors.New("xks.client_name needs xks.cert_file, and that needs xks.listen")
-	case c.PublicURL != "" && !publicPattern.MatchString(c.PublicURL):
+	case c.PublicURL != "" && !publicPattern().MatchString(c.PublicURL):
 		return fmt.Errorf("public_url %q: use https://host, without a path", c.PublicURL)
 	case c.Log.Format != "json" && c.Log.Format != "text":
 		return fmt.Errorf(`log.format %q: use "json" or "text"`, c.Log.Format)

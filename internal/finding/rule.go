@@ -1,10 +1,10 @@
 package finding
 
 import (
-	"regexp"
 	"strings"
 
 	"github.com/keyward/keyward/internal/form"
+	"github.com/keyward/keyward/internal/lazy"
 	"github.com/keyward/keyward/internal/notify"
 )
 
@@ -51,7 +51,7 @@ func (r *Rule) Advice(f *Finding) Fix {
 	return Fix{}
 }
 
-var blank = regexp.MustCompile(`\{[a-z-]+\}`)
+var blank = lazy.Regexp(`\{[a-z-]+\}`)
 
 // fill puts the finding's facts into the command. They are others' words that a person
 // will paste into a shell, so each is quoted.
@@ -61,7 +61,7 @@ func (x Fix) fill(f *Finding) (string, bool) {
 		facts["{"+fact.Name+"}"] = fact.Value
 	}
 	complete := true
-	command := blank.ReplaceAllStringFunc(x.Command, func(name string) string {
+	command := blank().ReplaceAllStringFunc(x.Command, func(name string) string {
 		value, ok := facts[name]
 		complete = complete && ok && value != "" && value[0] != '-' // which would be an option
 		return quote(value)
@@ -69,11 +69,11 @@ func (x Fix) fill(f *Finding) (string, bool) {
 	return command, complete
 }
 
-var plain = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_./@:-]*$`)
+var plain = lazy.Regexp(`^[A-Za-z0-9][A-Za-z0-9_./@:-]*$`)
 
 // quote makes a text one word of a POSIX shell.
 func quote(text string) string {
-	if plain.MatchString(text) {
+	if plain().MatchString(text) {
 		return text
 	}
 	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"

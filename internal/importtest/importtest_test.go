@@ -85,6 +85,10 @@ var (
 	leaves = []string{"internal/audit", "internal/authz", "internal/material", "internal/fault", "internal/job", "internal/cache", "internal/clock", "internal/erase", "internal/form", "internal/tag", "internal/xks"}
 )
 
+// idiom is how anything is made when it is first needed; it belongs to all, as the standard
+// library does.
+const idiom = "internal/lazy"
+
 // The direction of imports: cmd → app → edges and store → domains → leaves.
 var allowed = map[string][]string{
 	"api":                {},
@@ -165,7 +169,7 @@ func TestImportsPointDown(t *testing.T) {
 		}
 		for _, i := range f.imports {
 			own, ok := strings.CutPrefix(i, module)
-			if ok && own != f.pkg && !below(own, rule...) {
+			if ok && own != idiom && own != f.pkg && !below(own, rule...) {
 				t.Errorf("%s imports %s; %s may import only %v", f.path, own, key, rule)
 			}
 		}
@@ -244,6 +248,66 @@ func TestL30ToolchainChecksSums(t *testing.T) {
 		if found := off.Find(content); found != nil {
 			t.Errorf("%s: %s", path, found)
 		}
+	}
+}
+
+// isCall tells whether an expression names one of these functions of a package.
+func isCall(n ast.Node, pkg string, functions ...string) bool {
+	name, ok := n.(*ast.SelectorExpr)
+	if !ok {
+		return false
+	}
+	of, ok := name.X.(*ast.Ident)
+	return ok && of.Name == pkg && slices.Contains(functions, name.Sel.Name)
+}
+
+// Every command of the program pays for what its packages make when it starts, and a hook
+// runs at every commit. A package variable has its pattern from package lazy.
+func TestNoPatternIsCompiledAtTheStart(t *testing.T) {
+	for _, f := range files(t) {
+		for _, d := range f.ast.Decls {
+			vars, ok := d.(*ast.GenDecl)
+			if !ok || vars.Tok != token.VAR {
+				continue
+			}
+			ast.Inspect(vars, func(n ast.Node) bool {
+				if _, later := n.(*ast.FuncLit); later {
+					return false
+				}
+				if isCall(n, "regexp", "MustCompile", "MustCompilePOSIX") {
+					t.Errorf("%s compiles a pattern when the program starts: use lazy.Regexp", f.fset.Position(n.Pos()))
+				}
+				return true
+			})
+		}
+	}
+}
+
+// What package lazy is given as a constant is an expression: the first call would panic.
+func TestPatternsCompile(t *testing.T) {
+	n := 0
+	for _, f := range files(t) {
+		ast.Inspect(f.ast, func(node ast.Node) bool {
+			call, ok := node.(*ast.CallExpr)
+			if !ok || len(call.Args) != 1 {
+				return true
+			}
+			text, constant := call.Args[0].(*ast.BasicLit)
+			if constant && isCall(call.Fun, "lazy", "Regexp") {
+				n++
+				expression, err := strconv.Unquote(text.Value)
+				if err == nil {
+					_, err = regexp.Compile(expression)
+				}
+				if err != nil {
+					t.Errorf("%s: %v", f.fset.Position(call.Pos()), err)
+				}
+			}
+			return true
+		})
+	}
+	if n < 40 {
+		t.Errorf("found only %d patterns", n)
 	}
 }
 

@@ -1,13 +1,13 @@
 package key
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/lazy"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/tag"
 )
@@ -36,7 +36,7 @@ const (
 
 // An alias is matched whole; Go's regular expressions run in linear time.
 var (
-	aliasPattern = regexp.MustCompile(`^alias/[A-Za-z0-9_/-]{1,249}$`)
+	aliasPattern = lazy.Regexp(`^alias/[A-Za-z0-9_/-]{1,249}$`)
 )
 
 // usages answers what keys of the spec may be used for, the default first.
@@ -94,7 +94,7 @@ func CheckDescription(s string) error {
 
 // CheckAlias refuses what is no name of an alias that a person may choose.
 func CheckAlias(name string) error {
-	if !aliasPattern.MatchString(name) || strings.HasPrefix(name, "alias/acs") {
+	if !aliasPattern().MatchString(name) || strings.HasPrefix(name, "alias/acs") {
 		return fault.InvalidParameter.New(`The specified parameter AliasName is not valid. It must begin with "alias/", not with "alias/acs", and have at most %d letters, digits, underscores, hyphens and slashes.`, MaxAlias)
 	}
 	return nil

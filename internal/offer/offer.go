@@ -21,7 +21,6 @@ package offer
 
 import (
 	"context"
-	"regexp"
 	"slices"
 	"time"
 
@@ -31,6 +30,7 @@ import (
 	"github.com/keyward/keyward/internal/form"
 	"github.com/keyward/keyward/internal/key"
 	"github.com/keyward/keyward/internal/key/cryptography"
+	"github.com/keyward/keyward/internal/lazy"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/xks"
 )
@@ -116,7 +116,7 @@ func (o Offer) published(id string) (Key, error) {
 	return o.Keys[i], nil
 }
 
-var namePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
+var namePattern = lazy.Regexp(`^[a-z0-9][a-z0-9-]{0,62}$`)
 
 // settings and fields are what the sealed secrets are bound to.
 func (o Offer) settings() []form.Pair { return []form.Pair{{Name: "user", Value: o.User}} }

@@ -118,7 +118,7 @@ func (s *Service) change(ctx context.Context, c *authz.Call, action, name string
 // credential. Whoever makes it must be allowed to make an access key of that user.
 func (s *Service) Create(ctx context.Context, c *authz.Call, name, user string) (out Offer, first xks.Credential, err error) {
 	err = s.do(ctx, c, "keyward:CreateXksOffer", name, func(rec *audit.Record) error {
-		if !namePattern.MatchString(name) {
+		if !namePattern().MatchString(name) {
 			return fault.InvalidParameter.New("the name of an offer has lower-case letters, digits and hyphens, at most 63")
 		}
 		rec.Param("UserName", user)

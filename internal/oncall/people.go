@@ -1,13 +1,13 @@
 package oncall
 
 import (
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/form"
+	"github.com/keyward/keyward/internal/lazy"
 	"github.com/keyward/keyward/internal/message"
 )
 
@@ -19,13 +19,13 @@ const (
 )
 
 var (
-	nameForm   = regexp.MustCompile(`^[a-z0-9][a-z0-9._-]{0,62}$`)
-	mobileForm = regexp.MustCompile(`^\+[1-9][0-9]{6,14}$`)
-	emailForm  = regexp.MustCompile(`^[^\s@<>()",;:\\\x00-\x1f]{1,64}@[a-zA-Z0-9.-]{1,190}$`)
+	nameForm   = lazy.Regexp(`^[a-z0-9][a-z0-9._-]{0,62}$`)
+	mobileForm = lazy.Regexp(`^\+[1-9][0-9]{6,14}$`)
+	emailForm  = lazy.Regexp(`^[^\s@<>()",;:\\\x00-\x1f]{1,64}@[a-zA-Z0-9.-]{1,190}$`)
 )
 
 // ValidName tells whether a person, a rota or a channel may be called so.
-func ValidName(name string) bool { return nameForm.MatchString(name) }
+func ValidName(name string) bool { return nameForm().MatchString(name) }
 
 // A Person can be told.
 type Person struct {
@@ -43,9 +43,9 @@ func (p Person) Check() error {
 	switch {
 	case !ValidName(p.Name):
 		return fault.InvalidParameter.New("a name has lower-case letters, digits, dots, hyphens and underscores, at most 63")
-	case p.Email != "" && !emailForm.MatchString(p.Email):
+	case p.Email != "" && !emailForm().MatchString(p.Email):
 		return fault.InvalidParameter.New("that is no e-mail address")
-	case p.Mobile != "" && !mobileForm.MatchString(p.Mobile):
+	case p.Mobile != "" && !mobileForm().MatchString(p.Mobile):
 		return fault.InvalidParameter.New("a mobile number begins with + and the country: +8613800000000")
 	case p.Language != "" && p.Language != message.English && p.Language != message.Chinese:
 		return fault.InvalidParameter.New("the language is en or zh")

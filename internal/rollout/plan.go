@@ -89,7 +89,7 @@ func (d Draft) check() (Draft, error) {
 	d.Waves = slices.Clone(d.Waves)
 	for i := range d.Waves {
 		w := &d.Waves[i]
-		if !wavePattern.MatchString(w.Name) {
+		if !wavePattern().MatchString(w.Name) {
 			return d, fault.InvalidParameter.New("the name of a wave has lower-case letters, digits and hyphens, at most 63")
 		}
 		if slices.ContainsFunc(d.Waves[:i], func(o Wave) bool { return o.Name == w.Name }) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -16,6 +15,7 @@ import (
 	"github.com/keyward/keyward/internal/cache"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/form"
+	"github.com/keyward/keyward/internal/lazy"
 	"github.com/keyward/keyward/internal/notify"
 	"github.com/keyward/keyward/internal/secret"
 )
@@ -127,14 +127,14 @@ func again(change func() error) error {
 func (s *Service) clock() time.Time { return s.o.Now().UTC().Truncate(time.Microsecond) }
 
 var (
-	namePattern  = regexp.MustCompile(fmt.Sprintf(`^[A-Za-z0-9][A-Za-z0-9._-]{0,%d}$`, MaxName-1))
-	wavePattern  = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
-	labelPattern = regexp.MustCompile(fmt.Sprintf(`^[A-Za-z0-9][A-Za-z0-9._/-]{0,%d}$`, MaxLabel-1))
+	namePattern  = lazy.Regexp(fmt.Sprintf(`^[A-Za-z0-9][A-Za-z0-9._-]{0,%d}$`, MaxName-1))
+	wavePattern  = lazy.Regexp(`^[a-z0-9][a-z0-9-]{0,62}$`)
+	labelPattern = lazy.Regexp(fmt.Sprintf(`^[A-Za-z0-9][A-Za-z0-9._/-]{0,%d}$`, MaxLabel-1))
 )
 
 // checkName refuses what cannot be the name of a node or a rollout.
 func checkName(what, name string) error {
-	if !namePattern.MatchString(name) {
+	if !namePattern().MatchString(name) {
 		return fault.InvalidParameter.New("the name of a %s has letters, digits, dots, hyphens and underscores, at most %d, and does not begin with a mark", what, MaxName)
 	}
 	return nil
@@ -148,7 +148,7 @@ func labels(all []form.Pair) ([]form.Pair, error) {
 	out := slices.Clone(all)
 	slices.SortFunc(out, func(a, b form.Pair) int { return strings.Compare(a.Name, b.Name) })
 	for i, p := range out {
-		if !labelPattern.MatchString(p.Name) {
+		if !labelPattern().MatchString(p.Name) {
 			return nil, fault.InvalidParameter.New("the name of a label has letters, digits, dots, hyphens, underscores and slashes, at most %d, and does not begin with a mark", MaxLabel)
 		}
 		if utf8.RuneCountInString(p.Value) > MaxLabel || p.Value != tidy(p.Value, MaxLabel) || strings.Contains(p.Value, ",") {

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
-	"regexp"
 	"strconv"
 	"time"
 
@@ -14,12 +13,13 @@ import (
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/form"
+	"github.com/keyward/keyward/internal/lazy"
 	"github.com/keyward/keyward/internal/material"
 )
 
 // tokenPattern is how a token is spelt: where it belongs, which one it is, and 130 random
 // bits. It begins alike always, so that a leaked one can be found in any text.
-var tokenPattern = regexp.MustCompile(`^kwjt_([0-9]{16})_([0-9a-f]{16})_[A-Z2-7]{26}$`)
+var tokenPattern = lazy.Regexp(`^kwjt_([0-9]{16})_([0-9a-f]{16})_[A-Z2-7]{26}$`)
 
 // errToken is all that is said of a token that is not good.
 var errToken = fault.SecurityTokenInvalid.New("the join token is unknown, used up, revoked or expired; have a new one made with: keyward node token create")
@@ -126,7 +126,7 @@ func (s *Service) RevokeToken(ctx context.Context, c *authz.Call, id string) err
 // Recognize answers the token with a text, good or spent, for [Service.Join]. It leaves no
 // record: who shows what is no token has not proved anything yet.
 func (s *Service) Recognize(ctx context.Context, text material.Bytes) (Token, error) {
-	parts := tokenPattern.FindSubmatch(text.Expose())
+	parts := tokenPattern().FindSubmatch(text.Expose())
 	if parts == nil {
 		return Token{}, errToken
 	}

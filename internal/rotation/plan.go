@@ -3,10 +3,10 @@ package rotation
 import (
 	"cmp"
 	"hash/fnv"
-	"regexp"
 	"time"
 
 	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/lazy"
 )
 
 // Limits. docs/rotation.md tells them to users.
@@ -67,11 +67,11 @@ type Response struct {
 	Retired  bool     // a rotation has ended the key since: nobody does anything with it any more
 }
 
-var planName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
+var planName = lazy.Regexp(`^[a-z0-9][a-z0-9-]{0,62}$`)
 
 // Check refuses a plan that cannot work.
 func (p Plan) Check() error {
-	if !planName.MatchString(p.Name) {
+	if !planName().MatchString(p.Name) {
 		return fault.InvalidParameter.New("the name of a plan has lower-case letters, digits and hyphens, at most 63")
 	}
 	for _, f := range []struct{ name, value string }{{"source", p.Source}, {"principal", p.Principal}, {"key", p.Key}, {"secret", p.Secret}} {

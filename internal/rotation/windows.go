@@ -1,13 +1,13 @@
 package rotation
 
 import (
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/lazy"
 )
 
 // Windows say when a rotation may take a step that can be felt: begin, publish a wave,
@@ -35,7 +35,7 @@ type span struct {
 }
 
 var (
-	spanForm = regexp.MustCompile(`^(?:([A-Z][A-Za-z,-]*|\d\d-\d\d(?:\.\.\d\d-\d\d)?)\s*)?(?:(\d\d):(\d\d)-(\d\d):(\d\d))?$`)
+	spanForm = lazy.Regexp(`^(?:([A-Z][A-Za-z,-]*|\d\d-\d\d(?:\.\.\d\d-\d\d)?)\s*)?(?:(\d\d):(\d\d)-(\d\d):(\d\d))?$`)
 	weekdays = []string{"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"}
 )
 
@@ -116,7 +116,7 @@ func parseSpans(texts []string) ([]span, error) {
 
 func parseSpan(text string) (span, error) {
 	bad := fault.InvalidParameter.New(`%q is no span of time; write "Mon-Fri 22:00-06:00", "Sat,Sun", "11-11", "01-28..02-04" or "02:00-04:00"`, text)
-	m := spanForm.FindStringSubmatch(strings.TrimSpace(text))
+	m := spanForm().FindStringSubmatch(strings.TrimSpace(text))
 	if m == nil || m[0] == "" {
 		return span{}, bad
 	}

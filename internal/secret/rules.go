@@ -2,7 +2,6 @@ package secret
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -10,6 +9,7 @@ import (
 
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/lazy"
 )
 
 // The limits of secrets. Those of names, values and windows are as Alibaba Cloud KMS
@@ -26,15 +26,15 @@ const (
 )
 
 var (
-	namePattern    = regexp.MustCompile(`^[A-Za-z0-9/_+=.@-]{1,192}$`)
-	versionPattern = regexp.MustCompile(`^[A-Za-z0-9_+=.@-]{1,64}$`)
+	namePattern    = lazy.Regexp(`^[A-Za-z0-9/_+=.@-]{1,192}$`)
+	versionPattern = lazy.Regexp(`^[A-Za-z0-9_+=.@-]{1,64}$`)
 )
 
 func checkName(name string) error {
 	if name == "" {
 		return fault.MissingParameter.New("SecretName is mandatory for this action.")
 	}
-	if !namePattern.MatchString(name) {
+	if !namePattern().MatchString(name) {
 		return fault.InvalidParameter.New("The specified parameter SecretName is not valid. It may have %d letters, digits and / _ + = . @ -.", MaxName)
 	}
 	return nil
@@ -42,7 +42,7 @@ func checkName(name string) error {
 
 // CheckVersion refuses what cannot be the id of a version.
 func CheckVersion(id string) error {
-	if !versionPattern.MatchString(id) {
+	if !versionPattern().MatchString(id) {
 		return fault.InvalidParameter.New("The specified parameter VersionId is not valid. It may have %d letters, digits and _ + = . @ -.", MaxVersionID)
 	}
 	return nil
@@ -55,7 +55,7 @@ func checkStage(stage Stage) error {
 		return nil
 	case stage == Previous:
 		return fault.InvalidParameter.New("The specified parameter VersionStage is not valid. %s follows %s by itself.", Previous, Current)
-	case !versionPattern.MatchString(string(stage)) || strings.HasPrefix(string(stage), "ACS"):
+	case !versionPattern().MatchString(string(stage)) || strings.HasPrefix(string(stage), "ACS"):
 		return fault.InvalidParameter.New(`The specified parameter VersionStage is not valid. It is %s, %s, or one of your own: %d letters, digits and _ + = . @ -, not beginning with "ACS".`, Current, Pending, MaxVersionID)
 	}
 	return nil

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -16,6 +15,7 @@ import (
 	"github.com/keyward/keyward/internal/form"
 	"github.com/keyward/keyward/internal/job"
 	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/lazy"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/secret"
 )
@@ -41,7 +41,7 @@ const (
 	maxReported = 512              // bytes of what a target says
 )
 
-var sinkName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
+var sinkName = lazy.Regexp(`^[a-z0-9][a-z0-9-]{0,62}$`)
 
 // Tenants answers the wrapper that protects an account's credentials at rest.
 type Tenants interface {
@@ -111,7 +111,7 @@ type Draft struct {
 func (s *Service) Add(ctx context.Context, c *authz.Call, name string, d Draft) (out Sink, err error) {
 	err = s.do(ctx, c, "keyward:AddSink", name, func(rec *audit.Record) error {
 		rec.Param("Kind", d.Kind)
-		if !sinkName.MatchString(name) {
+		if !sinkName().MatchString(name) {
 			return fault.InvalidParameter.New("the name of a sink has lower-case letters, digits and hyphens, at most 63")
 		}
 		if err := d.check(); err != nil {

@@ -5,12 +5,12 @@ package tag
 
 import (
 	"encoding/json"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/lazy"
 )
 
 // The limits of tags.
@@ -20,7 +20,7 @@ const (
 )
 
 // A tag is matched whole; Go's regular expressions run in linear time.
-var pattern = regexp.MustCompile(`^[\p{L}\p{N}/\\_\-.+=:@ ]*$`)
+var pattern = lazy.Regexp(`^[\p{L}\p{N}/\\_\-.+=:@ ]*$`)
 
 // A Tag is a label: a key, unique on what carries it, and a value, which may be empty.
 type Tag struct{ Key, Value string }
@@ -49,11 +49,11 @@ func Merge(have, add []Tag) ([]Tag, error) {
 }
 
 func (t Tag) check() error {
-	if n := utf8.RuneCountInString(t.Key); n < 1 || n > MaxLength || !pattern.MatchString(t.Key) ||
+	if n := utf8.RuneCountInString(t.Key); n < 1 || n > MaxLength || !pattern().MatchString(t.Key) ||
 		strings.HasPrefix(t.Key, "aliyun") || strings.HasPrefix(t.Key, "acs:") {
 		return fault.InvalidTagKey.New(`The specified tag key is not valid. It may have 1 to %d letters, digits, spaces and / \ _ - . + = : @, and must not begin with "aliyun" or "acs:".`, MaxLength)
 	}
-	if utf8.RuneCountInString(t.Value) > MaxLength || !pattern.MatchString(t.Value) {
+	if utf8.RuneCountInString(t.Value) > MaxLength || !pattern().MatchString(t.Value) {
 		return fault.InvalidTagValue.New(`The specified tag value is not valid. It may have %d letters, digits, spaces and / \ _ - . + = : @.`, MaxLength)
 	}
 	return nil

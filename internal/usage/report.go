@@ -1,13 +1,13 @@
 package usage
 
 import (
-	"regexp"
 	"time"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/lazy"
 )
 
 // A Report is who uses a key, as far as it was counted.
@@ -107,10 +107,10 @@ const (
 	maxNote = 256
 )
 
-var productName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,63}$`)
+var productName = lazy.Regexp(`^[a-z0-9][a-z0-9-]{0,63}$`)
 
 func (r Resource) check() error {
-	if !productName.MatchString(r.Product) {
+	if !productName().MatchString(r.Product) {
 		return fault.InvalidParameter.New("The specified parameter Product is not valid. It has lower-case letters, digits and hyphens, at most 64.")
 	}
 	if r.Name == "" || len(r.Name) > maxName || !readable(r.Name) {

@@ -8,12 +8,12 @@ import (
 	"encoding/base32"
 	"encoding/base64"
 	"encoding/hex"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/lazy"
 	"github.com/keyward/keyward/internal/material"
 )
 
@@ -34,10 +34,10 @@ const (
 )
 
 var (
-	idPattern     = regexp.MustCompile(`^[A-Z2-7]{20,30}$`)
-	secretPattern = regexp.MustCompile(`^[A-Za-z0-9/+=]{43,64}$`)
-	regionPattern = regexp.MustCompile(`^[a-z0-9-]{1,32}$`)
-	namesPattern  = regexp.MustCompile(`^[a-z0-9-]+(;[a-z0-9-]+)*$`)
+	idPattern     = lazy.Regexp(`^[A-Z2-7]{20,30}$`)
+	secretPattern = lazy.Regexp(`^[A-Za-z0-9/+=]{43,64}$`)
+	regionPattern = lazy.Regexp(`^[a-z0-9-]{1,32}$`)
+	namesPattern  = lazy.Regexp(`^[a-z0-9-]+(;[a-z0-9-]+)*$`)
 )
 
 // A Credential is what a key store is reached with. It serves nothing else.
@@ -60,10 +60,10 @@ func NewCredential() Credential {
 
 // Check refuses what the specification does not allow as a credential.
 func (c Credential) Check() error {
-	if !idPattern.MatchString(c.ID) {
+	if !idPattern().MatchString(c.ID) {
 		return fault.InvalidParameter.New("the access key id must have 20 to 30 characters of A-Z and 2-7")
 	}
-	if !secretPattern.Match(c.Secret.Expose()) {
+	if !secretPattern().Match(c.Secret.Expose()) {
 		return fault.InvalidParameter.New("the secret access key must have 43 to 64 characters of A-Z, a-z, 0-9, /, + and =")
 	}
 	return nil
@@ -117,7 +117,7 @@ func ReadClaim(r Request) (Claim, error) {
 	}
 	id, scope, _ := strings.Cut(values[0], "/")
 	parts = strings.Split(scope, "/")
-	if !idPattern.MatchString(id) || len(parts) != 4 || !strings.HasPrefix(dates[0], parts[0]+"T") || !regionPattern.MatchString(parts[1]) || parts[2] != service || parts[3] != terminator {
+	if !idPattern().MatchString(id) || len(parts) != 4 || !strings.HasPrefix(dates[0], parts[0]+"T") || !regionPattern().MatchString(parts[1]) || parts[2] != service || parts[3] != terminator {
 		return Claim{}, incomplete
 	}
 	canonical, ok := r.canonical(values[1])
@@ -149,7 +149,7 @@ func (c Claim) Prove(secret material.Bytes, now time.Time) error {
 // order, hold host and x-amz-date, and be there once each.
 func (r Request) canonical(names string) (string, bool) {
 	list := strings.Split(names, ";")
-	if !namesPattern.MatchString(names) || !slices.IsSorted(list) || len(slices.Compact(slices.Clone(list))) != len(list) ||
+	if !namesPattern().MatchString(names) || !slices.IsSorted(list) || len(slices.Compact(slices.Clone(list))) != len(list) ||
 		!slices.Contains(list, "host") || !slices.Contains(list, "x-amz-date") {
 		return "", false
 	}

@@ -25,9 +25,10 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/keyward/keyward/internal/lazy"
 )
 
 // The limits of version 1, in bytes before base64 unless they say otherwise.
@@ -71,8 +72,8 @@ const (
 const base = "/kms/xks/v1"
 
 var (
-	prefixPattern = regexp.MustCompile(`^(/[A-Za-z0-9_-]+)*$`)
-	keyPattern    = regexp.MustCompile(`^[A-Za-z0-9._-]{1,128}$`)
+	prefixPattern = lazy.Regexp(`^(/[A-Za-z0-9_-]+)*$`)
+	keyPattern    = lazy.Regexp(`^[A-Za-z0-9._-]{1,128}$`)
 )
 
 // A Path is the path of a request.
@@ -108,11 +109,11 @@ func ParsePath(path string) (p Path, ok bool) {
 
 // ValidPrefix tells whether a prefix may stand before /kms/xks/v1.
 func ValidPrefix(prefix string) bool {
-	return len(prefix)+len(base) <= MaxPath && prefixPattern.MatchString(prefix)
+	return len(prefix)+len(base) <= MaxPath && prefixPattern().MatchString(prefix)
 }
 
 // ValidKey tells whether an external key id may be one.
-func ValidKey(id string) bool { return keyPattern.MatchString(id) && strings.Trim(id, ".") != "" }
+func ValidKey(id string) bool { return keyPattern().MatchString(id) && strings.Trim(id, ".") != "" }
 
 // RequestMetadata says on whose behalf the other service asks. Members that a later
 // version adds are passed over.

@@ -2,10 +2,11 @@ package channeltest
 
 import (
 	"net/http"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/keyward/keyward/internal/lazy"
 )
 
 // A DingTalk is the robot of a group, with a signature if Secret is set. More than 20
@@ -213,7 +214,7 @@ type Slack struct {
 	Token, Channel string
 }
 
-var slackMention = regexp.MustCompile(`^(<@[A-Z0-9]+> ?)+$`)
+var slackMention = lazy.Regexp(`^(<@[A-Z0-9]+> ?)+$`)
 
 // ServeHTTP implements http.Handler.
 func (s *Slack) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -267,7 +268,7 @@ func (s *Slack) judge(r *http.Request, hook bool) (int, string) {
 		case b.Type == "actions" && len(b.Elements) == 1 && b.Elements[0].URL != "" && b.Elements[0].Text.Type == "plain_text":
 		case b.Text == nil, b.Text.Text == "", len([]rune(b.Text.Text)) > room:
 			return http.StatusBadRequest, "invalid_blocks"
-		case b.Text.Type == "mrkdwn" && !slackMention.MatchString(b.Text.Text):
+		case b.Text.Type == "mrkdwn" && !slackMention().MatchString(b.Text.Text):
 			return http.StatusBadRequest, "invalid_blocks" // only mentions are markup
 		}
 	}

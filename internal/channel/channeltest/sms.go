@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/internal/cloud/tencent"
+	"github.com/keyward/keyward/internal/lazy"
 	"github.com/keyward/keyward/internal/material"
 )
 
@@ -185,11 +186,11 @@ func (a *AlibabaSMS) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-var acs3 = regexp.MustCompile(`^ACS3-HMAC-SHA256 Credential=([^,]+),SignedHeaders=([^,]+),Signature=([0-9a-f]{64})$`)
+var acs3 = lazy.Regexp(`^ACS3-HMAC-SHA256 Credential=([^,]+),SignedHeaders=([^,]+),Signature=([0-9a-f]{64})$`)
 
 // signed verifies ACS3-HMAC-SHA256 as its documentation has it.
 func (a *AlibabaSMS) signed(r *http.Request) bool {
-	m := acs3.FindStringSubmatch(r.Header.Get("Authorization"))
+	m := acs3().FindStringSubmatch(r.Header.Get("Authorization"))
 	if m == nil || m[1] != a.ID {
 		return false
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"regexp"
 	"slices"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 	"github.com/keyward/keyward/internal/cloud/alibaba/rpc"
 	"github.com/keyward/keyward/internal/egress"
 	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/lazy"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/rotation"
 )
@@ -46,7 +46,7 @@ const issuing = `{
 `
 
 // userForm is the id of a user.
-var userForm = regexp.MustCompile(`^[0-9]{1,32}$`)
+var userForm = lazy.Regexp(`^[0-9]{1,32}$`)
 
 // Issuer describes how access keys of RAM users are made and ended.
 func Issuer() rotation.KindOfIssuer {
@@ -60,7 +60,7 @@ func Issuer() rotation.KindOfIssuer {
 }
 
 func openIssuer(o accesskey.Opening, principal string, via *http.Client) (rotation.Issuer, error) {
-	if !userForm.MatchString(principal) {
+	if !userForm().MatchString(principal) {
 		return nil, fault.InvalidParameter.New("the principal is not the id of a RAM user, which is a number")
 	}
 	p, err := open(o, via)

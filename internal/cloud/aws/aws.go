@@ -27,7 +27,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 	"time"
 
@@ -35,6 +34,7 @@ import (
 	"github.com/keyward/keyward/internal/egress"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/form"
+	"github.com/keyward/keyward/internal/lazy"
 )
 
 // rights are what the credential must be allowed. sts:GetCallerIdentity needs no right.
@@ -90,8 +90,8 @@ func Kind() accesskey.KindOfProvider {
 const useLag = 15 * time.Minute
 
 var (
-	regionForm = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-[0-9]{1,2}$`)
-	keyForm    = regexp.MustCompile(`^[A-Za-z0-9_]{16,128}$`)
+	regionForm = lazy.Regexp(`^[a-z]{2}(-[a-z]+)+-[0-9]{1,2}$`)
+	keyForm    = lazy.Regexp(`^[A-Za-z0-9_]{16,128}$`)
 )
 
 // A provider implements accesskey.Provider.
@@ -102,14 +102,14 @@ type provider struct {
 
 func open(in accesskey.Opening, via *http.Client) (*provider, error) {
 	id := string(in.Credential["access_key_id"].Expose()) // an id is no secret
-	if !keyForm.MatchString(id) {
+	if !keyForm().MatchString(id) {
 		return nil, fault.InvalidParameter.New("access_key_id is not an access key id of AWS, such as AKIA and 16 letters and digits")
 	}
 	region := in.Settings["region"]
 	if region == "" {
 		region = "us-east-1"
 	}
-	if !regionForm.MatchString(region) {
+	if !regionForm().MatchString(region) {
 		return nil, fault.InvalidParameter.New("region is not a region of AWS, such as us-east-1")
 	}
 	iam, sts := services(region)

@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"time"
 
 	"github.com/keyward/keyward/internal/accesskey"
 	"github.com/keyward/keyward/internal/egress"
 	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/lazy"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/rotation"
 )
@@ -43,7 +43,7 @@ const issuing = `{
 `
 
 // userForm is the id of a user. The account's own user has none, and a person replaces its keys.
-var userForm = regexp.MustCompile(`^AIDA[A-Z0-9]{12,124}$`)
+var userForm = lazy.Regexp(`^AIDA[A-Z0-9]{12,124}$`)
 
 // Issuer describes how access keys of users of IAM are made and ended.
 func Issuer() rotation.KindOfIssuer {
@@ -57,7 +57,7 @@ func Issuer() rotation.KindOfIssuer {
 }
 
 func openIssuer(in accesskey.Opening, principal string, via *http.Client) (rotation.Issuer, error) {
-	if !userForm.MatchString(principal) {
+	if !userForm().MatchString(principal) {
 		return nil, fault.InvalidParameter.New("the principal is not the id of a user of IAM, such as AIDA and 17 letters and digits; a person has to replace the keys of the root user")
 	}
 	p, err := open(in, via)
@@ -139,7 +139,7 @@ func (i *issuer) Create(ctx context.Context, a rotation.Attempt) (rotation.Minte
 	case err != nil:
 		clear(made.Secret)
 		return rotation.Minted{}, err
-	case !keyForm.MatchString(made.ID) || len(made.Secret) == 0:
+	case !keyForm().MatchString(made.ID) || len(made.Secret) == 0:
 		clear(made.Secret)
 		return rotation.Minted{}, incomplete("CreateAccessKey", "there is no key in it")
 	}
@@ -151,7 +151,7 @@ func (i *issuer) Create(ctx context.Context, a rotation.Attempt) (rotation.Minte
 // Verify implements rotation.Issuer. It asks whose credential it is, which needs no right.
 func (i *issuer) Verify(ctx context.Context, keyID string, parts map[string]material.Bytes) (rotation.Verdict, error) {
 	id := string(parts["aws_access_key_id"].Expose())
-	if id != keyID || !keyForm.MatchString(id) {
+	if id != keyID || !keyForm().MatchString(id) {
 		return "", fault.InvalidParameter.New("aws_access_key_id is not the id of the key that is to be tried")
 	}
 	consumer := &client{http: i.client.http, now: i.client.now, id: id, secret: parts["aws_secret_access_key"]}

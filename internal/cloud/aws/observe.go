@@ -302,7 +302,7 @@ func (o *observation) describe(u userXML, keys []accesskey.Observed) {
 			switch {
 			case t.Key == k.ID:
 				k.Name = clean(t.Value, 256)
-			case !keyForm.MatchString(t.Key) || !strings.HasPrefix(t.Key, "AKIA"):
+			case !keyForm().MatchString(t.Key) || !strings.HasPrefix(t.Key, "AKIA"):
 				if k.Tags == nil {
 					k.Tags = map[string]string{}
 				}

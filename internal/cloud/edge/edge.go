@@ -26,13 +26,13 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 	"time"
 
 	"github.com/keyward/keyward/internal/egress"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/form"
+	"github.com/keyward/keyward/internal/lazy"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/rollout"
 	"github.com/keyward/keyward/internal/target"
@@ -258,7 +258,7 @@ func refused(status int) error {
 	return fault.StateConflict.New("the webhook answered with status %d, which the contract does not have there; see docs/design/edge-webhook.md", status)
 }
 
-var popPattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+var popPattern = lazy.Regexp(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
 // MaxPops is how many points of presence an inventory may have.
 const MaxPops = 20_000
@@ -307,7 +307,7 @@ func parse(body []byte, rollout string) (Inventory, error) {
 	seen := make(map[string]bool, len(in.Pops))
 	for i, p := range in.Pops {
 		switch {
-		case !popPattern.MatchString(p.Pop):
+		case !popPattern().MatchString(p.Pop):
 			return broken("the name of number %d is not of letters, digits, dots, hyphens and underscores, 64 at most", i)
 		case seen[p.Pop]:
 			return broken("%s is there twice", p.Pop)

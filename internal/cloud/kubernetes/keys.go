@@ -3,11 +3,11 @@ package kubernetes
 import (
 	"encoding/json"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/lazy"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/target"
 )
@@ -25,7 +25,7 @@ const (
 	maxKeys  = 50
 )
 
-var dataName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,253}$`)
+var dataName = lazy.Regexp(`^[A-Za-z0-9._-]{1,253}$`)
 
 // parseKeys reads the setting keys: NAME=primary[.PART] and NAME=fallback[.PART], with commas.
 func parseKeys(text string) ([]dataKey, error) {
@@ -36,7 +36,7 @@ func parseKeys(text string) ([]dataKey, error) {
 	for entry := range strings.SplitSeq(text, ",") {
 		name, from, _ := strings.Cut(strings.TrimSpace(entry), "=")
 		version, part, parted := strings.Cut(from, ".")
-		if !dataName.MatchString(name) || version != primary && version != fallback || parted && part == "" {
+		if !dataName().MatchString(name) || version != primary && version != fallback || parted && part == "" {
 			return nil, fault.InvalidParameter.New("the field keys has entries such as id=primary.access_key_id, separated by commas")
 		}
 		if slices.ContainsFunc(out, func(k dataKey) bool { return k.name == name }) {

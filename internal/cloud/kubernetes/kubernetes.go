@@ -28,7 +28,6 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -37,6 +36,7 @@ import (
 	"github.com/keyward/keyward/internal/egress"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/form"
+	"github.com/keyward/keyward/internal/lazy"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/rollout"
 	"github.com/keyward/keyward/internal/target"
@@ -97,9 +97,9 @@ type cluster struct {
 }
 
 var (
-	labelName   = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)                   // RFC 1123
-	objectName  = regexp.MustCompile(`^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$`)                 // likewise, with dots
-	annotations = regexp.MustCompile(`^([a-z0-9.-]{1,253}/)?[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`) // with a prefix
+	labelName   = lazy.Regexp(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)                   // RFC 1123
+	objectName  = lazy.Regexp(`^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$`)                 // likewise, with dots
+	annotations = lazy.Regexp(`^([a-z0-9.-]{1,253}/)?[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`) // with a prefix
 	workloads   = map[string]string{"deployment": "deployments", "statefulset": "statefulsets", "daemonset": "daemonsets"}
 )
 
@@ -116,18 +116,18 @@ func open(o target.Opening) (_ target.Place, err error) {
 	if c.base.Scheme == "http" && len(o.Allow) == 0 {
 		return nil, fault.InvalidParameter.New("the field server must begin with https; http is for networks that the operator allowed with egress.allow")
 	}
-	if !labelName.MatchString(c.namespace) {
+	if !labelName().MatchString(c.namespace) {
 		return nil, fault.InvalidParameter.New("the field namespace is no name of a namespace")
 	}
-	if !objectName.MatchString(strings.ReplaceAll(c.secret, "{rollout}", "x")) {
+	if !objectName().MatchString(strings.ReplaceAll(c.secret, "{rollout}", "x")) {
 		return nil, fault.InvalidParameter.New("the field secret is no name of a Secret; {rollout} may be a part of it")
 	}
-	if !annotations.MatchString(c.annotation) {
+	if !annotations().MatchString(c.annotation) {
 		return nil, fault.InvalidParameter.New("the field pod_annotation is no name of an annotation")
 	}
 	if w := s["workload"]; w != "" {
 		kind, name, _ := strings.Cut(w, "/")
-		if workloads[kind] == "" || !objectName.MatchString(name) {
+		if workloads[kind] == "" || !objectName().MatchString(name) {
 			return nil, fault.InvalidParameter.New("the field workload must be deployment/NAME, statefulset/NAME or daemonset/NAME")
 		}
 		c.workload = []string{workloads[kind], name}
@@ -382,7 +382,7 @@ func (c *cluster) Close() { c.http.CloseIdleConnections() }
 // nameOf answers the name of the Secret for a delivery.
 func (c *cluster) nameOf(d target.Delivery) (string, error) {
 	name := strings.ReplaceAll(c.secret, "{rollout}", d.Rollout)
-	if !objectName.MatchString(name) {
+	if !objectName().MatchString(name) {
 		return "", fault.InvalidParameter.New("%q is no name of a Secret: names have lower-case letters, digits, dots and hyphens; give the target a name without {rollout}", name)
 	}
 	return name, nil

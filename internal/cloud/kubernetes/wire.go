@@ -9,13 +9,13 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/keyward/keyward/internal/egress"
 	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/lazy"
 	"github.com/keyward/keyward/internal/target"
 )
 
@@ -104,14 +104,14 @@ func (p podObject) ready() bool {
 }
 
 func (p podObject) name() string {
-	if !objectName.MatchString(p.Metadata.Name) {
+	if !objectName().MatchString(p.Metadata.Name) {
 		return "?"
 	}
 	return p.Metadata.Name
 }
 
 // owner is how the API server names the manager of a field that it did not change.
-var owner = regexp.MustCompile(`^conflict with "([A-Za-z0-9][A-Za-z0-9 ._:/-]{0,127})"`)
+var owner = lazy.Regexp(`^conflict with "([A-Za-z0-9][A-Za-z0-9 ._:/-]{0,127})"`)
 
 // told answers what a conflict means.
 func (c conflict) told(d target.Delivery) error {
@@ -121,7 +121,7 @@ func (c conflict) told(d target.Delivery) error {
 			continue
 		}
 		name := "somebody"
-		if m := owner.FindStringSubmatch(cause.Message); m != nil {
+		if m := owner().FindStringSubmatch(cause.Message); m != nil {
 			name = m[1]
 		}
 		if !slices.Contains(managers, name) {

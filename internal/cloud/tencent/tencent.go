@@ -23,12 +23,12 @@ package tencent
 
 import (
 	"net/http"
-	"regexp"
 	"time"
 
 	"github.com/keyward/keyward/internal/accesskey"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/form"
+	"github.com/keyward/keyward/internal/lazy"
 )
 
 // The operations that a [Provider] uses, with the versions of the vendor's reference of
@@ -77,7 +77,7 @@ const policy = `{
 }
 `
 
-var regionName = regexp.MustCompile(`^[a-z0-9-]{0,32}$`)
+var regionName = lazy.Regexp(`^[a-z0-9-]{0,32}$`)
 
 // Kind describes how access keys of Tencent Cloud are read.
 func Kind() accesskey.KindOfProvider {
@@ -117,7 +117,7 @@ func Kind() accesskey.KindOfProvider {
 // openProvider makes a provider of what fits the form, over an HTTP client or the usual one.
 func openProvider(o accesskey.Opening, via *http.Client) (*Provider, error) {
 	region := o.Settings["region"]
-	if !regionName.MatchString(region) {
+	if !regionName().MatchString(region) {
 		return nil, fault.InvalidParameter.New("region must be a name such as ap-guangzhou, or empty")
 	}
 	client, err := NewClient(Options{

@@ -5,11 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/keyward/keyward/internal/lazy"
 )
 
 // clean makes text of a provider's fit to be shown: what moves a cursor, hides or
@@ -55,12 +56,12 @@ func (t *text) UnmarshalJSON(b []byte) error {
 // an id makes the answer unreadable.
 type id string
 
-var identifier = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,128}$`)
+var identifier = lazy.Regexp(`^[A-Za-z0-9_.-]{1,128}$`)
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (i *id) UnmarshalJSON(b []byte) error {
 	s := string(bytes.Trim(b, `"`))
-	if s == "null" || !identifier.MatchString(s) {
+	if s == "null" || !identifier().MatchString(s) {
 		return errors.New("reading an id: it is none")
 	}
 	*i = id(s)

@@ -14,13 +14,13 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/lazy"
 	"github.com/keyward/keyward/internal/material"
 )
 
@@ -47,8 +47,8 @@ type field struct {
 }
 
 var (
-	emailPattern = regexp.MustCompile(`^[A-Za-z0-9.!#$%&'*+/=?^_{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})+$`)
-	hostPattern  = regexp.MustCompile(`^(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$`)
+	emailPattern = lazy.Regexp(`^[A-Za-z0-9.!#$%&'*+/=?^_{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})+$`)
+	hostPattern  = lazy.Regexp(`^(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*$`)
 )
 
 // Check refuses, as [fault.InvalidParameter] or [fault.MissingParameter], what no
@@ -68,7 +68,7 @@ func (r Request) Check() error {
 	if r.Country != "" && !slices.Contains(strings.Fields(countries), r.Country) {
 		return fault.InvalidParameter.New("The specified parameter Country is not valid. It must be a code of ISO 3166-1 with two capital letters, such as CN.")
 	}
-	if r.Email != "" && !emailPattern.MatchString(r.Email) {
+	if r.Email != "" && !emailPattern().MatchString(r.Email) {
 		return fault.InvalidParameter.New("The specified parameter Email is not valid. It must look like name@example.com.")
 	}
 	if len(r.Names) > maxNames {
@@ -104,10 +104,10 @@ func generalName(name string) (asn1.RawValue, bool) {
 	if u, err := url.Parse(name); err == nil && u.Scheme != "" && reachable(u.Hostname()) && len(name) <= 2048 && !strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return tagged(tagURI, []byte(name))
 	}
-	if len(name) <= 255 && emailPattern.MatchString(name) {
+	if len(name) <= 255 && emailPattern().MatchString(name) {
 		return tagged(tagEmail, []byte(name))
 	}
-	if len(name) <= 253 && hostPattern.MatchString(name) {
+	if len(name) <= 253 && hostPattern().MatchString(name) {
 		return tagged(tagHost, []byte(name))
 	}
 	return asn1.RawValue{}, false
@@ -116,7 +116,7 @@ func generalName(name string) (asn1.RawValue, bool) {
 // reachable tells whether a URI names a host that can exist.
 func reachable(host string) bool {
 	_, err := netip.ParseAddr(host)
-	return err == nil || hostPattern.MatchString(host) && !strings.HasPrefix(host, "*")
+	return err == nil || hostPattern().MatchString(host) && !strings.HasPrefix(host, "*")
 }
 
 var (

@@ -26,7 +26,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base32"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -34,6 +33,7 @@ import (
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/form"
 	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/lazy"
 	"github.com/keyward/keyward/internal/material"
 )
 
@@ -96,10 +96,10 @@ func newID() string {
 }
 
 // namePattern leaves no name that could be an id.
-var namePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
+var namePattern = lazy.Regexp(`^[a-z0-9][a-z0-9-]{0,62}$`)
 
 func validName(name string) bool {
-	return namePattern.MatchString(name) && !strings.HasPrefix(name, idPrefix)
+	return namePattern().MatchString(name) && !strings.HasPrefix(name, idPrefix)
 }
 
 // bound names what the sealed credential belongs to.

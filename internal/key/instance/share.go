@@ -2,21 +2,21 @@ package instance
 
 import (
 	"context"
-	"regexp"
 	"slices"
 
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/key"
+	"github.com/keyward/keyward/internal/lazy"
 )
 
-var accountPattern = regexp.MustCompile(`^[0-9]{16}$`)
+var accountPattern = lazy.Regexp(`^[0-9]{16}$`)
 
 // Share lets another account make keys in an instance.
 func (s *Service) Share(ctx context.Context, c *authz.Call, name, account string) (Instance, error) {
 	return s.lend(ctx, c, "kms:ShareKmsInstance", name, account, func(i Instance) ([]string, error) {
-		if !accountPattern.MatchString(account) || account == c.Account {
+		if !accountPattern().MatchString(account) || account == c.Account {
 			return nil, fault.InvalidParameter.New("an instance is shared with another account, whose id has 16 digits")
 		}
 		if i.sharedWith(account) {

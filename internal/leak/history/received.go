@@ -5,17 +5,18 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/keyward/keyward/internal/lazy"
 )
 
 // An Update is a ref that a push changes. Ids are zeros for a ref that is made or removed.
 type Update struct{ Old, New, Ref string }
 
 var (
-	objectID = regexp.MustCompile(`^[0-9a-f]{40}([0-9a-f]{24})?$`)
-	zeros    = regexp.MustCompile(`^0+$`)
+	objectID = lazy.Regexp(`^[0-9a-f]{40}([0-9a-f]{24})?$`)
+	zeros    = lazy.Regexp(`^0+$`)
 )
 
 // maxUpdates is how many refs of one push are looked at: their ids stand on git's command line.
@@ -26,7 +27,7 @@ func ReadUpdates(r io.Reader) (updates []Update, err error) {
 	lines := bufio.NewScanner(r)
 	for lines.Scan() {
 		columns := strings.SplitN(lines.Text(), " ", 3)
-		if len(columns) != 3 || !objectID.MatchString(columns[0]) || !objectID.MatchString(columns[1]) || columns[2] == "" {
+		if len(columns) != 3 || !objectID().MatchString(columns[0]) || !objectID().MatchString(columns[1]) || columns[2] == "" {
 			return nil, fmt.Errorf("reading the updates of a push: line %d is not two ids and a ref", len(updates)+1)
 		}
 		if len(updates) == maxUpdates {
@@ -43,7 +44,7 @@ func ReadUpdates(r io.Reader) (updates []Update, err error) {
 func (r *Repository) Received(ctx context.Context, updates []Update) error {
 	var tips, commits []string
 	for _, u := range updates {
-		if !zeros.MatchString(u.New) && !slices.Contains(tips, u.New) {
+		if !zeros().MatchString(u.New) && !slices.Contains(tips, u.New) {
 			tips = append(tips, u.New)
 		}
 	}

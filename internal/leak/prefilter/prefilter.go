@@ -62,8 +62,7 @@ type Hits struct {
 // New answers the automaton of the patterns, which are neither empty nor longer than
 // [MaxPattern], and not more than some thousand. The same pattern may stand there several times.
 func New(patterns []string) (*Automaton, error) {
-	b := builder{class: [256]uint8{}, width: 1}
-	a := &Automaton{tables: &tables{}}
+	b := builder{Automaton: &Automaton{tables: &tables{}}, width: 1}
 	total := 0
 	for _, p := range patterns {
 		if p == "" || len(p) > MaxPattern {
@@ -72,19 +71,18 @@ func New(patterns []string) (*Automaton, error) {
 		if err := b.classify(p); err != nil {
 			return nil, err
 		}
-		a.longest = max(a.longest, len(p))
+		b.longest = max(b.longest, len(p))
 		total += len(p)
 	}
-	b.reserve(total)
-	b.grow()
+	b.shift = bits.Len(uint(b.width - 1))
+	b.ends, b.fail = make([][]int, 1, total+1), make([]uint32, 1, total+1)
 	for i, p := range patterns {
-		b.add(p, i)
+		if err := b.add(p, i); err != nil {
+			return nil, err
+		}
 	}
 	b.complete()
-	if err := b.layOut(a); err != nil {
-		return nil, err
-	}
-	return a, nil
+	return b.Automaton, nil
 }
 
 // Find collects the hits in a text, in the order of their ends.
@@ -169,13 +167,12 @@ func (a *Automaton) emit(s uint32, end int, hits *[]Hit) uint32 {
 	return s
 }
 
-// A builder has states numbered as they are met.
+// A builder makes a tree of the patterns in the rows that the automaton will have. There 0
+// stands for no successor, since nothing leads back to the first state by a byte of a pattern.
 type builder struct {
-	class [256]uint8
-	width int // classes so far; class 0 is every byte that no pattern has
-	next  []int32
-	ends  [][]int
-	fail  []int32
+	*Automaton
+	width int      // classes so far; class 0 is every byte that no pattern has
+	fail  []uint32 // by state, as ends: the row of the longest suffix that is a state
 }
 
 var errClasses = errors.New("the patterns have too many different bytes")
@@ -199,46 +196,36 @@ func (b *builder) classify(pattern string) error {
 	return nil
 }
 
-// reserve makes room for the states of patterns of so many bytes in all.
-func (b *builder) reserve(bytes int) {
-	b.next = make([]int32, 0, (bytes+1)*b.width)
-	b.ends = make([][]int, 0, bytes+1)
-	b.fail = make([]int32, 0, bytes+1)
-}
-
-// grow adds a state without successors, which 0 stands for, since nothing leads back to the
-// first state by a byte of a pattern; and answers its number.
-func (b *builder) grow() int32 {
-	b.next = b.next[:len(b.next)+b.width]
-	b.ends = append(b.ends, nil)
-	b.fail = append(b.fail, 0)
-	return int32(len(b.ends) - 1)
-}
+var errSize = errors.New("the patterns are too many")
 
 // add adds a pattern to the tree.
-func (b *builder) add(pattern string, number int) {
-	s := int32(0)
+func (b *builder) add(pattern string, number int) error {
+	s := uint32(0)
 	for _, c := range []byte(pattern) {
-		at := int(s)*b.width + int(b.class[c])
-		if b.next[at] == 0 {
-			b.next[at] = b.grow()
+		next := &b.next[s+uint32(b.class[c])]
+		if *next == 0 {
+			if *next = uint32(len(b.ends)) << b.shift; (len(b.ends)+1)<<b.shift > maxEntries {
+				return errSize
+			}
+			b.ends, b.fail = append(b.ends, nil), append(b.fail, 0)
 		}
-		s = b.next[at]
+		s = *next
 	}
-	b.ends[s] = append(b.ends[s], number)
+	b.ends[s>>b.shift] = append(b.ends[s>>b.shift], number)
+	return nil
 }
 
 // complete makes an automaton of the tree: where a state has no successor, the longest
 // suffix that is a state has it. States are visited by their depth, so that the suffix,
 // which is shorter, is complete already.
 func (b *builder) complete() {
-	queue := append(make([]int32, 0, len(b.ends)), 0)
+	queue := append(make([]uint32, 0, len(b.ends)), 0)
 	for i := 0; i < len(queue); i++ {
 		s := queue[i]
-		row := b.next[int(s)*b.width:][:b.width]
-		shorter := b.next[int(b.fail[s])*b.width:][:b.width]
+		row := b.next[s:][:b.width]
+		shorter := b.next[b.fail[s>>b.shift]:][:b.width]
 		for c, t := range row {
-			inherited := int32(0)
+			inherited := uint32(0)
 			if s != 0 {
 				inherited = shorter[c]
 			}
@@ -246,32 +233,14 @@ func (b *builder) complete() {
 				row[c] = inherited
 				continue
 			}
-			b.fail[t] = inherited
-			b.ends[t] = append(b.ends[t], b.ends[inherited]...)
+			n, suffix := t>>b.shift, inherited&^loud
+			b.fail[n] = suffix
+			if b.ends[n] = append(b.ends[n], b.ends[suffix>>b.shift]...); len(b.ends[n]) > 0 {
+				row[c] |= loud
+			}
 			queue = append(queue, t)
 		}
 	}
-}
-
-var errSize = errors.New("the patterns are too many")
-
-// layOut gives states their rows.
-func (b *builder) layOut(a *Automaton) error {
-	a.shift = bits.Len(uint(b.width - 1))
-	if len(b.ends)<<a.shift > maxEntries {
-		return errSize
-	}
-	a.class, a.ends = b.class, b.ends
-	for s := range b.ends {
-		into := a.next[s<<a.shift:][:b.width]
-		for c, t := range b.next[s*b.width:][:b.width] {
-			into[c] = uint32(t) << a.shift
-			if len(b.ends[t]) > 0 {
-				into[c] |= loud
-			}
-		}
-	}
-	return nil
 }
 
 func lower(c byte) byte {

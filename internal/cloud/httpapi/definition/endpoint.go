@@ -3,10 +3,10 @@ package definition
 import (
 	"fmt"
 	"net/url"
-	"regexp"
 	"strings"
 
 	"github.com/keyward/keyward/internal/cloud/httpapi/template"
+	"github.com/keyward/keyward/internal/lazy"
 )
 
 // A base is the beginning of URLs: a scheme, a host and perhaps a path. Requests reach this
@@ -17,10 +17,10 @@ type base struct {
 	path     string
 }
 
-var variableBase = regexp.MustCompile(`^\{\{\s*(vars\.[a-z][a-zA-Z0-9_]*)\s*\}\}(/[^?#{}]*)?$`)
+var variableBase = lazy.Regexp(`^\{\{\s*(vars\.[a-z][a-zA-Z0-9_]*)\s*\}\}(/[^?#{}]*)?$`)
 
 func (p *parser) parseBase(text, path string) (*base, error) {
-	if m := variableBase.FindStringSubmatch(text); m != nil {
+	if m := variableBase().FindStringSubmatch(text); m != nil {
 		name, _ := strings.CutPrefix(m[1], "vars.")
 		if p.spec.Vars[name].Type != "url" {
 			return nil, p.at(path, "%s must be a variable of type url", m[1])

@@ -4,12 +4,12 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/keyward/keyward/internal/cloud/httpapi/answer"
 	"github.com/keyward/keyward/internal/cloud/httpapi/template"
+	"github.com/keyward/keyward/internal/lazy"
 )
 
 // operations parses what is done at the service, and refuses what could not work.
@@ -90,7 +90,7 @@ func (p *parser) names(op *Operation) template.Scope {
 	return p.scope("now")
 }
 
-var filled = regexp.MustCompile(`\{\{.*?\}\}`)
+var filled = lazy.Regexp(`\{\{.*?\}\}`)
 
 func (p *parser) request(op *Operation, path string) (err error) {
 	r, scope := op.Request, p.names(op)
@@ -103,7 +103,7 @@ func (p *parser) request(op *Operation, path string) (err error) {
 	if op.path, err = p.parse(r.Path, template.Path, scope, in(path, "path")); err != nil {
 		return err
 	}
-	literal, err := url.Parse(filled.ReplaceAllString(r.Path, "x"))
+	literal, err := url.Parse(filled().ReplaceAllString(r.Path, "x"))
 	if err != nil || literal.RawQuery != "" || literal.ForceQuery || literal.Fragment != "" || literal.Host != "" || strings.Contains(literal.Path, "/.") {
 		return p.at(in(path, "path"), "it must be a plain path; parameters stand in query")
 	}

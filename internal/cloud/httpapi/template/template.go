@@ -16,11 +16,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/keyward/keyward/internal/lazy"
 )
 
 // A Place is where the text of a template will stand.
@@ -66,9 +67,9 @@ type term struct {
 }
 
 var (
-	expression = regexp.MustCompile(`^\s*([a-z][A-Za-z0-9_.]*)\s*((?:[+-]\s*[0-9a-z*]+\s*)*)((?:\|\s*[a-z0-9]+\s*)*)$`)
-	sum        = regexp.MustCompile(`([+-])\s*([0-9a-z*]+)`)
-	tooMuch    = regexp.MustCompile(`^\s*[#/^>&!]|\b(range|for|each|while|if|else|end|with|block|template|include|define|call|let|set)\b|[(%]`)
+	expression = lazy.Regexp(`^\s*([a-z][A-Za-z0-9_.]*)\s*((?:[+-]\s*[0-9a-z*]+\s*)*)((?:\|\s*[a-z0-9]+\s*)*)$`)
+	sum        = lazy.Regexp(`([+-])\s*([0-9a-z*]+)`)
+	tooMuch    = lazy.Regexp(`^\s*[#/^>&!]|\b(range|for|each|while|if|else|end|with|block|template|include|define|call|let|set)\b|[(%]`)
 )
 
 // filters change a value: times and durations into text or numbers, and text in its case.
@@ -139,10 +140,10 @@ func parseExpression(inside string, scope Scope) (part, error) {
 	if strings.Contains(inside, "{{") {
 		return part{}, fmt.Errorf("a template stands within a template; templates are not nested")
 	}
-	if tooMuch.MatchString(inside) {
+	if tooMuch().MatchString(inside) {
 		return part{}, fmt.Errorf("{{%s}}: a template has no loops, conditions or functions, only names and filters", strings.TrimSpace(inside))
 	}
-	m := expression.FindStringSubmatch(inside)
+	m := expression().FindStringSubmatch(inside)
 	if m == nil {
 		return part{}, fmt.Errorf("{{%s}} is not a name with filters, such as {{vars.account}} or {{now+24h|rfc3339}}", strings.TrimSpace(inside))
 	}
@@ -150,7 +151,7 @@ func parseExpression(inside string, scope Scope) (part, error) {
 	if !slices.Contains(scope, p.name) {
 		return part{}, fmt.Errorf("{{%s}}: there is no such name here; the names are %s", p.name, strings.Join(scope, ", "))
 	}
-	for _, s := range sum.FindAllStringSubmatch(m[2], -1) {
+	for _, s := range sum().FindAllStringSubmatch(m[2], -1) {
 		one, err := parseTerm(s[2])
 		if err != nil || !slices.Contains(times, p.name) {
 			return part{}, fmt.Errorf("{{%s}}: only durations are added, and only to times: now+2*overlap+24h", strings.TrimSpace(inside))
@@ -273,13 +274,13 @@ func (p part) value(values Values) (any, error) {
 	return v, nil
 }
 
-var label = regexp.MustCompile(`^[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?$`)
+var label = lazy.Regexp(`^[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?$`)
 
 // escape writes a value so that it stays where it stands.
 func escape(s string, place Place) (string, error) {
 	switch place {
 	case Host:
-		if !label.MatchString(s) {
+		if !label().MatchString(s) {
 			return "", fmt.Errorf("in a host's name it may have only letters, digits and hyphens")
 		}
 	case Path:

@@ -1,10 +1,11 @@
 package tencenttest
 
 import (
-	"regexp"
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/keyward/keyward/internal/lazy"
 )
 
 // versions are the dates of the services' APIs.
@@ -196,14 +197,14 @@ func (s *Service) listKeys(c *call) (map[string]any, error) {
 	return map[string]any{"AccessKeys": out}, nil
 }
 
-var description = regexp.MustCompile(`^[\w+=,.@:/-]*$`)
+var description = lazy.Regexp(`^[\w+=,.@:/-]*$`)
 
 func (s *Service) createKey(c *call) (map[string]any, error) {
 	u, err := s.holder(c)
 	if err != nil {
 		return nil, err
 	}
-	if len(c.Description) > 1024 || !description.MatchString(c.Description) {
+	if len(c.Description) > 1024 || !description().MatchString(c.Description) {
 		return nil, refuse("InvalidParameter.ParamError", "Description is too long or has characters that are not allowed.")
 	}
 	if len(u.keys) >= 2 {

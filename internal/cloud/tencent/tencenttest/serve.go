@@ -9,11 +9,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/keyward/keyward/internal/lazy"
 )
 
 // A refusal is an error of the API.
@@ -119,11 +120,11 @@ func (s *Service) perform(r *http.Request, body []byte, id string) (map[string]a
 	return result, err
 }
 
-var authorization = regexp.MustCompile(`^TC3-HMAC-SHA256 Credential=([^/]+)/(\d{4}-\d\d-\d\d)/([a-z0-9]+)/tc3_request, SignedHeaders=([a-z0-9;-]+), Signature=([0-9a-f]{64})$`)
+var authorization = lazy.Regexp(`^TC3-HMAC-SHA256 Credential=([^/]+)/(\d{4}-\d\d-\d\d)/([a-z0-9]+)/tc3_request, SignedHeaders=([a-z0-9;-]+), Signature=([0-9a-f]{64})$`)
 
 // authenticate finds out who sent a request.
 func (s *Service) authenticate(c *call, r *http.Request, body []byte) error {
-	m := authorization.FindStringSubmatch(r.Header.Get("Authorization"))
+	m := authorization().FindStringSubmatch(r.Header.Get("Authorization"))
 	if m == nil || r.Method != http.MethodPost || r.URL.Path != "/" {
 		return refuse("AuthFailure.InvalidAuthorization", "The request's Authorization header is not of the form of TC3-HMAC-SHA256.")
 	}

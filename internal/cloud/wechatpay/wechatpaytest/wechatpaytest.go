@@ -16,7 +16,6 @@ import (
 	"encoding/pem"
 	"fmt"
 	"net/http"
-	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -25,6 +24,7 @@ import (
 
 	"github.com/keyward/keyward/internal/cloud/certificate"
 	"github.com/keyward/keyward/internal/cloud/certificate/certificatetest"
+	"github.com/keyward/keyward/internal/lazy"
 )
 
 const (
@@ -98,7 +98,7 @@ func (s *Service) rotate() {
 
 func (s *Service) ends(i int) time.Time { return s.certs[i].Certificate.NotAfter.Add(-s.Apart) }
 
-var authorization = regexp.MustCompile(`^WECHATPAY2-SHA256-RSA2048 mchid="(\d+)",nonce_str="(\w{1,32})",timestamp="(\d+)",serial_no="([0-9A-F]+)",signature="([A-Za-z0-9+/=]+)"$`)
+var authorization = lazy.Regexp(`^WECHATPAY2-SHA256-RSA2048 mchid="(\d+)",nonce_str="(\w{1,32})",timestamp="(\d+)",serial_no="([0-9A-F]+)",signature="([A-Za-z0-9+/=]+)"$`)
 
 // ServeHTTP implements http.Handler.
 func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -125,7 +125,7 @@ func refuse(w http.ResponseWriter, status int, code, message string) {
 
 // signed answers whether the merchant signed the request, now and for the first time.
 func (s *Service) signed(r *http.Request) bool {
-	m := authorization.FindStringSubmatch(r.Header.Get("Authorization"))
+	m := authorization().FindStringSubmatch(r.Header.Get("Authorization"))
 	if m == nil || m[1] != s.MchID || m[4] != certificate.Serial(s.Client) || s.nonces[m[2]] {
 		return false
 	}
