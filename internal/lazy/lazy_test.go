@@ -18,7 +18,7 @@ func TestRegexp(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if name() != name() {
+	if first := name(); first != name() {
 		t.Error("it is compiled again")
 	}
 }
