@@ -1,5 +1,5 @@
 # keyward: `make test` is all that a change must pass.
-.PHONY: all test deps build helper check unit interop sample vectors policy bench fuzz kill integrity tamper verify clock upgrade release-data rotation-data rotations abuse overload syscalls diskfull crash unit-erasing memory refuse alarms model
+.PHONY: all test deps build helper check unit interop sample vectors policy bench fuzz kill integrity tamper verify clock upgrade release-data rotation-data rotations abuse overload syscalls diskfull crash unit-erasing memory scan-memory refuse alarms model
 
 STATICCHECK = go run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
@@ -185,6 +185,10 @@ diskfull:
 crash: POINTS = 20000
 crash:
 	KEYWARD_CRASHES=$(POINTS) $(PROOF) -run 'TestCrash$$'
+
+# What a scan has resident over hostile files of their full size (small ones are in `make test`).
+scan-memory:
+	KEYWARD_SCAN=whole $(PROOF) -run 'TestScanMemory$$'
 
 # The search of the server's memory for the secrets of KEYS keys (a short one is in `make test`).
 KEYS ?= 1000

@@ -57,7 +57,7 @@ func (w *Worker) hint(p *Provider, a syntax.Assignment) int {
 		if hinted.provider != p {
 			continue
 		}
-		at := w.near.from + h.End
+		at := w.near.from + int(h.End)
 		switch {
 		case at-hinted.length >= a.Name.Start && at <= a.Name.End:
 			return rankOwnName

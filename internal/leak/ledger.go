@@ -62,10 +62,15 @@ func (h Hasher) Finding(m Match, text []byte) Finding {
 // MaxLocations is how many places of one finding a [Ledger] keeps.
 const MaxLocations = 1000
 
+// MaxFindings is how many different credentials a [Ledger] keeps. What has more is a list of
+// them, and who reads the first ten thousand knows.
+const MaxFindings = 10_000
+
 // A Ledger makes one finding of each credential. It is for any number of goroutines.
 type Ledger struct {
 	mu       sync.Mutex
 	findings map[string]*entry
+	more     int64
 }
 
 type entry struct {
@@ -82,6 +87,10 @@ func (l *Ledger) Add(f Finding, at Location) {
 		l.findings = map[string]*entry{}
 	}
 	e := l.findings[f.Fingerprint]
+	if e == nil && len(l.findings) == MaxFindings {
+		l.more++
+		return
+	}
 	if e == nil {
 		e = &entry{Finding: f, seen: map[Location]bool{}}
 		e.Locations = nil
@@ -96,6 +105,13 @@ func (l *Ledger) Add(f Finding, at Location) {
 		e.seen[at] = true
 		e.Locations = append(e.Locations, at)
 	}
+}
+
+// More answers how many times a credential was found that the ledger had no room for.
+func (l *Ledger) More() int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.more
 }
 
 // Findings answers what was found, the worst first, each with its places in order.

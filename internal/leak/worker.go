@@ -70,16 +70,17 @@ func (w *Worker) Scan(p Part) []Match {
 	w.scanner.anchors.Find(p.Text, &w.hits)
 	for _, h := range w.hits.All {
 		u := w.scanner.uses[h.Pattern]
-		start := h.End - len(w.scanner.byPattern[h.Pattern])
+		end := int(h.End)
+		start := end - len(w.scanner.byPattern[h.Pattern])
 		switch {
 		case u.token != nil:
-			w.token(u, start, h.End)
+			w.token(u, start, end)
 		case u.rule != nil:
-			w.find(u.rule, start, h.End)
+			w.find(u.rule, start, end)
 		case u.gbk:
 			w.gbk = true
 		default:
-			w.name(start, h.End)
+			w.name(start, end)
 		}
 	}
 	w.pairs()

@@ -151,6 +151,17 @@ func layout(t *testing.T) (files map[string][]byte, want []string) {
 	return files, want
 }
 
+// Layers that are compressed with zstd or xz are read as those with gzip.
+func TestCompressedLayers(t *testing.T) {
+	layer := leaktest.Tar(map[string][]byte{"app.env": []byte("TOKEN=" + secrets(t, 1)[0] + "\n")})
+	for name, compressed := range map[string][]byte{"zstd": leaktest.Zstd(layer), "xz": leaktest.XZ(layer)} {
+		path := write(t, "shop.tar", leaktest.Tar(map[string][]byte{"l": compressed, "c": []byte("{}"), "manifest.json": marshal(t, []object{{"Config": "c", "Layers": []string{"l"}}})}))
+		if diff := cmp.Diff([]string{"!app.env:1 @layer 1 of 1"}, places(look(t, path), path)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
 func TestLayout(t *testing.T) {
 	files, want := layout(t)
 	dir := t.TempDir()

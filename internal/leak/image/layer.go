@@ -103,9 +103,18 @@ func (l *layer) stream(ctx context.Context, r io.Reader, depth int) error {
 	if format == nil || !format.Stream() || depth > 0 {
 		return errNoLayer
 	}
-	return format.Unpack(unpack.Source{Head: head, Reader: buffered}, func(m unpack.Member) error {
+	return format.Unpack(unpack.Source{Head: head, Reader: buffered, Window: window}, func(m unpack.Member) error {
 		return l.stream(ctx, l.budget.Reader(m.Reader), depth+1)
 	})
+}
+
+// window lets a layer have the window it needs: layers are read one after the other. What the
+// documents within need is counted apart.
+func window(n int64) (release func(), err error) {
+	if n > unpack.MaxWindow {
+		return nil, fmt.Errorf("%w: it needs %d MiB of memory to unpack, and may have %d", unpack.ErrLimit, n>>20, unpack.MaxWindow>>20)
+	}
+	return func() {}, nil
 }
 
 // isTar tells a tar archive by its first block; an empty one is two blocks of zeros.

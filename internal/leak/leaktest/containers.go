@@ -94,6 +94,16 @@ func Gzip(content []byte) []byte {
 	return compressed(content, func(w io.Writer) (io.WriteCloser, error) { return gzip.NewWriter(w), nil })
 }
 
+// Zstd answers content compressed.
+func Zstd(content []byte) []byte {
+	return compressed(content, func(w io.Writer) (io.WriteCloser, error) { return zstd.NewWriter(w) })
+}
+
+// XZ answers content compressed.
+func XZ(content []byte) []byte {
+	return compressed(content, func(w io.Writer) (io.WriteCloser, error) { return xz.NewWriter(w) })
+}
+
 func one(name string, pack func(map[string][]byte) []byte) func(Kind) []byte {
 	return func(k Kind) []byte { return pack(map[string][]byte{name: env(k)}) }
 }
@@ -105,7 +115,7 @@ func text(write func(s string) string) func(Kind) []byte {
 
 // Containers answers all containers and encodings.
 func Containers() []Container {
-	return slices.Concat(archives(), documents(), programs(), encodings())
+	return slices.Concat(archives(), documents(), programs(), apps(), encodings())
 }
 
 func archives() []Container {
@@ -116,12 +126,8 @@ func archives() []Container {
 		{Name: "jar in war", File: "shop.war", Pack: func(k Kind) []byte {
 			return Zip(map[string][]byte{"WEB-INF/lib/a.jar": one("application.properties", Zip)(k)})
 		}},
-		{Name: "zstd", File: "a.zst", Pack: func(k Kind) []byte {
-			return compressed(env(k), func(w io.Writer) (io.WriteCloser, error) { return zstd.NewWriter(w) })
-		}},
-		{Name: "xz", File: "a.xz", Pack: func(k Kind) []byte {
-			return compressed(env(k), func(w io.Writer) (io.WriteCloser, error) { return xz.NewWriter(w) })
-		}},
+		{Name: "zstd", File: "a.zst", Pack: func(k Kind) []byte { return Zstd(env(k)) }},
+		{Name: "xz", File: "a.xz", Pack: func(k Kind) []byte { return XZ(env(k)) }},
 		{Name: "image layer", File: "image.tar", Pack: func(k Kind) []byte {
 			return Tar(map[string][]byte{"manifest.json": []byte("[]"), "blobs/sha256/0a": Gzip(one("app/.env", Tar)(k))})
 		}},

@@ -29,8 +29,8 @@ const MaxPattern = 128
 // An Automaton finds the patterns it was made of.
 type Automaton struct {
 	*tables
-	shift   int     // a row has 1<<shift entries
-	ends    [][]int // patterns that end in a state, by offset>>shift
+	shift   int       // a row has 1<<shift entries
+	ends    [][]int32 // patterns that end in a state, by offset>>shift
 	longest int
 }
 
@@ -49,8 +49,8 @@ const loud = 1 << 31
 
 // A Hit is a place where a pattern ends.
 type Hit struct {
-	Pattern int // index in what the automaton was made of
-	End     int // offset behind its last byte
+	Pattern int32 // index in what the automaton was made of
+	End     int32 // offset behind its last byte
 }
 
 // Hits collects hits. Its memory is used again by the next call.
@@ -75,7 +75,7 @@ func New(patterns []string) (*Automaton, error) {
 		total += len(p)
 	}
 	b.shift = bits.Len(uint(b.width - 1))
-	b.ends, b.fail = make([][]int, 1, total+1), make([]uint32, 1, total+1)
+	b.ends, b.fail = make([][]int32, 1, total+1), make([]uint32, 1, total+1)
 	for i, p := range patterns {
 		if err := b.add(p, i); err != nil {
 			return nil, err
@@ -85,7 +85,7 @@ func New(patterns []string) (*Automaton, error) {
 	return b.Automaton, nil
 }
 
-// Find collects the hits in a text, in the order of their ends.
+// Find collects the hits in a text of less than 2 GiB, in the order of their ends.
 func (a *Automaton) Find(text []byte, into *Hits) {
 	into.All = into.All[:0]
 	const small = 256 // below it, beginning four times costs more than it saves
@@ -162,7 +162,7 @@ func (a *Automaton) emit(s uint32, end int, hits *[]Hit) uint32 {
 	}
 	s &^= loud
 	for _, p := range a.ends[s>>a.shift] {
-		*hits = append(*hits, Hit{Pattern: p, End: end})
+		*hits = append(*hits, Hit{Pattern: p, End: int32(end)})
 	}
 	return s
 }
@@ -211,7 +211,7 @@ func (b *builder) add(pattern string, number int) error {
 		}
 		s = *next
 	}
-	b.ends[s>>b.shift] = append(b.ends[s>>b.shift], number)
+	b.ends[s>>b.shift] = append(b.ends[s>>b.shift], int32(number))
 	return nil
 }
 

@@ -25,7 +25,7 @@ func naive(patterns []string, text []byte) []prefilter.Hit {
 	for p, pattern := range patterns {
 		for i := range folded {
 			if bytes.HasPrefix(folded[i:], []byte(strings.ToLower(pattern))) {
-				hits = append(hits, prefilter.Hit{Pattern: p, End: i + len(pattern)})
+				hits = append(hits, prefilter.Hit{Pattern: int32(p), End: int32(i + len(pattern))})
 			}
 		}
 	}
@@ -82,7 +82,7 @@ func FuzzFind(f *testing.F) {
 		a.Find(text, &hits)
 		for _, h := range hits.All {
 			p := patterns[h.Pattern]
-			if h.End < len(p) || h.End > len(text) || !strings.EqualFold(asciiOnly(string(text[h.End-len(p):h.End])), asciiOnly(p)) {
+			if end := int(h.End); end < len(p) || end > len(text) || !strings.EqualFold(asciiOnly(string(text[end-len(p):end])), asciiOnly(p)) {
 				t.Fatalf("%q does not end at %d", p, h.End)
 			}
 		}

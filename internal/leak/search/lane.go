@@ -13,7 +13,8 @@ import (
 )
 
 const (
-	blockSize = 512 << 10
+	blockSize = 512 << 10 // of what stands by itself; of what is deep within something, less
+	deepSize  = 64 << 10
 	carry     = 2 * leak.Context // of a block that the next one begins with
 )
 
@@ -36,7 +37,7 @@ func (l *Lane) worker(depth int) *leak.Worker {
 
 func (l *Lane) buffer(depth int) []byte {
 	for len(l.buffers) <= depth {
-		l.buffers = append(l.buffers, make([]byte, blockSize))
+		l.buffers = append(l.buffers, make([]byte, max(blockSize>>len(l.buffers), deepSize)))
 	}
 	return l.buffers[depth]
 }

@@ -32,7 +32,7 @@ type Options struct {
 	// InlineAllow says that comments with "keyward:allow" or "gitleaks:allow" allow what
 	// stands in their line.
 	InlineAllow bool
-	Workers     int // goroutines; at least 1
+	Workers     int // goroutines; at least 1, at most 8
 	Limits      unpack.Limits
 	Now         func() time.Time
 }
@@ -86,9 +86,12 @@ func (c Coverage) Nothing() bool {
 	return c.Files == 0 && c.Blobs == 0 && c.Layers == 0 && !c.Unchanged
 }
 
+// maxLanes bounds the memory of a search on large machines, which wait for their disks.
+const maxLanes = 8
+
 // New answers a search.
 func New(o Options) *Search {
-	o.Workers = max(o.Workers, 1)
+	o.Workers = min(max(o.Workers, 1), maxLanes)
 	if o.Limits == (unpack.Limits{}) {
 		o.Limits = unpack.Default()
 	}
@@ -112,6 +115,9 @@ func (s *Search) Coverage() Coverage {
 	}
 	for reason, n := range s.skipped {
 		c.Skipped[reason] = n
+	}
+	if more := s.ledger.More(); more > 0 {
+		c.Problems = append(c.Problems, Problem{"the findings", fmt.Sprintf("there are more than %d different credentials; %d times another one was met", leak.MaxFindings, more)})
 	}
 	return c
 }

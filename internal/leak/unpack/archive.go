@@ -2,7 +2,6 @@ package unpack
 
 import (
 	"archive/tar"
-	"archive/zip"
 	"bytes"
 	"compress/bzip2"
 	"compress/gzip"
@@ -15,6 +14,8 @@ import (
 	"github.com/klauspost/compress/zstd"
 	"github.com/ulikunitz/xz"
 	"github.com/ulikunitz/xz/lzma"
+
+	"github.com/keyward/keyward/internal/leak/unpack/zipfile"
 )
 
 // unzip visits the members of a zip file: archives, jar, apk, ipa, office documents. A
@@ -24,49 +25,34 @@ func unzip(s Source, visit Visit) error {
 	if err != nil {
 		return err
 	}
-	archive, err := zip.NewReader(at, size)
+	z, err := zipfile.Open(at, size)
 	if err != nil {
 		return err
 	}
-	archive.RegisterDecompressor(zstd.ZipMethodWinZip, zstd.ZipDecompressor(zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(smallWindow)))
-	archive.RegisterDecompressor(12, func(r io.Reader) io.ReadCloser { return io.NopCloser(bzip2.NewReader(r)) })
-	var broken error
-	shared := sharedStrings(archive)
-	for _, f := range archive.File {
-		if strings.HasSuffix(f.Name, "/") && f.UncompressedSize64 == 0 {
+	var broken []error
+	book := workbook{zip: z, window: s.Window}
+	defer book.close()
+	for m, err := range z.Members() {
+		if err != nil {
+			broken = append(broken, err)
+			break
+		}
+		if strings.HasSuffix(m.Name, "/") && m.Size == 0 {
 			continue
 		}
-		if err := unzipMember(f, shared, visit); err != nil {
-			if errors.Is(err, ErrLimit) {
-				return err
-			}
-			broken = errors.Join(broken, fmt.Errorf("%s: %w", f.Name, err))
+		if err := book.visit(m, visit); errors.Is(err, ErrLimit) {
+			return err
+		} else if err != nil && len(broken) < maxBroken {
+			broken = append(broken, fmt.Errorf("%s: %w", memberName(m.Name), err))
 		}
 	}
-	return broken
+	return errors.Join(broken...)
 }
+
+// maxBroken is how many members of an archive are told that cannot be read.
+const maxBroken = 10
 
 var errEncrypted = errors.New("it is encrypted")
-
-func unzipMember(f *zip.File, shared []string, visit Visit) error {
-	r, err := f.Open()
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	watched := &watch{r: r}
-	m := Member{Name: memberName(f.Name), Reader: watched}
-	if isOffice(f.Name) {
-		m.Reader, m.Plain = officeText(watched, shared), true
-	}
-	if err := visit(m); err != nil {
-		return err
-	}
-	if watched.err != nil && f.Flags&1 != 0 {
-		return errEncrypted
-	}
-	return nil // what the reader met, the visitor has met
-}
 
 // A watch remembers what its reader met.
 type watch struct {
@@ -89,9 +75,6 @@ func gunzip(s Source, visit Visit) error {
 	}
 	return visit(Member{Reader: r})
 }
-
-// smallWindow is what the windows of members of zip files may have, which nobody counts.
-const smallWindow = 8 << 20
 
 func unzstd(s Source, visit Visit) error {
 	var h zstd.Header
@@ -169,7 +152,17 @@ func isBzip2(head []byte) bool {
 	return len(head) > 10 && bytes.HasPrefix(head, []byte("BZh")) && head[3] >= '1' && head[3] <= '9' && bytes.HasPrefix(head[4:], []byte("1AY&SY"))
 }
 
-func bunzip2(s Source, visit Visit) error { return visit(Member{Reader: bzip2.NewReader(s.Reader)}) }
+// bzip2Window is what bzip2 needs to sort a block back.
+const bzip2Window = 4 << 20
+
+func bunzip2(s Source, visit Visit) error {
+	release, err := s.Window(bzip2Window)
+	if err != nil {
+		return err
+	}
+	defer release()
+	return visit(Member{Reader: bzip2.NewReader(s.Reader)})
+}
 
 func isTar(head []byte) bool { return len(head) >= 265 && string(head[257:262]) == "ustar" }
 

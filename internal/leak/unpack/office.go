@@ -1,7 +1,6 @@
 package unpack
 
 import (
-	"archive/zip"
 	"bufio"
 	"bytes"
 	"io"
@@ -9,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/keyward/keyward/internal/leak/unpack/zipfile"
 )
 
 // isOffice tells whether a member of a zip file has the text of an office document.
@@ -24,31 +25,101 @@ func isOffice(name string) bool {
 	return name == "content.xml" || name == "styles.xml" // OpenDocument
 }
 
-// officeText answers the text of a document's XML: runs joined, because editors split
-// words where the spelling was checked; a line for each paragraph, " | " between the cells
-// of a row.
-// Workbooks keep the text of their cells in one list, which shared is.
-func officeText(r io.Reader, shared []string) io.Reader {
-	return &officeReader{r: bufio.NewReaderSize(r, 16<<10), shared: shared}
+// A workbook visits the members of a zip file, and knows what workbooks keep apart: the text
+// of all cells is one list, to which the sheets refer.
+type workbook struct {
+	zip    *zipfile.File
+	window func(int64) (func(), error)
+
+	known   bool // whether there is a list was looked for
+	text    []byte
+	ends    []uint32 // of the strings in text
+	release func()
 }
 
-const maxShared = 8 << 20 // of a workbook's strings
+// visit visits a member.
+func (b *workbook) visit(member zipfile.Member, visit Visit) error {
+	if strings.HasPrefix(member.Name, "xl/worksheets/") && !b.known {
+		b.known = true
+		if err := b.read(); err != nil {
+			return err
+		}
+	}
+	r, release, err := b.zip.Open(member, b.window)
+	if err != nil {
+		return err
+	}
+	defer release()
+	watched := &watch{r: r}
+	m := Member{Name: memberName(member.Name), Reader: watched}
+	if isOffice(member.Name) {
+		m.Reader, m.Plain = officeText(watched, b), true
+	}
+	if err := visit(m); err != nil {
+		return err
+	}
+	if watched.err != nil && member.Encrypted {
+		return errEncrypted
+	}
+	return nil // what the reader met, the visitor has met
+}
 
-// sharedStrings answers the strings of a workbook; nil if the archive is none.
-func sharedStrings(archive *zip.Reader) []string {
-	for _, f := range archive.File {
-		if f.Name != "xl/sharedStrings.xml" {
+const (
+	maxShared  = 4 << 20 // of a workbook's strings
+	freeShared = 256 << 10
+)
+
+// read reads the list of strings, of a damaged one what there is.
+func (b *workbook) read() error {
+	for member, err := range b.zip.Members() {
+		if err != nil || member.Name != "xl/sharedStrings.xml" {
 			continue
 		}
-		r, err := f.Open()
-		if err != nil {
-			return nil
+		if member.Size > freeShared {
+			if b.release, err = b.window(2 * maxShared); err != nil {
+				return err
+			}
 		}
-		defer r.Close()
-		text, _ := io.ReadAll(io.LimitReader(officeText(r, nil), maxShared)) // of a damaged list, what there is
-		return strings.Split(string(text), "\n")
+		r, release, err := b.zip.Open(member, b.window)
+		if err != nil {
+			return nil // it is told where it is visited
+		}
+		defer release()
+		b.text, _ = io.ReadAll(io.LimitReader(officeText(r, nil), min(maxShared, max(member.Size, 0))))
+		for i, c := range b.text {
+			if c == '\n' && len(b.ends) < maxShared/4 {
+				b.ends = append(b.ends, uint32(i))
+			}
+		}
+		return nil
 	}
 	return nil
+}
+
+// cell answers a string of the list.
+func (b *workbook) cell(index []byte) []byte {
+	i, err := strconv.Atoi(string(index))
+	if err != nil || i < 0 || i >= len(b.ends) {
+		return nil
+	}
+	from := uint32(0)
+	if i > 0 {
+		from = b.ends[i-1] + 1
+	}
+	return b.text[from:b.ends[i]]
+}
+
+func (b *workbook) close() {
+	if b.release != nil {
+		b.release()
+	}
+}
+
+// officeText answers the text of a document's XML: runs joined, because editors split
+// words where the spelling was checked; a line for each paragraph, " | " between the cells
+// of a row. The text of a cell may stand in its workbook.
+func officeText(r io.Reader, book *workbook) io.Reader {
+	return &officeReader{r: bufio.NewReaderSize(r, 16<<10), book: book}
 }
 
 type officeReader struct {
@@ -58,8 +129,8 @@ type officeReader struct {
 	cells int
 	err   error
 
-	shared    []string
-	reference bool // within a cell that has an index into shared
+	book      *workbook
+	reference bool // within a cell that has the number of a string
 	index     []byte
 }
 
@@ -137,10 +208,10 @@ func (o *officeReader) tag() {
 		if o.cells++; o.cells > 1 {
 			o.out = append(o.out, " | "...)
 		}
-		o.reference, o.index = len(o.shared) > 0 && bytes.Contains(tag, []byte(`t="s"`)), o.index[:0]
+		o.reference, o.index = o.book != nil && bytes.Contains(tag, []byte(`t="s"`)), o.index[:0]
 	case "/c":
-		if i, err := strconv.Atoi(string(o.index)); o.reference && err == nil && i >= 0 && i < len(o.shared) {
-			o.out = append(o.out, o.shared[i]...)
+		if o.reference {
+			o.out = append(o.out, o.book.cell(o.index)...)
 		}
 		o.reference = false
 	}

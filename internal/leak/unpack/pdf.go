@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"unicode/utf16"
 )
 
@@ -18,49 +19,63 @@ import (
 // hold nothing that looks like a credential.
 
 const (
-	maxStream = 8 << 20 // of a stream, inflated, that is looked at
-	maxMaps   = 16
+	maxStream  = 4 << 20   // of a stream, inflated, that is looked at
+	freeStream = 256 << 10 // of that, what needs no leave for its memory
+	maxMaps    = 16
+	maxCodes   = 1 << 15 // of all tables
+	maxMeaning = 8       // characters of a code
 )
+
+// A document reads the streams of a file.
+type document struct {
+	at     io.ReaderAt
+	size   int64
+	window func(int64) (func(), error)
+	buffer []byte
+	maps   []codeMap
+	codes  int
+}
 
 func unpdf(s Source, visit Visit) error {
 	at, size, err := s.Random()
 	if err != nil {
 		return err
 	}
-	var maps []codeMap
-	if err := streams(at, size, func(_ string, data []byte) error {
-		if m := parseCodeMap(data); m != nil && len(maps) < maxMaps {
-			maps = append(maps, m)
+	d := &document{at: at, size: size, window: s.Window}
+	if err := d.streams(func(_ string, data []byte) error {
+		if m := d.parseCodeMap(data); m != nil && len(d.maps) < maxMaps {
+			d.maps = append(d.maps, m)
 		}
 		return nil
 	}); err != nil {
 		return err
 	}
 	n := 0
-	return streams(at, size, func(dictionary string, data []byte) error {
+	return d.streams(func(dictionary string, data []byte) error {
 		n++
 		switch {
 		case bytes.Contains(data, []byte("BT")) && (bytes.Contains(data, []byte("Tj")) || bytes.Contains(data, []byte("TJ"))):
-			for i := -1; i < len(maps); i++ {
-				var m codeMap
+			for i := -1; i < len(d.maps); i++ {
+				p := &page{data: data}
 				if i >= 0 {
-					m = maps[i]
+					p.codes = d.maps[i]
 				}
-				if err := visit(Member{Name: fmt.Sprintf("text %d", n), Plain: true, Reader: bytes.NewReader(pageText(data, m))}); err != nil {
+				if err := visit(Member{Name: fmt.Sprintf("text %d", n), Plain: true, Reader: p}); err != nil {
 					return err
 				}
 			}
 			return nil
-		case bytes.Contains(data, []byte("beginbf")), bytes.Contains([]byte(dictionary), []byte("/Image")), bytes.Contains([]byte(dictionary), []byte("/XRef")), bytes.Contains([]byte(dictionary), []byte("/FontFile")):
+		case bytes.Contains(data, []byte("beginbf")), strings.Contains(dictionary, "/Image"), strings.Contains(dictionary, "/XRef"), strings.Contains(dictionary, "/FontFile"):
 			return nil
 		}
 		return visit(Member{Name: fmt.Sprintf("stream %d", n), Reader: bytes.NewReader(data)})
 	})
 }
 
-// streams calls with each stream of a file, inflated, and the dictionary before it.
-func streams(at io.ReaderAt, size int64, with func(dictionary string, data []byte) error) error {
-	r := bufio.NewReaderSize(io.NewSectionReader(at, 0, size), 64<<10)
+// streams calls with each stream of a file, inflated, and the dictionary before it. They are
+// valid until it returns.
+func (d *document) streams(with func(dictionary string, data []byte) error) error {
+	r := bufio.NewReaderSize(io.NewSectionReader(d.at, 0, d.size), 64<<10)
 	var recent []byte // what was read last, where a stream's dictionary stands
 	for {
 		line, err := r.ReadSlice('\n')
@@ -72,10 +87,8 @@ func streams(at io.ReaderAt, size int64, with func(dictionary string, data []byt
 			dictionary := string(recent[max(0, bytes.LastIndex(recent, []byte("obj"))):])
 			recent = recent[:0]
 			if bytes.Contains([]byte(dictionary), []byte("FlateDecode")) {
-				if data := inflate(r); len(data) > 0 {
-					if err := with(dictionary, data); err != nil {
-						return err
-					}
+				if err := d.inflate(r, func(data []byte) error { return with(dictionary, data) }); err != nil {
+					return err
 				}
 			}
 		}
@@ -89,23 +102,40 @@ func streams(at io.ReaderAt, size int64, with func(dictionary string, data []byt
 	}
 }
 
-// inflate answers a stream, as far as it is whole. It reads no byte too many of r, which
-// reads single bytes.
-func inflate(r *bufio.Reader) []byte {
+// inflate calls with a stream, as far as it is whole, unless it is empty. It reads no byte too
+// many of r, which reads single bytes.
+func (d *document) inflate(r *bufio.Reader, with func([]byte) error) error {
 	z, err := zlib.NewReader(r)
 	if err != nil {
 		return nil
 	}
 	defer z.Close()
-	data, _ := io.ReadAll(io.LimitReader(z, maxStream)) // of a damaged stream, what there is
-	return data
+	if d.buffer == nil {
+		d.buffer = make([]byte, freeStream)
+	}
+	n, err := io.ReadFull(z, d.buffer) // of a damaged stream, what there is
+	data := d.buffer[:n]
+	if err == nil {
+		release, err := d.window(maxStream)
+		if err != nil {
+			return err
+		}
+		defer release()
+		long := make([]byte, maxStream)
+		n, _ := io.ReadFull(z, long[copy(long, data):])
+		data = long[:len(data)+n]
+	}
+	if len(data) == 0 {
+		return nil
+	}
+	return with(data)
 }
 
 // A codeMap has the text of a font's codes, which have one or two bytes.
 type codeMap map[uint32]string
 
 // parseCodeMap reads a ToUnicode table (Adobe Technical Note 5411); nil if it is none.
-func parseCodeMap(data []byte) codeMap {
+func (d *document) parseCodeMap(data []byte) codeMap {
 	if !bytes.Contains(data, []byte("beginbfchar")) && !bytes.Contains(data, []byte("beginbfrange")) {
 		return nil
 	}
@@ -121,25 +151,30 @@ func parseCodeMap(data []byte) codeMap {
 				break
 			}
 			body, next, _ := bytes.Cut(after, []byte("end"+section.name))
-			m.add(hexStrings(body), section.size)
+			d.add(m, body, section.size)
 			rest = next
 		}
 	}
 	return m
 }
 
-func (m codeMap) add(strings [][]byte, size int) {
-	for ; len(strings) >= size && len(m) < 1<<16; strings = strings[size:] {
-		from, to := number(strings[0]), number(strings[size-2])
-		text := utf16be(strings[size-1])
-		if size == 2 {
-			m[from] = text
-			continue
+// add adds the entries of a section, which are so many strings each.
+func (d *document) add(m codeMap, body []byte, size int) {
+	var entry [3][]byte
+	for d.codes < maxCodes {
+		for i := range size {
+			_, after, found := bytes.Cut(body, []byte("<"))
+			if !found {
+				return
+			}
+			digits, rest, _ := bytes.Cut(after, []byte(">"))
+			entry[i], body = unhex(digits[:min(len(digits), 4*maxMeaning)]), rest
 		}
-		for code := from; code <= to && code-from < 1<<16 && len(text) > 0; code++ {
-			runes := []rune(text)
-			runes[len(runes)-1] += rune(code - from)
-			m[code] = string(runes)
+		from, to, text := number(entry[0]), number(entry[size-2]), []rune(utf16be(entry[size-1]))
+		for code := from; code <= to && code-from < 1<<16 && len(text) > 0 && d.codes < maxCodes; code++ {
+			m[code] = string(text)
+			text[len(text)-1]++
+			d.codes++
 		}
 	}
 }
@@ -157,19 +192,6 @@ func utf16be(b []byte) string {
 		units[i] = uint16(b[2*i])<<8 | uint16(b[2*i+1])
 	}
 	return string(utf16.Decode(units))
-}
-
-// hexStrings answers the <…> of a text.
-func hexStrings(text []byte) (out [][]byte) {
-	for {
-		_, after, found := bytes.Cut(text, []byte("<"))
-		if !found {
-			return out
-		}
-		digits, rest, _ := bytes.Cut(after, []byte(">"))
-		out = append(out, unhex(digits))
-		text = rest
-	}
 }
 
 func unhex(digits []byte) []byte {
@@ -209,20 +231,37 @@ func (m codeMap) decode(codes []byte) []byte {
 
 // A page reads the text of a content stream.
 type page struct {
+	data    []byte // what is not read yet
 	codes   codeMap
 	out     []byte
+	unread  []byte    // of out
 	pending []byte    // the strings since the last operator
 	numbers []float64 // and the numbers
 	lineY   float64
 }
 
-func pageText(data []byte, m codeMap) []byte {
-	p := page{codes: m}
-	for len(data) > 0 {
-		data = p.token(data)
+func (p *page) Read(into []byte) (int, error) {
+	if len(p.unread) == 0 {
+		p.out = p.out[:0]
 	}
-	return p.out
+	for len(p.out) == 0 {
+		if len(p.data) == 0 {
+			return 0, io.EOF
+		}
+		p.data = p.token(p.data)
+		if len(p.pending) > maxShown { // a text that no operator shows goes on, so that it takes no memory
+			p.out, p.pending = append(p.out, p.pending...), p.pending[:0]
+		}
+		p.unread = p.out
+	}
+	n := copy(into, p.unread)
+	p.unread = p.unread[n:]
+	return n, nil
 }
+
+// maxShown is how much of a string is looked at, and how much text waits for the operator that
+// shows it. PDF's own limit of a string is half of that.
+const maxShown = 64 << 10
 
 // token reads one token and answers what follows it.
 func (p *page) token(data []byte) []byte {
@@ -233,7 +272,7 @@ func (p *page) token(data []byte) []byte {
 		return rest
 	case c == '<' && len(data) > 1 && data[1] != '<':
 		digits, rest, _ := bytes.Cut(data[1:], []byte(">"))
-		p.pending = append(p.pending, p.codes.decode(unhex(digits))...)
+		p.pending = append(p.pending, p.codes.decode(unhex(digits[:min(len(digits), 2*maxShown)]))...)
 		return rest
 	case c >= '0' && c <= '9' || c == '-' || c == '.' || c == '+':
 		n := 1
@@ -320,7 +359,9 @@ func literal(data []byte) (text, rest []byte) {
 				return text, data[i+1:]
 			}
 		}
-		text = append(text, c)
+		if len(text) < maxShown {
+			text = append(text, c)
+		}
 	}
 	return text, nil
 }

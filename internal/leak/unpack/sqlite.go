@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -30,40 +32,36 @@ func unsqlite(s Source, visit Visit) error {
 	if binary.BigEndian.Uint32(s.Head[56:]) > 1 {
 		return errors.New("its text is in UTF-16")
 	}
-	db := &database{at: at, page: page, pages: size / page, usable: page - int64(s.Head[20]), seen: map[int64]bool{}}
+	db := &database{at: at, page: page, pages: size / page, usable: page - int64(s.Head[20]), window: s.Window}
 	if db.usable < 480 { // SQLite's own limit
 		return errPage
 	}
-	tables := []table{{name: "sqlite_schema", root: 1}}
-	err = db.rows(1, 0, func(columns []string) error {
-		if len(columns) == 5 && columns[0] == "table" && columns[3] != "" {
-			var root int64
-			if _, err := fmt.Sscan(columns[3], &root); err != nil {
-				return err
-			}
-			if root > 0 { // others have their rows elsewhere
-				tables = append(tables, table{columns[1], root, columnNames(columns[4])})
-			}
+	schema, tables := *db, 0
+	if err := schema.visit(table{name: "sqlite_schema", root: 1}, visit); err != nil {
+		return err
+	}
+	return db.tree(1, func(columns [][]byte) error {
+		if len(columns) != 5 || string(columns[0]) != "table" || len(columns[3]) == 0 {
+			return nil
 		}
-		return nil
-	})
-	clear(db.seen)
-	for _, t := range tables {
-		if len(tables) > maxTables {
+		if tables++; tables > maxTables {
 			return fmt.Errorf("%w: more than %d tables", ErrLimit, maxTables)
 		}
-		if err := db.visit(t, visit); err != nil {
-			return err
+		root, err := strconv.ParseInt(string(columns[3]), 10, 64)
+		if err != nil || root <= 0 {
+			return err // others have their rows elsewhere
 		}
-	}
-	return err
+		of := *db
+		return of.visit(table{string(columns[1]), root, columnNames(string(columns[4]))}, visit)
+	})
 }
 
 const (
 	maxTables  = 10_000
 	maxRow     = 8 << 20 // of a row, that is looked at
-	maxPages   = 40      // that lie above each other
-	maxColumns = 2000    // SQLite's own limit
+	freeRow    = 256 << 10
+	maxPages   = 40   // that lie above each other
+	maxColumns = 2000 // SQLite's own limit
 )
 
 // A table is what the schema says of one.
@@ -79,65 +77,60 @@ type database struct {
 	page   int64 // its size
 	usable int64
 	pages  int64
-	seen   map[int64]bool // pages that were read, so that cycles end
+	seen   map[int64]uint64 // pages of a tree that were read, so that cycles end: a bit of each 64
+	window func(int64) (func(), error)
 }
 
 // visit visits a table: for each row its columns with their names, and the row itself as
 // that of a table with names and values.
 func (db *database) visit(t table, visit Visit) error {
-	next, stop := iter.Pull2(func(yield func(string, error) bool) {
-		err := db.rows(t.root, 0, func(columns []string) error {
-			if !yield(t.line(columns), nil) {
-				return errEnough
+	return visitText(Member{Name: t.name, Plain: true}, func(yield func(string, error) bool) {
+		err := db.tree(t.root, func(columns [][]byte) error {
+			for piece := range t.line(columns) {
+				if !yield(piece, nil) {
+					return errEnough
+				}
 			}
 			return nil
 		})
 		if err != nil && !errors.Is(err, errEnough) {
 			yield("", err)
 		}
-	})
-	defer stop()
-	return visit(Member{Name: t.name, Plain: true, Reader: &lines{next: next}})
+	}, visit)
 }
 
 var errEnough = errors.New("nobody reads on")
 
-// lines reads what an iterator answers.
-type lines struct {
-	next func() (string, error, bool)
-	rest string
-}
-
-func (l *lines) Read(p []byte) (int, error) {
-	for l.rest == "" {
-		line, err, ok := l.next()
-		if !ok {
-			return 0, io.EOF
+// line writes a row, of long values piece by piece.
+func (t table) line(columns [][]byte) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		pieces := func(value []byte, plain bool) bool {
+			for piece := range slices.Chunk(value, 16<<10) {
+				text := string(piece)
+				if plain {
+					text = strings.ReplaceAll(text, "\n", " ")
+				}
+				if !yield(text) {
+					return false
+				}
+			}
+			return true
 		}
-		if err != nil {
-			return 0, err
+		if !yield("|") {
+			return
 		}
-		l.rest = line
-	}
-	n := copy(p, l.rest)
-	l.rest = l.rest[n:]
-	return n, nil
-}
-
-// line writes a row.
-func (t table) line(columns []string) string {
-	var b strings.Builder
-	b.WriteString("|")
-	for _, c := range columns {
-		b.WriteString(" " + strings.ReplaceAll(c, "\n", " ") + " |")
-	}
-	b.WriteString("\n")
-	for i, c := range columns {
-		if i < len(t.columns) && c != "" {
-			b.WriteString(t.columns[i] + ": " + c + "\n")
+		for _, c := range columns {
+			if !yield(" ") || !pieces(c, true) || !yield(" |") {
+				return
+			}
 		}
+		for i, c := range columns {
+			if i < len(t.columns) && len(c) > 0 && (!yield("\n"+t.columns[i]+": ") || !pieces(c, false)) {
+				return
+			}
+		}
+		yield("\n")
 	}
-	return b.String()
 }
 
 // columnNames answers the names of the columns in a CREATE TABLE.
@@ -171,10 +164,10 @@ var errPage = errors.New("a page of the database is damaged")
 
 // read answers a page, and where its header begins.
 func (db *database) read(number int64) (page []byte, header int, err error) {
-	if number < 1 || number > db.pages || db.seen[number] {
+	if number < 1 || number > db.pages || db.seen[number/64]&(1<<(number%64)) != 0 {
 		return nil, 0, errPage
 	}
-	db.seen[number] = true
+	db.seen[number/64] |= 1 << (number % 64)
 	page = make([]byte, db.page)
 	if _, err := db.at.ReadAt(page, (number-1)*db.page); err != nil && !errors.Is(err, io.EOF) {
 		return nil, 0, err
@@ -185,8 +178,14 @@ func (db *database) read(number int64) (page []byte, header int, err error) {
 	return page, header, nil
 }
 
+// tree calls with the columns of each row of the tree with a root. They are valid until it returns.
+func (db *database) tree(root int64, with func(columns [][]byte) error) error {
+	db.seen = map[int64]uint64{}
+	return db.rows(root, 0, with)
+}
+
 // rows calls with the columns of each row of the tree below a page.
-func (db *database) rows(number int64, depth int, with func(columns []string) error) error {
+func (db *database) rows(number int64, depth int, with func(columns [][]byte) error) error {
 	page, header, err := db.read(number)
 	if err != nil {
 		return err
@@ -233,7 +232,7 @@ const (
 )
 
 // row calls with the columns of a row, which begins with its length and, in a table, its number.
-func (db *database) row(cell []byte, kind byte, with func(columns []string) error) error {
+func (db *database) row(cell []byte, kind byte, with func(columns [][]byte) error) error {
 	length, n := bigVarint(cell)
 	most := (db.usable-12)*64/255 - 23
 	if kind == leafTable {
@@ -245,6 +244,13 @@ func (db *database) row(cell []byte, kind byte, with func(columns []string) erro
 	}
 	if n == 0 {
 		return errPage
+	}
+	if length > freeRow {
+		release, err := db.window(maxRow)
+		if err != nil {
+			return err
+		}
+		defer release()
 	}
 	payload, err := db.payload(cell[n:], length, uint64(most))
 	if err != nil {
@@ -273,7 +279,7 @@ func (db *database) payload(cell []byte, length, most uint64) ([]byte, error) {
 	if local == length {
 		return cell[:local], nil
 	}
-	out := append([]byte(nil), cell[:local]...)
+	out := append(make([]byte, 0, min(length, maxRow)+uint64(db.page)), cell[:local]...)
 	for next := int64(binary.BigEndian.Uint32(cell[local:])); next != 0 && uint64(len(out)) < length && len(out) < maxRow; {
 		page, _, err := db.read(next)
 		if err != nil {
@@ -286,7 +292,7 @@ func (db *database) payload(cell []byte, length, most uint64) ([]byte, error) {
 }
 
 // record answers the columns of a row; what is no text and no number is left out.
-func record(payload []byte) (columns []string, ok bool) {
+func record(payload []byte) (columns [][]byte, ok bool) {
 	size, n := bigVarint(payload)
 	if n == 0 || size < uint64(n) || size > uint64(len(payload)) {
 		return nil, false
@@ -315,10 +321,10 @@ func record(payload []byte) (columns []string, ok bool) {
 }
 
 // column writes a value: text and bytes as they are, whole numbers in digits.
-func column(kind uint64, data []byte) string {
+func column(kind uint64, data []byte) []byte {
 	switch {
 	case kind >= 12:
-		return string(data)
+		return data
 	case kind >= 1 && kind <= 6:
 		v := int64(0)
 		for i, c := range data {
@@ -326,11 +332,11 @@ func column(kind uint64, data []byte) string {
 				v = int64(int8(c))
 			}
 		}
-		return fmt.Sprint(v)
+		return strconv.AppendInt(nil, v, 10)
 	case kind == 8 || kind == 9:
-		return fmt.Sprint(kind - 8)
+		return strconv.AppendUint(nil, kind-8, 10)
 	}
-	return ""
+	return nil
 }
 
 // bigVarint reads SQLite's numbers: seven bits of each byte, the highest first, and all

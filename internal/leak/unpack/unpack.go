@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"sync"
 	"time"
 )
@@ -44,7 +45,7 @@ type Budget struct {
 	bytes   int64
 	entries int
 	packed  int64 // bytes that the document itself has, as far as it was read
-	windows int64 // of the compressed streams within each other that are open
+	windows int64 // what of MaxWindow it has
 	now     func() time.Time
 	until   time.Time
 }
@@ -103,12 +104,13 @@ func (c *charged) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// MaxWindow is how much memory the windows of compressed streams within each other may
-// have, in bytes. All documents of a search share it: who has it has locked alone.
-const MaxWindow = 32 << 20
+// MaxWindow is how much memory a document may have beyond the little that each format needs,
+// in bytes: the windows of compressed streams within each other, long rows and tables. All
+// documents of a search share it: who has it has locked alone.
+const MaxWindow = 16 << 20
 
-// Window charges the window of a stream that is to be read, until it is released. It
-// waits while other documents have theirs.
+// Window charges memory that a document needs, until it is released. It waits while other
+// documents have theirs.
 func (b *Budget) Window(n int64, alone sync.Locker) (release func(), err error) {
 	if b.windows+n > MaxWindow {
 		return nil, fmt.Errorf("%w: it needs %d MiB of memory to unpack, and may have %d", ErrLimit, n>>20, (MaxWindow-b.windows)>>20)
@@ -135,6 +137,36 @@ type Member struct {
 // A Visit takes a member. Its reader is valid until it returns. [ErrLimit] ends the
 // container; other errors are the visitor's to report, and are not returned.
 type Visit func(Member) error
+
+// visitText visits a text that is made while it is read.
+func visitText(m Member, pieces iter.Seq2[string, error], visit Visit) error {
+	next, stop := iter.Pull2(pieces)
+	defer stop()
+	m.Reader = &made{next: next}
+	return visit(m)
+}
+
+// made reads what an iterator answers.
+type made struct {
+	next func() (string, error, bool)
+	rest string
+}
+
+func (m *made) Read(p []byte) (int, error) {
+	for m.rest == "" {
+		piece, err, ok := m.next()
+		if !ok {
+			return 0, io.EOF
+		}
+		if err != nil {
+			return 0, err
+		}
+		m.rest = piece
+	}
+	n := copy(p, m.rest)
+	m.rest = m.rest[n:]
+	return n, nil
+}
 
 // A Source is a container: its first bytes, and all of it.
 type Source struct {
@@ -199,6 +231,7 @@ var formats = []Format{
 	{"tar", isTar, untar},
 	{"dex", isDEX, undex},
 	{"resources", isResources, unresources},
+	{"property list", magic("bplist00"), unplist},
 	{"wxapkg", isWxapkg, unwxapkg},
 	{"encrypted wxapkg", magic("V1MMWX"), unencryptedWxapkg},
 	{"pdf", magic("%PDF-"), unpdf},

@@ -1,6 +1,7 @@
 package unpack
 
 import (
+	"bufio"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -21,34 +22,35 @@ func unwxapkg(s Source, visit Visit) error {
 		return err
 	}
 	length := int64(binary.BigEndian.Uint32(s.Head[5:]))
-	if length < 4 || length > 16<<20 || 14+length > size {
+	if length < 4 || 14+length > size {
 		return errIndex
 	}
-	index := make([]byte, length)
-	if _, err := at.ReadAt(index, 14); err != nil {
-		return err
+	index := bufio.NewReader(io.NewSectionReader(at, 14, length))
+	number := func() (n int64) {
+		var b [4]byte
+		if _, err = io.ReadFull(index, b[:]); err != nil {
+			err = errIndex
+		}
+		return int64(binary.BigEndian.Uint32(b[:]))
 	}
-	count := binary.BigEndian.Uint32(index)
-	index = index[4:]
-	for range count {
-		if len(index) < 4 {
+	for count := number(); count > 0 && err == nil; count-- {
+		n := number()
+		if err != nil || n > 4096 {
 			return errIndex
 		}
-		n := int64(binary.BigEndian.Uint32(index))
-		if n > 4096 || int64(len(index)) < 4+n+8 {
+		name := make([]byte, n)
+		if _, err := io.ReadFull(index, name); err != nil {
 			return errIndex
 		}
-		name := string(index[4 : 4+n])
-		offset, length := int64(binary.BigEndian.Uint32(index[4+n:])), int64(binary.BigEndian.Uint32(index[8+n:]))
-		index = index[12+n:]
-		if offset+length > size {
+		offset, length := number(), number()
+		if err != nil || offset+length > size {
 			return errIndex
 		}
-		if err := visit(Member{Name: name, Reader: io.NewSectionReader(at, offset, length)}); err != nil {
+		if err := visit(Member{Name: string(name), Reader: io.NewSectionReader(at, offset, length)}); err != nil {
 			return err
 		}
 	}
-	return nil
+	return err
 }
 
 // On computers WeChat encrypts them: six bytes of magic, 1,024 bytes that only the AppID
