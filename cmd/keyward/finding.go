@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/keyward/keyward/api"
+	"github.com/keyward/keyward/internal/leak/rules"
 )
 
 func newFindingCmd(c *cli) *cobra.Command {
@@ -107,6 +108,27 @@ var evidence = map[string]text{
 	"used-service": {"Used for", "使用的服务"}, "used-from": {"Used from", "使用来源"},
 }
 
+// evidenceValues are words of keyward's in evidence, for people, by the name of the fact.
+var evidenceValues = map[string]map[string]text{
+	"match": {"value": {"value", "与 keyward 管理的值一致"}, "pair": {"pair", "已知 ID 与未知密钥成对出现"}, "id": {"id", "仅有 ID"}, "nothing": {"nothing", "keyward 未管理"}},
+}
+
+// value answers the value of a fact for people: what a rule of the scanner found is called
+// by its title.
+func (c *cli) value(e api.FindingFact) string {
+	if word, ok := evidenceValues[e.Name][e.Value]; ok {
+		return word.in(c.lang)
+	}
+	if e.Name == "what" {
+		for _, r := range rules.All() {
+			if r.ID == e.Value {
+				return text{r.Title.English, r.Title.Chinese}.in(c.lang) + " (" + r.ID + ")"
+			}
+		}
+	}
+	return e.Value
+}
+
 func (c *cli) showFinding(f api.KeyFinding) error {
 	return c.show(f, func(t *table) {
 		t.add(c.t("Finding", "问题"), f.ID)
@@ -128,7 +150,7 @@ func (c *cli) showFinding(f api.KeyFinding) error {
 			if !ok {
 				name = text{e.Name, e.Name}
 			}
-			t.add("  "+name.in(c.lang), e.Value)
+			t.add("  "+name.in(c.lang), c.value(e))
 		}
 		t.add(c.t("To do", "处理方法"), c.of(f.Fix.Text))
 		if f.Fix.Line != "" {

@@ -280,7 +280,7 @@ func (s *scan) keep(r report.Report) error {
 		return &problem{message: s.t("the ignore file cannot be written", "无法写入忽略文件"), cause: err, status: exitPartial}
 	}
 	s.covered(r)
-	s.say("Accepted: %d findings, in %s.", "已接受 %d 项，写入 %s。", len(r.Findings), s.ignoreFile)
+	s.say("Accepted: %s, in %s.", "已接受 %s，写入 %s。", s.findings(len(r.Findings)), s.ignoreFile)
 	if r.Coverage.Partial() || r.Coverage.Nothing() {
 		return &problem{message: s.t("not everything was looked at", "有内容未能检查"), status: exitPartial}
 	}
@@ -308,11 +308,11 @@ func (s *scan) tell(r report.Report) error {
 	case r.Coverage.Nothing():
 		return &problem{message: s.t("nothing was scanned", "没有扫描任何内容"), status: exitPartial, next: s.t("check the paths", "请检查路径")}
 	case r.Coverage.Partial() && n == 0:
-		return &problem{message: fmt.Sprintf(s.t("%d things could not be looked at; in the rest nothing was found", "有 %d 项未能检查；其余部分没有发现"), len(r.Coverage.Problems)), status: exitPartial}
+		return &problem{message: fmt.Sprintf(s.t("%s could not be looked at; in the rest nothing was found", "有 %s 未能检查；其余部分没有发现"), s.things(r)), status: exitPartial}
 	case r.Coverage.Partial():
-		return &problem{message: fmt.Sprintf(s.t("%d findings, and %d things could not be looked at", "发现 %d 项，另有 %d 项未能检查"), n, len(r.Coverage.Problems)), status: exitPartial}
+		return &problem{message: fmt.Sprintf(s.t("%s, and %s could not be looked at", "发现 %s，另有 %s 未能检查"), s.findings(n), s.things(r)), status: exitPartial}
 	case n > 0:
-		return &problem{message: fmt.Sprintf(s.t("%d findings", "发现 %d 项"), n), status: exitFindings}
+		return &problem{message: s.t("", "发现 ") + s.findings(n), status: exitFindings}
 	}
 	return nil
 }
@@ -327,12 +327,12 @@ func (s *scan) covered(r report.Report) {
 		}
 		s.say("not looked at: %s: %s", "未能检查：%s：%s", printable(p.Path), printable(p.What))
 	}
-	s.say("Scanned: %d files, %d members of archives, %s in %s.", "已扫描：%d 个文件，%d 个归档成员，%s，用时 %s。", v.Files, v.Members, byteCount(v.Bytes), r.Ended.Sub(r.Started).Round(time.Millisecond))
+	s.say("Scanned: %s, %s, %s in %s.", "已扫描：%s，%s，%s，用时 %s。", s.count(v.Files, "file", "files", "个文件"), s.count(v.Members, "member of archives", "members of archives", "个归档成员"), byteCount(v.Bytes), r.Ended.Sub(r.Started).Round(time.Millisecond))
 	if v.Blobs > 0 {
-		s.say("Of git: %d objects.", "git 对象：%d 个。", v.Blobs)
+		s.say("Of git: %s.", "git：%s。", s.count(v.Blobs, "object", "objects", "个对象"))
 	}
 	if v.Layers > 0 {
-		s.say("Of images: %d layers.", "镜像：%d 层。", v.Layers)
+		s.say("Of images: %s.", "镜像：%s。", s.count(v.Layers, "layer", "layers", "层"))
 	}
 	var skipped []string
 	for reason, n := range v.Skipped {
@@ -342,7 +342,7 @@ func (s *scan) covered(r report.Report) {
 		s.say("Left out: %s.", "未包括：%s。", strings.Join(skipped, s.t(", ", "，")))
 	}
 	if n := v.Ignored + v.Allowed; n > 0 {
-		s.say("Ignored: %d places by the ignore file, %d by comments.", "已忽略：忽略文件 %d 处，注释 %d 处。", v.Ignored, v.Allowed)
+		s.say("Ignored: %s by the ignore file, %d by comments.", "已忽略：忽略文件 %s，注释 %d 处。", s.count(v.Ignored, "place", "places", "处"), v.Allowed)
 	}
 	for _, u := range r.Unused {
 		if u.Expired {
@@ -352,8 +352,25 @@ func (s *scan) covered(r report.Report) {
 		}
 	}
 	if r.Below > 0 {
-		s.say("Below --severity %s: %d findings.", "低于 --severity %s：%d 项。", s.severity, r.Below)
+		s.say("Below --severity %s: %s.", "低于 --severity %s：%s。", s.severity, s.findings(r.Below))
 	}
+}
+
+// count says how many there are of something.
+func (c *cli) count(n int64, one, many, zh string) string {
+	switch {
+	case c.lang == chinese:
+		return fmt.Sprintf("%d %s", n, zh)
+	case n == 1:
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+func (c *cli) findings(n int) string { return c.count(int64(n), "finding", "findings", "项") }
+
+func (c *cli) things(r report.Report) string {
+	return c.count(int64(len(r.Coverage.Problems)), "thing", "things", "项")
 }
 
 // skipReasons names in Chinese what was left out.
@@ -392,11 +409,11 @@ func (s *scan) watch(run *search.Search) (stop func()) {
 	return func() { close(done); <-gone }
 }
 
-// thrifty has the process, which does nothing else, keep to 36 MiB beside the pages of the
-// program itself, which are 24 MiB: they are 64 with what the system adds. What is short does
-// not collect at all: that would take longer than the scan.
+// thrifty has the process, which does nothing else, keep to 30 MiB beside the pages of the
+// program itself, which are about 28: it is to have less than 64 in all. What is short does not
+// collect at all, which would take longer than the scan.
 func thrifty() {
-	debug.SetMemoryLimit(36 << 20)
+	debug.SetMemoryLimit(30 << 20)
 	debug.SetGCPercent(400)
 }
 

@@ -66,25 +66,26 @@ func (s *scan) mend(ctx context.Context, r report.Report) error {
 		fmt.Fprint(s.out, m.diff(s.mending.reference))
 	}
 	s.covered(r)
+	moved, touched := s.count(int64(len(values)), "value", "values", "个值"), s.count(int64(len(files)), "file", "files", "个文件")
 	if left > 0 {
-		s.say("Left alone: %d places that are in no text file, or whose value stands in another form.", "未处理：%d 处不在文本文件中，或值以其他形式出现。", left)
+		s.say("Left alone: %s in no text file, or with the value in another form.", "未处理：%s不在文本文件中，或值以其他形式出现。", s.count(int64(left), "place", "places", "处"))
 	}
 	if s.mending.dry {
-		s.say("Nothing was changed: %d values in %d files would be moved.", "未做更改：将移动 %d 个值，涉及 %d 个文件。", len(values), len(files))
+		s.say("Nothing was changed: %s in %s would be moved.", "未做更改：将移动 %s，涉及 %s。", moved, touched)
 	} else if len(values) > 0 {
 		if err := s.move(ctx, files, values); err != nil {
 			return err
 		}
-		s.say("Moved: %d values of %d files. Whoever saw the files or their history still has them: replace each where it is used, then put the new value into its secret.",
-			"已移动 %d 个值，涉及 %d 个文件。看过这些文件或其历史的人仍然知道旧值：请在使用处更换，再将新值写入凭据。", len(values), len(files))
+		s.say("Moved: %s of %s. Whoever saw the files or their history still has them: replace each where it is used, then put the new value into its secret.",
+			"已移动 %s，涉及 %s。看过这些文件或其历史的人仍然知道旧值：请在使用处更换，再将新值写入凭据。", moved, touched)
 	}
 	switch {
 	case r.Coverage.Partial():
 		return &problem{message: s.t("not everything was looked at", "有内容未能检查"), status: exitPartial}
 	case s.mending.dry && len(values) > 0:
-		return &problem{message: fmt.Sprintf(s.t("%d findings", "发现 %d 项"), len(r.Findings)), status: exitFindings}
+		return &problem{message: s.t("", "发现 ") + s.findings(len(r.Findings)), status: exitFindings}
 	case left > 0:
-		return &problem{message: fmt.Sprintf(s.t("%d places are left", "剩余 %d 处"), left), status: exitFindings}
+		return &problem{message: fmt.Sprintf(s.t("not moved: %s", "剩余 %s"), s.count(int64(left), "place", "places", "处")), status: exitFindings}
 	}
 	return nil
 }
@@ -213,7 +214,7 @@ var errChanged = errors.New("it changed meanwhile; run the scan again")
 // move stores all values, and only then replaces files: what is interrupted can be repeated.
 func (s *scan) move(ctx context.Context, files []*mended, values map[string][]byte) error {
 	if err := s.confirm(ctx, "fix", text{
-		fmt.Sprintf("%d values become secrets, and %d files are changed.", len(values), len(files)), fmt.Sprintf("将创建 %d 个凭据，并更改 %d 个文件。", len(values), len(files)),
+		fmt.Sprintf("Values become secrets: %d. Files are changed: %d.", len(values), len(files)), fmt.Sprintf("将创建 %d 个凭据，并更改 %d 个文件。", len(values), len(files)),
 	}); err != nil {
 		return err
 	}

@@ -113,7 +113,7 @@ func (s *scan) push(ctx context.Context, bypass bool) error {
 		if _, err := told.send(ctx, r.Findings); err != nil {
 			return s.refuse(r, fmt.Sprintf(s.t("that it is let through cannot be recorded: %v", "无法记录放行：%v"), err))
 		}
-		s.say("keyward: %d findings are let through: %s", "keyward：放行 %d 项：%s", len(r.Findings), printable(told.reason))
+		s.say("keyward: let through, %s: %s", "keyward：放行 %s：%s", s.findings(len(r.Findings)), printable(told.reason))
 		return nil
 	}
 	r.Findings, told.stopped = left, true
@@ -143,5 +143,5 @@ func (s *scan) refuse(r report.Report, also string) error {
 	if also != "" {
 		next += s.t("; ", "；") + also
 	}
-	return &problem{message: fmt.Sprintf(s.t("the push is refused: %d findings", "推送被拒绝：发现 %d 项"), len(r.Findings)), next: next, status: exitFindings}
+	return &problem{message: fmt.Sprintf(s.t("the push is refused: %s", "推送被拒绝：发现 %s"), s.findings(len(r.Findings))), next: next, status: exitFindings}
 }

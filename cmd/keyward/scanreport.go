@@ -156,6 +156,6 @@ func (s *scan) tellServer(ctx context.Context, r *reporter, findings []leak.Find
 	if err != nil {
 		return &problem{message: fmt.Sprintf(s.t("%d of %d findings were reported", "仅上报了 %d / %d 项"), sent, len(told)), cause: err, status: exitPartial}
 	}
-	s.say("Reported: %d credentials as %s.", "已上报：%d 个密钥，来源 %s。", sent, printable(r.origin))
+	s.say("Reported: %s as %s.", "已上报：%s，来源 %s。", s.count(int64(sent), "credential", "credentials", "个密钥"), printable(r.origin))
 	return nil
 }

@@ -48,12 +48,19 @@ var factNames = map[string]form.Text{
 	"consumers": {English: "Used by", Chinese: "使用方"}, "rollout": {English: "Rollout", Chinese: "分发"},
 }
 
-// factValues are values of facts that are words of keyward's, for people.
-var factValues = map[string]form.Text{
-	"provider":    {English: "the provider's date", Chinese: "平台给出的日期"},
-	"certificate": {English: "the certificate's date", Chinese: "证书有效期"},
-	"declared":    {English: "a person's date", Chinese: "人工登记的日期"},
-	"policy":      {English: "the age limit of this provider's keys", Chinese: "该来源设定的密钥最长使用期限"},
+// factValues are values of facts that are words of keyward's, for people, by the fact's name.
+var factValues = map[string]map[string]form.Text{
+	"basis": {
+		"provider":    {English: "the provider's date", Chinese: "平台给出的日期"},
+		"certificate": {English: "the certificate's date", Chinese: "证书有效期"},
+		"declared":    {English: "a person's date", Chinese: "人工登记的日期"},
+		"policy":      {English: "the age limit of this provider's keys", Chinese: "该来源设定的密钥最长使用期限"},
+	},
+	"match": {
+		"value": {English: "a value that keyward keeps", Chinese: "与 keyward 管理的值一致"},
+		"pair":  {English: "a known id with an unknown secret", Chinese: "已知 ID 与未知密钥成对出现"},
+		"id":    {English: "an id alone", Chinese: "仅有 ID"},
+	},
 }
 
 // spell answers a fact as a line. Times are told in the people's zone.
@@ -68,7 +75,7 @@ func (f Fact) spell(l message.Language, zone *time.Location) string {
 // Text answers the value of a fact, for people: what is a word of keyward's says what it
 // means.
 func (f Fact) Text(l message.Language) string {
-	if t, ok := factValues[f.Value]; ok && f.Name == "basis" {
+	if t, ok := factValues[f.Name][f.Value]; ok {
 		return l.Of(t)
 	}
 	return l.Of(phrase.Fact(f.Name, f.Value))

@@ -39,7 +39,14 @@ type server struct {
 	now     time.Time
 }
 
-func start(t testing.TB, url, origin string, keyring *seal.Keyring, tenants *sealtest.Tenants) *server {
+// tenants gives the one account one tenant key.
+type tenants struct {
+	material.Wrapper
+}
+
+func (s tenants) Tenant(context.Context, string) (material.Wrapper, error) { return s.Wrapper, nil }
+
+func start(t testing.TB, url, origin string, keyring *seal.Keyring, tenant tenants) *server {
 	t.Helper()
 	s := &server{now: noon, counter: usage.NewCounter()}
 	node := storetest.Start(t, storetest.Options{URL: url, Origin: origin, Keys: keyring, Now: func() time.Time { return s.now }, Changed: func(table, id string) {
@@ -47,7 +54,7 @@ func start(t testing.TB, url, origin string, keyring *seal.Keyring, tenants *sea
 			s.keys.Changed(table, id)
 		}
 	}})
-	s.keys = keytest.New(keytest.Options{Store: node.Store, Tenants: tenants, Log: node.Log, Now: func() time.Time { return s.now }, Used: s.counter.Note})
+	s.keys = keytest.New(keytest.Options{Store: node.Store, Tenants: tenant, Log: node.Log, Now: func() time.Time { return s.now }, Used: s.counter.Note})
 	s.store = store.Usage{Store: node.Store}
 	s.Service = usage.New(usage.Options{Store: s.store, Ring: s.keys.Ring, Log: node.Log, Counter: s.counter, Now: func() time.Time { return s.now }, Logger: slog.New(slog.DiscardHandler)})
 	return s
@@ -57,9 +64,11 @@ func start(t testing.TB, url, origin string, keyring *seal.Keyring, tenants *sea
 func cluster(t testing.TB, url string, names ...string) (out []*server) {
 	t.Helper()
 	keyring := sealtest.Keyring(t)
-	tenants := sealtest.NewTenants(keyring)
+	binding := material.Binding("test", account)
+	wrapped := must(keyring.NewTenantKey(binding))(t)
+	tenant := tenants{must(keyring.Tenant(binding, wrapped))(t)}
 	for _, name := range names {
-		out = append(out, start(t, url, "keyward/"+name, keyring, tenants))
+		out = append(out, start(t, url, "keyward/"+name, keyring, tenant))
 	}
 	return out
 }

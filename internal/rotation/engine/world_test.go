@@ -49,7 +49,7 @@ type world struct {
 	rollouts *rollout.Service
 	stock    *accesskey.Service
 	fleet    store.Fleet
-	tenants  *sealtest.Tenants
+	tenants  tenants
 	node     storetest.Node
 	jobs     *job.Runner
 	platform *paysim.Platform
@@ -77,6 +77,10 @@ func (w *world) clock() time.Time {
 	defer w.mu.Unlock()
 	return w.now
 }
+
+type tenants struct{ w material.Wrapper }
+
+func (s tenants) Tenant(context.Context, string) (material.Wrapper, error) { return s.w, nil }
 
 // incidents remembers what is open.
 type incidents struct {
@@ -134,7 +138,12 @@ func (w *world) services(t testing.TB, url string, keyring *seal.Keyring) {
 		w.secrets.Changed(table, id)
 		w.rollouts.Changed(table, id)
 	}})
-	s, always := sealtest.NewTenants(keyring), func() bool { return true }
+	binding := material.Binding("test", account)
+	wrapped, err := keyring.NewTenantKey(binding)
+	check(t, err)
+	wrapper, err := keyring.Tenant(binding, wrapped)
+	check(t, err)
+	s, always := tenants{wrapper}, func() bool { return true }
 	after := func(_ context.Context, d time.Duration) (time.Duration, error) { return d, nil }
 	w.keys = keytest.New(keytest.Options{Store: w.node.Store, Tenants: s, Log: w.node.Log, Now: w.clock, After: after})
 	w.secrets = secret.New(secret.Options{Store: w.node.Store, Keys: w.keys.Keys, Crypto: w.keys.Crypto, Log: w.node.Log, Region: "cn-test", Now: w.clock, After: after, Fresh: always})
