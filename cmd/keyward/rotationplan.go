@@ -147,7 +147,7 @@ texts, such as {"access_key_id":"…","access_key_secret":"…"}.`,
 			`为一个密钥制定轮换计划。会先试运行平台、凭据与分发，不做任何更改。
 凭据中以文本 JSON 对象保存密钥，例如 {"access_key_id":"…","access_key_secret":"…"}。`,
 		},
-		example: "  keyward rotation plan create payments --provider stripe --principal acct_1 --secret payment/api_key --rollout pay --every 90d --auto\n" +
+		example: "  keyward rotation plan create payments --provider tencent --principal 100012345678 --secret payment/api_key --rollout pay --every 90d --auto\n" +
 			"  keyward rotation plan create wechat --provider hand --principal 1900000001 --secret pay/wechat --key 7132D72A --deny Sat,Sun --zone Asia/Shanghai",
 		run: func(ctx context.Context, args []string) (err error) {
 			for _, f := range []struct{ name, value string }{{"provider", in.Provider}, {"principal", in.Principal}, {"secret", in.Secret}} {
@@ -266,10 +266,18 @@ func (c *cli) showPlan(f api.RotationForecast) error {
 		t.add(c.t("Last replaced", "上次轮换"), when(p.LastAt))
 		t.add(c.t("Key expires", "密钥到期"), when(f.Expires))
 		t.add(c.t("Next rotation", "下次轮换"), when(f.Due))
-		t.add(c.t("Latest safe start", "最晚安全开始"), when(f.Latest))
+		t.add(c.t("Latest safe start", "最晚安全开始"), c.latest(f))
 		t.add(c.t("Under way", "进行中"), orDash(f.UnderWay))
 		t.add(c.t("Rollback", "回滚"), c.word(phrase.Until(f.PointOfNoReturn)))
 	})
+}
+
+// latest answers the latest safe start, and whether a rotation can only be begun with less care.
+func (c *cli) latest(f api.RotationForecast) string {
+	if f.Latest.IsZero() || f.UnderWay != "" || c.now().Before(f.Latest) {
+		return when(f.Latest)
+	}
+	return when(f.Latest) + c.t(", which has passed: begin now, little time is left if something goes wrong", "，已错过：请立即开始，出现问题时留给处理的时间很少")
 }
 
 func newRotationPlanListCmd(c *cli) *cobra.Command {

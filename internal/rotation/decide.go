@@ -88,7 +88,7 @@ func (x rules) decide(r Rotation, s Sight, now time.Time) (Rotation, Act) {
 	d.Trouble, d.Detail, d.OpensAt = "", haltDetail(r), time.Time{}
 	d.History = slices.Clip(r.History)
 	act := d.next()
-	d.Late = !d.FinishBy.IsZero() && !d.Over() && !d.Returns() && now.Add(d.Terms.Rest(d.Step, d.Wave)).After(d.FinishBy)
+	d.Late = !d.FinishBy.IsZero() && d.Needs(now).After(d.FinishBy)
 	return d.Rotation, act
 }
 

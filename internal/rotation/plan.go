@@ -126,11 +126,16 @@ func (p Plan) Terms(m Means, profile Profile) Terms {
 
 // Due answers when the next rotation is to begin, and the latest time at which it still
 // can begin and end well; each is zero for never. The key was made, or last replaced, and
-// expires at the given times. Plans with the same rhythm are spread, always to earlier.
+// expires at the given times. Plans with the same rhythm are spread, always to earlier. A key
+// that a rotation made is not due before half of its life is over: keys that live shorter
+// than a careful rotation asks for would be replaced without a pause.
 func (p Plan) Due(t Terms, made, expires time.Time) (due, latest time.Time) {
 	if !expires.IsZero() {
 		latest = expires.Add(-t.Budget())
 		due = latest.Add(-p.spread(min(t.Budget(), 24*time.Hour)))
+		if half := p.LastAt.Add(expires.Sub(p.LastAt) / 2); p.LastAt.After(p.CreatedAt) && due.Before(half) {
+			due = half
+		}
 	}
 	if c := p.Care.Every; c > 0 && !made.IsZero() {
 		by := made.Add(c)
@@ -148,10 +153,32 @@ func (p Plan) spread(over time.Duration) time.Duration {
 	return time.Duration(h.Sum64() % uint64(max(over, 1)))
 }
 
+// Needs answers until when the old key must work at least if the rotation begins at a time:
+// [Rotation.Needs], with what the start and each wave wait for their windows.
+func (c Care) Needs(r Rotation, now time.Time) time.Time {
+	at := c.open(r, now).Add(5 * r.Terms.Means.Activates)
+	for _, w := range r.Terms.Waves {
+		at = c.open(r, at).Add(r.Terms.Confirm + w.Bake)
+	}
+	return at.Add(r.Terms.kept())
+}
+
+// open answers from when on windows let a rotation go on that comes to one at a time.
+func (c Care) open(r Rotation, at time.Time) time.Time {
+	opens := later(at, c.OpensAt(r, at))
+	if free := r.FinishBy.Add(-c.unless()); !r.FinishBy.IsZero() && free.Before(opens) {
+		return later(at, free)
+	}
+	return opens
+}
+
+// unless answers how long before the key dies windows do not matter any more.
+func (c Care) unless() time.Duration { return cmp.Or(c.Windows.Unless, humanTime) }
+
 // OpensAt answers when the next window opens for a rotation, the zero time if one is open
 // or windows do not matter.
 func (c Care) OpensAt(r Rotation, now time.Time) time.Time {
-	if r.Terms.Profile == Emergency || !r.FinishBy.IsZero() && r.FinishBy.Sub(now) < cmp.Or(c.Windows.Unless, humanTime) {
+	if r.Terms.Profile == Emergency || !r.FinishBy.IsZero() && r.FinishBy.Sub(now) < c.unless() {
 		return time.Time{}
 	}
 	return c.Windows.OpensAt(now)

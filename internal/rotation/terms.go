@@ -68,42 +68,76 @@ func (t Terms) idle() time.Duration { return min(idleTime, 2*t.CallTime()) }
 // back answers how long to wait after so many failures in a row.
 func (t Terms) back(tries int) time.Duration { return min(t.poll()<<min(tries, 10), maxBack) }
 
-// Rest answers how long a rotation takes at least from a step on, if nothing goes wrong.
-func (t Terms) Rest(s Step, wave int) time.Duration {
-	var rest time.Duration
-	switch s {
-	case Waiting, Rehearsing, Creating, Verifying:
-		rest += 5 * t.Means.Activates
-		wave = 0
-		fallthrough
-	case Rolling:
-		for _, w := range t.Waves[min(wave, len(t.Waves)):] {
-			rest += w.Bake + t.Confirm
-		}
+// Rolls answers how long it takes from a rotation's start until every node uses the new key, if
+// nothing goes wrong and each wave takes all the time that it may.
+func (t Terms) Rolls() time.Duration {
+	rolls := 5 * t.Means.Activates
+	for _, w := range t.Waves {
+		rolls += w.Bake + t.Confirm
 	}
-	return rest
+	return rolls
+}
+
+// kept answers how long the old key must work after that: the grace period, but where the
+// provider itself says how long.
+func (t Terms) kept() time.Duration {
+	switch t.Means.Archetype {
+	case FixedOverlap, Pending, Roll, Counterparty:
+		return 0
+	}
+	return t.Grace
 }
 
 // Whole answers how long a rotation takes from its start to its end, if nothing goes wrong and
 // each wave takes all the time that it may.
 func (t Terms) Whole() time.Duration {
-	whole := t.Rest(Waiting, 0) + max(t.Grace, t.Quiet)
+	whole := t.Rolls() + max(t.Grace, t.Quiet)
 	if a := t.Means.Archetype; a == Pair || a == Manual {
 		whole += t.Observe
 	}
 	return whole
 }
 
-// Budget answers how long before its key dies a rotation must begin at the latest: the time
-// that it takes until no node uses the old key, twice, and what people need to see to it
-// when something goes wrong.
+// Budget answers how long before its key dies a rotation should begin at the latest: what it
+// takes as a whole, as long again for the waves when they are tried again, and what people
+// need to see to it when something goes wrong. An emergency has none of that.
 func (t Terms) Budget() time.Duration {
-	rest := t.Rest(Waiting, 0)
 	if t.Profile == Emergency {
-		return rest
+		return t.Rolls() + t.kept()
 	}
-	return 2*rest + t.Grace + humanTime
+	return t.Whole() + max(t.Rolls(), retryTime) + humanTime
 }
 
-// humanTime is what people get to answer an alarm and to put right what is wrong.
-const humanTime = 72 * time.Hour
+const (
+	retryTime = 48 * time.Hour // for trying again what failed
+	humanTime = 72 * time.Hour // that people get to answer an alarm and to put right what is wrong
+)
+
+// Needs answers until when the old key must work at least: until every node uses the new one,
+// and through the grace period, which is what programs have that no node stands for. What
+// follows goes better with it, but not worse without: a key that has died needs no disabling.
+// Nobody knows how long a person takes to approve something or to enter a key.
+func (r Rotation) Needs(now time.Time) time.Time {
+	t, at := r.Terms, now
+	switch r.Step {
+	case Waiting, Rehearsing, Creating, Verifying:
+		return at.Add(t.Rolls() + t.kept())
+	case Rolling:
+		for i, w := range t.Waves[min(r.Wave, len(t.Waves)):] {
+			switch {
+			case i == 0 && !r.Confirmed.IsZero():
+				at = later(at, r.Confirmed.Add(w.Bake))
+			case i == 0 && !r.Published.IsZero():
+				at = later(at, r.Published.Add(t.Confirm)).Add(w.Bake)
+			default:
+				at = at.Add(t.Confirm + w.Bake)
+			}
+		}
+		return at.Add(t.kept())
+	case Settling:
+		return at.Add(t.kept())
+	case Grace:
+		return later(at, r.Since.Add(t.kept()))
+	}
+	return time.Time{}
+}

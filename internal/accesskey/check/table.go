@@ -116,7 +116,7 @@ var table = []check{
 		Fixes: []finding.Fix{console("Switch a trail on that covers all regions and read events, and keep it where the account cannot delete it.", "开启覆盖全部地域和读事件的操作审计跟踪，并投递到本账号无法删除的位置。")},
 	}, account: of(func(a accesskey.Account) accesskey.Fact { return a.AuditTrail }, finding.High)},
 	{Rule: finding.Rule{ID: "AK26", Severity: finding.Low, Title: words("The secret store has no copy of a key", "密钥未纳入凭据管理"),
-		Needs: words("It needs a link from each key to its secret, which rotation will bring.", "需要密钥与凭据的对应关系，将随轮换功能提供。")}},
+		Needs: words("It needs to know of every key which secret holds it; only plans of rotation and keys that were entered tell that, and their absence proves nothing.", "需要知道每个密钥由哪个凭据保存；目前只有轮换计划和人工录入的密钥有此对应关系，没有对应关系并不说明未纳管。")}},
 	{Rule: finding.Rule{ID: "AK27", Severity: finding.High, Title: words("A role trusts anybody", "角色信任策略过宽"), Needs: needsPolicies}},
 	{Rule: finding.Rule{
 		ID: "AK28", Severity: finding.Low, Title: words("The password policy is weak", "密码策略过弱"),

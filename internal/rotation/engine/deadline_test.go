@@ -25,8 +25,9 @@ func TestAPlanThatCannotMeetItsDeadline(t *testing.T) {
 		t.Fatal("nobody knows when the key expires")
 	}
 	for name, spoil := range map[string]func(*rotation.Care){
-		"its waves take longer than the key lives": func(c *rotation.Care) { c.Waves[0].Bake = 11 * 24 * time.Hour },
-		"a rotation takes longer than keys live":   func(c *rotation.Care) { c.Every = 2 * 24 * time.Hour },
+		"its waves take longer than the key lives":   func(c *rotation.Care) { c.Waves[0].Bake = 11 * 24 * time.Hour },
+		"a rotation takes longer than keys live":     func(c *rotation.Care) { c.Every = 2 * 24 * time.Hour },
+		"both keys are to work for longer than that": func(c *rotation.Care) { c.Grace = 10 * 24 * time.Hour },
 	} {
 		p := w.plan()
 		p.Rev = before.Plan.Rev
@@ -56,6 +57,52 @@ func TestAPlanThatCannotMeetItsDeadline(t *testing.T) {
 	w.pass(t, 11*24*time.Hour, 12*time.Hour) // the key is dead: nothing can be in time, and a plan is needed all the more
 	if _, err := w.SavePlan(t.Context(), root(), p); err != nil {
 		t.Errorf("of a dead key: %v", err)
+	}
+}
+
+// A start is refused when the grace period does not fit into the life of the old key, too, and
+// says what does not fit, by how much, and both ways out; each of them is one.
+func TestAStartThatIsTooLateForItsGrace(t *testing.T) {
+	w := newWorld(t, storetest.SQLite(t))
+	w.pass(t, time.Minute, time.Minute)
+	w.pass(t, 9*24*time.Hour+14*time.Hour, 2*time.Hour) // ten hours are left
+	start := func(in engine.StartInput) error {
+		in.Plan = "pay"
+		_, err := w.Start(t.Context(), root(), in)
+		return err
+	}
+	err := start(engine.StartInput{})
+	if !fault.Is(err, fault.StateConflict) {
+		t.Fatalf("it began: %v", err)
+	}
+	for _, said := range []string{"15h16m0s longer", "windows take 0s", "the waves 1h15m0s", "grace 24h0m0s", "shorten bake, confirm and grace", "--late", "--emergency"} {
+		if !strings.Contains(err.Error(), said) {
+			t.Errorf("it does not say %q: %v", said, err)
+		}
+	}
+	for name, begin := range map[string]func() error{
+		"late":            func() error { return start(engine.StartInput{Late: true}) },
+		"as an emergency": func() error { return start(engine.StartInput{Profile: rotation.Emergency}) },
+		"with a shorter grace": func() error {
+			_, err := w.AmendPlan(t.Context(), root(), "pay", func(p *rotation.Plan) error { p.Care.Grace = 8 * time.Hour; return nil })
+			check(t, err)
+			return start(engine.StartInput{})
+		},
+	} {
+		if err := begin(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := w.RollBack(t.Context(), root(), "pay", "test"); err != nil {
+			t.Fatal(err)
+		}
+		w.until(t, rotation.Aborted, time.Second)
+	}
+	_, err = w.AmendPlan(t.Context(), root(), "pay", func(p *rotation.Plan) error {
+		p.Care.Windows = rotation.Windows{Allow: []string{"00:00-01:00"}, Unless: time.Second}
+		return nil
+	})
+	if err == nil || strings.Contains(err.Error(), "windows take 0s") {
+		t.Errorf("a window that opens too late: %v", err)
 	}
 }
 
@@ -92,11 +139,11 @@ func TestItCannotEndInTime(t *testing.T) {
 	check(t, err)
 	w.until(t, rotation.Rolling, 10*time.Second)
 	w.shops[2].away = true
-	w.pass(t, 9*24*time.Hour, 2*time.Hour)
+	w.pass(t, 8*24*time.Hour+12*time.Hour, 2*time.Hour)
 	if _, told := w.told.open["rotation-missed/pay"]; told {
 		t.Error("people are told while there is time")
 	}
-	w.pass(t, 24*time.Hour-30*time.Minute, 10*time.Minute)
+	w.pass(t, 12*time.Hour, time.Hour) // a day is left: for the grace or for the wave
 	r := w.rotation(t)
 	missed, told := w.told.open["rotation-missed/pay"]
 	if !told || !r.Late || missed.Kind != notify.RotationMissed || !missed.Deadline.Equal(r.FinishBy) {

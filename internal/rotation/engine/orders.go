@@ -91,23 +91,37 @@ func (s *Service) begin(ctx context.Context, rec *audit.Record, p rotation.Plan,
 			return r, err
 		}
 	}
-	if err := inTime(r, now, in.Late); err != nil {
+	if err := fits(r.Terms); err != nil {
+		return r, err
+	}
+	if !in.Late {
+		err = inTime(r, p.Care, now, ", or begin it all the same with --late: the key's death then cuts short what does not fit; --emergency has waves bake for a minute and a grace of 15")
+	}
+	if err != nil {
 		return r, err
 	}
 	return r, s.o.Store.SaveRotation(ctx, rec, &r, nil, s.soon(r))
 }
 
-// inTime refuses a rotation that cannot end, as it is planned, before its key dies, or whose
-// waves do not fit into the time that the provider lets both keys live.
-func inTime(r rotation.Rotation, now time.Time, late bool) error {
-	rest := r.Terms.Rest(rotation.Waiting, 0)
-	if !late && !r.FinishBy.IsZero() && now.Add(rest).After(r.FinishBy) {
-		return fault.StateConflict.New("the key expires at %s, and the waves take %s: shorten bake and confirm, begin an emergency rotation, whose waves bake for a minute, or allow it to end late", r.FinishBy.Format(time.RFC3339), rest)
-	}
-	if m := r.Terms.Means; m.Overlap > 0 && rest > m.Overlap/2 {
-		return fault.StateConflict.New("the provider lets the old key live for %s, and the waves take %s, which is more than the half of it: shorten bake and confirm", m.Overlap, rest)
+// fits refuses waves that do not fit into the time that the provider lets both keys live.
+func fits(t rotation.Terms) error {
+	if m := t.Means; m.Overlap > 0 && t.Rolls() > m.Overlap/2 {
+		return fault.StateConflict.New("the provider lets the old key live for %s, and the waves take %s, which is more than the half of it: shorten bake and confirm", m.Overlap, t.Rolls())
 	}
 	return nil
+}
+
+// inTime refuses a rotation whose old key would die, as it is planned, while it is needed. Otherwise
+// is what a person can do beside shortening what is long.
+func inTime(r rotation.Rotation, c rotation.Care, now time.Time, otherwise string) error {
+	needed := c.Needs(r, now)
+	if r.FinishBy.IsZero() || !needed.After(r.FinishBy) {
+		return nil
+	}
+	rolls, all := r.Terms.Rolls(), r.Needs(now).Sub(now)
+	windows := needed.Sub(now) - all
+	return fault.StateConflict.New("the key expires at %s and is needed until %s, which is %s longer: windows take %s, the waves %s, grace %s; shorten bake, confirm and grace%s",
+		r.FinishBy.Format(time.RFC3339), needed.Format(time.RFC3339), needed.Sub(r.FinishBy).Round(time.Second), windows.Round(time.Second), rolls, all-rolls, otherwise)
 }
 
 func newID() string {

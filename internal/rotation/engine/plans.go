@@ -102,11 +102,10 @@ func (f Forecast) feasible(now time.Time) error {
 	if took := f.Terms.Whole(); f.Plan.Care.Every > 0 && took > f.Plan.Care.Every {
 		return fault.InvalidParameter.New("a rotation takes %s and keys are to be replaced every %s: shorten bake, confirm, grace and observe, or let keys become older", took, f.Plan.Care.Every)
 	}
-	r := rotation.Rotation{Terms: f.Terms}
-	if f.Expires.After(now) {
-		r.FinishBy = f.Expires
+	if err := fits(f.Terms); err != nil || !f.Expires.After(now) {
+		return err
 	}
-	return inTime(r, now, false)
+	return inTime(rotation.Rotation{Terms: f.Terms, FinishBy: f.Expires, Step: rotation.Waiting}, f.Plan.Care, now, "; they can be longer again when the key is replaced")
 }
 
 // mayReplace asks the caller's policies about what the plan will do in keyward's name: it

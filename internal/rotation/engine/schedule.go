@@ -97,7 +97,8 @@ func (s *Service) lookAtPlan(ctx context.Context, j job.Job) (again time.Time, e
 		}
 		f.UnderWay = "just now"
 	}
-	if f.UnderWay == "" && !f.Latest.IsZero() && now.After(f.Latest) {
+	ahead := p.Auto && now.Before(f.Due) // of a key that lives so shortly that no start is early enough
+	if f.UnderWay == "" && !f.Latest.IsZero() && now.After(f.Latest) && !ahead {
 		return again, s.o.Incidents.Report(ctx, p.Account, notify.Condition{
 			Name: lateCondition(p.Name), Kind: notify.RotationLate, Subject: p.Name, Deadline: f.Expires,
 			Facts: []notify.Fact{{Name: "key", Value: p.Key}, {Name: "expires", Value: f.Expires.Format(time.RFC3339)}, {Name: "fix", Value: "keyward rotation start " + p.Name}},
@@ -111,7 +112,7 @@ func (s *Service) input(f Forecast, now time.Time) StartInput {
 	in := StartInput{Plan: f.Plan.Name, Profile: rotation.Planned, Cause: "the key reaches its age", Late: true}
 	if !f.Expires.IsZero() {
 		in.Cause = "the key expires at " + f.Expires.Format(time.RFC3339)
-		if now.Add(f.Terms.Rest(rotation.Waiting, 0)).After(f.Expires) {
+		if now.Add(f.Terms.Rolls()).After(f.Expires) { // a grace period that the key's death ends is better than haste
 			in.Profile = rotation.Emergency
 		}
 	}

@@ -36,7 +36,7 @@ func same(s string) string { return s }
 func Forecast(f engine.Forecast, arn string) api.RotationForecast {
 	return api.RotationForecast{
 		Plan: RotationPlan(f.Plan, arn), Archetype: string(f.Means.Archetype), PointOfNoReturn: string(f.Means.PointOfNoReturn()),
-		Takes: api.FormatDuration(f.Terms.Rest(rotation.Waiting, 0)), Expires: f.Expires, Due: f.Due, Latest: f.Latest, UnderWay: f.UnderWay,
+		Takes: api.FormatDuration(f.Terms.Rolls()), Expires: f.Expires, Due: f.Due, Latest: f.Latest, UnderWay: f.UnderWay,
 	}
 }
 
