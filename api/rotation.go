@@ -149,6 +149,9 @@ type RotationRun struct {
 	Detail          string             `json:"detail,omitempty"`       // of the halt or the trouble, in English
 	WindowOpensAt   time.Time          `json:"windowOpensAt,omitzero"` // when it goes on, while it waits for a window
 	Back            string             `json:"back,omitempty"`         // why it goes back
+	Guide           string             `json:"guide,omitempty"`        // by which a person makes and enters the new key
+	Steps           []Text             `json:"steps,omitempty"`        // of the guide, in order; none in lists
+	Warnings        []Text             `json:"warnings,omitempty"`     // what a person should look at who has just entered a key
 	Late            bool               `json:"late"`                   // it cannot end before the old key expires
 	FinishBy        time.Time          `json:"finishBy,omitzero"`      // when the old key expires
 	NextTry         time.Time          `json:"nextTry,omitzero"`       // after something failed
@@ -186,6 +189,7 @@ type RollBackRotationRequest struct {
 
 // EnterRotationKeyRequest enters the key that a person has made at a provider's console.
 type EnterRotationKeyRequest struct {
-	ID         string                `json:"id"`         // of the key
-	Credential map[string]SecretText `json:"credential"` // as the secret keeps it
+	ID         string                `json:"id,omitempty"`       // of the key; left out where a guide tells it
+	Settings   map[string]string     `json:"settings,omitempty"` // of the guide, as far as they are others than of the old key
+	Credential map[string]SecretText `json:"credential"`         // as the secret keeps it; a file is in Base64
 }

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -207,18 +209,18 @@ func newRotationEnterCmd(c *cli) *cobra.Command {
 		long: text{
 			`Enter the key that you have made at the provider's console, for a rotation that waits for it.
 The credential is what programs find in the secret: a JSON object of texts with the same names
-as before, or lines NAME=VALUE. It comes from a file or from standard input, never from the
-command line.`,
+as before, or lines NAME=VALUE, or NAME@=PATH for the content of a file. It comes from a file or
+from standard input, never from the command line. A key whose predecessor was entered by a
+guide is checked by that guide, which also tells its id; the settings are those of the
+predecessor unless --set says otherwise.`,
 			`为等待新密钥的轮换录入您在平台控制台创建的密钥。凭证即程序从凭据中读到的内容：与之前名称相同的
-文本 JSON 对象，或每行 NAME=VALUE。从文件或标准输入读取，绝不来自命令行。`,
+文本 JSON 对象，或每行 NAME=VALUE，或用 NAME@=PATH 读取文件内容。从文件或标准输入读取，绝不来自命令行。
+若旧密钥是按指引录入的，新密钥按同一指引校验，其 ID 由指引得出；设置项沿用旧密钥的，除非用 --set 另行指定。`,
 		},
-		example: "  keyward rotation enter payments --id AK2 --file new.json",
+		example: "  keyward rotation enter payments --id AK2 --file new.json\n  keyward rotation enter wechat --file cert.txt",
 		secrets: true,
 		run: func(ctx context.Context, args []string) error {
-			switch {
-			case id == "":
-				return c.usage(cmd, "--id is missing: the id of the new key", "缺少 --id：新密钥的 ID")
-			case f.file == "":
+			if f.file == "" {
 				return c.usage(cmd, "--file is missing: the file with the credential, - for standard input", "缺少 --file：凭证文件，- 表示标准输入")
 			}
 			content, err := f.readCredential(ctx)
@@ -230,10 +232,19 @@ command line.`,
 			if err != nil {
 				return err
 			}
-			in := api.EnterRotationKeyRequest{ID: id, Credential: map[string]api.SecretText{}}
+			in := api.EnterRotationKeyRequest{ID: id, Settings: map[string]string{}, Credential: map[string]api.SecretText{}}
 			for name, part := range parts {
-				in.Credential[name] = api.SecretText(part)
+				if in.Credential[name] = api.SecretText(part); !utf8.Valid(part) { // a file, such as a .pfx
+					in.Credential[name] = api.SecretText(base64.StdEncoding.EncodeToString(part))
+				}
 				clear(part)
+			}
+			for _, pair := range f.settings {
+				name, value, ok := strings.Cut(pair, "=")
+				if !ok {
+					return c.usage(cmd, "--set must look like NAME=VALUE", "--set 应形如 NAME=VALUE")
+				}
+				in.Settings[name] = value
 			}
 			server, err := c.connect()
 			if err != nil {
@@ -243,10 +254,14 @@ command line.`,
 			if err != nil {
 				return err
 			}
+			for _, w := range r.Warnings {
+				c.say("Look at this: %s", "请注意：%s", c.of(w))
+			}
 			return c.showRotation(r)
 		},
 	})
-	cmd.Flags().StringVar(&id, "id", "", c.t("`ID` of the new key at the provider", "新密钥在平台的 `ID`"))
+	cmd.Flags().StringVar(&id, "id", "", c.t("`ID` of the new key at the provider; left out where a guide tells it", "新密钥在平台的 `ID`；可由指引得出时不必给出"))
+	cmd.Flags().StringArrayVar(&f.settings, "set", nil, c.t("a setting of the guide, `NAME=VALUE`, that is another than of the old key; may be repeated", "与旧密钥不同的指引设置项 `NAME=VALUE`；可重复"))
 	cmd.Flags().StringVar(&f.file, "file", "", c.t("`FILE` with its credential, - for standard input", "存有凭证的文件 `FILE`，- 表示标准输入"))
 	return cmd
 }
@@ -269,6 +284,9 @@ func (c *cli) waitsFor(r api.RotationRun) string {
 // nextCommand answers what a person would run next; "" for nothing.
 func (c *cli) nextCommand(r api.RotationRun) string {
 	if strings.HasPrefix(r.Next, "keyward rotation enter ") {
+		if r.Guide != "" {
+			return r.Next + " --file FILE"
+		}
 		return r.Next + " --id ID --file FILE"
 	}
 	return r.Next

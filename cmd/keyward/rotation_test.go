@@ -129,8 +129,41 @@ func TestEnterKey(t *testing.T) {
 			t.Errorf("asked for %s", request)
 		}
 	}
-	if status := s.run("rotation", "enter", "pay", "--file", file); status != exitLocal || len(s.requests) != 2 {
-		t.Errorf("without an id: status %d, %d requests", status, len(s.requests))
+	if status := s.run("rotation", "enter", "pay", "--id", "AKNEW"); status != exitLocal || len(s.requests) != 2 {
+		t.Errorf("without a file: status %d, %d requests", status, len(s.requests))
+	}
+	if err := os.WriteFile(file, []byte("\x30\xff\xfe"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.in = strings.NewReader("pfx@=" + file + "\npassword=fake\n")
+	warned := aRotation()
+	warned.Warnings = []api.Text{{English: "look here", Chinese: "看这里"}}
+	s.answers["POST /v1/rotation-plans/pay/enter"] = warned
+	if status := s.run("rotation", "enter", "pay", "--set", "mer_id=1", "--file", "-"); status != exitOK || !strings.Contains(s.stderr.String(), "look here") {
+		t.Errorf("a file without an id: status %d: %s", status, &s.stderr)
+	}
+	if got, want := s.requests[2], `POST /v1/rotation-plans/pay/enter {"settings":{"mer_id":"1"},"credential":{"password":"fake","pfx":"MP/+"}}`; got != want {
+		t.Errorf("asked for %s, want %s", got, want)
+	}
+}
+
+// While a person is asked, the steps of the guide are shown, in their order and in both languages.
+func TestStepsOfTheGuide(t *testing.T) {
+	for lang, want := range map[language][]string{english: {"Step 1", "enter it here", "Step 2", "change it there"}, chinese: {"操作 1", "先录入", "操作 2", "再更换"}} {
+		s := newSession(t, lang)
+		r := aRotation()
+		r.Trouble, r.Guide, r.Next = "needs-key", "g", "keyward rotation enter pay"
+		r.Steps = []api.Text{{English: "enter it here", Chinese: "先录入"}, {English: "change it there", Chinese: "再更换"}}
+		s.answers["GET /v1/rotations/pay"] = r
+		s.run("rotation", "status", "pay")
+		shown, at := s.stdout.String(), 0
+		for _, text := range append(want, "keyward rotation enter pay --file FILE") {
+			next := strings.Index(shown[at:], text)
+			if next < 0 {
+				t.Fatalf("%s is not shown, or not in order:\n%s", text, shown)
+			}
+			at += next
+		}
 	}
 }
 

@@ -163,6 +163,11 @@ func (c *cli) rotationTable(r api.RotationRun) table {
 		if remedy := phrase.Remedy(cmp.Or(r.Halt, r.Trouble)); remedy.English != "" {
 			t.add(c.t("To do", "处理方法"), c.word(remedy))
 		}
+		for i, step := range r.Steps {
+			if r.Trouble == "needs-key" || r.Trouble == "needs-hand" {
+				t.add(fmt.Sprintf(c.t("Step %d", "操作 %d"), i+1), c.of(step))
+			}
+		}
 	}
 	if r.Tries > 0 {
 		t.add(c.t("Tries", "重试"), fmt.Sprintf(c.t("failed %d times, again at %s", "已失败 %d 次，下次 %s"), r.Tries, when(r.NextTry)))

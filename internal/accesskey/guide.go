@@ -34,8 +34,9 @@ type Guide struct {
 type Evidence struct {
 	// ID tells this key from the one before and the one after: of a certificate its
 	// fingerprint, of a key pair that of the public key. What has nothing public has the
-	// id of its account, the same for each of its keys.
+	// id of its account, the same for each of its keys, and is Shared.
 	ID       string
+	Shared   bool
 	Name     string // for a list, such as a common name
 	Expiry   Expiry
 	Detail   map[string]string // as in Observed
@@ -89,13 +90,7 @@ func (s *Service) Enter(ctx context.Context, c *authz.Call, source string, e Ent
 			return err
 		}
 		warnings = found.Warnings
-		o := Observed{
-			ID: found.ID, Name: cmp.Or(found.Name, g.Title.English), Status: Active, CreatedAt: s.now(), Expiry: found.Expiry, Detail: maps.Clone(found.Detail),
-		}
-		if o.Detail == nil {
-			o.Detail = map[string]string{}
-		}
-		o.Detail["guide"] = g.Name
+		o := s.seen(g, found)
 		if len(e.Credential) > 0 {
 			o.Detail["secret"] = vaultName(source, g.Name, found.ID)
 		}
@@ -119,6 +114,18 @@ func (s *Service) Enter(ctx context.Context, c *authz.Call, source string, e Ent
 		return nil
 	})
 	return k, warnings, err
+}
+
+// seen answers what the inventory is to have of a key that passed the check of its guide.
+func (s *Service) seen(g Guide, found Evidence) Observed {
+	o := Observed{
+		ID: found.ID, Name: cmp.Or(found.Name, g.Title.English), Status: Active, CreatedAt: s.now(), Expiry: found.Expiry, Detail: maps.Clone(found.Detail),
+	}
+	if o.Detail == nil {
+		o.Detail = map[string]string{}
+	}
+	o.Detail["guide"] = g.Name
+	return o
 }
 
 // entered answers what is to be stored of an entered key. The date is kept in the remark,

@@ -68,6 +68,7 @@ type Save struct {
 	Snapshot Snapshot
 	Said     *Remark // what is said of a key at the same time; nil for nothing
 	At       time.Time
+	Gone     []string // ids of keys that are known to be gone
 	Jobs     []job.Job
 	Whole    bool            // nothing is missing from the list of keys, but of these principals
 	Unread   map[string]bool // by Principal.ID

@@ -8,7 +8,7 @@ import (
 
 // turn takes the first step back. No act is under way when it is taken.
 func (d *decision) turn() Act {
-	if !d.CanGoBack() {
+	if !d.CanGoBack() || d.dead(d.now) {
 		d.note("too-late", d.Back)
 		d.Back = ""
 		return act(Proceed)
@@ -22,7 +22,7 @@ func (d *decision) turn() Act {
 		}
 		return d.to(Withdrawing)
 	case Disabling, Observing, Dropping, Deleting:
-		if a := d.Terms.Means.Archetype; a == Manual || a == Pair && (d.Step != Disabling || d.Doubt) {
+		if a := d.Terms.Means.Archetype; a == Manual && !d.Terms.Means.ends() || a == Pair && (d.Step != Disabling || d.Doubt) {
 			return d.to(Enabling)
 		}
 	}
@@ -48,6 +48,9 @@ func (d *decision) returned() Act {
 
 // enabling switches the old key on again, and tries it before any node returns to it.
 func (d *decision) enabling() Act {
+	if d.Terms.Means.single() {
+		return d.trouble(NeedsHand, "enter the old key "+d.Old.ID+" at the provider's console again, and confirm it")
+	}
 	if d.Terms.Means.Archetype == Manual {
 		return d.trouble(NeedsHand, "enable "+d.Old.ID+" at the provider's console, and confirm it")
 	}
@@ -98,8 +101,11 @@ func (d *decision) withdrawing() Act {
 	m := d.Terms.Means
 	switch m.Archetype {
 	case Manual:
-		if d.New.ID == "" {
+		if d.New.ID == "" || m.single() { // the console has the old key, or has it again
 			return d.to(Aborted)
+		}
+		if m.ends() {
+			return d.trouble(NeedsHand, "undo the change at the provider's console, which ends "+d.New.ID+", and confirm it")
 		}
 		return d.trouble(NeedsHand, "delete "+d.New.ID+" at the provider's console, and confirm it")
 	case Counterparty, Pending:

@@ -275,7 +275,7 @@ func (d *decision) fail(why string) Act {
 
 // goBack has the rotation undone, if that is possible.
 func (d *decision) goBack(why Reason, detail string) Act {
-	if !d.CanGoBack() {
+	if !d.CanGoBack() || d.dead(d.now) {
 		return d.halt(why, detail)
 	}
 	d.Back = string(why) + ": " + detail

@@ -310,7 +310,7 @@ func TestEveryRuleIsNeeded(t *testing.T) {
 // TestModelKnowsEveryField: a field of Rotation that the model does not keep would make it
 // take different states for the same.
 func TestModelKnowsEveryField(t *testing.T) {
-	known := strings.Fields(`Account ID Plan Rollout Machine Terms Step Since Intent Doubt Tries NotBefore Old New Before Attempt TriedAt MintedAt
+	known := strings.Fields(`Account ID Plan Rollout Machine Terms Step Since Intent Doubt Tries NotBefore Old New Heir Before Attempt TriedAt MintedAt
 		Base Generation Wave Published Confirmed Settled DisabledAt Cause StartAt FinishBy Approved Waived Ungated Paused Back Halt
 		Trouble Detail Late OpensAt CreatedAt ChangedAt EndedAt History Rev`)
 	for f := range reflect.TypeFor[rotation.Rotation]().Fields() {

@@ -77,10 +77,15 @@ func (d *decision) creating() Act {
 
 // entering waits for the key that a person makes, or that the other side tells of.
 func (d *decision) entering() Act {
+	if d.New.ID == "" && d.Terms.Means.Guide != "" {
+		return d.trouble(NeedsKey, "make the new key by the steps of the guide "+d.Terms.Means.Guide+" and enter it")
+	}
 	if d.New.ID == "" {
 		return d.trouble(NeedsKey, "make the new key at the provider's console and enter it")
 	}
-	d.MintedAt = d.now
+	if d.MintedAt = d.now; d.Terms.Means.ends() { // what is entered was changed at the console before
+		d.fade()
+	}
 	return d.to(Verifying)
 }
 
@@ -307,7 +312,7 @@ func (d *decision) silent(from time.Time) (Act, bool) {
 // waited for once it has begun.
 func (d *decision) fading() bool {
 	a := d.Terms.Means.Archetype
-	return a == FixedOverlap || a == Pending || a == Roll
+	return a == FixedOverlap || a == Pending || a == Roll || d.Terms.Means.ends()
 }
 
 // fade says that the old key begins to die.
@@ -337,7 +342,7 @@ func (d *decision) disabling() Act {
 		return d.trouble(NodesBehind, behind(d.s.All))
 	}
 	if d.Terms.Means.Archetype == Manual {
-		return d.trouble(NeedsHand, "disable "+d.Old.ID+" at the provider's console, and confirm it")
+		return d.disablingByHand()
 	}
 	if d.Doubt {
 		o, act := d.seen(Look)
@@ -351,6 +356,29 @@ func (d *decision) disabling() Act {
 		}
 	}
 	return d.begin(Act{Kind: Disable, Key: d.Old})
+}
+
+// disablingByHand has a person switch the old key off, or waits until the provider does. Nobody
+// can ask a console whether the new key is in use: where no node tells of it, the person is
+// told that nothing proves it.
+func (d *decision) disablingByHand() Act {
+	m := d.Terms.Means
+	switch {
+	case m.ends() && !d.now.Before(d.MintedAt.Add(m.Overlap)):
+		d.DisabledAt = d.now
+		return d.to(Observing)
+	case m.ends() && d.Terms.Uses:
+		return d.until(d.MintedAt.Add(m.Overlap))
+	case m.ends():
+		return d.trouble(NeedsHand, "the provider ends "+d.Old.ID+" by itself at "+d.MintedAt.Add(m.Overlap).Format(time.RFC3339)+"; nothing proves that programs use the new key: make sure of it before, and confirm it")
+	case m.single() && len(d.Terms.Waves) == 0:
+		return d.trouble(NeedsHand, "change the key at the provider's console from "+d.Old.ID+" to the one that was entered, and confirm it; it takes effect at once, and nothing proves that programs have the new key: make sure of it first")
+	case m.single():
+		return d.trouble(NeedsHand, "change the key at the provider's console from "+d.Old.ID+" to the one that was entered, and confirm it; it takes effect at once")
+	case !d.Terms.Uses:
+		return d.trouble(NeedsHand, "disable "+d.Old.ID+" at the provider's console, and confirm it; nothing proves that programs use the new key: make sure of it first, for those that do not will fail")
+	}
+	return d.trouble(NeedsHand, "disable "+d.Old.ID+" at the provider's console, and confirm it")
 }
 
 // observing waits for trouble with the old key off. No trouble is not enough: the new key
@@ -400,6 +428,9 @@ func (d *decision) deleting() Act {
 		return d.trouble(NodesBehind, behind(d.s.All))
 	}
 	m := d.Terms.Means
+	if m.ends() || m.single() { // it is not there any more
+		return d.to(Done)
+	}
 	if m.Archetype == Manual {
 		return d.trouble(NeedsHand, "delete "+d.Old.ID+" at the provider's console, and confirm it")
 	}

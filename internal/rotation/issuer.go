@@ -43,7 +43,8 @@ const (
 type Means struct {
 	Archetype Archetype     `json:"archetype"`
 	MaxKeys   int           `json:"max_keys,omitempty"`  // of one principal at once; 0 for no limit that matters
-	Overlap   time.Duration `json:"overlap,omitempty"`   // of FixedOverlap and Pending: how long the old key lives on
+	Overlap   time.Duration `json:"overlap,omitempty"`   // how long the old key lives on; of Manual 0 for as long as people let it
+	Guide     string        `json:"guide,omitempty"`     // of Manual: accesskey.Guide.Name by which keys are made and checked; "" for none
 	Tagged    bool          `json:"tagged,omitempty"`    // a created key carries [Attempt.Tag], which is listed
 	Listed    bool          `json:"listed,omitempty"`    // keys can be listed
 	Repeats   bool          `json:"repeats,omitempty"`   // creating again with the same [Attempt] makes no second key and answers the secret again
@@ -123,6 +124,12 @@ type Issuer interface {
 	// the first slot is to promote the second.
 	Delete(ctx context.Context, id, heir string) error
 }
+
+// ends tells whether the provider itself ends the old key of a person's change.
+func (m Means) ends() bool { return m.Archetype == Manual && m.Overlap > 0 }
+
+// single tells whether a person's change puts the new key in the place of the old one at once.
+func (m Means) single() bool { return m.Archetype == Manual && m.MaxKeys == 1 }
 
 // A KindOfIssuer is how keys of one kind of provider are made and ended.
 type KindOfIssuer struct {

@@ -72,6 +72,74 @@ func TestManualDisablingIsTakenBack(t *testing.T) {
 	}
 }
 
+// Where a console has one key, it is changed when programs have the new one; nothing is to be
+// deleted then, and the way back is to change it again.
+func TestOneKeyAtTheConsole(t *testing.T) {
+	m := rotation.Means{Archetype: rotation.Manual, Guide: "g", MaxKeys: 1}
+	r, _ := rotation.Decide(lesson(m, rotation.Disabling), everybody, epoch)
+	if r.Trouble != rotation.NeedsHand || !strings.Contains(r.Detail, "change the key") {
+		t.Errorf("it says %s: %s", r.Trouble, r.Detail)
+	}
+	if r, _ = rotation.Decide(lesson(m, rotation.Deleting), everybody, epoch); r.Step != rotation.Done {
+		t.Errorf("it is %s and waits for %q", r.Step, r.Detail)
+	}
+	if r, _ = rotation.Decide(lesson(m, rotation.Enabling), everybody, epoch); !strings.Contains(r.Detail, "enter the old key k0") {
+		t.Errorf("on the way back it says %q", r.Detail)
+	}
+	if r, _ = rotation.Decide(lesson(m, rotation.Withdrawing), everybody, epoch); r.Step != rotation.Aborted {
+		t.Errorf("it is %s and waits for %q", r.Step, r.Detail)
+	}
+}
+
+// Where the provider ends the old key a week after a person's change, nobody is to end it, and
+// nobody goes back to it when it is as good as dead.
+func TestTheProviderEndsTheOldKey(t *testing.T) {
+	const week = 7 * 24 * time.Hour
+	m := rotation.Means{Archetype: rotation.Manual, Guide: "g", MaxKeys: 2, Overlap: week}
+	r, _ := rotation.Decide(lesson(m, rotation.Creating), everybody, epoch)
+	if want := epoch.Add(week); !r.FinishBy.Equal(want) || !r.MintedAt.Equal(epoch) {
+		t.Errorf("the old key ends at %s, want %s", r.FinishBy, want)
+	}
+	r.Step, r.Generation = rotation.Disabling, 2
+	r, act := rotation.Decide(r, everybody, epoch.Add(time.Hour))
+	if r.Trouble != rotation.NeedsHand || !strings.Contains(r.Detail, "nothing proves") {
+		t.Errorf("it says %s: %s", r.Trouble, r.Detail)
+	}
+	seen := r
+	seen.Terms.Uses = true
+	if seen, act = rotation.Decide(seen, everybody, epoch.Add(time.Hour)); seen.Trouble != "" || act.Kind != rotation.Wait {
+		t.Errorf("nodes tell that they use the new key, and it says %s: %s", seen.Trouble, seen.Detail)
+	}
+	back, err := r.Rollback("p", "", epoch.Add(24*time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if back, _ = rotation.Decide(back, everybody, epoch.Add(24*time.Hour)); back.Step != rotation.Returning {
+		t.Errorf("nodes that could go back at once are %s", back.Step)
+	}
+	if _, err := r.Rollback("p", "", epoch.Add(6*24*time.Hour)); err == nil {
+		t.Error("nodes go back to a key that ends tomorrow")
+	}
+	if r, _ = rotation.Decide(r, everybody, epoch.Add(week)); r.Step != rotation.Observing || r.CanGoBack() {
+		t.Errorf("a week later it is %s, can go back: %t", r.Step, r.CanGoBack())
+	}
+	r.Step = rotation.Deleting
+	if r, _ = rotation.Decide(r, everybody, epoch.Add(week)); r.Step != rotation.Done {
+		t.Errorf("it waits for %q", r.Detail)
+	}
+}
+
+// A person is told where nothing proves that the new key is in use.
+func TestNothingProvesTheNewKey(t *testing.T) {
+	for uses, want := range map[bool]bool{false: true, true: false} {
+		r := lesson(rotation.Means{Archetype: rotation.Manual}, rotation.Disabling)
+		r.Terms.Uses = uses
+		if r, _ = rotation.Decide(r, everybody, epoch); strings.Contains(r.Detail, "nothing proves") != want {
+			t.Errorf("nodes tell of uses: %t, and it says %q", uses, r.Detail)
+		}
+	}
+}
+
 // Where creating again makes no second key, what an attempt left is no orphan and takes no
 // room: it is asked for again, until the answer is there.
 func TestRepeatableCreation(t *testing.T) {

@@ -30,6 +30,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/keyward/keyward/internal/accesskey"
 	"github.com/keyward/keyward/internal/rollout"
 )
 
@@ -120,16 +121,17 @@ type Rotation struct {
 	NotBefore time.Time
 
 	Old, New   Key
-	Before     []string  // ids that the provider listed before the last attempt to create
-	Attempt    int       // to create
-	TriedAt    time.Time // when the last attempt to create began
-	MintedAt   time.Time // when the new key was created
-	Base       int64     // generation of the rollout before
-	Generation int64     // that was published last; 0 for none
-	Wave       int       // that is being rolled
-	Published  time.Time // when the wave was published; zero for not yet
-	Confirmed  time.Time // when the wave was whole; zero for not yet
-	Settled    bool      // the current version may be the new key
+	Heir       *accesskey.Observed `json:",omitempty"` // the new key that a person made, as its guide's check found it
+	Before     []string            // ids that the provider listed before the last attempt to create
+	Attempt    int                 // to create
+	TriedAt    time.Time           // when the last attempt to create began
+	MintedAt   time.Time           // when the new key was created
+	Base       int64               // generation of the rollout before
+	Generation int64               // that was published last; 0 for none
+	Wave       int                 // that is being rolled
+	Published  time.Time           // when the wave was published; zero for not yet
+	Confirmed  time.Time           // when the wave was whole; zero for not yet
+	Settled    bool                // the current version may be the new key
 	DisabledAt time.Time
 
 	Cause    string    // why it was started, for people
@@ -187,10 +189,20 @@ func (r Rotation) CanGoBack() bool {
 	case Pending: // the new key is not used before it is verified
 		return r.Step == Waiting || r.Step == Rehearsing || r.Step == Creating
 	case Manual:
-		return r.Step != Deleting
+		return r.Step != Deleting && (!r.Terms.Means.ends() || r.DisabledAt.IsZero())
 	}
 	return r.Step != Deleting || r.Intent == nil && !r.Doubt
 }
+
+// dead tells whether the provider may have ended the old key of a person's change by a time, or
+// will before nodes are back.
+func (r Rotation) dead(at time.Time) bool {
+	return r.Terms.Means.ends() && !r.MintedAt.IsZero() && !at.Add(endMargin).Before(r.MintedAt.Add(r.Terms.Means.Overlap))
+}
+
+// endMargin is how long before a key's end nobody returns to it: a person enters a key some time
+// after it was changed, and nodes need some time.
+const endMargin = 24 * time.Hour
 
 // PointOfNoReturn answers the step from which on nothing can be undone.
 func (m Means) PointOfNoReturn() Step {
@@ -201,6 +213,9 @@ func (m Means) PointOfNoReturn() Step {
 		return Verifying
 	case Counterparty:
 		return Done
+	}
+	if m.ends() {
+		return Observing
 	}
 	return Deleting
 }

@@ -92,6 +92,9 @@ func (t Terms) kept() time.Duration {
 // each wave takes all the time that it may.
 func (t Terms) Whole() time.Duration {
 	whole := t.Rolls() + max(t.Grace, t.Quiet)
+	if t.Means.ends() {
+		whole = max(whole, t.Means.Overlap)
+	}
 	if a := t.Means.Archetype; a == Pair || a == Manual {
 		whole += t.Observe
 	}

@@ -2,8 +2,10 @@ package secret
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"unicode/utf8"
 
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
@@ -11,13 +13,16 @@ import (
 )
 
 // Keep puts what a person entered into a secret, which it makes if it is not there, as a
-// part of another operation of the same caller. The parts become one JSON object, as text.
+// part of another operation of the same caller. The parts become one JSON object, as text;
+// what is no text is in Base64.
 func (s *Service) Keep(ctx context.Context, c *authz.Call, name string, parts map[string]material.Bytes) error {
 	own := *c
 	own.Nonce = nil // the request's own record claims it
 	plain := make(map[string]string, len(parts))
 	for part, value := range parts {
-		plain[part] = string(value.Expose())
+		if plain[part] = string(value.Expose()); !utf8.ValidString(plain[part]) { // a file, such as a .pfx, which JSON would spoil
+			plain[part] = base64.StdEncoding.EncodeToString(value.Expose())
+		}
 	}
 	encoded, err := json.Marshal(plain)
 	if err != nil {

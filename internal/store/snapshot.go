@@ -68,6 +68,9 @@ func (s Inventory) SaveSnapshot(ctx context.Context, rec *audit.Record, save acc
 		if err := t.forget(ctx, save); err != nil {
 			return err
 		}
+		if err := t.markGone(ctx, save, save.Gone); err != nil {
+			return err
+		}
 		return t.schedule(ctx, save.Jobs)
 	})
 }

@@ -68,7 +68,7 @@ func checkWechatPayKey(e entered) (accesskey.Evidence, error) {
 	for _, c := range key {
 		kinds[c] = true
 	}
-	out := accesskey.Evidence{ID: "wechatpay/" + mchid + "/apiv3", Name: "APIv3 " + mchid, Detail: map[string]string{"mchid": mchid, "length": "32"}}
+	out := accesskey.Evidence{ID: "wechatpay/" + mchid + "/apiv3", Shared: true, Name: "APIv3 " + mchid, Detail: map[string]string{"mchid": mchid, "length": "32"}}
 	if len(kinds) < 8 { // which never happens to 32 random hexadecimal digits
 		warn(&out, "the key does not look random: few of its characters differ", "该密钥看起来不是随机生成的:不同的字符太少")
 	}
@@ -244,7 +244,7 @@ func checkPayPalSecret(e entered) (accesskey.Evidence, error) {
 	case len(secret) < 40:
 		return accesskey.Evidence{}, fault.InvalidParameter.New("the secret has %d characters, which is too few; show it whole before you copy it", len(secret))
 	}
-	out := accesskey.Evidence{ID: "paypal/" + id, Name: "PayPal " + id, Detail: map[string]string{"client_id": id}}
+	out := accesskey.Evidence{ID: "paypal/" + id, Shared: true, Name: "PayPal " + id, Detail: map[string]string{"client_id": id}}
 	if !strings.HasPrefix(id, "A") || !strings.HasPrefix(secret, "E") {
 		warn(&out, "client ids usually begin with A and secrets with E: were they confused?", "Client ID 通常以 A 开头、secret 以 E 开头:是否填反?")
 	}
@@ -256,7 +256,7 @@ func checkAnyKey(e entered) (accesskey.Evidence, error) {
 	if bytes.Equal([]byte(name), value) {
 		return accesskey.Evidence{}, fault.InvalidParameter.New("the name is the key itself; give it a name that may be shown")
 	}
-	out := accesskey.Evidence{ID: "other/" + name, Name: name, Detail: map[string]string{}}
+	out := accesskey.Evidence{ID: "other/" + name, Shared: true, Name: name, Detail: map[string]string{}}
 	if text := e.setting("expires_at"); text != "" {
 		at, err := time.Parse(time.RFC3339, text)
 		switch {

@@ -295,7 +295,7 @@ var restFields = map[string]operation{
 	"ResumeRotation":       refused(rest("", need("{plan}", userName, "missing"))),
 	"ConfirmRotation":      refused(rest("", need("{plan}", userName, "missing"))),
 	"RollBackRotation":     refused(rest("", need("{plan}", userName, "missing"), need("reason", label, "a test"))),
-	"EnterRotationKey":     refused(rest("", need("{plan}", userName, "missing"), need("id", label, "new"), need("credential", shape, `{"id":"new"}`))),
+	"EnterRotationKey":     refused(rest("", need("{plan}", userName, "missing"), f("id", label, "new"), f("settings", shape, `{}`), need("credential", shape, `{"id":"new"}`))),
 
 	"ListTargetKinds": rest(""),
 	"AddTarget": rest("", need("name", newName, "made"), need("kind", word, "edge"), f("labels", tags, `{"tier":"edge"}`),

@@ -179,19 +179,15 @@ func (s *Service) open(ctx context.Context, p rotation.Plan) (rotation.Issuer, a
 		return nil, loan, err
 	}
 	k, ok := s.kind(loan.Kind)
-	if !ok {
-		return byHand{}, loan, nil
+	var issuer rotation.Issuer
+	if ok {
+		issuer, err = k.Open(loan.Opening, p.Principal)
+	} else {
+		issuer, err = s.byHand(ctx, p)
 	}
-	issuer, err := k.Open(loan.Opening, p.Principal)
 	if err != nil {
 		loan.Erase()
 		return nil, loan, err
 	}
 	return issuer, loan, nil
 }
-
-// byHand stands for a provider at which only a person can change keys. It is never asked
-// for anything but its means.
-type byHand struct{ rotation.Issuer }
-
-func (byHand) Means() rotation.Means { return rotation.Means{Archetype: rotation.Manual} }

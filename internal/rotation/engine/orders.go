@@ -4,15 +4,12 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/job"
-	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/rollout"
 	"github.com/keyward/keyward/internal/rotation"
 	"github.com/keyward/keyward/internal/secret"
@@ -105,8 +102,13 @@ func (s *Service) begin(ctx context.Context, rec *audit.Record, p rotation.Plan,
 
 // fits refuses waves that do not fit into the time that the provider lets both keys live.
 func fits(t rotation.Terms) error {
-	if m := t.Means; m.Overlap > 0 && t.Rolls() > m.Overlap/2 {
+	began := time.Time{}
+	needed := rotation.Rotation{Terms: t, Step: rotation.Waiting}.Needs(began).Sub(began)
+	switch m := t.Means; {
+	case m.Overlap > 0 && t.Rolls() > m.Overlap/2:
 		return fault.StateConflict.New("the provider lets the old key live for %s, and the waves take %s, which is more than the half of it: shorten bake and confirm", m.Overlap, t.Rolls())
+	case m.Overlap > 0 && needed > m.Overlap:
+		return fault.StateConflict.New("the provider lets the old key live for %s, and the waves and the grace period take %s: shorten bake, confirm and grace", m.Overlap, needed)
 	}
 	return nil
 }
@@ -213,62 +215,6 @@ func (s *Service) RollBack(ctx context.Context, c *authz.Call, plan, why string)
 	return s.order(ctx, c, "keyward:RollBackRotation", plan, func(r rotation.Rotation, by string, now time.Time) (rotation.Rotation, error) {
 		return r.Rollback(by, why, now)
 	})
-}
-
-// Enter takes the key that a person has made at a console: parts is its credential as the
-// secret keeps it.
-func (s *Service) Enter(ctx context.Context, c *authz.Call, plan, id string, parts map[string]material.Bytes) (rotation.Rotation, error) {
-	if id == "" || len(id) > 256 || len(parts) == 0 {
-		return rotation.Rotation{}, fault.MissingParameter.New("name the id of the new key, and its credential")
-	}
-	return s.order(ctx, c, "keyward:EnterRotationKey", plan, func(r rotation.Rotation, by string, now time.Time) (rotation.Rotation, error) {
-		p, err := s.o.Store.Plan(ctx, r.Account, r.Plan)
-		if err != nil {
-			return r, err
-		}
-		next, err := r.Entered(rotation.Key{ID: id}, by, now) // before anything is stored of it
-		if err != nil {
-			return r, err
-		}
-		if err := s.matches(ctx, p, r.Old, id, parts); err != nil {
-			return r, err
-		}
-		var o rotation.Outcome
-		next.Attempt++
-		if err := s.seal(ctx, p, next, next.Attempt, rotation.Minted{ID: id, Parts: parts}, &o); err != nil {
-			return r, err
-		}
-		next.New = o.Key
-		return next, nil
-	})
-}
-
-// matches refuses a pasted key that cannot be one: who uses it finds each part of the old one in
-// it, the id where the id was, and not the old credential again.
-func (s *Service) matches(ctx context.Context, p rotation.Plan, old rotation.Key, id string, parts map[string]material.Bytes) error {
-	was, err := s.parts(ctx, p, old.Version)
-	if err != nil {
-		return err
-	}
-	defer erase(rotation.Minted{Parts: was})
-	again, secrets := 0, 0 // of the parts that are not the id those that are the old ones, and all
-	for _, name := range slices.Sorted(maps.Keys(was)) {
-		part, there := parts[name]
-		switch isID := string(was[name].Expose()) == old.ID; {
-		case !there || part.Len() == 0:
-			return fault.InvalidParameter.New("the new credential has no part %q, which the present one has and programs read; the parts are %v", name, slices.Sorted(maps.Keys(was)))
-		case isID && string(part.Expose()) != id:
-			return fault.InvalidParameter.New("the part %q of the credential, which is the key's id, is not %s, the id that was named", name, id)
-		case !isID:
-			if secrets++; part.Equal(was[name]) {
-				again++
-			}
-		}
-	}
-	if secrets > 0 && again == secrets {
-		return fault.InvalidParameter.New("this is the credential of the old key, %s, again; enter the one that the provider showed for the new key", old.ID)
-	}
-	return nil
 }
 
 // retries bounds how often an order is given to what changed meanwhile.

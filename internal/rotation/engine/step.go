@@ -155,6 +155,9 @@ func (s *Service) close(ctx context.Context, r rotation.Rotation) error {
 		return err
 	}
 	plan, err := s.o.Store.Plan(ctx, r.Account, r.Plan)
+	if err == nil && r.Step == rotation.Done && r.Heir != nil {
+		err = s.o.Inventory.Succeed(ctx, r.Account, plan.Source, *r.Heir, r.Old.ID)
+	}
 	if err == nil {
 		err = s.o.Inventory.Soon(ctx, r.Account, plan.Source)
 	}

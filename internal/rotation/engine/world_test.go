@@ -20,6 +20,7 @@ import (
 	"github.com/keyward/keyward/internal/accesskey"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/cloud/httpapi"
+	"github.com/keyward/keyward/internal/cloud/manual"
 	"github.com/keyward/keyward/internal/cloud/paysim"
 	"github.com/keyward/keyward/internal/form"
 	"github.com/keyward/keyward/internal/job"
@@ -150,7 +151,7 @@ func (w *world) services(t testing.TB, url string, keyring *seal.Keyring) {
 	w.fleet, w.tenants = store.Fleet{Store: w.node.Store}, s
 	shelf := store.Inventory{Store: w.node.Store}
 	w.stock = accesskey.New(accesskey.Options{
-		Sources: shelf, Keys: shelf, Tenants: s, Log: w.node.Log, Kinds: []accesskey.KindOfProvider{httpapi.Kind()}, Region: "cn-test", Now: w.clock,
+		Sources: shelf, Keys: shelf, Tenants: s, Log: w.node.Log, Kinds: []accesskey.KindOfProvider{httpapi.Kind(), manual.Kind()}, Vault: w.secrets, Region: "cn-test", Now: w.clock,
 		Follow: func(string, time.Time) []job.Job { return nil }, Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 	})
 	w.rollouts = rollout.New(rollout.Options{

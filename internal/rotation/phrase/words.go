@@ -33,6 +33,7 @@ var names = map[string]string{
 var limits = map[string]form.Text{
 	"deleting":  {English: "it can be rolled back until the old key is deleted", Chinese: "在删除旧密钥之前可以回滚"},
 	"creating":  {English: "it can be rolled back until the new key is created", Chinese: "在创建新密钥之前可以回滚"},
+	"observing": {English: "it can be rolled back until a day before the provider ends the old key", Chinese: "在平台终止旧密钥的前一天之前可以回滚"},
 	"verifying": {English: "it can be rolled back until the new key is tried for the first time", Chinese: "在首次验证新密钥之前可以回滚"},
 	"done":      {English: "it can be rolled back until it is done", Chinese: "在完成之前可以回滚"},
 }
@@ -65,7 +66,7 @@ var remedies = map[string]form.Text{
 	"tries-used-up":    {English: "read the detail, see whether the provider answers at all, and resume", Chinese: "查看详情，确认平台可用后执行 resume"},
 	"not-accepted":     {English: "read the detail: which key, and who refuses it; roll back, or put it right and resume", Chinese: "查看详情：哪个密钥、被谁拒绝；回滚，或修正后执行 resume"},
 	"needs-approval":   {English: "look at the waves and approve, or roll back", Chinese: "查看批次情况后执行 approve，或回滚"},
-	"needs-key":        {English: "make the key at the provider's console and enter it", Chinese: "在平台控制台创建密钥，然后执行 enter 录入"},
+	"needs-key":        {English: "make the key in the order of the provider's steps, and enter it", Chinese: "按平台的操作步骤依次创建密钥，并执行 enter 录入"},
 	"needs-hand":       {English: "do at the console what the detail says and confirm", Chinese: "按详情在控制台操作后执行 confirm"},
 	"nodes-behind":     {English: "mend the nodes that the detail names or drain them; it goes on by itself", Chinese: "修复或排空详情中列出的节点；之后会自动继续"},
 	"old-key-used":     {English: "find who uses it with what the detail tells and give them the new key; it goes on by itself", Chinese: "根据详情找到使用者并换用新密钥；之后会自动继续"},

@@ -7,6 +7,7 @@ import (
 	"github.com/keyward/keyward/api"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/form"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/rotation"
 	"github.com/keyward/keyward/internal/rotation/engine"
@@ -34,8 +35,21 @@ var rotationRoutes = []route{
 func orders(give func(s *engine.Service, ctx context.Context, c *authz.Call, plan string) (rotation.Rotation, error)) handler {
 	return takes(func(d *dialect, ctx context.Context, q request, _ none) (api.RotationRun, error) {
 		r, err := give(d.Rotations, ctx, q.call, q.vars["plan"])
-		return words.RotationRun(r), err
+		return d.rotation(r), err
 	})
+}
+
+// rotation words a rotation, with the steps of its guide.
+func (d *dialect) rotation(r rotation.Rotation) api.RotationRun {
+	out := words.RotationRun(r)
+	for _, k := range d.Stock.Kinds() {
+		for _, g := range k.Guides {
+			if g.Name == out.Guide && out.Guide != "" {
+				out.Steps = words.Each(g.Steps, words.Text)
+			}
+		}
+	}
+	return out
 }
 
 func (d *dialect) createRotationPlan(ctx context.Context, q request, in api.CreateRotationPlanRequest) (api.RotationForecast, error) {
@@ -81,7 +95,7 @@ func (d *dialect) deleteRotationPlan(ctx context.Context, q request, _ none) (no
 
 func (d *dialect) startRotation(ctx context.Context, q request, in api.StartRotationRequest) (api.RotationRun, error) {
 	r, err := d.Rotations.Start(ctx, q.call, engine.StartInput{Plan: q.vars["plan"], Profile: rotation.Profile(in.Profile), Cause: in.Cause, Late: in.Late})
-	return words.RotationRun(r), err
+	return d.rotation(r), err
 }
 
 func (d *dialect) listRotations(ctx context.Context, q request, in api.ListRotationsRequest) (api.RotationRunList, error) {
@@ -95,7 +109,7 @@ func (d *dialect) listRotations(ctx context.Context, q request, in api.ListRotat
 
 func (d *dialect) describeRotation(ctx context.Context, q request, _ none) (api.RotationRun, error) {
 	r, err := d.Rotations.Rotation(ctx, q.call, q.vars["rotation"])
-	return words.RotationRun(r), err
+	return d.rotation(r), err
 }
 
 func (d *dialect) rollBackRotation(ctx context.Context, q request, in api.RollBackRotationRequest) (api.RotationRun, error) {
@@ -103,19 +117,17 @@ func (d *dialect) rollBackRotation(ctx context.Context, q request, in api.RollBa
 		return api.RotationRun{}, d.refuse(ctx, q.call, "keyward:RollBackRotation", fault.MissingParameter.New("say why it is rolled back: the reason is in its history and in the audit log"))
 	}
 	r, err := d.Rotations.RollBack(ctx, q.call, q.vars["plan"], in.Reason)
-	return words.RotationRun(r), err
+	return d.rotation(r), err
 }
 
 func (d *dialect) enterRotationKey(ctx context.Context, q request, in api.EnterRotationKeyRequest) (api.RotationRun, error) {
-	parts := make(map[string]material.Bytes, len(in.Credential))
+	filling := form.Filling{Settings: in.Settings, Credential: make(map[string]material.Bytes, len(in.Credential))}
+	defer filling.Erase()
 	for name, part := range in.Credential {
-		parts[name] = material.NewBytes([]byte(part))
+		filling.Credential[name] = material.NewBytes([]byte(part))
 	}
-	defer func() {
-		for _, part := range parts {
-			part.Zero()
-		}
-	}()
-	r, err := d.Rotations.Enter(ctx, q.call, q.vars["plan"], in.ID, parts)
-	return words.RotationRun(r), err
+	r, warnings, err := d.Rotations.Enter(ctx, q.call, q.vars["plan"], engine.EnterInput{ID: in.ID, Filling: filling})
+	run := d.rotation(r)
+	run.Warnings = words.Each(warnings, words.Text)
+	return run, err
 }

@@ -99,7 +99,7 @@ func RotationRun(r rotation.Rotation) api.RotationRun {
 		Route:  Each(r.Route(), func(s rotation.Step) string { return string(s) }),
 		Waves:  Each(r.Passages(), passage),
 		OldKey: r.Old.ID, NewKey: r.New.ID, Cause: r.Cause, Paused: r.Paused, Halt: string(r.Halt), Trouble: string(r.Trouble), Detail: r.Detail, Back: r.Back,
-		Late: r.Late, FinishBy: r.FinishBy, NextTry: r.NotBefore, Tries: r.Tries,
+		Guide: r.Terms.Means.Guide, Late: r.Late, FinishBy: r.FinishBy, NextTry: r.NotBefore, Tries: r.Tries,
 		CanRollBack: r.CanGoBack(), PointOfNoReturn: string(m.PointOfNoReturn()), Next: r.Next(), WindowOpensAt: r.OpensAt,
 		CreatedAt: r.CreatedAt, ChangedAt: r.ChangedAt, EndedAt: r.EndedAt,
 		Events: Each(r.History, func(e rotation.Event) api.RotationEvent {
