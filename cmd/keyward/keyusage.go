@@ -47,7 +47,7 @@ func (c *cli) verdict(u api.KeyUsage) (lines []string) {
 	say := func(en, zh string, args ...any) { lines = append(lines, fmt.Sprintf(c.t(en, zh), args...)) }
 	switch u.Status {
 	case "InUse":
-		say("Key %s is in use: do not disable it.", "密钥 %s 正在使用：请勿禁用。", u.Key)
+		say("Key %s is in use: while it is disabled, what stands below fails.", "密钥 %s 正在使用：禁用期间，下列使用将会失败。", u.Key)
 	case "Idle":
 		say("Key %s was not used for 90 days. Disable it, watch, and delete it later.", "密钥 %s 已 90 天未使用。可先禁用并观察，之后再删除。", u.Key)
 	default:

@@ -15,7 +15,7 @@ import (
 // connect measures agents that are connected to a server, on each database.
 func (p plan) connect(ctx context.Context, binary, dir string) error {
 	for _, database := range p.databases {
-		s, err := startServer(ctx, binary, dir, database)
+		s, err := startServer(ctx, place{binary: binary, dir: dir, database: database})
 		if err != nil {
 			return fmt.Errorf("starting keyward on %s: %w", database, err)
 		}

@@ -184,21 +184,33 @@ func (p plan) run(ctx context.Context) (err error) {
 	case p.agents > 0:
 		return p.connect(ctx, binary, dir)
 	}
+	return p.operate(ctx, place{binary: binary, dir: dir})
+}
+
+// operate measures the operations at servers that it starts.
+func (p plan) operate(ctx context.Context, at place) (err error) {
+	if slices.ContainsFunc(p.operations, func(o operation) bool { return o.hardware }) {
+		var stop func()
+		if at.token, stop, err = startToken(ctx, at.dir); err != nil {
+			return err
+		}
+		defer stop()
+	}
 	var servers []*server
 	defer func() {
 		for _, s := range servers {
 			err = errors.Join(err, s.stop())
 		}
 	}()
-	for _, database := range p.databases {
-		s, err := startServer(ctx, binary, dir, database)
+	for _, at.database = range p.databases {
+		s, err := startServer(ctx, at)
 		if err != nil {
-			return fmt.Errorf("starting keyward on %s: %w", database, err)
+			return fmt.Errorf("starting keyward on %s: %w", at.database, err)
 		}
 		servers = append(servers, s)
 		if slices.ContainsFunc(p.operations, func(o operation) bool { return o.paths != nil }) {
 			if err := s.makeSecrets(ctx, p.secrets); err != nil {
-				return fmt.Errorf("making secrets on %s: %w", database, err)
+				return fmt.Errorf("making secrets on %s: %w", at.database, err)
 			}
 		}
 	}
@@ -206,7 +218,7 @@ func (p plan) run(ctx context.Context) (err error) {
 		runtime.NumCPU(), runtime.Version(), runtime.GOOS, runtime.GOARCH, p.duration, warmUp, turn, tableHead)
 	failures := 0
 	for _, o := range p.operations {
-		n, err := p.measure(ctx, dir, o, servers)
+		n, err := p.measure(ctx, at.dir, o, servers)
 		if err != nil {
 			return fmt.Errorf("measuring %s: %w", o.name, err)
 		}

@@ -22,6 +22,8 @@ type operation struct {
 	ruled bool
 	// offered is set for Encrypt of the XKS Proxy API, which has none of these either.
 	offered bool
+	// hardware is set for what a key in a hardware token does.
+	hardware bool
 	// primitive makes the bare computation where that is what the operation costs.
 	primitive func() (func() error, error)
 }
@@ -29,6 +31,7 @@ type operation struct {
 // A keyset is what the operations of one server work with.
 type keyset struct {
 	symmetric, p256, rsa api.Key
+	hardware             api.Key  // RSA in a token, if there is one
 	external             api.Key  // at the server itself
 	ciphertext           []byte   // of payload
 	secrets              []string // names
@@ -63,6 +66,10 @@ var operations = []operation{
 	}},
 	{name: "SignRSA2048", action: "AsymmetricSign", primitive: signRSA, params: func(k keyset) url.Values {
 		return signParams(k.rsa, "RSA_PKCS1_SHA_256")
+	}},
+	// In a token of SoftHSM 2, before which the helper stands: three processes have a part in it.
+	{name: "SignRSA2048Hardware", action: "AsymmetricSign", hardware: true, primitive: signRSA, params: func(k keyset) url.Values {
+		return signParams(k.hardware, "RSA_PKCS1_SHA_256")
 	}},
 	{name: "AssumeRole", action: "AssumeRole", sts: true, params: func(k keyset) url.Values {
 		return url.Values{"RoleArn": {k.role}, "RoleSessionName": {"bench"}}

@@ -31,7 +31,7 @@ const (
 func (p plan) scale(ctx context.Context, binary, dir string) error {
 	fmt.Print(scaleHead)
 	for _, database := range p.databases {
-		s, err := startServer(ctx, binary, dir, database)
+		s, err := startServer(ctx, place{binary: binary, dir: dir, database: database})
 		if err != nil {
 			return fmt.Errorf("starting keyward on %s: %w", database, err)
 		}

@@ -22,13 +22,13 @@ import (
 // A server is a running keyward with all that the operations need.
 type server struct {
 	child
-	binary, dir string        // what it was started from
-	access      client.Config // of the first user, an administrator
-	root        *client.Client
-	caller      api.IssuedAccessKey
-	reader      api.IssuedAccessKey // may read secrets and nothing else
-	ruled       api.IssuedAccessKey // has a policy of 50 statements
-	keys        keyset
+	place
+	access client.Config // of the first user, an administrator
+	root   *client.Client
+	caller api.IssuedAccessKey
+	reader api.IssuedAccessKey // may read secrets and nothing else
+	ruled  api.IssuedAccessKey // has a policy of 50 statements
+	keys   keyset
 }
 
 // form answers what all requests of an operation have in common.
@@ -47,20 +47,30 @@ func (s *server) form(o operation) form {
 	return form{host: s.process.address, action: o.action, sts: o.sts, query: o.params(s.keys).Encode(), keyID: caller.AccessKey.ID, secret: string(caller.Secret)}
 }
 
+// A place is what a server is started from.
+type place struct {
+	binary, dir string
+	database    string // "sqlite" or "postgres"
+	token       string // socket of a hardware token's helper; "" for none
+}
+
+// data is the directory of the server's data.
+func (at place) data() string { return filepath.Join(at.dir, at.database) }
+
 // startServer runs `keyward server` on a new database and prepares it. Nothing but the
 // limits of its configuration is special; its log goes to a file.
-func startServer(ctx context.Context, binary, dir, database string) (s *server, err error) {
-	if err := os.Mkdir(filepath.Join(dir, database), 0o700); err != nil {
+func startServer(ctx context.Context, at place) (s *server, err error) {
+	if err := os.Mkdir(at.data(), 0o700); err != nil {
 		return nil, err
 	}
-	if err := os.WriteFile(filepath.Join(dir, database, passphraseFile), []byte(passphrase), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(at.data(), passphraseFile), []byte(passphrase), 0o600); err != nil {
 		return nil, err
 	}
-	if s, err = launch(binary, dir, database); err != nil {
+	if s, err = at.launch(); err != nil {
 		return nil, err
 	}
-	if err := s.prepare(ctx, filepath.Join(dir, database, "operator.sock")); err != nil {
-		text, _ := os.ReadFile(filepath.Join(dir, database+".log")) // if it cannot be read, the error must do
+	if err := s.prepare(ctx, filepath.Join(at.data(), "operator.sock")); err != nil {
+		text, _ := os.ReadFile(at.data() + ".log") // if it cannot be read, the error must do
 		return nil, errors.Join(fmt.Errorf("%w; its log:\n%s", err, text), s.stop())
 	}
 	return s, nil
@@ -72,38 +82,45 @@ const (
 )
 
 // launch starts the process on a database, be it new or not.
-func launch(binary, dir, database string) (*server, error) {
+func (at place) launch() (*server, error) {
 	address, err := freeAddress()
 	if err != nil {
 		return nil, err
 	}
-	config := filepath.Join(dir, database+".toml")
-	if err := os.WriteFile(config, []byte(configuration(address, filepath.Join(dir, database), database)), 0o600); err != nil {
+	config := at.data() + ".toml"
+	if err := os.WriteFile(config, []byte(at.configuration(address)), 0o600); err != nil {
 		return nil, err
 	}
-	log, err := os.Create(filepath.Join(dir, database+".log"))
+	log, err := os.Create(at.data() + ".log")
 	if err != nil {
 		return nil, err
 	}
 	defer log.Close() // the child has its own
-	cmd := exec.Command(binary, "server", "--config", config)
+	cmd := exec.Command(at.binary, "server", "--config", config)
 	cmd.Stderr = log
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	return &server{binary: binary, dir: dir, child: child{
-		name: database, process: process{cmd.Process.Pid, address},
+	return &server{place: at, child: child{
+		name: at.database, process: process{cmd.Process.Pid, address},
 		end: func() error { return cmd.Process.Signal(syscall.SIGTERM) }, wait: cmd.Wait,
 	}}, nil
 }
 
-func configuration(address, data, database string) string {
-	text := fmt.Sprintf("listen = %q\ndata_dir = %q\n", address, data)
-	if database == "postgres" {
+func (at place) configuration(address string) string {
+	text := fmt.Sprintf("listen = %q\ndata_dir = %q\n", address, at.data())
+	if at.database == "postgres" {
 		text += fmt.Sprintf("database = %q\n", os.Getenv(postgresVariable))
 	}
 	return text + fmt.Sprintf("[limits]\ncalls_per_access_key = 0\ncalls_per_account = 0\nconnections_per_address = 0\n[egress]\nallow = [\"127.0.0.0/8\"]\n[seal]\npassphrase_file = %q\n",
-		filepath.Join(data, passphraseFile))
+		filepath.Join(at.data(), passphraseFile)) + at.tokenSection()
+}
+
+func (at place) tokenSection() string {
+	if at.token == "" {
+		return ""
+	}
+	return fmt.Sprintf("[pkcs11]\nsocket = %q\n", at.token)
 }
 
 // freeAddress finds an address to listen on.
@@ -151,7 +168,7 @@ func (s *server) restart(ctx context.Context) error {
 	if err := s.stop(); err != nil {
 		return err
 	}
-	next, err := launch(s.binary, s.dir, s.name)
+	next, err := s.launch()
 	if err != nil {
 		return err
 	}
@@ -178,6 +195,11 @@ func (s *server) makeKeys(ctx context.Context, root *client.Client) (err error) 
 	}
 	if s.keys.rsa, err = root.CreateKey(ctx, api.CreateKeyRequest{Spec: "RSA_2048"}); err != nil {
 		return err
+	}
+	if s.token != "" {
+		if s.keys.hardware, err = root.CreateKey(ctx, api.CreateKeyRequest{Spec: "RSA_2048", ProtectionLevel: "HSM"}); err != nil {
+			return err
+		}
 	}
 	out, err := root.Encrypt(ctx, api.EncryptRequest{Key: s.keys.symmetric.ID, Plaintext: payload})
 	s.keys.ciphertext = out.Ciphertext

@@ -20,7 +20,7 @@ import (
 
 // A counter counts what is unwrapped.
 type counter struct {
-	tenants
+	*sealtest.Tenants
 	unwrapped atomic.Int64
 }
 
@@ -31,7 +31,7 @@ type counting struct {
 
 // Tenant implements software.Tenants.
 func (c *counter) Tenant(ctx context.Context, account string) (material.Wrapper, error) {
-	w, err := c.tenants.Tenant(ctx, account)
+	w, err := c.Tenants.Tenant(ctx, account)
 	return counting{w, c}, err
 }
 
@@ -44,8 +44,9 @@ func (c counting) Unwrap(binding, wrapped []byte) (material.Bytes, error) {
 func openCounting(t *testing.T) (*world, *counter) {
 	t.Helper()
 	w := &world{now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
-	count := &counter{tenants: tenants{keyring: sealtest.Keyring(t), known: map[string]material.Wrapper{}}}
-	w.node = storetest.Start(t, storetest.Options{URL: storetest.SQLite(t), Origin: "keyward/test", Keys: count.keyring, Now: w.clock,
+	keyring := sealtest.Keyring(t)
+	count := &counter{Tenants: sealtest.NewTenants(keyring)}
+	w.node = storetest.Start(t, storetest.Options{URL: storetest.SQLite(t), Origin: "keyward/test", Keys: keyring, Now: w.clock,
 		Changed: func(table, id string) { w.Changed(table, id) }})
 	w.Services = keytest.New(keytest.Options{Store: w.node.Store, Tenants: count, Log: w.node.Log, Now: w.clock})
 	return w, count

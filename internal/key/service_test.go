@@ -19,7 +19,6 @@ import (
 	"github.com/keyward/keyward/internal/key/keytest"
 	"github.com/keyward/keyward/internal/key/lifecycle"
 	"github.com/keyward/keyward/internal/material"
-	"github.com/keyward/keyward/internal/seal"
 	"github.com/keyward/keyward/internal/seal/sealtest"
 	"github.com/keyward/keyward/internal/store/storetest"
 )
@@ -71,28 +70,6 @@ func (w *world) pass(t testing.TB, d time.Duration) {
 	}
 }
 
-// tenants gives each account a tenant key, made when it is first asked for.
-type tenants struct {
-	keyring *seal.Keyring
-	mu      sync.Mutex
-	known   map[string]material.Wrapper
-}
-
-func (s *tenants) Tenant(_ context.Context, account string) (material.Wrapper, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if w, ok := s.known[account]; ok {
-		return w, nil
-	}
-	binding := material.Binding("test", account)
-	wrapped, err := s.keyring.NewTenantKey(binding)
-	if err != nil {
-		return nil, err
-	}
-	s.known[account], err = s.keyring.Tenant(binding, wrapped)
-	return s.known[account], err
-}
-
 func open(t testing.TB, url string) *world {
 	t.Helper()
 	return openWith(t, url, 0)
@@ -107,7 +84,7 @@ func openWith(t testing.TB, url string, defaultKeys int) *world {
 		URL: url, Origin: "keyward/test", Keys: keyring, Now: w.clock,
 		Changed: func(table, id string) { w.Changed(table, id) },
 	})
-	w.Services = keytest.New(keytest.Options{Store: w.node.Store, Tenants: &tenants{keyring: keyring, known: map[string]material.Wrapper{}}, Log: w.node.Log, Now: w.clock, After: w.after, DefaultKeys: defaultKeys, External: atManager, Around: func(k key.Importer) key.Importer { return &watched{k, w} }})
+	w.Services = keytest.New(keytest.Options{Store: w.node.Store, Tenants: sealtest.NewTenants(keyring), Log: w.node.Log, Now: w.clock, After: w.after, DefaultKeys: defaultKeys, External: atManager, Around: func(k key.Importer) key.Importer { return &watched{k, w} }})
 	w.jobs = &job.Runner{Store: w.node.Store, Owner: "test", Handlers: w.handlers(), Now: w.clock, Served: w.servedNow, Logger: slog.New(slog.DiscardHandler)}
 	return w
 }

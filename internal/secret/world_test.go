@@ -13,7 +13,6 @@ import (
 	"github.com/keyward/keyward/internal/job"
 	"github.com/keyward/keyward/internal/key/keytest"
 	"github.com/keyward/keyward/internal/material"
-	"github.com/keyward/keyward/internal/seal"
 	"github.com/keyward/keyward/internal/seal/sealtest"
 	"github.com/keyward/keyward/internal/secret"
 	"github.com/keyward/keyward/internal/store/storetest"
@@ -71,28 +70,6 @@ func (w *world) pass(t testing.TB, d, serving time.Duration) {
 	}
 }
 
-// tenants gives each account a tenant key, made when it is first asked for.
-type tenants struct {
-	keyring *seal.Keyring
-	mu      sync.Mutex // guards known
-	known   map[string]material.Wrapper
-}
-
-func (s *tenants) Tenant(_ context.Context, account string) (material.Wrapper, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if w, ok := s.known[account]; ok {
-		return w, nil
-	}
-	binding := material.Binding("test", account)
-	wrapped, err := s.keyring.NewTenantKey(binding)
-	if err != nil {
-		return nil, err
-	}
-	s.known[account], err = s.keyring.Tenant(binding, wrapped)
-	return s.known[account], err
-}
-
 func open(t testing.TB, url string) *world {
 	t.Helper()
 	w := &world{now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)}
@@ -102,7 +79,7 @@ func open(t testing.TB, url string) *world {
 		Changed: func(table, id string) { w.keys.Changed(table, id); w.Changed(table, id) },
 	})
 	always := func() bool { return true }
-	w.keys = keytest.New(keytest.Options{Store: w.node.Store, Tenants: &tenants{keyring: keyring, known: map[string]material.Wrapper{}}, Log: w.node.Log, Now: w.clock, After: w.after})
+	w.keys = keytest.New(keytest.Options{Store: w.node.Store, Tenants: sealtest.NewTenants(keyring), Log: w.node.Log, Now: w.clock, After: w.after})
 	w.Service = secret.New(secret.Options{Store: w.node.Store, Keys: w.keys.Keys, Crypto: w.keys.Crypto, Log: w.node.Log, Region: "cn-test", Now: w.clock, After: w.after, Fresh: always})
 	w.jobs = &job.Runner{Store: w.node.Store, Owner: "test", Handlers: w.Handlers(), Now: w.clock, Served: w.servedNow, Logger: slog.New(slog.DiscardHandler)}
 	return w

@@ -20,7 +20,6 @@ import (
 	"github.com/keyward/keyward/internal/key"
 	"github.com/keyward/keyward/internal/key/keytest"
 	"github.com/keyward/keyward/internal/material"
-	"github.com/keyward/keyward/internal/seal"
 	"github.com/keyward/keyward/internal/seal/sealtest"
 	"github.com/keyward/keyward/internal/secret"
 	"github.com/keyward/keyward/internal/sink"
@@ -67,27 +66,6 @@ func (w *world) pass(t testing.TB, d time.Duration) {
 	}
 }
 
-type tenants struct {
-	keyring *seal.Keyring
-	mu      sync.Mutex // guards known
-	known   map[string]material.Wrapper
-}
-
-func (s *tenants) Tenant(_ context.Context, account string) (material.Wrapper, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if w, ok := s.known[account]; ok {
-		return w, nil
-	}
-	binding := material.Binding("test", account)
-	wrapped, err := s.keyring.NewTenantKey(binding)
-	if err != nil {
-		return nil, err
-	}
-	s.known[account], err = s.keyring.Tenant(binding, wrapped)
-	return s.known[account], err
-}
-
 // open makes a world; between stands between keyward and its Vault, nil for nothing.
 func open(t testing.TB, url string, between func(http.Handler) http.Handler) *world {
 	t.Helper()
@@ -107,7 +85,7 @@ func open(t testing.TB, url string, between func(http.Handler) http.Handler) *wo
 	})
 	always := func() bool { return true }
 	after := func(_ context.Context, d time.Duration) (time.Duration, error) { return d, nil }
-	wrappers := &tenants{keyring: keyring, known: map[string]material.Wrapper{}}
+	wrappers := sealtest.NewTenants(keyring)
 	w.keys = keytest.New(keytest.Options{Store: w.node.Store, Tenants: wrappers, Log: w.node.Log, Now: w.clock, After: after})
 	w.secrets = secret.New(secret.Options{Store: w.node.Store, Keys: w.keys.Keys, Crypto: w.keys.Crypto, Log: w.node.Log, Region: "cn-test", Now: w.clock, After: after, Fresh: always})
 	w.Service = sink.New(sink.Options{

@@ -63,10 +63,6 @@ func (w *world) clock() time.Time {
 	return w.now
 }
 
-type tenants struct{ w material.Wrapper }
-
-func (s tenants) Tenant(context.Context, string) (material.Wrapper, error) { return s.w, nil }
-
 type nobody struct{}
 
 func (nobody) Report(context.Context, string, notify.Condition) error { return nil }
@@ -99,14 +95,10 @@ func newWorld(t testing.TB, url string) *world {
 		w.secrets.Changed(table, id)
 		w.rollouts.Changed(table, id)
 	}})
-	binding := material.Binding("test", account)
-	wrapped, err := keyring.NewTenantKey(binding)
-	check(t, err)
-	wrapper, err := keyring.Tenant(binding, wrapped)
-	check(t, err)
+	tenants := sealtest.NewTenants(keyring)
 	always := func() bool { return true }
 	after := func(_ context.Context, d time.Duration) (time.Duration, error) { return d, nil }
-	w.keys = keytest.New(keytest.Options{Store: node.Store, Tenants: tenants{wrapper}, Log: node.Log, Now: w.clock, After: after})
+	w.keys = keytest.New(keytest.Options{Store: node.Store, Tenants: tenants, Log: node.Log, Now: w.clock, After: after})
 	w.secrets = secret.New(secret.Options{Store: node.Store, Keys: w.keys.Keys, Crypto: w.keys.Crypto, Log: node.Log, Region: "cn-test", Now: w.clock, After: after, Fresh: always})
 	w.fleet = store.Fleet{Store: node.Store}
 	w.rollouts = rollout.New(rollout.Options{
@@ -114,7 +106,7 @@ func newWorld(t testing.TB, url string) *world {
 		Now: w.clock, Fresh: always, Logger: slog.New(slog.DiscardHandler),
 	})
 	w.Service = target.New(target.Options{
-		Store: w.fleet, Rollouts: w.rollouts, Secrets: w.secrets, Tenants: tenants{wrapper}, Log: node.Log, Region: "cn-test", Now: w.clock,
+		Store: w.fleet, Rollouts: w.rollouts, Secrets: w.secrets, Tenants: tenants, Log: node.Log, Region: "cn-test", Now: w.clock,
 		Kinds: []target.KindOfTarget{kubernetes.Kind(), edge.Kind()}, Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 	})
 	w.jobs = &job.Runner{
@@ -122,7 +114,7 @@ func newWorld(t testing.TB, url string) *world {
 		Served: func() (time.Duration, bool) { return 0, true }, Logger: slog.New(slog.NewTextHandler(&w.logged, nil)),
 	}
 	w.publish(t)
-	_, err = w.rollouts.Create(t.Context(), root(), "pay", rollout.Draft{Secret: "pay/key"})
+	_, err := w.rollouts.Create(t.Context(), root(), "pay", rollout.Draft{Secret: "pay/key"})
 	check(t, err)
 	t.Cleanup(func() { noCanary(t, w.logged.String()) })
 	return w

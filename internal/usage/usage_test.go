@@ -39,14 +39,7 @@ type server struct {
 	now     time.Time
 }
 
-// tenants gives the one account one tenant key.
-type tenants struct {
-	material.Wrapper
-}
-
-func (s tenants) Tenant(context.Context, string) (material.Wrapper, error) { return s.Wrapper, nil }
-
-func start(t testing.TB, url, origin string, keyring *seal.Keyring, tenant tenants) *server {
+func start(t testing.TB, url, origin string, keyring *seal.Keyring, tenants *sealtest.Tenants) *server {
 	t.Helper()
 	s := &server{now: noon, counter: usage.NewCounter()}
 	node := storetest.Start(t, storetest.Options{URL: url, Origin: origin, Keys: keyring, Now: func() time.Time { return s.now }, Changed: func(table, id string) {
@@ -54,7 +47,7 @@ func start(t testing.TB, url, origin string, keyring *seal.Keyring, tenant tenan
 			s.keys.Changed(table, id)
 		}
 	}})
-	s.keys = keytest.New(keytest.Options{Store: node.Store, Tenants: tenant, Log: node.Log, Now: func() time.Time { return s.now }, Used: s.counter.Note})
+	s.keys = keytest.New(keytest.Options{Store: node.Store, Tenants: tenants, Log: node.Log, Now: func() time.Time { return s.now }, Used: s.counter.Note})
 	s.store = store.Usage{Store: node.Store}
 	s.Service = usage.New(usage.Options{Store: s.store, Ring: s.keys.Ring, Log: node.Log, Counter: s.counter, Now: func() time.Time { return s.now }, Logger: slog.New(slog.DiscardHandler)})
 	return s
@@ -64,11 +57,9 @@ func start(t testing.TB, url, origin string, keyring *seal.Keyring, tenant tenan
 func cluster(t testing.TB, url string, names ...string) (out []*server) {
 	t.Helper()
 	keyring := sealtest.Keyring(t)
-	binding := material.Binding("test", account)
-	wrapped := must(keyring.NewTenantKey(binding))(t)
-	tenant := tenants{must(keyring.Tenant(binding, wrapped))(t)}
+	tenants := sealtest.NewTenants(keyring)
 	for _, name := range names {
-		out = append(out, start(t, url, "keyward/"+name, keyring, tenant))
+		out = append(out, start(t, url, "keyward/"+name, keyring, tenants))
 	}
 	return out
 }

@@ -55,12 +55,7 @@ func New(t testing.TB) *World {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	w := &World{t: t, Dir: dir, Socket: filepath.Join(dir, "socket"), PINFile: filepath.Join(dir, "pin")}
-	for _, path := range []string{"/usr/lib/softhsm/libsofthsm2.so", "/usr/lib64/pkcs11/libsofthsm2.so", "/usr/local/lib/softhsm/libsofthsm2.so"} {
-		if _, err := os.Stat(path); err == nil {
-			w.Module = path
-		}
-	}
-	if w.Module == "" {
+	if w.Module = Module(); w.Module == "" {
 		if os.Getenv("CI") == "true" {
 			t.Fatal("SoftHSM 2 is not installed; run: make deps")
 		}
@@ -75,6 +70,16 @@ func New(t testing.TB) *World {
 	return w
 }
 
+// Module answers where SoftHSM 2 is installed, "" if it is not.
+func Module() string {
+	for _, path := range []string{"/usr/lib/softhsm/libsofthsm2.so", "/usr/lib64/pkcs11/libsofthsm2.so", "/usr/local/lib/softhsm/libsofthsm2.so"} {
+		if _, err := os.Stat(path); err == nil {
+			return path
+		}
+	}
+	return ""
+}
+
 // binary is the helper, built once for all tests of a process and removed by nobody: it
 // stands in the directory of temporary files.
 var binary = sync.OnceValues(func() (string, error) {
@@ -83,13 +88,18 @@ var binary = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	path := filepath.Join(dir, "keyward-pkcs11")
-	build := exec.Command("go", "build", "-o", path, "github.com/keyward/keyward/cmd/keyward-pkcs11")
+	return path, Build(context.Background(), path)
+})
+
+// Build builds the helper.
+func Build(ctx context.Context, path string) error {
+	build := exec.CommandContext(ctx, "go", "build", "-o", path, "github.com/keyward/keyward/cmd/keyward-pkcs11")
 	build.Env = append(os.Environ(), "CGO_ENABLED=1")
 	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("building the helper: %w\n%s", err, out)
+		return fmt.Errorf("building the helper: %w\n%s", err, out)
 	}
-	return path, nil
-})
+	return nil
+}
 
 func (w *World) write(name, content string) {
 	w.t.Helper()

@@ -45,7 +45,9 @@ func TestSpoolIsTidied(t *testing.T) {
 	unknown.ID = "fedcba9876543210"
 	keep := func(of rotation.Rotation, attempt int) {
 		t.Helper()
-		check(t, s.Keep(w.tenants.w, of, attempt, rotation.Minted{ID: "k", Parts: map[string]material.Bytes{"secret": material.NewBytes([]byte("fake"))}}))
+		wrapper, err := w.tenants.Tenant(t.Context(), account)
+		check(t, err)
+		check(t, s.Keep(wrapper, of, attempt, rotation.Minted{ID: "k", Parts: map[string]material.Bytes{"secret": material.NewBytes([]byte("fake"))}}))
 	}
 	holds := func(want ...string) {
 		t.Helper()

@@ -50,7 +50,7 @@ type world struct {
 	rollouts *rollout.Service
 	stock    *accesskey.Service
 	fleet    store.Fleet
-	tenants  tenants
+	tenants  *sealtest.Tenants
 	node     storetest.Node
 	jobs     *job.Runner
 	platform *paysim.Platform
@@ -78,10 +78,6 @@ func (w *world) clock() time.Time {
 	defer w.mu.Unlock()
 	return w.now
 }
-
-type tenants struct{ w material.Wrapper }
-
-func (s tenants) Tenant(context.Context, string) (material.Wrapper, error) { return s.w, nil }
 
 // incidents remembers what is open.
 type incidents struct {
@@ -139,12 +135,7 @@ func (w *world) services(t testing.TB, url string, keyring *seal.Keyring) {
 		w.secrets.Changed(table, id)
 		w.rollouts.Changed(table, id)
 	}})
-	binding := material.Binding("test", account)
-	wrapped, err := keyring.NewTenantKey(binding)
-	check(t, err)
-	wrapper, err := keyring.Tenant(binding, wrapped)
-	check(t, err)
-	s, always := tenants{wrapper}, func() bool { return true }
+	s, always := sealtest.NewTenants(keyring), func() bool { return true }
 	after := func(_ context.Context, d time.Duration) (time.Duration, error) { return d, nil }
 	w.keys = keytest.New(keytest.Options{Store: w.node.Store, Tenants: s, Log: w.node.Log, Now: w.clock, After: after})
 	w.secrets = secret.New(secret.Options{Store: w.node.Store, Keys: w.keys.Keys, Crypto: w.keys.Crypto, Log: w.node.Log, Region: "cn-test", Now: w.clock, After: after, Fresh: always})

@@ -37,7 +37,7 @@ const (
 type database struct {
 	url     string
 	keyring *seal.Keyring
-	tenants *tenants
+	tenants *sealtest.Tenants
 }
 
 // A world is one server with a clock of its own.
@@ -64,27 +64,6 @@ func (w *world) pass(d time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.now = w.now.Add(d)
-}
-
-type tenants struct {
-	keyring *seal.Keyring
-	mu      sync.Mutex // guards known
-	known   map[string]material.Wrapper
-}
-
-func (s *tenants) Tenant(_ context.Context, account string) (material.Wrapper, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if w, ok := s.known[account]; ok {
-		return w, nil
-	}
-	binding := material.Binding("test", account)
-	wrapped, err := s.keyring.NewTenantKey(binding)
-	if err != nil {
-		return nil, err
-	}
-	s.known[account], err = s.keyring.Tenant(binding, wrapped)
-	return s.known[account], err
 }
 
 // incidents remembers what is open.
@@ -118,7 +97,7 @@ func (i *incidents) kinds() (out []string) {
 
 func newDatabase(t testing.TB, url string) *database {
 	keyring := sealtest.Keyring(t)
-	return &database{url, keyring, &tenants{keyring: keyring, known: map[string]material.Wrapper{}}}
+	return &database{url, keyring, sealtest.NewTenants(keyring)}
 }
 
 // open starts a server; options changes how it serves agents.
