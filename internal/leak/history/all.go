@@ -4,7 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"fmt"
+	"errors"
 	"io"
 	"maps"
 	"slices"
@@ -21,7 +21,8 @@ const questions = 64
 
 // All looks at everything that the repository keeps. What is remembered as clean is not
 // read again; m is changed to what is clean now. Where nothing came since, only the objects
-// with findings are read, and no commit is asked for.
+// with findings are read, and no commit is asked for. A repository that lacks objects, or
+// has broken ones, is looked at as far as it goes; what is missing is a problem each time.
 func (r *Repository) All(ctx context.Context, m *Memory) error {
 	r.noteShallow()
 	state, err := r.state()
@@ -34,8 +35,18 @@ func (r *Repository) All(ctx context.Context, m *Memory) error {
 			return err
 		}
 		r.dirty = nil
-		if err := r.scan(ctx, ids); err != nil {
+		whole := false
+		group, within := errgroup.WithContext(ctx)
+		group.Go(func() error { return r.scan(within, ids) })
+		group.Go(func() (err error) {
+			whole, err = r.whole(within)
 			return err
+		})
+		if err := group.Wait(); err != nil {
+			return err
+		}
+		if !whole {
+			state = "" // look again the next time
 		}
 		m.learn(ids, r.dirty, state)
 		if err := r.origins(ctx, m); err != nil {
@@ -75,13 +86,15 @@ func (r *Repository) scan(ctx context.Context, ids []string) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for range r.search.Options().Workers {
 		group.Go(func() error {
-			return r.reader(ctx, func(objects *reader, lane *search.Lane) error {
-				for batch := range queue {
-					if err := r.batch(objects, lane, batch); err != nil {
-						return err
-					}
+			return r.readAll(ctx, queue, func(lane *search.Lane, id, kind string, content io.Reader) {
+				found := false
+				take := func(leak.Finding, leak.Location) { found = true }
+				// What cannot be read well is looked at again, and then reported.
+				if kind == "missing" || kind == "broken" || lane.Object(search.Object{Path: id, Take: take}, content) != nil || found {
+					r.lock.Lock()
+					defer r.lock.Unlock()
+					r.dirty = append(r.dirty, id)
 				}
-				return nil
 			})
 		})
 	}
@@ -99,61 +112,34 @@ func (r *Repository) scan(ctx context.Context, ids []string) error {
 	return group.Wait()
 }
 
-// batch asks for several objects at once: their ids fit into a pipe, so that asking does
-// not wait for answers that nobody reads.
-func (r *Repository) batch(objects *reader, lane *search.Lane, batch []string) error {
-	if _, err := io.WriteString(objects.in, strings.Join(batch, "\n")+"\n"); err != nil {
-		return fmt.Errorf("asking git for objects: %w", err)
-	}
-	for _, id := range batch {
-		found := false
-		take := func(leak.Finding, leak.Location) { found = true }
-		if err := objects.next(id, func(kind string, content io.Reader) error {
-			// What cannot be read well is looked at again, and then reported.
-			found = kind == "missing" || lane.Object(search.Object{Path: id, Take: take}, content) != nil || found
-			return nil
-		}); err != nil {
-			return err
-		}
-		if found {
-			r.lock.Lock()
-			r.dirty = append(r.dirty, id)
-			r.lock.Unlock()
-		}
-	}
-	return nil
-}
-
 // place looks at the objects that have findings, again if they are new, now with the path
 // and the commit that brought each of them.
 func (r *Repository) place(ctx context.Context, m *Memory) error {
 	if len(m.dirty) == 0 {
 		return nil
 	}
-	return r.reader(ctx, func(objects *reader, lane *search.Lane) error {
-		for _, id := range slices.Sorted(maps.Keys(m.dirty)) {
-			if err := objects.read(id, func(kind string, content io.Reader) error {
-				origin := m.dirty[id]
-				switch {
-				case kind == "missing":
-					r.search.Problem(id, errMissing)
-					return nil
-				case kind == "commit":
-					origin = change{path: "commit message", commit: id}
-				case kind == "tag":
-					origin = change{path: "tag message " + id}
-				case origin.path == "":
-					origin = change{path: "dangling object " + id}
-				}
-				if err := lane.Object(search.Object{Path: origin.path, Commit: origin.commit}, content); err != nil {
-					r.search.Problem(origin.path, err)
-				}
-				return nil
-			}); err != nil {
-				return err
-			}
+	one := make(chan []string, 1)
+	one <- slices.Sorted(maps.Keys(m.dirty))
+	close(one)
+	return r.readAll(ctx, one, func(lane *search.Lane, id, kind string, content io.Reader) {
+		origin := m.dirty[id]
+		switch {
+		case kind == "missing":
+			r.search.Problem(id, errMissing)
+			return
+		case kind == "broken":
+			r.search.Problem(id, errors.New("git cannot read it; git fsck says more"))
+			return
+		case kind == "commit":
+			origin = change{path: "commit message", commit: id}
+		case kind == "tag":
+			origin = change{path: "tag message " + id}
+		case origin.path == "":
+			origin = change{path: "dangling object " + id}
 		}
-		return nil
+		if err := lane.Object(search.Object{Path: origin.path, Commit: origin.commit}, content); err != nil {
+			r.search.Problem(origin.path, err)
+		}
 	})
 }
 
@@ -196,7 +182,10 @@ func (r *Repository) origins(ctx context.Context, m *Memory) error {
 		}
 	}
 	r.search.Count(0, commits)
-	if err := cmd.Wait(); err != nil {
+	if err := cmd.Wait(); err != nil && ctx.Err() == nil {
+		// What is broken is told by whole. What was found is told without its commit.
+		return fields.Err()
+	} else if err != nil {
 		return because("log", err)
 	}
 	return fields.Err()

@@ -256,6 +256,94 @@ func TestShallowIsPartial(t *testing.T) {
 	}
 }
 
+// A repository that lacks something, or has something broken, is never clean, today or when it is
+// asked again; what it has is looked at all the same.
+func TestIncompleteIsPartial(t *testing.T) {
+	secret := tokens(1)[0]
+	loose := func(r repo, id string) string { return filepath.Join(r.dir, ".git", "objects", id[:2], id[2:]) }
+	spoil := func(r repo, id string) {
+		if err := os.Chmod(loose(r, id), 0o600); err != nil {
+			r.Fatal(err)
+		}
+		if err := os.WriteFile(loose(r, id), []byte("no zlib"), 0o600); err != nil {
+			r.Fatal(err)
+		}
+	}
+	for name, harm := range map[string]func(r repo, first string) repo{
+		"a missing file": func(r repo, first string) repo {
+			check(t, os.Remove(loose(r, r.git("rev-parse", first+":b.txt"))))
+			return r
+		},
+		"a missing tree": func(r repo, first string) repo {
+			check(t, os.Remove(loose(r, r.git("rev-parse", first+"^{tree}"))))
+			return r
+		},
+		"a missing commit": func(r repo, first string) repo { check(t, os.Remove(loose(r, first))); return r },
+		"a broken file":    func(r repo, first string) repo { spoil(r, r.git("rev-parse", first+":b.txt")); return r },
+		"a broken tree":    func(r repo, first string) repo { spoil(r, r.git("rev-parse", first+"^{tree}")); return r },
+		"a broken commit":  func(r repo, first string) repo { spoil(r, first); return r },
+		"a broken reference": func(r repo, _ string) repo {
+			check(t, os.WriteFile(filepath.Join(r.dir, ".git", "refs", "heads", "other"), []byte(strings.Repeat("1", 40)+"\n"), 0o600))
+			return r
+		},
+		"a broken pack": func(r repo, _ string) repo {
+			r.git("repack", "-a", "-d", "-q")
+			packs, err := filepath.Glob(filepath.Join(r.dir, ".git", "objects", "pack", "*.pack"))
+			check(t, err)
+			check(t, os.Chmod(packs[0], 0o600))
+			content, err := os.ReadFile(packs[0])
+			check(t, err)
+			for i := len(content)/2 - 20; i < len(content)/2; i++ {
+				content[i] ^= 0xff
+			}
+			check(t, os.WriteFile(packs[0], content, 0o600))
+			return r
+		},
+		"a partial clone": func(r repo, _ string) repo {
+			r.git("config", "uploadpack.allowFilter", "true")
+			clone := repo{t, t.TempDir()}
+			clone.git("clone", "-q", "--bare", "--filter=blob:none", "file://"+r.dir, ".")
+			return clone
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRepo(t)
+			r.write("b.txt", "nothing")
+			first := r.commit("first")
+			for i := range 20 {
+				r.write("b.txt", strings.Repeat("something else ", i+1))
+				r.commit("more")
+			}
+			r.git("rm", "-q", "b.txt")
+			r.write("a.txt", "t = "+secret+"\n")
+			r.commit("last")
+			harmed := harm(r, first)
+			for range 2 {
+				places, c := harmed.look(func(h *history.Repository) error {
+					m := h.Remember("1")
+					if err := h.All(t.Context(), m); err != nil {
+						return err
+					}
+					return h.Save(m)
+				})
+				if !c.Partial() {
+					t.Errorf("coverage %+v", c)
+				}
+				if len(places) == 0 && name != "a partial clone" && name != "a broken pack" {
+					t.Errorf("what it has was not looked at: %+v", c)
+				}
+			}
+		})
+	}
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestNoRepository(t *testing.T) {
 	if _, err := history.Open(t.Context(), t.TempDir(), search.New(search.Options{})); err == nil {
 		t.Error("a directory is taken for a repository")
