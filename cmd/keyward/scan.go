@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -92,7 +93,10 @@ looked at, or there was nothing to look at.`,
 			return s.search(ctx, args[0], func(ctx context.Context, run *search.Search) error {
 				paths := slices.DeleteFunc(slices.Clone(args), func(path string) bool { return path == "-" })
 				if len(paths) < len(args) {
-					if err := run.Lane().Reader("-", interruptible(ctx, c.in)); err != nil {
+					in := bufio.NewReader(interruptible(ctx, c.in))
+					if _, err := in.Peek(1); errors.Is(err, io.EOF) {
+						run.Problem("-", errors.New(c.t("standard input is empty: did the command before the pipe fail?", "标准输入为空：管道前的命令是否失败了？")))
+					} else if err := run.Lane().Reader("-", in); err != nil {
 						run.Problem("-", err)
 					}
 				}
