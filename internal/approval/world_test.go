@@ -36,7 +36,8 @@ const origin = "keyward.test/node"
 // and an account with the users alice, bob, carol and dave, who have second factors.
 type world struct {
 	*approval.Service
-	late    *approval.Service // of another node, which hears of changes when tell says so
+	late    *approval.Service        // of another node, which hears of no change
+	deaf    func() *approval.Service // makes another such one
 	iam     *iam.Service
 	people  *people.Service
 	roles   *role.Service
@@ -44,7 +45,6 @@ type world struct {
 	clock   atomic.Int64 // Unix microseconds
 	account string
 	told    map[string]notify.Condition // what people are told
-	heard   []string                    // what the late node has not heard
 }
 
 func newWorld(t testing.TB) *world { return startWorld(t, storetest.SQLite(t)) }
@@ -87,6 +87,7 @@ func startWorld(t testing.TB, url string) *world {
 			Region: "cn-test", Now: w.now, Fresh: always,
 		})
 	}
+	w.deaf = service
 	w.Service, w.late = service(), service()
 	w.account = must(w.iam.CreateAccount(t.Context(), w.call(authz.Principal{Kind: authz.Service, Name: "operator"}), "Example"))(t).Account.ID
 	for _, name := range []string{"alice", "bob", "carol", "dave"} {
