@@ -57,6 +57,7 @@ var types = []any{
 	api.Role{}, api.CreateRoleRequest{}, api.UpdateRoleRequest{}, api.RoleList{}, api.AssumeRoleRequest{}, api.FederateRequest{}, api.TemporaryCredentials{},
 	api.ScanKey{}, api.ReportLeaksRequest{}, api.SeenCredential{}, api.SeenPlace{}, api.LeakReceipt{}, api.AcceptedLeaksRequest{}, api.AcceptedLeaks{},
 	api.Offer{}, api.PublishedKey{}, api.CreateOfferRequest{}, api.OfferCredential{}, api.OfferList{}, api.PublishKeyRequest{},
+	api.BeginSSORequest{}, api.SSOTransaction{}, api.FinishSSORequest{}, api.SSOLogin{}, api.IdentityProvider{}, api.IdentityLink{}, api.CreateIdentityProviderRequest{}, api.IdentityProviderList{}, api.LinkUserRequest{},
 	api.Instance{}, api.InstanceStatus{}, api.CreateInstanceRequest{}, api.ConnectInstanceRequest{}, api.InstanceList{},
 	api.RotationPlan{}, api.RotationCare{}, api.RotationWave{}, api.RotationWindows{}, api.RotationCareRequest{}, api.RotationWaveRequest{},
 	api.CreateRotationPlanRequest{}, api.UpdateRotationPlanRequest{}, api.RotationPlanList{}, api.RotationForecast{}, api.StartRotationRequest{},

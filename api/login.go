@@ -41,6 +41,8 @@ type LoginSession struct {
 	ExpiresAt time.Time `json:"expiresAt"`
 	Source    string    `json:"source,omitempty"` // address that it began from
 	MFA       bool      `json:"mfa"`              // a second factor was proved
+
+	Provider string `json:"provider,omitempty"` // identity provider that vouched for the user; none for a password
 }
 
 // An MFAEnrollment is the secret of a second factor. It is answered this once and has no

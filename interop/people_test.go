@@ -50,7 +50,7 @@ func TestPeople(t *testing.T) {
 
 		config, person := login()
 		must(must(kms.NewClient(&config))(t).DescribeKey(&kms.DescribeKeyRequest{KeyId: &k.id}))(t)
-		refused(must(kms.NewClient(&config))(t).DisableKey(disable))(t, 403, "Forbidden.MFARequired") // without a second factor
+		refused(must(kms.NewClient(&config))(t).DisableKey(disable))(t, 403, "Forbidden.MFANotSetUp") // without a second factor
 
 		e := must(person.EnrollMFA(t.Context()))(t)
 		must(person.ConfirmMFA(t.Context(), api.ConfirmMFARequest{Code: api.SecretText(code(t, e, -1))}))(t)

@@ -29,6 +29,7 @@ type options struct {
 	cert        string       // file of the certificate chain, beside its ".key"
 	callsPerKey int          // a second; default any number
 	cleanup     func() error // when the server has ended
+	more        string       // of the configuration
 }
 
 // A server is keyward as a child process. Its address stays the same when it is
@@ -114,7 +115,7 @@ func (s *server) configuration() string {
 	if s.cert != "" {
 		fmt.Fprintf(&b, "[tls]\ncert_file = %q\nkey_file = %q\n", s.cert, s.cert+".key")
 	}
-	return b.String()
+	return b.String() + s.more
 }
 
 // stop ends the process as an operator does, and answers how it ended.

@@ -41,10 +41,11 @@ var advices = map[fault.Kind]advice{
 	fault.NoPermission:          {text{"this is not permitted", "没有权限"}, text{"ask an administrator for a policy that allows it", "请管理员授予允许此操作的策略"}},
 	fault.WrongPassphrase:       {text{"the passphrase is wrong", "口令错误"}, text{"find the right one; nothing was changed, and trying again does no harm", "请找到正确的口令；没有做任何更改，可以重试"}},
 
-	fault.LoginFailed:            {text{"the user, the password or the code is not right", "用户、密码或验证码不正确"}, text{"try again; after several failures wait as long as the server says", "请重试；多次失败后请按服务器提示的时间等待"}},
+	fault.LoginFailed:            {text{"the user, the password or the code is not right", "用户、密码或验证码不正确"}, text{"try again, with --account if the server has several accounts; after several failures wait as long as the server says", "请重试；服务器有多个账号时请使用 --account；多次失败后请按服务器提示的时间等待"}},
 	fault.PasswordChangeRequired: {text{"the initial password must be replaced", "必须更换初始密码"}, text{`run "keyward login", which asks for a new one`, `请执行 "keyward login"，按提示设置新密码`}},
 	fault.ApprovalRequired:       {text{"others must approve it first", "需要其他人先审批"}, text{"ask them to run: keyward approval list; when they have approved, run the same command again, or run it with --until-approved now", "请审批人执行：keyward approval list；审批通过后重新执行相同命令，或现在就加上 --until-approved 执行"}},
-	fault.MFARequired:            {text{"a code of the second factor is needed", "需要多因素验证码"}, text{"repeat the command on a terminal and enter the code that your authenticator app shows, or set KEYWARD_MFA_CODE; without a second factor: keyward user mfa enroll, then log in again", "请在终端中重新执行命令，并输入身份验证器显示的验证码，或设置 KEYWARD_MFA_CODE；尚无第二因素时：keyward user mfa enroll，然后重新登录"}},
+	fault.MFARequired:            {text{"a code of the second factor is needed", "需要多因素验证码"}, text{"repeat the command on a terminal and enter the code that your authenticator app shows, or set KEYWARD_MFA_CODE", "请在终端中重新执行命令，并输入身份验证器显示的验证码，或设置 KEYWARD_MFA_CODE"}},
+	fault.MFANotSetUp:            {text{"the login proved no second factor, without which this is not done", "登录时未验证第二因素，不能执行此操作"}, text{"keyward user mfa enroll, keyward user mfa confirm, then log in again", "请执行 keyward user mfa enroll 和 keyward user mfa confirm，然后重新登录"}},
 
 	fault.KeyNotFound:        {text{"there is no such key", "密钥不存在"}, text{`"keyward key list" shows the keys`, `用 "keyward key list" 查看密钥`}},
 	fault.KeyVersionNotFound: {text{"there is no such version of the key", "密钥版本不存在"}, text{`"keyward key versions" shows the versions`, `用 "keyward key versions" 查看密钥版本`}},

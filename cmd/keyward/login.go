@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/BurntSushi/toml"
@@ -145,13 +146,16 @@ func (d *dialogue) logIn(ctx context.Context, s settings, in api.LoginRequest) (
 
 func newLoginCmd(c *cli) *cobra.Command {
 	in, duration := api.LoginRequest{}, time.Hour
-	i := &issue{cli: c}
-	cmd := c.command(command{
-		use:   "login USER",
-		short: text{"Log in as a person, with a password and a second factor", "以个人身份登录（密码与多因素验证）"},
+	i, sso := &issue{cli: c}, &ssoFlags{}
+	var cmd *cobra.Command
+	cmd = c.command(command{
+		use:   "login [USER]",
+		short: text{"Log in as a person, with a password and a second factor, or with --sso", "以个人身份登录（密码与多因素验证，或 --sso 单点登录）"},
 		long: text{
 			`Log in as a person. You are asked for the password and, if you have set one up, for a code
 of your second factor; neither is shown. From a pipe, each is a line of standard input.
+With --sso you log in with your browser at the identity provider of your company; the
+argument is its name, if the account has several.
 
 Until it expires or "keyward logout" ends it, every command then acts as you. The session is
 kept in ~/.config/keyward/sessions.toml (mode 0600), for the profile and the endpoint in use;
@@ -159,39 +163,48 @@ an access key in the environment comes before it. With --out it is written as va
 instead, with which Alibaba Cloud's SDKs and command line work, too.`,
 			`以个人身份登录。按提示输入密码；若已设置多因素验证，还需输入验证码，输入内容不会显示。
 通过管道使用时，每项占标准输入的一行。
+使用 --sso 时在浏览器中通过企业的身份提供商登录；账号有多个身份提供商时，参数为其名称。
 
 在会话到期或执行 "keyward logout" 之前，所有命令都以您的身份执行。会话保存在
 ~/.config/keyward/sessions.toml（权限 0600），仅用于当前配置和服务器；
 环境变量中的访问密钥优先于会话。使用 --out 时改为写出变量文件，
 阿里云的 SDK 和命令行工具也可以使用。`,
 		},
-		example: "  keyward login alice --duration 8h",
+		example: "  keyward login alice --duration 8h\n  keyward login --sso corp",
 		secrets: true,
 		run: func(ctx context.Context, args []string) error {
-			in.User, in.DurationSeconds = args[0], int(duration.Seconds())
-			return c.login(ctx, i, in)
+			in.User, in.DurationSeconds = strings.Join(args, ""), int(duration.Seconds())
+			if sso.on {
+				return c.login(i, func(d *dialogue, s settings) (api.TemporaryCredentials, error) { return sso.logIn(ctx, d, s, in) })
+			}
+			if in.User == "" {
+				return c.usage(cmd, "the argument USER is missing", "缺少参数 USER")
+			}
+			return c.login(i, func(d *dialogue, s settings) (out api.TemporaryCredentials, err error) {
+				if in.Password, err = d.ask(ctx, text{"Password", "密码"}); err != nil {
+					return out, err
+				}
+				return d.logIn(ctx, s, in)
+			})
 		},
 	})
 	cmd.Flags().StringVar(&in.Account, "account", "", c.t("id or name of the `ACCOUNT`, if the server has several", "账号 `ACCOUNT` 的 ID 或名称（服务器有多个账号时需要）"))
 	cmd.Flags().DurationVar(&duration, "duration", time.Hour, c.t("`DURATION` of the session, 15m to 12h", "会话时长 `DURATION`，15m 至 12h"))
+	sso.flags(c, cmd)
 	i.flags(cmd)
 	return cmd
 }
 
 // login logs in and keeps the session.
-func (c *cli) login(ctx context.Context, i *issue, in api.LoginRequest) error {
+func (c *cli) login(i *issue, logIn func(*dialogue, settings) (api.TemporaryCredentials, error)) error {
 	s, err := c.settings()
 	if err != nil {
-		return err
-	}
-	d := &dialogue{cli: c}
-	if in.Password, err = d.ask(ctx, text{"Password", "密码"}); err != nil {
 		return err
 	}
 	if err := i.open(); err != nil {
 		return err
 	}
-	issued, err := d.logIn(ctx, s, in)
+	issued, err := logIn(&dialogue{cli: c}, s)
 	if err != nil {
 		return i.abandon(err)
 	}

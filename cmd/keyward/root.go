@@ -31,7 +31,7 @@ Start with "keyward dev", which runs the whole product from one directory.`,
 		newEncryptCmd(c), newDecryptCmd(c), newBatchCmd(c), newKeyCmd(c), newDataKeyCmd(c), newMACCmd(c), newRandomCmd(c), newSecretCmd(c), newSinkCmd(c), newNodeCmd(c), newRolloutCmd(c), newRotationCmd(c), newXKSCmd(c), newInstanceCmd(c),
 		newProviderCmd(c), newAccessKeyCmd(c), newFindingCmd(c),
 		newChannelCmd(c), newPersonCmd(c), newRotaCmd(c), newEscalationCmd(c), newIncidentCmd(c),
-		newLoginCmd(c), newLogoutCmd(c), newUserCmd(c), newPolicyCmd(c), newRoleCmd(c), newAssumeRoleCmd(c), newFederateCmd(c), newWhoamiCmd(c), newApprovalCmd(c),
+		newLoginCmd(c), newLogoutCmd(c), newSSOCmd(c), newUserCmd(c), newPolicyCmd(c), newRoleCmd(c), newAssumeRoleCmd(c), newFederateCmd(c), newWhoamiCmd(c), newApprovalCmd(c),
 		newScanCmd(c), newAuditCmd(c), newWitnessCmd(c), newOperatorCmd(c),
 		newProfileCmd(c), newVersionCmd(c), newCompletionCmd(c),
 	)

@@ -5,7 +5,9 @@ import (
 	"encoding/base32"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -20,6 +22,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/keyward/keyward/internal/cloud/openid/openidtest"
 	"github.com/keyward/keyward/internal/cloud/paysim"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/material/totp"
@@ -28,7 +31,7 @@ import (
 var update = flag.Bool("update", false, "write golden files and docs/cli.md anew")
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"keyward": main})
+	testscript.Main(m, map[string]func(){"keyward": main, "xdg-open": browser, "open": browser})
 }
 
 // TestScripts runs what README and docs tell users to run, against servers of its own.
@@ -46,6 +49,8 @@ func TestMain(m *testing.M) {
 //	                  SOFTHSM2_CONF; where SoftHSM is missing the script is skipped
 //	totp NAME TEXT N  set NAME to the one-time code of N steps from now, of the secret that is
 //	                  the first word after TEXT in the last standard output
+//	idp               start an OpenID Connect provider for the length of the script; its issuer
+//	                  is ISSUER. A browser (xdg-open, open) logs in 00u-alice there
 //	paysim            start a simulated payment platform for the length of the script, and
 //	                  write pay.yaml, pay.txt and key.json; its variables are PAY_VARS
 func TestScripts(t *testing.T) {
@@ -65,9 +70,27 @@ func TestScripts(t *testing.T) {
 			return softHSM(), nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"serve": serve, "unserve": unserve, "load": load, "setfrom": setFrom, "flip": flip, "cut": cut, "paysim": platform, "helper": helper, "totp": oneTimeCode,
+			"serve": serve, "unserve": unserve, "load": load, "setfrom": setFrom, "flip": flip, "cut": cut, "paysim": platform, "helper": helper, "totp": oneTimeCode, "idp": identityProvider,
 		},
 	})
+}
+
+// identityProvider starts an OpenID Connect provider.
+func identityProvider(ts *testscript.TestScript, _ bool, _ []string) {
+	p, stop := openidtest.Start(time.Now)
+	ts.Defer(stop)
+	ts.Setenv("ISSUER", p.URL)
+}
+
+// browser goes to an address and wherever that sends it, as a browser does in which somebody
+// is logged in at the provider already. It writes the last address that it was sent to.
+func browser() {
+	last := os.Args[1]
+	web := &http.Client{CheckRedirect: func(r *http.Request, _ []*http.Request) error { last = r.URL.String(); return nil }}
+	if resp, err := web.Get(last); err == nil {
+		_ = resp.Body.Close()
+	}
+	fmt.Println(last)
 }
 
 // A serverOf names what a script serves: "" is its server.

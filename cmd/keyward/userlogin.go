@@ -195,7 +195,11 @@ func newUserLoginsCmd(c *cli) *cobra.Command {
 				t.add(c.t("Since", "启用时间"), when(p.MFAAt))
 				t.add(c.t("Recovery codes left", "剩余恢复码"), fmt.Sprint(p.RecoveryCodes))
 				for _, s := range p.Sessions {
-					t.add(c.t("Session", "会话"), fmt.Sprintf(c.t("from %s, %s to %s", "来自 %s，%s 至 %s"), orDash(s.Source), when(s.BegunAt), when(s.ExpiresAt)))
+					by := ""
+					if s.Provider != "" {
+						by = fmt.Sprintf(c.t(", by %s", "，通过 %s"), s.Provider)
+					}
+					t.add(c.t("Session", "会话"), fmt.Sprintf(c.t("from %s, %s to %s", "来自 %s，%s 至 %s"), orDash(s.Source), when(s.BegunAt), when(s.ExpiresAt))+by)
 				}
 			})
 		},

@@ -32,9 +32,9 @@ import (
 	"github.com/keyward/keyward/internal/finding"
 	"github.com/keyward/keyward/internal/hsm/keystore"
 	"github.com/keyward/keyward/internal/iam"
+	"github.com/keyward/keyward/internal/iam/federation"
 	"github.com/keyward/keyward/internal/iam/people"
 	"github.com/keyward/keyward/internal/iam/role"
-	"github.com/keyward/keyward/internal/iam/simulation"
 	"github.com/keyward/keyward/internal/key/byok"
 	"github.com/keyward/keyward/internal/key/cryptography"
 	"github.com/keyward/keyward/internal/key/instance"
@@ -81,6 +81,7 @@ type engine struct {
 	roles     *role.Service
 	people    *people.Service
 	approvals *approval.Service
+	federated *federation.Service
 	usage     *usage.Service
 	imports   *byok.Service
 	secrets   *secret.Service
@@ -239,7 +240,7 @@ func (e *engine) services(ctx context.Context, a *App, refusals *refusal.Recorde
 	}
 	e.scrubber = scrub.New(scrub.Options{
 		DB: a.db, Store: e.store, Anchor: e.anchor, Logs: e.anchorOptions(a), IAM: e.iam, People: e.people, Keys: e.keys, Ring: e.ring, Secrets: e.secrets,
-		Sinks: e.sinks, Targets: e.targets, Stock: e.stock, Alerts: e.alerts, Rotations: e.rotations, Offers: e.offers, Instances: e.instances, Log: e.log, Now: e.now, Logger: a.Logger,
+		Sinks: e.sinks, Targets: e.targets, Stock: e.stock, Alerts: e.alerts, Rotations: e.rotations, Offers: e.offers, Instances: e.instances, Federation: e.federated, Log: e.log, Now: e.now, Logger: a.Logger,
 	})
 	return nil
 }
@@ -366,30 +367,16 @@ func (e *engine) dialects(a *App, refusals *refusal.Recorder) (err error) {
 		Tokens: sealed.Pages{Keyring: e.keyring}, Region: a.Config.Region, Touch: touch,
 	}).Serve
 	e.xks = (&xks.Dialect{Offers: e.offers, Log: e.log, Refusals: refusals, Limiter: limiter}).Serve
-	e.login = login.New(login.Options{People: e.people, Refusals: refusals})
+	e.login = login.New(login.Options{People: e.people, Federation: e.federated, Refusals: refusals})
 	e.agents = agentapi.New(agentapi.Options{Rollouts: e.rollouts, Refusals: refusals, Now: e.now})
 	e.rest = rest.New(rest.Options{
 		Approvals: e.approvals, Exposures: e.exposures, Simulations: e.simulations(),
-		Verifier: verifier, Keys: e.keys, Crypto: e.crypto, Imports: e.imports, Usage: e.usage, Secrets: e.secrets, Sinks: e.sinks, Rollouts: e.rollouts, Targets: e.targets, Rotations: e.rotations, Offers: e.offers, Instances: e.instances, IAM: e.iam, Roles: e.roles, People: e.people, Stock: e.stock, Alerts: e.alerts, Expiry: e.expiry, Findings: e.findings, Checks: e.checks, Log: e.log, Audit: a.db, Refusals: refusals, Limiter: limiter, Region: a.Config.Region, Touch: touch,
+		Verifier: verifier, Keys: e.keys, Crypto: e.crypto, Imports: e.imports, Usage: e.usage, Secrets: e.secrets, Sinks: e.sinks, Rollouts: e.rollouts, Targets: e.targets, Rotations: e.rotations, Offers: e.offers, Instances: e.instances, IAM: e.iam, Roles: e.roles, People: e.people, Federation: e.federated, Stock: e.stock, Alerts: e.alerts, Expiry: e.expiry, Findings: e.findings, Checks: e.checks, Log: e.log, Audit: a.db, Refusals: refusals, Limiter: limiter, Region: a.Config.Region, Touch: touch,
 	})
 	if e.links != nil {
 		e.page, err = ackpage.New(ackpage.Options{Links: e.links, Alerts: e.alerts, Refusals: refusals})
 	}
 	return err
-}
-
-// simulations answers what explains policies, those of keys included.
-func (e *engine) simulations() *simulation.Service {
-	return simulation.New(simulation.Options{
-		Log: e.log, Now: e.now, Principal: e.iam.Principal,
-		Key: func(ctx context.Context, c *authz.Call, rec *audit.Record, arn string) (simulation.Resource, error) {
-			k, err := e.ring.Resolve(ctx, keyring.Ask{Call: c, Record: rec, Action: "kms:GetKeyPolicy", Name: arn})
-			if err != nil {
-				return simulation.Resource{}, err
-			}
-			return simulation.Resource{ARN: k.ARN, Policy: k.Policy, Attributes: k.Attributes(nil)}, nil
-		},
-	})
 }
 
 // changed passes a change of a row on to whoever caches it.

@@ -5,9 +5,15 @@ import (
 	"runtime"
 
 	"github.com/keyward/keyward/internal/app/sealed"
+	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/audit/refusal"
+	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/cloud/openid"
+	"github.com/keyward/keyward/internal/iam/federation"
 	"github.com/keyward/keyward/internal/iam/people"
 	"github.com/keyward/keyward/internal/iam/role"
+	"github.com/keyward/keyward/internal/iam/simulation"
+	"github.com/keyward/keyward/internal/key/keyring"
 	"github.com/keyward/keyward/internal/material/password"
 )
 
@@ -26,5 +32,23 @@ func (e *engine) sessions(a *App, refusals *refusal.Recorder) {
 	e.people = people.New(people.Options{
 		Store: e.store, IAM: e.iam, Roles: e.roles, Log: e.log, Refusals: refusals, Digest: e.contextDigest, Logger: a.Logger, Now: e.now, Fresh: e.store.Fresh,
 		Hasher: password.New(password.ProductionCost(), max(1, runtime.GOMAXPROCS(0)/2), maxLogins),
+	})
+	e.federated = federation.New(federation.Options{
+		Store: e.store, Uses: e.store, IAM: e.iam, People: e.people, Protocol: openid.New(a.Config.Egress.Allow, e.now), Sealer: sealed.Logins{Keyring: e.keyring},
+		Log: e.log, Refusals: refusals, Now: e.now,
+	})
+}
+
+// simulations answers what explains policies, those of keys included.
+func (e *engine) simulations() *simulation.Service {
+	return simulation.New(simulation.Options{
+		Log: e.log, Now: e.now, Principal: e.iam.Principal,
+		Key: func(ctx context.Context, c *authz.Call, rec *audit.Record, arn string) (simulation.Resource, error) {
+			k, err := e.ring.Resolve(ctx, keyring.Ask{Call: c, Record: rec, Action: "kms:GetKeyPolicy", Name: arn})
+			if err != nil {
+				return simulation.Resource{}, err
+			}
+			return simulation.Resource{ARN: k.ARN, Policy: k.Policy, Attributes: k.Attributes(nil)}, nil
+		},
 	})
 }

@@ -57,7 +57,8 @@ type Session struct {
 	Expires time.Time // from then on its requests are refused
 	Lineage []string  // what ends the session when it changes; package role reads it
 	Person  bool      // it came of a login: somebody is there who can be asked
-	MFA     bool      // at that login a second factor was proved
+	MFA     bool      // at that login a second factor of keyward was proved
+	Vouched bool      // at that login a second factor was proved to an identity provider that is believed about it
 }
 
 // ARN answers the principal's name as RAM writes it; that of a session of a role or of a
@@ -135,7 +136,7 @@ func Dangerous() []string {
 		"kms:ExportDataKey", "kms:GenerateAndExportDataKey", "kms:DeleteSecret", "kms:SetSecretPolicy",
 		"ram:AttachPolicyToUser", "ram:AttachPolicyToRole", "ram:UpdateRole", "ram:DetachPolicyFromUser", "ram:DetachPolicyFromRole", "ram:UpdatePolicy",
 		"ram:CreateAccessKey", "ram:UpdateAccessKey", "ram:ResetAccessKey", "ram:DeleteAccessKey", "ram:UpdateUser", "ram:DeleteUser",
-		"ram:UpdateLoginProfile", "ram:DeleteLoginProfile", "ram:UnbindMFADevice",
+		"ram:UpdateLoginProfile", "ram:DeleteLoginProfile", "ram:UnbindMFADevice", "keyward:LinkUser", "ram:DeleteOIDCProvider",
 		"keyward:CreateNodeToken", "keyward:ExportAudit", "keyward:SetApprovalRule", "keyward:DeleteApprovalRule",
 	}
 }
@@ -154,7 +155,7 @@ func (c *Call) demand(allowed Decision, r Request) (Decision, error) {
 		return allowed, nil
 	}
 	if person && !c.Session.MFA {
-		return Decision{Reason: NotFresh}, fault.MFARequired.New("%s is dangerous, so that people need a second factor for it: set one up with keyward user mfa enroll, then log in again", r.Action)
+		return Decision{Reason: NotFresh}, fault.MFANotSetUp.New("%s is dangerous, so that people need a second factor for it: set one up with keyward user mfa enroll, then log in again", r.Action)
 	}
 	if c.Approval != nil {
 		if err := c.Approval.Demand(c, r); err != nil {

@@ -104,8 +104,8 @@ func (c *Call) Decide(r Request) Decision {
 // Check is Decide for a service that is about to act: a request that may not be made
 // is answered with fault.NoPermission, whose message tells the caller what is missing. What
 // is allowed and dangerous may need others' approval, and needs a fresh code if the caller is a
-// person: otherwise it is answered with fault.ApprovalRequired or fault.MFARequired. The Decision
-// is for the audit record in all cases.
+// person: otherwise it is answered with fault.ApprovalRequired or fault.MFARequired, or
+// fault.MFANotSetUp where no code helps. The Decision is for the audit record in all cases.
 func (c *Call) Check(r Request) (Decision, error) {
 	d := c.Decide(r)
 	if d.Allowed {
@@ -289,7 +289,7 @@ func (q *query) fact(key string) (fact, bool) {
 	case MFAPresent:
 		// An access key signs without a second factor. Were the key absent instead,
 		// "deny unless MFA" would deny nothing.
-		return flag(q.call.Session != nil && q.call.Session.MFA), true
+		return flag(q.call.Session != nil && (q.call.Session.MFA || q.call.Session.Vouched)), true
 	}
 	for _, a := range q.attributes {
 		if a.Key == key {

@@ -57,6 +57,7 @@ const (
 	LoginFailed            Kind = "LoginFailed"
 	PasswordChangeRequired Kind = "PasswordChangeRequired" // of who proved to have the password
 	MFARequired            Kind = "MFARequired"
+	MFANotSetUp            Kind = "MFANotSetUp"      // the login proved no second factor, without which this is not done
 	ApprovalRequired       Kind = "ApprovalRequired" // by others, of this very request
 )
 
@@ -102,7 +103,7 @@ func Kinds() []Kind {
 		UnsupportedOrigin, InvalidKeyMaterial, InvalidImportToken, ExpiredImportToken,
 		IncompleteSignature, SignatureMismatch, TimestampExpired, TimestampInvalid, NonceUsed,
 		AccessKeyNotFound, AccessKeyInactive, SecurityTokenInvalid, SecurityTokenMissing, SecurityTokenExpired, SecurityTokenMismatch, NoPermission, WrongPassphrase,
-		LoginFailed, PasswordChangeRequired, MFARequired, ApprovalRequired,
+		LoginFailed, PasswordChangeRequired, MFARequired, MFANotSetUp, ApprovalRequired,
 		KeyNotFound, KeyVersionNotFound, AliasNotFound, ResourceNotFound,
 		KeyDisabled, KeyPendingDeletion, KeyPendingImport, KeyUnavailable, StateConflict, AliasExists, ResourceExists, ResourceInUse, Changed,
 		Throttled, Sealed, AuditUnavailable, Unavailable, Internal, DryRun,

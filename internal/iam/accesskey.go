@@ -243,7 +243,7 @@ func (s *Service) authorizeKey(ctx context.Context, op *Operation, id string) (A
 	if missing != nil && !fault.Is(missing, fault.ResourceNotFound) {
 		return AccessKey{}, missing
 	}
-	if err := op.Authorize(UserARN(op.Call.Account, key.User)); fault.Is(err, fault.MFARequired) || fault.Is(err, fault.ApprovalRequired) {
+	if err := op.Authorize(UserARN(op.Call.Account, key.User)); fault.Is(err, fault.MFARequired) || fault.Is(err, fault.MFANotSetUp) || fault.Is(err, fault.ApprovalRequired) {
 		return AccessKey{}, err
 	} else if err != nil {
 		return AccessKey{}, fault.NoPermission.New("%s may not perform %s on this access key; ask an administrator of the account for a policy that allows it on the user who has the key",

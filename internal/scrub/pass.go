@@ -11,6 +11,7 @@ import (
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/iam"
+	"github.com/keyward/keyward/internal/iam/federation"
 	"github.com/keyward/keyward/internal/iam/people"
 	"github.com/keyward/keyward/internal/iam/role"
 	"github.com/keyward/keyward/internal/job"
@@ -184,6 +185,11 @@ func (p *pass) watched(ctx context.Context, r store.Row) (err error) {
 		p.opens(r, p.Offers.Inspect(ctx, v))
 	case instance.Instance:
 		p.opens(r, p.Instances.Inspect(ctx, v))
+	case federation.Provider:
+		p.opens(r, p.Federation.Inspect(ctx, v))
+	case federation.Link:
+		p.refers(r, second(p.Store.User(ctx, v.Account, v.User)))
+		p.refers(r, second(p.Store.IdentityProvider(ctx, v.Account, v.Provider)))
 	case accesskey.Source:
 		needs = p.Stock.Needs(v)
 	case notify.Channel:

@@ -31,6 +31,7 @@ import (
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/iam"
+	"github.com/keyward/keyward/internal/iam/federation"
 	"github.com/keyward/keyward/internal/iam/people"
 	"github.com/keyward/keyward/internal/key/instance"
 	"github.com/keyward/keyward/internal/key/keyring"
@@ -105,9 +106,11 @@ type Options struct {
 	Rotations *engine.Service
 	Offers    *offer.Service
 	Instances *instance.Service
-	Log       *audit.Log
-	Now       func() time.Time
-	Logger    *slog.Logger
+	// Federation is where people prove elsewhere who they are.
+	Federation *federation.Service
+	Log        *audit.Log
+	Now        func() time.Time
+	Logger     *slog.Logger
 }
 
 // A Scrubber scrubs. Its methods may be called concurrently.

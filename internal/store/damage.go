@@ -53,7 +53,7 @@ func tables() []table {
 		tableOf(secretRow), tableOf(secretVersionRow), tableOf(sinkRow), tableOf(copyRow), tableOf(testRow),
 		tableOf(suppressionRow), tableOf(nodeTokenRow), tableOf(nodeRow), tableOf(targetRow), tableOf(rolloutRow), tableOf(rotationPlanRow), tableOf(rotationRow),
 		tableOf(offerRow), tableOf(instanceRow), tableOf(resourceRow), tableOf(secretPolicyRow), tableOf(leakKeyRow), tableOf(loginRow),
-		tableOf(approvalRuleRow), tableOf(approvalRow),
+		tableOf(approvalRuleRow), tableOf(approvalRow), tableOf(identityProviderRow), tableOf(linkRow),
 	}
 }
 

@@ -149,6 +149,9 @@ func (s *Store) DeleteUser(ctx context.Context, rec *audit.Record, u *iam.User) 
 		if have > 0 {
 			return fault.ResourceInUse.New("the user %q has access keys (%d); delete them first", u.Name, have)
 		}
+		if _, err := s.removeLinks(ctx, t, `WHERE account = $1 AND user_name = $2 ORDER BY provider`, u.Account, u.Name); err != nil {
+			return err
+		}
 		return s.deletePerson(ctx, t, u)
 	})
 }

@@ -1,5 +1,5 @@
 // Package sealed makes and opens what callers carry around and cannot read: page tokens of
-// lists, and the tickets of sessions. Both are sealed under the keyring's token key, each bound
+// lists, the tickets of sessions, and the transactions of logins. Both are sealed under the keyring's token key, each bound
 // to its purpose, so that one kind is never taken for another.
 package sealed
 
@@ -17,6 +17,7 @@ type Pages struct{ Keyring *seal.Keyring }
 var (
 	pageBinding    = material.Binding("keyward-page-token/v1")
 	sessionBinding = material.Binding("keyward-session/v1")
+	loginBinding   = material.Binding("keyward-login/v1")
 )
 
 // SealToken implements alibaba.Tokens.
@@ -46,4 +47,17 @@ func (t Tickets) Seal(ticket material.Bytes) ([]byte, error) {
 // Open implements role.Sealer.
 func (t Tickets) Open(sealed []byte) (material.Bytes, error) {
 	return t.Keyring.OpenBytes(seal.Token, sessionBinding, sealed)
+}
+
+// Logins seals the transactions of logins with the keyring.
+type Logins struct{ Keyring *seal.Keyring }
+
+// Seal implements federation.Sealer.
+func (l Logins) Seal(transaction material.Bytes) ([]byte, error) {
+	return l.Keyring.SealBytes(seal.Token, loginBinding, transaction)
+}
+
+// Open implements federation.Sealer.
+func (l Logins) Open(sealed []byte) (material.Bytes, error) {
+	return l.Keyring.OpenBytes(seal.Token, loginBinding, sealed)
 }

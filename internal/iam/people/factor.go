@@ -62,7 +62,7 @@ func (s *Service) ConfirmMFA(ctx context.Context, call *authz.Call, code string)
 		if p.HasMFA() || len(p.Secret) == 0 {
 			return nil, fault.StateConflict.New("no second factor waits for being confirmed; begin with: keyward user mfa enroll")
 		}
-		if err := s.tryCode(ctx, p, code); err != nil {
+		if _, err := s.tryCode(ctx, p, code); err != nil {
 			return nil, err
 		}
 		codes := make([]material.Bytes, RecoveryCodes)
@@ -110,7 +110,7 @@ func (s *Service) Prove(ctx context.Context, call *authz.Call, code string) erro
 		return fault.InvalidParameter.New("a code is for people who logged in; what programs may do is for their policies to say")
 	}
 	if !call.Session.MFA { // who stole a session could set one up, but not log in with it
-		return fault.MFARequired.New("the login had no second factor: set one up with keyward user mfa enroll, then log in again")
+		return fault.MFANotSetUp.New("the login had no second factor: set one up with keyward user mfa enroll, then log in again")
 	}
 	p, err := s.Store.Person(ctx, account, loginOf(user))
 	if err != nil {
@@ -119,7 +119,7 @@ func (s *Service) Prove(ctx context.Context, call *authz.Call, code string) erro
 	if !p.HasMFA() || !totp.WellFormed(code) {
 		return wrong()
 	}
-	if err := s.tryCode(ctx, p, code); err != nil {
+	if _, err := s.tryCode(ctx, p, code); err != nil {
 		return err
 	}
 	call.Fresh = true
@@ -127,19 +127,19 @@ func (s *Service) Prove(ctx context.Context, call *authz.Call, code string) erro
 }
 
 // tryCode is useCode for a caller whose attempts are not limited yet.
-func (s *Service) tryCode(ctx context.Context, p Person, code string) error {
+func (s *Service) tryCode(ctx context.Context, p Person, code string) (recovery string, err error) {
 	key, err := s.key("code", p.Account, p.Login)
 	if err != nil {
-		return err
+		return "", err
 	}
 	limits := []Limit{{key, freeOfPair, longest, true}}
 	if err := s.charge(ctx, limits); err != nil {
-		return err
+		return "", err
 	}
-	if _, err := s.useCode(ctx, p, code); err != nil {
-		return err
+	if recovery, err = s.useCode(ctx, p, code); err != nil {
+		return "", err
 	}
-	return s.Store.Refund(ctx, limits, true)
+	return recovery, s.Store.Refund(ctx, limits, true)
 }
 
 // useCode uses a code of a person's second factor up. A recovery code is answered as its

@@ -76,7 +76,7 @@ func TestLateFactorProvesNothing(t *testing.T) {
 	w := newWorld(t)
 	old := w.login(t)
 	a := w.enroll(t)
-	wantKind(t, w.Prove(t.Context(), w.as(t, old), a.code()), fault.MFARequired)
+	wantKind(t, w.Prove(t.Context(), w.as(t, old), a.code()), fault.MFANotSetUp)
 }
 
 // Guesses of codes are counted, however many come at once, and of one code one is accepted.

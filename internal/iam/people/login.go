@@ -54,16 +54,12 @@ func (s *Service) Login(ctx context.Context, call *authz.Call, in Attempt) (role
 	if err != nil {
 		return role.Issued{}, err
 	}
-	if err := s.charge(ctx, limits); err != nil {
-		return role.Issued{}, s.Refusals.Refuse(ctx, call, ActionLogin, "", err)
-	}
-	op := iam.Begin(s.Log, call, ActionLogin)
-	issued, err := iam.Perform(ctx, op, func() (role.Issued, error) { return s.login(ctx, op, at, in) })
-	if !fault.Is(err, fault.LoginFailed) {
-		if undone := s.Store.Refund(context.WithoutCancel(ctx), limits, err == nil); undone != nil {
-			s.Logger.Warn("taking back a counted attempt to log in", "error", undone)
-		}
-	}
+	var issued role.Issued
+	err = s.counted(ctx, call, limits, func() (err error) {
+		op := iam.Begin(s.Log, call, ActionLogin)
+		issued, err = iam.Perform(ctx, op, func() (role.Issued, error) { return s.login(ctx, op, at, in) })
+		return err
+	})
 	return issued, err
 }
 
@@ -202,8 +198,7 @@ func (s *Service) begin(ctx context.Context, op *iam.Operation, p Person, e entr
 			return err
 		}
 	}
-	live := now.live(e.session.BegunAt)
-	now.Sessions = append(live[max(0, len(live)+1-MaxSessions):], e.session)
+	now.add(e.session)
 	return s.Store.SavePerson(ctx, op.Record, &now)
 }
 

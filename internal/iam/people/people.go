@@ -70,6 +70,8 @@ type Session struct {
 	ExpiresAt time.Time `json:"expiresAt"`
 	Source    string    `json:"source,omitempty"` // address that it began from
 	MFA       bool      `json:"mfa,omitempty"`    // a second factor was proved
+
+	Provider string `json:"provider,omitempty"` // identity provider that vouched for the user; "" for a password
 }
 
 // HasMFA tells whether a login needs a second factor.

@@ -61,6 +61,7 @@ func (s *Service) AssumeRole(ctx context.Context, call *authz.Call, in Assumptio
 		t := ticket{
 			Account: account, Kind: authz.AssumedRole, Name: name, Session: in.Session, Policy: policy,
 			Lineage: append(s.lineage(call), roleLink(a.role)), MFA: call.Session != nil && call.Session.MFA,
+			Vouched: call.Session != nil && call.Session.Vouched,
 		}
 		issued, err := s.issue(op, t, in.Duration, longest)
 		issued.RoleID = a.role.ID
@@ -157,13 +158,14 @@ type Login struct {
 	Session  string        // id of the session, which [Options].Logins knows
 	Duration time.Duration // 15 minutes to 12 hours; 0 means an hour
 	MFA      bool          // a second factor was proved
+	Vouched  bool          // a second factor was proved to an identity provider that is believed about it
 }
 
 // Login makes the credentials of somebody who proved who they are. It is a part of the
 // operation op, which has seen to that.
 func (s *Service) Login(op *iam.Operation, in Login) (Issued, error) {
 	return s.issue(op, ticket{
-		Account: in.Account, Kind: authz.User, Name: in.User, Session: in.Session, MFA: in.MFA,
+		Account: in.Account, Kind: authz.User, Name: in.User, Session: in.Session, MFA: in.MFA, Vouched: in.Vouched,
 		Lineage: []string{strings.Join([]string{linkLogin, in.Account, in.User, in.Session}, "/")},
 	}, in.Duration, MaxDuration)
 }
@@ -232,6 +234,7 @@ type ticket struct {
 	Expires time.Time  `json:"expires"`
 	Lineage []string   `json:"lineage"`
 	MFA     bool       `json:"mfa,omitempty"` // proved at the login that it came of
+	Vouched bool       `json:"vouched,omitempty"`
 }
 
 // principal answers who acts with the ticket; the policies are for whoever looks them up.
@@ -240,7 +243,7 @@ func (t *ticket) principal(policy *authz.Policy) authz.Principal {
 		Account: t.Account, Kind: t.Kind, Name: t.Name, AccessKey: t.ID,
 		Session: &authz.Session{
 			Name: t.Session, Policy: policy, Expires: t.Expires, Lineage: t.Lineage,
-			Person: strings.HasPrefix(t.Lineage[0], linkLogin+"/"), MFA: t.MFA,
+			Person: strings.HasPrefix(t.Lineage[0], linkLogin+"/"), MFA: t.MFA, Vouched: t.Vouched,
 		},
 	}
 }

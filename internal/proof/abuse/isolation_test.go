@@ -50,6 +50,7 @@ func (w *world) twins() (byKind map[kind][]twin, byName map[string]twin) {
 		blob:         {{n["foreign.blob"], n["mangled.blob"]}},
 	}
 	byName = map[string]twin{
+		"{idp}":      {"foreign-idp", "missing-idp"},
 		"{provider}": {"foreign-provider", "missing-provider"}, "provider": {"foreign-provider", "missing-provider"}, "{plan}": {"foreign-plan", "missing-plan"}, "plan": {"foreign-plan", "missing-plan"},
 		"{person}": {"foreign-person", "missing-person"}, "person": {"foreign-person", "missing-person"}, "{rota}": {"foreign-rota", "missing-rota"},
 		"{rule}": {"foreign-rule", "missing-rule"}, "{approval}": {n["foreign.approval"], n["foreign.approval"][:len(n["foreign.approval"])-1] + "0"},

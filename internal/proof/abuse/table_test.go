@@ -314,6 +314,13 @@ var restFields = map[string]operation{
 	"UnshareInstance": refused(rest("", need("{instance}", instanceName, "idle-instance"), need("{account}", userName, "missing"))),
 	"DeleteInstance":  rest("", need("{instance}", instanceName, "removed-instance-rest")),
 
+	"CreateIdentityProvider": rest("", need("name", newName, "made"), need("issuer", label, "$idp.issuer"), need("clientId", label, "keyward"), f("clientSecret", label, "fake"), f("claim", label, "sub"), f("mfa", label, "amr")),
+	"ListIdentityProviders":  rest(""),
+	"GetIdentityProvider":    rest("", need("{idp}", userName, "idle-idp")),
+	"DeleteIdentityProvider": rest("", need("{idp}", userName, "removed-idp")),
+	"LinkUser":               refused(rest("", need("{idp}", userName, "missing"), need("{user}", userName, "nobody"), need("value", label, "00u"))),
+	"UnlinkUser":             refused(rest("", need("{idp}", userName, "idle-idp"), need("{user}", userName, "nobody"))),
+
 	"CreateOffer":           rest("", need("name", newName, "made"), need("user", userName, "nobody")),
 	"ListOffers":            rest(""),
 	"GetOffer":              rest("", need("{offer}", offerName, "idle-offer")),

@@ -42,6 +42,7 @@ import (
 	"github.com/keyward/keyward/api"
 	"github.com/keyward/keyward/client"
 	"github.com/keyward/keyward/internal/app"
+	"github.com/keyward/keyward/internal/cloud/openid/openidtest"
 	"github.com/keyward/keyward/internal/cloud/vault/vaulttest"
 	"github.com/keyward/keyward/internal/config"
 	"github.com/keyward/keyward/internal/iam"
@@ -218,6 +219,7 @@ func (w *world) fill(t *testing.T) {
 	}
 	w.fillAccess(t, c)
 	w.fillOffers(t, c)
+	w.fillIdentityProviders(t, c)
 	w.fillStock(t, c)
 	w.fillPlans(t, c)
 	w.fillApprovals(t, c, "account", "approver", "approval")
@@ -371,6 +373,21 @@ func (w *world) fillInstances(t *testing.T, c *client.Client) {
 			t.Fatal(err)
 		}
 		w.names["foreign.instance"] = i.ID
+	}
+}
+
+// fillIdentityProviders makes identity providers without links.
+func (w *world) fillIdentityProviders(t *testing.T, c *client.Client) {
+	t.Helper()
+	w.names["idp.issuer"] = openidtest.New(t, time.Now).URL
+	for _, name := range []string{"idle-idp", "removed-idp", "foreign-idp"} {
+		by := c
+		if name == "foreign-idp" {
+			by = w.client(t, w.foreign)
+		}
+		if _, err := by.CreateIdentityProvider(t.Context(), api.CreateIdentityProviderRequest{Name: name, Issuer: w.names["idp.issuer"], ClientID: "keyward"}); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

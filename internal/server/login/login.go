@@ -1,10 +1,10 @@
-// Package login is where people log in: the one operation of the API whose requests nobody
+// Package login is where people log in: the operations of the API whose requests nobody
 // has signed, because whoever sends one has no key yet. What comes out is temporary
 // credentials, with which everything else is signed.
 //
-// It is a dialect over package people and holds no rule of the product. It decodes, limits
-// how often an address may ask at all, which keeps the cost of password hashes in bounds,
-// and answers. A password that it decoded is erased when the answer is made.
+// It is a dialect over packages people and federation and holds no rule of the product. It
+// decodes, limits how often an address may ask at all, which keeps the cost of password
+// hashes in bounds, and answers. A password that it decoded is erased when the answer is made.
 package login
 
 import (
@@ -15,6 +15,7 @@ import (
 	"github.com/keyward/keyward/internal/audit/refusal"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/iam/federation"
 	"github.com/keyward/keyward/internal/iam/people"
 	"github.com/keyward/keyward/internal/iam/role"
 	"github.com/keyward/keyward/internal/material"
@@ -29,8 +30,9 @@ const (
 
 // Options says what logins are served from. All fields are required.
 type Options struct {
-	People   *people.Service
-	Refusals *refusal.Recorder
+	People     *people.Service
+	Federation *federation.Service
+	Refusals   *refusal.Recorder
 }
 
 // A dialect serves logins.
@@ -39,13 +41,30 @@ type dialect struct {
 	limiter *server.Limiter
 }
 
-// New makes the handler of logins, for an edge that reads bodies of up to [server.MaxBody].
+// An operation is one way to log in, or a part of one.
+type operation struct {
+	name   string // in metrics and logs
+	scheme string // how the call is said to be authenticated
+	act    func(*dialect, *http.Request, *server.Exchange, *authz.Call) (any, error)
+}
+
+// operations answers what is done at each path.
+func operations() map[string]operation {
+	return map[string]operation{
+		api.LoginPath:     {"Login", "password", (*dialect).login},
+		api.SSOPath:       {"BeginSSO", "openid", (*dialect).beginSSO},
+		api.FinishSSOPath: {"FinishSSO", "openid", (*dialect).finishSSO},
+	}
+}
+
+// New makes the handler of logins, for an edge that reads bodies of up to
+// [server.MaxBody] and sends here what [Leads] here.
 func New(o Options) server.Handler {
 	return (&dialect{o, &server.Limiter{PerKey: perAddress}}).serve
 }
 
-// Leads tells whether a path is the one to log in at.
-func Leads(path string) bool { return path == api.LoginPath }
+// Leads tells whether a path is one to log in at.
+func Leads(path string) bool { return operations()[path].act != nil }
 
 // Refuse answers every request with the fault err, for a server that cannot serve.
 func Refuse(w http.ResponseWriter, _ *http.Request, x *server.Exchange, err error) {
@@ -54,49 +73,92 @@ func Refuse(w http.ResponseWriter, _ *http.Request, x *server.Exchange, err erro
 }
 
 func (d *dialect) serve(w http.ResponseWriter, r *http.Request, x *server.Exchange, err error) {
-	var out role.Issued
+	op := operations()[r.URL.EscapedPath()]
+	var out any
 	if err == nil {
-		out, err = d.login(w, r, x)
+		out, err = d.run(w, r, x, op)
 	}
-	x.Note("Login", err)
+	x.Note(op.name, err)
 	if err != nil {
 		wire.Fail(w, x.RequestID, err)
 		return
 	}
-	wire.Succeed(w, api.TemporaryCredentials{
-		AccessKeyID: out.AccessKey, Secret: api.SecretText(out.Secret.Expose()), SecurityToken: api.SecretText(out.Token),
-		ARN: out.Principal.ARN(), ExpiresAt: out.Expires,
-	})
+	wire.Succeed(w, out)
 }
 
-func (d *dialect) login(w http.ResponseWriter, r *http.Request, x *server.Exchange) (role.Issued, error) {
+func (d *dialect) run(w http.ResponseWriter, r *http.Request, x *server.Exchange, op operation) (any, error) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
-		return role.Issued{}, fault.MethodNotAllowed.New("this path takes POST only")
+		return nil, fault.MethodNotAllowed.New("this path takes POST only")
 	}
 	if r.URL.RawQuery != "" {
-		return role.Issued{}, fault.InvalidParameter.New("this path takes no query: passwords must not stand in URLs")
+		return nil, fault.InvalidParameter.New("this path takes no query: passwords and codes must not stand in URLs")
 	}
 	if len(x.Body) > maxBody {
-		return role.Issued{}, fault.TooLarge.New("the request body is larger than %d bytes", maxBody)
+		return nil, fault.TooLarge.New("the request body is larger than %d bytes", maxBody)
 	}
-	c := x.Call(r, authz.Principal{}, "password", nil)
+	c := x.Call(r, authz.Principal{}, op.scheme, nil)
 	if err := d.limiter.Admit(&authz.Call{Principal: authz.Principal{AccessKey: x.Source.String()}, Time: x.Received}); err != nil {
 		err = fault.Throttled.Wrap(err, "there are too many attempts from this address; wait a second and try again")
-		return role.Issued{}, d.Refusals.Refuse(x.Context(), c, people.ActionLogin, "", err)
+		return nil, d.Refusals.Refuse(x.Context(), c, people.ActionLogin, "", err)
 	}
-	var in api.LoginRequest
-	if err := wire.DecodeBody(r.Header, x.Body, &in); err != nil {
-		return role.Issued{}, err
+	return op.act(d, r, x, c)
+}
+
+// decode reads what is sent, and erases it.
+func decode(r *http.Request, x *server.Exchange, into any) error {
+	if err := wire.DecodeBody(r.Header, x.Body, into); err != nil {
+		return err
 	}
 	clear(x.Body)
+	return nil
+}
+
+func (d *dialect) login(r *http.Request, x *server.Exchange, c *authz.Call) (any, error) {
+	var in api.LoginRequest
+	if err := decode(r, x, &in); err != nil {
+		return nil, err
+	}
 	attempt := people.Attempt{
 		Account: in.Account, User: in.User, Password: secret(in.Password), Code: string(in.Code), NewPassword: secret(in.NewPassword),
 		Duration: seconds(in.DurationSeconds),
 	}
 	defer attempt.Password.Zero()
 	defer attempt.NewPassword.Zero()
-	return d.People.Login(x.Context(), c, attempt)
+	out, err := d.People.Login(x.Context(), c, attempt)
+	return credentials(out), err
+}
+
+func (d *dialect) beginSSO(r *http.Request, x *server.Exchange, c *authz.Call) (any, error) {
+	var in api.BeginSSORequest
+	if err := decode(r, x, &in); err != nil {
+		return nil, err
+	}
+	out, err := d.Federation.Begin(x.Context(), c, federation.Start{Account: in.Account, Provider: in.Provider, Redirect: in.RedirectURI, Challenge: in.CodeChallenge})
+	return api.SSOTransaction{Transaction: api.SecretText(out.Transaction), URL: out.URL, State: out.State, ExpiresAt: out.ExpiresAt}, err
+}
+
+func (d *dialect) finishSSO(r *http.Request, x *server.Exchange, c *authz.Call) (any, error) {
+	var in api.FinishSSORequest
+	if err := decode(r, x, &in); err != nil {
+		return nil, err
+	}
+	out, again, err := d.Federation.Finish(x.Context(), c, federation.Finish{
+		Transaction: string(in.Transaction), Verifier: string(in.CodeVerifier), State: in.State, Code: string(in.Code), Issuer: in.Issuer,
+		MFACode: string(in.MFACode), Duration: seconds(in.DurationSeconds),
+	})
+	if fault.Is(err, fault.MFARequired) {
+		return api.SSOLogin{Transaction: api.SecretText(again)}, nil
+	}
+	issued := credentials(out)
+	return api.SSOLogin{Session: &issued}, err
+}
+
+func credentials(out role.Issued) api.TemporaryCredentials {
+	return api.TemporaryCredentials{
+		AccessKeyID: out.AccessKey, Secret: api.SecretText(out.Secret.Expose()), SecurityToken: api.SecretText(out.Token),
+		ARN: out.Principal.ARN(), ExpiresAt: out.Expires,
+	}
 }
 
 func secret(s api.SecretText) material.Bytes { return material.NewBytes([]byte(s)) }

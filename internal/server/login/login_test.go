@@ -3,12 +3,14 @@ package login_test
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -17,7 +19,10 @@ import (
 	"github.com/keyward/keyward/client"
 	"github.com/keyward/keyward/internal/audit/refusal"
 	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/cloud/openid"
+	"github.com/keyward/keyward/internal/cloud/openid/openidtest"
 	"github.com/keyward/keyward/internal/iam"
+	"github.com/keyward/keyward/internal/iam/federation"
 	"github.com/keyward/keyward/internal/iam/people"
 	"github.com/keyward/keyward/internal/iam/role"
 	"github.com/keyward/keyward/internal/material/password"
@@ -68,9 +73,46 @@ func serve(t *testing.T) (url string, initial api.SecretText, log *strings.Build
 		Logger: logger, Now: time.Now,
 		Metrics: server.NewMetrics("test", server.Gauges{Sealed: none, AuditSize: none, TamperedRows: none, ClockJumped: none, ClockOffset: none}),
 	}
-	s := httptest.NewServer(edge.Handle("login", server.MaxBody, login.New(login.Options{People: service, Refusals: refusals})))
+	idp := openidtest.New(t, time.Now)
+	elsewhere := federation.New(federation.Options{
+		Store: node.Store, Uses: node.Store, IAM: users, People: service, Protocol: openid.New([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, time.Now),
+		Sealer: sealtest.Box{Keyring: keys}, Log: node.Log, Refusals: refusals, Now: time.Now,
+	})
+	if _, err := elsewhere.CreateProvider(t.Context(), root, federation.NewProvider{Name: "corp", Issuer: idp.URL, ClientID: openidtest.ClientID}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := elsewhere.Link(t.Context(), root, "corp", "alice", "00u-alice"); err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewServer(edge.Handle("login", server.MaxBody, login.New(login.Options{People: service, Federation: elsewhere, Refusals: refusals})))
 	t.Cleanup(s.Close)
 	return s.URL, api.SecretText(made.Password.Expose()), log
+}
+
+// Who proves at an identity provider who it is gets credentials, and nothing of that is
+// logged.
+func TestSSO(t *testing.T) {
+	url, _, log := serve(t)
+	config := client.Config{Endpoint: url}
+	sum := sha256.Sum256([]byte(typed))
+	begun, err := client.BeginSSO(t.Context(), config, api.BeginSSORequest{RedirectURI: "http://127.0.0.1:8400/callback", CodeChallenge: base64.RawURLEncoding.EncodeToString(sum[:])})
+	if err != nil {
+		t.Fatal(err)
+	}
+	back := openidtest.Visit(t, begun.URL)
+	finish := api.FinishSSORequest{Transaction: begun.Transaction, CodeVerifier: typed, State: back.Get("state"), Code: api.SecretText(back.Get("code")), Issuer: back.Get("iss")}
+	out, err := client.FinishSSO(t.Context(), config, finish)
+	if err != nil || out.Session == nil || out.Transaction != "" || !strings.HasSuffix(out.Session.ARN, ":user/alice") {
+		t.Fatalf("the login is %+v, %v", out, err)
+	}
+	if _, err := client.FinishSSO(t.Context(), config, finish); err == nil || !strings.Contains(err.Error(), "LoginFailed") {
+		t.Errorf("the same once more: %v", err)
+	}
+	for _, secret := range []string{typed, string(begun.Transaction), begun.State, back.Get("code"), string(out.Session.Secret)} {
+		if strings.Contains(log.String(), secret) {
+			t.Errorf("the log has a secret:\n%s", log)
+		}
+	}
 }
 
 // Whoever logs in through the client gets credentials, and nothing typed is logged.

@@ -32,6 +32,7 @@ import (
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/finding"
 	"github.com/keyward/keyward/internal/iam"
+	"github.com/keyward/keyward/internal/iam/federation"
 	"github.com/keyward/keyward/internal/iam/people"
 	"github.com/keyward/keyward/internal/iam/role"
 	"github.com/keyward/keyward/internal/iam/simulation"
@@ -70,11 +71,13 @@ type Options struct {
 	IAM      *iam.Service
 	Roles    *role.Service
 	People   *people.Service
-	Stock    *accesskey.Service
-	Alerts   *notify.Service
-	Expiry   *expiry.Service
-	Findings *finding.Service
-	Checks   *checkup.Service
+	// Federation is where people prove elsewhere who they are.
+	Federation *federation.Service
+	Stock      *accesskey.Service
+	Alerts     *notify.Service
+	Expiry     *expiry.Service
+	Findings   *finding.Service
+	Checks     *checkup.Service
 	// Approvals are what others must approve.
 	Approvals *approval.Service
 	// Exposures takes reports of leaks.

@@ -87,6 +87,7 @@ type scene struct {
 	spare                     string // access key id of bob
 	updated                   api.AccessKey
 	vault, cdn                string // their URLs
+	issuer                    string // an identity provider
 	incident                  string
 	token                     string         // id of one that nobody used
 	offered                   string         // credential of an offer
@@ -98,7 +99,7 @@ type scene struct {
 func newScene(t *testing.T, w *world, admin login) *scene {
 	t.Helper()
 	ctx, c := t.Context(), w.client(t, admin)
-	s := &scene{digest: make([]byte, 32), vault: w.vault.URL, cdn: w.cdn.URL, now: w.now}
+	s := &scene{digest: make([]byte, 32), vault: w.vault.URL, cdn: w.cdn.URL, issuer: w.idp.URL, now: w.now}
 	s.symmetric = must(c.CreateKey(ctx, api.CreateKeyRequest{Description: "reports"}))(t)
 	s.doomed = must(c.CreateKey(ctx, api.CreateKeyRequest{}))(t)
 	s.signing = must(c.CreateKey(ctx, api.CreateKeyRequest{Spec: "EC_P256"}))(t)
@@ -334,7 +335,7 @@ func (s *scene) accessSteps() []step {
 }
 
 func (s *scene) steps() []step {
-	return slices.Concat(s.secretSteps(), s.sinkSteps(), s.rolloutSteps(), s.targetSteps(), s.offerSteps(), s.instanceSteps(), s.rotationSteps(), s.keySteps(), s.cryptoSteps(), s.usageSteps(), s.loginSteps(s.now), s.accessSteps(), s.roleSteps(), s.inventorySteps(), s.alertSteps(), s.findingSteps(), s.leakSteps(), s.approvalSteps())
+	return slices.Concat(s.secretSteps(), s.sinkSteps(), s.rolloutSteps(), s.targetSteps(), s.offerSteps(), s.instanceSteps(), s.rotationSteps(), s.keySteps(), s.cryptoSteps(), s.usageSteps(), s.loginSteps(s.now), s.federationSteps(), s.accessSteps(), s.roleSteps(), s.inventorySteps(), s.alertSteps(), s.findingSteps(), s.leakSteps(), s.approvalSteps())
 }
 
 // TestEveryRoute drives every operation through the client, three times: by a user of

@@ -37,6 +37,8 @@ import (
 	"github.com/keyward/keyward/internal/cloud/edge"
 	"github.com/keyward/keyward/internal/cloud/edge/edgetest"
 	"github.com/keyward/keyward/internal/cloud/manual"
+	"github.com/keyward/keyward/internal/cloud/openid"
+	"github.com/keyward/keyward/internal/cloud/openid/openidtest"
 	"github.com/keyward/keyward/internal/cloud/own"
 	"github.com/keyward/keyward/internal/cloud/vault"
 	"github.com/keyward/keyward/internal/cloud/vault/vaulttest"
@@ -45,6 +47,7 @@ import (
 	"github.com/keyward/keyward/internal/finding"
 	"github.com/keyward/keyward/internal/form"
 	"github.com/keyward/keyward/internal/iam"
+	"github.com/keyward/keyward/internal/iam/federation"
 	"github.com/keyward/keyward/internal/iam/people"
 	"github.com/keyward/keyward/internal/iam/role"
 	"github.com/keyward/keyward/internal/job"
@@ -82,6 +85,7 @@ type world struct {
 	roles     *role.Service
 	people    *people.Service
 	approvals *approval.Service
+	idp       *openidtest.Provider
 	keys      *keytest.Services
 	secrets   *secret.Service
 	usage     *usage.Service
@@ -141,6 +145,7 @@ func newWorld(t testing.TB) *world {
 		Hasher: password.New(password.Cost{MemoryKiB: 64, Time: 1, Threads: 1}, 2, 10),
 		Digest: func(data []byte) (string, error) { sum := sha256.Sum256(data); return hex.EncodeToString(sum[:]), nil },
 	})
+	w.idp = openidtest.New(t, w.now)
 	counter := usage.NewCounter()
 	w.keys = keytest.New(keytest.Options{External: noManager, Store: w.node.Store, Tenants: w.iam, Log: w.node.Log, Region: region, Now: w.now, Used: counter.Note})
 	w.usage = usage.New(usage.Options{Store: store.Usage{Store: w.node.Store}, Ring: w.keys.Ring, Log: w.node.Log, Counter: counter, Now: w.now, Logger: logger})
@@ -195,6 +200,10 @@ func newWorld(t testing.TB) *world {
 		Keys:        w.keys.Keys, Crypto: w.keys.Crypto, Imports: w.keys.Imports, Usage: w.usage, Secrets: w.secrets, Sinks: w.sinks, Rollouts: w.rollouts, Targets: w.targets, IAM: w.iam, Roles: w.roles, People: w.people, Stock: w.stock, Alerts: w.alerts, Expiry: scans, Findings: w.findings, Checks: w.checks, Log: w.node.Log, Audit: w.node.DB, Refusals: refusal.New(w.node.Log),
 		Limiter: w.limiter, Region: region,
 		Rotations: w.rotations,
+		Federation: federation.New(federation.Options{
+			Store: w.node.Store, Uses: w.node.Store, IAM: w.iam, People: w.people, Protocol: openid.New([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, w.now),
+			Sealer: sealtest.Box{Keyring: keyring}, Log: w.node.Log, Refusals: refusal.New(w.node.Log), Now: w.now,
+		}),
 		Instances: w.keys.Instances,
 		Offers:    offer.New(offer.Options{Store: w.node.Store, Users: w.iam, Keys: w.keys.Crypto, Log: w.node.Log, Region: region, Now: w.now, Fresh: always, Version: "test"}),
 		Touch:     func(c *authz.Call, action string) { w.iam.Touch(c.AccessKey, c.Time, c.Source, action) },

@@ -48,6 +48,7 @@ var statuses = map[fault.Kind]int{
 	fault.PasswordChangeRequired: http.StatusForbidden,
 	fault.MFARequired:            http.StatusForbidden,
 	fault.ApprovalRequired:       http.StatusForbidden,
+	fault.MFANotSetUp:            http.StatusForbidden,
 
 	fault.KeyNotFound:        http.StatusNotFound,
 	fault.KeyVersionNotFound: http.StatusNotFound,

@@ -48,6 +48,7 @@ var names = map[fault.Kind]protocol.ErrorName{
 	fault.NoPermission:          protocol.AccessDeniedException,
 	fault.MFARequired:           protocol.AccessDeniedException,
 	fault.ApprovalRequired:      protocol.AccessDeniedException,
+	fault.MFANotSetUp:           protocol.AccessDeniedException,
 
 	fault.KeyNotFound:        protocol.KeyNotFoundException,
 	fault.KeyVersionNotFound: protocol.KeyNotFoundException,

@@ -47,6 +47,7 @@ var codes = map[fault.Kind]code{
 	fault.PasswordChangeRequired: {http.StatusForbidden, "Forbidden.NoPermission"},
 	fault.MFARequired:            {http.StatusForbidden, "Forbidden.MFARequired"},
 	fault.ApprovalRequired:       {http.StatusForbidden, "Forbidden.ApprovalRequired"},
+	fault.MFANotSetUp:            {http.StatusForbidden, "Forbidden.MFANotSetUp"},
 
 	fault.KeyNotFound:        {http.StatusNotFound, "Forbidden.KeyNotFound"},
 	fault.KeyVersionNotFound: {http.StatusNotFound, "Forbidden.KeyVersionNotFound"},

@@ -1,0 +1,123 @@
+package people
+
+import (
+	"context"
+	"crypto/rand"
+	"time"
+
+	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/iam"
+	"github.com/keyward/keyward/internal/iam/role"
+)
+
+// A Vouching is what an identity provider says of somebody who logs in.
+type Vouching struct {
+	Account  string
+	User     string
+	Provider string // name
+	MFA      bool   // a second factor was proved to the provider, which is believed about it
+	Code     string // of the user's own second factor, or a recovery code; "" for none
+	Duration time.Duration
+	// Still answers nil while the provider may vouch for the user. It is asked after the row
+	// was read whose change takes that right away.
+	Still func(context.Context) error
+}
+
+// NotAdmitted is all that is said of somebody whom an identity provider knows and whom this
+// server does not let in.
+func NotAdmitted() error {
+	return fault.LoginFailed.New("the identity provider knows you, but no user of this account who may log in is linked with you; ask an administrator, who finds what you are called in the audit log")
+}
+
+// Counted does what may log somebody in who proves elsewhere who they are, and counts it as an
+// attempt of the network that the call comes from if it fails.
+func (s *Service) Counted(ctx context.Context, call *authz.Call, act func() error) error {
+	from, err := s.key("network", network(call.Source))
+	if err != nil {
+		return err
+	}
+	return s.counted(ctx, call, []Limit{{from, freeOfNetwork, longest, false}}, act)
+}
+
+// counted does what is an attempt to log in, if it may be made, and takes back what was
+// counted of it unless it failed as a guess does.
+func (s *Service) counted(ctx context.Context, call *authz.Call, limits []Limit, act func() error) error {
+	if err := s.charge(ctx, limits); err != nil {
+		return s.Refusals.Refuse(ctx, call, ActionLogin, "", err)
+	}
+	err := act()
+	if !fault.Is(err, fault.LoginFailed) {
+		if undone := s.Store.Refund(context.WithoutCancel(ctx), limits, err == nil); undone != nil {
+			s.Logger.Warn("taking back a counted attempt to log in", "error", undone)
+		}
+	}
+	return err
+}
+
+// Admit begins a session of a user for whom an identity provider vouches, as a part of the
+// operation op, which has seen to that. A user who has a second factor here must prove it
+// here: MFARequired says that the code is missing.
+func (s *Service) Admit(ctx context.Context, op *iam.Operation, v Vouching) (role.Issued, error) {
+	op.Record.Account, op.Record.Resource = v.Account, iam.UserARN(v.Account, v.User)
+	if _, err := s.IAM.Acting(ctx, v.Account, v.User); fault.Is(err, fault.AccessKeyInactive) {
+		return role.Issued{}, NotAdmitted()
+	} else if err != nil {
+		return role.Issued{}, err
+	}
+	p, err := s.Store.Person(ctx, v.Account, loginOf(v.User))
+	if err != nil {
+		return role.Issued{}, err
+	}
+	recovery := ""
+	if p.HasMFA() {
+		if v.Code == "" {
+			return role.Issued{}, fault.MFARequired.New("a code of the second factor is needed, too")
+		}
+		if recovery, err = s.tryCode(ctx, p, v.Code); err != nil {
+			return role.Issued{}, err
+		}
+	}
+	session := Session{ID: rand.Text(), BegunAt: s.now(), Source: sourceOf(op.Call), MFA: p.HasMFA(), Provider: v.Provider}
+	issued, err := s.Roles.Login(op, role.Login{Account: v.Account, User: p.User, Session: session.ID, Duration: v.Duration, MFA: session.MFA, Vouched: v.MFA})
+	if err != nil {
+		return role.Issued{}, err
+	}
+	session.ExpiresAt = issued.Expires
+	op.Record.Principal, op.Record.Decision = issued.Principal.ARN(), v.proved(session.MFA)
+	return issued, iam.Retry(func() error {
+		now, err := s.Store.Person(ctx, v.Account, p.Login)
+		if fault.Is(err, fault.ResourceNotFound) || err == nil && now.ConfirmedAt != p.ConfirmedAt {
+			return NotAdmitted() // what was proved is no longer so
+		}
+		if err != nil {
+			return err
+		}
+		if err := v.Still(ctx); err != nil {
+			return err
+		}
+		if err := now.strike(recovery); err != nil {
+			return err
+		}
+		now.add(session)
+		return s.Store.SavePerson(ctx, op.Record, &now)
+	})
+}
+
+// proved says by what a login was allowed, as records tell it.
+func (v Vouching) proved(own bool) string {
+	out := "identity provider"
+	if v.MFA {
+		out += " and its second factor"
+	}
+	if own {
+		out += " and code"
+	}
+	return out
+}
+
+// add adds a session that begins, for which the one that began first makes room.
+func (p *Person) add(session Session) {
+	live := p.live(session.BegunAt)
+	p.Sessions = append(live[max(0, len(live)+1-MaxSessions):], session)
+}
