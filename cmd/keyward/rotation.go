@@ -223,29 +223,11 @@ predecessor unless --set says otherwise.`,
 			if f.file == "" {
 				return c.usage(cmd, "--file is missing: the file with the credential, - for standard input", "缺少 --file：凭证文件，- 表示标准输入")
 			}
-			content, err := f.readCredential(ctx)
+			in, err := f.rotationKey(ctx)
 			if err != nil {
 				return err
 			}
-			defer clear(content)
-			parts, err := f.parse(content)
-			if err != nil {
-				return err
-			}
-			in := api.EnterRotationKeyRequest{ID: id, Settings: map[string]string{}, Credential: map[string]api.SecretText{}}
-			for name, part := range parts {
-				if in.Credential[name] = api.SecretText(part); !utf8.Valid(part) { // a file, such as a .pfx
-					in.Credential[name] = api.SecretText(base64.StdEncoding.EncodeToString(part))
-				}
-				clear(part)
-			}
-			for _, pair := range f.settings {
-				name, value, ok := strings.Cut(pair, "=")
-				if !ok {
-					return c.usage(cmd, "--set must look like NAME=VALUE", "--set 应形如 NAME=VALUE")
-				}
-				in.Settings[name] = value
-			}
+			in.ID = id
 			server, err := c.connect()
 			if err != nil {
 				return err
@@ -260,10 +242,39 @@ predecessor unless --set says otherwise.`,
 			return c.showRotation(r)
 		},
 	})
+	f.cmd = cmd
 	cmd.Flags().StringVar(&id, "id", "", c.t("`ID` of the new key at the provider; left out where a guide tells it", "新密钥在平台的 `ID`；可由指引得出时不必给出"))
 	cmd.Flags().StringArrayVar(&f.settings, "set", nil, c.t("a setting of the guide, `NAME=VALUE`, that is another than of the old key; may be repeated", "与旧密钥不同的指引设置项 `NAME=VALUE`；可重复"))
 	cmd.Flags().StringVar(&f.file, "file", "", c.t("`FILE` with its credential, - for standard input", "存有凭证的文件 `FILE`，- 表示标准输入"))
 	return cmd
+}
+
+// rotationKey reads the credential of a new key, and the settings that are given with it.
+func (f *filling) rotationKey(ctx context.Context) (api.EnterRotationKeyRequest, error) {
+	in := api.EnterRotationKeyRequest{Settings: map[string]string{}, Credential: map[string]api.SecretText{}}
+	content, err := f.readCredential(ctx)
+	if err != nil {
+		return in, err
+	}
+	defer clear(content)
+	parts, err := f.parse(content)
+	if err != nil {
+		return in, err
+	}
+	for name, part := range parts {
+		if in.Credential[name] = api.SecretText(part); !utf8.Valid(part) { // a file, such as a .pfx
+			in.Credential[name] = api.SecretText(base64.StdEncoding.EncodeToString(part))
+		}
+		clear(part)
+	}
+	for _, pair := range f.settings {
+		name, value, ok := strings.Cut(pair, "=")
+		if !ok {
+			return in, f.usage(f.cmd, "--set must look like NAME=VALUE", "--set 应形如 NAME=VALUE")
+		}
+		in.Settings[name] = value
+	}
+	return in, nil
 }
 
 // waitsFor answers why a rotation does not go on, "" if it does.
