@@ -46,6 +46,7 @@ type Config struct {
 	SecurityToken   string        // of temporary credentials; "" for a permanent access key
 	HTTPClient      *http.Client  // for a private CA or a proxy; nil for one of its own
 	Timeout         time.Duration // of one call with its retries; 0 means 30 s
+	Language        string        // in which the server says what it refuses: "en", "zh"; "" for English
 	// AllowPlaintext permits an http:// endpoint that is not on this machine. Whoever is
 	// on the way then reads plaintexts and new secrets.
 	AllowPlaintext bool
@@ -97,7 +98,7 @@ func (c Config) transport() (transport, error) {
 	if timeout == 0 {
 		timeout = defaultTimeout
 	}
-	return transport{http: withoutRedirects(c.HTTPClient), base: base, timeout: timeout}, nil
+	return transport{http: withoutRedirects(c.HTTPClient), base: base, timeout: timeout, language: c.Language}, nil
 }
 
 func parseEndpoint(endpoint string, plaintext bool) (string, error) {
@@ -148,12 +149,13 @@ func (e *Error) Error() string {
 
 // A transport carries requests to one server.
 type transport struct {
-	http    *http.Client
-	base    string
-	timeout time.Duration
-	sign    func(r *http.Request, body []byte) // nil where whoever connects is trusted, or logs in
-	code    func(ctx context.Context, message string) (string, error)
-	await   func(ctx context.Context, refusal *Error) error
+	http     *http.Client
+	base     string
+	timeout  time.Duration
+	language string                             // "" for the server's choice
+	sign     func(r *http.Request, body []byte) // nil where whoever connects is trusted, or logs in
+	code     func(ctx context.Context, message string) (string, error)
+	await    func(ctx context.Context, refusal *Error) error
 
 	// What goes with one request.
 	proof    string // that code
@@ -264,6 +266,9 @@ func (t transport) send(ctx context.Context, method, target string, body []byte)
 	}
 	r.Header.Set("Accept", "application/json")
 	r.Header.Set("User-Agent", "keyward-client")
+	if t.language != "" {
+		r.Header.Set("Accept-Language", t.language)
+	}
 	if body != nil {
 		r.Header.Set("Content-Type", "application/json")
 	}

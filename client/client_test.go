@@ -226,6 +226,32 @@ func TestRequests(t *testing.T) {
 	}
 }
 
+func TestTheServerIsAskedForALanguage(t *testing.T) {
+	var asked []string
+	serve := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, r.Header.Get("Accept-Language"))
+		_, _ = io.WriteString(w, "{}")
+	}))
+	defer serve.Close()
+	for _, language := range []string{"", "zh"} {
+		made := config(serve.URL)
+		made.Language = language
+		c, err := client.New(made)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.WhoAmI(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if _, err := client.Login(t.Context(), made, api.LoginRequest{}); err != nil {
+			t.Error(err)
+		}
+	}
+	if diff := cmp.Diff([]string{"", "", "zh", "zh"}, asked); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestExportThatBreaksOffIsAnError(t *testing.T) {
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "line\n")

@@ -35,6 +35,14 @@ func Operator(path string) *OperatorClient {
 	}}
 }
 
+// In answers a client that differs in the language in which the server says what it
+// refuses: "en" or "zh".
+func (c *OperatorClient) In(language string) *OperatorClient {
+	other := *c
+	other.server.language = language
+	return &other
+}
+
 // Status answers how the server stands.
 func (c *OperatorClient) Status(ctx context.Context) (api.OperatorStatus, error) {
 	return call[api.OperatorStatus](ctx, c.server, "GET", at("status"), nil)

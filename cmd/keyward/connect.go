@@ -32,7 +32,7 @@ func (c *cli) connect() (*client.Client, error) {
 		return nil, err
 	}
 	config := client.Config{
-		Endpoint: s.endpoint.value, AccessKeyID: s.keyID.value, AccessKeySecret: s.secret.value, SecurityToken: s.token.value, HTTPClient: web, Code: c.mfaCode,
+		Endpoint: s.endpoint.value, AccessKeyID: s.keyID.value, AccessKeySecret: s.secret.value, SecurityToken: s.token.value, HTTPClient: web, Language: string(c.lang), Code: c.mfaCode,
 	}
 	if c.untilApproved {
 		config.Await = c.awaitApproval()

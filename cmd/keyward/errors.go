@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net/url"
 	"strings"
+	"unicode"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -134,6 +135,18 @@ func (c *cli) report(err error) int {
 	return f.status
 }
 
+// withCause puts what a problem comes of behind it.
+func (c *cli) withCause(p *problem) string {
+	var known fault.Text
+	switch {
+	case p.cause == nil:
+		return p.message
+	case errors.As(p.cause, &known):
+		return p.message + c.t(": ", "：") + c.t(known.String(), known.Chinese())
+	}
+	return p.message + c.t(": ", "：") + p.cause.Error()
+}
+
 // withCode puts an error's code, which documentation and logs name it by, before its text.
 func (c *cli) withCode(f failure) string { return f.Code + c.t(": ", "：") + f.Message }
 
@@ -174,13 +187,13 @@ func (c *cli) failureOf(err error) failure {
 			Message: fmt.Sprintf(c.t("the scrub has findings: %d", "巡检有 %d 项发现"), scrubbed.findings),
 			Next:    c.t("follow what each finding says; docs/operations.md has more", "请按每项发现的处理办法操作，详见 docs/operations.md")}
 	case errors.As(err, &local):
-		return failure{status: cmp.Or(local.status, exitLocal), Code: "Local", Message: local.Error(), Next: local.next}
+		return failure{status: cmp.Or(local.status, exitLocal), Code: "Local", Message: c.withCause(local), Next: local.next}
 	case errors.As(err, &refused):
 		return c.refusal(refused)
 	case errors.As(err, &answered):
 		return c.answer(answered)
 	case errors.As(err, &known):
-		return failure{status: exitLocal, Code: string(known.Kind), Message: fault.Message(known)}
+		return failure{status: exitLocal, Code: string(known.Kind), Message: c.t(fault.Message(known), fault.TextOf(known).Chinese())}
 	case errors.As(err, &network):
 		return failure{status: exitLocal, Code: "Unreachable",
 			Message: fmt.Sprintf(c.t("the server cannot be reached: %v", "无法连接服务器：%v"), err),
@@ -233,8 +246,8 @@ func (c *cli) refusal(refused *agefile.RefusedError) failure {
 	return f
 }
 
-// answer says what an error of the server means. The server's own words are English
-// and name the particulars; a Chinese reader gets the meaning before them.
+// answer says what an error of the server means. A server that has no Chinese for its
+// message, because it is older or repeats others, has the meaning put before it.
 func (c *cli) answer(e *client.Error) failure {
 	f := failure{status: exitServer, Code: e.Code, Message: e.Message, RequestID: e.RequestID}
 	a, known := adviceOn(fault.Kind(e.Code))
@@ -243,11 +256,13 @@ func (c *cli) answer(e *client.Error) failure {
 		f.Code = "NotKeyward"
 		f.Message = fmt.Sprintf(c.t("the answer (HTTP %d) is not one of keyward", "收到的应答（HTTP %d）不是来自 keyward"), e.Status)
 		f.Next = c.t("check the endpoint, and what stands before the server", "请检查服务器地址及其前面的代理")
-	case known && c.lang == chinese:
-		f.Message = a.what.zh + "：" + e.Message
-		f.Next = a.next.zh
 	case known:
-		f.Next = a.next.en
+		f.Next = a.next.in(c.lang)
+		if c.lang == chinese && !strings.ContainsFunc(e.Message, isHan) {
+			f.Message = a.what.zh + "：" + e.Message
+		}
 	}
 	return f
 }
+
+func isHan(r rune) bool { return unicode.Is(unicode.Han, r) }

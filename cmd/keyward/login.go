@@ -127,7 +127,7 @@ func (d *dialogue) logIn(ctx context.Context, s settings, in api.LoginRequest) (
 		return api.TemporaryCredentials{}, err
 	}
 	for {
-		issued, err := client.Login(ctx, client.Config{Endpoint: s.endpoint.value, HTTPClient: web}, in)
+		issued, err := client.Login(ctx, client.Config{Endpoint: s.endpoint.value, HTTPClient: web, Language: string(d.lang)}, in)
 		var refusal *client.Error
 		switch errors.As(err, &refusal); {
 		case refusal != nil && refusal.Code == string(fault.PasswordChangeRequired) && in.NewPassword == "":

@@ -41,7 +41,7 @@ func (c *cli) operator(socket, dataDir string) (*client.OperatorClient, error) {
 			next:    c.t("start the server on this machine, or name its directory with --data-dir or its socket with --socket", "请在本机启动服务器，或用 --data-dir 指定其目录，或用 --socket 指定其套接字"),
 		}
 	}
-	return client.Operator(socket), nil
+	return client.Operator(socket).In(string(c.lang)), nil
 }
 
 // An operation is one call through the operator's socket.

@@ -75,7 +75,7 @@ encrypt and decrypt.`,
 			report, err := k.run(ctx, args)
 			var f *fault.Error
 			if errors.As(err, &f) {
-				return &problem{message: f.Message}
+				return &problem{message: c.t(f.Text.String(), f.Text.Chinese())}
 			}
 			if err != nil {
 				return err

@@ -35,8 +35,11 @@ func (s *Service) Keys(ctx context.Context, c *authz.Call, q Query) (keys []Acce
 		default:
 			return fault.InvalidParameter.New("there is no status %q; use active, inactive, expired, deleted or gone", q.Status)
 		}
-		for name, value := range map[string]string{"provider": q.Source, "owner": q.Owner, "text": q.Text, "cursor": q.After} {
-			if err := checkText(name, value, 2*MaxText); err != nil { // no database looks for what is no text
+		for _, f := range []struct {
+			name fault.Text
+			text string
+		}{{fault.Say("provider"), q.Source}, {fault.Say("owner"), q.Owner}, {fault.Say("text"), q.Text}, {fault.Say("cursor"), q.After}} {
+			if err := checkText(f.name, f.text, 2*MaxText); err != nil { // no database looks for what is no text
 				return err
 			}
 		}

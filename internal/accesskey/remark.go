@@ -28,19 +28,22 @@ type Remark struct {
 
 // check refuses what is too long or is no text.
 func (r *Remark) check() error {
-	for name, text := range map[string]string{"owner": r.Owner, "purpose": r.Purpose, "system": r.System} {
-		if err := checkText(name, text, MaxText); err != nil {
+	for _, f := range []struct {
+		name fault.Text
+		text string
+	}{{fault.Say("owner"), r.Owner}, {fault.Say("purpose"), r.Purpose}, {fault.Say("system"), r.System}} {
+		if err := checkText(f.name, f.text, MaxText); err != nil {
 			return err
 		}
 	}
-	if err := checkText("note", r.Note, MaxNote); err != nil {
+	if err := checkText(fault.Say("note"), r.Note, MaxNote); err != nil {
 		return err
 	}
 	if len(r.Consumers) > MaxConsumers || len(r.Tags) > MaxTags {
 		return fault.LimitExceeded.New("a key has at most %d consumers and %d tags", MaxConsumers, MaxTags)
 	}
 	for _, consumer := range r.Consumers {
-		if err := checkText("consumer", consumer, MaxText); err != nil {
+		if err := checkText(fault.Say("consumer"), consumer, MaxText); err != nil {
 			return err
 		}
 	}
@@ -48,7 +51,7 @@ func (r *Remark) check() error {
 		if tag.Name == "" || slices.IndexFunc(r.Tags, func(p form.Pair) bool { return p.Name == tag.Name }) != i {
 			return fault.InvalidParameter.New("a tag has no name, or a name is given twice")
 		}
-		if err := checkText("tag", tag.Name+tag.Value, MaxText); err != nil {
+		if err := checkText(fault.Say("tag"), tag.Name+tag.Value, MaxText); err != nil {
 			return err
 		}
 	}
@@ -58,7 +61,7 @@ func (r *Remark) check() error {
 	return nil
 }
 
-func checkText(name, text string, limit int) error {
+func checkText(name fault.Text, text string, limit int) error {
 	if !utf8.ValidString(text) || utf8.RuneCountInString(text) > limit {
 		return fault.InvalidParameter.New("the %s is not text of at most %d characters", name, limit)
 	}

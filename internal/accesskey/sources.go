@@ -80,7 +80,7 @@ func (s *Service) fill(ctx context.Context, src *Source, k KindOfProvider, d Dra
 
 // arrange sets what is no part of the connection.
 func (s *Source) arrange(owner string, maxAge, pace time.Duration) error {
-	if err := checkText("owner", owner, MaxText); err != nil {
+	if err := checkText(fault.Say("owner"), owner, MaxText); err != nil {
 		return err
 	}
 	if maxAge != 0 && (maxAge < MinMaxAge || maxAge > MaxMaxAge) {

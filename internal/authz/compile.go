@@ -1,8 +1,6 @@
 package authz
 
 import (
-	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 
@@ -50,7 +48,7 @@ func Compile(name string, document []byte) (*Policy, error) {
 // compileDocument reads the statements of a policy, each with compile.
 func compileDocument(document []byte, compile func(object) (statement, error)) ([]statement, error) {
 	if len(document) > MaxDocument {
-		return nil, fmt.Errorf("the document has %d bytes; at most %d are allowed", len(document), MaxDocument)
+		return nil, fault.Say("the document has %d bytes; at most %d are allowed", len(document), MaxDocument)
 	}
 	v, err := parseDocument(document)
 	if err != nil {
@@ -58,13 +56,13 @@ func compileDocument(document []byte, compile func(object) (statement, error)) (
 	}
 	root, ok := v.(object)
 	if !ok {
-		return nil, errors.New("the document must be a JSON object")
+		return nil, fault.Say("the document must be a JSON object")
 	}
 	if err := checkElements(root, "Version", "Statement"); err != nil {
 		return nil, err
 	}
 	if version, _ := root.get("Version"); version != "1" {
-		return nil, errors.New(`the element Version must be "1"`)
+		return nil, fault.Say(`the element Version must be "1"`)
 	}
 	var list []any
 	switch v, _ := root.get("Statement"); v := v.(type) {
@@ -74,16 +72,16 @@ func compileDocument(document []byte, compile func(object) (statement, error)) (
 		list = []any{v}
 	}
 	if len(list) == 0 {
-		return nil, errors.New("the element Statement must be a statement or a list of at least one")
+		return nil, fault.Say("the element Statement must be a statement or a list of at least one")
 	}
 	statements := make([]statement, len(list))
 	for i, v := range list {
 		o, ok := v.(object)
 		if !ok {
-			return nil, fmt.Errorf("statement %d: it must be a JSON object", i+1)
+			return nil, fault.Say("statement %d: it must be a JSON object", i+1)
 		}
 		if statements[i], err = compile(o); err != nil {
-			return nil, fmt.Errorf("statement %d: %w", i+1, err)
+			return nil, fault.Say("statement %d: %v", i+1, err)
 		}
 		if statements[i].id == "" {
 			statements[i].id = strconv.Itoa(i + 1)
@@ -95,7 +93,7 @@ func compileDocument(document []byte, compile func(object) (statement, error)) (
 // compileIdentity reads a statement of an identity policy.
 func compileIdentity(o object) (statement, error) {
 	if _, ok := o.get("Principal"); ok {
-		return statement{}, errors.New("the element Principal belongs to resource policies; an identity policy speaks of those it is attached to")
+		return statement{}, fault.Say("the element Principal belongs to resource policies; an identity policy speaks of those it is attached to")
 	}
 	if err := checkElements(o, "Sid", "Effect", "Action", "NotAction", "Resource", "Condition"); err != nil {
 		return statement{}, err
@@ -118,14 +116,14 @@ func compileStatement(o object) (s statement, err error) {
 	case "Deny":
 		s.deny = true
 	default:
-		return statement{}, errors.New("the element Effect must be Allow or Deny")
+		return statement{}, fault.Say("the element Effect must be Allow or Deny")
 	}
 	if s.actions, s.except, err = compileActions(o); err != nil {
 		return statement{}, err
 	}
 	if v, ok := o.get("Condition"); ok {
 		if s.conditions, err = compileConditions(v); err != nil {
-			return statement{}, fmt.Errorf("in Condition: %w", err)
+			return statement{}, fault.Say("in Condition: %v", err)
 		}
 	}
 	return s, nil
@@ -139,7 +137,7 @@ next:
 				continue next
 			}
 		}
-		return fmt.Errorf("the element %q is unknown; known are %s", m.name, strings.Join(known, ", "))
+		return fault.Say("the element %q is unknown; known are %s", m.name, strings.Join(known, ", "))
 	}
 	return nil
 }
@@ -151,7 +149,7 @@ func compileSid(o object) (string, error) {
 	}
 	sid, _ := v.(string)
 	if sid == "" || len(sid) > 128 || !consists(sid, alphanumeric+" _/+=.@-") {
-		return "", errors.New("the element Sid must be 1 to 128 letters, digits, spaces or _/+=.@-")
+		return "", fault.Say("the element Sid must be 1 to 128 letters, digits, spaces or _/+=.@-")
 	}
 	return sid, nil
 }
@@ -160,7 +158,7 @@ func compileActions(o object) (actions []glob, except bool, err error) {
 	v, ok := o.get("Action")
 	not, except := o.get("NotAction")
 	if ok == except {
-		return nil, false, errors.New("exactly one of Action and NotAction must be there")
+		return nil, false, fault.Say("exactly one of Action and NotAction must be there")
 	}
 	element := "Action"
 	if except {
@@ -168,14 +166,14 @@ func compileActions(o object) (actions []glob, except bool, err error) {
 	}
 	patterns, err := stringList(v)
 	if err != nil {
-		return nil, false, fmt.Errorf("in %s: %w", element, err)
+		return nil, false, fault.Say("in %s: %v", element, err)
 	}
 	for i, p := range patterns {
 		service, name, ok := strings.Cut(p, ":")
 		wellFormed := ok && service != "" && name != "" &&
 			consists(service, alphanumeric+"-_*?") && consists(name, alphanumeric+"-_*?")
 		if p != "*" && !wellFormed {
-			return nil, false, fmt.Errorf("in %s: %q must be * or service:Name, where * and ? are wildcards", element, p)
+			return nil, false, fault.Say("in %s: %q must be * or service:Name, where * and ? are wildcards", element, p)
 		}
 		patterns[i] = strings.ToLower(p)
 	}
@@ -185,16 +183,16 @@ func compileActions(o object) (actions []glob, except bool, err error) {
 func compileResources(o object) ([]resource, error) {
 	v, ok := o.get("Resource")
 	if !ok {
-		return nil, errors.New("the element Resource must be there")
+		return nil, fault.Say("the element Resource must be there")
 	}
 	patterns, err := stringList(v)
 	if err != nil {
-		return nil, fmt.Errorf("in Resource: %w", err)
+		return nil, fault.Say("in Resource: %v", err)
 	}
 	resources := make([]resource, len(patterns))
 	for i, p := range patterns {
 		if resources[i], ok = compileResource(p); !ok {
-			return nil, fmt.Errorf("in Resource: %q must be * or acs:service:region:account:name, where * and ? are wildcards", p)
+			return nil, fault.Say("in Resource: %q must be * or acs:service:region:account:name, where * and ? are wildcards", p)
 		}
 	}
 	return resources, nil
@@ -207,15 +205,15 @@ func stringList(v any) ([]string, error) {
 		list = []any{v}
 	}
 	if len(list) == 0 {
-		return nil, errors.New("the list is empty")
+		return nil, fault.Say("the list is empty")
 	}
 	texts := make([]string, len(list))
 	for i, v := range list {
 		if texts[i], ok = v.(string); !ok {
-			return nil, errors.New("it must be a string or a list of strings")
+			return nil, fault.Say("it must be a string or a list of strings")
 		}
 		if len(texts[i]) > maxText {
-			return nil, fmt.Errorf("a value has %d bytes; at most %d are allowed", len(texts[i]), maxText)
+			return nil, fault.Say("a value has %d bytes; at most %d are allowed", len(texts[i]), maxText)
 		}
 	}
 	return texts, nil

@@ -2,12 +2,12 @@ package authz
 
 import (
 	"encoding/json"
-	"errors"
-	"fmt"
 	"net/netip"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/keyward/keyward/internal/fault"
 )
 
 // A fact is what is known about a request under one condition key.
@@ -96,22 +96,22 @@ var keys = map[string]family{
 func compileConditions(v any) ([]condition, error) {
 	o, ok := v.(object)
 	if !ok || len(o) == 0 {
-		return nil, errors.New("it must be an object with at least one operator")
+		return nil, fault.Say("it must be an object with at least one operator")
 	}
 	var conditions []condition
 	for _, m := range o {
 		op, ok := operators[m.name]
 		if !ok {
-			return nil, fmt.Errorf("the operator %q is unknown", m.name)
+			return nil, fault.Say("the operator %q is unknown", m.name)
 		}
 		pairs, ok := m.value.(object)
 		if !ok || len(pairs) == 0 {
-			return nil, fmt.Errorf("%s: it must be an object with at least one condition key", m.name)
+			return nil, fault.Say("%s: it must be an object with at least one condition key", m.name)
 		}
 		for _, pair := range pairs {
 			c, err := compileCondition(op, pair)
 			if err != nil {
-				return nil, fmt.Errorf("%s: %q: %w", m.name, pair.name, err)
+				return nil, fault.Say("%s: %q: %v", m.name, pair.name, err)
 			}
 			c.operator = m.name
 			conditions = append(conditions, c)
@@ -123,10 +123,10 @@ func compileConditions(v any) ([]condition, error) {
 func compileCondition(op operator, pair member) (condition, error) {
 	family, ok := keyFamily(pair.name)
 	if !ok {
-		return condition{}, errors.New("the condition key is unknown")
+		return condition{}, fault.Say("the condition key is unknown")
 	}
 	if family != "" && family != op.family {
-		return condition{}, fmt.Errorf("the condition key takes operators of the type %s only", family)
+		return condition{}, fault.Say("the condition key takes operators of the type %s only", family)
 	}
 	values, err := scalars(pair.value)
 	if err != nil {
@@ -212,7 +212,7 @@ func compileNumeric(compare func(have, want float64) bool) func(string) (test, e
 	return func(value string) (test, error) {
 		want, ok := parseNumber(value)
 		if !ok {
-			return nil, fmt.Errorf("%q is not a decimal number", value)
+			return nil, fault.Say("%q is not a decimal number", value)
 		}
 		return func(f fact) (bool, bool) {
 			have, ok := parseNumber(f.text)
@@ -235,7 +235,7 @@ func compileDate(compare func(order int) bool) func(string) (test, error) {
 	return func(value string) (test, error) {
 		want, err := time.Parse(time.RFC3339, value)
 		if err != nil {
-			return nil, fmt.Errorf("%q is not a time like 2006-01-02T15:04:05Z or 2006-01-02T15:04:05+08:00", value)
+			return nil, fault.Say("%q is not a time like 2006-01-02T15:04:05Z or 2006-01-02T15:04:05+08:00", value)
 		}
 		return func(f fact) (bool, bool) {
 			have := f.time
@@ -252,7 +252,7 @@ func compileDate(compare func(order int) bool) func(string) (test, error) {
 
 func compileBool(value string) (test, error) {
 	if value != "true" && value != "false" {
-		return nil, fmt.Errorf("%q must be true or false", value)
+		return nil, fault.Say("%q must be true or false", value)
 	}
 	return func(f fact) (bool, bool) { return f.text == value, f.text == "true" || f.text == "false" }, nil
 }
@@ -260,7 +260,7 @@ func compileBool(value string) (test, error) {
 func compileAddress(value string) (test, error) {
 	want, err := parseRange(value)
 	if err != nil {
-		return nil, fmt.Errorf("%q is not an IP address or a range like 192.0.2.0/24", value)
+		return nil, fault.Say("%q is not an IP address or a range like 192.0.2.0/24", value)
 	}
 	return func(f fact) (bool, bool) {
 		have := f.addr
@@ -280,13 +280,13 @@ func parseRange(value string) (netip.Prefix, error) {
 	if !strings.Contains(value, "/") {
 		addr, err := netip.ParseAddr(value)
 		if err != nil || addr.Zone() != "" || addr.Is4In6() {
-			return netip.Prefix{}, errors.New("not an address")
+			return netip.Prefix{}, fault.Say("not an address")
 		}
 		return addr.Prefix(addr.BitLen())
 	}
 	prefix, err := netip.ParsePrefix(value)
 	if err != nil || prefix.Addr().Is4In6() {
-		return netip.Prefix{}, errors.New("not a range")
+		return netip.Prefix{}, fault.Say("not a range")
 	}
 	return prefix, nil
 }

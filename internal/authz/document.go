@@ -3,10 +3,10 @@ package authz
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"io"
 	"unicode/utf8"
+
+	"github.com/keyward/keyward/internal/fault"
 )
 
 // maxDepth bounds the nesting of a policy document; a valid one needs six levels.
@@ -34,7 +34,7 @@ func (o object) get(name string) (any, bool) {
 // parseDocument reads exactly one JSON value.
 func parseDocument(document []byte) (any, error) {
 	if !utf8.Valid(document) {
-		return nil, errors.New("the document is not valid UTF-8")
+		return nil, fault.Say("the document is not valid UTF-8")
 	}
 	dec := json.NewDecoder(bytes.NewReader(document))
 	dec.UseNumber()
@@ -43,18 +43,18 @@ func parseDocument(document []byte) (any, error) {
 		return nil, err
 	}
 	if _, err := dec.Token(); err != io.EOF {
-		return nil, fmt.Errorf("more data follows the document at byte %d", dec.InputOffset())
+		return nil, fault.Say("more data follows the document at byte %d", dec.InputOffset())
 	}
 	return v, nil
 }
 
 func parseValue(dec *json.Decoder, depth int) (any, error) {
 	if depth > maxDepth {
-		return nil, fmt.Errorf("the document is nested deeper than %d levels", maxDepth)
+		return nil, fault.Say("the document is nested deeper than %d levels", maxDepth)
 	}
 	token, err := dec.Token()
 	if err != nil {
-		return nil, fmt.Errorf("the document is not JSON at byte %d", dec.InputOffset())
+		return nil, fault.Say("the document is not JSON at byte %d", dec.InputOffset())
 	}
 	switch token {
 	case json.Delim('{'):
@@ -75,7 +75,7 @@ func parseObject(dec *json.Decoder, depth int) (any, error) {
 		}
 		text, _ := name.(string) // the decoder refuses other names
 		if seen[text] {
-			return nil, fmt.Errorf("%q appears twice in one object", text)
+			return nil, fault.Say("%q appears twice in one object", text)
 		}
 		seen[text] = true
 		v, err := parseValue(dec, depth+1)
@@ -101,7 +101,7 @@ func parseArray(dec *json.Decoder, depth int) (any, error) {
 
 func parseEnd(dec *json.Decoder) error {
 	if _, err := dec.Token(); err != nil {
-		return fmt.Errorf("the document is not JSON at byte %d", dec.InputOffset())
+		return fault.Say("the document is not JSON at byte %d", dec.InputOffset())
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package authz
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -117,15 +116,15 @@ func (t *Terms) compile(owners []string, o object) (statement, error) {
 	}
 	for i := range s.actions {
 		if a := s.actions[i].String(); !strings.HasPrefix(a, "kms:") {
-			return statement{}, fmt.Errorf("in Action: %q does not begin with kms:, as it must", a)
+			return statement{}, fault.Say("in Action: %q does not begin with kms:, as it must", a)
 		}
 	}
 	v, _ := o.get("Resource")
 	if list, err := stringList(v); err != nil || slices.ContainsFunc(list, func(r string) bool { return r != "*" }) {
-		return statement{}, fmt.Errorf(`the element Resource must be "*", which means this %s`, t.Kind)
+		return statement{}, fault.Say(`the element Resource must be "*", which means this %s`, t.Kind)
 	}
 	if s.principals, err = compilePrincipals(o); err != nil {
-		return statement{}, fmt.Errorf("in Principal: %w", err)
+		return statement{}, fault.Say("in Principal: %v", err)
 	}
 	for _, p := range s.principals {
 		if err := t.check(owners, p, &s); err != nil {
@@ -139,15 +138,15 @@ func (t *Terms) compile(owners []string, o object) (statement, error) {
 func (t *Terms) check(owners []string, p principal, s *statement) error {
 	switch own := slices.Contains(owners, p.account); {
 	case !own && (p.kind == "" || p.kind == Root):
-		return fmt.Errorf("in Principal: of another account only a user or a role can be named, not %s", p)
+		return fault.Say("in Principal: of another account only a user or a role can be named, not %s", p)
 	case own && p.kind == Root && s.deny:
-		return errors.New("in Principal: nothing can be denied to root, which may do everything in its account")
+		return fault.Say("in Principal: nothing can be denied to root, which may do everything in its account")
 	case own && p.kind == "" && s.deny && matchAny(s.actions, strings.ToLower(t.Guard)):
-		return fmt.Errorf("it denies %s to the whole account, so that nobody could change the policy any more; name the actions that you mean", t.Guard)
+		return fault.Say("it denies %s to the whole account, so that nobody could change the policy any more; name the actions that you mean", t.Guard)
 	case !own && !s.deny:
 		for i := range s.actions {
 			if a := s.actions[i].String(); !t.lends(a) {
-				return fmt.Errorf("in Action: %s cannot be granted to another account, which may use a %s and not manage it; name the actions one by one", a, t.Kind)
+				return fault.Say("in Action: %s cannot be granted to another account, which may use a %s and not manage it; name the actions one by one", a, t.Kind)
 			}
 		}
 	}
@@ -193,7 +192,7 @@ func compilePrincipals(o object) ([]principal, error) {
 	v, _ := o.get("Principal")
 	kinds, ok := v.(object)
 	if !ok || len(kinds) != 1 || kinds[0].name != "RAM" {
-		return nil, errors.New(`it must be {"RAM": [...]}`)
+		return nil, fault.Say(`it must be {"RAM": [...]}`)
 	}
 	names, err := stringList(kinds[0].value)
 	if err != nil {
@@ -202,7 +201,7 @@ func compilePrincipals(o object) ([]principal, error) {
 	principals := make([]principal, len(names))
 	for i, name := range names {
 		if principals[i], ok = parsePrincipal(name); !ok {
-			return nil, fmt.Errorf("%q must be acs:ram::ACCOUNT: followed by *, root, user/NAME or role/NAME, with the account's 16 digits and no other wildcards", name)
+			return nil, fault.Say("%q must be acs:ram::ACCOUNT: followed by *, root, user/NAME or role/NAME, with the account's 16 digits and no other wildcards", name)
 		}
 	}
 	return principals, nil

@@ -1,8 +1,6 @@
 package authz
 
 import (
-	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -36,15 +34,15 @@ func compileTrusting(account string, o object) (s statement, err error) {
 		return s, err
 	}
 	if slices.ContainsFunc(s.actions, func(g glob) bool { return g.String() != strings.ToLower(AssumeRole) }) {
-		return s, errors.New("the element Action must be " + AssumeRole)
+		return s, fault.Say("the element Action must be %s", AssumeRole)
 	}
 	if s.principals, err = compilePrincipals(o); err != nil {
-		return s, fmt.Errorf("in Principal: %w", err)
+		return s, fault.Say("in Principal: %v", err)
 	}
 	abroad := slices.ContainsFunc(s.principals, func(p principal) bool { return p.account != account })
 	demands := slices.ContainsFunc(s.conditions, func(c condition) bool { return c.operator == "StringEquals" && c.key == ExternalID })
 	if abroad && !s.deny && !demands {
-		return s, fmt.Errorf(`it lets another account in and must demand an external id: "Condition": {"StringEquals": {%q: "…"}}`, ExternalID)
+		return s, fault.Say(`it lets another account in and must demand an external id: "Condition": {"StringEquals": {%q: "…"}}`, ExternalID)
 	}
 	return s, nil
 }

@@ -135,10 +135,10 @@ func (s *Service) Suppress(ctx context.Context, c *authz.Call, id string, v Verd
 }
 
 func (v Verdict) check(now time.Time) error {
-	if err := checkText("owner", v.Owner, MaxOwner); err != nil {
+	if err := checkText(fault.Say("owner"), v.Owner, MaxOwner); err != nil {
 		return err
 	}
-	if err := checkText("reason", v.Reason, MaxReason); err != nil {
+	if err := checkText(fault.Say("reason"), v.Reason, MaxReason); err != nil {
 		return err
 	}
 	if !v.Until.After(now) || v.Until.Sub(now) > MaxSuppression {
@@ -147,7 +147,7 @@ func (v Verdict) check(now time.Time) error {
 	return nil
 }
 
-func checkText(name, text string, limit int) error {
+func checkText(name fault.Text, text string, limit int) error {
 	if strings.TrimSpace(text) == "" {
 		return fault.MissingParameter.New("the %s is missing: who silences a finding says who answers for it and why", name)
 	}

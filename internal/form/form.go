@@ -31,6 +31,9 @@ type Text struct {
 	Chinese string `json:"zh"`
 }
 
+// Both answers the text for a fault.
+func (t Text) Both() fault.Text { return fault.Both(t.English, t.Chinese) }
+
 // A Field is one thing to fill in.
 type Field struct {
 	Name     string // lower case with underscores, as it stands in requests and files
@@ -82,7 +85,7 @@ func complete(fields []Field, names []string, measure func(name string) (size in
 	}
 	for _, f := range fields {
 		if n, _ := measure(f.Name); f.Required && n == 0 {
-			return fault.MissingParameter.New("the field %q is required: %s", f.Name, f.Help.English)
+			return fault.MissingParameter.New("the field %q is required: %s", f.Name, f.Help.Both())
 		}
 	}
 	return nil

@@ -32,7 +32,7 @@ func (s *Service) CreateAccessKey(ctx context.Context, call *authz.Call, in NewA
 			return IssuedKey{}, err
 		}
 		now := s.now()
-		if err := CheckText("remark", in.Remark, MaxRemark); err != nil {
+		if err := CheckText(fault.Say("remark"), in.Remark, MaxRemark); err != nil {
 			return IssuedKey{}, err
 		}
 		if err := checkExpiry(in.ExpiresAt, now); err != nil {
@@ -143,7 +143,7 @@ func (c AccessKeyChange) check(now time.Time) error {
 		return fault.MissingParameter.New("nothing to change was named; give a remark, an expiry, or whether the access key is enabled")
 	}
 	if c.Remark != nil {
-		if err := CheckText("remark", *c.Remark, MaxRemark); err != nil {
+		if err := CheckText(fault.Say("remark"), *c.Remark, MaxRemark); err != nil {
 			return err
 		}
 	}

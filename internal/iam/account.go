@@ -33,7 +33,7 @@ func (s *Service) CreateAccount(ctx context.Context, call *authz.Call, name stri
 			return Founded{}, err
 		}
 		op.Record.Account, op.Record.Resource = founding.Account.ID, rootARN(founding.Account.ID)
-		if err := Explain(s.store.CreateAccount(ctx, op.Record, &founding), "account", name); err != nil {
+		if err := Explain(s.store.CreateAccount(ctx, op.Record, &founding), fault.Say("account"), name); err != nil {
 			op.Record.Account, op.Record.Resource = "", "" // there is no such account
 			return Founded{}, err
 		}

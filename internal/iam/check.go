@@ -70,7 +70,7 @@ func CheckPolicyName(name string) error {
 }
 
 // CheckText checks what a person wrote about a thing.
-func CheckText(what, s string, max int) error {
+func CheckText(what fault.Text, s string, max int) error {
 	switch {
 	case !utf8.ValidString(s):
 		return fault.InvalidParameter.New("the %s is not valid UTF-8", what)

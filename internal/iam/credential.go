@@ -64,7 +64,7 @@ func (s *Service) Principal(ctx context.Context, account, user string) (authz.Pr
 		return authz.Principal{}, err
 	}
 	if _, err := s.store.User(ctx, account, user); err != nil {
-		return authz.Principal{}, Explain(err, "user", user)
+		return authz.Principal{}, Explain(err, fault.Say("user"), user)
 	}
 	actor, err := s.users.Get(ctx, account+"/"+user)
 	return actor.principal, err

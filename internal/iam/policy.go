@@ -63,7 +63,7 @@ func (s *Service) CreatePolicy(ctx context.Context, call *authz.Call, in NewPoli
 		if err := CheckPolicyName(in.Name); err != nil {
 			return Policy{}, err
 		}
-		if err := CheckText("description", in.Description, MaxDescription); err != nil {
+		if err := CheckText(fault.Say("description"), in.Description, MaxDescription); err != nil {
 			return Policy{}, err
 		}
 		if _, err := authz.Compile(in.Name, []byte(in.Document)); err != nil {
@@ -75,7 +75,7 @@ func (s *Service) CreatePolicy(ctx context.Context, call *authz.Call, in NewPoli
 		now := s.now()
 		p := Policy{Account: call.Account, Name: in.Name, Description: in.Description, Document: in.Document, CreatedAt: now, UpdatedAt: now}
 		err := s.store.CreatePolicy(ctx, op.Record, &p)
-		return p, Explain(err, "policy", in.Name)
+		return p, Explain(err, fault.Say("policy"), in.Name)
 	})
 }
 
@@ -127,7 +127,7 @@ func (c PolicyChange) check(name string) error {
 		return fault.MissingParameter.New("nothing to change was named; give a description or a document")
 	}
 	if c.Description != nil {
-		if err := CheckText("description", *c.Description, MaxDescription); err != nil {
+		if err := CheckText(fault.Say("description"), *c.Description, MaxDescription); err != nil {
 			return err
 		}
 	}

@@ -252,7 +252,7 @@ func (s *Service) Changed(table, id string) {
 }
 
 // Explain replaces the store's words for a name that is taken.
-func Explain(err error, what, name string) error {
+func Explain(err error, what fault.Text, name string) error {
 	if !fault.Is(err, fault.ResourceExists) {
 		return err
 	}

@@ -19,12 +19,12 @@ func (s *Service) CreateUser(ctx context.Context, call *authz.Call, name, remark
 		if err := checkNewUserName(name); err != nil {
 			return User{}, err
 		}
-		if err := CheckText("remark", remark, MaxRemark); err != nil {
+		if err := CheckText(fault.Say("remark"), remark, MaxRemark); err != nil {
 			return User{}, err
 		}
 		user := User{Account: call.Account, Name: name, Kind: authz.User, Remark: remark, Enabled: true, CreatedAt: s.now()}
 		err := s.store.CreateUser(ctx, op.Record, &user)
-		return user, Explain(err, "user", name)
+		return user, Explain(err, fault.Say("user"), name)
 	})
 }
 
@@ -68,7 +68,7 @@ func (c UserChange) check(name string) error {
 	case c.Enabled != nil && !*c.Enabled && name == RootName:
 		return fault.UnsupportedOperation.New("root cannot be disabled; disable its access keys instead")
 	case c.Remark != nil:
-		return CheckText("remark", *c.Remark, MaxRemark)
+		return CheckText(fault.Say("remark"), *c.Remark, MaxRemark)
 	}
 	return nil
 }

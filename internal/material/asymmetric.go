@@ -221,7 +221,7 @@ func (p *Public) Digest(a Algorithm, message []byte) ([]byte, error) {
 	}
 	key, ok := p.key.(sm2Public)
 	if !ok {
-		return nil, unsupported(p.spec, "sign", p.spec.row().signing)
+		return nil, unsupported(p.spec, fault.Say("sign"), p.spec.row().signing)
 	}
 	return sm2.CalculateSM2Hash(key.key, message, nil)
 }

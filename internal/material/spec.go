@@ -144,7 +144,7 @@ func (s Spec) MaxPlaintext(a Algorithm) int {
 // checkSigning refuses an algorithm that the spec does not sign with and a digest of the wrong size.
 func (s Spec) checkSigning(a Algorithm, digest []byte) error {
 	if !slices.Contains(s.row().signing, a) {
-		return unsupported(s, "sign", s.row().signing)
+		return unsupported(s, fault.Say("sign"), s.row().signing)
 	}
 	if len(digest) != digestSize {
 		return fault.InvalidParameter.New("the digest has %d bytes; it must have %d", len(digest), digestSize)
@@ -155,12 +155,12 @@ func (s Spec) checkSigning(a Algorithm, digest []byte) error {
 // checkEncryption refuses an algorithm that the spec does not encrypt with.
 func (s Spec) checkEncryption(a Algorithm) error {
 	if !slices.Contains(s.row().encryption, a) {
-		return unsupported(s, "encrypt", s.row().encryption)
+		return unsupported(s, fault.Say("encrypt"), s.row().encryption)
 	}
 	return nil
 }
 
-func unsupported(s Spec, verb string, possible []Algorithm) error {
+func unsupported(s Spec, verb fault.Text, possible []Algorithm) error {
 	if len(possible) == 0 {
 		return fault.UnsupportedOperation.New("a key of spec %s does not %s with any algorithm; use a key of another spec", s, verb)
 	}

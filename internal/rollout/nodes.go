@@ -158,7 +158,7 @@ func (s *Service) Relabel(ctx context.Context, c *authz.Call, name string, all [
 // NewNode answers a node for which the server speaks, with its labels in order, and puts
 // them on record. It refuses a name or labels that cannot be those of a node.
 func NewNode(rec *audit.Record, n Node) (Node, error) {
-	if err := checkName("node", n.Name); err != nil {
+	if err := checkName(fault.Say("node"), n.Name); err != nil {
 		return Node{}, err
 	}
 	var err error

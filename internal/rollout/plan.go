@@ -23,7 +23,7 @@ type Draft struct {
 // once. Whoever does hands the secret on: that takes kms:GetSecretValue on it.
 func (s *Service) Create(ctx context.Context, c *authz.Call, name string, d Draft) (out Rollout, err error) {
 	err = s.do(ctx, c, "keyward:CreateRollout", s.ARN(c.Account, "rollout", name), func(rec *audit.Record) error {
-		if err := checkName("rollout", name); err != nil {
+		if err := checkName(fault.Say("rollout"), name); err != nil {
 			return err
 		}
 		version, err := s.mayHandOn(ctx, c, d.Secret, "")

@@ -133,7 +133,7 @@ var (
 )
 
 // checkName refuses what cannot be the name of a node or a rollout.
-func checkName(what, name string) error {
+func checkName(what fault.Text, name string) error {
 	if !namePattern().MatchString(name) {
 		return fault.InvalidParameter.New("the name of a %s has letters, digits, dots, hyphens and underscores, at most %d, and does not begin with a mark", what, MaxName)
 	}

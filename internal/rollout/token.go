@@ -80,7 +80,7 @@ func (s *Service) newToken(account string, in TokenInput) (Token, error) {
 		return Token{}, fault.InvalidParameter.New("a token lives for a minute at least and %d days at most", MaxLife/(24*time.Hour))
 	}
 	if in.Node != "" {
-		if err := checkName("node", in.Node); err != nil {
+		if err := checkName(fault.Say("node"), in.Node); err != nil {
 			return Token{}, err
 		}
 	}
@@ -162,7 +162,7 @@ func (s *Service) Join(ctx context.Context, c *authz.Call, t Token, in JoinInput
 	err = s.o.Log.Do(ctx, rec, func() error {
 		rec.Resource, rec.Decision = s.ARN(t.Account, "node", name), "join token"
 		rec.Param("Token", t.ID)
-		if err := checkName("node", name); err != nil {
+		if err := checkName(fault.Say("node"), name); err != nil {
 			return err
 		}
 		if t.Node != "" && t.Node != name {

@@ -74,7 +74,10 @@ func (p Plan) Check() error {
 	if !planName().MatchString(p.Name) {
 		return fault.InvalidParameter.New("the name of a plan has lower-case letters, digits and hyphens, at most 63")
 	}
-	for _, f := range []struct{ name, value string }{{"source", p.Source}, {"principal", p.Principal}, {"key", p.Key}, {"secret", p.Secret}} {
+	for _, f := range []struct {
+		name  fault.Text
+		value string
+	}{{fault.Say("source"), p.Source}, {fault.Say("principal"), p.Principal}, {fault.Say("key"), p.Key}, {fault.Say("secret"), p.Secret}} {
 		if f.value == "" {
 			return fault.MissingParameter.New("a plan needs a %s", f.name)
 		}

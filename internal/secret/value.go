@@ -46,7 +46,7 @@ func (v Version) binding() []byte {
 func (s *Service) seal(ctx context.Context, c *authz.Call, rec *audit.Record, v *Version, keyName string, value material.Bytes) error {
 	dataKey, err := s.crypto.DataKeyFor(ctx, c, rec, cryptography.DataKeyInput{Key: keyName, Size: dataKeySize, Context: v.context()})
 	if err != nil {
-		return s.ofKey(err, "encrypting a value", keyName)
+		return s.ofKey(err, fault.Say("encrypting a value"), keyName)
 	}
 	defer dataKey.Plaintext.Zero()
 	v.Key, v.Wrapped = dataKey.Key, dataKey.Blob
@@ -72,7 +72,7 @@ func (s *Service) open(ctx context.Context, c *authz.Call, rec *audit.Record, v 
 		return material.Bytes{}, fmt.Errorf("opening the data key of %s: %w", v.describe(), errNotItself)
 	}
 	if err != nil {
-		return material.Bytes{}, s.ofKey(err, "decrypting "+v.describe(), string(v.Key))
+		return material.Bytes{}, s.ofKey(err, fault.Say("decrypting version %s of secret %s", v.ID, v.Name), string(v.Key))
 	}
 	defer dataKey.Data.Zero()
 	value, ok := OpenValue(dataKey.Data, v)
@@ -103,12 +103,12 @@ func OpenValue(dataKey material.Bytes, v Version) (value material.Bytes, ok bool
 }
 
 // ofKey says of a refusal by the key, or by the policies about it, which key that was.
-func (s *Service) ofKey(err error, doing, keyName string) error {
+func (s *Service) ofKey(err error, doing fault.Text, keyName string) error {
 	kind := fault.KindOf(err)
 	if kind == fault.Internal {
 		return err
 	}
-	return kind.Wrap(err, "%s needs key %s: %s", doing, keyName, fault.Message(err))
+	return kind.Wrap(err, "%s needs key %s: %s", doing, keyName, fault.TextOf(err))
 }
 
 // ensureKey makes the account's default key if it is not there. That is keyward's own act,

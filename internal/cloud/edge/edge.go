@@ -291,28 +291,28 @@ const (
 // parse reads an inventory. One that is not as the contract has it is refused whole: from
 // half a list it would follow that the rest has nothing to confirm.
 func parse(body []byte, rollout string) (Inventory, error) {
-	broken := func(format string, args ...any) (Inventory, error) {
-		return Inventory{}, fault.StateConflict.New("the webhook lists points of presence against its contract: "+format+"; see docs/design/edge-webhook.md", args...)
+	broken := func(why fault.Text) (Inventory, error) {
+		return Inventory{}, fault.StateConflict.New("the webhook lists points of presence against its contract: %s; see docs/design/edge-webhook.md", why)
 	}
 	var in Inventory
 	if err := json.Unmarshal(body, &in); err != nil {
-		return broken("that is no such JSON")
+		return broken(fault.Say("that is no such JSON"))
 	}
 	if in.Format != format || in.Rollout != rollout || in.Generation < 0 {
-		return broken("format is not %s, rollout is not %s, or generation is no number from 0 on", format, rollout)
+		return broken(fault.Say("format is not %s, rollout is not %s, or generation is no number from 0 on", format, rollout))
 	}
 	if len(in.Pops) > MaxPops {
-		return broken("there are more than %d", MaxPops)
+		return broken(fault.Say("there are more than %d", MaxPops))
 	}
 	seen := make(map[string]bool, len(in.Pops))
 	for i, p := range in.Pops {
 		switch {
 		case !popPattern().MatchString(p.Pop):
-			return broken("the name of number %d is not of letters, digits, dots, hyphens and underscores, 64 at most", i)
+			return broken(fault.Say("the name of number %d is not of letters, digits, dots, hyphens and underscores, 64 at most", i))
 		case seen[p.Pop]:
-			return broken("%s is there twice", p.Pop)
+			return broken(fault.Say("%s is there twice", p.Pop))
 		case p.State != Confirmed && p.State != Pending && p.State != Drained:
-			return broken("the state of %s is none of %s, %s and %s", p.Pop, Confirmed, Pending, Drained)
+			return broken(fault.Say("the state of %s is none of %s, %s and %s", p.Pop, Confirmed, Pending, Drained))
 		}
 		seen[p.Pop] = true
 	}

@@ -169,7 +169,7 @@ func (c *cluster) Check(ctx context.Context) error {
 			return err
 		}
 		if status != http.StatusCreated {
-			return c.refused(status, "tell what the token may do")
+			return c.refused(status, fault.Say("tell what the token may do"))
 		}
 		if !review.Status.Allowed {
 			return fault.NoPermission.New("the token gives no right to %s %s in namespace %s; docs/targets.md has the role that it needs", n.Verb, n.Resource, c.namespace)
@@ -192,7 +192,7 @@ func (c *cluster) Look(ctx context.Context, d target.Delivery) (target.Progress,
 	case status == http.StatusNotFound:
 		return target.Progress{Waiting: "there is no Secret " + name}, nil
 	case status != http.StatusOK:
-		return target.Progress{}, c.refused(status, "read Secret "+name)
+		return target.Progress{}, c.refused(status, fault.Say("read Secret %s", name))
 	}
 	want, err := render(c.keys, d)
 	if err != nil {
@@ -248,7 +248,7 @@ func (c *cluster) unannotated(ctx context.Context, d target.Delivery) (bool, err
 	case err != nil:
 		return false, err
 	case status != http.StatusOK:
-		return false, c.refused(status, "read the workload "+c.workload[1])
+		return false, c.refused(status, fault.Say("read the workload %s", c.workload[1]))
 	}
 	return !c.carries(w.Spec.Template.Metadata.Annotations, d), nil
 }
@@ -279,7 +279,7 @@ func (c *cluster) uptake(ctx context.Context, d target.Delivery) (target.Progres
 			return target.Progress{}, err
 		}
 		if status != http.StatusOK {
-			return target.Progress{}, c.refused(status, "list the pods that the selector chooses")
+			return target.Progress{}, c.refused(status, fault.Say("list the pods that the selector chooses"))
 		}
 		for _, p := range page.Items {
 			switch {
@@ -345,7 +345,7 @@ func (c *cluster) Put(ctx context.Context, d target.Delivery) error {
 	case status == http.StatusUnprocessableEntity:
 		return fault.InvalidParameter.New("the API server does not take the Secret %s: it may be immutable or of another type; remove it there", name)
 	case status != http.StatusOK && status != http.StatusCreated:
-		return c.refused(status, "apply Secret "+name)
+		return c.refused(status, fault.Say("apply Secret %s", name))
 	}
 	return c.annotate(ctx, d)
 }
@@ -356,7 +356,7 @@ func (c *cluster) resourceVersion(ctx context.Context, name string) (string, err
 	status, err := c.call(ctx, http.MethodGet, c.path(nil, "api", "v1", "namespaces", c.namespace, "secrets", name), nil, &s)
 	defer erase(s.Data)
 	if err == nil && status != http.StatusOK && status != http.StatusNotFound {
-		err = c.refused(status, "read Secret "+name)
+		err = c.refused(status, fault.Say("read Secret %s", name))
 	}
 	return s.Metadata.ResourceVersion, err
 }
@@ -371,7 +371,7 @@ func (c *cluster) annotate(ctx context.Context, d target.Delivery) error {
 	w.Spec.Template.Metadata.Annotations = map[string]string{c.annotation: strconv.FormatInt(d.Due.Generation.Number, 10)}
 	status, err := c.call(ctx, http.MethodPatch, c.workloadPath(url.Values{"fieldManager": {Manager}}), w, nil)
 	if err == nil && status != http.StatusOK {
-		err = c.refused(status, "restart the workload "+c.workload[1])
+		err = c.refused(status, fault.Say("restart the workload %s", c.workload[1]))
 	}
 	return err
 }

@@ -202,7 +202,7 @@ func (c *cluster) unreached(err error) error {
 }
 
 // refused answers what a status says of what was tried.
-func (c *cluster) refused(status int, what string) error {
+func (c *cluster) refused(status int, what fault.Text) error {
 	switch {
 	case status == http.StatusUnauthorized:
 		return fault.NoPermission.New("the API server does not accept the token; enter another one: keyward node target update")

@@ -73,17 +73,17 @@ func (op Operation) explain(err error) error {
 }
 
 // credential says which part of a credential each refusal is about, and what to do.
-var credential = map[string]string{
-	"AuthFailure.SecretIdNotFound": "secret_id is the id of no active key: the key was deleted or disabled, or it is of the other site (mainland, international) than the endpoint; enter the id of an active key",
-	"AuthFailure.InvalidSecretId":  "secret_id is not the id of an API key; enter the id that begins with AKID or IKID, from the console's page of API keys",
-	"AuthFailure.SignatureFailure": "secret_key does not belong to this secret_id; enter both again, as they were shown together",
-	"AuthFailure.TokenFailure":     "token is wrong or has expired; enter the key of a sub-user, which needs no token",
-	"AuthFailure.MFAFailure":       "the credential may act only after a second factor; enter the key of a sub-user that needs none for calls of the API",
-	"AuthFailure.AccessKeyIllegal": "secret_id is not the id of a key that may be used here; enter the key of a sub-user",
+var credential = map[string]fault.Text{
+	"AuthFailure.SecretIdNotFound": fault.Say("secret_id is the id of no active key: the key was deleted or disabled, or it is of the other site (mainland, international) than the endpoint; enter the id of an active key"),
+	"AuthFailure.InvalidSecretId":  fault.Say("secret_id is not the id of an API key; enter the id that begins with AKID or IKID, from the console's page of API keys"),
+	"AuthFailure.SignatureFailure": fault.Say("secret_key does not belong to this secret_id; enter both again, as they were shown together"),
+	"AuthFailure.TokenFailure":     fault.Say("token is wrong or has expired; enter the key of a sub-user, which needs no token"),
+	"AuthFailure.MFAFailure":       fault.Say("the credential may act only after a second factor; enter the key of a sub-user that needs none for calls of the API"),
+	"AuthFailure.AccessKeyIllegal": fault.Say("secret_id is not the id of a key that may be used here; enter the key of a sub-user"),
 }
 
 func (op Operation) refused(e *Error) error {
-	if text := credential[e.Code]; text != "" {
+	if text, ok := credential[e.Code]; ok {
 		return fault.InvalidParameter.Wrap(e, "%s", text)
 	}
 	switch {

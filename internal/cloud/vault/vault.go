@@ -141,11 +141,11 @@ func (t *target) Check(ctx context.Context) error {
 	case err != nil:
 		return err
 	case status == http.StatusForbidden || status == http.StatusBadRequest || status == http.StatusNotFound:
-		return t.away(fault.NoPermission, nil, "Vault does not accept the credential, or it gives no rights on a mount %s; the policy needs: %s", t.mount, t.statement())
+		return t.away(fault.NoPermission, nil, fault.Say("Vault does not accept the credential, or it gives no rights on a mount %s; the policy needs: %s", t.mount, t.statement()))
 	case status != http.StatusOK:
 		return t.refused(status)
 	case mount.Data.Type != "kv" || mount.Data.Options["version"] != "2":
-		return t.away(fault.InvalidParameter, nil, "the mount %s of Vault is not of the kind kv version 2", t.mount)
+		return t.away(fault.InvalidParameter, nil, fault.Say("the mount %s of Vault is not of the kind kv version 2", t.mount))
 	}
 	return nil
 }
@@ -178,7 +178,7 @@ func (t *target) Read(ctx context.Context, name string) (sink.Remote, error) {
 	case status != http.StatusOK:
 		return sink.Remote{}, t.refused(status)
 	case m.Version < 1:
-		return sink.Remote{}, t.away(fault.Unavailable, nil, "Vault answered what is no entry of a KV version 2 mount")
+		return sink.Remote{}, t.away(fault.Unavailable, nil, fault.Say("Vault answered what is no entry of a KV version 2 mount"))
 	}
 	return sink.Remote{Number: m.Version, Gone: m.Destroyed || m.DeletionTime != "" && e.Data.Data == nil, Value: decode(e.Data.Data)}, nil
 }
@@ -196,11 +196,11 @@ func (t *target) Write(ctx context.Context, name string, value material.Bytes, a
 	case status == http.StatusBadRequest && strings.Contains(strings.Join(e.Errors, " "), "check-and-set"):
 		return 0, fault.Changed.New("Vault did not take the value: somebody wrote there meanwhile")
 	case status == http.StatusNotFound:
-		return 0, t.away(fault.ResourceNotFound, nil, "Vault has no KV version 2 mount %s", t.mount)
+		return 0, t.away(fault.ResourceNotFound, nil, fault.Say("Vault has no KV version 2 mount %s", t.mount))
 	case status != http.StatusOK:
 		return 0, t.refused(status)
 	case e.Data.Version != after+1:
-		return 0, t.away(fault.Unavailable, nil, "Vault answered a write with version %d, which does not follow %d", e.Data.Version, after)
+		return 0, t.away(fault.Unavailable, nil, fault.Say("Vault answered a write with version %d, which does not follow %d", e.Data.Version, after))
 	}
 	return e.Data.Version, nil
 }
@@ -270,7 +270,7 @@ func (t *target) login(ctx context.Context) error {
 	case err != nil:
 		return err
 	case status >= 400 && status < 500 && status != http.StatusTooManyRequests:
-		return t.away(fault.NoPermission, nil, "Vault does not accept the AppRole; check its role_id, its secret_id and where it is mounted (auth_mount)")
+		return t.away(fault.NoPermission, nil, fault.Say("Vault does not accept the AppRole; check its role_id, its secret_id and where it is mounted (auth_mount)"))
 	case status != http.StatusOK || e.Auth.ClientToken == "":
 		return t.refused(status)
 	}
@@ -303,11 +303,11 @@ func (t *target) send(ctx context.Context, method string, place []string, body a
 	}
 	resp, err := t.http.Do(r)
 	if err != nil {
-		return 0, envelope{}, t.away(fault.Unavailable, err, "Vault at %s cannot be reached, or is not allowed: see egress.allow", t.base.Host)
+		return 0, envelope{}, t.away(fault.Unavailable, err, fault.Say("Vault at %s cannot be reached, or is not allowed: see egress.allow", t.base.Host))
 	}
 	content, err := egress.ReadBody(resp, maxBody)
 	if err != nil {
-		return 0, envelope{}, t.away(fault.Unavailable, err, "Vault at %s broke off its answer", t.base.Host)
+		return 0, envelope{}, t.away(fault.Unavailable, err, fault.Say("Vault at %s broke off its answer", t.base.Host))
 	}
 	defer clear(content)
 	var e envelope
@@ -336,20 +336,20 @@ func (t *target) refused(status int) error {
 	case status == http.StatusForbidden:
 		return fault.NoPermission.New("Vault does not permit it; the policy needs: %s", t.statement())
 	case status == http.StatusServiceUnavailable:
-		return t.away(fault.Unavailable, nil, "Vault is sealed or under maintenance")
+		return t.away(fault.Unavailable, nil, fault.Say("Vault is sealed or under maintenance"))
 	case status == http.StatusTooManyRequests:
-		return t.away(fault.Throttled, nil, "Vault is busy")
+		return t.away(fault.Throttled, nil, fault.Say("Vault is busy"))
 	case status >= 300 && status < 400:
-		return t.away(fault.Unavailable, nil, "Vault answers with a redirect; use the address of the active server or of the load balancer")
+		return t.away(fault.Unavailable, nil, fault.Say("Vault answers with a redirect; use the address of the active server or of the load balancer"))
 	}
-	return t.away(fault.Unavailable, nil, "Vault answered with status %s", strconv.Itoa(status))
+	return t.away(fault.Unavailable, nil, fault.Say("Vault answered with status %s", strconv.Itoa(status)))
 }
 
 // away makes an error that concerns Vault as a whole.
-func (t *target) away(kind fault.Kind, cause error, format string, args ...any) error {
+func (t *target) away(kind fault.Kind, cause error, why fault.Text) error {
 	wrapped := sink.ErrAway
 	if cause != nil {
 		wrapped = fmt.Errorf("%w: %w", sink.ErrAway, cause)
 	}
-	return kind.Wrap(wrapped, format, args...)
+	return kind.Wrap(wrapped, "%s", why)
 }

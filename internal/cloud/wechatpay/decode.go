@@ -37,11 +37,11 @@ func decode(body, apiKey []byte) ([]platform, error) {
 			} `json:"encrypt_certificate"`
 		}
 	}
-	malformed := func(what string) error {
+	malformed := func(what fault.Text) error {
 		return fault.Unavailable.New("the answer of WeChat Pay is malformed: %s", what)
 	}
 	if json.Unmarshal(body, &answer) != nil || len(answer.Data) == 0 || len(answer.Data) > maxCertificates {
-		return nil, malformed("it is no list of certificates")
+		return nil, malformed(fault.Say("it is no list of certificates"))
 	}
 	block, err := aes.NewCipher(apiKey)
 	if err != nil {
@@ -52,11 +52,11 @@ func decode(body, apiKey []byte) ([]platform, error) {
 		e := entry.Encrypted
 		ciphertext, err := base64.StdEncoding.DecodeString(e.Ciphertext)
 		if err != nil || e.Algorithm != "AEAD_AES_256_GCM" || e.Nonce == "" {
-			return nil, malformed("a certificate is not encrypted as AEAD_AES_256_GCM")
+			return nil, malformed(fault.Say("a certificate is not encrypted as AEAD_AES_256_GCM"))
 		}
 		gcm, err := cipher.NewGCMWithNonceSize(block, len(e.Nonce))
 		if err != nil {
-			return nil, malformed("the nonce of a certificate")
+			return nil, malformed(fault.Say("the nonce of a certificate"))
 		}
 		plain, err := gcm.Open(nil, []byte(e.Nonce), ciphertext, []byte(e.Associated))
 		if err != nil {
@@ -64,14 +64,14 @@ func decode(body, apiKey []byte) ([]platform, error) {
 		}
 		certs, err := certificate.Parse(plain)
 		if err != nil || !strings.EqualFold(certificate.Serial(certs[0]), entry.Serial) {
-			return nil, malformed("a certificate is not what its entry says")
+			return nil, malformed(fault.Say("a certificate is not what its entry says"))
 		}
 		p := platform{cert: certs[0]}
 		if p.effective, err = time.Parse(time.RFC3339, entry.Effective); err == nil {
 			p.expire, err = time.Parse(time.RFC3339, entry.Expire)
 		}
 		if err != nil {
-			return nil, malformed("a time is not of RFC 3339")
+			return nil, malformed(fault.Say("a time is not of RFC 3339"))
 		}
 		out = append(out, p)
 	}

@@ -273,14 +273,14 @@ func (c *Client) exchange(ctx context.Context, p protocol.Path, in, out any) (an
 }
 
 func (c *Client) unreachable(ctx context.Context, err error) error {
-	why := "cannot be reached, or its certificate is not believed"
+	why := fault.Say("cannot be reached, or its certificate is not believed")
 	switch {
 	case errors.Is(err, egress.ErrRefused):
-		why = "is at an address that is not public; an operator may allow its network with egress.allow"
+		why = fault.Say("is at an address that is not public; an operator may allow its network with egress.allow")
 	case errors.Is(err, egress.ErrTooLong):
-		why = "answers more than its protocol has"
+		why = fault.Say("answers more than its protocol has")
 	case ctx.Err() != nil:
-		why = "did not answer in time"
+		why = fault.Say("did not answer in time")
 	}
 	var address *url.Error
 	if errors.As(err, &address) {

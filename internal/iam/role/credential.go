@@ -98,8 +98,8 @@ func mismatch() error {
 }
 
 // over says that a session was ended.
-func over(what string) error {
-	return fault.SecurityTokenInvalid.New("the session is over, because %s; ask for new temporary credentials", what)
+func over(why fault.Text) error {
+	return fault.SecurityTokenInvalid.New("the session is over, because %s; ask for new temporary credentials", why)
 }
 
 // present answers the policies of whom the session stands for, if all that it came of is
@@ -150,26 +150,26 @@ func (s *Service) follow(ctx context.Context, link string) ([]*authz.Policy, err
 		id, reset, _ := strings.Cut(rest, "/")
 		c, err := s.iam.Credential(ctx, id)
 		if fault.Is(err, fault.AccessKeyNotFound) {
-			return nil, over("the access key that it was begun with was deleted")
+			return nil, over(fault.Say("the access key that it was begun with was deleted"))
 		}
 		if err != nil {
 			return nil, err
 		}
 		if c.Refusal != nil || strconv.FormatInt(c.Principal.KeyReset.UnixMicro(), 10) != reset {
-			return nil, over("the access key that it was begun with was disabled or reset, or has expired")
+			return nil, over(fault.Say("the access key that it was begun with was disabled or reset, or has expired"))
 		}
 		return c.Principal.Policies, nil
 	case linkRole:
 		at := strings.LastIndex(link[:strings.LastIndex(link, "/")], "/") // of the role's id
 		a, err := s.roles.Get(ctx, link[len(linkRole)+1:at])
 		if fault.Is(err, fault.ResourceNotFound) {
-			return nil, over("the role was deleted")
+			return nil, over(fault.Say("the role was deleted"))
 		}
 		if err != nil {
 			return nil, err
 		}
 		if roleLink(a.role) != link {
-			return nil, over("whom the role trusts was changed, or all sessions of the role were ended")
+			return nil, over(fault.Say("whom the role trusts was changed, or all sessions of the role were ended"))
 		}
 		return a.policies, nil
 	case linkLogin:
@@ -206,14 +206,14 @@ func (s *Service) followLogin(ctx context.Context, rest string) ([]*authz.Policy
 	parts := strings.SplitN(rest, "/", 3) // which this server wrote
 	p, err := s.iam.Acting(ctx, parts[0], parts[1])
 	if fault.Is(err, fault.AccessKeyInactive) {
-		return nil, over("the user is disabled or gone")
+		return nil, over(fault.Say("the user is disabled or gone"))
 	}
 	if err != nil {
 		return nil, err
 	}
 	in, err := s.logins(ctx, parts[0], parts[1], parts[2])
 	if err == nil && !in {
-		err = over("it was ended, or the user's password or second factor was changed")
+		err = over(fault.Say("it was ended, or the user's password or second factor was changed"))
 	}
 	return p.Policies, err
 }

@@ -128,7 +128,7 @@ func (s *Service) CreateRole(ctx context.Context, call *authz.Call, in NewRole) 
 			MaxSession: in.MaxSession, Generation: 1, CreatedAt: now, UpdatedAt: now,
 		}
 		err := s.store.CreateRole(ctx, op.Record, &r)
-		return r, iam.Explain(err, "role", in.Name)
+		return r, iam.Explain(err, fault.Say("role"), in.Name)
 	})
 }
 
@@ -178,7 +178,7 @@ func (c Change) check(account string) error {
 		return fault.MissingParameter.New("nothing to change was named; give a description, a trust policy or the longest duration of a session")
 	}
 	if c.Description != nil {
-		if err := iam.CheckText("description", *c.Description, iam.MaxDescription); err != nil {
+		if err := iam.CheckText(fault.Say("description"), *c.Description, iam.MaxDescription); err != nil {
 			return err
 		}
 	}

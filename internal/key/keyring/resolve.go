@@ -40,11 +40,11 @@ func (r *Ring) Resolve(ctx context.Context, ask Ask) (*Entry, error) {
 }
 
 // hint answers what else a policy needs that is to reach the key of another account.
-func hint(ask Ask, e *Entry) string {
+func hint(ask Ask, e *Entry) fault.Text {
 	if e == nil || e.Key.Account == ask.Call.Account {
-		return ""
+		return fault.Text{}
 	}
-	return " and whose Resource writes out the account that has the key"
+	return fault.Say(" and whose Resource writes out the account that has the key")
 }
 
 func (r *Ring) find(ctx context.Context, ask Ask) (*Entry, error) {

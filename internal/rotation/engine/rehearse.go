@@ -43,8 +43,8 @@ func (l *look) rehearse(ctx context.Context, r rotation.Rotation) error {
 }
 
 // refuse answers an error that a person has to do something about.
-func refuse(format string, args ...any) error {
-	return errors.Join(fault.StateConflict.New(format, args...), rotation.ErrRefused)
+func refuse(why fault.Text) error {
+	return errors.Join(fault.StateConflict.New("%s", why), rotation.ErrRefused)
 }
 
 func (s *Service) rehearseNodes(ctx context.Context, r rotation.Rotation, p rotation.Plan) error {
@@ -58,11 +58,11 @@ func (s *Service) rehearseNodes(ctx context.Context, r rotation.Rotation, p rota
 	for n, w := range r.Terms.Waves {
 		c := rollout.Count(ofWave(members, n), ro.Level, s.now())
 		if c.Members == 0 && r.Terms.Profile == rotation.Planned {
-			return refuse("no node is in wave %s of rollout %s: change its labels, or have nodes join", w.Name, p.Rollout)
+			return refuse(fault.Say("no node is in wave %s of rollout %s: change its labels, or have nodes join", w.Name, p.Rollout))
 		}
 		if c.There < c.Members && r.Terms.Profile == rotation.Planned {
-			return refuse("wave %s: %d of %d nodes have not what they should have before a new key comes (%s): mend or drain them, and let the rotation go on",
-				w.Name, c.Members-c.There, c.Members, strings.Join(c.Behind, ", "))
+			return refuse(fault.Say("wave %s: %d of %d nodes have not what they should have before a new key comes (%s): mend or drain them, and let the rotation go on",
+				w.Name, c.Members-c.There, c.Members, strings.Join(c.Behind, ", ")))
 		}
 	}
 	return nil
@@ -81,7 +81,7 @@ func (s *Service) rehearseKeys(ctx context.Context, i rotation.Issuer, r rotatio
 		}
 		at := slices.IndexFunc(keys, func(k rotation.Held) bool { return k.ID == r.Old.ID && k.Status == accesskey.Active })
 		if at < 0 && r.Terms.Profile == rotation.Planned {
-			return refuse("key %s is not active at the provider: correct the plan's key, or begin an emergency rotation", r.Old.ID)
+			return refuse(fault.Say("key %s is not active at the provider: correct the plan's key, or begin an emergency rotation", r.Old.ID))
 		}
 	}
 	if !r.Terms.Means.Verifies {
@@ -92,7 +92,7 @@ func (s *Service) rehearseKeys(ctx context.Context, i rotation.Issuer, r rotatio
 		return err
 	}
 	if verdict != rotation.Accepted && r.Terms.Profile == rotation.Planned {
-		return refuse("the provider answers that the credential in secret %s is %s: put the one of key %s there", p.Secret, verdict, r.Old.ID)
+		return refuse(fault.Say("the provider answers that the credential in secret %s is %s: put the one of key %s there", p.Secret, verdict, r.Old.ID))
 	}
 	wrong := spoil(parts)
 	defer erase(rotation.Minted{Parts: wrong})
@@ -100,7 +100,7 @@ func (s *Service) rehearseKeys(ctx context.Context, i rotation.Issuer, r rotatio
 		return err
 	}
 	if verdict == rotation.Accepted {
-		return refuse("the provider accepts a wrong credential, too, so that trying the new key would prove nothing: correct what verifies keys")
+		return refuse(fault.Say("the provider accepts a wrong credential, too, so that trying the new key would prove nothing: correct what verifies keys"))
 	}
 	return nil
 }

@@ -89,9 +89,9 @@ func (d *Dialect) Changed(table, id string) {
 func (d *Dialect) Close() { d.room.close() }
 
 // Refuse answers every request with the fault err, for a server that cannot serve.
-func Refuse(w http.ResponseWriter, _ *http.Request, x *server.Exchange, err error) {
+func Refuse(w http.ResponseWriter, r *http.Request, x *server.Exchange, err error) {
 	x.Note("-", err)
-	fail(w, x, err, x.Received)
+	fail(visit{w, r, x}, err, x.Received)
 }
 
 // Serve answers a request.
@@ -112,7 +112,7 @@ func (d *Dialect) Serve(w http.ResponseWriter, r *http.Request, x *server.Exchan
 	}
 	x.Note(operation, err)
 	if err != nil {
-		fail(w, x, err, d.Now())
+		fail(visit{w, r, x}, err, d.Now())
 		return
 	}
 	wire.Succeed(w, out)
@@ -133,8 +133,8 @@ func (d *Dialect) find(path string) (string, func(visit) (any, error)) {
 
 // fail answers a fault. An agent whose clock is wrong corrects it by the Date; one that is
 // turned away comes again after a time that is not the same for all.
-func fail(w http.ResponseWriter, x *server.Exchange, err error, now time.Time) {
-	h := w.Header()
+func fail(v visit, err error, now time.Time) {
+	h := v.w.Header()
 	h.Set("Date", now.UTC().Format(http.TimeFormat))
 	h.Set("WWW-Authenticate", scheme)
 	if status, _ := wire.Status(fault.KindOf(err)); status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
@@ -142,7 +142,7 @@ func fail(w http.ResponseWriter, x *server.Exchange, err error, now time.Time) {
 	} else if status != http.StatusUnauthorized {
 		h.Del("WWW-Authenticate")
 	}
-	wire.Fail(w, x.RequestID, err)
+	wire.Fail(v.w, v.r, v.x.RequestID, err)
 }
 
 // below answers a number from 0 to n-1 that nobody can foresee.

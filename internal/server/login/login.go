@@ -67,9 +67,9 @@ func New(o Options) server.Handler {
 func Leads(path string) bool { return operations()[path].act != nil }
 
 // Refuse answers every request with the fault err, for a server that cannot serve.
-func Refuse(w http.ResponseWriter, _ *http.Request, x *server.Exchange, err error) {
+func Refuse(w http.ResponseWriter, r *http.Request, x *server.Exchange, err error) {
 	x.Note("-", err)
-	wire.Fail(w, x.RequestID, err)
+	wire.Fail(w, r, x.RequestID, err)
 }
 
 func (d *dialect) serve(w http.ResponseWriter, r *http.Request, x *server.Exchange, err error) {
@@ -80,7 +80,7 @@ func (d *dialect) serve(w http.ResponseWriter, r *http.Request, x *server.Exchan
 	}
 	x.Note(op.name, err)
 	if err != nil {
-		wire.Fail(w, x.RequestID, err)
+		wire.Fail(w, r, x.RequestID, err)
 		return
 	}
 	wire.Succeed(w, out)

@@ -186,7 +186,7 @@ func (h handler) serve(w http.ResponseWriter, r *http.Request, x *server.Exchang
 	}
 	x.Note(op.name, err)
 	if err != nil {
-		wire.Fail(w, x.RequestID, err)
+		wire.Fail(w, r, x.RequestID, err)
 		return
 	}
 	wire.Succeed(w, out)
@@ -326,7 +326,7 @@ func (h handler) export(w http.ResponseWriter, r *http.Request, x *server.Exchan
 	case stream.begun:
 		panic(http.ErrAbortHandler) // the reader must not take what it has for the whole
 	default:
-		wire.Fail(w, x.RequestID, err)
+		wire.Fail(w, r, x.RequestID, err)
 	}
 }
 

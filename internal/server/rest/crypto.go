@@ -10,6 +10,7 @@ import (
 	"github.com/keyward/keyward/internal/key/cryptography"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/server/rest/words"
+	"github.com/keyward/keyward/internal/server/wire"
 )
 
 var cryptoRoutes = []route{
@@ -51,22 +52,22 @@ func (d *dialect) encryptBatch(ctx context.Context, q request, in api.EncryptBat
 	out, err := d.Crypto.EncryptBatch(ctx, q.call, cryptography.BatchInput{Key: in.Key, Context: in.Context, DryRun: in.DryRun},
 		words.Each(in.Plaintexts, func(b api.SecretBytes) material.Bytes { return material.NewBytes(b) }))
 	return api.EncryptedBatch{Key: string(out.Key), Version: string(out.Version), Items: words.Each(out.Items, func(i cryptography.Sealed) api.EncryptedItem {
-		return api.EncryptedItem{Ciphertext: i.Blob, Error: itemError(i.Err)}
+		return api.EncryptedItem{Ciphertext: i.Blob, Error: itemError(q, i.Err)}
 	})}, err
 }
 
 func (d *dialect) decryptBatch(ctx context.Context, q request, in api.DecryptBatchRequest) (api.DecryptedBatch, error) {
 	out, err := d.Crypto.DecryptBatch(ctx, q.call, cryptography.BatchInput{Key: in.Key, Context: in.Context, DryRun: in.DryRun}, in.Ciphertexts)
 	return api.DecryptedBatch{Key: string(out.Key), Items: words.Each(out.Items, func(i cryptography.Opened) api.DecryptedItem {
-		return api.DecryptedItem{Version: string(i.Version), Plaintext: i.Data.Expose(), Error: itemError(i.Err)}
+		return api.DecryptedItem{Version: string(i.Version), Plaintext: i.Data.Expose(), Error: itemError(q, i.Err)}
 	})}, err
 }
 
-func itemError(err error) *api.ItemError {
+func itemError(q request, err error) *api.ItemError {
 	if err == nil {
 		return nil
 	}
-	return &api.ItemError{Code: string(fault.KindOf(err)), Detail: fault.Message(err)}
+	return &api.ItemError{Code: string(fault.KindOf(err)), Detail: wire.Tell(q.header, err)}
 }
 
 func (d *dialect) reEncrypt(ctx context.Context, q request, in api.ReEncryptRequest) (api.Encrypted, error) {

@@ -104,9 +104,9 @@ type dialect struct{ Options }
 func New(o Options) server.Handler { return (&dialect{o}).serve }
 
 // Refuse answers every request with the fault err, for a server that cannot serve.
-func Refuse(w http.ResponseWriter, _ *http.Request, x *server.Exchange, err error) {
+func Refuse(w http.ResponseWriter, r *http.Request, x *server.Exchange, err error) {
 	x.Note("-", err)
-	wire.Fail(w, x.RequestID, err)
+	wire.Fail(w, r, x.RequestID, err)
 }
 
 func (d *dialect) serve(w http.ResponseWriter, r *http.Request, x *server.Exchange, err error) {
@@ -126,7 +126,7 @@ func (d *dialect) serve(w http.ResponseWriter, r *http.Request, x *server.Exchan
 	if id := approval.IDOf(err); id != "" {
 		w.Header().Set(approval.Header, id)
 	}
-	wire.Fail(w, x.RequestID, err)
+	wire.Fail(w, r, x.RequestID, err)
 }
 
 // run authenticates a request and performs it.

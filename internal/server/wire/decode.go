@@ -37,7 +37,7 @@ func DecodeBody(h http.Header, body []byte, into any) error {
 	}
 	s := scanner{json.NewDecoder(bytes.NewReader(body))}
 	s.d.UseNumber()
-	if err := s.value("the body", reflect.TypeOf(into).Elem()); err != nil {
+	if err := s.value(place{}, reflect.TypeOf(into).Elem()); err != nil {
 		return err
 	}
 	if _, err := s.d.Token(); !errors.Is(err, io.EOF) {
@@ -75,7 +75,7 @@ type scanner struct{ d *json.Decoder }
 var timeType = reflect.TypeFor[time.Time]()
 
 // value scans one value; name is what to call it in errors.
-func (s scanner) value(name string, t reflect.Type) error {
+func (s scanner) value(name place, t reflect.Type) error {
 	if t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
@@ -106,7 +106,7 @@ func (s scanner) value(name string, t reflect.Type) error {
 }
 
 // object scans the members of a struct.
-func (s scanner) object(name string, t reflect.Type) error {
+func (s scanner) object(name place, t reflect.Type) error {
 	members := Members(t)
 	seen := make([]bool, len(members))
 	for s.d.More() {
@@ -116,26 +116,26 @@ func (s scanner) object(name string, t reflect.Type) error {
 		}
 		i := indexOf(members, given)
 		if i < 0 {
-			return fault.InvalidParameter.New("the member %.64q is unknown in %s", given, name)
+			return fault.InvalidParameter.New("the member %.64q is unknown in %s", given, name.text())
 		}
 		if seen[i] {
 			return fault.InvalidParameter.New("the member %q is given twice", given)
 		}
 		seen[i] = true
-		if err := s.value("the member "+strconv.Quote(given), members[i].Type); err != nil {
+		if err := s.value(place{kind: member, name: given}, members[i].Type); err != nil {
 			return err
 		}
 	}
 	for i, m := range members {
 		if m.Required && !seen[i] {
-			return fault.MissingParameter.New("the member %q is missing in %s", m.Name, name)
+			return fault.MissingParameter.New("the member %q is missing in %s", m.Name, name.text())
 		}
 	}
 	return s.end()
 }
 
 // pairs scans a map of strings.
-func (s scanner) pairs(name string, t reflect.Type) error {
+func (s scanner) pairs(name place, t reflect.Type) error {
 	seen := map[string]bool{}
 	for s.d.More() {
 		given, err := s.name()
@@ -143,10 +143,10 @@ func (s scanner) pairs(name string, t reflect.Type) error {
 			return err
 		}
 		if seen[given] || len(seen) == maxMembers {
-			return fault.InvalidParameter.New("%s names something twice, or more than %d things", name, maxMembers)
+			return fault.InvalidParameter.New("%s names something twice, or more than %d things", name.text(), maxMembers)
 		}
 		seen[given] = true
-		if err := s.value("a value in "+name, t.Elem()); err != nil {
+		if err := s.value(place{kind: entry, in: &name}, t.Elem()); err != nil {
 			return err
 		}
 	}
@@ -154,12 +154,12 @@ func (s scanner) pairs(name string, t reflect.Type) error {
 }
 
 // items scans a list.
-func (s scanner) items(name string, t reflect.Type) error {
+func (s scanner) items(name place, t reflect.Type) error {
 	for n := 0; s.d.More(); n++ {
 		if n == maxMembers {
-			return fault.InvalidParameter.New("%s has more than %d items", name, maxMembers)
+			return fault.InvalidParameter.New("%s has more than %d items", name.text(), maxMembers)
 		}
-		if err := s.value("an item of "+name, t.Elem()); err != nil {
+		if err := s.value(place{kind: item, in: &name}, t.Elem()); err != nil {
 			return err
 		}
 	}
@@ -173,7 +173,7 @@ func (s scanner) name() (string, error) {
 	if err != nil || !ok {
 		return "", fault.InvalidParameter.New("the body is not valid JSON")
 	}
-	return given, checkUnicode("the name of a member", given)
+	return given, checkUnicode(place{kind: memberName}, given)
 }
 
 func (s scanner) end() error {
@@ -195,7 +195,7 @@ func DecodeQuery(params iter.Seq2[string, string], into any) error {
 			return fault.InvalidParameter.New("the parameter %.64q is unknown", name)
 		}
 		seen[i] = true
-		if err := setText("the parameter "+strconv.Quote(name), text, v.Field(i)); err != nil {
+		if err := setText(place{kind: parameter, name: name}, text, v.Field(i)); err != nil {
 			return err
 		}
 	}
@@ -213,7 +213,7 @@ func CheckNoQuery(params iter.Seq2[string, string]) error {
 }
 
 // setText sets a field to what a parameter says.
-func setText(name, text string, v reflect.Value) error {
+func setText(name place, text string, v reflect.Value) error {
 	var err error
 	switch {
 	case v.Type() == timeType:
@@ -243,7 +243,7 @@ func setText(name, text string, v reflect.Value) error {
 	return nil
 }
 
-func checkText(name, text string, t reflect.Type) error {
+func checkText(name place, text string, t reflect.Type) error {
 	var err error
 	switch {
 	case t == timeType:
@@ -265,14 +265,14 @@ func checkText(name, text string, t reflect.Type) error {
 
 // checkUnicode refuses the replacement character: package json puts it where an escape
 // made no sense, and different texts would become equal.
-func checkUnicode(name, text string) error {
+func checkUnicode(name place, text string) error {
 	if strings.ContainsRune(text, utf8.RuneError) || strings.ContainsRune(text, 0) {
-		return fault.InvalidParameter.New("%s is not valid Unicode text", name)
+		return fault.InvalidParameter.New("%s is not valid Unicode text", name.text())
 	}
 	return nil
 }
 
-func checkInteger(name, text string, t reflect.Type) error {
+func checkInteger(name place, text string, t reflect.Type) error {
 	if kind := t.Kind(); kind == reflect.Int || kind == reflect.Int64 {
 		if n, err := strconv.ParseInt(text, 10, t.Bits()); err == nil && strconv.FormatInt(n, 10) == text {
 			return nil
@@ -281,23 +281,23 @@ func checkInteger(name, text string, t reflect.Type) error {
 	return wrongType(name, t)
 }
 
-func wrongType(name string, t reflect.Type) error {
-	want := "a JSON object"
+func wrongType(name place, t reflect.Type) error {
+	want := fault.Say("a JSON object")
 	switch {
 	case t == timeType:
-		want = "a time, such as 2026-01-02T15:04:05Z"
+		want = fault.Say("a time, such as 2026-01-02T15:04:05Z")
 	case t.Kind() == reflect.Slice && t.Elem().Kind() == reflect.Uint8:
-		want = "base64"
+		want = fault.Say("base64")
 	case t.Kind() == reflect.Slice:
-		want = "a list"
+		want = fault.Say("a list")
 	case t.Kind() == reflect.String:
-		want = "a text"
+		want = fault.Say("a text")
 	case t.Kind() == reflect.Bool:
-		want = "true or false"
+		want = fault.Say("true or false")
 	case t.Kind() == reflect.Int, t.Kind() == reflect.Int64:
-		want = "an integer"
+		want = fault.Say("an integer")
 	}
-	return fault.InvalidParameter.New("%s must be %s", name, want)
+	return fault.InvalidParameter.New("%s must be %s", name.text(), want)
 }
 
 // A Member is one member of a request or an answer: a field of its struct.

@@ -84,8 +84,8 @@ func Status(k fault.Kind) (int, bool) {
 	return status, ok
 }
 
-// Fail answers a request with the problem that err is.
-func Fail(w http.ResponseWriter, requestID string, err error) {
+// Fail answers the request r with the problem that err is, in the language that it asks for.
+func Fail(w http.ResponseWriter, r *http.Request, requestID string, err error) {
 	kind := fault.KindOf(err)
 	status, ok := Status(kind)
 	if !ok {
@@ -99,7 +99,7 @@ func Fail(w http.ResponseWriter, requestID string, err error) {
 	}
 	write(w, api.ProblemType, status, api.Problem{
 		Type: "about:blank", Title: http.StatusText(status), Status: status,
-		Code: string(kind), Detail: fault.Message(err), RequestID: requestID,
+		Code: string(kind), Detail: Tell(r.Header, err), RequestID: requestID,
 	})
 }
 

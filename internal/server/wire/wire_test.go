@@ -52,13 +52,31 @@ func TestFailKeepsTheCauseToItself(t *testing.T) {
 		},
 	} {
 		w := httptest.NewRecorder()
-		wire.Fail(w, "R", c.err)
+		wire.Fail(w, httptest.NewRequest("GET", "/", nil), "R", c.err)
 		var have api.Problem
 		if err := json.Unmarshal(w.Body.Bytes(), &have); err != nil {
 			t.Fatal(err)
 		}
 		if diff := cmp.Diff(c.want, have); diff != "" || w.Code != c.want.Status || w.Header().Get("Content-Type") != api.ProblemType {
 			t.Errorf("%v: %d %s\n%s", c.err, w.Code, w.Header().Get("Content-Type"), diff)
+		}
+	}
+}
+
+func TestFailSpeaksTheLanguageOfTheRequest(t *testing.T) {
+	const english, chinese = "there is no such node", "没有该节点"
+	for accept, want := range map[string]string{
+		"": english, "en": english, "zh": chinese, "zh-CN,zh;q=0.9,en;q=0.8": chinese, "en-US,en;q=0.9,zh;q=0.8": english,
+		"ZH-Hant-TW": chinese, "de,zh;q=0.5": chinese, "en;q=0.5, zh ; q=0.7": chinese, "en,zh": english, "zh,en": chinese,
+		"zh;q=0": english, "zh;q=x": english, "zh;q=NaN": english, "zhx": english, "*": english, ",;,=": english, "zh;q=-1": english,
+	} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header.Set("Accept-Language", accept)
+		w := httptest.NewRecorder()
+		wire.Fail(w, r, "R", fault.ResourceNotFound.New("there is no such node"))
+		var have api.Problem
+		if err := json.Unmarshal(w.Body.Bytes(), &have); err != nil || have.Detail != want || have.Code != "ResourceNotFound" {
+			t.Errorf("%q: %+v, %v", accept, have, err)
 		}
 	}
 }

@@ -158,19 +158,19 @@ func (c *Client) send(ctx context.Context, by *http.Client, op *definition.Opera
 	now := c.target.Now()
 	if early := c.next.Sub(now); early > 0 {
 		if err := c.target.Wait(ctx, early); err != nil {
-			return reply{}, c.fault(fault.Unavailable, errNotSent, op, "waiting for the next request: %v", err)
+			return reply{}, c.fault(fault.Unavailable, errNotSent, op, fault.Say("waiting for the next request: %v", err))
 		}
 		now = now.Add(early)
 	}
 	if err := ctx.Err(); err != nil {
-		return reply{}, c.fault(fault.Unavailable, errNotSent, op, "it was given up before it was sent: %v", err)
+		return reply{}, c.fault(fault.Unavailable, errNotSent, op, fault.Say("it was given up before it was sent: %v", err))
 	}
 	c.next = now.Add(c.def.Gap())
 	ctx, cancel := context.WithTimeout(ctx, c.def.Timeout())
 	defer cancel()
 	r, err := op.Fill(ctx, q.values, q.query)
 	if err != nil {
-		return reply{}, fault.KindOf(err).Wrap(errBarred, "%s", c.cut.Clean(fault.Message(err), 500))
+		return reply{}, fault.KindOf(err).Wrap(errBarred, "%s", c.clean(fault.TextOf(err)))
 	}
 	maps.Copy(r.Header, q.header)
 	c.calls++
@@ -188,7 +188,7 @@ func (c *Client) send(ctx context.Context, by *http.Client, op *definition.Opera
 		return a, nil // of what changes something there may be nothing to say
 	}
 	if badJSON := answer.Decode(text, &a.body); badJSON != nil && slices.Contains(op.Success.Status, a.status) {
-		return a, c.fault(fault.Unavailable, errNoJSON, op, "the answer cannot be read: %v", badJSON)
+		return a, c.fault(fault.Unavailable, errNoJSON, op, fault.Say("the answer cannot be read: %v", badJSON))
 	}
 	return a, nil
 }
@@ -205,18 +205,23 @@ func (c *Client) unreachable(op *definition.Operation, err error) error {
 	}
 	switch {
 	case errors.Is(err, egress.ErrRefused):
-		return c.fault(fault.InvalidParameter, errBarred, op, "%v", err)
+		return c.fault(fault.InvalidParameter, errBarred, op, fault.Say("%v", err))
 	case errors.Is(err, egress.ErrTooLong):
-		return c.fault(fault.Unavailable, errTooMuch, op, "the answer is longer than %d bytes; if that is right, raise maxBody in the definition or lower the size of a page", c.def.MaxBody())
+		return c.fault(fault.Unavailable, errTooMuch, op, fault.Say("the answer is longer than %d bytes; if that is right, raise maxBody in the definition or lower the size of a page", c.def.MaxBody()))
 	case errors.Is(err, context.DeadlineExceeded):
-		return c.fault(fault.Unavailable, came, op, "there was no whole answer within %v", c.def.Timeout())
+		return c.fault(fault.Unavailable, came, op, fault.Say("there was no whole answer within %v", c.def.Timeout()))
 	}
-	return c.fault(fault.Unavailable, came, op, "the service cannot be reached: %v", err)
+	return c.fault(fault.Unavailable, came, op, fault.Say("the service cannot be reached: %v", err))
 }
 
 // fault makes an error for a person, with every secret cut out of it; cause may be nil.
-func (c *Client) fault(kind fault.Kind, cause error, op *definition.Operation, format string, args ...any) error {
-	return kind.Wrap(cause, "%s: %s: %s", c.def.Name, op.Name, c.cut.Clean(fmt.Sprintf(format, args...), 500))
+func (c *Client) fault(kind fault.Kind, cause error, op *definition.Operation, what fault.Text) error {
+	return kind.Wrap(cause, "%s: %s: %s", c.def.Name, op.Name, c.clean(what))
+}
+
+// clean cuts every secret out of a text, in both languages, and its end off if it is long.
+func (c *Client) clean(t fault.Text) fault.Text {
+	return fault.Both(c.cut.Clean(t.String(), 500), c.cut.Clean(t.Chinese(), 500))
 }
 
 // judge decides what an answer to an operation that reads means: nil, or an error and when
@@ -242,7 +247,7 @@ func (c *Client) judge(op *definition.Operation, a reply) (again time.Duration, 
 // worked holds an answer with a status of success against the operation's test.
 func (c *Client) worked(op *definition.Operation, a reply) error {
 	if t := op.Success.Test; t != nil && !t.Passes(a.body) {
-		return c.fault(fault.Unavailable, nil, op, "the answer does not say that it worked: %s is not %s", t.Pointer, t.Equals)
+		return c.fault(fault.Unavailable, nil, op, fault.Say("the answer does not say that it worked: %s is not %s", t.Pointer, t.Equals))
 	}
 	return nil
 }
@@ -253,29 +258,29 @@ func (c *Client) throttled(cause error, op *definition.Operation, a reply) error
 	if d := retryAfter(a.header, c.target.Now()); d > 0 {
 		later = fmt.Sprintf("; try again in %v", d.Round(time.Second))
 	}
-	return c.fault(fault.Throttled, cause, op, "the service asks for fewer requests (status %d)%s", a.status, later)
+	return c.fault(fault.Throttled, cause, op, fault.Say("the service asks for fewer requests (status %d)%s", a.status, later))
 }
 
 // permanent words an answer that the definition calls permanent.
 func (c *Client) permanent(cause error, op *definition.Operation, a reply) error {
-	return c.fault(fault.InvalidParameter, cause, op, "the service refuses the request for good (status %d); check the variables and the rights of the credential", a.status)
+	return c.fault(fault.InvalidParameter, cause, op, fault.Say("the service refuses the request for good (status %d); check the variables and the rights of the credential", a.status))
 }
 
 // unwelcome words a status of which the definition says nothing.
 func (c *Client) unwelcome(cause error, op *definition.Operation, a reply) error {
 	switch {
 	case a.status >= 300 && a.status < 400:
-		return c.fault(fault.InvalidParameter, cause, op, "the service redirects to another address (status %d); redirects are not followed: correct the base URL", a.status)
+		return c.fault(fault.InvalidParameter, cause, op, fault.Say("the service redirects to another address (status %d); redirects are not followed: correct the base URL", a.status))
 	case a.status == http.StatusUnauthorized:
-		return c.fault(fault.InvalidParameter, cause, op, "the service refuses the credential (status 401); enter a valid one")
+		return c.fault(fault.InvalidParameter, cause, op, fault.Say("the service refuses the credential (status 401); enter a valid one"))
 	case a.status == http.StatusForbidden:
-		return c.fault(fault.InvalidParameter, cause, op, "the credential lacks a right (status 403)%s", c.rights())
+		return c.fault(fault.InvalidParameter, cause, op, fault.Say("the credential lacks a right (status 403)%s", c.rights()))
 	case a.status == http.StatusNotFound:
-		return c.fault(fault.InvalidParameter, cause, op, "there is no such thing at the service (status 404); check the variables")
+		return c.fault(fault.InvalidParameter, cause, op, fault.Say("there is no such thing at the service (status 404); check the variables"))
 	case a.status >= 500, a.status == http.StatusRequestTimeout:
-		return c.fault(fault.Unavailable, cause, op, "the service has a problem (status %d)", a.status)
+		return c.fault(fault.Unavailable, cause, op, fault.Say("the service has a problem (status %d)", a.status))
 	}
-	return c.fault(fault.Unavailable, cause, op, "the service answers with the unexpected status %d", a.status)
+	return c.fault(fault.Unavailable, cause, op, fault.Say("the service answers with the unexpected status %d", a.status))
 }
 
 // errKeyRefused is answered when a key that is verified is not accepted.

@@ -89,7 +89,7 @@ func unchanged(err error) error {
 
 // mark says of an error whether the call had an effect.
 func mark(effect, err error) error {
-	return fault.KindOf(err).Wrap(effect, "%s", fault.Message(err))
+	return fault.KindOf(err).Wrap(effect, "%s", fault.TextOf(err))
 }
 
 // Verify implements [rotation.Issuer].
@@ -125,7 +125,7 @@ func (i *Issuer) Create(ctx context.Context, a rotation.Attempt) (rotation.Minte
 	defer c.hide(secretsOf(op, reply.body)...)()
 	m, err := i.minted(op, reply.body, a)
 	if err != nil {
-		return rotation.Minted{}, c.fault(fault.Unavailable, nil, op, "a key was made, and the answer cannot be used: %v", err)
+		return rotation.Minted{}, c.fault(fault.Unavailable, nil, op, fault.Say("a key was made, and the answer cannot be used: %v", err))
 	}
 	return m, nil
 }
@@ -274,7 +274,7 @@ func (c *Client) change(ctx context.Context, op *definition.Operation, q request
 func (c *Client) refusal(op *definition.Operation, a reply) error {
 	switch class := c.def.Class(a.status, a.body); {
 	case class == definition.Quota:
-		return c.fault(fault.LimitExceeded, rotation.ErrFull, op, "there are as many keys as there may be (status %d); delete one that nobody uses", a.status)
+		return c.fault(fault.LimitExceeded, rotation.ErrFull, op, fault.Say("there are as many keys as there may be (status %d); delete one that nobody uses", a.status))
 	case class == definition.Absent:
 		return c.absent(op, a)
 	case class == definition.Throttled, a.status == http.StatusTooManyRequests:
@@ -307,5 +307,5 @@ func (c *Client) refusal(op *definition.Operation, a reply) error {
 
 // absent words that there is no such key.
 func (c *Client) absent(op *definition.Operation, a reply) error {
-	return c.fault(fault.ResourceNotFound, rotation.ErrAbsent, op, "the service has no such key (status %d)", a.status)
+	return c.fault(fault.ResourceNotFound, rotation.ErrAbsent, op, fault.Say("the service has no such key (status %d)", a.status))
 }

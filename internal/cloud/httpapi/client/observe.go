@@ -47,7 +47,7 @@ func (c *Client) List(ctx context.Context) ([]Seen, error) {
 	for i, item := range items {
 		seen, err := c.seen(op, item)
 		if err != nil {
-			return nil, c.fault(fault.Unavailable, nil, op, "key %d of the list: %v", i+1, err)
+			return nil, c.fault(fault.Unavailable, nil, op, fault.Say("key %d of the list: %v", i+1, err))
 		}
 		if j, twice := at[seen.ID]; twice { // it was changed while the pages were read
 			out[j] = seen
@@ -71,7 +71,7 @@ func (c *Client) Status(ctx context.Context) (Seen, error) {
 	}
 	seen, err := c.seen(op, a.body)
 	if err != nil {
-		return Seen{}, c.fault(fault.Unavailable, nil, op, "%v", err)
+		return Seen{}, c.fault(fault.Unavailable, nil, op, fault.Say("%v", err))
 	}
 	return seen, nil
 }

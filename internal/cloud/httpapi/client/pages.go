@@ -43,31 +43,31 @@ func (c *Client) list(ctx context.Context, op *definition.Operation) ([]any, err
 		found, ok := answer.Lookup(a.body, op.Items)
 		page, array := found.([]any)
 		if !ok || !array {
-			return nil, c.fault(fault.Unavailable, nil, op, "the answer has no list at %q", op.Items)
+			return nil, c.fault(fault.Unavailable, nil, op, fault.Say("the answer has no list at %q", op.Items))
 		}
 		items = append(items, page...)
 		if len(items) > maxKeys {
-			return nil, c.fault(fault.LimitExceeded, nil, op, "there are more than %d keys", maxKeys)
+			return nil, c.fault(fault.LimitExceeded, nil, op, fault.Say("there are more than %d keys", maxKeys))
 		}
 		if op.Page.Total != "" {
 			if total, err = number(a.body, op.Page.Total); err != nil {
-				return nil, c.fault(fault.Unavailable, nil, op, "%v", err)
+				return nil, c.fault(fault.Unavailable, nil, op, fault.Say("%v", err))
 			}
 		}
 		more, err := at.advance(op, a, len(page))
 		if err != nil {
-			return nil, c.fault(fault.Unavailable, nil, op, "%v", err)
+			return nil, c.fault(fault.Unavailable, nil, op, fault.Say("%v", err))
 		}
 		if more {
 			continue
 		}
 		items = distinct(items)
 		if total >= 0 && total != len(items) {
-			return nil, c.fault(fault.Unavailable, nil, op, "the service says that there are %d keys, and its pages have %d: keys were changed meanwhile; try again", total, len(items))
+			return nil, c.fault(fault.Unavailable, nil, op, fault.Say("the service says that there are %d keys, and its pages have %d: keys were changed meanwhile; try again", total, len(items)))
 		}
 		return items, nil
 	}
-	return nil, c.fault(fault.Unavailable, nil, op, "the list does not end after %d pages", maxPages)
+	return nil, c.fault(fault.Unavailable, nil, op, fault.Say("the list does not end after %d pages", maxPages))
 }
 
 // distinct leaves of equal items one: a list that shifts between two pages tells one twice.

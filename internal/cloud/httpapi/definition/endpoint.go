@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/keyward/keyward/internal/cloud/httpapi/template"
+	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/lazy"
 )
 
@@ -66,9 +67,9 @@ func parseURL(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	switch {
 	case err != nil, u.Scheme != "https" && u.Scheme != "http", u.Hostname() == "", u.Opaque != "", u.RawPath != "":
-		return nil, fmt.Errorf("it is not a URL such as https://host/path")
+		return nil, fault.Say("it is not a URL such as https://host/path")
 	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return nil, fmt.Errorf("it may hold no user, query or fragment")
+		return nil, fault.Say("it may hold no user, query or fragment")
 	}
 	return u, nil
 }

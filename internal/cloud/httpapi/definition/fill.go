@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -61,7 +60,7 @@ func (d *Definition) Values(vars map[string]string, secrets map[string]material.
 	}
 	for _, name := range slices.Sorted(maps.Keys(d.Credential)) {
 		if secrets[name].Len() == 0 {
-			return nil, fault.MissingParameter.New("%v", missing("part of the credential", name, d.Credential[name].Help.English))
+			return nil, fault.MissingParameter.New("the part of the credential %q is missing: %s", name, d.Credential[name].Help.Both())
 		}
 		values["secret."+name] = string(secrets[name].Expose()) // it becomes a header's text in any case
 	}
@@ -77,7 +76,7 @@ func (d *Definition) value(name, text string) (any, error) {
 		text = string(d.Vars[name].Default)
 	}
 	if text == "" {
-		return nil, fault.MissingParameter.New("%v", missing("variable", name, d.Vars[name].Help.English))
+		return nil, fault.MissingParameter.New("the variable %q is missing: %s", name, d.Vars[name].Help.Both())
 	}
 	if err := d.checkVar(name, text); err != nil {
 		return nil, fault.InvalidParameter.New("the variable %q: %v", name, err)
@@ -135,7 +134,7 @@ func (op *Operation) request(ctx context.Context, values template.Values, query 
 	}
 	r, err := http.NewRequestWithContext(ctx, op.Request.Method, u.String(), body)
 	if err != nil {
-		return nil, fmt.Errorf("its URL cannot be made")
+		return nil, fault.Say("its URL cannot be made")
 	}
 	r.GetBody = nil
 	r.Header.Set("User-Agent", "keyward")
@@ -169,7 +168,7 @@ func (c *credential) basic(r *http.Request, values template.Values) error {
 		return err
 	}
 	if strings.Contains(user, ":") {
-		return fmt.Errorf("the user's name may have no colon")
+		return fault.Say("the user's name may have no colon")
 	}
 	r.SetBasicAuth(user, password)
 	return nil

@@ -1,7 +1,6 @@
 package definition
 
 import (
-	"fmt"
 	"maps"
 	"net/url"
 	"slices"
@@ -234,9 +233,4 @@ func (m Fields) times() map[string]*Field {
 	out := map[string]*Field{"createdAt": m.CreatedAt, "changedAt": m.ChangedAt, "expiresAt": m.ExpiresAt, "lastUsedAt": m.LastUsedAt}
 	maps.DeleteFunc(out, func(_ string, f *Field) bool { return f == nil })
 	return out
-}
-
-// A missing value is named for the person who has to set it.
-func missing(kind, name, help string) error {
-	return fmt.Errorf("the %s %q is missing: %s", kind, name, help)
 }

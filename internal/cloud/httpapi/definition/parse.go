@@ -18,7 +18,6 @@ import (
 	"cmp"
 	_ "embed"
 	"encoding/json"
-	"fmt"
 	"maps"
 	"regexp"
 	"slices"
@@ -30,6 +29,7 @@ import (
 	"github.com/keyward/keyward/internal/cloud/httpapi/answer"
 	"github.com/keyward/keyward/internal/cloud/httpapi/document"
 	"github.com/keyward/keyward/internal/cloud/httpapi/template"
+	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/form"
 )
 
@@ -307,7 +307,7 @@ func (d *Definition) checkVar(name, value string) error {
 	switch v.Type {
 	case "integer":
 		if _, err := strconv.ParseInt(value, 10, 64); err != nil {
-			return fmt.Errorf("it is not a whole number")
+			return fault.Say("it is not a whole number")
 		}
 	case "url":
 		if _, err := parseURL(value); err != nil {
@@ -320,7 +320,7 @@ func (d *Definition) checkVar(name, value string) error {
 		}
 	}
 	if re := d.patterns[name]; re != nil && !re.MatchString(value) {
-		return fmt.Errorf("it does not look like %s", v.Pattern)
+		return fault.Say("it does not look like %s", v.Pattern)
 	}
 	return nil
 }

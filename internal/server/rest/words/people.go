@@ -78,11 +78,11 @@ func EscalationOf(in api.Escalation) (p oncall.Plan, err error) {
 	for i, r := range in.Rungs {
 		left, wait, err := Durations(r.Left, r.Wait)
 		if err != nil {
-			return p, fault.InvalidParameter.New("rung %d: %s", i+1, fault.Message(err))
+			return p, fault.InvalidParameter.New("rung %d: %s", i+1, fault.TextOf(err))
 		}
 		severity, err := severityOf(r.Severity)
 		if err != nil {
-			return p, fault.InvalidParameter.New("rung %d: %s", i+1, fault.Message(err))
+			return p, fault.InvalidParameter.New("rung %d: %s", i+1, fault.TextOf(err))
 		}
 		families := Each(r.Families, func(f string) message.Family { return message.Family(f) })
 		p.Rungs = append(p.Rungs, oncall.Rung{Left: left, Severity: severity, Families: families, Wait: wait, Everybody: r.Everybody})

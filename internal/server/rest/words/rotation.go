@@ -85,7 +85,7 @@ func Given[T any](from, into *T) {
 func set(name string, from *string, into *time.Duration) error {
 	d, err := Duration(from)
 	if err != nil {
-		return fault.InvalidParameter.New("%s: %s", name, fault.Message(err))
+		return fault.InvalidParameter.New("%s: %s", name, fault.TextOf(err))
 	}
 	Given(d, into)
 	return nil

@@ -45,7 +45,7 @@ func Duration(text *string) (*time.Duration, error) {
 	}
 	d, err := api.ParseDuration(*text)
 	if err != nil {
-		return nil, fault.InvalidParameter.New("%v", err)
+		return nil, fault.InvalidParameter.New("a duration must look like 30d, 12h, 90m or 45s")
 	}
 	return &d, nil
 }
