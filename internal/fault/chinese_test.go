@@ -57,7 +57,13 @@ func formats(t *testing.T) (all []format, strange []token.Position) {
 			}
 			imported[strings.Trim(i.Path.Value[strings.LastIndexAny(i.Path.Value, `/"`[:1])+1:], `"`)] = true
 		}
+		constants := map[string]ast.Expr{}
 		ast.Inspect(file, func(n ast.Node) bool {
+			if s, ok := n.(*ast.ValueSpec); ok && len(s.Values) == len(s.Names) {
+				for i, name := range s.Names {
+					constants[name.Name] = s.Values[i]
+				}
+			}
 			if d, ok := n.(*ast.FuncDecl); ok && inside && d.Recv != nil {
 				return false // the constructors themselves
 			}
@@ -69,7 +75,7 @@ func formats(t *testing.T) (all []format, strange []token.Position) {
 			if at == nil {
 				return true
 			}
-			switch english, literal := fold(at); {
+			switch english, literal := fold(at, constants); {
 			case literal:
 				all = append(all, format{english, fset.Position(at.Pos())})
 			case sure:
@@ -119,19 +125,26 @@ func formatOf(call *ast.CallExpr, imported map[string]bool, inside bool) (at ast
 	return nil, false
 }
 
-// fold answers the string that a literal, or a sum of literals, is.
-func fold(e ast.Expr) (string, bool) {
+// fold answers the string that a literal, or a sum of literals and constants of the file
+// above it, is.
+func fold(e ast.Expr, constants map[string]ast.Expr) (string, bool) {
 	switch e := e.(type) {
+	case *ast.Ident:
+		value, ok := constants[e.Name]
+		if !ok {
+			return "", false
+		}
+		return fold(value, nil)
 	case *ast.BasicLit:
 		if e.Kind == token.STRING {
 			return constant.StringVal(constant.MakeFromLiteral(e.Value, e.Kind, 0)), true
 		}
 	case *ast.BinaryExpr:
-		x, okX := fold(e.X)
-		y, okY := fold(e.Y)
+		x, okX := fold(e.X, constants)
+		y, okY := fold(e.Y, constants)
 		return x + y, okX && okY && e.Op == token.ADD
 	case *ast.ParenExpr:
-		return fold(e.X)
+		return fold(e.X, constants)
 	}
 	return "", false
 }
