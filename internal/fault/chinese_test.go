@@ -242,7 +242,7 @@ var foreign = []string{"base64"}
 // are shortened in them.
 var ambiguous = []string{
 	"channel", "check", "copy", "due", "expiry", "family", "key", "key state", "lost", "open", "operator", "origin", "owner",
-	"person", "policy", "provider", "resolved", "rotation", "secret", "statement", "suppressed",
+	"person", "policy", "provider", "resolved", "rotation", "secret", "statement", "suppressed", "suspended",
 }
 
 func TestTheChineseIsWrittenAsItShould(t *testing.T) {
