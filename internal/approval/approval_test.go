@@ -75,7 +75,7 @@ func TestWhomARuleBinds(t *testing.T) {
 	wantKind(t, w.try(t, denied, remark{text: "x"}), fault.NoPermission)
 	late := w.login(t, "bob")
 	late.Session.MFA = false
-	wantKind(t, w.try(t, late, remark{text: "x"}), fault.MFARequired)
+	wantKind(t, w.try(t, late, remark{text: "x"}), fault.MFANotSetUp)
 	if n := len(must(w.List(t.Context(), w.root(), true))(t)); n != 3+1 {
 		t.Errorf("%d approval requests are open", n)
 	}
