@@ -56,6 +56,7 @@ var types = []any{
 	api.TargetKind{}, api.TargetKindList{}, api.Target{}, api.AddTargetRequest{}, api.TargetList{}, api.UpdateTargetRequest{}, api.SyncTargetRequest{},
 	api.Role{}, api.CreateRoleRequest{}, api.UpdateRoleRequest{}, api.RoleList{}, api.AssumeRoleRequest{}, api.FederateRequest{}, api.TemporaryCredentials{},
 	api.ScanKey{}, api.ReportLeaksRequest{}, api.SeenCredential{}, api.SeenPlace{}, api.LeakReceipt{}, api.AcceptedLeaksRequest{}, api.AcceptedLeaks{},
+	api.Repository{}, api.RepositoryState{}, api.RepositoryPlace{}, api.AddRepositoryRequest{}, api.UpdateRepositoryRequest{}, api.RepositoryList{},
 	api.Offer{}, api.PublishedKey{}, api.CreateOfferRequest{}, api.OfferCredential{}, api.OfferList{}, api.PublishKeyRequest{},
 	api.BeginSSORequest{}, api.SSOTransaction{}, api.FinishSSORequest{}, api.SSOLogin{}, api.IdentityProvider{}, api.IdentityLink{}, api.CreateIdentityProviderRequest{}, api.IdentityProviderList{}, api.LinkUserRequest{},
 	api.Instance{}, api.InstanceStatus{}, api.CreateInstanceRequest{}, api.ConnectInstanceRequest{}, api.InstanceList{},

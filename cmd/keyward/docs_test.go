@@ -57,6 +57,7 @@ func TestDocumentedCommands(t *testing.T) {
 		"docs/rollouts.md":       "docs-rollouts.txt",
 		"docs/agent.md":          "docs-agent.txt",
 		"docs/scan.md":           "docs-scan.txt",
+		"docs/repositories.md":   "docs-repositories.txt",
 		"docs/access.md":         "docs-access.txt",
 		"docs/people.md":         "docs-people.txt",
 		"docs/approvals.md":      "docs-approvals.txt",

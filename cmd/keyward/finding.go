@@ -103,7 +103,7 @@ var evidence = map[string]text{
 	"user-created": {"User created", "用户创建时间"}, "policies": {"Policies", "策略"}, "boundary": {"Boundary", "权限边界"}, "missing": {"Missing", "缺少"}, "off": {"Off", "未开启"},
 	"reason": {"Reason", "原因"}, "root-keys": {"Keys of the account", "主账号密钥数"}, "password-policy": {"Password policy", "密码策略"}, "login": {"Last login", "最近登录"},
 	"what": {"What", "类型"}, "match": {"Match", "匹配方式"}, "secret": {"Secret", "凭据"}, "version": {"Version", "版本"}, "stages": {"Stages", "阶段"}, "origin": {"Found in", "发现于"},
-	"place": {"Place", "位置"}, "more-places": {"More places", "其他位置数"}, "commit": {"First commit", "首次提交"}, "reported": {"First reported", "首次上报"}, "reported-by": {"Reported by", "上报者"},
+	"place": {"Place", "位置"}, "more-places": {"More places", "其他位置数"}, "gone": {"Gone from all refs", "已从所有引用中移除"}, "commit": {"First commit", "首次提交"}, "reported": {"First reported", "首次上报"}, "reported-by": {"Reported by", "上报者"},
 	"system": {"System", "系统"}, "consumers": {"Used by", "使用方"}, "let-through": {"Let through", "放行原因"}, "plan": {"Rotation plan", "轮换计划"}, "rollout": {"Rollout", "分发"}, "nodes": {"Nodes", "节点"}, "rotation": {"Emergency rotation", "紧急轮换"}, "refused": {"Not rotated", "未能轮换"},
 	"used-service": {"Used for", "使用的服务"}, "used-from": {"Used from", "使用来源"},
 }

@@ -32,7 +32,7 @@ Start with "keyward dev", which runs the whole product from one directory.`,
 		newProviderCmd(c), newAccessKeyCmd(c), newFindingCmd(c),
 		newChannelCmd(c), newPersonCmd(c), newRotaCmd(c), newEscalationCmd(c), newIncidentCmd(c),
 		newLoginCmd(c), newLogoutCmd(c), newSSOCmd(c), newUserCmd(c), newPolicyCmd(c), newRoleCmd(c), newAssumeRoleCmd(c), newFederateCmd(c), newWhoamiCmd(c), newApprovalCmd(c),
-		newScanCmd(c), newAuditCmd(c), newWitnessCmd(c), newOperatorCmd(c),
+		newScanCmd(c), newRepositoryCmd(c), newAuditCmd(c), newWitnessCmd(c), newOperatorCmd(c),
 		newProfileCmd(c), newVersionCmd(c), newCompletionCmd(c),
 	)
 	root.SetIn(c.in)

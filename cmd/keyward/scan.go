@@ -103,7 +103,7 @@ looked at, or there was nothing to look at.`,
 				return run.Files(ctx, paths)
 			})
 		},
-	}, newScanGitCmd(c), newScanPushCmd(c), newScanImageCmd(c), newScanHostCmd(c))
+	}, newScanGitCmd(c), newScanPushCmd(c), newScanImageCmd(c), newScanHostCmd(c), newScanMirrorCmd(c))
 	s.flags(cmd)
 	s.mending.flags(c, cmd)
 	return cmd

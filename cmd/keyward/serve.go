@@ -56,7 +56,7 @@ keyward operator init 或 keyward operator unseal。
 				return err
 			}
 			c.checkMemory()
-			return app.New(app.Options{Config: cfg, Logger: logger, Version: thisBuild().Version, Now: time.Now}).Run(ctx)
+			return app.New(app.Options{Config: cfg, Logger: logger, Version: thisBuild().Version, Now: time.Now, Searcher: searcher}).Run(ctx)
 		},
 	})
 	cmd.Flags().StringVar(&path, "config", "", c.t("configuration `FILE`", "配置文件 `FILE`"))
@@ -139,6 +139,11 @@ func (d *dev) run(ctx context.Context, logger *slog.Logger) error {
 	if err := cfg.Complete(); err != nil {
 		return err
 	}
+	here, err := os.Getwd()
+	if err != nil {
+		return err
+	}
+	cfg.Repositories.Directories = []string{here} // whoever runs it can read them anyway
 	cfg.Seal.PassphraseFile = filepath.Join(d.dir, devPassphrase)
 	if err := os.MkdirAll(d.dir, 0o700); err != nil {
 		return fmt.Errorf("making the data directory: %w", err)
@@ -147,7 +152,7 @@ func (d *dev) run(ctx context.Context, logger *slog.Logger) error {
 		return err
 	}
 	return app.New(app.Options{
-		Config: cfg, Logger: logger, Version: thisBuild().Version, Now: time.Now, Cost: seal.DevelopmentCost(),
+		Config: cfg, Logger: logger, Version: thisBuild().Version, Now: time.Now, Cost: seal.DevelopmentCost(), Searcher: searcher,
 		Ready: func(ctx context.Context, a *app.App, address string) error { return d.ready(ctx, a, cfg, address) },
 	}).Run(ctx)
 }

@@ -20,6 +20,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
@@ -58,6 +59,8 @@ type Options struct {
 	// AuditStore answers what the audit log writes to instead of the database: a test's
 	// store that fails around it. Nil means the database itself.
 	AuditStore func(audit.Store) audit.Store
+	// Searcher answers a run of the program that calls [mirror.Serve]; without it no repository is read.
+	Searcher func(ctx context.Context) *exec.Cmd
 	// Ready is called once, when the server listens and has unsealed itself if it could.
 	Ready func(ctx context.Context, a *App, address string) error
 }

@@ -61,6 +61,7 @@ import (
 	"github.com/keyward/keyward/internal/store"
 	"github.com/keyward/keyward/internal/target"
 	"github.com/keyward/keyward/internal/usage"
+	"github.com/keyward/keyward/internal/watch"
 )
 
 // An engine is everything that exists only while the server is unsealed.
@@ -96,6 +97,7 @@ type engine struct {
 	findings  *finding.Service
 	checks    *checkup.Service
 	exposures *exposure.Service
+	watched   *watch.Service
 	scrubber  *scrub.Scrubber
 	custody   *custody.Service
 	offers    *offer.Service
@@ -240,7 +242,7 @@ func (e *engine) services(ctx context.Context, a *App, refusals *refusal.Recorde
 	}
 	e.scrubber = scrub.New(scrub.Options{
 		DB: a.db, Store: e.store, Anchor: e.anchor, Logs: e.anchorOptions(a), IAM: e.iam, People: e.people, Keys: e.keys, Ring: e.ring, Secrets: e.secrets,
-		Sinks: e.sinks, Targets: e.targets, Stock: e.stock, Alerts: e.alerts, Rotations: e.rotations, Offers: e.offers, Instances: e.instances, Federation: e.federated, Log: e.log, Now: e.now, Logger: a.Logger,
+		Sinks: e.sinks, Targets: e.targets, Stock: e.stock, Alerts: e.alerts, Rotations: e.rotations, Offers: e.offers, Instances: e.instances, Federation: e.federated, Repositories: e.watched, Log: e.log, Now: e.now, Logger: a.Logger,
 	})
 	return nil
 }
@@ -370,7 +372,7 @@ func (e *engine) dialects(a *App, refusals *refusal.Recorder) (err error) {
 	e.login = login.New(login.Options{People: e.people, Federation: e.federated, Refusals: refusals})
 	e.agents = agentapi.New(agentapi.Options{Rollouts: e.rollouts, Refusals: refusals, Now: e.now})
 	e.rest = rest.New(rest.Options{
-		Approvals: e.approvals, Exposures: e.exposures, Simulations: e.simulations(),
+		Approvals: e.approvals, Exposures: e.exposures, Watched: e.watched, Simulations: e.simulations(),
 		Verifier: verifier, Keys: e.keys, Crypto: e.crypto, Imports: e.imports, Usage: e.usage, Secrets: e.secrets, Sinks: e.sinks, Rollouts: e.rollouts, Targets: e.targets, Rotations: e.rotations, Offers: e.offers, Instances: e.instances, IAM: e.iam, Roles: e.roles, People: e.people, Federation: e.federated, Stock: e.stock, Alerts: e.alerts, Expiry: e.expiry, Findings: e.findings, Checks: e.checks, Log: e.log, Audit: a.db, Refusals: refusals, Limiter: limiter, Region: a.Config.Region, Touch: touch,
 	})
 	if e.links != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/keyward/keyward/internal/job"
 	"github.com/keyward/keyward/internal/store"
 	"github.com/keyward/keyward/internal/upkeep"
+	"github.com/keyward/keyward/internal/watch"
 )
 
 // inspectors builds what finds out what is wrong, on what takes stock and tells people.
@@ -63,7 +64,7 @@ func follow(account string, now time.Time) []job.Job {
 	return append(expiry.Soon(account, now), lookAgain(account, now)...)
 }
 
-// watch answers the jobs that every account needs, for ever.
-func watch(account string, now time.Time) []job.Job {
-	return slices.Concat(expiry.Jobs(account, now), checkup.Jobs(account, now), exposure.Jobs(account, now), upkeep.Jobs(account, now), approval.Jobs(account, now))
+// lasting answers the jobs that every account needs, for ever.
+func lasting(account string, now time.Time) []job.Job {
+	return slices.Concat(expiry.Jobs(account, now), checkup.Jobs(account, now), exposure.Jobs(account, now), upkeep.Jobs(account, now), watch.Jobs(account, now), approval.Jobs(account, now))
 }

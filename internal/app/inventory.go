@@ -2,7 +2,9 @@ package app
 
 import (
 	"context"
+	"fmt"
 	"maps"
+	"path/filepath"
 	"time"
 
 	"github.com/keyward/keyward/internal/accesskey"
@@ -24,6 +26,7 @@ import (
 	"github.com/keyward/keyward/internal/job"
 	"github.com/keyward/keyward/internal/leak"
 	"github.com/keyward/keyward/internal/leak/rules"
+	"github.com/keyward/keyward/internal/mirror"
 	"github.com/keyward/keyward/internal/notify"
 	"github.com/keyward/keyward/internal/rollout"
 	"github.com/keyward/keyward/internal/seal"
@@ -31,6 +34,7 @@ import (
 	"github.com/keyward/keyward/internal/store"
 	"github.com/keyward/keyward/internal/target"
 	"github.com/keyward/keyward/internal/upkeep"
+	"github.com/keyward/keyward/internal/watch"
 )
 
 // How many jobs run at once of those that wait for others' services.
@@ -40,6 +44,7 @@ const (
 	reaching = 32 // targets of rollouts, each looked at every few seconds
 	turning  = 64 // rotations, which wait for providers for half a minute, and for syncs that they share
 	looking  = 4  // which wait for nobody
+	scanning = 2  // repositories, each of which a process reads
 )
 
 // watchers builds what takes stock of keys and tells people.
@@ -82,6 +87,17 @@ func (e *engine) watchers(a *App) error {
 	e.exposures = exposure.New(exposure.Options{
 		Store: store.Exposure{Store: e.store}, Secrets: e.secrets, Tenants: e.iam, Findings: e.findings, Rotations: e.rotations, Scanner: scanner, Log: e.log, Region: a.Config.Region, Now: e.now,
 	})
+	dir, err := filepath.Abs(a.Config.DataDir)
+	if err != nil {
+		return fmt.Errorf("finding the data directory: %w", err)
+	}
+	mirrors := mirror.New(mirror.Options{
+		Dir: filepath.Join(dir, "repositories"), Allow: a.Config.Egress.Allow, Directories: a.Config.Repositories.Directories,
+		Most: int64(a.Config.Repositories.MaxMegabytes) << 20, Program: a.Searcher,
+	})
+	e.watched = watch.New(watch.Options{
+		Store: store.Watch{Store: e.store}, Mirrors: mirrors, Reports: e.exposures, Tenants: e.iam, Incidents: e.alerts, Log: e.log, Region: a.Config.Region, Now: e.now, Logger: a.Logger,
+	})
 	return nil
 }
 
@@ -108,6 +124,7 @@ func (e *engine) startJobs(a *App) {
 	maps.Copy(look, e.checks.Handlers())
 	maps.Copy(look, e.exposures.Handlers())
 	maps.Copy(look, e.approvals.Handlers())
+	maps.Copy(look, e.watched.Checks())
 	maps.Copy(look, upkeep.New(upkeep.Options{Keys: e.store, Uses: e.usage, Incidents: e.alerts, Now: e.now}).Handlers())
 	look[notify.JobStep] = tell[notify.JobStep]
 	delete(tell, notify.JobStep)
@@ -118,6 +135,8 @@ func (e *engine) startJobs(a *App) {
 	e.queue(a, "readings", reading, read)
 	e.queue(a, "targets", reaching, e.targets.Handlers())
 	e.queue(a, "rotations", turning, e.rotations.Handlers())
+	e.queue(a, "repositories", scanning, e.watched.Handlers())
+	e.run(a, "mirrors", e.watched.Run)
 	e.run(a, "scans", func(ctx context.Context) error { return e.planScans(ctx, a) })
 	if e.hardware != nil {
 		e.run(a, "hardware keys", e.hardware.Run)
@@ -156,7 +175,7 @@ func (e *engine) ensureScans(ctx context.Context) error {
 		}
 		for _, account := range accounts {
 			page.After = account.ID
-			if err := e.store.Ensure(ctx, watch(account.ID, e.now())...); err != nil {
+			if err := e.store.Ensure(ctx, lasting(account.ID, e.now())...); err != nil {
 				return err
 			}
 		}

@@ -43,8 +43,9 @@ type Config struct {
 	Witnesses      []Witness      `toml:"witness"` // that cosign the audit log
 	Inventory      Inventory      `toml:"inventory"`
 	Checks         Checks         `toml:"checks"`
-	Egress         Egress         `toml:"egress"`     // where the server may connect to
-	XKS            XKS            `toml:"xks"`        // how others use keys that an offer publishes
+	Egress         Egress         `toml:"egress"` // where the server may connect to
+	XKS            XKS            `toml:"xks"`    // how others use keys that an offer publishes
+	Repositories   Repositories   `toml:"repositories"`
 	PublicURL      string         `toml:"public_url"` // how people reach the server, for links in messages; "" for no links
 }
 
@@ -116,9 +117,15 @@ func (c Checks) days() []int {
 	return []int{c.MaxAgeDays, c.OldAgeDays, c.UnusedDays, c.LongUnusedDays, c.GraceDays, c.InactiveDays, c.OverlapDays, c.RootUseDays, c.ConsoleIdleDays}
 }
 
-// Egress says where providers, channels and sinks that people configure may be.
+// Egress says where providers, channels, sinks and repositories that people configure may be.
 type Egress struct {
 	Allow []netip.Prefix `toml:"allow"` // networks that may be reached although they are not public
+}
+
+// Repositories is what watching git repositories may take.
+type Repositories struct {
+	Directories  []string `toml:"directories"`   // that repositories on this machine may be in
+	MaxMegabytes int      `toml:"max_megabytes"` // that one may take on this server's disk
 }
 
 // Log is how the server logs.
@@ -163,11 +170,12 @@ func (d Database) LogValue() slog.Value { return slog.StringValue(d.String()) }
 func Default() Config {
 	return Config{
 		Listen: "127.0.0.1:7420", DataDir: "/var/lib/keyward", Node: "node-1", Region: "cn-hangzhou",
-		TLS:    TLS{MinVersion: "1.3"},
-		Seal:   Seal{ForgetKeysAfter: 10 * time.Minute},
-		PKCS11: PKCS11{Connections: 16},
-		Limits: Limits{CallsPerAccessKey: 500, CallsPerAccount: 2000, ConnectionsPerAddress: 256, AccountsPerInstance: 100},
-		Log:    Log{Format: "json", Level: "info"},
+		TLS:          TLS{MinVersion: "1.3"},
+		Seal:         Seal{ForgetKeysAfter: 10 * time.Minute},
+		PKCS11:       PKCS11{Connections: 16},
+		Repositories: Repositories{MaxMegabytes: 4096},
+		Limits:       Limits{CallsPerAccessKey: 500, CallsPerAccount: 2000, ConnectionsPerAddress: 256, AccountsPerInstance: 100},
+		Log:          Log{Format: "json", Level: "info"},
 	}
 }
 
@@ -245,6 +253,8 @@ func (c *Config) Complete() error {
 		return errors.New("seal.hsm needs pkcs11.socket")
 	case c.Limits.CallsPerAccessKey < 0 || c.Limits.CallsPerAccount < 0 || c.Limits.ConnectionsPerAddress < 0 || c.Limits.AccountsPerInstance < 0 || c.Limits.DefaultKeysPerAccount < 0:
 		return errors.New("a limit is negative; 0 is none")
+	case c.Repositories.MaxMegabytes < 1:
+		return errors.New("repositories.max_megabytes: use 1 or more")
 	case slices.Min(c.Checks.days()) < 0 || slices.Max(c.Checks.days()) > 3650 || c.Checks.LoginLength < 0 || c.Checks.LoginReuse < 0:
 		return errors.New("checks: a threshold is negative, or more than ten years; 0 is the default")
 	case (c.XKS.CertFile == "") != (c.XKS.KeyFile == "") || (c.XKS.ClientCAFile == "") != (c.XKS.ClientName == ""):

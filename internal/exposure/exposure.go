@@ -74,7 +74,8 @@ type Seen struct {
 	Rule     string // leak.Rule.ID
 	Severity finding.Severity
 	Places   []Place
-	More     int // places that are not told
+	More     int  // places that are not told
+	Gone     bool // the repository has it at none of them any more; who fetched it before has it still
 }
 
 // A Report is what a search saw in one place, such as a repository, a host or an image.
@@ -84,6 +85,7 @@ type Report struct {
 	// Stopped says that a push with it was refused, so that it stands nowhere yet.
 	Stopped bool
 	Reason  string // why a push with it was let through all the same; "" if nobody had to say
+	Owner   string // of what belongs to nobody keyward knows of; "" for nobody
 }
 
 // A Sighting is what is known of one credential in one place.
@@ -103,6 +105,8 @@ type Sighting struct {
 	By       string           // ARN of who reported it last
 	Stopped  bool             // Report.Stopped
 	Reason   string           // Report.Reason
+	Owner    string           // Report.Owner
+	Gone     bool             // Seen.Gone, of the last report
 }
 
 // credential answers what two sightings of one credential have in common.
@@ -168,7 +172,7 @@ func (r Report) check() error {
 // sighting answers what is kept of a credential that was reported.
 func (k keys) sighting(r Report, s Seen) Sighting {
 	out := Sighting{
-		Origin: r.Origin, Stopped: r.Stopped, Reason: r.Reason, KeyID: clean(s.KeyID, maxText), Rule: clean(s.Rule, maxText), Severity: s.Severity, More: s.More,
+		Origin: r.Origin, Stopped: r.Stopped, Reason: r.Reason, Owner: r.Owner, Gone: s.Gone, KeyID: clean(s.KeyID, maxText), Rule: clean(s.Rule, maxText), Severity: s.Severity, More: s.More,
 	}
 	if s.Blind != "" {
 		out.Mark = k.mark(s.Blind)

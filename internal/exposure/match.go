@@ -134,7 +134,7 @@ func (w world) meanings(s Sighting) (out []exposed) {
 		}
 	case s.Mark != "":
 		out = append(out, exposed{
-			rule: unknownCredential, match: Nothing, severity: s.Severity, subject: finding.Subject{Kind: finding.Credential, ID: s.Mark[:16], Name: s.Rule},
+			rule: unknownCredential, match: Nothing, severity: s.Severity, owner: s.Owner, subject: finding.Subject{Kind: finding.Credential, ID: s.Mark[:16], Name: s.Rule},
 			about: present(fact("what", s.Rule), fact("key", s.KeyID)),
 		})
 	}
@@ -218,13 +218,14 @@ func (e exposed) finding() finding.Finding {
 	first := e.seen[0]
 	origins, places, more := 0, 0, 0
 	var commit, reason string
+	gone := true
 	for i, s := range e.seen {
 		if i == 0 || s.Origin != e.seen[i-1].Origin {
 			if origins++; origins <= namedOrigins {
 				facts = append(facts, fact("origin", s.Origin))
 			}
 		}
-		more, reason = more+s.More, cmp.Or(s.Reason, reason)
+		more, reason, gone = more+s.More, cmp.Or(s.Reason, reason), gone && s.Gone
 		for _, p := range s.Places {
 			commit = cmp.Or(commit, p.Commit)
 			if places++; places <= namedPlaces {
@@ -237,6 +238,9 @@ func (e exposed) finding() finding.Finding {
 	facts = append(facts, fact("commit", commit), fact("let-through", reason), fact("reported-by", first.By), moment("reported", first.First))
 	if more > 0 {
 		facts = append(facts, fact("more-places", strconv.Itoa(more)))
+	}
+	if gone {
+		facts = append(facts, fact("gone", "yes"))
 	}
 	return finding.Finding{Rule: e.rule, Subject: e.subject, Platform: e.platform, Severity: e.severity, Owner: e.owner, Evidence: present(facts...)}
 }

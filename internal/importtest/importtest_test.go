@@ -80,7 +80,7 @@ func below(pkg string, dirs ...string) bool {
 }
 
 var (
-	domains = []string{"internal/iam", "internal/key", "internal/secret", "internal/sink", "internal/accesskey", "internal/finding", "internal/message", "internal/oncall", "internal/notify", "internal/expiry", "internal/rollout", "internal/target", "internal/rotation", "internal/usage", "internal/upkeep", "internal/offer", "internal/exposure", "internal/approval"}
+	domains = []string{"internal/iam", "internal/key", "internal/secret", "internal/sink", "internal/accesskey", "internal/finding", "internal/message", "internal/oncall", "internal/notify", "internal/expiry", "internal/rollout", "internal/target", "internal/rotation", "internal/usage", "internal/upkeep", "internal/offer", "internal/exposure", "internal/watch", "internal/approval"}
 	// leaves are what domains stand on; they import each other downwards only.
 	leaves = []string{"internal/audit", "internal/authz", "internal/material", "internal/fault", "internal/job", "internal/cache", "internal/clock", "internal/erase", "internal/form", "internal/tag", "internal/xks"}
 )
@@ -126,6 +126,8 @@ var allowed = map[string][]string{
 	"internal/usage":     slices.Concat(domains, leaves),
 	"internal/upkeep":    slices.Concat(domains, leaves),
 	"internal/exposure":  slices.Concat(domains, leaves, []string{"internal/leak"}), // values are searched as files are
+	"internal/watch":     slices.Concat(domains, leaves),
+	"internal/mirror":    slices.Concat(domains, leaves, []string{"internal/leak", "internal/egress"}),
 	"internal/agent":     {"api", "internal/agent", "internal/material", "internal/fault", "internal/durable"},
 	"internal/approval":  slices.Concat(domains, leaves),
 	"internal/offer":     slices.Concat(domains, leaves),
@@ -186,7 +188,7 @@ func TestWhoMayImportWhat(t *testing.T) {
 					t.Errorf("%s imports %s, which belongs to %v", f.path, i, where)
 				}
 			}
-			only(i == "net/http" || strings.HasPrefix(i, "net/http/"), "internal/server", "internal/app", "internal/egress", "internal/witness", "internal/publish", "internal/cloud", "internal/channel", "internal/agent", "client", "cmd", "internal/bench", "internal/demo")
+			only(i == "net/http" || strings.HasPrefix(i, "net/http/"), "internal/server", "internal/app", "internal/egress", "internal/witness", "internal/publish", "internal/cloud", "internal/channel", "internal/mirror", "internal/agent", "client", "cmd", "internal/bench", "internal/demo")
 			only(i == "database/sql" || strings.HasPrefix(i, "github.com/jackc/pgx") || strings.HasPrefix(i, "modernc.org/"), "internal/store")
 			fingerprints := i == "crypto/hmac" && f.pkg == "internal/leak" // of what was found, which is no signature
 			only(!fingerprints && slices.Contains(ciphers, i) || strings.HasPrefix(i, "github.com/emmansun/gmsm") || strings.HasPrefix(i, "golang.org/x/crypto") || strings.HasPrefix(i, "github.com/decred"),

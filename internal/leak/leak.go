@@ -91,6 +91,7 @@ type Location struct {
 	// Hidden says that a later layer of the image deletes or replaces the file. Whoever has the
 	// image has it all the same.
 	Hidden bool `json:"hidden,omitempty"`
+	Gone   bool `json:"gone,omitempty"` // in history, where that is asked for: no ref leads to it any more
 }
 
 // A Finding is a credential that was found, at all places where it was.

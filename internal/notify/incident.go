@@ -55,9 +55,10 @@ const (
 	KMSUnused      = "kms-unused"      // keys of the service that nobody uses
 	NodeLying      = "node-lying"      // a node claims to hold what it does not hold
 
-	ApprovalWanted    = "approval-wanted"    // somebody's request waits for others' approval
-	ApprovalSuspended = "approval-suspended" // the operator suspended a rule about approvals
-	ApprovalStuck     = "approval-stuck"     // too few people are left to satisfy such a rule
+	ApprovalWanted      = "approval-wanted"      // somebody's request waits for others' approval
+	ApprovalSuspended   = "approval-suspended"   // the operator suspended a rule about approvals
+	ApprovalStuck       = "approval-stuck"       // too few people are left to satisfy such a rule
+	RepositoryUnwatched = "repository-unwatched" // a repository was not wholly looked at for too long
 )
 
 // unheard is the level of an incident whose last alarm reached nobody, and rehear how soon

@@ -30,9 +30,10 @@ var headlines = map[string]form.Text{
 	KMSUnused:      {English: "Keys that nobody used for 90 days: %s", Chinese: "90 天未使用的密钥数量：%s"},
 	NodeLying:      {English: "Node %s claims to hold what it does not hold", Chinese: "节点 %s 的上报与事实不符"},
 
-	ApprovalWanted:    {English: "Somebody's request waits for approval: %s", Chinese: "有操作等待审批：%s"},
-	ApprovalSuspended: {English: "The approval rule %s is suspended by the operator", Chinese: "审批规则 %s 已被运维人员暂停"},
-	ApprovalStuck:     {English: "Too few people are left to satisfy the approval rule %s", Chinese: "审批规则 %s 的可用审批人不足"},
+	ApprovalWanted:      {English: "Somebody's request waits for approval: %s", Chinese: "有操作等待审批：%s"},
+	ApprovalSuspended:   {English: "The approval rule %s is suspended by the operator", Chinese: "审批规则 %s 已被运维人员暂停"},
+	ApprovalStuck:       {English: "Too few people are left to satisfy the approval rule %s", Chinese: "审批规则 %s 的可用审批人不足"},
+	RepositoryUnwatched: {English: "Repository %s is not scanned for leaks", Chinese: "代码仓库 %s 未能完成泄露扫描"},
 }
 
 // factNames are the names of facts, for people.

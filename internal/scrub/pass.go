@@ -23,6 +23,7 @@ import (
 	"github.com/keyward/keyward/internal/sink"
 	"github.com/keyward/keyward/internal/store"
 	"github.com/keyward/keyward/internal/target"
+	"github.com/keyward/keyward/internal/watch"
 )
 
 // A pass is one scrub under way.
@@ -181,6 +182,9 @@ func (p *pass) watched(ctx context.Context, r store.Row) (err error) {
 	case target.Target:
 		p.refers(r, second(store.Fleet{Store: p.Store}.Node(ctx, v.Account, v.Name)))
 		needs = p.Targets.Needs(v)
+	case watch.Repository:
+		p.opens(r, p.Repositories.Inspect(ctx, v))
+		needs = p.Repositories.Needs(v)
 	case offer.Offer:
 		p.opens(r, p.Offers.Inspect(ctx, v))
 	case instance.Instance:

@@ -43,6 +43,7 @@ import (
 	"github.com/keyward/keyward/internal/sink"
 	"github.com/keyward/keyward/internal/store"
 	"github.com/keyward/keyward/internal/target"
+	"github.com/keyward/keyward/internal/watch"
 )
 
 // A Problem is what is wrong with what was found. cmd/keyward and docs/operations.md say
@@ -90,22 +91,23 @@ func (r Report) Count() int64 { return int64(len(r.Findings)) + r.More }
 
 // Options says what a Scrubber looks at, and where it tells.
 type Options struct {
-	DB        *store.DB
-	Store     *store.Store
-	Anchor    *anchor.Anchor
-	Logs      anchor.Options // Load and Save are not used
-	IAM       *iam.Service
-	People    *people.Service
-	Keys      *lifecycle.Service
-	Ring      *keyring.Ring
-	Secrets   *secret.Service
-	Sinks     *sink.Service
-	Targets   *target.Service
-	Stock     *accesskey.Service
-	Alerts    *notify.Service
-	Rotations *engine.Service
-	Offers    *offer.Service
-	Instances *instance.Service
+	DB           *store.DB
+	Store        *store.Store
+	Anchor       *anchor.Anchor
+	Logs         anchor.Options // Load and Save are not used
+	IAM          *iam.Service
+	People       *people.Service
+	Keys         *lifecycle.Service
+	Ring         *keyring.Ring
+	Secrets      *secret.Service
+	Sinks        *sink.Service
+	Targets      *target.Service
+	Stock        *accesskey.Service
+	Alerts       *notify.Service
+	Rotations    *engine.Service
+	Offers       *offer.Service
+	Repositories *watch.Service
+	Instances    *instance.Service
 	// Federation is where people prove elsewhere who they are.
 	Federation *federation.Service
 	Log        *audit.Log

@@ -33,6 +33,7 @@ import (
 	"github.com/keyward/keyward/internal/store"
 	"github.com/keyward/keyward/internal/store/storetest"
 	"github.com/keyward/keyward/internal/target"
+	"github.com/keyward/keyward/internal/watch"
 )
 
 type world struct {
@@ -69,7 +70,7 @@ func newWorld(t *testing.T, url, origin string, keys *seal.Keyring) *world {
 	w.Scrubber = scrub.New(scrub.Options{
 		DB: w.node.DB, Store: w.node.Store, Anchor: w.node.Anchor, Logs: w.node.Logs, IAM: w.iam, Keys: w.keys.Keys, Ring: w.keys.Ring, Secrets: w.secrets,
 		Sinks: sink.New(sink.Options{Now: time.Now}), Targets: target.New(target.Options{Now: time.Now}), Stock: accesskey.New(accesskey.Options{Now: time.Now, Kinds: []accesskey.KindOfProvider{{Name: "fake"}}}),
-		Alerts: notify.New(notify.Options{Outbox: store.Alerts{Store: w.node.Store}, Now: time.Now}), Rotations: engine.New(engine.Options{Now: time.Now}), Log: w.node.Log, Now: time.Now, Logger: quiet,
+		Alerts: notify.New(notify.Options{Outbox: store.Alerts{Store: w.node.Store}, Now: time.Now}), Rotations: engine.New(engine.Options{Now: time.Now}), Repositories: watch.New(watch.Options{Now: time.Now}), Log: w.node.Log, Now: time.Now, Logger: quiet,
 	})
 	driver, dsn := "pgx", url
 	if path, ok := strings.CutPrefix(url, "sqlite:"); ok {
@@ -180,6 +181,7 @@ func TestLostJobsComeBack(t *testing.T) {
 			return r
 		}
 		check(w.node.Store.CreateSink(t.Context(), rec(), &sink.Sink{Account: account, Name: "vault", ID: "1", CreatedAt: now}, nil))
+		check(store.Watch{Store: w.node.Store}.CreateRepository(t.Context(), rec(), &watch.Repository{Account: account, Name: "shop", ID: "1", CreatedAt: now}, nil))
 		check(store.Fleet{Store: w.node.Store}.CreateTarget(t.Context(), rec(), &target.Target{Account: account, Name: "cdn", CreatedAt: now},
 			&rollout.Node{Account: account, Name: "cdn", Kind: "edge", JoinedAt: now}, nil))
 		shelf := store.Inventory{Store: w.node.Store}
@@ -202,7 +204,7 @@ func TestLostJobsComeBack(t *testing.T) {
 			have[fmt.Sprint(f.Problem, " ", strings.TrimPrefix(f.ID, account+"/"), " ", kind)]++
 		}
 		want := map[string]int{
-			"job vault sink.sync": 1, "job cdn rollout.target": 1, "job cloud accesskey.sync": 1, "job i notify.step": 1, "job robot notify.send": 1, "job robot notify.heartbeat": 1,
+			"job vault sink.sync": 1, "job shop watch.look": 1, "job cdn rollout.target": 1, "job cloud accesskey.sync": 1, "job i notify.step": 1, "job robot notify.send": 1, "job robot notify.heartbeat": 1,
 			"job robot notify.selftest": 1, "job idle notify.selftest": 1, "job asleep notify.selftest": 1,
 		}
 		if d := diff.Diff(want, have); d != "" {

@@ -14,6 +14,15 @@ type Watch struct {
 	Nodes     map[WatchedNodes]int
 	Waves     []WatchedWave // of some rollouts
 	Agents    int           // that wait at this server
+
+	Repositories []WatchedRepository
+}
+
+// A WatchedRepository is the last complete look at a repository for leaks.
+type WatchedRepository struct {
+	Account, Name string
+	Age           float64 // seconds; since it was entered if there was none
+	Limit         float64 // seconds, from which on that is too long
 }
 
 // WatchedNodes are what nodes are counted by.
@@ -50,6 +59,7 @@ type watch struct {
 	read                                func() Watch
 	expiry, age, seen, keys, incidents  *prometheus.Desc
 	nodes, members, there, lost, agents *prometheus.Desc
+	complete, limit                     *prometheus.Desc
 }
 
 // Watch adds the figures of the inventory, which read answers each time. A key's id is a
@@ -70,12 +80,14 @@ func (m *Metrics) Watch(read func() Watch) {
 		desc("keyward_rollout_there", "Of these nodes those that have it.", "account", "rollout", "wave"),
 		desc("keyward_rollout_lost", "Of these nodes those that do not have it and are silent.", "account", "rollout", "wave"),
 		desc("keyward_agents_waiting", "Agents that wait at this server for something new."),
+		desc("keyward_repository_scan_age_seconds", "Time since the last complete look at a watched repository, or since it was entered.", "account", "repository"),
+		desc("keyward_repository_scan_limit_seconds", "The age of the last complete look at a watched repository from which on it is too old.", "account", "repository"),
 	})
 }
 
 // Describe implements prometheus.Collector.
 func (w watch) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{w.expiry, w.age, w.seen, w.keys, w.incidents, w.nodes, w.members, w.there, w.lost, w.agents} {
+	for _, d := range []*prometheus.Desc{w.expiry, w.age, w.seen, w.keys, w.incidents, w.nodes, w.members, w.there, w.lost, w.agents, w.complete, w.limit} {
 		out <- d
 	}
 }
@@ -104,6 +116,10 @@ func (w watch) Collect(out chan<- prometheus.Metric) {
 		gauge(w.members, float64(v.Members), v.Account, v.Rollout, v.Wave)
 		gauge(w.there, float64(v.There), v.Account, v.Rollout, v.Wave)
 		gauge(w.lost, float64(v.Lost), v.Account, v.Rollout, v.Wave)
+	}
+	for _, r := range now.Repositories {
+		gauge(w.complete, r.Age, r.Account, r.Name)
+		gauge(w.limit, r.Limit, r.Account, r.Name)
 	}
 	gauge(w.agents, float64(now.Agents))
 }

@@ -90,7 +90,7 @@ func TestShippedRules(t *testing.T) {
 	}
 	known := map[string]bool{}
 	for _, found := range regexp.MustCompile(`(?m)^# TYPE (keyward_\w+) `).FindAllStringSubmatch(metricsOf(server.Watch{
-		Keys: make([]server.WatchedKey, 1), Scans: make([]server.WatchedScan, 1), Incidents: map[server.WatchedIncidents]int{{}: 1},
+		Keys: make([]server.WatchedKey, 1), Scans: make([]server.WatchedScan, 1), Incidents: map[server.WatchedIncidents]int{{}: 1}, Repositories: make([]server.WatchedRepository, 1),
 	}), -1) {
 		known[found[1]] = true
 	}

@@ -52,7 +52,7 @@ func tables() []table {
 		tableOf(channelRow), tableOf(planRow), tableOf(personRow), tableOf(rotaRow), tableOf(incidentRow),
 		tableOf(secretRow), tableOf(secretVersionRow), tableOf(sinkRow), tableOf(copyRow), tableOf(testRow),
 		tableOf(suppressionRow), tableOf(nodeTokenRow), tableOf(nodeRow), tableOf(targetRow), tableOf(rolloutRow), tableOf(rotationPlanRow), tableOf(rotationRow),
-		tableOf(offerRow), tableOf(instanceRow), tableOf(resourceRow), tableOf(secretPolicyRow), tableOf(leakKeyRow), tableOf(loginRow),
+		tableOf(offerRow), tableOf(instanceRow), tableOf(resourceRow), tableOf(secretPolicyRow), tableOf(leakKeyRow), tableOf(loginRow), tableOf(repositoryRow),
 		tableOf(approvalRuleRow), tableOf(approvalRow), tableOf(identityProviderRow), tableOf(linkRow),
 	}
 }

@@ -233,7 +233,7 @@ type binder interface {
 var reused = map[string]bool{"iam_user": true, "iam_role": true, "iam_policy": true, "kms_alias": true, "accesskey_source": true,
 	"notify_channel": true, "notify_person": true, "notify_rota": true, "secret": true, "sink": true, "sink_copy": true,
 	"node": true, "target": true, "rollout": true, generations: true, "key_resource": true, "xks_offer": true, "iam_person": true, "approval_rule": true,
-	"iam_identity_provider": true, "iam_link": true}
+	"iam_identity_provider": true, "iam_link": true, "watch_repository": true}
 
 // floor answers the highest revision that a removed row of the table had, or rev if
 // that is higher, and keeps other transactions that need it waiting.

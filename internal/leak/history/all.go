@@ -112,11 +112,46 @@ func (r *Repository) scan(ctx context.Context, ids []string) error {
 	return group.Wait()
 }
 
+// TellGone has [Repository.All] say at each place whether any ref leads to it still, which
+// takes git a walk through the whole history where there are findings.
+func (r *Repository) TellGone() { r.tell = true }
+
+// gone answers which of some objects no ref leads to.
+func (r *Repository) gone(ctx context.Context, of map[string]change) (map[string]bool, error) {
+	if !r.tell {
+		return nil, nil //nolint:nilnil // nobody asked
+	}
+	gone := map[string]bool{}
+	for id := range of {
+		gone[id] = true
+	}
+	cmd := r.command(ctx, "rev-list", "--objects", "--no-object-names", "--all")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, because("rev-list", err)
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, because("rev-list", err)
+	}
+	lines := bufio.NewScanner(out)
+	for lines.Scan() {
+		delete(gone, lines.Text())
+	}
+	if err := cmd.Wait(); err != nil {
+		return nil, because("rev-list", err)
+	}
+	return gone, lines.Err()
+}
+
 // place looks at the objects that have findings, again if they are new, now with the path
 // and the commit that brought each of them.
 func (r *Repository) place(ctx context.Context, m *Memory) error {
 	if len(m.dirty) == 0 {
 		return nil
+	}
+	gone, err := r.gone(ctx, m.dirty)
+	if err != nil {
+		return err
 	}
 	one := make(chan []string, 1)
 	one <- slices.Sorted(maps.Keys(m.dirty))
@@ -137,7 +172,7 @@ func (r *Repository) place(ctx context.Context, m *Memory) error {
 		case origin.path == "":
 			origin = change{path: "dangling object " + id}
 		}
-		if err := lane.Object(search.Object{Path: origin.path, Commit: origin.commit}, content); err != nil {
+		if err := lane.Object(search.Object{Path: origin.path, Commit: origin.commit, Gone: gone[id]}, content); err != nil {
 			r.search.Problem(origin.path, err)
 		}
 	})

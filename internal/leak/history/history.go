@@ -41,6 +41,7 @@ type Repository struct {
 	dir     string // of git's files
 	shallow bool
 	search  *search.Search
+	tell    bool       // TellGone
 	lock    sync.Mutex // guards dirty
 	dirty   []string   // objects that have findings
 }
@@ -56,6 +57,12 @@ func Open(ctx context.Context, dir string, s *search.Search) (*Repository, error
 	r.shallow, r.dir = shallow == "true", place
 	return r, nil
 }
+
+// Dir answers the directory of git's files.
+func (r *Repository) Dir() string { return r.dir }
+
+// Shallow tells whether older commits are not there.
+func (r *Repository) Shallow() bool { return r.shallow }
 
 // command answers a run of git. Nothing that a repository configures may run, nothing is
 // fetched, no object is shown in place of another, and no lock is taken.

@@ -130,6 +130,7 @@ type Object struct {
 	Path, Commit string
 	Layer        string // of an image, and whether a later one hides the document
 	Hidden       bool
+	Gone         bool // no ref of the repository leads to the document
 	// Take takes what is found; nil for [Search.Take].
 	Take func(leak.Finding, leak.Location)
 }

@@ -55,7 +55,7 @@ type document struct {
 
 // at answers a place in the document.
 func (d document) at(line, column int, via string) leak.Location {
-	return leak.Location{Path: d.path, Line: line, Column: column, Via: via, Commit: d.of.Commit, Layer: d.of.Layer, Hidden: d.of.Hidden}
+	return leak.Location{Path: d.path, Line: line, Column: column, Via: via, Commit: d.of.Commit, Layer: d.of.Layer, Hidden: d.of.Hidden, Gone: d.of.Gone}
 }
 
 // text scans a document of text, or of bytes that are none, block by block. The depth's

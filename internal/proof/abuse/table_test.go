@@ -90,6 +90,7 @@ const (
 	rolloutName
 	targetName
 	offerName
+	repositoryName
 	instanceName
 	roleName
 	label   // any text; only what is no Unicode is wrong
@@ -260,6 +261,13 @@ var restFields = map[string]operation{
 	"UpdateSink":   rest("", need("{sink}", sinkName, "synced"), f("connection", shape, "$vault.connection"), f("secrets", texts, "nothing/here"), f("tagKeys", texts, "")),
 	"SyncSink":     rest("", need("{sink}", sinkName, "synced"), f("overwrite", flag, "true")),
 	"RemoveSink":   rest("", need("{sink}", sinkName, "removed")),
+
+	"AddRepository":    rest("", need("name", newName, "made"), need("place", shape, "$git.place"), f("refs", texts, "main"), f("pace", lasting, "1h"), f("severity", word, "low"), f("owner", label, "ops")),
+	"ListRepositories": rest(""),
+	"GetRepository":    rest("", need("{repository}", repositoryName, "idle-repository")),
+	"UpdateRepository": rest("", need("{repository}", repositoryName, "updated-repository"), f("place", shape, "$git.place"), f("refs", texts, "main"), f("pace", lasting, "1h"), f("severity", word, "high"), f("owner", label, "ops")),
+	"ScanRepository":   rest("", need("{repository}", repositoryName, "updated-repository")),
+	"RemoveRepository": rest("", need("{repository}", repositoryName, "removed-repository")),
 
 	"CreateNodeToken": rest("", f("node", newName, "made"), f("labels", tags, `{"tier":"web"}`), f("uses", small, "2"), f("life", lasting, "1h")),
 	"ListNodeTokens":  rest(""),

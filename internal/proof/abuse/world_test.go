@@ -212,6 +212,7 @@ func (w *world) fill(t *testing.T) {
 	w.fillBlobs(t, c)
 	w.fillSecrets(t, c)
 	w.fillSinks(t, c)
+	w.fillRepositories(t, c)
 	w.fillRollouts(t, c)
 	w.fillTargets(t, c)
 	for _, name := range []string{"restore.rest", "restore.rpc"} {
@@ -425,6 +426,28 @@ func (w *world) fillSinks(t *testing.T, c *client.Client) {
 	}
 }
 
+// fillRepositories makes repositories at a simulated host, which have no refs.
+func (w *world) fillRepositories(t *testing.T, c *client.Client) {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/x-git-upload-pack-advertisement")
+		line := strings.Repeat("0", 40) + " capabilities^{}\x00 object-format=sha1\n" // of a host that has none
+		_, _ = fmt.Fprintf(w, "001e# service=git-upload-pack\n0000%04x%s0000", len(line)+4, line)
+	}))
+	t.Cleanup(server.Close)
+	place := api.RepositoryPlace{URL: server.URL + "/shop.git"}
+	w.names["git.place"] = `{"url":"` + place.URL + `","token":"fake-token"}`
+	for _, name := range []string{"idle-repository", "updated-repository", "removed-repository", "foreign-repository"} {
+		by := c
+		if name == "foreign-repository" {
+			by = w.client(t, w.foreign)
+		}
+		if _, err := by.AddRepository(t.Context(), api.AddRepositoryRequest{Name: name, Place: place}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func (w *world) fillAccess(t *testing.T, c *client.Client) {
 	t.Helper()
 	ctx := t.Context()
@@ -592,7 +615,7 @@ func (w *world) text(s string) string {
 // keeps, what replay protection keeps, when an access key was last used, and what the
 // server reads of providers by itself.
 var moving = map[string]bool{
-	"accesskey": true, "accesskey_principal": true, "accesskey_state": true, "accesskey_check": true, "expiry_scan": true, "finding": true, "leak_key": true, "secret_mark": true,
+	"accesskey": true, "accesskey_principal": true, "accesskey_state": true, "accesskey_check": true, "expiry_scan": true, "finding": true, "leak_key": true, "secret_mark": true, "watch_state": true,
 	"audit_log": true, "audit_batch": true, "nonce": true, "nonce_block": true, "clock": true, "node_presence": true, "node_ack": true, "iam_access_key_use": true, "key_use": true, "key_version_use": true, "key_use_since": true,
 }
 
@@ -630,7 +653,7 @@ func (w *world) table(t *testing.T, name string) (out []string) {
 		from = "(SELECT account, id, ack_by, ack_note, ack_at FROM notify_incident WHERE ack_by <> '') i"
 	}
 	if name == "job" { // what is outside is looked at again and again; what asks for it changes other rows, too
-		from = "job WHERE kind NOT IN ('sink.sync', 'sink.sweep', 'rollout.target') AND kind NOT LIKE 'accesskey.%' AND kind NOT LIKE 'approval.%' AND kind NOT LIKE 'expiry.%' AND kind NOT LIKE 'exposure.%' AND kind NOT LIKE 'notify.%' AND kind NOT LIKE 'rotation.%'"
+		from = "job WHERE kind NOT IN ('sink.sync', 'sink.sweep', 'rollout.target') AND kind NOT LIKE 'accesskey.%' AND kind NOT LIKE 'approval.%' AND kind NOT LIKE 'expiry.%' AND kind NOT LIKE 'exposure.%' AND kind NOT LIKE 'watch.%' AND kind NOT LIKE 'notify.%' AND kind NOT LIKE 'rotation.%'"
 	}
 	rows, err := w.database.QueryContext(t.Context(), "SELECT * FROM "+from+" ORDER BY 1, 2")
 	if err != nil {

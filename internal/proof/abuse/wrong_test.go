@@ -84,7 +84,7 @@ func (g *generator) wrong(f field) string {
 		return pick(g, "alias/missing", "alias/Key", "alias/key/", "alias//key", "ALIAS/key", "key", g.w.names["foreign.alias"], " alias/key", "alias/"+strings.Repeat("a", 300))
 	case newAlias:
 		return pick(g, "reports", "alias/", "alias/acs/mine", "alias/a b", "alias/密钥", "alias/a.b", "Alias/a", "alias/a%2fb", "alias/a\n", "alias/"+strings.Repeat("a", 250), g.w.names["key.alias"])
-	case versionID, accessKey, userName, policyName, newName, secretName, newSecret, secretVersion, newVersion, stageName, sinkName, nodeName, tokenID, rolloutName, targetName, offerName, instanceName, roleName:
+	case versionID, accessKey, userName, policyName, newName, secretName, newSecret, secretVersion, newVersion, stageName, sinkName, nodeName, tokenID, rolloutName, targetName, offerName, repositoryName, instanceName, roleName:
 		return g.wrongName(f)
 	case plaintext, digest, blob, signature, passphrase, secretValue:
 		return g.wrongBytes(f.kind)
@@ -156,6 +156,8 @@ func (g *generator) wrongName(f field) string {
 		return pick(g, "missing", "Idle-role", "idle", "foreign-role", "é", strings.Repeat("s", 129), "*", "%", "idle_role", "' OR 1=1", "\xff")
 	case instanceName:
 		return pick(g, "missing", "Idle-instance", "kst-aaaaaaaaaaaaaaaaaaaaaaaaaa", "foreign-instance", "é", strings.Repeat("s", 129), "*", "%", "idle_instance", "' OR 1=1", "\xff")
+	case repositoryName:
+		return pick(g, "missing", "Idle-repository", "idle", "foreign-repository", "é", strings.Repeat("s", 64), "*", "%", "idle_repository", "' OR 1=1", "\xff")
 	case tokenID:
 		return pick(g, "0000000000000000", w["foreign.token"], strings.ToUpper(w["token"])+"A", "*", "%", "' OR 1=1", "é", "\xff")
 	case sinkName:

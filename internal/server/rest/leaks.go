@@ -5,8 +5,6 @@ import (
 
 	"github.com/keyward/keyward/api"
 	"github.com/keyward/keyward/internal/exposure"
-	"github.com/keyward/keyward/internal/fault"
-	"github.com/keyward/keyward/internal/finding"
 	"github.com/keyward/keyward/internal/server/rest/words"
 )
 
@@ -24,9 +22,9 @@ func (d *dialect) getScanKey(ctx context.Context, q request, _ none) (api.ScanKe
 func (d *dialect) reportLeaks(ctx context.Context, q request, in api.ReportLeaksRequest) (api.LeakReceipt, error) {
 	r := exposure.Report{Origin: in.Origin, Stopped: in.Stopped, Reason: in.Reason}
 	for _, c := range in.Seen {
-		severity, ok := finding.ParseSeverity(c.Severity)
-		if !ok {
-			return api.LeakReceipt{}, d.refuse(ctx, q.call, "keyward:ReportLeaks", fault.InvalidParameter.New("there is no severity %q; use critical, high, medium or low", c.Severity))
+		severity, err := severity(c.Severity)
+		if err != nil {
+			return api.LeakReceipt{}, d.refuse(ctx, q.call, "keyward:ReportLeaks", err)
 		}
 		r.Seen = append(r.Seen, exposure.Seen{
 			Blind: c.Blind, KeyID: c.KeyID, Rule: c.Rule, Severity: severity, More: c.More,

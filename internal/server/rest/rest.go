@@ -50,6 +50,7 @@ import (
 	"github.com/keyward/keyward/internal/sink"
 	"github.com/keyward/keyward/internal/target"
 	"github.com/keyward/keyward/internal/usage"
+	"github.com/keyward/keyward/internal/watch"
 )
 
 // MaxBody is the largest body that any operation takes, in bytes. Those that do not
@@ -65,6 +66,7 @@ type Options struct {
 	Usage    *usage.Service
 	Secrets  *secret.Service
 	Sinks    *sink.Service
+	Watched  *watch.Service
 	Rollouts *rollout.Service
 	Targets  *target.Service
 	Offers   *offer.Service

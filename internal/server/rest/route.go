@@ -94,7 +94,7 @@ func queried(method string) bool {
 }
 
 // routes is the table of the whole API.
-var routes = split(slices.Concat(keyRoutes, cryptoRoutes, usageRoutes, secretRoutes, sinkRoutes, rolloutRoutes, targetRoutes, offerRoutes, instanceRoutes, rotationRoutes, accessRoutes, roleRoutes, loginRoutes, federationRoutes, auditRoutes, inventoryRoutes, alertRoutes, findingRoutes, leakRoutes, approvalRoutes))
+var routes = split(slices.Concat(keyRoutes, cryptoRoutes, usageRoutes, secretRoutes, sinkRoutes, rolloutRoutes, targetRoutes, offerRoutes, instanceRoutes, rotationRoutes, accessRoutes, roleRoutes, loginRoutes, federationRoutes, auditRoutes, inventoryRoutes, alertRoutes, findingRoutes, leakRoutes, repositoryRoutes, approvalRoutes))
 
 // Actions answers the actions of the whole API, as policies know them.
 func Actions() []string {

@@ -335,7 +335,7 @@ func (s *scene) accessSteps() []step {
 }
 
 func (s *scene) steps() []step {
-	return slices.Concat(s.secretSteps(), s.sinkSteps(), s.rolloutSteps(), s.targetSteps(), s.offerSteps(), s.instanceSteps(), s.rotationSteps(), s.keySteps(), s.cryptoSteps(), s.usageSteps(), s.loginSteps(s.now), s.federationSteps(), s.accessSteps(), s.roleSteps(), s.inventorySteps(), s.alertSteps(), s.findingSteps(), s.leakSteps(), s.approvalSteps())
+	return slices.Concat(s.secretSteps(), s.sinkSteps(), s.rolloutSteps(), s.targetSteps(), s.offerSteps(), s.instanceSteps(), s.rotationSteps(), s.keySteps(), s.cryptoSteps(), s.usageSteps(), s.loginSteps(s.now), s.federationSteps(), s.accessSteps(), s.roleSteps(), s.inventorySteps(), s.alertSteps(), s.findingSteps(), s.leakSteps(), s.repositorySteps(), s.approvalSteps())
 }
 
 // TestEveryRoute drives every operation through the client, three times: by a user of

@@ -70,6 +70,7 @@ import (
 	"github.com/keyward/keyward/internal/store/storetest"
 	"github.com/keyward/keyward/internal/target"
 	"github.com/keyward/keyward/internal/usage"
+	"github.com/keyward/keyward/internal/watch"
 )
 
 const (
@@ -99,6 +100,7 @@ type world struct {
 	findings  *finding.Service
 	checks    *checkup.Service
 	exposures *exposure.Service
+	watched   *watch.Service
 	rotations *engine.Service
 	limiter   *server.Limiter
 	stop      func()
@@ -192,8 +194,12 @@ func newWorld(t testing.TB) *world {
 		Store: store.Approvals{Store: w.node.Store}, Voters: w.people, Roles: w.roles, Users: w.iam, Incidents: w.alerts, Log: w.node.Log,
 		Digest: func(data []byte) (string, error) { sum := sha256.Sum256(data); return hex.EncodeToString(sum[:]), nil }, Region: region, Now: w.now, Fresh: always,
 	})
+	w.watched = watch.New(watch.Options{
+		Store: store.Watch{Store: w.node.Store}, Mirrors: openMirrors{}, Reports: w.exposures, Tenants: w.iam, Incidents: w.alerts, Log: w.node.Log, Region: region, Now: w.now, Logger: logger,
+	})
 	handler := rest.New(rest.Options{
 		Exposures:   w.exposures,
+		Watched:     w.watched,
 		Simulations: w.simulations(),
 		Approvals:   w.approvals,
 		Verifier:    &authn.Verifier{Now: time.Now, Lookup: server.Lookup(w.roles, w.approvals)},

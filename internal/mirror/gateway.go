@@ -1,0 +1,187 @@
+package mirror
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/keyward/keyward/internal/egress"
+	"github.com/keyward/keyward/internal/watch"
+)
+
+// A gateway lets runs of git read one repository, and nothing else. It is the only network
+// that they have.
+type gateway struct {
+	mirrors *Mirrors
+	remote  watch.Remote
+	address string // that git is given
+	dir     string // of the mirror; "" for none
+
+	base   *url.URL
+	http   *http.Client
+	pass   string // that git has to show: others on this machine might find the port
+	server *http.Server
+	passed atomic.Int64 // bytes of answers
+
+	mu  sync.Mutex // guards what follows
+	why error      // the first reason for which a request failed
+}
+
+// passHeader is where git shows the pass.
+const passHeader = "Keyward-Pass"
+
+// open answers a gateway to a repository, which the caller closes.
+func (m *Mirrors) open(ctx context.Context, r watch.Remote) (*gateway, error) {
+	g := &gateway{mirrors: m, remote: r, address: r.URL}
+	if err := m.Allows(r.URL); err != nil {
+		return nil, err
+	}
+	var err error
+	if g.base, err = url.Parse(r.URL); err != nil || g.base.Scheme == "file" {
+		return g, err
+	}
+	g.http = egress.HTTP(m.o.Allow)
+	if r.CA != "" {
+		if g.http, err = egress.Private(m.o.Allow, []byte(r.CA)); err != nil {
+			return nil, trouble(watch.Failed, "%v", err)
+		}
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("listening for git: %w", err)
+	}
+	g.pass = rand.Text()
+	g.address = "http://" + listener.Addr().String() + "/repository.git"
+	g.server = &http.Server{Handler: g, ErrorLog: log.New(io.Discard, "", 0), ReadHeaderTimeout: patience} // what goes wrong is told by why
+	go g.server.Serve(listener)                                                                            //nolint:errcheck // it ends with Close
+	return g, nil
+}
+
+// close ends the gateway with all that goes through it.
+func (g *gateway) close() {
+	if g.server != nil {
+		_ = g.server.Close() // nobody waits for anything
+		g.http.CloseIdleConnections()
+	}
+}
+
+// failed keeps why a request failed, and answers the first such reason.
+func (g *gateway) failed(err error) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.why == nil {
+		g.why = err
+	}
+	return g.why
+}
+
+// ServeHTTP implements http.Handler: it passes on what reading a repository takes.
+func (g *gateway) ServeHTTP(w http.ResponseWriter, in *http.Request) {
+	if subtle.ConstantTimeCompare([]byte(in.Header.Get(passHeader)), []byte(g.pass)) != 1 {
+		http.Error(w, "this is not for you", http.StatusForbidden)
+		return
+	}
+	to := ""
+	switch in.Method + " " + in.URL.RequestURI() {
+	case "GET /repository.git/info/refs?service=git-upload-pack":
+		to = "/info/refs"
+	case "POST /repository.git/git-upload-pack":
+		to = "/git-upload-pack"
+	default:
+		http.Error(w, "a repository is read, and nothing else", http.StatusForbidden)
+		return
+	}
+	if err := g.forward(w, in, to); err != nil {
+		_ = g.failed(err)
+		panic(http.ErrAbortHandler) // an answer that ends early must not look whole
+	}
+}
+
+// forward makes a request to the repository and passes on the answer.
+func (g *gateway) forward(w http.ResponseWriter, in *http.Request, to string) error {
+	u := *g.base
+	u.Path, u.RawPath, u.RawQuery = strings.TrimSuffix(u.Path, "/")+to, "", in.URL.RawQuery
+	out, err := http.NewRequestWithContext(in.Context(), in.Method, u.String(), in.Body)
+	if err != nil {
+		return err
+	}
+	if out.ContentLength = in.ContentLength; in.ContentLength == 0 {
+		out.Body = http.NoBody
+	}
+	for _, name := range []string{"Accept", "Content-Type", "Content-Encoding", "Git-Protocol", "User-Agent"} {
+		if value := in.Header.Get(name); value != "" {
+			out.Header.Set(name, value)
+		}
+	}
+	if token := g.remote.Token.Expose(); len(token) > 0 {
+		out.SetBasicAuth(g.remote.User, string(token))
+	}
+	answer, err := g.http.Do(out)
+	if err != nil {
+		return unreachable(err)
+	}
+	defer func() { _ = answer.Body.Close() }() // it was only read
+	if err := g.refused(answer); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", answer.Header.Get("Content-Type"))
+	n, err := io.Copy(w, io.LimitReader(answer.Body, g.mirrors.o.Most-g.passed.Load()+1))
+	if g.passed.Add(n) > g.mirrors.o.Most {
+		return g.mirrors.large()
+	}
+	if err != nil {
+		return unreachable(err)
+	}
+	return nil
+}
+
+// unreachable says why a request has no answer.
+func unreachable(err error) error {
+	if wrapped, ok := errors.AsType[*url.Error](err); ok {
+		err = wrapped.Err
+	}
+	return trouble(watch.Unreachable, "%v", err)
+}
+
+// refused says what is wrong with an answer that is not the one to be expected.
+func (g *gateway) refused(answer *http.Response) error {
+	switch code := answer.StatusCode; {
+	case code == http.StatusOK && strings.HasPrefix(answer.Header.Get("Content-Type"), "application/x-git-upload-pack-"):
+		return nil
+	case code == http.StatusOK:
+		return trouble(watch.Unreachable, "what is there is no git repository, or not over its current protocol")
+	case code >= 300 && code < 400:
+		return moved(g.base, answer)
+	case code == http.StatusUnauthorized || code == http.StatusForbidden || code == http.StatusNotFound:
+		if g.remote.Token.Expose() == nil {
+			return trouble(watch.Denied, "it answers %d: it is not there, or needs a token", code)
+		}
+		return trouble(watch.Denied, "it answers %d: it is not there, or the token is not accepted (any more)", code)
+	default:
+		return trouble(watch.Unreachable, "it answers %d", code)
+	}
+}
+
+// moved says where a repository sends git, which is not followed: the address might lead inside, and
+// the token was not entered for it.
+func moved(from *url.URL, answer *http.Response) error {
+	to, err := answer.Location()
+	if err != nil {
+		return trouble(watch.Moved, "it answers %d, without a place", answer.StatusCode)
+	}
+	path, ours := strings.CutSuffix(to.Path, "/info/refs")
+	if !ours { // a page for people
+		return trouble(watch.Denied, "it answers %d and a page of %s: it is not there, or needs a token", answer.StatusCode, to.Host)
+	}
+	return trouble(watch.Moved, "it is at %s now; if that is right: keyward repository update --url", (&url.URL{Scheme: to.Scheme, Host: to.Host, Path: path}).String())
+}
