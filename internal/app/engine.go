@@ -219,7 +219,7 @@ func (e *engine) services(ctx context.Context, a *App, refusals *refusal.Recorde
 		Store: e.store, Aliases: e.store, Owner: e.store.KeyOwner, Region: a.Config.Region, Fresh: e.store.Fresh,
 		Keystore: hardware.Choose(stored, e.managers, e.hardware),
 	})
-	e.keys = lifecycle.New(lifecycle.Options{Ring: e.ring, Store: e.store, Aliases: e.store, Log: e.log, Now: e.now, After: e.clock.After, Instances: e.instances, DefaultKeys: a.Config.Limits.DefaultKeysPerAccount})
+	e.keys = lifecycle.New(lifecycle.Options{Ring: e.ring, Store: e.store, Aliases: e.store, Log: e.log, Now: e.now, After: e.clock.After, Instances: e.instances, Known: e.store.Known, DefaultKeys: a.Config.Limits.DefaultKeysPerAccount})
 	counter := usage.NewCounter()
 	e.usage = usage.New(usage.Options{Store: store.Usage{Store: e.store}, Ring: e.ring, Log: e.log, Counter: counter, Now: e.now, Logger: a.Logger})
 	e.crypto = cryptography.New(cryptography.Options{Ring: e.ring, Log: e.log, ContextDigest: e.contextDigest, Used: counter.Note})

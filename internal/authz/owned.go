@@ -167,6 +167,39 @@ func (p *ResourcePolicy) LetsIn() []string {
 	return slices.Compact(out)
 }
 
+// Named answers the users and roles of an account that the policy names, as ARNs.
+func (p *ResourcePolicy) Named(account string) []string { return named(p.statements, account) }
+
+func named(statements []statement, account string) []string {
+	var out []string
+	for i := range statements {
+		for _, who := range statements[i].principals {
+			if who.account == account && (who.kind == User || who.kind == role) {
+				out = append(out, who.String())
+			}
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// Mentions tells whether a text of the document is exactly this: as a principal or in a
+// condition. Of a document that cannot be read it must be feared.
+func Mentions(document []byte, text string) bool {
+	v, err := parseDocument(document)
+	return err != nil || mentions(v, text)
+}
+
+func mentions(v any, text string) bool {
+	switch v := v.(type) {
+	case object:
+		return slices.ContainsFunc(v, func(m member) bool { return mentions(m.value, text) })
+	case []any:
+		return slices.ContainsFunc(v, func(e any) bool { return mentions(e, text) })
+	}
+	return v == text
+}
+
 // lends tells whether another account may be given the action, in lower case.
 func (t *Terms) lends(action string) bool {
 	is := func(name string) bool { return strings.ToLower(name) == action }

@@ -55,6 +55,9 @@ func (s *statement) trusts(c *Call) bool {
 	})
 }
 
+// Named answers the users and roles of an account that the policy names, as ARNs.
+func (t *Trust) Named(account string) []string { return named(t.statements, account) }
+
 // Decide answers whether the call may assume the role: if a statement allows it and none
 // denies it. What the caller's own policies say is for [Call.Decide].
 func (t *Trust) Decide(c *Call, attributes ...Attribute) Decision {

@@ -23,8 +23,8 @@ type NewAccessKey struct {
 }
 
 // CreateAccessKey makes an access key for a user who has fewer than [MaxAccessKeys].
-// For another user than the caller it needs, beside its own permission, the one to
-// attach each of that user's policies: whoever makes a key could use it.
+// For another user than the caller it needs, beside its own permission, the power to give
+// what that user may do ([Service.RequireTakeover]): whoever makes a key could use it.
 func (s *Service) CreateAccessKey(ctx context.Context, call *authz.Call, in NewAccessKey) (IssuedKey, error) {
 	op := s.begin(call, ActionCreateAccessKey)
 	return Perform(ctx, op, func() (IssuedKey, error) {
@@ -48,7 +48,7 @@ func (s *Service) CreateAccessKey(ctx context.Context, call *authz.Call, in NewA
 			return IssuedKey{}, err
 		}
 		_, err = s.changeUser(ctx, op, in.User, func(user *User) error {
-			if err := op.RequireOwnOrGrant(*user); err != nil {
+			if err := s.RequireOwnOrGrant(ctx, op, *user); err != nil {
 				return err
 			}
 			return s.store.CreateAccessKey(ctx, op.Record, user, &key)
@@ -199,7 +199,7 @@ func (s *Service) ResetAccessKey(ctx context.Context, call *authz.Call, id strin
 			if err != nil {
 				return err
 			}
-			if err := op.RequireOwnOrGrant(user); err != nil {
+			if err := s.RequireOwnOrGrant(ctx, op, user); err != nil {
 				return err
 			}
 			key.ResetAt = s.now()
@@ -227,12 +227,12 @@ func (s *Service) DeleteAccessKey(ctx context.Context, call *authz.Call, id stri
 }
 
 // RequireOwnOrGrant lets callers make keys for themselves; what acts as another user is for
-// those only who could give that user's policies.
-func (op *Operation) RequireOwnOrGrant(user User) error {
+// those only who could give what that user may do.
+func (s *Service) RequireOwnOrGrant(ctx context.Context, op *Operation, user User) error {
 	if op.Call.Kind == authz.User && op.Call.Name == user.Name {
 		return nil
 	}
-	return op.requireGrant(user.Name, user.Policies...)
+	return s.RequireTakeover(ctx, op, ActionAttachPolicy, UserARN(user.Account, user.Name), user.Policies)
 }
 
 // authorizeKey authorizes an operation on an access key by the user who has it. For a

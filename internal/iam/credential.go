@@ -163,7 +163,7 @@ func (s *Service) Delegate(ctx context.Context, call *authz.Call, rec *audit.Rec
 	if err != nil {
 		return err
 	}
-	return op.RequireOwnOrGrant(u)
+	return s.RequireOwnOrGrant(ctx, op, u)
 }
 
 // Acting answers the principal that a user is, without an access key, for who proved to act

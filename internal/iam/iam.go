@@ -17,7 +17,8 @@
 // Two rules keep power where it is. Nobody but root, and the operator on the machine,
 // changes root or its access keys; nothing can be attached to root. And
 // ram:AttachPolicyToUser is the one power to grant: whatever else changes what a user
-// may do, or hands out the key of another user, needs that permission too.
+// may do, or hands out the key of another user, needs that permission too, for all that the
+// user may do: by its policies and, where policies of resources name it, by these.
 //
 // Stored are metadata, policy documents and secrets wrapped under the tenant key.
 // A secret is shown once, when it is made, and afterwards lives unwrapped in memory

@@ -13,6 +13,9 @@ import (
 // administrator is the system policy that the first user of an account has.
 const administrator = "AdministratorAccess"
 
+// everyKey is the system policy that allows whatever a policy of a key or a secret could.
+const everyKey = "AliyunKMSFullAccess"
+
 // systemPolicies are the policies that every account has.
 type systemPolicies struct {
 	byName   map[string]Policy // by name in lower case
@@ -183,6 +186,29 @@ func (s *Service) requireGrants(ctx context.Context, op *Operation, policy strin
 		}
 	}
 	return nil
+}
+
+// RequireTakeover asks for the power to grant whatever a user or a role may do, for who comes
+// to act as it: its policies and, where policies of resources name it, all that such could allow.
+// Somebody fresh may do nothing, so that whoever makes users can make their keys.
+func (s *Service) RequireTakeover(ctx context.Context, op *Operation, attach, holder string, policies []string) error {
+	if err := op.RequireGrant(attach, holder, policies...); err != nil {
+		return err
+	}
+	named, err := s.store.Namings(ctx, op.Call.Account, holder)
+	for _, n := range named {
+		most := everyKey
+		if n.Kind == "role" {
+			most = administrator
+		}
+		if err := op.RequireGrant(attach, holder, most); fault.Is(err, fault.NoPermission) {
+			return fault.NoPermission.New("%s may not come to act as %s, whom the policy of a %s names: it takes %s on that and on the policy %s; ask an administrator of the account",
+				op.Call.ARN(), holder, n.Kind, attach, most)
+		} else if err != nil {
+			return err
+		}
+	}
+	return err
 }
 
 // DeletePolicy removes a custom policy. One that a user or a role has is refused with

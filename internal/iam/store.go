@@ -49,7 +49,8 @@ type Founding struct {
 type UserStore interface {
 	// CreateUser stores a new user; names are unique in the account without regard to
 	// case. It answers LimitExceeded when the account has MaxUsers already; nodes that
-	// race may exceed that number by as many as they are.
+	// race may exceed that number by as many as they are; and ResourceInUse while a policy of
+	// a resource names such a user, who would be given what a deleted one had.
 	CreateUser(ctx context.Context, rec *audit.Record, u *User) error
 	UpdateUser(ctx context.Context, rec *audit.Record, u *User) error
 	// AttachPolicy stores u, which has newly got the custom policy p, and gives p a new
@@ -98,4 +99,12 @@ type PolicyStore interface {
 	Policies(ctx context.Context, account string, page Page) ([]Policy, error)
 	// PolicyHolders answers the names of the users and of the roles that have the policy.
 	PolicyHolders(ctx context.Context, account, policy string) (users, roles []string, err error)
+	// Namings answers the resources of the account whose own policies name a user or a role.
+	Namings(ctx context.Context, account, principal string) ([]Naming, error)
+}
+
+// A Naming is a resource whose own policy names a user or a role.
+type Naming struct {
+	Kind string // "key", "secret", or "role" with its trust policy
+	Name string // of a key its id
 }

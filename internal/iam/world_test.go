@@ -16,6 +16,7 @@ import (
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/iam"
+	"github.com/keyward/keyward/internal/key"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/seal"
 	"github.com/keyward/keyward/internal/seal/sealtest"
@@ -32,6 +33,7 @@ type world struct {
 	clock atomic.Int64 // Unix microseconds
 	stale atomic.Bool  // the change feed is cut off
 	iam.Founded
+	key key.Key // with a policy of its own, if the test made one
 }
 
 // A spy counts what is read, and can pretend that a policy is not there.

@@ -82,7 +82,7 @@ func (s *Service) SetPolicy(ctx context.Context, c *authz.Call, name, policy, do
 		if err := checkPolicyName(policy); err != nil {
 			return err
 		}
-		if document, err = s.checkPolicy(c, found.Secret, document); err != nil {
+		if document, err = s.checkPolicy(ctx, c, found.Secret, document); err != nil {
 			return err
 		}
 		p, err := s.policies.SecretPolicy(ctx, c.Account, found.ID)
@@ -95,12 +95,15 @@ func (s *Service) SetPolicy(ctx context.Context, c *authz.Call, name, policy, do
 }
 
 // checkPolicy answers a document as it is stored, if the secret may have it.
-func (s *Service) checkPolicy(c *authz.Call, of Secret, document string) (string, error) {
+func (s *Service) checkPolicy(ctx context.Context, c *authz.Call, of Secret, document string) (string, error) {
 	if document == "" || document == terms.Default(c.Account) {
 		return terms.Default(c.Account), nil
 	}
 	policy, err := terms.Compile(c.Account, []byte(document))
 	if err != nil {
+		return "", err
+	}
+	if err := s.keys.CheckNamed(ctx, c.Account, policy); err != nil {
 		return "", err
 	}
 	next := c.Decide(authz.Request{Action: terms.Guard, Resource: s.ARN(c.Account, of.Name), Attributes: attributes(of.Tags), Policy: policy})

@@ -3,8 +3,11 @@ package secret_test
 import (
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/iam"
 	"github.com/keyward/keyward/internal/secret"
 	"github.com/keyward/keyward/internal/store/storetest"
 )
@@ -56,4 +59,22 @@ func TestPolicyOfASecret(t *testing.T) {
 		w.create(t, "a", "anew")
 		check(t, read(much, "a"))
 	})
+}
+
+// TestL2SecretPolicyNamesOnlyWhoIsThere holds that the policy of a secret names nobody whom the
+// account does not have, and that whom it names is found by it.
+func TestL2SecretPolicyNamesOnlyWhoIsThere(t *testing.T) {
+	w, ctx := open(t, storetest.SQLite(t)), t.Context()
+	w.create(t, "a", "1")
+	ada := "acs:ram::" + account + ":user/ada"
+	w.known = w.node.Store.Known
+	want(t, w.SetPolicy(ctx, root(account), "a", "", statement("Allow", "kms:GetSecretValue")), fault.InvalidParameter)
+	w.known = nil
+	check(t, w.SetPolicy(ctx, root(account), "a", "", statement("Allow", "kms:GetSecretValue")))
+	if diff := cmp.Diff([]iam.Naming{{Kind: "secret", Name: "a"}}, must(w.node.Store.Namings(ctx, account, ada))(t)); diff != "" {
+		t.Error(diff)
+	}
+	if found := must(w.node.Store.Namings(ctx, account, ada+"m"))(t); len(found) > 0 {
+		t.Errorf("somebody else is named by %v", found)
+	}
 }

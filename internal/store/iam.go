@@ -116,6 +116,9 @@ func (s *Store) CreateUser(ctx context.Context, rec *audit.Record, u *iam.User) 
 		if have >= iam.MaxUsers {
 			return fault.LimitExceeded.New("the account has %d users, which is the limit; delete one first", have)
 		}
+		if err := s.unnamed(ctx, t, u.Account, iam.UserARN(u.Account, u.Name)); err != nil {
+			return err
+		}
 		return t.insert(ctx, s.keys, userRow(u))
 	})
 }

@@ -35,6 +35,9 @@ func (s *Store) CreateRole(ctx context.Context, rec *audit.Record, r *role.Role)
 		if have >= role.MaxRoles {
 			return fault.LimitExceeded.New("the account has %d roles, which is the limit; delete one first", have)
 		}
+		if err := s.unnamed(ctx, t, r.Account, r.ARN()); err != nil {
+			return err
+		}
 		return t.insert(ctx, s.keys, roleRow(r))
 	})
 }

@@ -53,6 +53,23 @@ func TestInitialPassword(t *testing.T) {
 	wantKind(t, err, fault.LoginFailed)
 }
 
+// TestL2NamedPersonIsNotTakenOver holds that a person without any policy, whom a role trusts, is
+// given a password by those only who could give what the role may do.
+func TestL2NamedPersonIsNotTakenOver(t *testing.T) {
+	w := newWorld(t)
+	must(w.iam.CreatePolicy(t.Context(), w.root(), iam.NewPolicy{Name: "desk", Document: `{"Version":"1","Statement":[{"Effect":"Allow","Action":"ram:*LoginProfile","Resource":"*"}]}`}))(t)
+	must(w.iam.CreateUser(t.Context(), w.root(), "mallory", ""))(t)
+	must(w.iam.CreateUser(t.Context(), w.root(), "vic", ""))(t)
+	check(t, w.iam.AttachPolicy(t.Context(), w.root(), "mallory", "desk"))
+	key := must(w.iam.CreateAccessKey(t.Context(), w.root(), iam.NewAccessKey{User: "mallory"}))(t)
+	mallory := w.call(must(w.iam.Credential(t.Context(), key.AccessKey.ID))(t).Principal)
+	must(w.SetPassword(t.Context(), mallory, "vic"))(t)
+	trust := `{"Version":"1","Statement":[{"Effect":"Allow","Action":"sts:AssumeRole","Principal":{"RAM":"acs:ram::` + w.account + `:user/vic"}}]}`
+	must(w.roles.CreateRole(t.Context(), w.root(), role.NewRole{Name: "vip", Trust: trust}))(t)
+	_, err := w.SetPassword(t.Context(), mallory, "vic")
+	wantKind(t, err, fault.NoPermission)
+}
+
 // Who logs in acts as the user, under its policies, and is known for a person.
 func TestSession(t *testing.T) {
 	w := newWorld(t)

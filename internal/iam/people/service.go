@@ -201,5 +201,5 @@ func (s *Service) authorizeFor(ctx context.Context, op *iam.Operation, user stri
 	if err != nil {
 		return err
 	}
-	return op.RequireOwnOrGrant(u)
+	return s.IAM.RequireOwnOrGrant(ctx, op, u)
 }

@@ -19,7 +19,7 @@
 // with every request, too. docs/design/sessions.md has the states.
 //
 // Two rules keep power where it is. ram:AttachPolicyToRole is the power to grant: changing
-// whom a role trusts, which hands its permissions to others, needs it on all of them. And
+// whom a role trusts, which hands what it may do to others, needs the power to grant that. And
 // a session never outlives the one that it was begun with, so that two roles which trust each
 // other are no way to act for ever.
 package role
@@ -68,7 +68,8 @@ func (r Role) ARN() string { return iam.RoleARN(r.Account, r.Name) }
 type Store interface {
 	// CreateRole stores a new role; names are unique in the account without regard to case.
 	// It answers LimitExceeded when the account has MaxRoles already; nodes that race may
-	// exceed that number by as many as they are.
+	// exceed that number by as many as they are; and ResourceInUse while a policy of a resource
+	// names such a role, which would be given what a deleted one had.
 	CreateRole(ctx context.Context, rec *audit.Record, r *Role) error
 	UpdateRole(ctx context.Context, rec *audit.Record, r *Role) error
 	// AttachPolicyToRole stores r, which has newly got the custom policy p, and gives p a
@@ -78,4 +79,7 @@ type Store interface {
 	Role(ctx context.Context, account, name string) (Role, error)
 	// Roles answers at most page.Limit roles in the order of their names.
 	Roles(ctx context.Context, account string, page iam.Page) ([]Role, error)
+	// Known answers InvalidParameter unless each of the principals is a user or a role of the
+	// account, for policies that name them.
+	Known(ctx context.Context, account string, principals []string) error
 }

@@ -11,6 +11,8 @@ import (
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/iam"
 	"github.com/keyward/keyward/internal/iam/role"
+	"github.com/keyward/keyward/internal/key/keytest"
+	"github.com/keyward/keyward/internal/key/lifecycle"
 )
 
 func TestRoleLife(t *testing.T) {
@@ -70,7 +72,7 @@ func TestRolesGiveNoPowerAway(t *testing.T) {
 	w.policy(t, w.owner, "roles", `"ram:CreateRole","ram:UpdateRole","ram:DeleteRole","ram:EndRoleSessions","ram:DetachPolicyFromRole","ram:UpdatePolicy","sts:AssumeRole"`)
 	w.policy(t, w.owner, "crypto", `"kms:Decrypt"`)
 	mallory := w.as(t, w.user(t, w.owner, "mallory", "roles"))
-	must(w.CreateRole(t.Context(), w.root(w.owner), role.NewRole{Name: "vip", Trust: trust(w.owner.Account.ID, "user/nobody", "")}))(t)
+	must(w.CreateRole(t.Context(), w.root(w.owner), role.NewRole{Name: "vip", Trust: trust(w.owner.Account.ID, "user/alice", "")}))(t)
 	check(t, w.AttachPolicy(t.Context(), w.root(w.owner), "vip", "crypto"))
 
 	wantKind(t, w.AttachPolicy(t.Context(), mallory, "vip", "AdministratorAccess"), fault.NoPermission)
@@ -90,6 +92,35 @@ func TestRolesGiveNoPowerAway(t *testing.T) {
 		t.Error("a role without policies may decrypt")
 	}
 }
+
+// TestL2NamedRoleIsNotTakenOver holds that whom a role trusts is changed by those only who could
+// give what the role may do, also where a key's policy and nothing else says what that is; and
+// that a name which is gone gives nothing to whoever gets it next.
+func TestL2NamedRoleIsNotTakenOver(t *testing.T) {
+	w := newWorld(t)
+	ctx, root, account := t.Context(), w.root(w.owner), w.owner.Account.ID
+	w.policy(t, w.owner, "roles", `"ram:CreateUser","ram:CreateRole","ram:UpdateRole","ram:DeleteRole","sts:AssumeRole","ram:CreateAccessKey"`)
+	mallory := w.as(t, w.user(t, w.owner, "mallory", "roles"))
+	w.role(t, "vip")
+	w.role(t, "plain")
+	w.user(t, w.owner, "trusted")
+	must(w.UpdateRole(ctx, root, "vip", role.Change{Trust: new(trust(account, "user/trusted", ""))}))(t)
+	keys := keytest.New(keytest.Options{Store: w.node.Store, Tenants: w.iam, Log: w.node.Log, Now: w.now, Known: w.node.Store.Known})
+	must(keys.Create(ctx, root, lifecycle.CreateInput{Policy: `{"Version":"1","Statement":[{"Effect":"Allow","Principal":{"RAM":["acs:ram::` + account + `:role/vip"]},"Action":["kms:Decrypt"],"Resource":["*"]}]}`}))(t)
+
+	mine := role.Change{Trust: new(trust(account, "user/mallory", ""))}
+	wantKind(t, drop(w.UpdateRole(ctx, mallory, "vip", mine)), fault.NoPermission)
+	wantKind(t, drop(w.UpdateRole(ctx, mallory, "plain", mine)), "")
+	wantKind(t, drop(w.iam.CreateAccessKey(ctx, mallory, iam.NewAccessKey{User: "trusted"})), fault.NoPermission)
+	wantKind(t, drop(w.UpdateRole(ctx, root, "vip", mine)), "")
+	check(t, w.DeleteRole(ctx, mallory, "vip"))
+	wantKind(t, drop(w.CreateRole(ctx, mallory, role.NewRole{Name: "vip", Trust: *mine.Trust})), fault.ResourceInUse)
+	for _, stranger := range []string{"user/nobody", "role/vip"} {
+		wantKind(t, drop(w.CreateRole(ctx, root, role.NewRole{Name: "other", Trust: trust(account, stranger, "")})), fault.InvalidParameter)
+	}
+}
+
+func drop[T any](_ T, err error) error { return err }
 
 func TestAssumedRole(t *testing.T) {
 	w := newWorld(t)

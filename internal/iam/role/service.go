@@ -119,7 +119,7 @@ func (s *Service) CreateRole(ctx context.Context, call *authz.Call, in NewRole) 
 			in.MaxSession = leastMaximum
 		}
 		change := Change{Description: &in.Description, Trust: &in.Trust, MaxSession: &in.MaxSession}
-		if err := change.check(call.Account); err != nil {
+		if err := s.check(ctx, call.Account, change); err != nil {
 			return Role{}, err
 		}
 		now := s.now()
@@ -173,7 +173,7 @@ type Change struct {
 	MaxSession  *time.Duration // of sessions to come
 }
 
-func (c Change) check(account string) error {
+func (s *Service) check(ctx context.Context, account string, c Change) error {
 	if c.Description == nil && c.Trust == nil && c.MaxSession == nil {
 		return fault.MissingParameter.New("nothing to change was named; give a description, a trust policy or the longest duration of a session")
 	}
@@ -186,22 +186,24 @@ func (c Change) check(account string) error {
 		return fault.InvalidParameter.New("the longest duration of a session is 3600 to 43200 seconds")
 	}
 	if c.Trust != nil {
-		_, err := authz.CompileTrust(account, []byte(*c.Trust))
-		return err
+		trust, err := authz.CompileTrust(account, []byte(*c.Trust))
+		if err != nil {
+			return err
+		}
+		return s.store.Known(ctx, account, trust.Named(account))
 	}
 	return nil
 }
 
 // UpdateRole changes a role. A new trust policy hands the role's permissions to others, so
-// it needs the permission to attach each of the role's policies to it; and it ends all
-// sessions of the role.
+// it needs the power to give what the role may do; and it ends all sessions of the role.
 func (s *Service) UpdateRole(ctx context.Context, call *authz.Call, name string, change Change) (Role, error) {
 	op := iam.Begin(s.log, call, ActionUpdateRole)
 	return iam.Perform(ctx, op, func() (Role, error) {
 		if err := op.Authorize(iam.RoleARN(call.Account, name)); err != nil {
 			return Role{}, err
 		}
-		if err := change.check(call.Account); err != nil {
+		if err := s.check(ctx, call.Account, change); err != nil {
 			return Role{}, err
 		}
 		return s.change(ctx, op, name, func(r *Role) error {
@@ -212,7 +214,7 @@ func (s *Service) UpdateRole(ctx context.Context, call *authz.Call, name string,
 				r.MaxSession = *change.MaxSession
 			}
 			if change.Trust != nil {
-				if err := op.RequireGrant(iam.ActionAttachPolicyToRole, r.ARN(), r.Policies...); err != nil {
+				if err := s.iam.RequireTakeover(ctx, op, iam.ActionAttachPolicyToRole, r.ARN(), r.Policies); err != nil {
 					return err
 				}
 				r.Trust = *change.Trust

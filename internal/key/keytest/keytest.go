@@ -42,6 +42,8 @@ type Options struct {
 	// External answers, of the keystore of software keys, that of external keys and how its
 	// managers are reached; default: there are none.
 	External func(key.Keystore) (key.Keystore, instance.Manager)
+	// Known refuses principals that an account does not have; default: it has any.
+	Known func(ctx context.Context, account string, principals []string) error
 	// Used is told of every use of a key; default: nobody is.
 	Used func(c *authz.Call, action string, k *key.Key, v key.VersionID, of material.Context)
 }
@@ -75,6 +77,9 @@ func New(o Options) *Services {
 	if o.Used == nil {
 		o.Used = func(*authz.Call, string, *key.Key, key.VersionID, material.Context) {}
 	}
+	if o.Known == nil {
+		o.Known = func(context.Context, string, []string) error { return nil }
+	}
 	if o.Around == nil {
 		o.Around = func(k key.Importer) key.Importer { return k }
 	}
@@ -101,7 +106,7 @@ func New(o Options) *Services {
 	})
 	return &Services{
 		Ring: ring, Instances: instances,
-		Keys:    lifecycle.New(lifecycle.Options{Ring: ring, Store: o.Store, Aliases: o.Store, Log: o.Log, Now: o.Now, After: o.After, Instances: instances, DefaultKeys: o.DefaultKeys}),
+		Keys:    lifecycle.New(lifecycle.Options{Ring: ring, Store: o.Store, Aliases: o.Store, Log: o.Log, Now: o.Now, After: o.After, Instances: instances, Known: o.Known, DefaultKeys: o.DefaultKeys}),
 		Imports: byok.New(byok.Options{Ring: ring, Store: o.Store, Tenants: o.Tenants, Log: o.Log, Now: o.Now}),
 		Crypto:  cryptography.New(cryptography.Options{Ring: ring, Log: o.Log, Used: o.Used, ContextDigest: func(b []byte) (string, error) { return hex.EncodeToString(b), nil }}),
 	}

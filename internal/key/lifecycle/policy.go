@@ -108,6 +108,9 @@ func (s *Service) checkPolicy(ctx context.Context, c *authz.Call, e *keyring.Ent
 	if err != nil {
 		return "", nil, err
 	}
+	if err := s.CheckNamed(ctx, e.Key.Account, policy); err != nil {
+		return "", nil, err
+	}
 	next := c.Decide(authz.Request{Action: terms.Guard, Resource: e.ARN, Attributes: e.Attributes(nil), Policy: policy})
 	if next.Reason == authz.ByDeny {
 		return "", nil, fault.InvalidParameter.New("the key policy would deny %s to %s, who sets it; have somebody else set it, or leave that action out of the statement %s", terms.Guard, c.ARN(), next.Statement)

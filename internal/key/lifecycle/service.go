@@ -36,6 +36,8 @@ type Options struct {
 	Now     func() time.Time // clock
 	// Instances are where keys are put.
 	Instances *instance.Service
+	// Known answers InvalidParameter unless each of the principals is a user or a role of the account.
+	Known func(ctx context.Context, account string, principals []string) error
 	// DefaultKeys is how many keys in no instance an account may have; 0 for any number.
 	DefaultKeys int
 	// After answers how long the service will have served when it has done so for this
@@ -53,12 +55,19 @@ type Service struct {
 	after   func(context.Context, time.Duration) (time.Duration, error)
 
 	instances   *instance.Service
+	known       func(ctx context.Context, account string, principals []string) error
 	defaultKeys int
 }
 
 // New makes a Service.
 func New(o Options) *Service {
-	return &Service{ring: o.Ring, store: o.Store, aliases: o.Aliases, log: o.Log, now: o.Now, after: o.After, instances: o.Instances, defaultKeys: o.DefaultKeys}
+	return &Service{ring: o.Ring, store: o.Store, aliases: o.Aliases, log: o.Log, now: o.Now, after: o.After, instances: o.Instances, known: o.Known, defaultKeys: o.DefaultKeys}
+}
+
+// CheckNamed refuses a policy, of a key or a secret, that names users or roles whom the
+// account does not have: whoever got such a name later would be let in.
+func (s *Service) CheckNamed(ctx context.Context, account string, p *authz.ResourcePolicy) error {
+	return s.known(ctx, account, p.Named(account))
 }
 
 // ARN answers the name of a key as policies know it.

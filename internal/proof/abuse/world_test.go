@@ -197,7 +197,7 @@ func (w *world) fill(t *testing.T) {
 		w.names[name+".arn"] = k.ARN
 		return k
 	}
-	w.names["key.policy"] = `{"Version":"1","Statement":[{"Effect":"Allow","Principal":{"RAM":["acs:ram::` + w.names["account"] + `:user/nobody"]},"Action":["kms:TagResource"],"Resource":["*"]}]}`
+	w.names["key.policy"] = `{"Version":"1","Statement":[{"Effect":"Allow","Principal":{"RAM":["acs:ram::` + w.names["account"] + `:user/admin"]},"Action":["kms:TagResource"],"Resource":["*"]}]}`
 	newKey(w.client(t, w.foreign), "foreign", "", "")
 	newKey(c, "key", "", "")
 	newKey(c, "sign", "EC_P256", "")
