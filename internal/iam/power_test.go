@@ -114,7 +114,7 @@ func TestL2PowerDoesNotGrow(t *testing.T) {
 		w := newWorld(t)
 		actions := rapid.SliceOfDistinct(rapid.SampledFrom(ramActions()), rapid.ID).Draw(rt, "actions")
 		w.policy(t, "guard", "Deny", `"kms:ScheduleKeyDeletion"`)
-		w.policy(t, "helpdesk", "Allow", `["`+strings.Join(append(actions, "kms:GetPublicKey"), `","`)+`"]`)
+		w.policy(t, "helpdesk", "Allow", `["`+strings.Join(append(actions, "kms:GetPublicKey", iam.ActionCreateUser, iam.ActionCreateAccessKey), `","`)+`"]`)
 		mallory := w.user(t, "mallory", "guard", "helpdesk", "AliyunKMSFullAccess").AccessKey.ID
 		bob := w.user(t, "bob", "AliyunKMSFullAccess").AccessKey.ID
 		in := &intruder{w, []string{mallory}, []string{mallory, bob, w.Key.AccessKey.ID}}
