@@ -197,12 +197,12 @@ func (s *Service) RequireTakeover(ctx context.Context, op *Operation, attach, ho
 	}
 	named, err := s.store.Namings(ctx, op.Call.Account, holder)
 	for _, n := range named {
-		most := everyKey
-		if n.Kind == "role" {
-			most = administrator
+		most := administrator
+		if n.Kind == "key" || n.Kind == "secret" {
+			most = everyKey
 		}
 		if err := op.RequireGrant(attach, holder, most); fault.Is(err, fault.NoPermission) {
-			return fault.NoPermission.New("%s may not come to act as %s, whom the policy of a %s names: it takes %s on that and on the policy %s; ask an administrator of the account",
+			return fault.NoPermission.New("%s may not come to act as %s, whom a %s names: it takes %s on that and on the policy %s; ask an administrator of the account",
 				op.Call.ARN(), holder, n.Kind, attach, most)
 		} else if err != nil {
 			return err

@@ -99,12 +99,13 @@ type PolicyStore interface {
 	Policies(ctx context.Context, account string, page Page) ([]Policy, error)
 	// PolicyHolders answers the names of the users and of the roles that have the policy.
 	PolicyHolders(ctx context.Context, account, policy string) (users, roles []string, err error)
-	// Namings answers the resources of the account whose own policies name a user or a role.
+	// Namings answers the resources of the account whose own policies name a user or a role,
+	// and the approval rules that do.
 	Namings(ctx context.Context, account, principal string) ([]Naming, error)
 }
 
-// A Naming is a resource whose own policy names a user or a role.
+// A Naming is what gives something to a user or a role by naming it.
 type Naming struct {
-	Kind string // "key", "secret", or "role" with its trust policy
+	Kind string // "key", "secret", "role" with its trust policy, or "approval rule"
 	Name string // of a key its id
 }

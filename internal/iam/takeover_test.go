@@ -82,7 +82,7 @@ func TestL2NamedUserIsNotTakenOver(t *testing.T) {
 	}
 	for _, err := range take() {
 		wantKind(t, err, fault.NoPermission)
-		if err != nil && !strings.Contains(err.Error(), "the policy of a key names") {
+		if err != nil && !strings.Contains(err.Error(), "whom a key names") {
 			t.Errorf("the refusal does not say why: %v", err)
 		}
 	}

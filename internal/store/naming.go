@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/keyward/keyward/internal/authz"
@@ -12,7 +13,20 @@ import (
 
 // Namings implements iam.PolicyStore.
 func (s *Store) Namings(ctx context.Context, account, principal string) ([]iam.Naming, error) {
-	return s.namings(ctx, s.db.read, account, principal)
+	out, err := s.namings(ctx, s.db.read, account, principal)
+	if err != nil {
+		return nil, err
+	}
+	rules, err := list(ctx, s, s.db.read, approvalRuleRow, `WHERE account = $1 ORDER BY name`, account)
+	for _, r := range rules {
+		for _, user := range r.Approvers {
+			r.Exempt = append(r.Exempt, iam.UserARN(account, user))
+		}
+		if slices.ContainsFunc(r.Exempt, func(arn string) bool { return strings.EqualFold(arn, principal) }) {
+			out = append(out, iam.Naming{Kind: "approval rule", Name: r.Name})
+		}
+	}
+	return out, err
 }
 
 // namings reads the documents that may name the principal: JSON may spell a character by an
@@ -53,7 +67,9 @@ func (s *Store) namings(ctx context.Context, from queryer, account, principal st
 }
 
 // unnamed refuses a principal that is about to be made while policies name it, or an offer of
-// keys acts as it: they spoke of another one, who is gone.
+// keys acts as it: they spoke of another one, who is gone. Approval rules may name it:
+// whoever is made under such a name has approved nothing, and is not given a login but by those
+// who could give everything ([iam.Service.RequireTakeover]).
 func (s *Store) unnamed(ctx context.Context, t *tx, account, principal string) error {
 	found, err := s.namings(ctx, t.sql, account, principal)
 	if err != nil {
