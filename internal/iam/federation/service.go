@@ -184,7 +184,7 @@ func (s *Service) Link(ctx context.Context, call *authz.Call, provider, user, va
 		if err != nil {
 			return Link{}, err
 		}
-		if err := op.RequireOwnOrGrant(u); err != nil {
+		if err := s.IAM.RequireOwnOrGrant(ctx, op, u); err != nil {
 			return Link{}, err
 		}
 		if !legible(value) {
