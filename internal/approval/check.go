@@ -3,7 +3,6 @@ package approval
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -110,12 +109,23 @@ func (k *Check) Demand(c *authz.Call, q authz.Request) error {
 }
 
 // wantsOf says who must approve.
-func wantsOf(rules []compiledRule) string {
-	texts := make([]string, len(rules))
-	for i, r := range rules {
-		texts[i] = fmt.Sprintf("%d of %s (rule %s)", r.Need, strings.Join(r.Approvers, ", "), r.Name)
+func wantsOf(rules []compiledRule) fault.Text {
+	var all []fault.Text
+	for _, r := range rules {
+		all = append(all, fault.Say("%d of %s (rule %s)", r.Need, strings.Join(r.Approvers, ", "), r.Name))
 	}
-	return strings.Join(texts, "; ")
+	return list(all)
+}
+
+// list puts texts beside each other.
+func list(texts []fault.Text) (all fault.Text) {
+	for i, t := range texts {
+		if i > 0 {
+			t = fault.Say("%s; %s", all, t)
+		}
+		all = t
+	}
+	return all
 }
 
 func (r *Request) names(rule string) bool {
@@ -236,7 +246,10 @@ func (k *Check) present(ctx context.Context, a Attempt) error {
 
 // ended says why an approval request is of no more use.
 func ended(v View) error {
-	why := map[State]string{Used: "was used already", Rejected: "was rejected by " + v.EndedBy, Lapsed: "has lapsed", Void: "is void, because a rule was changed"}[v.Standing]
+	why := map[State]fault.Text{
+		Used: fault.Say("was used already"), Rejected: fault.Say("was rejected by %s", v.EndedBy),
+		Lapsed: fault.Say("has lapsed"), Void: fault.Say("is void, because a rule was changed"),
+	}[v.Standing]
 	return fault.StateConflict.New("the approval request %s %s; to ask anew, send the request without the approval's id", v.ID, why)
 }
 

@@ -3,7 +3,6 @@ package approval
 import (
 	"context"
 	"crypto/rand"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -160,14 +159,14 @@ type View struct {
 }
 
 // waits says what an approval request waits for.
-func (v View) waits() string {
-	var texts []string
+func (v View) waits() fault.Text {
+	var texts []fault.Text
 	for _, w := range v.Wants {
 		if n := v.Missing[w.Rule]; n > 0 {
-			texts = append(texts, fmt.Sprintf("%d more of %s", n, strings.Join(w.Approvers, ", ")))
+			texts = append(texts, fault.Say("%d more of %s", n, strings.Join(w.Approvers, ", ")))
 		}
 	}
-	return strings.Join(texts, "; ")
+	return list(texts)
 }
 
 // view finds out where an approval request stands.

@@ -1,7 +1,7 @@
 package authz
 
 import (
-	"strconv"
+	"cmp"
 	"strings"
 
 	"github.com/keyward/keyward/internal/fault"
@@ -60,6 +60,14 @@ const (
 	NotApproved  Reason = "not approved"             // others must approve this very request first
 )
 
+// Chinese answers the reasons that a caller is told.
+func (r Reason) Chinese() string {
+	return cmp.Or(map[Reason]string{
+		ByDefault: "没有授权语句允许", OtherAccount: "资源属于其他账号", Malformed: "资源名称格式错误",
+		NoPrincipal: "主体的类型未知", BySession: "会话的策略不允许",
+	}[r], string(r))
+}
+
 // A Decision is the answer to a Request, with the statement that settled it.
 type Decision struct {
 	Allowed   bool
@@ -112,9 +120,9 @@ func (c *Call) Check(r Request) (Decision, error) {
 		return c.demand(d, r)
 	}
 	if d.Reason == ByDeny {
-		policy := "policy " + strconv.Quote(d.Policy)
+		policy := fault.Say("policy %q", d.Policy)
 		if d.Policy == OfResource {
-			policy = "policy of that resource"
+			policy = fault.Say("policy of that resource")
 		}
 		return d, fault.NoPermission.New("%s may not perform %s on %s: statement %s of the %s denies it; ask an administrator of the account to change that policy",
 			c.ARN(), r.Action, r.Resource, d.Statement, policy)

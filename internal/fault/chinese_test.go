@@ -236,7 +236,7 @@ var (
 )
 
 // foreign are the texts whose Chinese has no Chinese character.
-var foreign = []string{"base64"}
+var foreign = []string{"base64", "%s; %s"}
 
 // ambiguous are the words of the glossary that also mean something else in these texts, or
 // are shortened in them.

@@ -92,7 +92,7 @@ func (s *Service) begin(ctx context.Context, rec *audit.Record, p rotation.Plan,
 		return r, err
 	}
 	if !in.Late {
-		err = inTime(r, p.Care, now, ", or begin it all the same with --late: the key's death then cuts short what does not fit; --emergency has waves bake for a minute and a grace of 15")
+		err = inTime(r, p.Care, now, fault.Say(", or begin it all the same with --late: the key's death then cuts short what does not fit; --emergency has waves bake for a minute and a grace of 15"))
 	}
 	if err != nil {
 		return r, err
@@ -115,7 +115,7 @@ func fits(t rotation.Terms) error {
 
 // inTime refuses a rotation whose old key would die, as it is planned, while it is needed. Otherwise
 // is what a person can do beside shortening what is long.
-func inTime(r rotation.Rotation, c rotation.Care, now time.Time, otherwise string) error {
+func inTime(r rotation.Rotation, c rotation.Care, now time.Time, otherwise fault.Text) error {
 	needed := c.Needs(r, now)
 	if r.FinishBy.IsZero() || !needed.After(r.FinishBy) {
 		return nil

@@ -105,7 +105,7 @@ func (f Forecast) feasible(now time.Time) error {
 	if err := fits(f.Terms); err != nil || !f.Expires.After(now) {
 		return err
 	}
-	return inTime(rotation.Rotation{Terms: f.Terms, FinishBy: f.Expires, Step: rotation.Waiting}, f.Plan.Care, now, "; they can be longer again when the key is replaced")
+	return inTime(rotation.Rotation{Terms: f.Terms, FinishBy: f.Expires, Step: rotation.Waiting}, f.Plan.Care, now, fault.Say("; they can be longer again when the key is replaced"))
 }
 
 // mayReplace asks the caller's policies about what the plan will do in keyward's name: it
