@@ -47,7 +47,7 @@ func (s *Store) CreateIdentityProvider(ctx context.Context, rec *audit.Record, p
 		if have >= federation.MaxProviders {
 			return fault.LimitExceeded.New("the account has %d identity providers, which is the limit; remove one first", have)
 		}
-		return iam.Explain(t.insert(ctx, s.keys, identityProviderRow(p)), "identity provider", p.Name)
+		return iam.Explain(t.insert(ctx, s.keys, identityProviderRow(p)), fault.Say("identity provider"), p.Name)
 	})
 }
 
