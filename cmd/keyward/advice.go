@@ -60,7 +60,7 @@ var advices = map[fault.Kind]advice{
 	fault.InvalidImportToken: {text{"the import token does not belong to this key", "导入令牌不属于该密钥"}, text{"ask for new import parameters", "请重新获取导入参数"}},
 	fault.ExpiredImportToken: {text{"the import token is too old", "导入令牌已过期"}, text{"ask for new import parameters; they last for a day", "请重新获取导入参数，有效期为一天"}},
 	fault.KeyPendingDeletion: {text{"the key is about to be deleted", "密钥待删除"}, text{`"keyward key restore" keeps it`, `用 "keyward key restore" 取消删除`}},
-	fault.StateConflict:      {text{"its state does not allow this", "当前状态不允许此操作"}, text{`"keyward key show" and "keyward operator status" tell the state`, `用 "keyward key show" 或 "keyward operator status" 查看状态`}},
+	fault.StateConflict:      {text{"its state does not allow this", "当前状态不允许此操作"}, text{`the message says why; the "show" or "status" command of the thing tells its state: keyward key show, secret show, rotation status, operator status`, `原因见上述信息；用相应的 show 或 status 命令查看状态，例如 keyward key show、secret show、rotation status、operator status`}},
 	fault.AliasExists:        {text{"the alias is taken", "别名已存在"}, text{`"keyward key alias update" points it at another key`, `用 "keyward key alias update" 让它指向其他密钥`}},
 	fault.ResourceExists:     {text{"the name is taken", "名称已存在"}, text{"choose another name", "请使用其他名称"}},
 	fault.ResourceInUse:      {text{"it is still in use", "仍在使用中"}, text{"remove what uses it first", "请先移除对它的使用"}},

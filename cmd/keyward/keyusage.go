@@ -95,6 +95,12 @@ func (c *cli) warn(ctx context.Context, server *client.Client, key string) {
 		for _, line := range c.verdict(u) {
 			c.say("%s", "%s", line)
 		}
+		if c.output == "json" {
+			return
+		}
+		var t table
+		c.tabulateUsage(&t, u)
+		_ = t.write(c.err) // as with all that is said there
 	}
 }
 

@@ -58,8 +58,10 @@ var (
 	getui       = provider("getui", "Getui", "个推", "dev.getui.com", "getui", "个推", "gtpush")
 	umeng       = provider("umeng", "Umeng", "友盟", "umeng.com", "umeng", "友盟")
 	twilio      = provider("twilio", "Twilio", "Twilio", "console.twilio.com", "twilio")
-	keyward     = provider("keyward", "keyward", "keyward", "keyward user accesskey", "keyward")
-	anybody     = &leak.Provider{ID: "generic", Name: title("unknown", "未知"), Advice: title(
+	keyward     = &leak.Provider{ID: "keyward", Name: title("keyward", "keyward"), Hints: []string{"keyward"}, Advice: title(
+		"make a new one with keyward user accesskey create, bring it to all who use it, then disable the old one; removing it from the text is not enough",
+		"用 keyward user accesskey create 创建新密钥，更新所有使用方，然后停用旧密钥；仅从文本中删除是不够的")}
+	anybody = &leak.Provider{ID: "generic", Name: title("unknown", "未知"), Advice: title(
 		"replace it at the system that it opens, bring the new one to all who use it, and keep that one out of the text; removing the old one from the text is not enough",
 		"在使用该凭证的系统中更换它，更新所有使用方，不要再写入文本；仅从文本中删除旧值是不够的")}
 )
