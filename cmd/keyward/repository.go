@@ -248,7 +248,7 @@ func (c *cli) repositoryTable(t *table, r api.Repository) {
 	t.add(c.t("Token", "令牌"), c.yesNo(r.LoggedIn))
 	t.add(c.t("Refs", "引用"), cmp.Or(strings.Join(r.Refs, ", "), c.t("all", "全部")))
 	t.add(c.t("Looked at every", "检查间隔"), r.Pace)
-	t.add(c.t("Severity", "级别"), r.Severity)
+	t.add(c.t("Severity", "级别"), c.severity(r.Severity))
 	t.add(c.t("Owner", "负责人"), orDash(r.Owner))
 	t.add(c.t("Status", "状态"), c.repositoryStatus(st.Status))
 	if st.Error != "" {

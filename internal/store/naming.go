@@ -97,13 +97,15 @@ func (s *Store) Known(ctx context.Context, account string, principals []string) 
 	for _, arn := range principals {
 		kind, name, _ := strings.Cut(strings.TrimPrefix(arn, "acs:ram::"+account+":"), "/")
 		var err error
+		missing := fault.Say("user")
 		if kind == "role" {
+			missing = fault.Say("role")
 			_, err = s.Role(ctx, account, name)
 		} else {
 			_, err = s.User(ctx, account, name)
 		}
 		if fault.Is(err, fault.ResourceNotFound) {
-			return fault.InvalidParameter.New("the policy names %s, who does not exist, so that whoever gets that name later would be let in; make the %s first, or leave it out", arn, kind)
+			return fault.InvalidParameter.New("the policy names %s, who does not exist, so that whoever gets that name later would be let in; make the %s first, or leave it out", arn, missing)
 		}
 		if err != nil {
 			return err
