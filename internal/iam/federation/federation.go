@@ -28,7 +28,6 @@ package federation
 
 import (
 	"context"
-	"regexp"
 	"strings"
 	"time"
 	"unicode"
@@ -36,6 +35,7 @@ import (
 
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/lazy"
 	"github.com/keyward/keyward/internal/material"
 )
 
@@ -81,28 +81,28 @@ func (p *Provider) binding() []byte {
 func (p *Provider) ARN() string { return providerARN(p.Account, p.Name) }
 
 func providerARN(account, name string) string {
-	if !namePattern.MatchString(name) {
+	if !namePattern().MatchString(name) {
 		name = ""
 	}
 	return "acs:ram::" + account + ":oidc-provider/" + name
 }
 
 var (
-	namePattern  = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,62}$`)
-	claimPattern = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_.:/-]{0,127}$`)
+	namePattern  = lazy.Regexp(`^[a-z0-9][a-z0-9-]{0,62}$`)
+	claimPattern = lazy.Regexp(`^[A-Za-z][A-Za-z0-9_.:/-]{0,127}$`)
 )
 
 // check refuses what is no provider. The issuer is left to whoever reaches for it.
 func (p *Provider) check() error {
 	acr, byACR := strings.CutPrefix(p.MFA, "acr=")
 	switch {
-	case !namePattern.MatchString(p.Name):
+	case !namePattern().MatchString(p.Name):
 		return fault.InvalidParameter.New("the name of an identity provider has 1 to 63 characters, which are lower-case letters, digits or -, and does not begin with -")
 	case len(p.Issuer) > maxIssuer:
 		return fault.InvalidParameter.New("the issuer has at most %d bytes", maxIssuer)
 	case !legible(p.ClientID):
 		return fault.InvalidParameter.New("the client id has 1 to %d bytes of text", maxText)
-	case !claimPattern.MatchString(p.Claim):
+	case !claimPattern().MatchString(p.Claim):
 		return fault.InvalidParameter.New("the claim is one that an ID token has, such as sub, email or preferred_username")
 	case p.MFA != "" && p.MFA != "amr" && !byACR || byACR && !legible(acr):
 		return fault.InvalidParameter.New("a second factor is told of by amr or by acr=VALUE")
