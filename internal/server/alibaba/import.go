@@ -2,9 +2,12 @@ package alibaba
 
 import (
 	"context"
+	"encoding/base64"
+	"strings"
 	"time"
 
 	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/key/byok"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/server/alibaba/rpc"
@@ -35,9 +38,12 @@ func wrapping(v *rpc.Values) material.Wrapping {
 }
 
 func importKeyMaterial(d *Dialect, c *authz.Call, v *rpc.Values) act {
-	in := byok.Input{Key: v.Need("KeyId"), Token: v.Binary("ImportToken"), Material: v.Binary("EncryptedKeyMaterial")}
-	v.Need("ImportToken")
-	v.Need("EncryptedKeyMaterial")
+	text := v.Need("ImportToken")
+	token, err := base64.StdEncoding.Strict().DecodeString(text)
+	if err != nil || strings.ContainsAny(text, "\r\n") {
+		v.Fail(fault.InvalidImportToken.New("the import token is not base64; send the one that came with the public key"))
+	}
+	in := byok.Input{Key: v.Need("KeyId"), Token: token, Material: v.Binary("EncryptedKeyMaterial")}
 	if unix := v.Integer("KeyMaterialExpireUnix", 0); unix != 0 { // 0 is never
 		in.ExpireAt = time.Unix(int64(unix), 0)
 	}

@@ -212,6 +212,7 @@ func updateKeyDescription(d *Dialect, c *authz.Call, v *rpc.Values) act {
 
 func scheduleKeyDeletion(d *Dialect, c *authz.Call, v *rpc.Values) act {
 	id, days := v.Need("KeyId"), v.Integer("PendingWindowInDays", 0)
+	v.Need("PendingWindowInDays")
 	return func(ctx context.Context) (rpc.Response, error) {
 		return done(d.Keys.ScheduleDeletion(ctx, c, id, days))
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/keyward/keyward/internal/authn"
+	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/server/alibaba/rpc"
 )
@@ -47,6 +48,42 @@ func TestAnswersInBothFormats(t *testing.T) {
 		a.Fail(fault.KeyNotFound.New("gone"), nil, false)
 		if w.Code != 404 || !strings.Contains(w.Body.String(), "Forbidden.KeyNotFound") || !strings.Contains(w.Body.String(), "gone") {
 			t.Errorf("%s: %d %s", format, w.Code, w.Body)
+		}
+	}
+}
+
+// given are parameters of a request.
+type given [][2]string
+
+func (g given) Len() int               { return len(g) }
+func (g given) At(i int) (_, _ string) { return g[i][0], g[i][1] }
+func (g given) Value(name string) (string, bool) {
+	for _, p := range g {
+		if p[0] == name {
+			return p[1], true
+		}
+	}
+	return "", false
+}
+
+// What is mandatory is told to be missing, and a token that cannot be one has its own code.
+func TestMandatoryParametersHaveTheirCodes(t *testing.T) {
+	for _, c := range []struct {
+		action string
+		params given
+		want   fault.Kind
+	}{
+		{"ScheduleKeyDeletion", given{{"KeyId", "k"}}, fault.MissingParameter},
+		{"ScheduleKeyDeletion", given{{"KeyId", "k"}, {"PendingWindowInDays", "7"}}, ""},
+		{"ScheduleKeyDeletion", given{{"KeyId", "k"}, {"PendingWindowInDays", "x"}}, fault.InvalidParameter},
+		{"ImportKeyMaterial", given{{"KeyId", "k"}, {"EncryptedKeyMaterial", "eA=="}}, fault.MissingParameter},
+		{"ImportKeyMaterial", given{{"KeyId", "k"}, {"EncryptedKeyMaterial", "eA=="}, {"ImportToken", "%"}}, fault.InvalidImportToken},
+		{"ImportKeyMaterial", given{{"KeyId", "k"}, {"EncryptedKeyMaterial", "eA=="}, {"ImportToken", "eA=="}}, ""},
+	} {
+		v := rpc.NewValues(c.params)
+		operations[c.action].decode(&Dialect{}, &authz.Call{}, v)
+		if kind := fault.KindOf(v.Finish()); kind != c.want {
+			t.Errorf("%s %v: %q, want %q", c.action, c.params, kind, c.want)
 		}
 	}
 }
