@@ -66,6 +66,7 @@ var types = []any{
 	api.EnterRotationKeyRequest{},
 	api.Role{}, api.CreateRoleRequest{}, api.UpdateRoleRequest{}, api.RoleList{}, api.AssumeRoleRequest{}, api.FederateRequest{}, api.TemporaryCredentials{},
 	api.LoginRequest{}, api.InitialPassword{}, api.LoginProfile{}, api.LoginSession{}, api.MFAEnrollment{}, api.ConfirmMFARequest{}, api.RecoveryCodes{},
+	api.Proof{}, api.HeldProof{}, api.ProofState{}, api.ProofRequest{}, api.AddSecurityKeyRequest{}, api.RemoveMFARequest{}, api.Factor{}, api.Factors{},
 	api.ScrubReport{}, api.Finding{}, api.Account{}, api.AccountList{}, api.SecretBytes{}, api.SecretText(""),
 }
 

@@ -10,7 +10,7 @@ type LoginRequest struct {
 	Account         string     `json:"account,omitempty"` // id or name; none for the only one of the server
 	User            string     `json:"user"`
 	Password        SecretText `json:"password"`
-	Code            SecretText `json:"code,omitempty"`            // of the second factor, or a recovery code
+	Code            SecretText `json:"code,omitempty"`            // of the second factor, a recovery code, or the proof of an approval
 	NewPassword     SecretText `json:"newPassword,omitempty"`     // to be the password from now on; 12 to 128 characters
 	DurationSeconds int        `json:"durationSeconds,omitempty"` // 900 to 43200; 0 means 3600
 }
@@ -29,9 +29,10 @@ type LoginProfile struct {
 	SetAt         time.Time      `json:"setAt,omitzero"` // when the password was set
 	Initial       bool           `json:"initial"`        // the password is one that the next login must replace
 	HasMFA        bool           `json:"hasMFA"`
-	MFAAt         time.Time      `json:"mfaAt,omitzero"` // when the second factor was set up
-	RecoveryCodes int            `json:"recoveryCodes"`  // that are left
-	Sessions      []LoginSession `json:"sessions"`       // that are in force
+	MFAAt         time.Time      `json:"mfaAt,omitzero"` // when an authenticator app was set up
+	Factors       []Factor       `json:"factors,omitempty"`
+	RecoveryCodes int            `json:"recoveryCodes"` // that are left
+	Sessions      []LoginSession `json:"sessions"`      // that are in force
 }
 
 // A LoginSession is a login that is in force.
@@ -45,7 +46,7 @@ type LoginSession struct {
 	Provider string `json:"provider,omitempty"` // identity provider that vouched for the user; none for a password
 }
 
-// An MFAEnrollment is the secret of a second factor. It is answered this once and has no
+// An MFAEnrollment is the secret of an authenticator app. It is answered this once and has no
 // effect until it is confirmed with a code.
 type MFAEnrollment struct {
 	Secret SecretText `json:"secret"` // as people type it into an authenticator app
@@ -58,7 +59,7 @@ type ConfirmMFARequest struct {
 }
 
 // RecoveryCodes each stand for a code of the second factor one time. They are answered this
-// once.
+// once, with the first of somebody's second factors; with others there are none.
 type RecoveryCodes struct {
 	Codes []SecretText `json:"codes"`
 }

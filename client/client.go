@@ -50,12 +50,18 @@ type Config struct {
 	// AllowPlaintext permits an http:// endpoint that is not on this machine. Whoever is
 	// on the way then reads plaintexts and new secrets.
 	AllowPlaintext bool
-	// Code is asked for a code of the caller's second factor when the server wants one for
-	// a request, which is then repeated with it; message is the server's. nil for never.
-	Code func(ctx context.Context, message string) (string, error)
+	// Code is asked for what proves the caller's second factor when the server wants that for
+	// a request, which is then repeated with it. nil for never.
+	Code func(ctx context.Context, w Wanted) (string, error)
 	// Await is asked what to do while a request waits for others' approval: nil sends it
 	// again, so wait a little; an error ends the call. nil for never.
 	Await func(ctx context.Context, refusal *Error) error
+}
+
+// Wanted is a request for which the server wants the second factor to be proved.
+type Wanted struct {
+	Message string           // the server's
+	Request api.ProofRequest // for [Client.BeginProof]
 }
 
 // String answers the configuration without the secret.
@@ -154,21 +160,22 @@ type transport struct {
 	timeout  time.Duration
 	language string                             // "" for the server's choice
 	sign     func(r *http.Request, body []byte) // nil where whoever connects is trusted, or logs in
-	code     func(ctx context.Context, message string) (string, error)
+	code     func(ctx context.Context, w Wanted) (string, error)
 	await    func(ctx context.Context, refusal *Error) error
 
 	// What goes with one request.
-	proof    string // that code
+	proof    string // what code answered
 	approval string // id of others' approval
 }
 
 // none is the answer of operations that answer nothing.
 type none struct{}
 
-// call makes one request. in is a request type of package api, or nil for none.
+// call makes one request. in is a request type of package api, or nil for none. How long people
+// take to approve it, or to prove their second factor, counts for no timeout.
 func call[Out any](ctx context.Context, t transport, method, path string, in any) (Out, error) {
 	for {
-		out, err := callNow[Out](ctx, t, method, path, in)
+		out, err := proved[Out](ctx, t, method, path, in)
 		var refusal *Error
 		if t.await == nil || !errors.As(err, &refusal) || refusal.Code != "ApprovalRequired" {
 			return out, err
@@ -179,7 +186,34 @@ func call[Out any](ctx context.Context, t transport, method, path string, in any
 	}
 }
 
-func callNow[Out any](ctx context.Context, t transport, method, path string, in any) (Out, error) {
+// proved makes a request. One that wants others' approval, or the second factor to be proved,
+// was not performed, so that it may be sent again: with the id of the approval, which may have
+// been given by now, and with a code or a proof.
+func proved[Out any](ctx context.Context, t transport, method, path string, in any) (Out, error) {
+	for {
+		out, err := once[Out](ctx, t, method, path, in)
+		var refusal *Error
+		switch {
+		case !errors.As(err, &refusal):
+			return out, err
+		case refusal.Code == "ApprovalRequired" && refusal.Approval != "" && t.approval == "":
+			t.approval = refusal.Approval
+		case refusal.Code == "MFARequired" && t.code != nil && t.proof == "":
+			target, body, err := encode(method, path, in)
+			if err == nil {
+				t.proof, err = t.code(ctx, Wanted{refusal.Message, api.ProofRequest{Method: method, Target: target, Body: string(body)}})
+			}
+			if err != nil || t.proof == "" {
+				return out, errors.Join(err, refusal)
+			}
+		default:
+			return out, err
+		}
+	}
+}
+
+// once makes a request without regard to what it is answered.
+func once[Out any](ctx context.Context, t transport, method, path string, in any) (Out, error) {
 	var out Out
 	ctx, cancel := context.WithTimeout(ctx, t.timeout)
 	defer cancel()
@@ -202,30 +236,8 @@ func callNow[Out any](ctx context.Context, t transport, method, path string, in 
 	return out, nil
 }
 
-// open sends a request and answers the body of a success. One that wants others' approval, or
-// a code of the second factor, was not performed, so that it may be sent again: with the id
-// of the approval, which may have been given by now, and with a code.
+// open sends a request and answers the body of a success.
 func (t transport) open(ctx context.Context, method, path string, in any) (io.ReadCloser, error) {
-	for {
-		answer, err := t.try(ctx, method, path, in)
-		var refusal *Error
-		switch {
-		case !errors.As(err, &refusal):
-			return answer, err
-		case refusal.Code == "ApprovalRequired" && refusal.Approval != "" && t.approval == "":
-			t.approval = refusal.Approval
-		case refusal.Code == "MFARequired" && t.code != nil && t.proof == "":
-			if t.proof, err = t.code(ctx, refusal.Message); err != nil || t.proof == "" {
-				return nil, errors.Join(err, refusal)
-			}
-		default:
-			return nil, err
-		}
-	}
-}
-
-// try sends a request and answers the body of a success.
-func (t transport) try(ctx context.Context, method, path string, in any) (io.ReadCloser, error) {
 	if strings.Contains(path, "//") || strings.HasSuffix(path, "/") {
 		return nil, errors.New("calling keyward: a name is empty")
 	}

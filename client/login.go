@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/keyward/keyward/api"
 )
@@ -10,11 +9,7 @@ import (
 // Login answers temporary credentials of a user who logs in. Of the configuration it takes
 // the endpoint and how to reach it; access keys are not needed.
 func Login(ctx context.Context, c Config, in api.LoginRequest) (api.TemporaryCredentials, error) {
-	t, err := c.transport()
-	if err != nil {
-		return api.TemporaryCredentials{}, fmt.Errorf("configuring client: %w", err)
-	}
-	return call[api.TemporaryCredentials](ctx, t, "POST", api.LoginPath, in)
+	return unsigned[api.TemporaryCredentials](ctx, c, api.LoginPath, in)
 }
 
 // Logout ends the session of the caller, who logged in.
@@ -49,9 +44,10 @@ func (c *Client) RemoveUserPassword(ctx context.Context, user string) error {
 	return err
 }
 
-// RemoveUserMFA takes the second factor from a user and ends the user's sessions.
-func (c *Client) RemoveUserMFA(ctx context.Context, user string) error {
-	_, err := call[none](ctx, c.server, "DELETE", at("users", user, "mfa"), nil)
+// RemoveUserMFA takes a second factor from a user, or all of them, and ends the user's
+// sessions.
+func (c *Client) RemoveUserMFA(ctx context.Context, user string, in api.RemoveMFARequest) error {
+	_, err := call[none](ctx, c.server, "DELETE", at("users", user, "mfa"), in)
 	return err
 }
 

@@ -27,30 +27,22 @@ func (c *cli) connect() (*client.Client, error) {
 				`请执行 "keyward login"，或加载 "keyward dev" 写出的文件（set -a; . .keyward/dev.env; set +a），或查看 "keyward profile show --help"`),
 		}
 	}
+	return c.clientOf(s, c.mfaCode)
+}
+
+// clientOf answers a client that asks code, unless that is nil, for what proves a second factor.
+func (c *cli) clientOf(s settings, code func(context.Context, client.Wanted) (string, error)) (*client.Client, error) {
 	web, err := c.httpClient(s.caCert.value)
 	if err != nil {
 		return nil, err
 	}
 	config := client.Config{
-		Endpoint: s.endpoint.value, AccessKeyID: s.keyID.value, AccessKeySecret: s.secret.value, SecurityToken: s.token.value, HTTPClient: web, Language: string(c.lang), Code: c.mfaCode,
+		Endpoint: s.endpoint.value, AccessKeyID: s.keyID.value, AccessKeySecret: s.secret.value, SecurityToken: s.token.value, HTTPClient: web, Language: string(c.lang), Code: code,
 	}
 	if c.untilApproved {
 		config.Await = c.awaitApproval()
 	}
 	return client.New(config)
-}
-
-// mfaCode asks the person for a code that the server wants; "" where nobody can be asked.
-func (c *cli) mfaCode(ctx context.Context, message string) (string, error) {
-	if code := c.getenv(envCode); code != "" {
-		return code, nil
-	}
-	if !c.interactive || c.noInput {
-		return "", nil
-	}
-	fmt.Fprintln(c.err, message)
-	code, err := (&dialogue{cli: c}).ask(ctx, text{"Code", "验证码"})
-	return string(code), err
 }
 
 // httpClient answers what carries requests; caCert is a file of authorities to trust

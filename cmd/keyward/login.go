@@ -126,15 +126,16 @@ func (d *dialogue) logIn(ctx context.Context, s settings, in api.LoginRequest) (
 	if err != nil {
 		return api.TemporaryCredentials{}, err
 	}
+	server := client.Config{Endpoint: s.endpoint.value, HTTPClient: web, Language: string(d.lang)}
 	for {
-		issued, err := client.Login(ctx, client.Config{Endpoint: s.endpoint.value, HTTPClient: web, Language: string(d.lang)}, in)
+		issued, err := client.Login(ctx, server, in)
 		var refusal *client.Error
 		switch errors.As(err, &refusal); {
 		case refusal != nil && refusal.Code == string(fault.PasswordChangeRequired) && in.NewPassword == "":
 			d.say("The password is an initial one; choose a new one.", "这是初始密码，请设置新密码。")
 			in.NewPassword, err = d.askNew(ctx)
 		case refusal != nil && refusal.Code == string(fault.MFARequired) && in.Code == "":
-			in.Code, err = d.ask(ctx, text{"Code", "验证码"})
+			in.Code, err = d.second(ctx, s, server, in)
 		default:
 			return issued, err
 		}
@@ -142,6 +143,21 @@ func (d *dialogue) logIn(ctx context.Context, s settings, in api.LoginRequest) (
 			return api.TemporaryCredentials{}, err
 		}
 	}
+}
+
+// second answers what proves the second factor of a login.
+func (d *dialogue) second(ctx context.Context, s settings, server client.Config, in api.LoginRequest) (api.SecretText, error) {
+	if d.noInput {
+		return d.ask(ctx, text{"Code", "验证码"})
+	}
+	p, err := client.BeginLoginProof(ctx, server, api.LoginRequest{Account: in.Account, User: in.User, Password: in.Password})
+	if refusedAs(err, fault.StateConflict, fault.UnsupportedOperation, fault.ActionNotFound) { // there is no security key
+		return d.ask(ctx, text{"Code", "验证码"})
+	}
+	if err != nil {
+		return "", err
+	}
+	return d.prove(ctx, s, p)
 }
 
 func newLoginCmd(c *cli) *cobra.Command {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -144,6 +145,7 @@ func (d *dev) run(ctx context.Context, logger *slog.Logger) error {
 		return err
 	}
 	cfg.Repositories.Directories = []string{here} // whoever runs it can read them anyway
+	cfg.PublicURL = localURL(d.listen)
 	cfg.Seal.PassphraseFile = filepath.Join(d.dir, devPassphrase)
 	if err := os.MkdirAll(d.dir, 0o700); err != nil {
 		return fmt.Errorf("making the data directory: %w", err)
@@ -155,6 +157,16 @@ func (d *dev) run(ctx context.Context, logger *slog.Logger) error {
 		Config: cfg, Logger: logger, Version: thisBuild().Version, Now: time.Now, Cost: seal.DevelopmentCost(), Searcher: searcher,
 		Ready: func(ctx context.Context, a *app.App, address string) error { return d.ready(ctx, a, cfg, address) },
 	}).Run(ctx)
+}
+
+// localURL answers how a browser on this machine reaches an address as localhost, the only
+// host without encryption at which it offers security keys; "" if the port is not known yet.
+func localURL(listen string) string {
+	host, port, err := net.SplitHostPort(listen)
+	if at, wrong := netip.ParseAddr(host); err != nil || port == "0" || host != "localhost" && (wrong != nil || !at.IsLoopback()) {
+		return ""
+	}
+	return "http://localhost:" + port
 }
 
 // makePassphrase writes a random passphrase into a new private file, if there is none;

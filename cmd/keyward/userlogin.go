@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -99,14 +98,7 @@ func newPasswordChangeCmd(c *cli) *cobra.Command {
 
 func newUserMFACmd(c *cli) *cobra.Command {
 	return c.command(command{use: "mfa", short: text{"Manage second factors", "管理多因素验证"}},
-		newMFAEnrollCmd(c), newMFAConfirmCmd(c),
-		c.onServer("remove USER", text{"Take the second factor from a user, and end the user's sessions", "移除用户的多因素验证，并结束其会话"}, text{"%s has no second factor any more", "%s 已无多因素验证"},
-			func(ctx context.Context, server *client.Client, args []string) (any, error) {
-				if err := c.confirm(ctx, args[0], text{"The user then logs in with the password alone.", "此后该用户仅凭密码即可登录。"}); err != nil {
-					return nil, err
-				}
-				return nil, server.RemoveUserMFA(ctx, args[0])
-			}))
+		newMFAEnrollCmd(c), newMFAConfirmCmd(c), newMFAAddKeyCmd(c), newMFAListCmd(c), newMFARemoveCmd(c))
 }
 
 func newMFAEnrollCmd(c *cli) *cobra.Command {
@@ -155,19 +147,26 @@ func newMFAConfirmCmd(c *cli) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			c.say("Logging in needs a code from now on. Each recovery code stands for one, once; they are shown this once.",
-				"此后登录需要验证码。每个恢复码可代替验证码使用一次，且只显示这一次。")
-			if c.output == "json" {
-				return writeJSON(c.out, all)
-			}
-			lines := make([]string, len(all.Codes))
-			for i, one := range all.Codes {
-				lines[i] = string(one)
-			}
-			_, err = fmt.Fprintln(c.out, strings.Join(lines, "\n"))
-			return err
+			c.say("Logging in needs a second factor from now on.", "此后登录需要第二因素。")
+			return c.showRecovery(all)
 		},
 	})
+}
+
+// showRecovery shows recovery codes, which come with the first second factor only.
+func (c *cli) showRecovery(all api.RecoveryCodes) error {
+	if len(all.Codes) > 0 {
+		c.say("Each recovery code stands for a code of the second factor, once; they are shown this once.", "每个恢复码可代替验证码使用一次，且只显示这一次。")
+	}
+	if c.output == "json" {
+		return writeJSON(c.out, all)
+	}
+	for _, one := range all.Codes {
+		if _, err := fmt.Fprintln(c.out, string(one)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func newUserLoginsCmd(c *cli) *cobra.Command {
@@ -192,7 +191,9 @@ func newUserLoginsCmd(c *cli) *cobra.Command {
 				t.add(c.t("Password", "密码"), password)
 				t.add(c.t("Password set", "密码设置时间"), when(p.SetAt))
 				t.add(c.t("Second factor", "多因素验证"), c.yesNo(p.HasMFA))
-				t.add(c.t("Since", "启用时间"), when(p.MFAAt))
+				for _, f := range p.Factors {
+					t.add(f.Name, fmt.Sprintf(c.t("%s, added %s, last used %s", "%s，添加于 %s，最近使用 %s"), c.factorKind(f), when(f.AddedAt), when(f.UsedAt)))
+				}
 				t.add(c.t("Recovery codes left", "剩余恢复码"), fmt.Sprint(p.RecoveryCodes))
 				for _, s := range p.Sessions {
 					by := ""

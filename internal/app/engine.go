@@ -55,6 +55,7 @@ import (
 	"github.com/keyward/keyward/internal/server/agentapi"
 	"github.com/keyward/keyward/internal/server/alibaba"
 	"github.com/keyward/keyward/internal/server/login"
+	"github.com/keyward/keyward/internal/server/pages"
 	"github.com/keyward/keyward/internal/server/rest"
 	"github.com/keyward/keyward/internal/server/xks"
 	"github.com/keyward/keyward/internal/sink"
@@ -106,7 +107,7 @@ type engine struct {
 	xks       server.Handler
 	login     server.Handler
 	links     *ackpage.Links // nil if people cannot reach the server
-	page      server.Handler // of the links
+	page      server.Handler // that people open
 	witness   *publish.Publisher
 
 	dropped  *atomic.Bool   // App.dropped
@@ -376,7 +377,7 @@ func (e *engine) dialects(a *App, refusals *refusal.Recorder) (err error) {
 		Verifier: verifier, Keys: e.keys, Crypto: e.crypto, Imports: e.imports, Usage: e.usage, Secrets: e.secrets, Sinks: e.sinks, Rollouts: e.rollouts, Targets: e.targets, Rotations: e.rotations, Offers: e.offers, Instances: e.instances, IAM: e.iam, Roles: e.roles, People: e.people, Federation: e.federated, Stock: e.stock, Alerts: e.alerts, Expiry: e.expiry, Findings: e.findings, Checks: e.checks, Log: e.log, Audit: a.db, Refusals: refusals, Limiter: limiter, Region: a.Config.Region, Touch: touch,
 	})
 	if e.links != nil {
-		e.page, err = ackpage.New(ackpage.Options{Links: e.links, Alerts: e.alerts, Refusals: refusals})
+		e.page, err = pages.New(pages.Options{Links: e.links, Alerts: e.alerts, People: e.people, Refusals: refusals})
 	}
 	return err
 }

@@ -11,10 +11,10 @@ import (
 
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/server"
-	"github.com/keyward/keyward/internal/server/ackpage"
 	"github.com/keyward/keyward/internal/server/agentapi"
 	"github.com/keyward/keyward/internal/server/alibaba"
 	"github.com/keyward/keyward/internal/server/login"
+	"github.com/keyward/keyward/internal/server/pages"
 	"github.com/keyward/keyward/internal/server/rest"
 	"github.com/keyward/keyward/internal/server/xks"
 )
@@ -28,7 +28,7 @@ func (a *App) handler() http.Handler {
 	native := a.edge.Handle("rest", server.MaxPolicy, a.unsealed(
 		func(e *engine) server.Handler { return e.rest }, rest.Refuse))
 	page := a.edge.Handle("link", server.MaxBody, a.unsealed(
-		func(e *engine) server.Handler { return e.page }, ackpage.Refuse))
+		func(e *engine) server.Handler { return e.page }, pages.Refuse))
 	agents := a.edge.Handle("agent", agentapi.MaxBody, a.unsealed(
 		func(e *engine) server.Handler { return e.agents.Serve }, agentapi.Refuse))
 	logins := a.edge.Handle("login", server.MaxBody, a.unsealed(
@@ -47,7 +47,7 @@ func (a *App) handler() http.Handler {
 			rpc.ServeHTTP(w, r)
 		case probe != nil && (r.Method == http.MethodGet || r.Method == http.MethodHead):
 			probe.ServeHTTP(w, r)
-		case a.Config.PublicURL != "" && ackpage.Leads(path):
+		case a.Config.PublicURL != "" && pages.Leads(path):
 			page.ServeHTTP(w, r)
 		case agentapi.Leads(path):
 			agents.ServeHTTP(w, r)

@@ -15,6 +15,7 @@ import (
 	"github.com/keyward/keyward/internal/iam/simulation"
 	"github.com/keyward/keyward/internal/key/keyring"
 	"github.com/keyward/keyward/internal/material/password"
+	"github.com/keyward/keyward/internal/material/webauthn"
 )
 
 // maxLogins is how many logins wait for their turn.
@@ -29,8 +30,13 @@ func (e *engine) sessions(a *App, refusals *refusal.Recorder) {
 			return e.people.InForce(ctx, account, user, session)
 		},
 	})
+	party, err := webauthn.NewParty(a.Config.PublicURL)
+	if err != nil {
+		a.Logger.Warn("nobody can use a security key", "reason", err)
+	}
 	e.people = people.New(people.Options{
 		Store: e.store, IAM: e.iam, Roles: e.roles, Log: e.log, Refusals: refusals, Digest: e.contextDigest, Logger: a.Logger, Now: e.now, Fresh: e.store.Fresh,
+		Party:  party,
 		Hasher: password.New(password.ProductionCost(), max(1, runtime.GOMAXPROCS(0)/2), maxLogins),
 	})
 	e.federated = federation.New(federation.Options{

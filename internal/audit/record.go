@@ -97,7 +97,9 @@ func NewRecord(c *authz.Call, action string) *Record {
 	if c.Source.IsValid() {
 		r.Source = c.Source.String()
 	}
-	if c.Fresh {
+	if c.Fresh && c.Key != "" {
+		r.Param("MFA", "security key "+c.Key)
+	} else if c.Fresh {
 		r.Param("MFA", "code")
 	}
 	r.approval, _ = c.Approval.(Approval)

@@ -110,7 +110,8 @@ type Call struct {
 	Secure    bool   // came over TLS
 	Scheme    string // how it was authenticated: "ACS3-HMAC-SHA256", "job", …
 	Nonce     []byte // digest of the replay nonce; nil where the scheme has none
-	Fresh     bool   // a code of the caller's second factor came with this very request, under its signature
+	Fresh     bool   // the caller's second factor was proved for this very request, under its signature
+	Key       string // security key by which it was; empty for a code
 }
 
 // String answers the decision as the audit log keeps it: the statement that settled

@@ -241,6 +241,7 @@ func TestEveryColumnIsBound(t *testing.T) {
 		"accesskey_principal": "as accesskey",
 		"accesskey_state":     "as accesskey",
 		"accesskey_check":     "how the last check went; the next one says it again",
+		"ceremony":            "bound by its MAC, but not to the log: who puts an older one back has a proof twice within its minutes, for the same request",
 		"secret_mark":         "bound by its MAC, but not to the log: who deletes one hides a leak; docs/design/scan.md",
 		"leak_sighting":       "what was reported, which the next report says again; docs/design/scan.md",
 		"finding":             "what was found, which the next check says again; what people decided is bound",

@@ -27,6 +27,7 @@ func loginRow(p *people.Person) row {
 		instant("confirmed_at", &p.ConfirmedAt),
 		document("recovery", &p.Recovery),
 		document("sessions", &p.Sessions),
+		added(document("keys", &p.Keys)),
 	}}
 }
 

@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/iam"
-	"github.com/keyward/keyward/internal/iam/role"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/material/totp"
 )
@@ -32,8 +32,8 @@ func (s *Service) EnrollMFA(ctx context.Context, call *authz.Call) (Enrolment, e
 		}
 		secret := totp.NewSecret()
 		err := s.change(ctx, op, call.Name, func(p *Person) (err error) {
-			if p.HasMFA() {
-				return fault.StateConflict.New("a second factor is set up already; remove it first with: keyward user mfa remove %s", call.Name)
+			if p.hasApp() {
+				return fault.StateConflict.New("an authenticator app is set up already; remove it first with: keyward user mfa remove %s --factor %s", call.Name, App)
 			}
 			p.SecretAt = s.now()
 			p.Secret, err = s.wrap(ctx, p, "secret", p.SecretAt, secret)
@@ -47,7 +47,8 @@ func (s *Service) EnrollMFA(ctx context.Context, call *authz.Call) (Enrolment, e
 }
 
 // ConfirmMFA proves with a code that the caller has the secret, and makes every later login
-// need a code. It answers the recovery codes, this once; each stands for a code one time.
+// need a code. Who has security keys must prove one in the same request. With the first of all
+// factors it answers recovery codes, this once; each stands for a code one time.
 func (s *Service) ConfirmMFA(ctx context.Context, call *authz.Call, code string) ([]material.Bytes, error) {
 	op, refused := s.own(call, ActionConfirmMFA)
 	return iam.Perform(ctx, op, func() ([]material.Bytes, error) {
@@ -59,64 +60,104 @@ func (s *Service) ConfirmMFA(ctx context.Context, call *authz.Call, code string)
 		if err != nil {
 			return nil, err
 		}
-		if p.HasMFA() || len(p.Secret) == 0 {
+		if p.hasApp() || len(p.Secret) == 0 {
 			return nil, fault.StateConflict.New("no second factor waits for being confirmed; begin with: keyward user mfa enroll")
+		}
+		if p.HasMFA() && !call.Fresh { // before a code is used up
+			return nil, needsProof()
 		}
 		if _, err := s.tryCode(ctx, p, code); err != nil {
 			return nil, err
 		}
-		codes := make([]material.Bytes, RecoveryCodes)
-		digests := make([]string, RecoveryCodes)
-		for i := range codes {
-			codes[i] = material.NewBytes(grouped(16, 4))
-			digests[i] = recoveryDigest(string(codes[i].Expose()))
-		}
-		return codes, s.change(ctx, op, call.Name, func(now *Person) error {
+		return s.addFactor(ctx, op, call.Fresh, func(now *Person) error {
 			if !slices.Equal(now.Secret, p.Secret) {
 				return fault.Changed.New("another second factor was begun meanwhile; confirm that one")
 			}
-			now.ConfirmedAt, now.Recovery = s.now(), digests
+			now.ConfirmedAt = s.now()
 			return nil
 		})
 	})
 }
 
-// RemoveMFA takes the second factor from a user, and ends the user's sessions. It needs what
-// making an access key for the user needs.
-func (s *Service) RemoveMFA(ctx context.Context, call *authz.Call, user string) error {
+// addFactor lets add give the caller a second factor. With the first one it answers recovery
+// codes; for another one the caller must have proved one that there is.
+func (s *Service) addFactor(ctx context.Context, op *iam.Operation, fresh bool, add func(*Person) error) (codes []material.Bytes, err error) {
+	err = s.change(ctx, op, op.Call.Name, func(p *Person) error {
+		codes = nil
+		if p.HasMFA() && !fresh {
+			return needsProof()
+		}
+		if !p.HasMFA() {
+			codes, p.Recovery = newRecovery()
+		}
+		return add(p)
+	})
+	return codes, err
+}
+
+// needsProof answers that another second factor is added only by whoever has the first.
+func needsProof() error {
+	return fault.MFARequired.New("there is a second factor already, which must be proved to add another one")
+}
+
+// newRecovery makes recovery codes, and what is kept of them.
+func newRecovery() (codes []material.Bytes, digests []string) {
+	codes, digests = make([]material.Bytes, RecoveryCodes), make([]string, RecoveryCodes)
+	for i := range codes {
+		codes[i] = material.NewBytes(grouped(16, 4))
+		digests[i] = recoveryDigest(string(codes[i].Expose()))
+	}
+	return codes, digests
+}
+
+// RemoveMFA takes a second factor from a user, by its name, or all of them if that is empty,
+// and ends the user's sessions. It needs what making an access key for the user needs.
+func (s *Service) RemoveMFA(ctx context.Context, call *authz.Call, user, factor string) error {
 	op := iam.Begin(s.Log, call, ActionRemoveMFA)
 	return op.Run(ctx, func() error {
 		if err := s.authorizeFor(ctx, op, user); err != nil {
 			return err
 		}
 		return s.change(ctx, op, user, func(p *Person) error {
-			if len(p.Secret) == 0 {
+			if len(p.Secret) == 0 && len(p.Keys) == 0 {
 				return fault.StateConflict.New("the user %q has no second factor", user)
 			}
-			*p = Person{
-				Account: p.Account, Login: p.Login, User: p.User, Password: p.Password, PasswordAt: p.PasswordAt, Initial: p.Initial, Rev: p.Rev,
+			if !p.removeFactor(factor) {
+				return fault.ResourceNotFound.New("the user %q has no such second factor", user)
+			}
+			if factor != "" {
+				op.Record.Param("Factor", factor)
+			}
+			p.Sessions = nil
+			if !p.HasMFA() {
+				p.Recovery = nil
 			}
 			return nil
 		})
 	})
 }
 
+// removeFactor takes a second factor from the person, all of them if its name is empty, and
+// tells whether there was one.
+func (p *Person) removeFactor(name string) bool {
+	had := len(p.Keys)
+	p.Keys = slices.DeleteFunc(p.Keys, func(k SecurityKey) bool { return name == "" || k.Name == name })
+	found := len(p.Keys) < had
+	if len(p.Secret) > 0 && (name == "" || name == App) {
+		p.Secret, p.SecretAt, p.ConfirmedAt, found = nil, time.Time{}, time.Time{}, true
+	}
+	return found
+}
+
 // Prove uses up a code that came with a request, under its signature, and marks the call as
 // fresh: this one request may do what is dangerous. It writes no record: that of the request
 // tells of the code. Recovery codes are for logging in only.
 func (s *Service) Prove(ctx context.Context, call *authz.Call, code string) error {
-	account, user, ok := role.PersonOf(call.Principal)
-	if !ok {
-		return fault.InvalidParameter.New("a code is for people who logged in; what programs may do is for their policies to say")
-	}
-	if !call.Session.MFA { // who stole a session could set one up, but not log in with it
-		return fault.MFANotSetUp.New("the login had no second factor: set one up with keyward user mfa enroll, then log in again")
-	}
-	p, err := s.Store.Person(ctx, account, loginOf(user))
+	p, err := s.prover(ctx, call)
 	if err != nil {
 		return err
 	}
-	if !p.HasMFA() || !totp.WellFormed(code) {
+	if !p.hasApp() || !totp.WellFormed(code) {
 		return wrong()
 	}
 	if _, err := s.tryCode(ctx, p, code); err != nil {

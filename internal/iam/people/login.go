@@ -11,6 +11,7 @@ import (
 	"github.com/keyward/keyward/internal/iam"
 	"github.com/keyward/keyward/internal/iam/role"
 	"github.com/keyward/keyward/internal/material"
+	"github.com/keyward/keyward/internal/material/totp"
 )
 
 // How many attempts there are before the first wait, and how long waits become. Those of a
@@ -45,22 +46,30 @@ func wrong() error {
 // to who has the password, PasswordChangeRequired when it is an initial one and MFARequired
 // when a code is missing. None of the last two counts as a failure.
 func (s *Service) Login(ctx context.Context, call *authz.Call, in Attempt) (role.Issued, error) {
+	return attempt(ctx, s, call, ActionLogin, in, func(op *iam.Operation, at place) (role.Issued, error) { return s.login(ctx, op, at, in) })
+}
+
+// attempt makes an operation of somebody who has yet to prove a password one of those that
+// are counted.
+func attempt[T any](ctx context.Context, s *Service, call *authz.Call, action string, in Attempt, do func(*iam.Operation, place) (T, error)) (T, error) {
+	var none T
 	account, err := s.IAM.FindAccount(ctx, in.Account)
 	if err != nil {
-		return role.Issued{}, err
+		return none, err
 	}
 	at := place{account, loginOf(in.User)}
 	limits, err := s.limits(call, at)
 	if err != nil {
-		return role.Issued{}, err
+		return none, err
 	}
-	var issued role.Issued
+	limits[0].Clears = action == ActionLogin // who only begins to log in has not shown to be no guesser of codes
+	var out T
 	err = s.counted(ctx, call, limits, func() (err error) {
-		op := iam.Begin(s.Log, call, ActionLogin)
-		issued, err = iam.Perform(ctx, op, func() (role.Issued, error) { return s.login(ctx, op, at, in) })
+		op := iam.Begin(s.Log, call, action)
+		out, err = iam.Perform(ctx, op, func() (T, error) { return do(op, at) })
 		return err
 	})
-	return issued, err
+	return out, err
 }
 
 // limits answers what an attempt to log in counts against.
@@ -96,14 +105,9 @@ func (s *Service) login(ctx context.Context, op *iam.Operation, at place, in Att
 	if err := s.checkReplacement(p, in); err != nil {
 		return role.Issued{}, err
 	}
-	recovery := ""
-	if p.HasMFA() {
-		if in.Code == "" {
-			return role.Issued{}, fault.MFARequired.New("a code of the second factor is needed, too")
-		}
-		if recovery, err = s.useCode(ctx, p, in.Code); err != nil {
-			return role.Issued{}, err
-		}
+	with, err := s.second(ctx, p, in.Code)
+	if err != nil {
+		return role.Issued{}, err
 	}
 	session := Session{ID: rand.Text(), BegunAt: s.now(), Source: sourceOf(op.Call), MFA: p.HasMFA()}
 	issued, err := s.Roles.Login(op, role.Login{Account: p.Account, User: p.User, Session: session.ID, Duration: in.Duration, MFA: session.MFA})
@@ -121,8 +125,33 @@ func (s *Service) login(ctx context.Context, op *iam.Operation, at place, in Att
 		return role.Issued{}, err
 	}
 	op.Record.Principal = issued.Principal.ARN()
-	op.Record.Decision = proved(session.MFA, recovery)
-	return issued, iam.Retry(func() error { return s.begin(ctx, op, p, entry{session, recovery, hash, in.NewPassword.Len() > 0}) })
+	op.Record.Decision = with.decision(session.MFA)
+	return issued, iam.Retry(func() error { return s.begin(ctx, op, p, entry{session, with, hash, in.NewPassword.Len() > 0}) })
+}
+
+// A second is what a login proved beside the password; zero where nothing was needed, or a
+// code.
+type second struct {
+	recovery string // digest of a recovery code
+	key      string // id of a security key
+}
+
+// second uses up the code or the proof that a login came with.
+func (s *Service) second(ctx context.Context, p Person, code string) (with second, err error) {
+	switch {
+	case !p.HasMFA():
+	case code == "":
+		err = fault.MFARequired.New("a code of the second factor is needed, too")
+	case IsProof(code):
+		var c Ceremony
+		c, err = s.useProof(ctx, p, code, Ceremony{Purpose: ToLogIn})
+		with.key = c.Key
+	case totp.WellFormed(code) && !p.hasApp():
+		err = wrong()
+	default:
+		with.recovery, err = s.useCode(ctx, p, code)
+	}
+	return with, err
 }
 
 // verify answers the person whose password it is, and whether its hash should be renewed.
@@ -173,7 +202,7 @@ func (s *Service) checkReplacement(p Person, in Attempt) error {
 // An entry is what a login changes of a person.
 type entry struct {
 	session  Session
-	recovery string         // that was used
+	with     second
 	hash     material.Bytes // of the password; empty to keep it as it is
 	replaced bool           // the hash is of another password
 }
@@ -181,13 +210,14 @@ type entry struct {
 // begin stores a session of a person who was verified as they are in p.
 func (s *Service) begin(ctx context.Context, op *iam.Operation, p Person, e entry) error {
 	now, err := s.Store.Person(ctx, p.Account, p.Login)
-	if fault.Is(err, fault.ResourceNotFound) || err == nil && (len(now.Password) == 0 || now.PasswordAt != p.PasswordAt || now.ConfirmedAt != p.ConfirmedAt) {
+	if fault.Is(err, fault.ResourceNotFound) || err == nil && (len(now.Password) == 0 || now.PasswordAt != p.PasswordAt || now.ConfirmedAt != p.ConfirmedAt ||
+		now.HasMFA() != p.HasMFA() || e.with.key != "" && now.keyOf(e.with.key) == nil) {
 		return wrong() // what was proved is no longer so
 	}
 	if err != nil {
 		return err
 	}
-	if err := now.strike(e.recovery); err != nil {
+	if err := now.strike(e.with.recovery); err != nil {
 		return err
 	}
 	if e.replaced {
@@ -202,10 +232,12 @@ func (s *Service) begin(ctx context.Context, op *iam.Operation, p Person, e entr
 	return s.Store.SavePerson(ctx, op.Record, &now)
 }
 
-// proved says by what a login was allowed, as records tell it.
-func proved(mfa bool, recovery string) string {
+// decision says by what a login was allowed, as records tell it.
+func (w second) decision(mfa bool) string {
 	switch {
-	case recovery != "":
+	case w.key != "":
+		return "password and security key"
+	case w.recovery != "":
 		return "password and recovery code"
 	case mfa:
 		return "password and code"

@@ -23,8 +23,12 @@
 // users without a password and wrong ones take the same way through the same work to the
 // same words. docs/design/people.md has the states and what remains.
 //
+// A second factor is the secret of an authenticator app, or a security key ([SecurityKey]).
+// Both are proved in a login and again for each request that does what is dangerous. A key is
+// used on a page of the server, which shows what it is used for ([Ceremony]).
+//
 // Stored are the sealed hash, the sealed secret of the second factor, digests of recovery
-// codes, and the sessions. Of a code's step, which a code is used up by, and of the counts
+// codes, the public keys of security keys, and the sessions. Of a code's step, which a code is used up by, and of the counts
 // of attempts, the database is believed: who can write it can give himself more attempts.
 package people
 
@@ -59,6 +63,7 @@ type Person struct {
 	SecretAt    time.Time // when it was made
 	ConfirmedAt time.Time // when a code proved that the person has it; zero for not yet
 	Recovery    []string  // digests of the recovery codes that are left
+	Keys        []SecurityKey
 	Sessions    []Session // in the order in which they began
 	Rev         int64     // revision, kept by the store
 }
@@ -75,7 +80,7 @@ type Session struct {
 }
 
 // HasMFA tells whether a login needs a second factor.
-func (p *Person) HasMFA() bool { return !p.ConfirmedAt.IsZero() }
+func (p *Person) HasMFA() bool { return p.hasApp() || len(p.Keys) > 0 }
 
 // layout writes times in bindings as precisely as the store keeps them.
 const layout = "2006-01-02T15:04:05.000000Z"
@@ -106,6 +111,7 @@ type Store interface {
 	SavePerson(ctx context.Context, rec *audit.Record, p *Person) error
 	Person(ctx context.Context, account, login string) (Person, error)
 	Attempts
+	Ceremonies
 }
 
 // Attempts counts attempts to prove something, for all nodes together. What it keeps is not

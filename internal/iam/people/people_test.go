@@ -162,7 +162,7 @@ func TestWhatEndsASession(t *testing.T) {
 		w := newWorld(t)
 		a := w.enroll(t)
 		i := must(w.try(t, "192.0.2.7", "alice", first, a.code()))(t)
-		check(t, w.RemoveMFA(t.Context(), w.root(), "alice"))
+		check(t, w.RemoveMFA(t.Context(), w.root(), "alice", ""))
 		wantKind(t, w.refusal(t, i), fault.SecurityTokenInvalid)
 		w.login(t)
 	})
@@ -422,7 +422,7 @@ func TestPowerDoesNotGrow(t *testing.T) {
 	for _, user := range []string{"boss", "root", "admin"} {
 		_, err := w.SetPassword(t.Context(), desk, user)
 		wantKind(t, err, fault.NoPermission)
-		wantKind(t, w.RemoveMFA(t.Context(), desk, user), fault.NoPermission)
+		wantKind(t, w.RemoveMFA(t.Context(), desk, user, ""), fault.NoPermission)
 	}
 	_, err := w.SetPassword(t.Context(), w.root(), "root")
 	wantKind(t, err, fault.UnsupportedOperation)

@@ -14,6 +14,7 @@ import (
 	"github.com/keyward/keyward/internal/iam"
 	"github.com/keyward/keyward/internal/iam/role"
 	"github.com/keyward/keyward/internal/material/password"
+	"github.com/keyward/keyward/internal/material/webauthn"
 )
 
 // The operations' names in policies and in the audit log: RAM's where RAM has them.
@@ -27,9 +28,15 @@ const (
 	ActionEnrollMFA      = "ram:CreateVirtualMFADevice"
 	ActionConfirmMFA     = "ram:BindMFADevice"
 	ActionRemoveMFA      = "ram:UnbindMFADevice"
+	ActionListMFA        = "ram:ListMFADevices"
+	ActionAddKey         = "keyward:AddSecurityKey"
+	ActionConfirmKey     = "keyward:ConfirmSecurityKey"
+	ActionBeginProof     = "keyward:BeginProof"  // asks a person to use a security key
+	ActionOpenProof      = "keyward:OpenProof"   // the person sees for what
+	ActionAnswerProof    = "keyward:AnswerProof" // and uses it, or refuses
 )
 
-// Options says what a Service is made of. All fields are required.
+// Options says what a Service is made of. All fields but Party are required.
 type Options struct {
 	Store    Store
 	IAM      *iam.Service
@@ -39,6 +46,7 @@ type Options struct {
 	Hasher   *password.Hasher
 	// Digest answers a text that stands for data and tells nothing of it.
 	Digest func(data []byte) (string, error)
+	Party  webauthn.Party // the server as security keys know it; zero where they cannot be used
 	Logger *slog.Logger
 	Now    func() time.Time // clock
 	Fresh  func() bool      // whether the change feed is up to date; see package cache
@@ -155,8 +163,13 @@ func (s *Service) own(call *authz.Call, action string) (*iam.Operation, error) {
 	if call.Kind == authz.User && call.Session != nil && call.Session.Person {
 		return op, nil
 	}
+	return op, reserved(op)
+}
+
+// reserved answers that an operation is for people who logged in.
+func reserved(op *iam.Operation) error {
 	op.Record.Decision = "reserved to people who logged in"
-	return op, fault.NoPermission.New("only somebody who logged in can do this, for themselves; run: keyward login")
+	return fault.NoPermission.New("only somebody who logged in can do this, for themselves; run: keyward login")
 }
 
 // person reads how a user logs in; Rev is 0 if it was never said.

@@ -9,6 +9,7 @@ import (
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/iam"
 	"github.com/keyward/keyward/internal/iam/role"
+	"github.com/keyward/keyward/internal/material/totp"
 )
 
 // A Vouching is what an identity provider says of somebody who logs in.
@@ -74,6 +75,9 @@ func (s *Service) Admit(ctx context.Context, op *iam.Operation, v Vouching) (rol
 		if v.Code == "" {
 			return role.Issued{}, fault.MFARequired.New("a code of the second factor is needed, too")
 		}
+		if totp.WellFormed(v.Code) && !p.hasApp() {
+			return role.Issued{}, wrong() // there are security keys only
+		}
 		if recovery, err = s.tryCode(ctx, p, v.Code); err != nil {
 			return role.Issued{}, err
 		}
@@ -87,7 +91,7 @@ func (s *Service) Admit(ctx context.Context, op *iam.Operation, v Vouching) (rol
 	op.Record.Principal, op.Record.Decision = issued.Principal.ARN(), v.proved(session.MFA)
 	return issued, iam.Retry(func() error {
 		now, err := s.Store.Person(ctx, v.Account, p.Login)
-		if fault.Is(err, fault.ResourceNotFound) || err == nil && now.ConfirmedAt != p.ConfirmedAt {
+		if fault.Is(err, fault.ResourceNotFound) || err == nil && (now.ConfirmedAt != p.ConfirmedAt || now.HasMFA() != p.HasMFA()) {
 			return NotAdmitted() // what was proved is no longer so
 		}
 		if err != nil {

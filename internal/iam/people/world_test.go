@@ -21,6 +21,8 @@ import (
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/material/password"
 	"github.com/keyward/keyward/internal/material/totp"
+	"github.com/keyward/keyward/internal/material/webauthn"
+	"github.com/keyward/keyward/internal/seal"
 	"github.com/keyward/keyward/internal/seal/sealtest"
 	"github.com/keyward/keyward/internal/store/storetest"
 )
@@ -31,6 +33,9 @@ const (
 	second = "quite another fake text"
 )
 
+// party is the server as security keys know it.
+var party = webauthn.Party{ID: "keyward.test", Origin: "https://keyward.test"}
+
 // A world is the services on a real database and a real audit log, with a clock of its own,
 // and an account with the user alice, who has a password.
 type world struct {
@@ -38,7 +43,9 @@ type world struct {
 	iam     *iam.Service
 	roles   *role.Service
 	node    storetest.Node
-	clock   atomic.Int64 // Unix microseconds
+	keys    *seal.Keyring
+	url     string
+	clock   *atomic.Int64 // Unix microseconds
 	account string
 }
 
@@ -46,9 +53,19 @@ func newWorld(t testing.TB) *world { return startWorld(t, storetest.SQLite(t)) }
 
 func startWorld(t testing.TB, url string) *world {
 	t.Helper()
-	w := &world{}
-	w.clock.Store(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC).UnixMicro())
-	keys, always := sealtest.Keyring(t), func() bool { return true }
+	clock := &atomic.Int64{}
+	clock.Store(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC).UnixMicro())
+	w := startNode(t, url, origin, sealtest.Keyring(t), clock)
+	operator := w.call(authz.Principal{Kind: authz.Service, Name: "operator"})
+	w.account = must(w.iam.CreateAccount(t.Context(), operator, "Example"))(t).Account.ID
+	w.user(t, "alice")
+	return w
+}
+
+// startNode starts a node of a world.
+func startNode(t testing.TB, url, origin string, keys *seal.Keyring, clock *atomic.Int64) *world {
+	t.Helper()
+	w, always := &world{clock: clock, keys: keys, url: url}, func() bool { return true }
 	w.node = storetest.Start(t, storetest.Options{
 		URL: url, Origin: origin, Keys: keys, Now: w.now,
 		Changed: func(table, id string) {
@@ -73,11 +90,9 @@ func startWorld(t testing.TB, url string) *world {
 			sum := sha256.Sum256(data)
 			return hex.EncodeToString(sum[:16]), nil
 		},
+		Party:  party,
 		Logger: slog.New(slog.DiscardHandler), Now: w.now, Fresh: always,
 	})
-	operator := w.call(authz.Principal{Kind: authz.Service, Name: "operator"})
-	w.account = must(w.iam.CreateAccount(t.Context(), operator, "Example"))(t).Account.ID
-	w.user(t, "alice")
 	return w
 }
 

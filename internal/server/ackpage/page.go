@@ -3,9 +3,7 @@ package ackpage
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	_ "embed"
-	"encoding/base64"
 	"html/template"
 	"net/http"
 	"net/url"
@@ -18,13 +16,11 @@ import (
 	"github.com/keyward/keyward/internal/message"
 	"github.com/keyward/keyward/internal/notify"
 	"github.com/keyward/keyward/internal/server"
+	"github.com/keyward/keyward/internal/server/sheet"
 )
 
 //go:embed page.html
 var pageHTML string
-
-//go:embed page.css
-var pageCSS string
 
 const (
 	perAddress = 10  // requests a second of one address
@@ -58,8 +54,7 @@ func New(o Options) (server.Handler, error) {
 	if err := p.origins.AddTrustedOrigin(o.Links.URL); err != nil {
 		return nil, err
 	}
-	style := sha256.Sum256([]byte(pageCSS))
-	p.policy = "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(style[:]) + "'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+	p.policy = sheet.Policy("", "form-action 'self'")
 	return p.serve, nil
 }
 
@@ -76,12 +71,9 @@ func Refuse(w http.ResponseWriter, _ *http.Request, x *server.Exchange, err erro
 
 func (p *page) serve(w http.ResponseWriter, r *http.Request, x *server.Exchange, err error) {
 	h := w.Header()
-	h.Set("Content-Security-Policy", p.policy)
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("X-Frame-Options", "DENY")
-	h.Set("X-Robots-Tag", "noindex, nofollow")
+	sheet.Protect(h, p.policy)
 	purpose, text, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
-	v := &visit{page: p, r: r, x: x, lang: language(r)}
+	v := &visit{page: p, r: r, x: x, lang: sheet.Language(r)}
 	operation := map[bool]string{true: "OpenLink", false: "AnswerLink"}[r.Method == http.MethodGet || r.Method == http.MethodHead]
 	var to view
 	if err == nil {
@@ -118,7 +110,7 @@ func statusOf(err error) int {
 }
 
 func (p *page) write(w http.ResponseWriter, v view, status int) {
-	v.Style = template.CSS(pageCSS) //nolint:gosec // it is ours
+	v.Style = template.CSS(sheet.CSS()) //nolint:gosec // it is ours
 	var b bytes.Buffer
 	if err := p.template.Execute(&b, v); err != nil { // the template does not fit the view: every test meets it
 		panic(err)
@@ -126,19 +118,6 @@ func (p *page) write(w http.ResponseWriter, v view, status int) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
 	_, _ = w.Write(b.Bytes()) // who hung up reads nothing
-}
-
-// language answers what the visitor reads: what the page's own link says, or else the
-// browser.
-func language(r *http.Request) message.Language {
-	l := r.URL.Query().Get("lang")
-	if l == "" {
-		l = strings.ToLower(r.Header.Get("Accept-Language"))
-	}
-	if strings.HasPrefix(l, "zh") {
-		return message.Chinese
-	}
-	return message.English
 }
 
 // A visit is one request for a page.

@@ -8,6 +8,7 @@ import (
 	"github.com/keyward/keyward/internal/message"
 	"github.com/keyward/keyward/internal/notify"
 	"github.com/keyward/keyward/internal/oncall"
+	"github.com/keyward/keyward/internal/server/sheet"
 )
 
 // A view is what the page shows.
@@ -29,11 +30,7 @@ type severity struct{ Name, Text string }
 type question struct{ Name, Person, Note, Button, Hint string }
 
 func (v *visit) blank() view {
-	other := message.Chinese
-	if v.lang == message.Chinese {
-		other = message.English
-	}
-	return view{Lang: v.lang, Other: other}
+	return view{Lang: v.lang, Other: sheet.Other(v.lang)}
 }
 
 // incident shows an incident and, while it is open, asks who takes it on.

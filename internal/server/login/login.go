@@ -2,12 +2,16 @@
 // has signed, because whoever sends one has no key yet. What comes out is temporary
 // credentials, with which everything else is signed.
 //
+// Beside the login itself there is what asks a person to approve it with a security key, and
+// what tells whoever holds a proof whether that was done.
+//
 // It is a dialect over packages people and federation and holds no rule of the product. It
 // decodes, limits how often an address may ask at all, which keeps the cost of password
 // hashes in bounds, and answers. A password that it decoded is erased when the answer is made.
 package login
 
 import (
+	"context"
 	"net/http"
 	"time"
 
@@ -20,11 +24,13 @@ import (
 	"github.com/keyward/keyward/internal/iam/role"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/server"
+	"github.com/keyward/keyward/internal/server/rest/words"
 	"github.com/keyward/keyward/internal/server/wire"
 )
 
 const (
 	perAddress = 5       // requests a second of one address
+	askedOften = 20      // questions about proofs a second of one address
 	maxBody    = 8 << 10 // bytes of a request
 )
 
@@ -39,6 +45,7 @@ type Options struct {
 type dialect struct {
 	Options
 	limiter *server.Limiter
+	asked   *server.Limiter
 }
 
 // An operation is one way to log in, or a part of one.
@@ -51,16 +58,18 @@ type operation struct {
 // operations answers what is done at each path.
 func operations() map[string]operation {
 	return map[string]operation{
-		api.LoginPath:     {"Login", "password", (*dialect).login},
-		api.SSOPath:       {"BeginSSO", "openid", (*dialect).beginSSO},
-		api.FinishSSOPath: {"FinishSSO", "openid", (*dialect).finishSSO},
+		api.LoginPath:      {"Login", "password", (*dialect).login},
+		api.LoginProofPath: {"BeginLoginProof", "password", (*dialect).beginProof},
+		api.ProofStatePath: {"GetProofState", "proof", (*dialect).proofState},
+		api.SSOPath:        {"BeginSSO", "openid", (*dialect).beginSSO},
+		api.FinishSSOPath:  {"FinishSSO", "openid", (*dialect).finishSSO},
 	}
 }
 
 // New makes the handler of logins, for an edge that reads bodies of up to
 // [server.MaxBody] and sends here what [Leads] here.
 func New(o Options) server.Handler {
-	return (&dialect{o, &server.Limiter{PerKey: perAddress}}).serve
+	return (&dialect{o, &server.Limiter{PerKey: perAddress}, &server.Limiter{PerKey: askedOften}}).serve
 }
 
 // Leads tells whether a path is one to log in at.
@@ -97,8 +106,11 @@ func (d *dialect) run(w http.ResponseWriter, r *http.Request, x *server.Exchange
 	if len(x.Body) > maxBody {
 		return nil, fault.TooLarge.New("the request body is larger than %d bytes", maxBody)
 	}
-	c := x.Call(r, authz.Principal{}, op.scheme, nil)
-	if err := d.limiter.Admit(&authz.Call{Principal: authz.Principal{AccessKey: x.Source.String()}, Time: x.Received}); err != nil {
+	c, limiter := x.Call(r, authz.Principal{}, op.scheme, nil), d.limiter
+	if op.scheme == "proof" { // whoever waits asks again and again
+		limiter = d.asked
+	}
+	if err := limiter.Admit(&authz.Call{Principal: authz.Principal{AccessKey: x.Source.String()}, Time: x.Received}); err != nil {
 		err = fault.Throttled.Wrap(err, "there are too many attempts from this address; wait a second and try again")
 		return nil, d.Refusals.Refuse(x.Context(), c, people.ActionLogin, "", err)
 	}
@@ -115,9 +127,34 @@ func decode(r *http.Request, x *server.Exchange, into any) error {
 }
 
 func (d *dialect) login(r *http.Request, x *server.Exchange, c *authz.Call) (any, error) {
-	var in api.LoginRequest
+	out, err := attempt(r, x, c, d.People.Login)
+	return credentials(out), err
+}
+
+func (d *dialect) beginProof(r *http.Request, x *server.Exchange, c *authz.Call) (any, error) {
+	out, err := attempt(r, x, c, d.People.BeginLogin)
+	return words.Proof(out), err
+}
+
+// proofState answers whoever holds a proof. It tells nothing that the page does not tell, so
+// that no record says who asked.
+func (d *dialect) proofState(r *http.Request, x *server.Exchange, c *authz.Call) (any, error) {
+	var in api.HeldProof
 	if err := decode(r, x, &in); err != nil {
 		return nil, err
+	}
+	state, err := d.People.ProofState(x.Context(), string(in.Proof))
+	if fault.Is(err, fault.ResourceNotFound) {
+		err = d.Refusals.Refuse(x.Context(), c, people.ActionOpenProof, "", err)
+	}
+	return api.ProofState{State: string(state)}, err
+}
+
+// attempt has somebody who says a password do something.
+func attempt[T any](r *http.Request, x *server.Exchange, c *authz.Call, do func(context.Context, *authz.Call, people.Attempt) (T, error)) (T, error) {
+	var in api.LoginRequest
+	if err := decode(r, x, &in); err != nil {
+		return *new(T), err
 	}
 	attempt := people.Attempt{
 		Account: in.Account, User: in.User, Password: secret(in.Password), Code: string(in.Code), NewPassword: secret(in.NewPassword),
@@ -125,8 +162,7 @@ func (d *dialect) login(r *http.Request, x *server.Exchange, c *authz.Call) (any
 	}
 	defer attempt.Password.Zero()
 	defer attempt.NewPassword.Zero()
-	out, err := d.People.Login(x.Context(), c, attempt)
-	return credentials(out), err
+	return do(x.Context(), c, attempt)
 }
 
 func (d *dialect) beginSSO(r *http.Request, x *server.Exchange, c *authz.Call) (any, error) {

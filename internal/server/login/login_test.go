@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -184,5 +185,47 @@ func TestTooOften(t *testing.T) {
 	}
 	if throttled < 5 {
 		t.Errorf("%d of twelve attempts were turned away", throttled)
+	}
+}
+
+// Asking for an approval proves the password as a login does; what became of it is told to
+// who holds the proof.
+func TestProofs(t *testing.T) {
+	url, initial, log := serve(t)
+	config := client.Config{Endpoint: url}
+	for password, code := range map[api.SecretText]string{initial: "StateConflict", typed: "LoginFailed"} { // there is no security key
+		_, err := client.BeginLoginProof(t.Context(), config, api.LoginRequest{User: "alice", Password: password})
+		var refusal *client.Error
+		if !errors.As(err, &refusal) || refusal.Code != code {
+			t.Errorf("have %v, want %s", err, code)
+		}
+	}
+	for _, proof := range []api.SecretText{"", "x", "kwproof_AAAAAAAAAAAAAAAAAAAAAAAAAA", typed} {
+		_, err := client.GetProofState(t.Context(), config, api.HeldProof{Proof: proof})
+		var refusal *client.Error
+		if !errors.As(err, &refusal) || refusal.Code != "ResourceNotFound" {
+			t.Errorf("%q: %v", proof, err)
+		}
+	}
+	throttled := 0
+	for range 40 {
+		_, err := client.GetProofState(t.Context(), config, api.HeldProof{Proof: "kwproof_AAAAAAAAAAAAAAAAAAAAAAAAAA"})
+		if err != nil && strings.Contains(err.Error(), "Throttled") {
+			throttled++
+		}
+	}
+	if throttled < 5 {
+		t.Errorf("%d of forty guesses were turned away", throttled)
+	}
+	if strings.Contains(log.String(), "kwproof_") || strings.Contains(log.String(), typed) {
+		t.Errorf("the log has a proof:\n%s", log)
+	}
+	r, err := http.NewRequestWithContext(t.Context(), "GET", url+api.ProofStatePath+"?proof=x", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil || resp.Body.Close() != nil || resp.StatusCode != http.StatusMethodNotAllowed {
+		t.Errorf("a GET: %v, %v", resp, err)
 	}
 }

@@ -37,7 +37,7 @@ func (w *world) approver(t *testing.T, account, name string) *client.Client {
 	in.Password, in.NewPassword, in.Code = in.NewPassword, material.Bytes{}, code()
 	i = must(w.people.Login(t.Context(), &authz.Call{Time: w.now()}, in))(t)
 	config = client.Config{Endpoint: w.url, AccessKeyID: i.AccessKey, AccessKeySecret: string(i.Secret.Expose()), SecurityToken: i.Token}
-	config.Code = func(context.Context, string) (string, error) { return code(), nil }
+	config.Code = func(context.Context, client.Wanted) (string, error) { return code(), nil }
 	return must(client.New(config))(t)
 }
 

@@ -35,12 +35,28 @@ func (s *scene) loginSteps(now func() time.Time) []step {
 		}
 		return c
 	}
+	holder := func(c *client.Client) *client.Client {
+		if s.holder != nil {
+			return s.holder
+		}
+		return c
+	}
 	const missing, nobody = "ResourceNotFound", "NoPermission"
 	return []step{
 		{"SetUserPassword", func(ctx context.Context, c *client.Client) error { return drop(c.SetUserPassword(ctx, "bob")) }, missing},
 		{"GetUserLogin", func(ctx context.Context, c *client.Client) error { return drop(c.GetUserLogin(ctx, "bob")) }, missing},
 		{"EndUserSessions", func(ctx context.Context, c *client.Client) error { return c.EndUserSessions(ctx, "bob") }, missing},
 		{"RemoveUserPassword", func(ctx context.Context, c *client.Client) error { return c.RemoveUserPassword(ctx, "bob") }, missing},
+		{"GetMFA", func(ctx context.Context, c *client.Client) error { return drop(who(c).GetMFA(ctx)) }, nobody},
+		{"AddSecurityKey", func(ctx context.Context, c *client.Client) error {
+			return drop(who(c).AddSecurityKey(ctx, api.AddSecurityKeyRequest{Name: "blue"}))
+		}, nobody},
+		{"ConfirmSecurityKey", func(ctx context.Context, c *client.Client) error {
+			return drop(holder(c).ConfirmSecurityKey(ctx, s.made))
+		}, nobody},
+		{"BeginProof", func(ctx context.Context, c *client.Client) error {
+			return drop(holder(c).BeginProof(ctx, api.ProofRequest{Method: "POST", Target: "/v1/keys/alias~app~main/disable"}))
+		}, nobody},
 		{"EnrollMFA", func(ctx context.Context, c *client.Client) (err error) {
 			s.factor, err = who(c).EnrollMFA(ctx)
 			return err
@@ -54,7 +70,9 @@ func (s *scene) loginSteps(now func() time.Time) []step {
 			return drop(who(c).ConfirmMFA(ctx, api.ConfirmMFARequest{Code: api.SecretText(code)}))
 		}, nobody},
 		{"Logout", func(ctx context.Context, c *client.Client) error { return who(c).Logout(ctx) }, nobody},
-		{"RemoveUserMFA", func(ctx context.Context, c *client.Client) error { return c.RemoveUserMFA(ctx, "erin") }, missing},
+		{"RemoveUserMFA", func(ctx context.Context, c *client.Client) error {
+			return c.RemoveUserMFA(ctx, "erin", api.RemoveMFARequest{})
+		}, missing},
 	}
 }
 
@@ -68,7 +86,7 @@ func TestDangerousNeedsCode(t *testing.T) {
 	erin, code := w.factor(t, owner, w.person(t, owner))
 	asked := 0
 	config := erin
-	config.Code = func(context.Context, string) (string, error) { asked++; return code(), nil }
+	config.Code = func(context.Context, client.Wanted) (string, error) { asked++; return code(), nil }
 	c := must(client.New(config))(t)
 	plain := must(client.New(erin))(t)
 
@@ -90,7 +108,7 @@ func TestDangerousNeedsCode(t *testing.T) {
 		t.Error("a code was asked for what is not dangerous")
 	}
 	used := code()
-	config.Code = func(context.Context, string) (string, error) { return used, nil }
+	config.Code = func(context.Context, client.Wanted) (string, error) { return used, nil }
 	if err := must(client.New(config))(t).DisableKey(t.Context(), k.ID); codeOf(t, err) != "LoginFailed" {
 		t.Errorf("with a used code: %v", err)
 	}

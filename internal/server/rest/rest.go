@@ -100,10 +100,13 @@ type Options struct {
 }
 
 // A dialect serves the API.
-type dialect struct{ Options }
+type dialect struct {
+	Options
+	find func(method, path string) match // which an operation may ask, too
+}
 
 // New makes the API's handler, for an edge that reads bodies of up to [MaxBody].
-func New(o Options) server.Handler { return (&dialect{o}).serve }
+func New(o Options) server.Handler { return (&dialect{o, find}).serve }
 
 // Refuse answers every request with the fault err, for a server that cannot serve.
 func Refuse(w http.ResponseWriter, r *http.Request, x *server.Exchange, err error) {
@@ -112,7 +115,7 @@ func Refuse(w http.ResponseWriter, r *http.Request, x *server.Exchange, err erro
 }
 
 func (d *dialect) serve(w http.ResponseWriter, r *http.Request, x *server.Exchange, err error) {
-	m := find(r.Method, r.URL.EscapedPath())
+	m := d.find(r.Method, r.URL.EscapedPath())
 	var out any
 	if err == nil {
 		out, err = d.run(r, x, m)
@@ -152,7 +155,7 @@ func (d *dialect) run(r *http.Request, x *server.Exchange, m match) (any, error)
 	q := request{call: c, vars: m.vars, method: r.Method, params: signed.Params, header: r.Header, body: x.Body}
 	act, err := d.prepare(q, m)
 	if err == nil && signed.Code != "" {
-		err = d.People.Prove(ctx, c, signed.Code)
+		err = d.People.ProveRequest(ctx, c, signed.Code, people.RequestDigest(r.Method, r.URL.EscapedPath(), r.URL.RawQuery, x.Body))
 	}
 	if err != nil {
 		return nil, d.refuse(ctx, c, m.action, err)

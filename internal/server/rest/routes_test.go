@@ -93,6 +93,8 @@ type scene struct {
 	offered                   string         // credential of an offer
 	person                    *client.Client // erin's, who logged in
 	factor                    api.MFAEnrollment
+	holder                    *client.Client // frank's, who logged in with a security key
+	made                      api.HeldProof  // that frank registered another one
 	now                       func() time.Time
 }
 
@@ -384,6 +386,7 @@ func TestEveryRoute(t *testing.T) {
 		t.Errorf("another account changed the key:\n%s", diff)
 	}
 	s.person = w.person(t, owner)
+	s.holder, s.made = w.keyHolder(t, owner)
 	driven := map[string]bool{"Approve": true}
 	must(s.approver.Approve(t.Context(), s.toApprove))(t)
 	for _, st := range s.steps() {

@@ -144,6 +144,7 @@ func newWorld(t testing.TB) *world {
 	w.roles = role.New(role.Options{Store: w.node.Store, IAM: w.iam, Log: w.node.Log, Sealer: sealtest.Box{Keyring: keyring}, Now: w.now, Fresh: always, Logins: w.inForce})
 	w.people = people.New(people.Options{
 		Store: w.node.Store, IAM: w.iam, Roles: w.roles, Log: w.node.Log, Refusals: refusal.New(w.node.Log), Logger: logger, Now: w.now, Fresh: always,
+		Party:  party,
 		Hasher: password.New(password.Cost{MemoryKiB: 64, Time: 1, Threads: 1}, 2, 10),
 		Digest: func(data []byte) (string, error) { sum := sha256.Sum256(data); return hex.EncodeToString(sum[:]), nil },
 	})

@@ -9,10 +9,16 @@ import (
 	"github.com/keyward/keyward/api"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/form"
+	"github.com/keyward/keyward/internal/iam/people"
 	"github.com/keyward/keyward/internal/message"
 	"github.com/keyward/keyward/internal/notify"
 	"github.com/keyward/keyward/internal/oncall"
 )
+
+// Proof answers what whoever asks for an approval gets.
+func Proof(b people.Begun) api.Proof {
+	return api.Proof{Proof: api.SecretText(b.Proof.Expose()), URL: b.URL, Code: b.Code, ExpiresAt: b.ExpiresAt, HasApp: b.HasApp}
+}
 
 // ChannelKind answers a kind of channels.
 func ChannelKind(k message.Kind) api.ChannelKind {

@@ -1,0 +1,4 @@
+package keypage
+
+// Operations answers the words for actions.
+func Operations() map[string][2]string { return operations }

@@ -1,0 +1,27 @@
+-- Security keys (internal/iam/people): those of a person, and what people are asked to approve with them.
+
+ALTER TABLE iam_person ADD COLUMN keys TEXT NOT NULL DEFAULT '[]';
+
+CREATE TABLE ceremony (
+    id           TEXT   NOT NULL PRIMARY KEY,
+    account      TEXT   NOT NULL,
+    login        TEXT   NOT NULL,
+    user_name    TEXT   NOT NULL,
+    purpose      TEXT   NOT NULL,
+    session      TEXT   NOT NULL,
+    fresh        INTEGER NOT NULL,
+    action       TEXT   NOT NULL,
+    details      TEXT   NOT NULL,
+    digest       BLOB NOT NULL,
+    source       TEXT   NOT NULL,
+    begun_at     INTEGER NOT NULL,
+    expires_at   INTEGER NOT NULL,
+    state        TEXT   NOT NULL,
+    security_key TEXT   NOT NULL,
+    made         TEXT   NOT NULL,
+    rev          INTEGER NOT NULL,
+    mac_epoch    INTEGER NOT NULL,
+    mac          BLOB NOT NULL
+);
+CREATE INDEX ceremony_of ON ceremony (account, login, session, begun_at);
+CREATE INDEX ceremony_by_time ON ceremony (expires_at);
