@@ -20,13 +20,13 @@ import (
 // party is the server as security keys know it.
 var party = webauthn.Party{ID: "keyward.test", Origin: "https://keyward.test"}
 
-const franks = "fake horse battery"
+const gretas = "fake horse battery"
 
-// keyHolder answers a client of frank, who may do everything and logged in with a security
-// key, and the proof that he registered another one.
+// keyHolder answers a client of greta, who may do everything and logged in with a security
+// key, and the proof that she registered another one.
 func (w *world) keyHolder(t *testing.T, by login) (*client.Client, api.HeldProof) {
 	t.Helper()
-	config, _ := w.frank(t, by)
+	config, _ := w.greta(t, by)
 	call := w.as(t, config)
 	call.Fresh = true
 	b := must(w.people.AddKey(t.Context(), call, "green"))(t)
@@ -42,22 +42,22 @@ func (w *world) as(t *testing.T, c client.Config) *authz.Call {
 	return &authz.Call{Principal: credential.Principal, Time: w.now()}
 }
 
-// frank makes the user frank, and logs him in with a security key.
-func (w *world) frank(t *testing.T, by login) (client.Config, *webauthntest.Key) {
+// greta makes the user greta, and logs her in with a security key.
+func (w *world) greta(t *testing.T, by login) (client.Config, *webauthntest.Key) {
 	t.Helper()
 	root := &authz.Call{Principal: authz.Principal{Account: by.account, Kind: authz.Root, Name: "root"}, Time: w.now()}
-	must(w.iam.CreateUser(t.Context(), root, "frank", ""))(t)
-	check(t, w.iam.AttachPolicy(t.Context(), root, "frank", "AdministratorAccess"))
-	initial := must(w.people.SetPassword(t.Context(), root, "frank"))(t)
+	must(w.iam.CreateUser(t.Context(), root, "greta", ""))(t)
+	check(t, w.iam.AttachPolicy(t.Context(), root, "greta", "AdministratorAccess"))
+	initial := must(w.people.SetPassword(t.Context(), root, "greta"))(t)
 	stranger := &authz.Call{Time: w.now()}
-	in := people.Attempt{Account: by.account, User: "frank", Password: initial.Password, NewPassword: material.NewBytes([]byte(franks))}
+	in := people.Attempt{Account: by.account, User: "greta", Password: initial.Password, NewPassword: material.NewBytes([]byte(gretas))}
 	issued := must(w.people.Login(t.Context(), stranger, in))(t)
 	device := webauthntest.New(t, party, webauthn.ES256)
 	call := w.as(t, configOf(w, issued))
 	b := must(w.people.AddKey(t.Context(), call, "blue"))(t)
 	w.answer(t, b.URL, device)
 	must(w.people.ConfirmKey(t.Context(), call, string(b.Proof.Expose())))(t)
-	in.Password, in.NewPassword = material.NewBytes([]byte(franks)), material.Bytes{}
+	in.Password, in.NewPassword = material.NewBytes([]byte(gretas)), material.Bytes{}
 	b = must(w.people.BeginLogin(t.Context(), stranger, in))(t)
 	w.answer(t, b.URL, device)
 	in.Code = string(b.Proof.Expose())
@@ -91,7 +91,7 @@ func TestDangerousNeedsKey(t *testing.T) {
 	w := newWorld(t)
 	owner := w.account(t, "Owner")
 	k := must(w.client(t, owner).CreateKey(t.Context(), api.CreateKeyRequest{}))(t)
-	config, device := w.frank(t, owner)
+	config, device := w.greta(t, owner)
 	plain := must(client.New(config))(t)
 	var shown people.Page
 	var proof string

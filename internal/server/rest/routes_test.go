@@ -93,8 +93,8 @@ type scene struct {
 	offered                   string         // credential of an offer
 	person                    *client.Client // erin's, who logged in
 	factor                    api.MFAEnrollment
-	holder                    *client.Client // frank's, who logged in with a security key
-	made                      api.HeldProof  // that frank registered another one
+	holder                    *client.Client // greta's, who logged in with a security key
+	made                      api.HeldProof  // that greta registered another one
 	now                       func() time.Time
 }
 
