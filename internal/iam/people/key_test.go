@@ -362,6 +362,7 @@ func TestFloods(t *testing.T) {
 	s := newScene(t)
 	firstLogin, approval := s.begin(t), s.ask(t, s.issued)
 	for range 2 * people.MaxCeremonies {
+		s.advance(time.Second)
 		s.begin(t)
 	}
 	_, err := s.ProofState(t.Context(), string(firstLogin.Proof.Expose()))

@@ -33,6 +33,8 @@ var operations = map[string][2]string{
 	"keyward:ExportAudit":          {"Export the audit log", "导出审计日志"},
 	"keyward:SetApprovalRule":      {"Set a rule of approvals", "设置审批规则"},
 	"keyward:DeleteApprovalRule":   {"Delete a rule of approvals", "删除审批规则"},
+	"keyward:LinkUser":             {"Link a user with a person at an identity provider", "将用户与身份提供商中的人员关联"},
+	"ram:DeleteOIDCProvider":       {"Remove an identity provider", "移除身份提供商"},
 	"keyward:Approve":              {"Approve somebody else's request", "批准他人的请求"},
 }
 
