@@ -29,7 +29,7 @@ func TestApproval(t *testing.T) {
 			in.Password, in.NewPassword = "some unrelated fake words", ""
 			return must(client.New(client.Config{
 				Endpoint: "http://" + a.address, AccessKeyID: out.AccessKeyID, AccessKeySecret: string(out.Secret), SecurityToken: string(out.SecurityToken),
-				Code: func(context.Context, string) (string, error) { return proof, nil },
+				Code: func(context.Context, client.Wanted) (string, error) { return proof, nil },
 			}))(t)
 		}
 		person := login()

@@ -132,7 +132,7 @@ type Vote struct {
 // A Proof says how an approver's user stood; whatever changes of it takes the vote's force.
 type Proof struct {
 	User   int64     `json:"user"`   // revision of the user
-	Factor time.Time `json:"factor"` // when the second factor was confirmed
+	Factor time.Time `json:"factor"` // since when the second factors are what they are
 }
 
 // Standing answers where the request stands at a time. rules are those of the account, by

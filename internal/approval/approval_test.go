@@ -233,7 +233,7 @@ func TestApproverRemovedAfterApproving(t *testing.T) {
 			must(w.iam.UpdateUser(t.Context(), w.root(), "bob", iam.UserChange{Enabled: &off}))(t)
 			must(w.iam.UpdateUser(t.Context(), w.root(), "bob", iam.UserChange{Enabled: &on}))(t)
 		},
-		"without a second factor": func() { check(t, w.people.RemoveMFA(t.Context(), w.root(), "bob")) },
+		"without a second factor": func() { check(t, w.people.RemoveMFA(t.Context(), w.root(), "bob", "")) },
 		"without a password":      func() { check(t, w.people.RemovePassword(t.Context(), w.root(), "bob")) },
 		"deleted and made anew": func() {
 			check(t, w.iam.DeleteUser(t.Context(), w.root(), "bob"))
@@ -323,7 +323,7 @@ func TestRuleGuardsItself(t *testing.T) {
 			return err
 		},
 		"an approver's password":      func(c *authz.Call) error { _, err := w.people.SetPassword(ctx, c, "alice"); return err },
-		"an approver's second factor": func(c *authz.Call) error { return w.people.RemoveMFA(ctx, c, "alice") },
+		"an approver's second factor": func(c *authz.Call) error { return w.people.RemoveMFA(ctx, c, "alice", "") },
 		"disabling an approver": func(c *authz.Call) error {
 			_, err := w.iam.UpdateUser(ctx, c, "alice", iam.UserChange{Enabled: &off})
 			return err
@@ -385,7 +385,7 @@ func TestUnsatisfiableRules(t *testing.T) {
 	}
 	w.rule(t, func(x *approval.Terms) { x.Approvers, x.Exempt = []string{"alice", "bob"}, nil })
 	wantKind(t, w.try(t, w.user(t, "bob"), remark{text: "x"}), fault.StateConflict) // only one other is left
-	check(t, w.people.RemoveMFA(t.Context(), w.root(), "bob"))
+	check(t, w.people.RemoveMFA(t.Context(), w.root(), "bob", ""))
 	if c := w.look(t)["approval/rule/two"]; c.Kind != notify.ApprovalStuck {
 		t.Errorf("people are told %+v", c)
 	}

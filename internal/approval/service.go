@@ -57,7 +57,7 @@ type Reader interface {
 
 // Voters tells who could decide; people.Service is one.
 type Voters interface {
-	// Prover answers a user, and since when the user has had the second factor that could be
+	// Prover answers a user, and since when the user has had the second factors that could be
 	// proved now: never, a zero time, if the user is not there, is disabled or has none.
 	Prover(ctx context.Context, account, user string) (u iam.User, since time.Time, err error)
 }

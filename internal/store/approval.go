@@ -170,7 +170,7 @@ func (t *tx) rests(ctx context.Context, r approval.Request, votes []approval.Vot
 		if err := t.holds(ctx, v.Proof.User, `SELECT rev FROM iam_user WHERE account = $1 AND name = $2`, r.Account, v.User); err != nil {
 			return err
 		}
-		if err := t.holds(ctx, micros(v.Proof.Factor), `SELECT confirmed_at FROM iam_person WHERE account = $1 AND login = $2`, r.Account, strings.ToLower(v.User)); err != nil {
+		if err := t.holds(ctx, micros(v.Proof.Factor), `SELECT CASE WHEN factors_at > confirmed_at THEN factors_at ELSE confirmed_at END FROM iam_person WHERE account = $1 AND login = $2`, r.Account, strings.ToLower(v.User)); err != nil {
 			return err
 		}
 	}

@@ -28,6 +28,7 @@ func loginRow(p *people.Person) row {
 		document("recovery", &p.Recovery),
 		document("sessions", &p.Sessions),
 		added(document("keys", &p.Keys)),
+		added(instant("factors_at", &p.FactorsAt)),
 	}}
 }
 

@@ -90,6 +90,7 @@ func (s *Service) addFactor(ctx context.Context, op *iam.Operation, fresh bool, 
 		if !p.HasMFA() {
 			codes, p.Recovery = newRecovery()
 		}
+		p.FactorsAt = s.now()
 		return add(p)
 	})
 	return codes, err
@@ -128,7 +129,7 @@ func (s *Service) RemoveMFA(ctx context.Context, call *authz.Call, user, factor 
 			if factor != "" {
 				op.Record.Param("Factor", factor)
 			}
-			p.Sessions = nil
+			p.Sessions, p.FactorsAt = nil, s.now()
 			if !p.HasMFA() {
 				p.Recovery = nil
 			}

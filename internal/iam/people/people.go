@@ -63,6 +63,7 @@ type Person struct {
 	SecretAt    time.Time // when it was made
 	ConfirmedAt time.Time // when a code proved that the person has it; zero for not yet
 	Recovery    []string  // digests of the recovery codes that are left
+	FactorsAt   time.Time // when a second factor was last added or taken away; zero if that was the app, before there were others
 	Keys        []SecurityKey
 	Sessions    []Session // in the order in which they began
 	Rev         int64     // revision, kept by the store

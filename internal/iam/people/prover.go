@@ -8,7 +8,7 @@ import (
 	"github.com/keyward/keyward/internal/iam"
 )
 
-// Prover answers a user of an account and since when the user has had the second factor that
+// Prover answers a user of an account and since when the user has had the second factors that
 // could be proved now; a zero time if the user is not there, is disabled, or cannot log in with one.
 func (s *Service) Prover(ctx context.Context, account, user string) (u iam.User, since time.Time, err error) {
 	u, err = s.IAM.User(ctx, account, user)
@@ -21,6 +21,9 @@ func (s *Service) Prover(ctx context.Context, account, user string) (u iam.User,
 	p, err := s.person(ctx, u)
 	if err != nil || !p.HasMFA() || len(p.Password) == 0 {
 		return u, time.Time{}, err
+	}
+	if p.FactorsAt.After(p.ConfirmedAt) {
+		return u, p.FactorsAt, nil
 	}
 	return u, p.ConfirmedAt, nil
 }

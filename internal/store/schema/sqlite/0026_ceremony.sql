@@ -1,6 +1,7 @@
 -- Security keys (internal/iam/people): those of a person, and what people are asked to approve with them.
 
 ALTER TABLE iam_person ADD COLUMN keys TEXT NOT NULL DEFAULT '[]';
+ALTER TABLE iam_person ADD COLUMN factors_at INTEGER NOT NULL DEFAULT 0; -- when a second factor was last added or taken away
 
 CREATE TABLE ceremony (
     id           TEXT   NOT NULL PRIMARY KEY,
