@@ -37,7 +37,7 @@ func (a *App) handler() http.Handler {
 	probes := map[string]http.Handler{
 		"/healthz": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) }),
 		"/readyz":  http.HandlerFunc(a.ready),
-		"/metrics": a.metrics.Handler(),
+		"/metrics": a.edge.Only(a.Config.MetricsFrom, a.metrics.Handler()),
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := r.URL.EscapedPath()

@@ -35,6 +35,7 @@ type Config struct {
 	Region         string         `toml:"region"`          // of the ARNs
 	OperatorSocket string         `toml:"operator_socket"` // default DataDir/operator.sock
 	TrustedProxies []netip.Prefix `toml:"trusted_proxies"` // networks whose X-Forwarded-For is believed
+	MetricsFrom    []netip.Prefix `toml:"metrics_from"`    // networks that may read the metrics; default this machine
 	TLS            TLS            `toml:"tls"`
 	Seal           Seal           `toml:"seal"`
 	PKCS11         PKCS11         `toml:"pkcs11"`
@@ -170,6 +171,7 @@ func (d Database) LogValue() slog.Value { return slog.StringValue(d.String()) }
 func Default() Config {
 	return Config{
 		Listen: "127.0.0.1:7420", DataDir: "/var/lib/keyward", Node: "node-1", Region: "cn-hangzhou",
+		MetricsFrom:  []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 		TLS:          TLS{MinVersion: "1.3"},
 		Seal:         Seal{ForgetKeysAfter: 10 * time.Minute},
 		PKCS11:       PKCS11{Connections: 16},

@@ -18,6 +18,7 @@ import (
 	"net/http"
 	"net/netip"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -218,13 +219,21 @@ func (e *Edge) source(r *http.Request) netip.Addr {
 	return addr
 }
 
-func (e *Edge) trusted(a netip.Addr) bool {
-	for _, p := range e.TrustedProxies {
-		if p.Contains(a) {
-			return true
+func (e *Edge) trusted(a netip.Addr) bool { return within(a, e.TrustedProxies) }
+
+func within(a netip.Addr, networks []netip.Prefix) bool {
+	return slices.ContainsFunc(networks, func(p netip.Prefix) bool { return p.Contains(a) })
+}
+
+// Only has a handler answer who calls from certain networks, and nobody else.
+func (e *Edge) Only(networks []netip.Prefix, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !within(e.source(r), networks) {
+			http.Error(w, "this is not for your network; the operator of the server can allow it", http.StatusForbidden)
+			return
 		}
-	}
-	return false
+		h.ServeHTTP(w, r)
+	})
 }
 
 // ClaimedKey answers the access key id that a request names, which proves nothing. What

@@ -37,6 +37,37 @@ func edge(proxies ...string) *server.Edge {
 	return e
 }
 
+// The metrics name accounts and keys: a stranger gets none of them, however the request is forwarded.
+func TestMetricsAreForTheirNetworksOnly(t *testing.T) {
+	here := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("10.1.0.0/16")}
+	metrics := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("account 42")) })
+	for _, test := range []struct {
+		peer, forwarded string
+		proxies         []string
+		want            int
+	}{
+		{"127.0.0.1:9", "", nil, 200},
+		{"10.1.2.3:9", "", nil, 200},
+		{"[::ffff:10.1.2.3]:9", "", nil, 200},
+		{"10.2.2.3:9", "", nil, 403},
+		{"203.0.113.9:9", "127.0.0.1", nil, 403},
+		{"127.0.0.1:9", "203.0.113.9", []string{"127.0.0.1/32"}, 403},
+		{"127.0.0.1:9", "127.0.0.1, 203.0.113.9", []string{"127.0.0.1/32"}, 403},
+		{"127.0.0.1:9", "10.1.2.3", []string{"127.0.0.1/32"}, 200},
+		{"@", "", nil, 403}, // a Unix socket
+	} {
+		e := edge(test.proxies...)
+		r := httptest.NewRequest("GET", "/metrics", nil)
+		r.RemoteAddr = test.peer
+		r.Header.Set("X-Forwarded-For", test.forwarded)
+		w := httptest.NewRecorder()
+		e.Only(here, metrics).ServeHTTP(w, r)
+		if w.Code != test.want || (w.Code == 200) != strings.Contains(w.Body.String(), "42") {
+			t.Errorf("%+v: %d %.60q", test, w.Code, w.Body.String())
+		}
+	}
+}
+
 func TestSourceIsBelievedFromTrustedProxiesOnly(t *testing.T) {
 	for _, test := range []struct{ peer, forwarded, want string }{
 		{"192.0.2.1:99", "", "192.0.2.1"},

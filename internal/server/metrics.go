@@ -136,7 +136,7 @@ func (m *Metrics) TokenCall(operation string, took time.Duration, err error) {
 
 // Handler serves the metrics in Prometheus's text format.
 func (m *Metrics) Handler() http.Handler {
-	// Anybody may ask, and an answer costs more than a refused request.
+	// An answer costs more than a refused request.
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4})
 }
 
