@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -205,7 +206,7 @@ func (e *engine) services(ctx context.Context, a *App, refusals *refusal.Recorde
 	if err != nil {
 		return err
 	}
-	e.iam, err = iam.New(iam.Options{Store: e.store, Log: e.log, Keyring: e.keyring, Logger: a.Logger, Now: e.now, Fresh: e.store.Fresh})
+	e.iam, err = iam.New(iam.Options{Store: e.store, Log: e.log, Keyring: e.keyring, Logger: a.Logger, Now: e.now, Fresh: e.store.Fresh, Actions: slices.Concat(rest.Actions(), alibaba.Actions(), alibaba.AbsentActions())})
 	if err != nil {
 		return err
 	}

@@ -60,6 +60,25 @@ func (p *ResourcePolicy) Lint(known []string) []Remark {
 	return remarks
 }
 
+// Slips answers the patterns of a service of keyward's that were meant to keep somebody from
+// something, and meet no action that there is: what they misspell stays allowed.
+func (p *Policy) Slips(known []string) (patterns []string) {
+	known = slices.Concat(known, Dangerous(), keyTerms.Use, keyTerms.Lend)
+	for i := range p.statements {
+		s := &p.statements[i]
+		if s.deny == s.except { // what it does not meet is not allowed by it, or is denied
+			continue
+		}
+		for j := range s.actions {
+			service, _, _ := strings.Cut(s.actions[j].String(), ":")
+			if slices.Contains([]string{"kms", "ram", "sts", "keyward"}, strings.ToLower(service)) && !s.actions[j].meetsAny(known) {
+				patterns = append(patterns, s.actions[j].String())
+			}
+		}
+	}
+	return patterns
+}
+
 func lint(statements []statement, known []string) []Remark {
 	known = slices.Concat(known, Dangerous(), keyTerms.Use, keyTerms.Lend)
 	var remarks []Remark

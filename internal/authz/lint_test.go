@@ -50,6 +50,29 @@ func TestLint(t *testing.T) {
 	}
 }
 
+// What is to be taken away must be something.
+func TestSlips(t *testing.T) {
+	for _, test := range []struct {
+		statement string
+		want      []string
+	}{
+		{statement("Deny", "kms:Dekrypt", "*", ""), []string{"kms:dekrypt"}},
+		{statement("Deny", "kms:Dekrypt*", "*", ""), []string{"kms:dekrypt*"}},
+		{statement("Deny", "kms:Decrypt", "*", ""), nil},
+		{statement("Deny", "KMS:decrypt", "*", ""), nil},
+		{statement("Deny", "kms:De*", "*", ""), nil},
+		{statement("Deny", "*", "*", ""), nil},
+		{statement("Deny", "oss:PutObjekt", "*", ""), nil}, // another service's, in a policy that came from elsewhere
+		{statement("Allow", "kms:Dekrypt", "*", ""), nil},  // allows nothing
+		{`{"Effect":"Allow","NotAction":["kms:Dekrypt","kms:Encrypt"],"Resource":"*"}`, []string{"kms:dekrypt"}},
+		{`{"Effect":"Deny","NotAction":"kms:Dekrypt","Resource":"*"}`, nil}, // denies that, too
+	} {
+		if diff := cmp.Diff(test.want, compile(t, "p", test.statement).Slips(known)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", test.statement, diff)
+		}
+	}
+}
+
 func TestLintOfKeyPolicies(t *testing.T) {
 	bob := "acs:ram::" + account + ":user/bob"
 	for _, test := range []struct {

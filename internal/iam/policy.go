@@ -69,7 +69,7 @@ func (s *Service) CreatePolicy(ctx context.Context, call *authz.Call, in NewPoli
 		if err := CheckText(fault.Say("description"), in.Description, MaxDescription); err != nil {
 			return Policy{}, err
 		}
-		if _, err := authz.Compile(in.Name, []byte(in.Document)); err != nil {
+		if err := s.checkDocument(in.Name, in.Document); err != nil {
 			return Policy{}, err
 		}
 		if s.system.reserves(in.Name) {
@@ -125,7 +125,7 @@ type PolicyChange struct {
 	Document    *string
 }
 
-func (c PolicyChange) check(name string) error {
+func (s *Service) checkChange(name string, c PolicyChange) error {
 	if c.Description == nil && c.Document == nil {
 		return fault.MissingParameter.New("nothing to change was named; give a description or a document")
 	}
@@ -135,8 +135,20 @@ func (c PolicyChange) check(name string) error {
 		}
 	}
 	if c.Document != nil {
-		_, err := authz.Compile(name, []byte(*c.Document))
+		return s.checkDocument(name, *c.Document)
+	}
+	return nil
+}
+
+// checkDocument refuses what is no policy, and one that denies actions that there are not:
+// a slip of the pen there would leave somebody what was to be taken away.
+func (s *Service) checkDocument(name, document string) error {
+	p, err := authz.Compile(name, []byte(document))
+	if err != nil || len(s.actions) == 0 {
 		return err
+	}
+	if slips := p.Slips(s.actions); len(slips) > 0 {
+		return fault.InvalidParameter.New("the policy is to keep somebody from %s, which is no action, so that it would keep nobody from anything; look at its spelling, or run: keyward policy lint", strings.Join(slips, ", "))
 	}
 	return nil
 }
@@ -150,7 +162,7 @@ func (s *Service) UpdatePolicy(ctx context.Context, call *authz.Call, name strin
 		if err := op.Authorize(PolicyARN(call.Account, name)); err != nil {
 			return Policy{}, err
 		}
-		if err := change.check(name); err != nil {
+		if err := s.checkChange(name, change); err != nil {
 			return Policy{}, err
 		}
 		return s.changePolicy(ctx, op, name, func(p *Policy) error {

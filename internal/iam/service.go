@@ -57,6 +57,7 @@ type Options struct {
 	Logger  *slog.Logger
 	Now     func() time.Time // clock
 	Fresh   func() bool      // whether the change feed is up to date; see package cache
+	Actions []string         // that there are; none where no dialect is, and no policy's are looked at
 }
 
 // A Service is the rules about accounts, users, access keys and policies. Its methods
@@ -68,6 +69,7 @@ type Service struct {
 	logger  *slog.Logger
 	clock   func() time.Time
 	system  systemPolicies
+	actions []string
 
 	// What the warm path needs. A load of secrets reads tenants; nothing else nests.
 	tenants *cache.Cache[string, material.Wrapper] // by account id
@@ -87,7 +89,7 @@ func New(o Options) (*Service, error) {
 		return nil, err
 	}
 	s := &Service{
-		store: o.Store, log: o.Log, keyring: o.Keyring, logger: o.Logger, clock: o.Now, system: system,
+		store: o.Store, log: o.Log, keyring: o.Keyring, logger: o.Logger, clock: o.Now, system: system, actions: o.Actions,
 		uses: uses{latest: make(map[string]Use)},
 	}
 	s.tenants = cache.New(maxCached, o.Fresh, s.loadTenant)

@@ -58,6 +58,16 @@ var refused = map[string][]withheld{
 // hand the plaintext to whoever wrote it.
 const noAttestation = "it is the attestation of a trusted machine, of which neither the form nor a root certificate is documented, so that none can be verified; ExportDataKey hands a data key over under a public key that you vouch for"
 
+// AbsentActions answers the actions that are not offered, as policies know them.
+func AbsentActions() (actions []string) {
+	for _, w := range absent {
+		for _, name := range w.names {
+			actions = append(actions, "kms:"+name)
+		}
+	}
+	return actions
+}
+
 // errAbsent answers why an action is not offered.
 func errAbsent(action string) error {
 	for _, w := range absent {
