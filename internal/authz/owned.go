@@ -93,6 +93,14 @@ func (t *Terms) Custom(account string, g Grants) string {
 	return string(text)
 }
 
+// kind answers what the resource is called.
+func (t *Terms) kind() fault.Text {
+	if t.Kind == "secret" {
+		return fault.Say("secret")
+	}
+	return fault.Say("key")
+}
+
 // Compile reads the policy of a resource that the account owns. Beside what [Compile]
 // refuses, it refuses principals that the policy could not mean, a grant to another
 // account of anything but use, and a denial that would leave nobody to set the policy. The
@@ -101,7 +109,7 @@ func (t *Terms) Compile(account string, document []byte, lenders ...string) (*Re
 	owners := append([]string{account}, lenders...)
 	statements, err := compileDocument(document, func(o object) (statement, error) { return t.compile(owners, o) })
 	if err != nil {
-		return nil, fault.InvalidParameter.New("the %s policy is not valid: %v", t.Kind, err)
+		return nil, fault.InvalidParameter.New("the %s policy is not valid: %v", t.kind(), err)
 	}
 	return &ResourcePolicy{terms: t, statements: statements}, nil
 }
@@ -121,7 +129,7 @@ func (t *Terms) compile(owners []string, o object) (statement, error) {
 	}
 	v, _ := o.get("Resource")
 	if list, err := stringList(v); err != nil || slices.ContainsFunc(list, func(r string) bool { return r != "*" }) {
-		return statement{}, fault.Say(`the element Resource must be "*", which means this %s`, t.Kind)
+		return statement{}, fault.Say(`the element Resource must be "*", which means this %s`, t.kind())
 	}
 	if s.principals, err = compilePrincipals(o); err != nil {
 		return statement{}, fault.Say("in Principal: %v", err)
@@ -146,7 +154,7 @@ func (t *Terms) check(owners []string, p principal, s *statement) error {
 	case !own && !s.deny:
 		for i := range s.actions {
 			if a := s.actions[i].String(); !t.lends(a) {
-				return fault.Say("in Action: %s cannot be granted to another account, which may use a %s and not manage it; name the actions one by one", a, t.Kind)
+				return fault.Say("in Action: %s cannot be granted to another account, which may use a %s and not manage it; name the actions one by one", a, t.kind())
 			}
 		}
 	}

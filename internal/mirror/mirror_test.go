@@ -12,7 +12,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -44,9 +46,17 @@ type world struct {
 	work    string // a clone of it, in which commits are made
 	host    *httptest.Server
 	answer  func(w http.ResponseWriter, r *http.Request) bool // before the host does
+	mu      sync.Mutex                                        // guards seen
 	seen    []*http.Request
 	options mirror.Options
 	remote  watch.Remote
+}
+
+// requests answers what the host was asked.
+func (w *world) requests() []*http.Request {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.seen)
 }
 
 func newWorld(t *testing.T) *world {
@@ -60,7 +70,9 @@ func newWorld(t *testing.T) *world {
 		Env: []string{"GIT_PROJECT_ROOT=" + dir, "GIT_HTTP_EXPORT_ALL=1", "PATH=" + os.Getenv("PATH")}, InheritEnv: []string{"HOME"},
 	}
 	w.host = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		w.mu.Lock()
 		w.seen = append(w.seen, r)
+		w.mu.Unlock()
 		if w.answer(rw, r) {
 			return
 		}
@@ -235,7 +247,7 @@ func TestTokenIsSentAndStaysHere(t *testing.T) {
 	if found, _ := w.harvest(watch.Search{}); len(found) != 1 {
 		t.Error(found)
 	}
-	for _, r := range w.seen {
+	for _, r := range w.requests() {
 		if r.Header.Get("Keyward-Pass") != "" {
 			t.Error("the pass left the machine")
 		}
@@ -292,8 +304,8 @@ func TestTroubles(t *testing.T) {
 			if got := w.status(err); got != c.status || !strings.Contains(err.Error(), c.text) {
 				t.Errorf("%v, want %s", err, c.status)
 			}
-			if len(w.seen) > 1 {
-				t.Errorf("%d requests", len(w.seen))
+			if len(w.requests()) > 1 {
+				t.Errorf("%d requests", len(w.requests()))
 			}
 		})
 	}
@@ -312,7 +324,7 @@ func TestNothingPrivateIsReached(t *testing.T) {
 	w.commit("main", "a.yaml", "")
 	w.options.Allow = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
 	_, err := mirror.New(w.options).Tips(t.Context(), w.remote)
-	if w.status(err) != watch.Unreachable || !strings.Contains(err.Error(), "guard") || len(w.seen) > 0 {
+	if w.status(err) != watch.Unreachable || !strings.Contains(err.Error(), "guard") || len(w.requests()) > 0 {
 		t.Error(err)
 	}
 }
