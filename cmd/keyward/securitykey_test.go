@@ -123,7 +123,8 @@ func (d *desk) approve(act func(code string), typed string, args ...string) (std
 	}
 	rest, _ := io.ReadAll(lines)
 	said.Write(rest)
-	return out.String(), said.String(), cmd.Wait()
+	err = cmd.Wait() // which ends writing to out
+	return out.String(), said.String(), err
 }
 
 // use uses the security key on a page that shows these texts, and the code of the terminal.

@@ -29,8 +29,8 @@ import (
 )
 
 const (
-	perAddress = 5       // requests a second of one address
-	askedOften = 20      // questions about proofs a second of one address
+	perAddress = 5       // requests a second of one address that compare a password
+	askedOften = 20      // other requests a second of one address
 	maxBody    = 8 << 10 // bytes of a request
 )
 
@@ -107,7 +107,7 @@ func (d *dialect) run(w http.ResponseWriter, r *http.Request, x *server.Exchange
 		return nil, fault.TooLarge.New("the request body is larger than %d bytes", maxBody)
 	}
 	c, limiter := x.Call(r, authz.Principal{}, op.scheme, nil), d.limiter
-	if op.scheme == "proof" { // whoever waits asks again and again
+	if op.scheme != "password" { // whoever waits for a proof asks again and again
 		limiter = d.asked
 	}
 	if err := limiter.Admit(&authz.Call{Principal: authz.Principal{AccessKey: x.Source.String()}, Time: x.Received}); err != nil {
