@@ -244,6 +244,7 @@ func TestEveryColumnIsBound(t *testing.T) {
 		"ceremony":            "bound by its MAC, but not to the log: who puts an older one back has a proof twice within its minutes, for the same request",
 		"secret_mark":         "bound by its MAC, but not to the log: who deletes one hides a leak; docs/design/scan.md",
 		"leak_sighting":       "what was reported, which the next report says again; docs/design/scan.md",
+		"watch_state":         "how the last look at a repository went; who writes it can have one that is unchanged since not be searched; docs/design/scan.md",
 		"finding":             "what was found, which the next check says again; what people decided is bound",
 		"expiry_scan":         "the next scan says it again",
 		"notify_health":       "what the channel does next says it again",
