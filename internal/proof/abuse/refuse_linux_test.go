@@ -537,7 +537,9 @@ func without(list, other []string) (out []string) {
 func (r *refusing) everythingWorks(t *testing.T) {
 	t.Helper()
 	for _, op := range r.ops {
-		if a := r.call(t, op); (a.status < 300) == op.refused {
+		// What waited for an approval has lapsed in this world's eight days.
+		refused := op.refused || op.name == "Reject" && op.dialect == restDialect
+		if a := r.call(t, op); (a.status < 300) == refused {
 			t.Errorf("when the failures are over, %s %s: %d %.300s", op.dialect, op.name, a.status, a.body)
 		}
 	}
