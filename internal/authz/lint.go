@@ -3,6 +3,8 @@ package authz
 import (
 	"slices"
 	"strings"
+
+	"github.com/keyward/keyward/internal/fault"
 )
 
 // A Rule is something that policies are often wrong about. Its text is part of the
@@ -60,9 +62,14 @@ func (p *ResourcePolicy) Lint(known []string) []Remark {
 	return remarks
 }
 
-// Slips answers the patterns of a service of keyward's that were meant to keep somebody from
-// something, and meet no action that there is: what they misspell stays allowed.
-func (p *Policy) Slips(known []string) (patterns []string) {
+// CheckSpelling refuses a policy with patterns of a service of keyward's that are to keep somebody
+// from something, and meet no action that there is: what they misspell would stay allowed. Without
+// known actions it refuses nothing.
+func (p *Policy) CheckSpelling(known []string) error {
+	if len(known) == 0 {
+		return nil
+	}
+	var slips []string
 	known = slices.Concat(known, Dangerous(), keyTerms.Use, keyTerms.Lend)
 	for i := range p.statements {
 		s := &p.statements[i]
@@ -72,11 +79,14 @@ func (p *Policy) Slips(known []string) (patterns []string) {
 		for j := range s.actions {
 			service, _, _ := strings.Cut(s.actions[j].String(), ":")
 			if slices.Contains([]string{"kms", "ram", "sts", "keyward"}, strings.ToLower(service)) && !s.actions[j].meetsAny(known) {
-				patterns = append(patterns, s.actions[j].String())
+				slips = append(slips, s.actions[j].String())
 			}
 		}
 	}
-	return patterns
+	if len(slips) == 0 {
+		return nil
+	}
+	return fault.InvalidParameter.New("the policy is to keep somebody from %s, which is no action, so that it would keep nobody from anything; look at its spelling, or run: keyward policy lint", strings.Join(slips, ", "))
 }
 
 func lint(statements []statement, known []string) []Remark {

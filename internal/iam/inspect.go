@@ -19,14 +19,3 @@ func (s *Service) InspectAccessKey(ctx context.Context, k AccessKey) error {
 	secret.Zero()
 	return err
 }
-
-// Custom answers which of the policies are custom ones: rows of their own.
-func (s *Service) Custom(policies []string) []string {
-	var custom []string
-	for _, name := range policies {
-		if _, system := s.system.compiled[name]; !system {
-			custom = append(custom, name)
-		}
-	}
-	return custom
-}
