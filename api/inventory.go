@@ -29,16 +29,17 @@ type ProviderKind struct {
 	Name     string  `json:"name"` // "tencent"
 	Title    Text    `json:"title"`
 	Settings []Field `json:"settings"`
-	Parts    []Field `json:"parts"`             // of the credential
-	Pace     string  `json:"pace"`              // between two synchronisations unless the provider says otherwise
-	Policy   string  `json:"policy,omitempty"`  // the least rights of the credential, in the vendor's own form
-	MaxKeys  int     `json:"maxKeys,omitempty"` // of one principal at once; absent for no limit that matters
-	Disable  bool    `json:"disable"`           // a key can be switched off and on again
-	Undo     string  `json:"undo,omitempty"`    // how long a deleted key can be restored
-	UseLag   string  `json:"useLag,omitempty"`  // how late the vendor tells of a use; absent if it does not tell
-	Expiry   bool    `json:"expiry"`            // the vendor knows when a key expires
-	Manual   bool    `json:"manual"`            // only a person can change a key
-	Guides   []Guide `json:"guides,omitempty"`  // of a manual kind
+	Parts    []Field `json:"parts"`                    // of the credential
+	Pace     string  `json:"pace"`                     // between two synchronisations unless the provider says otherwise
+	Policy   string  `json:"policy,omitempty"`         // the least rights of the credential, in the vendor's own form
+	Rotation string  `json:"rotationPolicy,omitempty"` // the rights that replacing keys needs besides
+	MaxKeys  int     `json:"maxKeys,omitempty"`        // of one principal at once; absent for no limit that matters
+	Disable  bool    `json:"disable"`                  // a key can be switched off and on again
+	Undo     string  `json:"undo,omitempty"`           // how long a deleted key can be restored
+	UseLag   string  `json:"useLag,omitempty"`         // how late the vendor tells of a use; absent if it does not tell
+	Expiry   bool    `json:"expiry"`                   // the vendor knows when a key expires
+	Manual   bool    `json:"manual"`                   // only a person can change a key
+	Guides   []Guide `json:"guides,omitempty"`         // of a manual kind
 }
 
 // A Guide is how one kind of key is changed by a person at a console.
@@ -153,12 +154,21 @@ type InventoryKey struct {
 	Expiry    KeyExpiry          `json:"expiry"`             // as the vendor or a certificate says
 	Due       KeyExpiry          `json:"due"`                // by when something must be done: the earliest of all dates
 	Use       KeyUse             `json:"use"`
-	Tags      map[string]string  `json:"tags"`   // at the vendor
-	Detail    map[string]string  `json:"detail"` // what only this kind of key has
-	UndoUntil time.Time          `json:"undoUntil,omitzero"`
+	Tags      map[string]string  `json:"tags"`               // at the vendor
+	Detail    map[string]string  `json:"detail"`             // what only this kind of key has
+	UndoUntil time.Time          `json:"undoUntil,omitzero"` // of a deleted key: until when it can be restored
+	Undo      *KeyUndo           `json:"undo,omitempty"`     // absent if nobody told
 	Remark    KeyRemark          `json:"remark"`
 	SeenFirst time.Time          `json:"seenFirst"`
 	GoneAt    time.Time          `json:"goneAt,omitzero"`
+}
+
+// KeyUndo is what can be taken back of ending a key, as its vendor does it.
+type KeyUndo struct {
+	Disable  bool   `json:"disable"`           // it can be switched off and on again
+	OffFirst bool   `json:"offFirst"`          // only when it is switched off can it be deleted
+	Restore  string `json:"restore,omitempty"` // for how long it can be restored once it is deleted; absent for not at all
+	Overlap  string `json:"overlap,omitempty"` // how long it works on once it is replaced, where its vendor ends it then
 }
 
 // KeyExpiry is a date and who says so.
@@ -250,6 +260,33 @@ type CalendarRequest struct {
 // A Calendar is the expiries of the inventory for calendar programs.
 type Calendar struct {
 	Text string `json:"text"` // iCalendar, RFC 5545
+}
+
+// SubscribeCalendarRequest makes a link with which a calendar program follows the calendar.
+type SubscribeCalendarRequest struct {
+	Name     string `json:"name"`               // lower-case letters, digits and hyphens, at most 63
+	Language string `json:"language,omitempty"` // "en", or "zh", the default
+}
+
+// A CalendarSubscription is a link to the calendar, which is followed with the rights of the
+// user who made it.
+type CalendarSubscription struct {
+	Name      string    `json:"name"`
+	User      string    `json:"user"`
+	Language  string    `json:"language"`
+	CreatedAt time.Time `json:"createdAt"`
+	FetchedAt time.Time `json:"fetchedAt,omitzero"` // to the minute; absent if never
+}
+
+// A CalendarLink is a new subscription with its link, which is never answered again.
+type CalendarLink struct {
+	Subscription CalendarSubscription `json:"subscription"`
+	URL          SecretText           `json:"url"` // who has it can read the calendar
+}
+
+// A CalendarSubscriptionList is all calendar subscriptions of the account, by name.
+type CalendarSubscriptionList struct {
+	Subscriptions []CalendarSubscription `json:"subscriptions"`
 }
 
 // An ExpiryScan is how the last look at all expiries went.

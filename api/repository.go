@@ -13,6 +13,7 @@ type Repository struct {
 	Pace      string          `json:"pace"`         // between two looks
 	Severity  string          `json:"severity"`     // findings below are not told
 	Owner     string          `json:"owner,omitempty"`
+	Issuers   []string        `json:"issuers"` // that are asked whether what is found works
 	CreatedAt time.Time       `json:"createdAt"`
 	State     RepositoryState `json:"state"`
 }
@@ -62,6 +63,11 @@ type UpdateRepositoryRequest struct {
 	Pace     *string          `json:"pace,omitempty"`
 	Severity *string          `json:"severity,omitempty"`
 	Owner    *string          `json:"owner,omitempty"`
+}
+
+// SetRepositoryIssuersRequest says who is asked whether what is found in a repository works.
+type SetRepositoryIssuersRequest struct {
+	Issuers []string `json:"issuers,omitempty"` // "alibaba", "aws", "github", "slack" and "tencent", in place of those that were; none for nobody
 }
 
 // A RepositoryList is all repositories of the account, by name.

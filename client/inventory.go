@@ -54,6 +54,23 @@ func (c *Client) GetCalendar(ctx context.Context, in api.CalendarRequest) (api.C
 	return call[api.Calendar](ctx, c.server, "GET", at("inventory", "calendar"), in)
 }
 
+// SubscribeCalendar makes a link with which a calendar program follows the calendar with the
+// caller's rights. The link is answered this once.
+func (c *Client) SubscribeCalendar(ctx context.Context, in api.SubscribeCalendarRequest) (api.CalendarLink, error) {
+	return call[api.CalendarLink](ctx, c.server, "POST", at("calendar-subscriptions"), in)
+}
+
+// ListCalendarSubscriptions answers all calendar subscriptions of the account, by name.
+func (c *Client) ListCalendarSubscriptions(ctx context.Context) (api.CalendarSubscriptionList, error) {
+	return call[api.CalendarSubscriptionList](ctx, c.server, "GET", at("calendar-subscriptions"), nil)
+}
+
+// UnsubscribeCalendar ends a calendar subscription: its link leads nowhere from then on.
+func (c *Client) UnsubscribeCalendar(ctx context.Context, subscription string) error {
+	_, err := call[none](ctx, c.server, "DELETE", at("calendar-subscriptions", subscription), nil)
+	return err
+}
+
 // GetInventoryKey answers an access key that others issued.
 func (c *Client) GetInventoryKey(ctx context.Context, provider, id string) (api.InventoryKey, error) {
 	return call[api.InventoryKey](ctx, c.server, "GET", atKey(provider, id), nil)

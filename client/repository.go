@@ -26,6 +26,11 @@ func (c *Client) UpdateRepository(ctx context.Context, repository string, in api
 	return call[api.Repository](ctx, c.server, "PATCH", at("repositories", repository), in)
 }
 
+// SetRepositoryIssuers says which issuers are asked whether what is found in a watched repository works.
+func (c *Client) SetRepositoryIssuers(ctx context.Context, repository string, in api.SetRepositoryIssuersRequest) (api.Repository, error) {
+	return call[api.Repository](ctx, c.server, "PUT", at("repositories", repository, "issuers"), in)
+}
+
 // ScanRepository has a watched repository looked at now; its state tells when it was.
 func (c *Client) ScanRepository(ctx context.Context, repository string) error {
 	_, err := call[none](ctx, c.server, "POST", at("repositories", repository, "scan"), nil)

@@ -32,6 +32,25 @@ func TestInstances(t *testing.T) {
 		if got := must(c.GetKmsInstance(&kms.GetKmsInstanceRequest{KmsInstanceId: &made.ID}))(t).Body.KmsInstance; *got.InstanceName != "payments" || *got.Status != "Connected" || *got.KeyNum != 1 {
 			t.Errorf("the instance is %v", got)
 		}
+		secret := func(name, instance string, key *string) *kms.CreateSecretRequest {
+			return &kms.CreateSecretRequest{SecretName: &name, VersionId: new("v1"), SecretData: new("x"), DKMSInstanceId: &instance, EncryptionKeyId: key}
+		}
+		if got := must(c.CreateSecret(secret("ours", made.ID, in.KeyId)))(t).Body; *got.DKMSInstanceId != made.ID {
+			t.Errorf("the secret is in %s", *got.DKMSInstanceId)
+		}
+		if got := must(c.DescribeSecret(&kms.DescribeSecretRequest{SecretName: new("ours")}))(t).Body; *got.DKMSInstanceId != made.ID {
+			t.Errorf("the secret is in %s", *got.DKMSInstanceId)
+		}
+		refused(c.CreateSecret(secret("other", "kst-hzz1", in.KeyId)))(t, 403, "Forbidden.DKMSInstanceNotFound")
+		refused(c.CreateSecret(secret("other", made.ID, nil)))(t, 400, "MissingParameter")
+		outside := create(t, c, aes256, "")
+		refused(c.CreateSecret(secret("other", made.ID, &outside.id)))(t, 400, invalidParameter)
+		for mechanism, code := range map[string]string{"HsmInternal": "UnsupportedOperation", "HsmEncryptedDatabase": "UnsupportedOperation", "Drawer": invalidParameter} { // it is no hardware instance
+			got := send(t, acs3(a, call{action: "CreateKey", params: []pair{{"DKMSInstanceId", made.ID}, {"KeyStorageMechanism", mechanism}}}))
+			if got.status != 400 || got.code != code {
+				t.Errorf("KeyStorageMechanism=%s: %v", mechanism, got.refusal)
+			}
+		}
 		refused(c.CreateKey(&kms.CreateKeyRequest{DKMSInstanceId: new("kst-hzz1")}))(t, 403, "Forbidden.DKMSInstanceNotFound")
 		refused(c.GetKmsInstance(&kms.GetKmsInstanceRequest{KmsInstanceId: new("kst-hzz1")}))(t, 403, "Forbidden.DKMSInstanceNotFound")
 	})

@@ -135,5 +135,6 @@ func TestRegionsAndStatus(t *testing.T) {
 		if status := must(c.DescribeAccountKmsStatus())(t).Body.AccountStatus; *status != "Enabled" {
 			t.Errorf("the account's status is %q", *status)
 		}
+		refused(c.OpenKmsService())(t, 400, "Forbidden.Opened")
 	})
 }

@@ -61,7 +61,7 @@ func build(out string, flags ...string) error {
 	args := append([]string{"build", "-trimpath", "-ldflags=-s -w", "-o", out}, flags...)
 	cmd := exec.Command("go", append(args, "./cmd/keyward")...)
 	cmd.Dir = ".."
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOEXPERIMENT=runtimesecret")
 	if text, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("building keyward: %w\n%s", err, text)
 	}

@@ -23,13 +23,13 @@ type patch struct{ file, old, new string }
 // The patches that tests build the program with.
 var (
 	// behind has a clock that is behind.
-	behind = patch{"cmd/keyward/serve.go", "Now: time.Now, Searcher", "Now: func() time.Time { return time.Now().AddDate(0, 0, -8) }, Searcher"}
+	behind = patch{"internal/cli/servecmd/serve.go", "Now: time.Now, Searcher", "Now: func() time.Time { return time.Now().AddDate(0, 0, -8) }, Searcher"}
 	// hasty believes a clock that has stood for a second.
 	hasty = patch{"internal/clock/clock.go", "Settle = 10 * time.Minute", "Settle = time.Second"}
 	// old has served for months after some seconds.
 	old = patch{"internal/clock/clock.go", "w.mark.Served += awake - w.awake", "w.mark.Served += 1_000_000 * (awake - w.awake)"}
 	// fickle has a clock that is as much off as the file "offset" says.
-	fickle = patch{"cmd/keyward/serve.go", "Now: time.Now, Searcher", `Now: func() time.Time {
+	fickle = patch{"internal/cli/servecmd/serve.go", "Now: time.Now, Searcher", `Now: func() time.Time {
 		content, _ := os.ReadFile(filepath.Join(cfg.DataDir, "offset"))
 		offset, _ := time.ParseDuration(string(content))
 		return time.Now().Add(offset)

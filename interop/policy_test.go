@@ -47,7 +47,7 @@ func TestKeyPolicies(t *testing.T) {
 		}
 		set(before)
 		refused(c.GetKeyPolicy(&kms.GetKeyPolicyRequest{KeyId: &k.id, PolicyName: new("other")}))(t, 404, "Forbidden.ResourceNotFound")
-		for _, document := range []string{"{", "{}", strings.Replace(write("Deny"), "user/"+name, "*", 1) + "x", write("Allow") + strings.Repeat(" ", 32768)} {
+		for _, document := range []string{"{", "{}", strings.Replace(write("Deny"), "kms:Encrypt", "kms:Enkrypt", 1), strings.Replace(write("Deny"), "user/"+name, "*", 1) + "x", write("Allow") + strings.Repeat(" ", 32768)} {
 			refused(c.SetKeyPolicy(&kms.SetKeyPolicyRequest{KeyId: &k.id, Policy: &document}))(t, 400, invalidParameter)
 		}
 		refused(u.SetKeyPolicy(&kms.SetKeyPolicyRequest{KeyId: &k.id, Policy: &before}))(t, 403, "Forbidden.NoPermission")

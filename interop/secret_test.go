@@ -69,6 +69,10 @@ func TestSecrets(t *testing.T) {
 		const name = "db/生" // not a name
 		refused(s.CreateSecret(&kms.CreateSecretRequest{SecretName: new(name), VersionId: new("v1"), SecretData: new("x")}))(t, 400, invalidParameter)
 
+		refused(s.CreateSecret(&kms.CreateSecretRequest{SecretName: new("db/kept"), VersionId: new("v1"), SecretData: new("x"), Policy: new("{}")}))(t, 400, invalidParameter)
+		policy := *must(s.GetSecretPolicy(&kms.GetSecretPolicyRequest{SecretName: s.make("db/plain", "v1", "x").SecretName}))(t).Body.Policy
+		must(s.CreateSecret(&kms.CreateSecretRequest{SecretName: new("db/kept"), VersionId: new("v1"), SecretData: new("x"), Policy: &policy}))(t)
+
 		made := s.make("db/prod", "v1", "first, 一")
 		if *made.SecretName != "db/prod" || *made.VersionId != "v1" || *made.SecretType != "Generic" || *made.AutomaticRotation != "Disabled" || !strings.HasSuffix(*made.Arn, ":secret/db/prod") {
 			t.Errorf("made %v", made)

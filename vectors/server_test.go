@@ -30,8 +30,8 @@ func startServer(t *testing.T) *client.Client {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	binary, data, config := filepath.Join(dir, "keyward"), filepath.Join(dir, "data"), filepath.Join(dir, "keyward.toml")
-	build := exec.Command("go", "build", "-o", binary, "./cmd/keyward")
-	build.Dir, build.Env = "..", append(os.Environ(), "CGO_ENABLED=0")
+	build := exec.Command("go", "build", "-trimpath", "-o", binary, "./cmd/keyward")
+	build.Dir, build.Env = "..", append(os.Environ(), "CGO_ENABLED=0", "GOEXPERIMENT=runtimesecret")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("building keyward: %v\n%s", err, out)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/keyward/keyward/api"
 	"github.com/keyward/keyward/internal/agefile"
 	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/cli"
 	"github.com/keyward/keyward/internal/fault"
 )
 
@@ -156,45 +157,45 @@ func TestOutput(t *testing.T) {
 		"sink-show": {"sink", "show", "ours"}, "sink-list": {"sink", "list"}, "secret-show": {"secret", "show", "pay/a"},
 	} {
 		for _, form := range []struct {
-			lang   language
+			lang   cli.Language
 			output string
-		}{{english, "table"}, {chinese, "table"}, {english, "json"}} {
+		}{{cli.English, "table"}, {cli.Chinese, "table"}, {cli.English, "json"}} {
 			s := newSession(t, form.lang)
-			s.answers = answers
-			if status := s.run(append(args, "-o", form.output)...); status != exitOK {
-				t.Errorf("%s: status %d: %s", name, status, &s.stderr)
+			s.Answers = answers
+			if status := s.Do(append(args, "-o", form.output)...); status != cli.ExitOK {
+				t.Errorf("%s: status %d: %s", name, status, &s.Stderr)
 			}
 			suffix := string(form.lang)
 			if form.output == "json" {
 				suffix = "json"
-				if !json.Valid(s.stdout.Bytes()) || s.stderr.Len() > 0 {
-					t.Errorf("%s: it is not JSON alone: %s", name, &s.stderr)
+				if !json.Valid(s.Stdout.Bytes()) || s.Stderr.Len() > 0 {
+					t.Errorf("%s: it is not JSON alone: %s", name, &s.Stderr)
 				}
 			}
-			golden(t, name+"."+suffix, s.stdout.String())
+			golden(t, name+"."+suffix, s.Stdout.String())
 		}
 	}
 }
 
 // Lists are asked for to their end.
 func TestPagesAreFollowed(t *testing.T) {
-	s := newSession(t, english)
-	s.answers["GET /v1/keys"] = api.KeyList{Keys: []api.Key{aKey()}, Total: 2, Next: "same"}
-	if status := s.run("key", "list"); status != exitLocal || len(s.requests) != 2 {
-		t.Errorf("status %d after %d requests: it must stop when a page repeats", status, len(s.requests))
+	s := newSession(t, cli.English)
+	s.Answers["GET /v1/keys"] = api.KeyList{Keys: []api.Key{aKey()}, Total: 2, Next: "same"}
+	if status := s.Do("key", "list"); status != cli.ExitLocal || len(s.Requests) != 2 {
+		t.Errorf("status %d after %d requests: it must stop when a page repeats", status, len(s.Requests))
 	}
 }
 
 func TestCreateKeyAsksForWhatTheFlagsSay(t *testing.T) {
-	s := newSession(t, english)
-	s.answers["POST /v1/keys"] = aKey()
-	if status := s.run("key", "create", "--spec", "Aliyun_SM4", "--alias", "alias/x", "--tag", "a=b=c", "--rotate-every", "30d", "--description", "d"); status != exitOK {
-		t.Fatalf("status %d: %s", status, &s.stderr)
+	s := newSession(t, cli.English)
+	s.Answers["POST /v1/keys"] = aKey()
+	if status := s.Do("key", "create", "--spec", "Aliyun_SM4", "--alias", "alias/x", "--tag", "a=b=c", "--rotate-every", "30d", "--description", "d"); status != cli.ExitOK {
+		t.Fatalf("status %d: %s", status, &s.Stderr)
 	}
 	want := []string{
 		`POST /v1/keys {"spec":"Aliyun_SM4","description":"d","rotation":{"enabled":true,"intervalSeconds":2592000},"tags":{"a":"b=c"},"alias":"alias/x"}`,
 	}
-	if diff := cmp.Diff(want, s.requests); diff != "" {
+	if diff := cmp.Diff(want, s.Requests); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -215,32 +216,32 @@ func TestConfirmation(t *testing.T) {
 		{"not to be asked", true, "key-aaaa\n", []string{"--no-input"}, false},
 		{"confirmed before", false, "", []string{"--yes"}, true},
 	} {
-		s := newSession(t, english)
-		s.interactive, s.in = test.interactive, strings.NewReader(test.typed)
-		s.answers["GET /v1/keys/alias~a"] = aKey()
-		s.answers["GET /v1/keys/key-aaaa/usage"] = api.KeyUsage{Status: "Unused"}
-		s.answers["POST /v1/keys/key-aaaa/delete"] = struct{}{}
-		status := s.run(append([]string{"key", "delete", "alias/a", "--days", "9"}, test.args...)...)
-		deleted := len(s.requests) == 3 && s.requests[2] == `POST /v1/keys/key-aaaa/delete {"days":9}`
-		if deleted != test.deleted || (status == exitOK) != test.deleted {
-			t.Errorf("%s: status %d, requests %q", test.name, status, s.requests)
+		s := newSession(t, cli.English)
+		s.Interactive, s.In = test.interactive, strings.NewReader(test.typed)
+		s.Answers["GET /v1/keys/alias~a"] = aKey()
+		s.Answers["GET /v1/keys/key-aaaa/usage"] = api.KeyUsage{Status: "Unused"}
+		s.Answers["POST /v1/keys/key-aaaa/delete"] = struct{}{}
+		status := s.Do(append([]string{"key", "delete", "alias/a", "--days", "9"}, test.args...)...)
+		deleted := len(s.Requests) == 3 && s.Requests[2] == `POST /v1/keys/key-aaaa/delete {"days":9}`
+		if deleted != test.deleted || (status == cli.ExitOK) != test.deleted {
+			t.Errorf("%s: status %d, requests %q", test.name, status, s.Requests)
 		}
 	}
 }
 
 // A new access key's file is private, never replaces another, and is gone if there is no key.
 func TestAccessKeyFile(t *testing.T) {
-	s := newSession(t, english)
-	path := filepath.Join(s.home, "ci.env")
-	if status := s.run("user", "accesskey", "create", "ci", "--out", path); status != exitServer {
+	s := newSession(t, cli.English)
+	path := filepath.Join(s.Home, "ci.env")
+	if status := s.Do("user", "accesskey", "create", "ci", "--out", path); status != cli.ExitServer {
 		t.Errorf("status %d", status)
 	}
 	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("there is a file without a key: %v", err)
 	}
-	s.answers["POST /v1/users/ci/access-keys"] = api.IssuedAccessKey{AccessKey: api.AccessKey{ID: "KWAKNEW", User: "ci"}, Secret: "kwsk_fake_new"}
-	if status := s.run("user", "accesskey", "create", "ci", "--out", path); status != exitOK || strings.Contains(s.stdout.String()+s.stderr.String(), "kwsk_") {
-		t.Errorf("status %d, shown: %s%s", status, &s.stdout, &s.stderr)
+	s.Answers["POST /v1/users/ci/access-keys"] = api.IssuedAccessKey{AccessKey: api.AccessKey{ID: "KWAKNEW", User: "ci"}, Secret: "kwsk_fake_new"}
+	if status := s.Do("user", "accesskey", "create", "ci", "--out", path); status != cli.ExitOK || strings.Contains(s.Stdout.String()+s.Stderr.String(), "kwsk_") {
+		t.Errorf("status %d, shown: %s%s", status, &s.Stdout, &s.Stderr)
 	}
 	info, err := os.Stat(path)
 	if err != nil || info.Mode().Perm() != 0o600 {
@@ -251,17 +252,17 @@ func TestAccessKeyFile(t *testing.T) {
 	if err != nil || string(content) != want {
 		t.Errorf("it holds %q, error %v", content, err)
 	}
-	s.requests = nil
-	if status := s.run("user", "accesskey", "create", "ci", "--out", path); status != exitLocal || len(s.requests) > 0 {
-		t.Errorf("status %d after %d requests: the file was there", status, len(s.requests))
+	s.Requests = nil
+	if status := s.Do("user", "accesskey", "create", "ci", "--out", path); status != cli.ExitLocal || len(s.Requests) > 0 {
+		t.Errorf("status %d after %d requests: the file was there", status, len(s.Requests))
 	}
 }
 
 func TestErrorsHaveTheirExitStatus(t *testing.T) {
-	s := newSession(t, english)
-	s.prepare(nil)
+	s := newSession(t, cli.English)
+	s.Prepare(nil)
 	denied := problemOf(fault.NoPermission)
-	s.answers["GET /v1/whoami"] = denied
+	s.Answers["GET /v1/whoami"] = denied
 	for _, test := range []struct {
 		err  error
 		want int
@@ -271,14 +272,14 @@ func TestErrorsHaveTheirExitStatus(t *testing.T) {
 		{&url.Error{Op: "Get", URL: "http://localhost", Err: errors.New("refused")}, 1},
 		{agefile.ErrDamaged, 1},
 		{&audit.TamperError{Log: "l", Where: "here"}, 3},
-		{&damaged{findings: 2}, 3},
+		{&cli.Problem{Code: "Tampered", Status: cli.ExitTampered}, 3},
 		{errors.Join(&audit.TamperError{Log: "l", Where: "here"}, errors.New("closing")), 3},
 	} {
-		if got := s.report(test.err); got != test.want {
+		if got := s.Report(test.err); got != test.want {
 			t.Errorf("%v: status %d, want %d", test.err, got, test.want)
 		}
 	}
-	if got := s.run("whoami"); got != exitServer {
+	if got := s.Do("whoami"); got != cli.ExitServer {
 		t.Errorf("an answer of the server: status %d", got)
 	}
 	for _, args := range [][]string{
@@ -286,8 +287,8 @@ func TestErrorsHaveTheirExitStatus(t *testing.T) {
 		{"key", "create", "--rotate-every", "soon"}, {"encrypt"}, {"audit", "prove"}, {"key", "create", "--tag", "novalue"}, {"user", "accesskey", "expire", "x"},
 		{"user", "update", "x", "--enable", "--disable"}, {"help", "nothing"}, {"key", "create", "--spec"},
 	} {
-		if got := s.run(args...); got != exitLocal || s.stdout.Len() > 0 || !strings.HasPrefix(s.stderr.String(), "keyward: ") {
-			t.Errorf("%q: status %d, stdout %q, stderr %q", args, got, &s.stdout, &s.stderr)
+		if got := s.Do(args...); got != cli.ExitLocal || s.Stdout.Len() > 0 || !strings.HasPrefix(s.Stderr.String(), "keyward: ") {
+			t.Errorf("%q: status %d, stdout %q, stderr %q", args, got, &s.Stdout, &s.Stderr)
 		}
 	}
 }
@@ -296,30 +297,17 @@ func problemOf(kind fault.Kind) api.Problem {
 	return api.Problem{Status: http.StatusForbidden, Code: string(kind), Detail: "the particulars", RequestID: "REQUEST"}
 }
 
-// Every code of the server is explained, in both languages.
-func TestEveryCodeHasAdvice(t *testing.T) {
-	for _, kind := range fault.Kinds() {
-		a, ok := adviceOn(kind)
-		if !ok {
-			t.Errorf("%s has no advice", kind)
-			continue
-		}
-		both(t, string(kind)+" (what)", a.what.en, a.what.zh)
-		both(t, string(kind)+" (next)", a.next.en, a.next.zh)
-	}
-}
-
 func TestErrorsAreShown(t *testing.T) {
-	for _, lang := range []language{english, chinese} {
+	for _, lang := range []cli.Language{cli.English, cli.Chinese} {
 		for _, output := range []string{"table", "json"} {
 			s := newSession(t, lang)
-			s.answers["GET /v1/whoami"] = problemOf(fault.NoPermission)
+			s.Answers["GET /v1/whoami"] = problemOf(fault.NoPermission)
 			var all strings.Builder
 			for _, args := range [][]string{{"whoami"}, {"key", "shwo"}, {"key", "show"}, {"key", "list", "--accesskey-secret", "x"}, {"key", "delete", "k", "--days", "many"}, {"decrypt", filepath.Join("no", "file.kw")}} {
-				s.run(append([]string{"-o", output}, args...)...)
-				all.WriteString(s.stderr.String())
-				if output == "json" && !json.Valid(s.stderr.Bytes()) {
-					t.Errorf("%q: %s is not JSON", args, &s.stderr)
+				s.Do(append([]string{"-o", output}, args...)...)
+				all.WriteString(s.Stderr.String())
+				if output == "json" && !json.Valid(s.Stderr.Bytes()) {
+					t.Errorf("%q: %s is not JSON", args, &s.Stderr)
 				}
 			}
 			golden(t, "errors-"+output+"."+string(lang), all.String())
@@ -329,35 +317,13 @@ func TestErrorsAreShown(t *testing.T) {
 
 // A value given in the wrong place may be a secret, and is not repeated.
 func TestErrorsDoNotRepeatValues(t *testing.T) {
-	s := newSession(t, english)
+	s := newSession(t, cli.English)
 	for _, args := range [][]string{
 		{"key", "delete", "k", "--days", "kwsk_fake"}, {"key", "list", "--secret=kwsk_fake"}, {"key", "show", "k", "kwsk_fake"},
 		{"key", "verify", "k", "--signature", "kwsk_fake"}, {"key", "sign", "k", "--digest", "kwsk_fake"}, {"key", "rotate", "k", "--every", "kwsk_fake"},
 	} {
-		if s.run(args...); strings.Contains(s.stderr.String(), "kwsk_fake") {
-			t.Errorf("%q: %s", args, &s.stderr)
-		}
-	}
-}
-
-func TestLanguage(t *testing.T) {
-	for _, test := range []struct {
-		flag string
-		env  map[string]string
-		want language
-	}{
-		{"", nil, english},
-		{"", map[string]string{"LANG": "zh_CN.UTF-8"}, chinese},
-		{"", map[string]string{"LANG": "zh_TW.UTF-8"}, chinese},
-		{"", map[string]string{"LANG": "de_DE.UTF-8"}, english},
-		{"", map[string]string{"LANG": "zh_CN", "LC_ALL": "C"}, english},
-		{"", map[string]string{"LANG": "en_US", "LC_MESSAGES": "zh_CN"}, chinese},
-		{"", map[string]string{"LANG": "zh_CN", "KEYWARD_LANG": "en"}, english},
-		{"zh", map[string]string{"KEYWARD_LANG": "en"}, chinese},
-		{"en", map[string]string{"LANG": "zh_CN"}, english},
-	} {
-		if got := languageOf(test.flag, func(name string) string { return test.env[name] }); got != test.want {
-			t.Errorf("%q, %v: %s", test.flag, test.env, got)
+		if s.Do(args...); strings.Contains(s.Stderr.String(), "kwsk_fake") {
+			t.Errorf("%q: %s", args, &s.Stderr)
 		}
 	}
 }
@@ -365,10 +331,10 @@ func TestLanguage(t *testing.T) {
 // A language that keyward does not speak is refused where it is named, not where a locale has it.
 func TestUnknownLanguage(t *testing.T) {
 	s := newSession(t, "fr")
-	if status := s.run("version"); status != 1 || !strings.Contains(s.stderr.String(), "KEYWARD_LANG must be one of en, zh") {
-		t.Errorf("%d: %s", status, &s.stderr)
+	if status := s.Do("version"); status != 1 || !strings.Contains(s.Stderr.String(), "KEYWARD_LANG must be one of en, zh") {
+		t.Errorf("%d: %s", status, &s.Stderr)
 	}
-	if status := s.run("version", "--lang", "zh"); status != 0 {
-		t.Errorf("%d: %s", status, &s.stderr)
+	if status := s.Do("version", "--lang", "zh"); status != 0 {
+		t.Errorf("%d: %s", status, &s.Stderr)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/keyward/keyward/internal/accesskey/check"
+	"github.com/keyward/keyward/internal/cli"
 	"github.com/keyward/keyward/internal/finding"
 	"github.com/keyward/keyward/internal/notify"
 )
@@ -29,9 +30,9 @@ func TestAdviceOfChecksIsTyped(t *testing.T) {
 			}
 			if program, ok := strings.CutPrefix(typed, "keyward "); ok {
 				ours++
-				s := newSession(t, english)
-				s.prepare(nil)
-				cmd, rest, err := newRoot(&s.cli).Find(strings.Fields(program))
+				s := newSession(t, cli.English)
+				s.Prepare(nil)
+				cmd, rest, err := newRoot(&s.Run).Find(strings.Fields(program))
 				if err == nil {
 					err = cmd.ParseFlags(rest)
 				}
@@ -53,47 +54,24 @@ func TestAdviceOfChecksIsTyped(t *testing.T) {
 	}
 }
 
-// Every fact that checks tell, and every state and severity, has a name in both languages.
-func TestFindingsSpeakBothLanguages(t *testing.T) {
-	for name, words := range evidence {
-		both(t, "evidence "+name, words.en, words.zh)
-	}
-	told := regexp.MustCompile(`(?:fact|moment|days)\("([a-z-]+)"|return "([a-z-]+)", at|name, at := "([a-z-]+)"|name, at = "([a-z-]+)"`)
-	for _, file := range []string{"check.go", "key.go", "principal.go", "account.go"} {
-		for _, m := range told.FindAllStringSubmatch(string(page(t, "internal/accesskey/check/"+file)), -1) {
-			name := strings.Join(m[1:], "")
-			if _, ok := evidence[name]; !ok {
-				t.Errorf("%s tells %q, which has no name for people", file, name)
-			}
-		}
-	}
-	c := &newSession(t, chinese).cli
-	c.lang = chinese
-	for _, word := range []string{c.severity("critical"), c.severity("high"), c.severity("medium"), c.severity("low"), c.findingState("open"), c.findingState("suppressed"), c.findingState("resolved")} {
-		if !han(word) {
-			t.Errorf("%q is not Chinese", word)
-		}
-	}
-}
-
 func TestSuppressAsksForWhatTheFlagsSay(t *testing.T) {
-	s := newSession(t, english)
-	s.answers["POST /v1/findings/f/suppress"] = aFinding()
-	s.answers["POST /v1/findings/f/resolve"] = aFinding()
-	if status := s.run("finding", "suppress", "f", "--owner", "bob", "--reason", "moves", "--until", "2026-04-02"); status != exitOK {
-		t.Errorf("status %d: %s", status, &s.stderr)
+	s := newSession(t, cli.English)
+	s.Answers["POST /v1/findings/f/suppress"] = aFinding()
+	s.Answers["POST /v1/findings/f/resolve"] = aFinding()
+	if status := s.Do("finding", "suppress", "f", "--owner", "bob", "--reason", "moves", "--until", "2026-04-02"); status != cli.ExitOK {
+		t.Errorf("status %d: %s", status, &s.Stderr)
 	}
-	if status := s.run("finding", "resolve", "f"); status != exitOK || !strings.Contains(s.stderr.String(), "opens again") {
-		t.Errorf("status %d: %s", status, &s.stderr)
+	if status := s.Do("finding", "resolve", "f"); status != cli.ExitOK || !strings.Contains(s.Stderr.String(), "opens again") {
+		t.Errorf("status %d: %s", status, &s.Stderr)
 	}
 	want := []string{`POST /v1/findings/f/suppress {"owner":"bob","reason":"moves","until":"2026-04-02T00:00:00Z"}`, "POST /v1/findings/f/resolve"}
-	if diff := cmp.Diff(want, s.requests); diff != "" {
+	if diff := cmp.Diff(want, s.Requests); diff != "" {
 		t.Error(diff)
 	}
-	s.requests = nil
+	s.Requests = nil
 	for _, args := range [][]string{{"--owner", "x", "--reason", "y"}, {"--owner", "x", "--until", "1d"}, {"--reason", "y", "--until", "1d"}} {
-		if status := s.run(slices.Concat([]string{"finding", "suppress", "f"}, args)...); status != exitLocal || len(s.requests) > 0 {
-			t.Errorf("%q: status %d, requests %q", args, status, s.requests)
+		if status := s.Do(slices.Concat([]string{"finding", "suppress", "f"}, args)...); status != cli.ExitLocal || len(s.Requests) > 0 {
+			t.Errorf("%q: status %d, requests %q", args, status, s.Requests)
 		}
 	}
 }

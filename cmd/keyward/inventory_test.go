@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/csv"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,9 +10,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"pgregory.net/rapid"
 
 	"github.com/keyward/keyward/api"
+	"github.com/keyward/keyward/internal/cli"
 )
 
 func aStock() api.InventoryKey {
@@ -22,7 +21,7 @@ func aStock() api.InventoryKey {
 		Provider: "prod", Kind: "aws", ID: "a/1", Name: "deploy", Status: "active", Owner: "ann", CreatedAt: created,
 		Principal: api.InventoryPrincipal{ID: "u", Name: "ci", Kind: "user", Disabled: "no", Console: "no", ConsoleMFA: "unknown", Grants: []api.GrantedRight{}},
 		Expiry:    api.KeyExpiry{}, Due: api.KeyExpiry{At: time.Date(2026, 3, 10, 0, 0, 0, 0, time.UTC), Basis: "declared"},
-		Use: api.KeyUse{Known: "yes", At: created.AddDate(0, 1, 0), Lag: "4h", Service: "s3"}, Tags: map[string]string{"env": "live"}, Detail: map[string]string{},
+		Use: api.KeyUse{Known: "yes", At: created.AddDate(0, 1, 0), Lag: "4h", Service: "s3"}, Tags: map[string]string{"env": "live"}, Detail: map[string]string{}, Undo: &api.KeyUndo{Disable: true, OffFirst: true, Restore: "30d"},
 		Remark: api.KeyRemark{Purpose: "=HYPERLINK(支付)", Consumers: []string{"checkout"}, Tags: map[string]string{}, ExpiresAt: time.Date(2026, 3, 10, 0, 0, 0, 0, time.UTC)},
 	}
 }
@@ -31,16 +30,19 @@ func stockAnswers() map[string]any {
 	at := time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
 	never := aStock()
 	never.ID, never.Due, never.Owner, never.Use, never.Remark.Purpose = "b", api.KeyExpiry{}, "", api.KeyUse{Known: "unknown"}, ""
+	never.Undo = nil
 	over := aStock()
 	over.ID, over.Due = "c", api.KeyExpiry{At: at, Basis: "certificate"}
+	over.Undo = &api.KeyUndo{Overlap: "24h"}
 	return map[string]any{
 		"GET /v1/inventory":          api.InventoryList{Keys: []api.InventoryKey{over, aStock(), never}},
 		"GET /v1/inventory/prod/a~1": aStock(), "GET /v1/inventory/prod/a~11": aStock(),
 		"GET /v1/providers": api.ProviderList{Providers: []api.Provider{{
 			Name: "prod", Kind: "aws", MaxAge: "180d", Pace: "1h", Sync: api.ProviderSync{SucceededAt: at, Keys: 3, Problems: []api.ProviderProblem{{What: "iam:ListUsers", Reason: "denied"}}},
 		}}},
+		"GET /v1/providers/prod": api.Provider{Name: "prod", Kind: "aws", Sync: api.ProviderSync{Identity: api.ProviderIdentity{Account: "123456789012"}}},
 		"GET /v1/provider-kinds": api.ProviderKindList{Kinds: []api.ProviderKind{{
-			Name: "aws", Title: api.Text{English: "AWS", Chinese: "AWS 密钥"}, Pace: "1h", MaxKeys: 2, Disable: true, UseLag: "4h", Policy: "{}\n",
+			Name: "aws", Title: api.Text{English: "AWS", Chinese: "AWS 密钥"}, Pace: "1h", MaxKeys: 2, Disable: true, UseLag: "4h", Policy: "{}\n", Rotation: "{\"Resource\": \"ACCOUNT/USER\"}\n",
 			Settings: []api.Field{{Name: "region", Required: true, Help: api.Text{English: "Region", Chinese: "地域"}, Example: "us-east-1"}},
 			Parts:    []api.Field{{Name: "id", Required: true, Help: api.Text{English: "Id", Chinese: "编号"}}, {Name: "pem", Help: api.Text{English: "File", Chinese: "文件"}}},
 		}}},
@@ -61,30 +63,6 @@ func stockAnswers() map[string]any {
 	}
 }
 
-// No cell is calculated by a spreadsheet, and every other one comes back as it was.
-func TestCSVIsHarmless(t *testing.T) {
-	t.Parallel()
-	rapid.Check(t, func(t *rapid.T) {
-		cell := rapid.OneOf(rapid.String(), rapid.StringMatching(`[ \t]?[=+\-@'",\r\n;]{0,3}[a-z(0-9]{0,5}`)).Draw(t, "cell")
-		var b strings.Builder
-		table := table{rows: [][]string{{"first", cell, "last"}}}
-		if err := table.writeCSV(&b); err != nil {
-			t.Fatal(err)
-		}
-		rows, err := csv.NewReader(strings.NewReader(b.String())).ReadAll()
-		if err != nil || len(rows) != 1 || len(rows[0]) != 3 || !strings.HasSuffix(b.String(), "\r\n") {
-			t.Fatalf("%q: %v %v", b.String(), rows, err)
-		}
-		have, plain := rows[0][1], printable(cell)
-		if start := strings.TrimLeft(have, " "); start != "" && strings.ContainsAny(start[:1], "=+-@\t\r") {
-			t.Fatalf("%q begins a formula", have)
-		}
-		if have != plain && have != "'"+plain && plain != "-" {
-			t.Fatalf("%q became %q", cell, have)
-		}
-	})
-}
-
 func TestTimesNeedAZone(t *testing.T) {
 	for _, test := range []struct{ at, zone, want string }{
 		{"2026-03-01", "Asia/Shanghai", "2026-02-28T16:00:00Z"},
@@ -101,35 +79,49 @@ func TestTimesNeedAZone(t *testing.T) {
 		{"01/03/2026", "UTC", ""},
 		{"soon", "", ""},
 	} {
-		s := newSession(t, english)
-		s.answers["PATCH /v1/inventory/prod/k"] = aStock()
+		s := newSession(t, cli.English)
+		s.Answers["PATCH /v1/inventory/prod/k"] = aStock()
 		args := []string{"accesskey", "remark", "prod", "k", "--expires", test.at}
 		if test.zone != "" {
 			args = append(args, "--zone", test.zone)
 		}
-		status := s.run(args...)
+		status := s.Do(args...)
 		var want []string
 		if test.want != "" {
 			want = []string{`PATCH /v1/inventory/prod/k {"expiresAt":"` + test.want + `"}`}
 		}
-		if diff := cmp.Diff(want, s.requests); diff != "" || (status == exitOK) != (test.want != "") {
-			t.Errorf("%s %s: status %d %s\n%s", test.at, test.zone, status, &s.stderr, diff)
+		if diff := cmp.Diff(want, s.Requests); diff != "" || (status == cli.ExitOK) != (test.want != "") {
+			t.Errorf("%s %s: status %d %s\n%s", test.at, test.zone, status, &s.Stderr, diff)
+		}
+	}
+}
+
+// The policy of a provider is that of its kind; for rotations it names the account, if that is
+// known.
+func TestPolicies(t *testing.T) {
+	for line, want := range map[string]string{
+		"aws": "{}\n", "prod": "{}\n", "aws --rotation": `{"Resource": "ACCOUNT/USER"}` + "\n", "prod --rotation": `{"Resource": "123456789012/USER"}` + "\n",
+	} {
+		s := newSession(t, cli.English)
+		s.Answers = stockAnswers()
+		if status := s.Do(append([]string{"provider", "policy"}, strings.Fields(line)...)...); status != cli.ExitOK || s.Stdout.String() != want {
+			t.Errorf("%s: status %d, have %q, want %q; %s", line, status, s.Stdout.String(), want, &s.Stderr)
 		}
 	}
 }
 
 // Only what is given is changed; an empty text takes a part away.
 func TestRemarkSendsWhatIsGiven(t *testing.T) {
-	s := newSession(t, english)
-	s.answers["PATCH /v1/inventory/prod/k"] = aStock()
+	s := newSession(t, cli.English)
+	s.Answers["PATCH /v1/inventory/prod/k"] = aStock()
 	for _, args := range [][]string{{"--owner", ""}, {"--consumer", "a", "--consumer", "b"}, {"--consumer", "", "--tag", ""}, {"--expires", "never"}, {"--permanent=false"}} {
-		s.run(append([]string{"accesskey", "remark", "prod", "k"}, args...)...)
+		s.Do(append([]string{"accesskey", "remark", "prod", "k"}, args...)...)
 	}
 	want := []string{
 		`PATCH /v1/inventory/prod/k {"owner":""}`, `PATCH /v1/inventory/prod/k {"consumers":["a","b"]}`, `PATCH /v1/inventory/prod/k {"consumers":[],"tags":{}}`,
 		`PATCH /v1/inventory/prod/k {"neverExpires":true}`, `PATCH /v1/inventory/prod/k {"permanent":false}`,
 	}
-	if diff := cmp.Diff(want, s.requests); diff != "" {
+	if diff := cmp.Diff(want, s.Requests); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -158,28 +150,28 @@ func TestCredentialsComeFromFilesAndPeople(t *testing.T) {
 		{"no JSON", `{"id":["kwsk_fake"]}`, nil, ""},
 		{"no such file", "id=1\npem@=" + filepath.Join(dir, "none"), nil, ""},
 	} {
-		s := newSession(t, english)
-		s.answers["GET /v1/provider-kinds"] = stockAnswers()["GET /v1/provider-kinds"]
-		s.answers["POST /v1/providers"] = api.Provider{Name: "p"}
-		s.in = strings.NewReader(test.input)
+		s := newSession(t, cli.English)
+		s.Answers["GET /v1/provider-kinds"] = stockAnswers()["GET /v1/provider-kinds"]
+		s.Answers["POST /v1/providers"] = api.Provider{Name: "p"}
+		s.In = strings.NewReader(test.input)
 		args := []string{"provider", "add", "aws", "p", "--set", "region=r"}
 		if test.typed == nil {
 			args = append(args, "--credential", "-")
 		} else {
-			s.interactive = true
-			s.readPassword = func(context.Context) ([]byte, error) {
+			s.Interactive = true
+			s.ReadPassword = func(context.Context) ([]byte, error) {
 				line := test.typed[0]
 				test.typed = test.typed[1:]
 				return []byte(line), nil
 			}
 		}
-		status := s.run(args...)
-		last := s.requests[len(s.requests)-1]
-		if test.want == "" && (status != exitLocal || len(s.requests) != 1) || test.want != "" && last != added+test.want {
-			t.Errorf("%s: status %d, %s, %s", test.name, status, last, &s.stderr)
+		status := s.Do(args...)
+		last := s.Requests[len(s.Requests)-1]
+		if test.want == "" && (status != cli.ExitLocal || len(s.Requests) != 1) || test.want != "" && last != added+test.want {
+			t.Errorf("%s: status %d, %s, %s", test.name, status, last, &s.Stderr)
 		}
-		if strings.Contains(s.stderr.String()+s.stdout.String(), "kwsk_fake") {
-			t.Errorf("%s: the credential is shown: %s", test.name, &s.stderr)
+		if strings.Contains(s.Stderr.String()+s.Stdout.String(), "kwsk_fake") {
+			t.Errorf("%s: the credential is shown: %s", test.name, &s.Stderr)
 		}
 	}
 }
@@ -188,67 +180,45 @@ func TestCredentialsAreNoSettings(t *testing.T) {
 	for _, args := range [][]string{
 		{"--set", "region=r", "--set", "id=kwsk_fake"}, {"--set", "region"}, {"--set", "nothing=1"}, {}, {"--set", "region=r"},
 	} {
-		s := newSession(t, english)
-		s.answers["GET /v1/provider-kinds"] = stockAnswers()["GET /v1/provider-kinds"]
-		if status := s.run(append([]string{"provider", "add", "aws", "p"}, args...)...); status != exitLocal || len(s.requests) != 1 || strings.Contains(s.stderr.String(), "kwsk_fake") {
-			t.Errorf("%q: status %d, %q, %s", args, status, s.requests, &s.stderr)
+		s := newSession(t, cli.English)
+		s.Answers["GET /v1/provider-kinds"] = stockAnswers()["GET /v1/provider-kinds"]
+		if status := s.Do(append([]string{"provider", "add", "aws", "p"}, args...)...); status != cli.ExitLocal || len(s.Requests) != 1 || strings.Contains(s.Stderr.String(), "kwsk_fake") {
+			t.Errorf("%q: status %d, %q, %s", args, status, s.Requests, &s.Stderr)
 		}
 	}
 }
 
 // A new credential goes with the settings that were there.
 func TestUpdateGivesTheConnectionAnew(t *testing.T) {
-	s := newSession(t, english)
-	s.answers["GET /v1/provider-kinds"] = stockAnswers()["GET /v1/provider-kinds"]
-	s.answers["GET /v1/providers/p"] = api.Provider{Name: "p", Kind: "aws", Settings: map[string]string{"region": "old"}}
-	s.answers["PATCH /v1/providers/p"] = api.Provider{Name: "p"}
-	s.in = strings.NewReader("id=fake")
-	s.run("provider", "update", "p", "--credential", "-", "--any-age", "--resume")
+	s := newSession(t, cli.English)
+	s.Answers["GET /v1/provider-kinds"] = stockAnswers()["GET /v1/provider-kinds"]
+	s.Answers["GET /v1/providers/p"] = api.Provider{Name: "p", Kind: "aws", Settings: map[string]string{"region": "old"}}
+	s.Answers["PATCH /v1/providers/p"] = api.Provider{Name: "p"}
+	s.In = strings.NewReader("id=fake")
+	s.Do("provider", "update", "p", "--credential", "-", "--any-age", "--resume")
 	want := `PATCH /v1/providers/p {"connection":{"settings":{"region":"old"},"credential":{"id":"ZmFrZQ=="}},"maxAge":"","paused":false}`
-	if last := s.requests[len(s.requests)-1]; last != want {
+	if last := s.Requests[len(s.Requests)-1]; last != want {
 		t.Errorf("asked for %s", last)
 	}
 }
 
 func TestEscalationFileIsStrict(t *testing.T) {
 	for _, content := range []string{`{"rungs":[],"nothing":1}`, `{} {}`, `[]`, ``} {
-		s := newSession(t, english)
-		s.in = strings.NewReader(content)
-		if status := s.run("escalation", "set", "-"); status != exitLocal || len(s.requests) > 0 {
-			t.Errorf("%q: status %d, %q", content, status, s.requests)
+		s := newSession(t, cli.English)
+		s.In = strings.NewReader(content)
+		if status := s.Do("escalation", "set", "-"); status != cli.ExitLocal || len(s.Requests) > 0 {
+			t.Errorf("%q: status %d, %q", content, status, s.Requests)
 		}
 	}
 }
 
 func TestIncidentIDsMayBeTyped(t *testing.T) {
-	s := newSession(t, english)
-	s.answers["POST /v1/incidents/ABCDEFGH/acknowledge"] = api.Incident{ID: "ABCDEFGH"}
-	s.run("incident", "snooze", "abcdefgh", "2h", "--note", "n")
-	s.run("incident", "ack", "ABCDEFGH", "--by", "ann")
+	s := newSession(t, cli.English)
+	s.Answers["POST /v1/incidents/ABCDEFGH/acknowledge"] = api.Incident{ID: "ABCDEFGH"}
+	s.Do("incident", "snooze", "abcdefgh", "2h", "--note", "n")
+	s.Do("incident", "ack", "ABCDEFGH", "--by", "ann")
 	want := []string{`POST /v1/incidents/ABCDEFGH/acknowledge {"note":"n","hold":"2h"}`, `POST /v1/incidents/ABCDEFGH/acknowledge {"by":"ann"}`}
-	if !slices.Equal(s.requests, want) {
-		t.Errorf("asked for %q", s.requests)
+	if !slices.Equal(s.Requests, want) {
+		t.Errorf("asked for %q", s.Requests)
 	}
-}
-
-func FuzzCredential(f *testing.F) {
-	for _, seed := range []string{"a=b", `{"a":"b"}`, "a=b\nc=d", "#\n\n", "{", "=", "a"} {
-		f.Add([]byte(seed))
-	}
-	s := newSessionIn(f.TempDir(), english)
-	fill := &filling{cli: &s.cli}
-	f.Fuzz(func(t *testing.T, content []byte) {
-		if strings.Contains(string(content), "@") {
-			return // it names a file
-		}
-		parts, err := fill.parse(content)
-		if (err == nil) != (parts != nil) {
-			t.Errorf("%q: %d parts, %v", content, len(parts), err)
-		}
-		for name := range parts {
-			if name == "" && !strings.HasPrefix(strings.TrimSpace(string(content)), "{") {
-				t.Errorf("%q has a part without a name", content)
-			}
-		}
-	})
 }

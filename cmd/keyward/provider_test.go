@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keyward/keyward/internal/cli"
 	"github.com/keyward/keyward/internal/cloud/httpapi/httpapitest"
 )
 
@@ -16,7 +17,7 @@ func TestProviderTestLive(t *testing.T) {
 	story, secret := httpapitest.NewStory(time.Now, time.Date(2099, 12, 1, 0, 0, 0, 0, httpapitest.Zone))
 	server := httptest.NewServer(story)
 	defer server.Close()
-	s := newSession(t, english)
+	s := newSession(t, cli.English)
 	file := filepath.Join(t.TempDir(), "key.txt")
 	write := func(content string) {
 		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
@@ -26,23 +27,23 @@ func TestProviderTestLive(t *testing.T) {
 	live := []string{"provider", "test", "story", "--live", "--credential", file, "--var", "url=" + server.URL, "--allow", "127.0.0.0/8"}
 
 	write(secret + "\n")
-	if status := s.run(live...); status != exitOK || !strings.Contains(s.stdout.String(), "first expiry: 2099-11-30T16:00:00Z") || !strings.Contains(s.stderr.String(), "passes: 2 checks") {
-		t.Errorf("status %d: %s%s", status, &s.stdout, &s.stderr)
+	if status := s.Do(live...); status != cli.ExitOK || !strings.Contains(s.Stdout.String(), "first expiry: 2099-11-30T16:00:00Z") || !strings.Contains(s.Stderr.String(), "passes: 2 checks") {
+		t.Errorf("status %d: %s%s", status, &s.Stdout, &s.Stderr)
 	}
-	s.in = strings.NewReader(secret)
-	if status := s.run(append(live, "--credential", "-")...); status != exitOK {
-		t.Errorf("from standard input: status %d: %s%s", status, &s.stdout, &s.stderr)
+	s.In = strings.NewReader(secret)
+	if status := s.Do(append(live, "--credential", "-")...); status != cli.ExitOK {
+		t.Errorf("from standard input: status %d: %s%s", status, &s.Stdout, &s.Stderr)
 	}
 	write("fake-wrong-key")
-	if status := s.run(live...); status != exitLocal || !strings.Contains(s.stdout.String(), "refuses the credential") || strings.Contains(s.stdout.String()+s.stderr.String(), "fake-wrong") {
-		t.Errorf("with a wrong key: status %d: %s%s", status, &s.stdout, &s.stderr)
+	if status := s.Do(live...); status != cli.ExitLocal || !strings.Contains(s.Stdout.String(), "refuses the credential") || strings.Contains(s.Stdout.String()+s.Stderr.String(), "fake-wrong") {
+		t.Errorf("with a wrong key: status %d: %s%s", status, &s.Stdout, &s.Stderr)
 	}
 	if len(story.Keys()) != 1 {
 		t.Errorf("the platform has the keys %+v: something was changed", story.Keys())
 	}
 	for _, bad := range [][]string{{"--var", "url"}, {"--allow", "everything"}} {
-		if status := s.run(append(live, bad...)...); status != exitLocal || !strings.Contains(s.stderr.String(), bad[0]+" must look like") {
-			t.Errorf("%v: status %d: %s", bad, status, &s.stderr)
+		if status := s.Do(append(live, bad...)...); status != cli.ExitLocal || !strings.Contains(s.Stderr.String(), bad[0]+" must look like") {
+			t.Errorf("%v: status %d: %s", bad, status, &s.Stderr)
 		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/keyward/keyward/api"
+	"github.com/keyward/keyward/internal/cli"
 )
 
 func aRotation() api.RotationRun {
@@ -57,10 +58,10 @@ func rotationAnswers() map[string]any {
 
 // A plan is what the flags say, and an update changes what they name.
 func TestRotationPlanAsksForWhatTheFlagsSay(t *testing.T) {
-	s := newSession(t, english)
-	s.answers = rotationAnswers()
-	s.answers["POST /v1/rotation-plans"] = s.answers["GET /v1/rotation-plans/pay"]
-	s.answers["PATCH /v1/rotation-plans/pay"] = s.answers["GET /v1/rotation-plans/pay"]
+	s := newSession(t, cli.English)
+	s.Answers = rotationAnswers()
+	s.Answers["POST /v1/rotation-plans"] = s.Answers["GET /v1/rotation-plans/pay"]
+	s.Answers["PATCH /v1/rotation-plans/pay"] = s.Answers["GET /v1/rotation-plans/pay"]
 	for _, args := range [][]string{
 		{"create", "pay", "--provider", "prod", "--principal", "u1", "--secret", "pay/key"},
 		{"create", "pay", "--provider", "prod", "--principal", "u1", "--secret", "pay/key", "--key", "AK", "--rollout", "pay", "--every", "90d", "--grace", "0", "--bake", "canary=30m",
@@ -68,8 +69,8 @@ func TestRotationPlanAsksForWhatTheFlagsSay(t *testing.T) {
 		{"update", "pay", "--auto=false", "--grace", "12h"},
 		{"update", "pay", "--bake", "canary=1h"},
 	} {
-		if status := s.run(append([]string{"rotation", "plan"}, args...)...); status != exitOK {
-			t.Errorf("%v: status %d: %s", args, status, &s.stderr)
+		if status := s.Do(append([]string{"rotation", "plan"}, args...)...); status != cli.ExitOK {
+			t.Errorf("%v: status %d: %s", args, status, &s.Stderr)
 		}
 	}
 	want := []string{
@@ -79,11 +80,11 @@ func TestRotationPlanAsksForWhatTheFlagsSay(t *testing.T) {
 		`GET /v1/rotation-plans/pay`,
 		`PATCH /v1/rotation-plans/pay {"care":{"waves":[{"name":"canary","bake":"1h"},{"name":"rest","bake":"","approve":true}]}}`,
 	}
-	if diff := cmp.Diff(want, s.requests); diff != "" {
+	if diff := cmp.Diff(want, s.Requests); diff != "" {
 		t.Error(diff)
 	}
 	for _, args := range [][]string{{"create", "pay"}, {"update", "pay", "--grace", "soon"}, {"update", "pay", "--bake", "canary"}, {"update", "pay", "--bake", "=1h"}} {
-		if status := s.run(append([]string{"rotation", "plan"}, args...)...); status != exitLocal {
+		if status := s.Do(append([]string{"rotation", "plan"}, args...)...); status != cli.ExitLocal {
 			t.Errorf("%v: status %d", args, status)
 		}
 	}
@@ -91,72 +92,72 @@ func TestRotationPlanAsksForWhatTheFlagsSay(t *testing.T) {
 
 // A rollback says what will happen, and happens only then; what is too late is not asked for.
 func TestRollbackAsksFirst(t *testing.T) {
-	for _, lang := range []language{english, chinese} {
+	for _, lang := range []cli.Language{cli.English, cli.Chinese} {
 		s := newSession(t, lang)
-		s.answers = rotationAnswers()
-		s.answers["POST /v1/rotation-plans/pay/rollback"] = aRotation()
-		s.interactive, s.in = true, strings.NewReader("no\n")
-		if status := s.run("rotation", "rollback", "pay", "--reason", "refunds fail"); status != exitLocal || len(s.requests) != 1 {
-			t.Errorf("status %d, requests %v", status, s.requests)
+		s.Answers = rotationAnswers()
+		s.Answers["POST /v1/rotation-plans/pay/rollback"] = aRotation()
+		s.Interactive, s.In = true, strings.NewReader("no\n")
+		if status := s.Do("rotation", "rollback", "pay", "--reason", "refunds fail"); status != cli.ExitLocal || len(s.Requests) != 1 {
+			t.Errorf("status %d, requests %v", status, s.Requests)
 		}
-		golden(t, "rotation-rollback."+string(lang), s.stderr.String())
-		if status := s.run("rotation", "rollback", "pay", "--reason", "refunds fail", "--yes"); status != exitOK || s.requests[2] != `POST /v1/rotation-plans/pay/rollback {"reason":"refunds fail"}` {
-			t.Errorf("status %d, requests %v", status, s.requests)
+		golden(t, "rotation-rollback."+string(lang), s.Stderr.String())
+		if status := s.Do("rotation", "rollback", "pay", "--reason", "refunds fail", "--yes"); status != cli.ExitOK || s.Requests[2] != `POST /v1/rotation-plans/pay/rollback {"reason":"refunds fail"}` {
+			t.Errorf("status %d, requests %v", status, s.Requests)
 		}
-		before := len(s.requests)
-		if status := s.run("rotation", "rollback", "0000000000000002", "--reason", "x", "--yes"); status != exitLocal || len(s.requests) != before+1 {
-			t.Errorf("too late: status %d, requests %v", status, s.requests[before:])
+		before := len(s.Requests)
+		if status := s.Do("rotation", "rollback", "0000000000000002", "--reason", "x", "--yes"); status != cli.ExitLocal || len(s.Requests) != before+1 {
+			t.Errorf("too late: status %d, requests %v", status, s.Requests[before:])
 		}
 	}
 }
 
 // The new key's credential comes from a file or from standard input, in either form.
 func TestEnterKey(t *testing.T) {
-	s := newSession(t, english)
-	s.answers["POST /v1/rotation-plans/pay/enter"] = aRotation()
-	file := filepath.Join(s.home, "new.json")
+	s := newSession(t, cli.English)
+	s.Answers["POST /v1/rotation-plans/pay/enter"] = aRotation()
+	file := filepath.Join(s.Home, "new.json")
 	if err := os.WriteFile(file, []byte(`{"id":"AKNEW","secret":"fake-new"}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.in = strings.NewReader("id=AKNEW\nsecret=fake-new\n")
+	s.In = strings.NewReader("id=AKNEW\nsecret=fake-new\n")
 	for _, from := range []string{file, "-"} {
-		if status := s.run("rotation", "enter", "pay", "--id", "AKNEW", "--file", from); status != exitOK || strings.Contains(s.stdout.String()+s.stderr.String(), "fake-new") {
-			t.Errorf("%s: status %d: %s", from, status, &s.stderr)
+		if status := s.Do("rotation", "enter", "pay", "--id", "AKNEW", "--file", from); status != cli.ExitOK || strings.Contains(s.Stdout.String()+s.Stderr.String(), "fake-new") {
+			t.Errorf("%s: status %d: %s", from, status, &s.Stderr)
 		}
 	}
-	for _, request := range s.requests {
+	for _, request := range s.Requests {
 		if request != `POST /v1/rotation-plans/pay/enter {"id":"AKNEW","credential":{"id":"AKNEW","secret":"fake-new"}}` {
 			t.Errorf("asked for %s", request)
 		}
 	}
-	if status := s.run("rotation", "enter", "pay", "--id", "AKNEW"); status != exitLocal || len(s.requests) != 2 {
-		t.Errorf("without a file: status %d, %d requests", status, len(s.requests))
+	if status := s.Do("rotation", "enter", "pay", "--id", "AKNEW"); status != cli.ExitLocal || len(s.Requests) != 2 {
+		t.Errorf("without a file: status %d, %d requests", status, len(s.Requests))
 	}
 	if err := os.WriteFile(file, []byte("\x30\xff\xfe"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.in = strings.NewReader("pfx@=" + file + "\npassword=fake\n")
+	s.In = strings.NewReader("pfx@=" + file + "\npassword=fake\n")
 	warned := aRotation()
 	warned.Warnings = []api.Text{{English: "look here", Chinese: "看这里"}}
-	s.answers["POST /v1/rotation-plans/pay/enter"] = warned
-	if status := s.run("rotation", "enter", "pay", "--set", "mer_id=1", "--file", "-"); status != exitOK || !strings.Contains(s.stderr.String(), "look here") {
-		t.Errorf("a file without an id: status %d: %s", status, &s.stderr)
+	s.Answers["POST /v1/rotation-plans/pay/enter"] = warned
+	if status := s.Do("rotation", "enter", "pay", "--set", "mer_id=1", "--file", "-"); status != cli.ExitOK || !strings.Contains(s.Stderr.String(), "look here") {
+		t.Errorf("a file without an id: status %d: %s", status, &s.Stderr)
 	}
-	if got, want := s.requests[2], `POST /v1/rotation-plans/pay/enter {"settings":{"mer_id":"1"},"credential":{"password":"fake","pfx":"MP/+"}}`; got != want {
+	if got, want := s.Requests[2], `POST /v1/rotation-plans/pay/enter {"settings":{"mer_id":"1"},"credential":{"password":"fake","pfx":"MP/+"}}`; got != want {
 		t.Errorf("asked for %s, want %s", got, want)
 	}
 }
 
 // While a person is asked, the steps of the guide are shown, in their order and in both languages.
 func TestStepsOfTheGuide(t *testing.T) {
-	for lang, want := range map[language][]string{english: {"Step 1", "enter it here", "Step 2", "change it there"}, chinese: {"操作 1", "先录入", "操作 2", "再更换"}} {
+	for lang, want := range map[cli.Language][]string{cli.English: {"Step 1", "enter it here", "Step 2", "change it there"}, cli.Chinese: {"操作 1", "先录入", "操作 2", "再更换"}} {
 		s := newSession(t, lang)
 		r := aRotation()
 		r.Trouble, r.Guide, r.Next = "needs-key", "g", "keyward rotation enter pay"
 		r.Steps = []api.Text{{English: "enter it here", Chinese: "先录入"}, {English: "change it there", Chinese: "再更换"}}
-		s.answers["GET /v1/rotations/pay"] = r
-		s.run("rotation", "status", "pay")
-		shown, at := s.stdout.String(), 0
+		s.Answers["GET /v1/rotations/pay"] = r
+		s.Do("rotation", "status", "pay")
+		shown, at := s.Stdout.String(), 0
 		for _, text := range append(want, "keyward rotation enter pay --file FILE") {
 			next := strings.Index(shown[at:], text)
 			if next < 0 {
@@ -193,22 +194,22 @@ func TestWatchEndsWithTheRotation(t *testing.T) {
 		status int
 		lines  int
 	}{
-		{film{at("creating", ""), at("creating", ""), at("rolling", ""), at("done", "")}, exitOK, 3},
-		{film{at("withdrawing", ""), at("aborted", "")}, exitLocal, 2},
-		{film{at("creating", ""), at("creating", "no-room")}, exitLocal, 2},
+		{film{at("creating", ""), at("creating", ""), at("rolling", ""), at("done", "")}, cli.ExitOK, 3},
+		{film{at("withdrawing", ""), at("aborted", "")}, cli.ExitLocal, 2},
+		{film{at("creating", ""), at("creating", "no-room")}, cli.ExitLocal, 2},
 	} {
 		for _, terminal := range []bool{false, true} {
 			synctest.Test(t, func(t *testing.T) {
-				s := newSession(t, english)
+				s := newSession(t, cli.English)
 				frames := append(film{}, test.film...)
-				s.transport, s.outTerminal = &frames, terminal
-				s.prepare(nil)
-				root := newRoot(&s.cli)
+				s.Transport, s.OutTerminal = &frames, terminal
+				s.Prepare(nil)
+				root := newRoot(&s.Run)
 				root.SetArgs([]string{"rotation", "status", "pay", "--watch"})
-				if status := s.report(root.ExecuteContext(t.Context())); status != test.status {
-					t.Errorf("status %d: %s", status, &s.stderr)
+				if status := s.Report(root.ExecuteContext(t.Context())); status != test.status {
+					t.Errorf("status %d: %s", status, &s.Stderr)
 				}
-				shown := s.stdout.String()
+				shown := s.Stdout.String()
 				redrawn := strings.Count(shown, "\x1b[J")
 				if terminal && redrawn != test.lines-1 || !terminal && (strings.Count(shown, "\n") != test.lines || redrawn > 0) {
 					t.Errorf("on a terminal %t it showed %q", terminal, shown)
@@ -238,11 +239,11 @@ func TestRotationPageIsComplete(t *testing.T) {
 // docs/glossary.md.
 func TestWordsOfRotations(t *testing.T) {
 	for file, never := range map[string]string{
-		"rotation.go": "轮转", "rotationplan.go": "轮转", "rotationstatus.go": "轮转", "rollout.go": "轮转", "node.go": "轮转", "target.go": "轮转", "agent.go": "轮转",
-		"demo.go": "轮转", "../../internal/rotation/phrase/words.go": "轮转", "../../internal/rotation/phrase/detail.go": "轮转", "../../internal/notify/render.go": "轮转",
-		"key.go": "轮换", "keystate.go": "轮换",
+		"cli/rotationcmd/rotation.go": "轮转", "cli/rotationcmd/plan.go": "轮转", "cli/rotationcmd/status.go": "轮转", "cli/nodecmd/rollout.go": "轮转", "cli/nodecmd/node.go": "轮转", "cli/nodecmd/target.go": "轮转", "cli/nodecmd/agent.go": "轮转",
+		"cli/servecmd/demo.go": "轮转", "rotation/phrase/words.go": "轮转", "rotation/phrase/detail.go": "轮转", "notify/render.go": "轮转",
+		"cli/keycmd/key.go": "轮换", "cli/keycmd/state.go": "轮换",
 	} {
-		text, err := os.ReadFile(file)
+		text, err := os.ReadFile(filepath.Join(root, "internal", file))
 		if err != nil || strings.Contains(string(text), never) {
 			t.Errorf("%s says %s: %v", file, never, err)
 		}

@@ -52,8 +52,14 @@ func newDesk(t *testing.T) *desk {
 		t.Fatalf("the server says %q, %v", line, err)
 	}
 	go io.Copy(io.Discard, out) //nolint:errcheck // nobody reads on
-	if d.env, err = readEnv(filepath.Join(d.dir, ".keyward", "dev.env")); err != nil {
+	variables, err := os.ReadFile(filepath.Join(d.dir, ".keyward", "dev.env"))
+	if err != nil {
 		t.Fatal(err)
+	}
+	d.env = map[string]string{}
+	for line := range strings.Lines(string(variables)) {
+		name, value, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "export "), "=")
+		d.env[name] = value
 	}
 	d.env["HOME"], d.env["LANG"] = d.dir, "C.UTF-8"
 	return d

@@ -20,6 +20,7 @@ import (
 
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/cli"
 	"github.com/keyward/keyward/internal/cosign"
 	"github.com/keyward/keyward/internal/seal/sealtest"
 	"github.com/keyward/keyward/internal/store/storetest"
@@ -94,13 +95,13 @@ func makeArchive(t *testing.T) *archive {
 	}
 	a.cosign = append(a.cosign, "--witness-key", witnessKey)
 	path := strings.TrimPrefix(url, "sqlite:")
-	s := newSession(t, english)
+	s := newSession(t, cli.English)
 	export, dir := filepath.Join(a.dir, "export"), filepath.Join(a.dir, "tiles")
-	if status := s.run("audit", "export", "--database", url, "--out", export); status != 0 {
-		t.Fatal(s.stderr.String())
+	if status := s.Do("audit", "export", "--database", url, "--out", export); status != 0 {
+		t.Fatal(s.Stderr.String())
 	}
-	if status := s.run("audit", "export", "--database", url, "--tiles", dir); status != 0 {
-		t.Fatal(s.stderr.String())
+	if status := s.Do("audit", "export", "--database", url, "--tiles", dir); status != 0 {
+		t.Fatal(s.Stderr.String())
 	}
 	text, err := os.ReadFile(export)
 	if err != nil {
@@ -254,7 +255,7 @@ func TestTampering(t *testing.T) {
 		t.Run(form, func(t *testing.T) {
 			t.Parallel()
 			r := mathrand.New(mathrand.NewPCG(uint64(seed), uint64(len(form))))
-			s := newSession(t, english)
+			s := newSession(t, cli.English)
 			found := map[string]int{}
 			for i := range count / 4 {
 				what, args, undo := tamper(r)
@@ -262,10 +263,10 @@ func TestTampering(t *testing.T) {
 				if i%2 == 1 {
 					trust = a.cosign
 				}
-				if status := s.run(append(append([]string{"audit", "verify"}, args...), trust...)...); status == exitOK {
-					t.Errorf("seed %d, number %d: NOT FOUND: %s\n%s", seed, i, what, s.stdout.String())
+				if status := s.Do(append(append([]string{"audit", "verify"}, args...), trust...)...); status == cli.ExitOK {
+					t.Errorf("seed %d, number %d: NOT FOUND: %s\n%s", seed, i, what, s.Stdout.String())
 				}
-				if why := s.stderr.String(); strings.Contains(why, "TAMPERED") || strings.Contains(why, "rollback suspected") {
+				if why := s.Stderr.String(); strings.Contains(why, "TAMPERED") || strings.Contains(why, "rollback suspected") {
 					found["named"]++
 				} else {
 					found["unreadable"]++
@@ -274,10 +275,10 @@ func TestTampering(t *testing.T) {
 				undo()
 			}
 			if form == "tiles" { // everything was put back: it is the changes that were found
-				if _, args, undo := tamper(r); s.run(append(append([]string{"audit", "verify"}, args...), a.flags...)...) == exitOK {
+				if _, args, undo := tamper(r); s.Do(append(append([]string{"audit", "verify"}, args...), a.flags...)...) == cli.ExitOK {
 					t.Error("a last tampering is not found")
-				} else if undo(); s.run(append(append([]string{"audit", "verify"}, args...), a.flags...)...) != exitOK {
-					t.Errorf("the untouched tiles do not verify: %s", s.stderr.String())
+				} else if undo(); s.Do(append(append([]string{"audit", "verify"}, args...), a.flags...)...) != cli.ExitOK {
+					t.Errorf("the untouched tiles do not verify: %s", s.Stderr.String())
 				}
 			}
 			t.Logf("seed %d: %d tamperings found, %d of them as such, %d because nothing can be read; of %d kinds",
@@ -292,7 +293,7 @@ func TestTampering(t *testing.T) {
 // TestUntamperedArchive holds that the campaign's verification is not one that always fails.
 func TestUntamperedArchive(t *testing.T) {
 	a := makeArchive(t)
-	s := newSession(t, english)
+	s := newSession(t, cli.English)
 	database := filepath.Join(t.TempDir(), "db")
 	if err := os.WriteFile(database, a.base, 0o600); err != nil {
 		t.Fatal(err)
@@ -301,12 +302,12 @@ func TestUntamperedArchive(t *testing.T) {
 	a.restore(t, torn, a.tail)
 	for _, args := range [][]string{{"--database", "sqlite:" + database}, {"--database", "sqlite:" + torn}, {"--export", filepath.Join(a.dir, "export")}, {filepath.Join(a.dir, "tiles")}} {
 		for _, trust := range [][]string{a.flags, a.cosign} {
-			if status := s.run(append(append([]string{"audit", "verify"}, args...), trust...)...); status != 0 {
-				t.Errorf("%v: %s", args, s.stderr.String())
+			if status := s.Do(append(append([]string{"audit", "verify"}, args...), trust...)...); status != 0 {
+				t.Errorf("%v: %s", args, s.Stderr.String())
 			}
 		}
 	}
-	if !strings.Contains(s.stdout.String(), "Cosigned by witness.example.com/w1") {
-		t.Errorf("the witness is not named:\n%s", s.stdout.String())
+	if !strings.Contains(s.Stdout.String(), "Cosigned by witness.example.com/w1") {
+		t.Errorf("the witness is not named:\n%s", s.Stdout.String())
 	}
 }

@@ -8,36 +8,26 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"unicode"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/keyward/keyward/internal/cli"
+	"github.com/keyward/keyward/internal/cli/clitest"
 )
 
-func han(s string) bool {
-	return strings.ContainsFunc(s, func(r rune) bool { return unicode.Is(unicode.Han, r) })
-}
-
-// both checks a text in both languages: each is there, and in its own language.
-func both(t *testing.T, what, en, zh string) {
-	t.Helper()
-	if en == "" || zh == "" || han(en) || !han(zh) {
-		t.Errorf("%s: English %q, Chinese %q", what, en, zh)
-	}
-}
-
 func TestEveryCommandAndFlagSpeaksBothLanguages(t *testing.T) {
-	en, zh := newSession(t, english), newSession(t, chinese)
-	en.prepare(nil)
-	zh.prepare(nil)
+	en, zh := newSession(t, cli.English), newSession(t, cli.Chinese)
+	en.Prepare(nil)
+	zh.Prepare(nil)
 	commands, flags := 0, 0
 	var walk func(e, z *cobra.Command)
 	walk = func(e, z *cobra.Command) {
 		commands++
-		both(t, e.CommandPath(), e.Short, z.Short)
+		clitest.Both(t, e.CommandPath(), e.Short, z.Short)
 		if e.Long != "" || z.Long != "" {
-			both(t, e.CommandPath()+" (long)", e.Long, z.Long)
+			clitest.Both(t, e.CommandPath()+" (long)", e.Long, z.Long)
 		}
 		if e.Example != z.Example {
 			t.Errorf("%s: the examples differ", e.CommandPath())
@@ -51,7 +41,7 @@ func TestEveryCommandAndFlagSpeaksBothLanguages(t *testing.T) {
 			if zf == nil {
 				t.Fatalf("%s --%s exists in English only", e.CommandPath(), ef.Name)
 			}
-			both(t, e.CommandPath()+" --"+ef.Name, ef.Usage, zf.Usage)
+			clitest.Both(t, e.CommandPath()+" --"+ef.Name, ef.Usage, zf.Usage)
 		}
 		e.Flags().VisitAll(check)
 		e.PersistentFlags().VisitAll(check)
@@ -59,7 +49,7 @@ func TestEveryCommandAndFlagSpeaksBothLanguages(t *testing.T) {
 			walk(child, z.Commands()[i])
 		}
 	}
-	walk(newRoot(&en.cli), newRoot(&zh.cli))
+	walk(newRoot(&en.Run), newRoot(&zh.Run))
 	if commands < 60 || flags < 100 {
 		t.Errorf("only %d commands and %d flags were looked at", commands, flags)
 	}
@@ -67,7 +57,7 @@ func TestEveryCommandAndFlagSpeaksBothLanguages(t *testing.T) {
 
 // What is secret has no flag, for a command line is public on its machine.
 func TestNoFlagTakesASecret(t *testing.T) {
-	s := newSession(t, english)
+	s := newSession(t, cli.English)
 	secret := regexp.MustCompile(`secret|passphrase|password|token`)
 	var walk func(*cobra.Command)
 	walk = func(cmd *cobra.Command) {
@@ -83,13 +73,13 @@ func TestNoFlagTakesASecret(t *testing.T) {
 			walk(child)
 		}
 	}
-	walk(newRoot(&s.cli))
+	walk(newRoot(&s.Run))
 }
 
 // What protects has no switch: not in a flag, not in the environment, not in the code and
 // not in a build tag. docs/design/incidents.md says which products had one.
 func TestL29NothingSwitchesProtectionOff(t *testing.T) {
-	s := newSession(t, english)
+	s := newSession(t, cli.English)
 	off := regexp.MustCompile(`(?i)insecure|unsafe|skip|no-?(verify|check|auth|tls|audit)|disable-|allow-http|trust-all|debug`)
 	flags := 0
 	var walk func(*cobra.Command)
@@ -106,7 +96,7 @@ func TestL29NothingSwitchesProtectionOff(t *testing.T) {
 			walk(child)
 		}
 	}
-	walk(newRoot(&s.cli))
+	walk(newRoot(&s.Run))
 	inSource := regexp.MustCompile(`InsecureSkipVerify|InsecureIgnoreHostKey|"KEYWARD_\w*(INSECURE|SKIP|NO_|DISABLE|DEBUG)\w*"`)
 	tag := regexp.MustCompile(`(?m)^//go:build (.*)$`)
 	platform := regexp.MustCompile(`^[!()|& ]*((unix|linux|amd64|arm64|cgo|goexperiment\.runtimesecret)[!()|& ]*)+$`)
@@ -139,26 +129,26 @@ func TestL29NothingSwitchesProtectionOff(t *testing.T) {
 }
 
 func TestHelp(t *testing.T) {
-	for _, lang := range []language{english, chinese} {
+	for _, lang := range []cli.Language{cli.English, cli.Chinese} {
 		s := newSession(t, lang)
 		for name, args := range map[string][]string{"root": {}, "operator-init": {"operator", "init", "--help"}, "encrypt": {"help", "encrypt"}} {
-			if status := s.run(args...); status != exitOK {
-				t.Errorf("%v: status %d: %s", args, status, &s.stderr)
+			if status := s.Do(args...); status != cli.ExitOK {
+				t.Errorf("%v: status %d: %s", args, status, &s.Stderr)
 			}
-			golden(t, "help-"+name+"."+string(lang), s.stdout.String())
+			golden(t, "help-"+name+"."+string(lang), s.Stdout.String())
 		}
 	}
 }
 
 func TestCompletionScripts(t *testing.T) {
-	s := newSession(t, english)
+	s := newSession(t, cli.English)
 	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
-		if status := s.run("completion", shell); status != exitOK || !strings.Contains(s.stdout.String(), "keyward") {
-			t.Errorf("%s: status %d, %d bytes", shell, status, s.stdout.Len())
+		if status := s.Do("completion", shell); status != cli.ExitOK || !strings.Contains(s.Stdout.String(), "keyward") {
+			t.Errorf("%s: status %d, %d bytes", shell, status, s.Stdout.Len())
 		}
 	}
-	if s.run("__complete", "key", "create", "--spec", ""); !strings.Contains(s.stdout.String(), "EC_SM2") {
-		t.Errorf("--spec completes to %q", &s.stdout)
+	if s.Do("__complete", "key", "create", "--spec", ""); !strings.Contains(s.Stdout.String(), "EC_SM2") {
+		t.Errorf("--spec completes to %q", &s.Stdout)
 	}
 }
 
@@ -177,15 +167,15 @@ func TestManual(t *testing.T) {
 		t.Fatal("the mark of the generated part is missing")
 	}
 	var b strings.Builder
-	s := newSession(t, english)
-	s.prepare(nil)
-	root := newRoot(&s.cli)
+	s := newSession(t, cli.English)
+	s.Prepare(nil)
+	root := newRoot(&s.Run)
 	fmt.Fprint(&b, "\n## Flags of every command\n\n```text\n")
 	var flags strings.Builder
-	s.flagHelp(&flags, "", root.PersistentFlags())
+	flagHelp(&s.Run, &flags, "", root.PersistentFlags())
 	fmt.Fprintf(&b, "%s```\n", strings.TrimLeft(flags.String(), "\n"))
 	for _, group := range available(root) {
-		writeReference(&b, &s.cli, group)
+		writeReference(&b, &s.Run, group)
 	}
 	if *update {
 		if err := os.WriteFile(manual, []byte(prose+mark+b.String()), 0o644); err != nil {
@@ -198,7 +188,7 @@ func TestManual(t *testing.T) {
 	}
 }
 
-func writeReference(b *strings.Builder, c *cli, cmd *cobra.Command) {
+func writeReference(b *strings.Builder, c *cli.Run, cmd *cobra.Command) {
 	children := available(cmd)
 	level := strings.Repeat("#", strings.Count(cmd.CommandPath(), " ")+1)
 	fmt.Fprintf(b, "\n%s %s\n\n", level, cmd.CommandPath())
@@ -206,9 +196,9 @@ func writeReference(b *strings.Builder, c *cli, cmd *cobra.Command) {
 	if about == "" {
 		about = cmd.Short + "."
 	}
-	fmt.Fprintf(b, "```text\n%s\n\n%s\n", about, c.useLine(cmd))
+	fmt.Fprintf(b, "```text\n%s\n\n%s\n", about, useLine(c, cmd))
 	if len(children) == 0 || strings.Contains(cmd.Use, " ") {
-		c.flagHelp(b, "Flags:", ownFlags(cmd))
+		flagHelp(c, b, "Flags:", ownFlags(cmd))
 	}
 	if cmd.Example != "" {
 		fmt.Fprintf(b, "\nExamples:\n%s\n", cmd.Example)

@@ -111,7 +111,8 @@ func (s *Service) Enter(ctx context.Context, c *authz.Call, source string, e Ent
 			Account: src.Account, Source: src.Name, Provider: src.Kind, Observed: o, Remark: *save.Said, Owner: cmp.Or(save.Said.Owner, src.Owner),
 			Due: Due(o, *save.Said, src.MaxAge), SeenFirst: save.At,
 		}
-		return nil
+		k, err = s.equipped(ctx, k)
+		return err
 	})
 	return k, warnings, err
 }

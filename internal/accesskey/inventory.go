@@ -2,6 +2,7 @@ package accesskey
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/keyward/keyward/internal/audit"
@@ -46,8 +47,10 @@ func (s *Service) Keys(ctx context.Context, c *authz.Call, q Query) (keys []Acce
 		if q.Limit < 1 || q.Limit > MaxPage {
 			return fault.InvalidParameter.New("a page has 1 to %d keys", MaxPage)
 		}
-		keys, next, err = s.o.Keys.Keys(ctx, c.Account, q)
-		return err
+		if keys, next, err = s.o.Keys.Keys(ctx, c.Account, q); err != nil {
+			return err
+		}
+		return s.equip(ctx, c.Account, keys)
 	})
 	return keys, next, err
 }
@@ -123,7 +126,50 @@ func (s *Service) key(ctx context.Context, c *authz.Call, rec *audit.Record, sou
 	if err := s.may(c, rec, "accesskey/"+source+"/"+id); err != nil {
 		return AccessKey{}, err
 	}
-	return s.o.Keys.Key(ctx, c.Account, source, id)
+	k, err := s.o.Keys.Key(ctx, c.Account, source, id)
+	if err != nil {
+		return AccessKey{}, err
+	}
+	return s.equipped(ctx, k)
+}
+
+// equipped answers a key with what [Service.equip] notes at it.
+func (s *Service) equipped(ctx context.Context, k AccessKey) (AccessKey, error) {
+	one := []AccessKey{k}
+	err := s.equip(ctx, k.Account, one)
+	return one[0], err
+}
+
+// equip notes at keys of the account what can be done with each: what its account told, or
+// the guide by which a person made it says, or else its kind. Of keys that only a person
+// changes nothing is known that was not declared.
+func (s *Service) equip(ctx context.Context, account string, keys []AccessKey) error {
+	told := map[string]*Capabilities{} // by source
+	for i := range keys {
+		k := &keys[i]
+		kind, err := s.kind(k.Provider)
+		if err != nil {
+			continue // this server does not know the kind any more
+		}
+		can := kind.Capabilities
+		if g := slices.IndexFunc(kind.Guides, func(g Guide) bool { return g.Name == k.Observed.Detail["guide"] }); g >= 0 {
+			can = kind.Guides[g].Capabilities
+		}
+		if k.Can = &can; kind.Varies {
+			if _, asked := told[k.Source]; !asked {
+				st, err := s.o.Sources.State(ctx, account, k.Source)
+				if err != nil {
+					return err
+				}
+				told[k.Source] = st.Facts.Can
+			}
+			k.Can = told[k.Source]
+		}
+		if k.Can != nil && kind.Capabilities.Manual && !k.Can.Disable && k.Can.Undo == 0 {
+			k.Can = nil
+		}
+	}
+	return nil
 }
 
 // A Note changes what people say of a key; nil leaves a part as it is.

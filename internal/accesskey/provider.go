@@ -48,6 +48,7 @@ type Account struct {
 	RootKey    Fact              // the account itself has access keys
 	Quota      int               // keys per principal; 0 if not told
 	Detail     map[string]string // such as the password policy
+	Can        *Capabilities     // of its keys, of a kind whose accounts differ; nil for what the kind says
 	AuditTrail Fact
 }
 
@@ -65,6 +66,7 @@ type Problem struct {
 type Capabilities struct {
 	MaxKeys  int           // of one principal at once; 0 for no limit that matters
 	Disable  bool          // a key can be switched off and on again
+	OffFirst bool          // only a key that is switched off can be deleted
 	Undo     time.Duration // how long a deleted key can be restored; 0 for not at all
 	UseLag   time.Duration // how late the provider tells of a use; 0 for it does not tell
 	Expiry   bool          // the provider knows when a key expires
@@ -78,6 +80,7 @@ type KindOfProvider struct {
 	Title        form.Text
 	Form         form.Form
 	Capabilities Capabilities
+	Varies       bool          // each account tells its own: see Account.Can
 	Guides       []Guide       // of a kind whose keys a person changes; nil for others
 	Policy       string        // the least rights of the credential, in the provider's own form; "" for none
 	Pace         time.Duration // between two synchronisations unless the source says otherwise

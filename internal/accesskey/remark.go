@@ -84,7 +84,8 @@ type AccessKey struct {
 	Owner     string // Remark.Owner, or the source's
 	Due       Expiry
 	SeenFirst time.Time
-	GoneAt    time.Time // when it was found missing; zero if it is there
+	GoneAt    time.Time     // when it was found missing; zero if it is there
+	Can       *Capabilities // what can be done with it, and undone; nil if nobody told. Operations answer it, the store does not
 }
 
 // Due answers by when something must be done about a key: the earliest of the dates that

@@ -10,6 +10,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/keyward/keyward/internal/accesskey"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
@@ -17,7 +19,7 @@ import (
 	"github.com/keyward/keyward/internal/job"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/seal/sealtest"
-	"github.com/keyward/keyward/internal/store"
+	"github.com/keyward/keyward/internal/store/inventory"
 	"github.com/keyward/keyward/internal/store/storetest"
 )
 
@@ -31,7 +33,7 @@ type world struct {
 	t     *testing.T
 	now   time.Time
 	jobs  *job.Runner
-	shelf store.Inventory
+	shelf inventory.Store
 
 	snapshot accesskey.Snapshot
 	refuse   error  // of the provider
@@ -81,11 +83,11 @@ func newWorld(t *testing.T, url string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.shelf = store.Inventory{Store: node.Store}
+	w.shelf = inventory.Store{Store: node.Store}
 	w.Service = accesskey.New(accesskey.Options{
 		Sources: w.shelf, Keys: w.shelf, Tenants: tenant{wrapper}, Vault: w, Log: node.Log, Region: "r", Now: clock,
 		Kinds: []accesskey.KindOfProvider{{
-			Name: "fake", Pace: time.Hour,
+			Name: "fake", Pace: time.Hour, Capabilities: accesskey.Capabilities{Disable: true}, Varies: true,
 			Form: form.Form{Settings: []form.Field{{Name: "host", Required: true}}, Credential: []form.Field{{Name: "token", Required: true}}},
 			Open: func(o accesskey.Opening) (accesskey.Provider, error) {
 				w.opened = append(w.opened, o.Filling)
@@ -94,7 +96,7 @@ func newWorld(t *testing.T, url string) *world {
 		}, {
 			Name: "paper", Pace: time.Hour, Capabilities: accesskey.Capabilities{Manual: true},
 			Open:   func(accesskey.Opening) (accesskey.Provider, error) { return w, nil },
-			Guides: []accesskey.Guide{{Name: "stamp", Check: check}},
+			Guides: []accesskey.Guide{{Name: "stamp", Check: check}, {Name: "seal", Check: check, Capabilities: accesskey.Capabilities{Undo: 7 * 24 * time.Hour, Manual: true}}},
 		}},
 	})
 	w.jobs = &job.Runner{
@@ -440,6 +442,48 @@ func TestEnteredKeys(t *testing.T) {
 			t.Errorf("%v, %q", err, w.ids(""))
 		}
 	})
+}
+
+// What ending a key means is what its account told, or its guide says, and not guessed.
+func TestWhatCanBeUndone(t *testing.T) {
+	w := newWorld(t, storetest.SQLite(t))
+	w.add()
+	w.snapshot.Keys = []accesskey.Observed{{ID: "listed"}}
+	w.sync()
+	if _, _, err := w.Add(t.Context(), root(), "desk", "paper", accesskey.Draft{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, guide := range []string{"stamp", "seal"} {
+		e := accesskey.Entry{Guide: guide, Filling: form.Filling{Settings: map[string]string{"id": guide}}}
+		if _, _, err := w.Enter(t.Context(), root(), "desk", e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	have := func() map[string]*accesskey.Capabilities {
+		out := map[string]*accesskey.Capabilities{}
+		keys, _, err := w.Keys(t.Context(), root(), accesskey.Query{Limit: 10})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, k := range keys {
+			one, err := w.Key(t.Context(), root(), k.Source, k.Observed.ID)
+			if diff := cmp.Diff(k.Can, one.Can); diff != "" || err != nil {
+				t.Errorf("%s alone and in the list: %v %s", k.Observed.ID, err, diff)
+			}
+			out[k.Observed.ID] = k.Can
+		}
+		return out
+	}
+	sealed := &accesskey.Capabilities{Undo: 7 * 24 * time.Hour, Manual: true}
+	if diff := cmp.Diff(map[string]*accesskey.Capabilities{"listed": nil, "stamp": nil, "seal": sealed}, have()); diff != "" {
+		t.Error(diff)
+	}
+	told := &accesskey.Capabilities{Disable: true, OffFirst: true}
+	w.snapshot.Account.Can = told
+	w.sync()
+	if diff := cmp.Diff(told, have()["listed"]); diff != "" {
+		t.Error(diff)
+	}
 }
 
 func TestWhatIsListedCannotBeForgotten(t *testing.T) {

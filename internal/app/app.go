@@ -41,7 +41,7 @@ import (
 	"github.com/keyward/keyward/internal/seal"
 	"github.com/keyward/keyward/internal/server"
 	"github.com/keyward/keyward/internal/server/operator"
-	"github.com/keyward/keyward/internal/store"
+	"github.com/keyward/keyward/internal/store/database"
 )
 
 // drain is how long a stopping server waits for requests in flight.
@@ -68,7 +68,7 @@ type Options struct {
 // An App is one keyward server.
 type App struct {
 	Options
-	db      *store.DB
+	db      *database.DB
 	token   *hardware.Token
 	metrics *server.Metrics
 	edge    *server.Edge
@@ -173,7 +173,7 @@ func (a *App) Run(ctx context.Context) (err error) {
 	}
 	defer unlock()
 	start := a.findPassphrase() // before SQLite copies the environment
-	if a.db, err = store.Open(ctx, string(a.Config.Database)); err != nil {
+	if a.db, err = database.Open(ctx, string(a.Config.Database)); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, a.Seal(context.WithoutCancel(ctx)), a.db.Close()) }()

@@ -242,7 +242,7 @@ func (a *App) Status(ctx context.Context) (out operator.Status, err error) {
 		out.Witnesses, out.Clock = e.witness.Status(), e.clock.Report()
 		last := e.scrubber.Last()
 		out.ScrubbedAt, out.Findings = last.Began, last.Count()
-		out.Tests, err = e.store.Tests(ctx)
+		out.Tests, err = e.root.Tests(ctx)
 		return err
 	})
 	if fault.Is(err, fault.Sealed) {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/keyward/keyward/internal/accesskey"
 	"github.com/keyward/keyward/internal/accesskey/checkup"
+	"github.com/keyward/keyward/internal/accesskey/subscription"
 	"github.com/keyward/keyward/internal/anchor"
 	"github.com/keyward/keyward/internal/app/hardware"
 	"github.com/keyward/keyward/internal/app/sealed"
@@ -61,6 +62,10 @@ import (
 	"github.com/keyward/keyward/internal/server/xks"
 	"github.com/keyward/keyward/internal/sink"
 	"github.com/keyward/keyward/internal/store"
+	"github.com/keyward/keyward/internal/store/bound"
+	"github.com/keyward/keyward/internal/store/identity"
+	"github.com/keyward/keyward/internal/store/kms"
+	"github.com/keyward/keyward/internal/store/root"
 	"github.com/keyward/keyward/internal/target"
 	"github.com/keyward/keyward/internal/usage"
 	"github.com/keyward/keyward/internal/watch"
@@ -68,48 +73,52 @@ import (
 
 // An engine is everything that exists only while the server is unsealed.
 type engine struct {
-	keyring   *seal.Keyring
-	identity  audit.Identity
-	log       *audit.Log
-	anchor    *anchor.Anchor
-	store     *store.Store
-	clock     *clock.Watch
-	iam       *iam.Service
-	ring      *keyring.Ring
-	hardware  *keystore.Keystore // nil if there is no token
-	managers  *managers.Keystore // of external keys
-	instances *instance.Service
-	keys      *lifecycle.Service
-	crypto    *cryptography.Service
-	roles     *role.Service
-	people    *people.Service
-	approvals *approval.Service
-	federated *federation.Service
-	usage     *usage.Service
-	imports   *byok.Service
-	secrets   *secret.Service
-	sinks     *sink.Service
-	rollouts  *rollout.Service
-	targets   *target.Service
-	agents    *agentapi.Dialect
-	rotations *rotating.Service
-	stock     *accesskey.Service
-	alerts    *notify.Service
-	expiry    *expiry.Service
-	findings  *finding.Service
-	checks    *checkup.Service
-	exposures *exposure.Service
-	watched   *watch.Service
-	scrubber  *scrub.Scrubber
-	custody   *custody.Service
-	offers    *offer.Service
-	alibaba   server.Handler
-	rest      server.Handler
-	xks       server.Handler
-	login     server.Handler
-	links     *ackpage.Links // nil if people cannot reach the server
-	page      server.Handler // that people open
-	witness   *publish.Publisher
+	keyring    *seal.Keyring
+	identity   audit.Identity
+	log        *audit.Log
+	anchor     *anchor.Anchor
+	store      *bound.Store
+	identities identity.Store
+	keyStore   kms.Store
+	root       root.Store
+	clock      *clock.Watch
+	iam        *iam.Service
+	ring       *keyring.Ring
+	hardware   *keystore.Keystore // nil if there is no token
+	managers   *managers.Keystore // of external keys
+	instances  *instance.Service
+	keys       *lifecycle.Service
+	crypto     *cryptography.Service
+	roles      *role.Service
+	people     *people.Service
+	approvals  *approval.Service
+	federated  *federation.Service
+	usage      *usage.Service
+	imports    *byok.Service
+	secrets    *secret.Service
+	sinks      *sink.Service
+	rollouts   *rollout.Service
+	targets    *target.Service
+	agents     *agentapi.Dialect
+	rotations  *rotating.Service
+	stock      *accesskey.Service
+	calendars  *subscription.Service
+	alerts     *notify.Service
+	expiry     *expiry.Service
+	findings   *finding.Service
+	checks     *checkup.Service
+	exposures  *exposure.Service
+	watched    *watch.Service
+	scrubber   *scrub.Scrubber
+	custody    *custody.Service
+	offers     *offer.Service
+	alibaba    server.Handler
+	rest       server.Handler
+	xks        server.Handler
+	login      server.Handler
+	links      *ackpage.Links // nil if people cannot reach the server
+	page       server.Handler // that people open
+	witness    *publish.Publisher
 
 	dropped  *atomic.Bool   // App.dropped
 	inFlight sync.WaitGroup // requests that use this engine
@@ -199,45 +208,47 @@ func (a *App) checkEpoch(ctx context.Context, keyring *seal.Keyring) error {
 
 // services builds the domain on the store.
 func (e *engine) services(ctx context.Context, a *App, refusals *refusal.Recorder) (err error) {
-	e.store = store.New(store.Options{DB: a.db, Log: e.log, Keys: e.keyring, Anchor: e.anchor, Logger: a.Logger, Changed: e.changed})
+	e.store = bound.New(bound.Options{DB: a.db, Log: e.log, Keys: e.keyring, Anchor: e.anchor, Tables: store.Tables(), Logger: a.Logger, Changed: e.changed})
+	e.identities, e.root, e.keyStore = identity.Store{Store: e.store}, root.Store{Store: e.store}, kms.Store{Store: e.store}
 	e.clock, err = clock.Open(ctx, clock.Options{
-		Store: e.store, Node: a.Config.Node, Now: a.Now, Machine: a.Machine, Awake: a.Awake, Logger: a.Logger,
+		Store: e.root, Node: a.Config.Node, Now: a.Now, Machine: a.Machine, Awake: a.Awake, Logger: a.Logger,
 	})
 	if err != nil {
 		return err
 	}
-	e.iam, err = iam.New(iam.Options{Store: e.store, Log: e.log, Keyring: e.keyring, Logger: a.Logger, Now: e.now, Fresh: e.store.Fresh, Actions: slices.Concat(rest.Actions(), alibaba.Actions(), alibaba.AbsentActions())})
+	actions := slices.Concat(rest.Actions(), alibaba.Actions(), alibaba.AbsentActions())
+	e.iam, err = iam.New(iam.Options{Store: e.identities, Log: e.log, Keyring: e.keyring, Logger: a.Logger, Now: e.now, Fresh: e.store.Fresh, Actions: actions})
 	if err != nil {
 		return err
 	}
 	e.sessions(a, refusals)
 	stored := software.New(e.iam)
-	e.hardware = a.token.Keys(e.now, e.store.Version)
-	e.managers = managers.NewKeystore(managers.KeystoreOptions{Inner: stored, Instances: e.store, Tenants: e.iam, Now: e.now, Fresh: e.store.Fresh, Allow: a.Config.Egress.Allow})
+	e.hardware = a.token.Keys(e.now, e.keyStore.Version)
+	e.managers = managers.NewKeystore(managers.KeystoreOptions{Inner: stored, Instances: e.keyStore, Tenants: e.iam, Now: e.now, Fresh: e.store.Fresh, Allow: a.Config.Egress.Allow})
 	e.instances = instance.New(instance.Options{
-		Store: e.store, Tenants: e.iam, Log: e.log, Region: a.Config.Region, Now: e.now, Manager: e.managers.Manager(), Token: a.token.Ready, Quota: a.Config.Limits.AccountsPerInstance,
+		Store: e.keyStore, Tenants: e.iam, Log: e.log, Region: a.Config.Region, Now: e.now, Manager: e.managers.Manager(), Token: a.token.Ready, Quota: a.Config.Limits.AccountsPerInstance,
 	})
 	e.ring = keyring.New(keyring.Options{
-		Store: e.store, Aliases: e.store, Owner: e.store.KeyOwner, Region: a.Config.Region, Fresh: e.store.Fresh,
+		Store: e.keyStore, Aliases: e.keyStore, Owner: e.keyStore.KeyOwner, Region: a.Config.Region, Fresh: e.store.Fresh,
 		Keystore: hardware.Choose(stored, e.managers, e.hardware),
 	})
-	e.keys = lifecycle.New(lifecycle.Options{Ring: e.ring, Store: e.store, Aliases: e.store, Log: e.log, Now: e.now, After: e.clock.After, Instances: e.instances, Known: e.store.Known, DefaultKeys: a.Config.Limits.DefaultKeysPerAccount})
+	e.keys = lifecycle.New(lifecycle.Options{Ring: e.ring, Store: e.keyStore, Aliases: e.keyStore, Log: e.log, Now: e.now, After: e.clock.After, Instances: e.instances, Known: e.identities.Known, Actions: actions, DefaultKeys: a.Config.Limits.DefaultKeysPerAccount})
 	counter := usage.NewCounter()
-	e.usage = usage.New(usage.Options{Store: store.Usage{Store: e.store}, Ring: e.ring, Log: e.log, Counter: counter, Now: e.now, Logger: a.Logger})
+	e.usage = usage.New(usage.Options{Store: kms.Usage{Store: e.store}, Ring: e.ring, Log: e.log, Counter: counter, Now: e.now, Logger: a.Logger})
 	e.crypto = cryptography.New(cryptography.Options{Ring: e.ring, Log: e.log, ContextDigest: e.contextDigest, Used: counter.Note})
-	e.imports = byok.New(byok.Options{Ring: e.ring, Store: e.store, Tenants: e.iam, Log: e.log, Now: e.now})
+	e.imports = byok.New(byok.Options{Ring: e.ring, Store: e.keyStore, Tenants: e.iam, Log: e.log, Now: e.now})
 	e.secrets = secret.New(secret.Options{
-		Store: e.store, Keys: e.keys, Crypto: e.crypto, Log: e.log, Region: a.Config.Region, Now: e.now, After: e.clock.After, Fresh: e.store.Fresh,
+		Store: e.keyStore, Keys: e.keys, Crypto: e.crypto, Log: e.log, Region: a.Config.Region, Now: e.now, After: e.clock.After, Fresh: e.store.Fresh,
 		Mark: func(ctx context.Context, account string, value material.Bytes) []secret.Mark {
 			return e.exposures.Mark(ctx, account, value)
 		},
 	})
 	e.sinks = sink.New(sink.Options{
-		Store: e.store, Secrets: e.secrets, Tenants: e.iam, Log: e.log, Kinds: []sink.KindOfSink{vault.Kind()}, Region: a.Config.Region, Now: e.now, Allow: a.Config.Egress.Allow,
+		Store: e.keyStore, Secrets: e.secrets, Tenants: e.iam, Log: e.log, Kinds: []sink.KindOfSink{vault.Kind()}, Region: a.Config.Region, Now: e.now, Allow: a.Config.Egress.Allow,
 	})
-	e.offers = offer.New(offer.Options{Store: e.store, Users: e.iam, Keys: e.crypto, Log: e.log, Region: a.Config.Region, Now: e.now, Fresh: e.store.Fresh, Version: a.Version})
+	e.offers = offer.New(offer.Options{Store: e.keyStore, Users: e.iam, Keys: e.crypto, Log: e.log, Region: a.Config.Region, Now: e.now, Fresh: e.store.Fresh, Version: a.Version})
 	e.custody = custody.New(custody.Options{
-		Store: e.store, Logs: a.db, Log: e.log, Keyring: e.keyring, Tenants: e.iam, Now: a.Now, Cost: a.Cost, LogBinding: logBinding, Device: a.token.Device(),
+		Store: e.root, Logs: a.db, Log: e.log, Keyring: e.keyring, Tenants: e.iam, Now: a.Now, Cost: a.Cost, LogBinding: logBinding, Device: a.token.Device(),
 	})
 	if err := e.watchers(a); err != nil {
 		return err
@@ -374,11 +385,11 @@ func (e *engine) dialects(a *App, refusals *refusal.Recorder) (err error) {
 	e.login = login.New(login.Options{People: e.people, Federation: e.federated, Refusals: refusals})
 	e.agents = agentapi.New(agentapi.Options{Rollouts: e.rollouts, Refusals: refusals, Now: e.now})
 	e.rest = rest.New(rest.Options{
-		Approvals: e.approvals, Exposures: e.exposures, Watched: e.watched, Simulations: e.simulations(),
+		Approvals: e.approvals, Exposures: e.exposures, Watched: e.watched, Calendars: e.calendars, Simulations: e.simulations(),
 		Verifier: verifier, Keys: e.keys, Crypto: e.crypto, Imports: e.imports, Usage: e.usage, Secrets: e.secrets, Sinks: e.sinks, Rollouts: e.rollouts, Targets: e.targets, Rotations: e.rotations, Offers: e.offers, Instances: e.instances, IAM: e.iam, Roles: e.roles, People: e.people, Federation: e.federated, Stock: e.stock, Alerts: e.alerts, Expiry: e.expiry, Findings: e.findings, Checks: e.checks, Log: e.log, Audit: a.db, Refusals: refusals, Limiter: limiter, Region: a.Config.Region, Touch: touch,
 	})
 	if e.links != nil {
-		e.page, err = pages.New(pages.Options{Links: e.links, Alerts: e.alerts, People: e.people, Refusals: refusals})
+		e.page, err = pages.New(pages.Options{Links: e.links, Alerts: e.alerts, People: e.people, Refusals: refusals, Stock: e.stock, Calendars: e.calendars})
 	}
 	return err
 }

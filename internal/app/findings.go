@@ -12,22 +12,23 @@ import (
 	"github.com/keyward/keyward/internal/exposure"
 	"github.com/keyward/keyward/internal/finding"
 	"github.com/keyward/keyward/internal/job"
-	"github.com/keyward/keyward/internal/store"
+	"github.com/keyward/keyward/internal/store/inventory"
 	"github.com/keyward/keyward/internal/upkeep"
 	"github.com/keyward/keyward/internal/watch"
 )
 
 // inspectors builds what finds out what is wrong, on what takes stock and tells people.
 func (e *engine) inspectors(a *App) {
-	shelf := store.Findings{Store: e.store}
+	shelf := inventory.Findings{Store: e.store}
 	thresholds := thresholds(a)
 	all := slices.Concat(check.Rules(thresholds), exposure.Rules())
 	slices.SortFunc(all, func(a, b finding.Rule) int { return cmp.Compare(a.ID, b.ID) })
 	e.findings = finding.New(finding.Options{
 		Store: shelf, Ledger: shelf, Incidents: e.alerts, Rules: all, Log: e.log, Region: a.Config.Region, Now: e.now, Follow: lookAgain,
 	})
+	stock := inventory.Store{Store: e.store}
 	e.checks = checkup.New(checkup.Options{
-		Store: shelf, Inventory: store.Inventory{Store: e.store}, Findings: e.findings, Thresholds: thresholds, Log: e.log, Now: e.now,
+		Store: stock, Inventory: stock, Findings: e.findings, Thresholds: thresholds, Log: e.log, Now: e.now,
 	})
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/internal/accesskey"
+	"github.com/keyward/keyward/internal/accesskey/subscription"
 	"github.com/keyward/keyward/internal/approval"
 	"github.com/keyward/keyward/internal/channel"
 	"github.com/keyward/keyward/internal/cloud/alibaba"
@@ -16,10 +17,12 @@ import (
 	"github.com/keyward/keyward/internal/cloud/edge"
 	"github.com/keyward/keyward/internal/cloud/httpapi"
 	"github.com/keyward/keyward/internal/cloud/kubernetes"
+	"github.com/keyward/keyward/internal/cloud/liveness"
 	"github.com/keyward/keyward/internal/cloud/manual"
 	"github.com/keyward/keyward/internal/cloud/own"
 	"github.com/keyward/keyward/internal/cloud/tencent"
 	"github.com/keyward/keyward/internal/cloud/wechatpay"
+	"github.com/keyward/keyward/internal/egress"
 	"github.com/keyward/keyward/internal/expiry"
 	"github.com/keyward/keyward/internal/exposure"
 	"github.com/keyward/keyward/internal/iam"
@@ -31,7 +34,10 @@ import (
 	"github.com/keyward/keyward/internal/rollout"
 	"github.com/keyward/keyward/internal/seal"
 	"github.com/keyward/keyward/internal/server/ackpage"
-	"github.com/keyward/keyward/internal/store"
+	"github.com/keyward/keyward/internal/store/alerts"
+	"github.com/keyward/keyward/internal/store/fleet"
+	"github.com/keyward/keyward/internal/store/identity"
+	"github.com/keyward/keyward/internal/store/inventory"
 	"github.com/keyward/keyward/internal/target"
 	"github.com/keyward/keyward/internal/upkeep"
 	"github.com/keyward/keyward/internal/watch"
@@ -49,7 +55,7 @@ const (
 
 // watchers builds what takes stock of keys and tells people.
 func (e *engine) watchers(a *App) error {
-	shelf, alerts := store.Inventory{Store: e.store}, store.Alerts{Store: e.store}
+	shelf, told := inventory.Store{Store: e.store}, alerts.Store{Store: e.store}
 	e.stock = accesskey.New(accesskey.Options{
 		Sources: shelf, Keys: shelf, Tenants: e.iam, Vault: e.secrets, Log: e.log, Kinds: e.providers(a.Config.Inventory.CertificateDirs), Region: a.Config.Region, Now: e.now, Allow: a.Config.Egress.Allow,
 		Follow: follow,
@@ -59,24 +65,33 @@ func (e *engine) watchers(a *App) error {
 		e.links = &ackpage.Links{URL: a.Config.PublicURL, Now: e.now, MAC: func(data []byte) ([]byte, error) { return e.keyring.HMAC(seal.Link, data) }}
 		links = e.links
 	}
+	e.calendars = subscription.New(subscription.Options{Store: inventory.Calendars{Store: e.store}, Users: e.iam, Log: e.log, URL: a.Config.PublicURL, Region: a.Config.Region, Now: e.now})
 	e.alerts = notify.New(notify.Options{
-		Config: alerts, Directory: alerts, Incidents: alerts, Outbox: alerts, Tenants: e.iam, Links: links, Log: e.log, Kinds: channel.Kinds(),
+		Config: told, Directory: told, Incidents: told, Outbox: told, Tenants: e.iam, Links: links, Log: e.log, Kinds: channel.Kinds(),
 		Region: a.Config.Region, Now: e.now, Allow: a.Config.Egress.Allow, Logger: a.Logger,
+		Look: func(ctx context.Context, host string, port uint16, plain bool) error {
+			return egress.Guard{Allow: a.Config.Egress.Allow, Plain: plain}.Look(ctx, host, port)
+		},
 		Healthy: func(ctx context.Context, account string) bool { return e.expiry.Healthy(ctx, account) },
 	})
-	e.expiry = expiry.New(expiry.Options{Store: e.store, Inventory: e.stock, Incidents: e.alerts, Log: e.log, Now: e.now})
+	e.expiry = expiry.New(expiry.Options{
+		Store: shelf, Inventory: e.stock, Incidents: e.alerts, Log: e.log, Now: e.now,
+		Replacing: func(ctx context.Context, account, source, key string) (string, bool, error) {
+			return e.rotations.Replacing(ctx, account, source, key)
+		},
+	})
 	e.inspectors(a)
 	e.approvals = approval.New(approval.Options{
-		Store: store.Approvals{Store: e.store}, Voters: e.people, Roles: e.roles, Users: e.iam, Incidents: e.alerts, Log: e.log, Digest: e.contextDigest,
+		Store: identity.Approvals{Store: e.store}, Voters: e.people, Roles: e.roles, Users: e.iam, Incidents: e.alerts, Log: e.log, Digest: e.contextDigest,
 		Region: a.Config.Region, Now: e.now, Fresh: e.store.Fresh,
 	})
-	fleet := store.Fleet{Store: e.store}
+	nodes := fleet.Store{Store: e.store}
 	e.rollouts = rollout.New(rollout.Options{
-		Tokens: fleet, Registry: fleet, Plans: fleet, Reports: fleet, Secrets: e.secrets, Incidents: e.alerts, Log: e.log, Region: a.Config.Region,
+		Tokens: nodes, Registry: nodes, Plans: nodes, Reports: nodes, Secrets: e.secrets, Incidents: e.alerts, Log: e.log, Region: a.Config.Region,
 		Now: e.now, Fresh: e.store.Fresh, Logger: a.Logger,
 	})
 	e.targets = target.New(target.Options{
-		Store: fleet, Rollouts: e.rollouts, Secrets: e.secrets, Tenants: e.iam, Log: e.log, Kinds: []target.KindOfTarget{kubernetes.Kind(), edge.Kind()},
+		Store: nodes, Rollouts: e.rollouts, Secrets: e.secrets, Tenants: e.iam, Log: e.log, Kinds: []target.KindOfTarget{kubernetes.Kind(), edge.Kind()},
 		Region: a.Config.Region, Now: e.now, Allow: a.Config.Egress.Allow,
 	})
 	e.rotators(a)
@@ -85,7 +100,7 @@ func (e *engine) watchers(a *App) error {
 		return err
 	}
 	e.exposures = exposure.New(exposure.Options{
-		Store: store.Exposure{Store: e.store}, Secrets: e.secrets, Tenants: e.iam, Findings: e.findings, Rotations: e.rotations, Scanner: scanner, Log: e.log, Region: a.Config.Region, Now: e.now,
+		Store: inventory.Exposures{Store: e.store}, Marks: e.keyStore, Secrets: e.secrets, Tenants: e.iam, Findings: e.findings, Rotations: e.rotations, Scanner: scanner, Log: e.log, Region: a.Config.Region, Now: e.now,
 	})
 	dir, err := filepath.Abs(a.Config.DataDir)
 	if err != nil {
@@ -96,7 +111,7 @@ func (e *engine) watchers(a *App) error {
 		Most: int64(a.Config.Repositories.MaxMegabytes) << 20, Program: a.Searcher,
 	})
 	e.watched = watch.New(watch.Options{
-		Store: store.Watch{Store: e.store}, Mirrors: mirrors, Reports: e.exposures, Tenants: e.iam, Incidents: e.alerts, Log: e.log, Region: a.Config.Region, Now: e.now, Logger: a.Logger,
+		Store: inventory.Repositories{Store: e.store}, Mirrors: mirrors, Reports: e.exposures, Verifier: liveness.New(liveness.Options{Now: e.now, Allow: a.Config.Egress.Allow}), Tenants: e.iam, Incidents: e.alerts, Log: e.log, Region: a.Config.Region, Now: e.now, Logger: a.Logger,
 	})
 	return nil
 }
@@ -104,7 +119,7 @@ func (e *engine) watchers(a *App) error {
 // providers answers the kinds of providers that a source may have.
 func (e *engine) providers(certificates []string) []accesskey.KindOfProvider {
 	return []accesskey.KindOfProvider{
-		tencent.Kind(), alibaba.Kind(), aws.Kind(), httpapi.Kind(), certificate.Kind(certificates), wechatpay.Kind(), manual.Kind(), own.Kind(e.store),
+		tencent.Kind(), alibaba.Kind(), aws.Kind(), httpapi.Kind(), certificate.Kind(certificates), wechatpay.Kind(), manual.Kind(), own.Kind(e.identities),
 	}
 }
 
@@ -125,7 +140,7 @@ func (e *engine) startJobs(a *App) {
 	maps.Copy(look, e.exposures.Handlers())
 	maps.Copy(look, e.approvals.Handlers())
 	maps.Copy(look, e.watched.Checks())
-	maps.Copy(look, upkeep.New(upkeep.Options{Keys: e.store, Uses: e.usage, Incidents: e.alerts, Now: e.now}).Handlers())
+	maps.Copy(look, upkeep.New(upkeep.Options{Keys: e.keyStore, Uses: e.usage, Incidents: e.alerts, Now: e.now}).Handlers())
 	look[notify.JobStep] = tell[notify.JobStep]
 	delete(tell, notify.JobStep)
 	read := e.stock.Handlers()
@@ -169,7 +184,7 @@ func (e *engine) planScans(ctx context.Context, a *App) error {
 
 func (e *engine) ensureScans(ctx context.Context) error {
 	for page := (iam.Page{Limit: iam.MaxPage}); ; {
-		accounts, err := e.store.Accounts(ctx, page)
+		accounts, err := e.identities.Accounts(ctx, page)
 		if err != nil {
 			return err
 		}

@@ -25,7 +25,7 @@ const maxLogins = 32
 // person's session is in force; who lets people log in has tickets made.
 func (e *engine) sessions(a *App, refusals *refusal.Recorder) {
 	e.roles = role.New(role.Options{
-		Store: e.store, IAM: e.iam, Log: e.log, Sealer: sealed.Tickets{Keyring: e.keyring}, Now: e.now, Fresh: e.store.Fresh,
+		Store: e.identities, IAM: e.iam, Log: e.log, Sealer: sealed.Tickets{Keyring: e.keyring}, Now: e.now, Fresh: e.store.Fresh,
 		Logins: func(ctx context.Context, account, user, session string) (bool, error) {
 			return e.people.InForce(ctx, account, user, session)
 		},
@@ -35,12 +35,12 @@ func (e *engine) sessions(a *App, refusals *refusal.Recorder) {
 		a.Logger.Warn("nobody can use a security key", "reason", err)
 	}
 	e.people = people.New(people.Options{
-		Store: e.store, IAM: e.iam, Roles: e.roles, Log: e.log, Refusals: refusals, Digest: e.contextDigest, Logger: a.Logger, Now: e.now, Fresh: e.store.Fresh,
+		Store: e.identities, IAM: e.iam, Roles: e.roles, Log: e.log, Refusals: refusals, Digest: e.contextDigest, Logger: a.Logger, Now: e.now, Fresh: e.store.Fresh,
 		Party:  party,
 		Hasher: password.New(password.ProductionCost(), max(1, runtime.GOMAXPROCS(0)/2), maxLogins),
 	})
 	e.federated = federation.New(federation.Options{
-		Store: e.store, Uses: e.store, IAM: e.iam, People: e.people, Protocol: openid.New(a.Config.Egress.Allow, e.now), Sealer: sealed.Logins{Keyring: e.keyring},
+		Store: e.identities, Uses: e.identities, IAM: e.iam, People: e.people, Protocol: openid.New(a.Config.Egress.Allow, e.now), Sealer: sealed.Logins{Keyring: e.keyring},
 		Log: e.log, Refusals: refusals, Now: e.now,
 	})
 }

@@ -37,7 +37,7 @@ func (a *App) watch() server.Watch {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), watchTime)
 	defer cancel()
-	sources := figures.Sources{Accounts: e.store, Stock: e.stock, Expiry: e.expiry, Alerts: e.alerts, Rollouts: e.rollouts, Watched: e.watched, Agents: e.agents}
+	sources := figures.Sources{Accounts: e.identities, Stock: e.stock, Expiry: e.expiry, Alerts: e.alerts, Rollouts: e.rollouts, Watched: e.watched, Agents: e.agents}
 	read, err := sources.Read(ctx, now)
 	if err != nil { // half a picture would look like good news
 		a.Logger.Warn("reading the inventory for metrics", "error", err)

@@ -4,7 +4,7 @@
 // A [Rule] says which actions on which resources need the approval of how many of whom. It
 // binds everybody in the account: people, programs and root, but for those that it exempts. A
 // request that a rule speaks of is refused, and an approval request is opened, a [Request]:
-// who wants what, and a keyed digest of all that the request says. The people whom the rule
+// who wants what, and a keyed digest of all that the request says and of what it names. The people whom the rule
 // names look at it and decide, each with a fresh code of their second factor for that very
 // decision. When enough have approved, whoever asked repeats the request, names the approval
 // request in a signed header, and it is performed: once.
@@ -94,7 +94,7 @@ type Request struct {
 	Since     string // which user or role of that name it is
 	Action    string
 	Resource  string // ARN
-	Digest    string // of all that the request says
+	Digest    string // of all that the request says, and of what it names
 	Params    []Param
 	Source    string // address that it came from
 	Wants     []Want
@@ -188,12 +188,15 @@ func (r *Request) Missing(inForce func(Vote) bool) map[string]int {
 	return out
 }
 
-// NewParam answers a parameter as approvers see it.
-func NewParam(name, value string) Param {
-	if !Shown(name) {
-		value = fmt.Sprintf("(%d bytes, not shown)", len(value))
+// redacted answers parameters as approvers see them.
+func redacted(params []Param) []Param {
+	out := slices.Clone(params)
+	for i, p := range out {
+		if !Shown(p.Name) {
+			out[i].Value = fmt.Sprintf("(%d bytes, not shown)", len(p.Value))
+		}
 	}
-	return Param{name, value}
+	return out
 }
 
 // Shown tells whether the value of a parameter is shown to approvers: one whose name says that
@@ -209,4 +212,5 @@ var shown = []string{
 	"user", "role", "policy", "accessKey", "status", "remark", "description", "trustPolicy", "maxSessionSeconds", "expiresAt", "neverExpires",
 	"PublicKeyBlob", "publicKey", "WrappingAlgorithm", "WrappingKeySpec", "KeySpec", "keySpec", "NumberOfBytes", "algorithm",
 	"rule", "need", "approvers", "actions", "resources", "exempt", "life", "group", "labels", "name", "uses",
+	"idp", "value", "id", "node",
 }

@@ -3,6 +3,7 @@ package approval
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -76,10 +77,11 @@ type Check struct {
 
 	presented *Request // approved by enough, and what was asked is this very request
 	votes     []Vote   // of it, that count
+	named     Named    // by it
 	let       bool     // it let something through
 
 	wanted           []compiledRule // of which something was not approved
-	action, resource string
+	action, resource string         // of the first part of the operation that a rule binds
 }
 
 // Demand implements authz.Approval.
@@ -93,6 +95,12 @@ func (k *Check) Demand(c *authz.Call, q authz.Request) error {
 	if len(bound) == 0 {
 		return nil
 	}
+	if k.action == "" {
+		k.action, k.resource = q.Action, q.Resource
+	}
+	if k.presented != nil && (k.presented.Action != k.action || k.presented.Resource != k.resource) {
+		k.presented = nil // an alias leads elsewhere by now: this is another request
+	}
 	if k.presented != nil && !slices.ContainsFunc(bound, func(r compiledRule) bool { return !k.presented.names(r.Name) }) {
 		k.let = true
 		return nil
@@ -104,7 +112,7 @@ func (k *Check) Demand(c *authz.Call, q authz.Request) error {
 			}
 		}
 	}
-	k.wanted, k.action, k.resource = bound, q.Action, q.Resource
+	k.wanted = bound
 	return fault.ApprovalRequired.New("%s on %s needs the approval of others: %s", q.Action, q.Resource, wantsOf(bound))
 }
 
@@ -139,7 +147,7 @@ func (k *Check) Use() audit.Change {
 	}
 	used := *k.presented
 	used.State, used.EndedAt, used.EndedBy = Used, k.s.now(), used.Requester
-	return k.s.Store.UseApproval(used, k.votes, look(used.Account, used.EndedAt))
+	return k.s.Store.UseApproval(used, Rests{k.votes, k.named}, look(used.Account, used.EndedAt))
 }
 
 // For answers what the principal's account wants approved, as what authz.Principal.Approval is
@@ -160,7 +168,7 @@ type Attempt struct {
 	Call     *authz.Call
 	Approval string // id of an approval request that it names; "" for none
 	// Spell answers, in one spelling, all that the request says, but for what signs it; and the
-	// parameters that it has.
+	// parameters that it has, which are kept as [Shown] allows.
 	Spell func() (text []byte, params []Param)
 	// Refuse records a refusal before the operation and answers it.
 	Refuse func(ctx context.Context, err error) error
@@ -222,14 +230,14 @@ func (k *Check) present(ctx context.Context, a Attempt) error {
 	if err != nil {
 		return err
 	}
-	digest, _, err := k.digest(a)
+	digest, _, named, err := k.digest(ctx, a)
 	switch {
 	case err != nil:
 		return err
 	case !who.is(r):
 		return errUnknown()
 	case digest != r.Digest:
-		return fault.InvalidParameter.New("the approval %s is for another request: each parameter must be as it was; to ask anew, send this request without the approval's id", r.ID)
+		return fault.InvalidParameter.New("the approval %s is for another request: each parameter must be as it was, and so must the users, roles, policies, identity providers and secrets that it names; to ask anew, send this request without the approval's id", r.ID)
 	}
 	view, err := k.s.view(ctx, r)
 	switch {
@@ -240,7 +248,7 @@ func (k *Check) present(ctx context.Context, a Attempt) error {
 	case view.Standing != Approved:
 		return ended(view)
 	}
-	k.presented, k.votes = &r, view.InForce
+	k.presented, k.votes, k.named = &r, view.InForce, named
 	return nil
 }
 
@@ -253,9 +261,12 @@ func ended(v View) error {
 	return fault.StateConflict.New("the approval request %s %s; to ask anew, send the request without the approval's id", v.ID, why)
 }
 
-// digest answers what stands for all that the request says, and its parameters.
-func (k *Check) digest(a Attempt) (string, []Param, error) {
+// digest answers what stands for all that the request says and for what it names, and both.
+func (k *Check) digest(ctx context.Context, a Attempt) (digest string, params []Param, named Named, err error) {
 	text, params := a.Spell()
-	digest, err := k.s.Digest(append([]byte("keyward-approval/v1\x00"), text...))
-	return digest, params, err
+	if named, err = k.s.named(ctx, a.Call.Account, params); err != nil {
+		return "", nil, Named{}, err
+	}
+	digest, err = k.s.Digest(fmt.Appendf(nil, "keyward-approval/v2\x00%q\x00%q", text, named.Marks))
+	return digest, params, named, err
 }

@@ -47,14 +47,14 @@ func (k *Check) open(ctx context.Context, a Attempt) error {
 	if err != nil {
 		return err
 	}
-	digest, params, err := k.digest(a)
+	digest, params, _, err := k.digest(ctx, a)
 	if err != nil {
 		return err
 	}
 	now := s.now()
 	r := Request{
 		Account: c.Account, ID: "apr-" + strings.ToLower(rand.Text())[:20], Requester: who.identity, Behind: who.behind, Since: who.since,
-		Action: k.action, Resource: k.resource, Digest: digest, Params: params, State: Open, CreatedAt: now,
+		Action: k.action, Resource: k.resource, Digest: digest, Params: redacted(params), State: Open, CreatedAt: now,
 	}
 	if c.Source.IsValid() {
 		r.Source = c.Source.String()
@@ -97,7 +97,7 @@ func (s *Service) again(ctx context.Context, want Request) (*Pending, error) {
 		return nil, err
 	}
 	for _, r := range mine {
-		if r.Digest != want.Digest || r.Requester != want.Requester || r.Behind != want.Behind || r.Since != want.Since || !sameWants(r.Wants, want.Wants) {
+		if r.Digest != want.Digest || r.Resource != want.Resource || r.Requester != want.Requester || r.Behind != want.Behind || r.Since != want.Since || !sameWants(r.Wants, want.Wants) {
 			continue
 		}
 		view, err := s.view(ctx, r)

@@ -40,9 +40,9 @@ type Store interface {
 	OpenApproval(ctx context.Context, rec *audit.Record, r *Request, forget time.Time, jobs []job.Job) error
 	SaveApproval(ctx context.Context, rec *audit.Record, r *Request, jobs []job.Job) error
 	// UseApproval answers the change that stores an approval request as used, if nothing has
-	// changed of it, of its rules and of the users whose votes these are; otherwise the change
-	// answers Changed.
-	UseApproval(used Request, votes []Vote, jobs []job.Job) audit.Change
+	// changed of it, of its rules, of the users whose votes count and of what it names;
+	// otherwise the change answers StateConflict.
+	UseApproval(used Request, on Rests, jobs []job.Job) audit.Change
 	Reader
 }
 
@@ -53,6 +53,10 @@ type Reader interface {
 	OpenApprovals(ctx context.Context, account string, now time.Time) ([]Request, error)
 	// Approvals answers the hundred newest requests of the account.
 	Approvals(ctx context.Context, account string) ([]Request, error)
+	// Named answers a mark of each user, role, policy, identity provider and secret of the
+	// account that a text names (see [Names]), in one order. A later one of the same name has
+	// another mark, and so has a role whose trust and a policy whose document was changed.
+	Named(ctx context.Context, account, text string) ([]string, error)
 }
 
 // Voters tells who could decide; people.Service is one.

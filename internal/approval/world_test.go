@@ -26,7 +26,7 @@ import (
 	"github.com/keyward/keyward/internal/material/totp"
 	"github.com/keyward/keyward/internal/notify"
 	"github.com/keyward/keyward/internal/seal/sealtest"
-	"github.com/keyward/keyward/internal/store"
+	"github.com/keyward/keyward/internal/store/identity"
 	"github.com/keyward/keyward/internal/store/storetest"
 )
 
@@ -68,22 +68,22 @@ func startWorld(t testing.TB, url string) *world {
 		return hex.EncodeToString(sum[:16]), nil
 	}
 	w.iam = must(iam.New(iam.Options{
-		Store: w.node.Store, Log: w.node.Log, Keyring: keys, Logger: slog.New(slog.DiscardHandler), Now: w.now, Fresh: always,
+		Store: identity.Store{Store: w.node.Store}, Log: w.node.Log, Keyring: keys, Logger: slog.New(slog.DiscardHandler), Now: w.now, Fresh: always,
 	}))(t)
 	w.roles = role.New(role.Options{
-		Store: w.node.Store, IAM: w.iam, Log: w.node.Log, Sealer: sealtest.Box{Keyring: keys}, Now: w.now, Fresh: always,
+		Store: identity.Store{Store: w.node.Store}, IAM: w.iam, Log: w.node.Log, Sealer: sealtest.Box{Keyring: keys}, Now: w.now, Fresh: always,
 		Logins: func(ctx context.Context, account, user, session string) (bool, error) {
 			return w.people.InForce(ctx, account, user, session)
 		},
 	})
 	w.people = people.New(people.Options{
-		Store: w.node.Store, IAM: w.iam, Roles: w.roles, Log: w.node.Log, Refusals: refusal.New(w.node.Log),
+		Store: identity.Store{Store: w.node.Store}, IAM: w.iam, Roles: w.roles, Log: w.node.Log, Refusals: refusal.New(w.node.Log),
 		Hasher: password.New(password.Cost{MemoryKiB: 64, Time: 1, Threads: 1}, 4, 1000), Digest: digest,
 		Logger: slog.New(slog.DiscardHandler), Now: w.now, Fresh: always,
 	})
 	service := func() *approval.Service {
 		return approval.New(approval.Options{
-			Store: store.Approvals{Store: w.node.Store}, Voters: w.people, Roles: w.roles, Users: w.iam, Incidents: w, Log: w.node.Log, Digest: digest,
+			Store: identity.Approvals{Store: w.node.Store}, Voters: w.people, Roles: w.roles, Users: w.iam, Incidents: w, Log: w.node.Log, Digest: digest,
 			Region: "cn-test", Now: w.now, Fresh: always,
 		})
 	}
@@ -215,7 +215,7 @@ func (w *world) try(t testing.TB, c *authz.Call, r remark) error {
 	_, err := approval.Guard(t.Context(), approval.Attempt{
 		Call: &sent, Approval: r.id,
 		Spell: func() ([]byte, []approval.Param) {
-			return []byte("remark " + r.text), []approval.Param{approval.NewParam("user", "victim"), approval.NewParam("secretish", r.text)}
+			return []byte("remark " + r.text), []approval.Param{{Name: "user", Value: "victim"}, {Name: "secretish", Value: r.text}}
 		},
 		Refuse: func(_ context.Context, err error) error { return err },
 	}, func(ctx context.Context) (iam.User, error) {

@@ -13,7 +13,7 @@ import (
 
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/fault"
-	"github.com/keyward/keyward/internal/store"
+	"github.com/keyward/keyward/internal/store/database"
 	"github.com/keyward/keyward/internal/store/storetest"
 )
 
@@ -69,7 +69,7 @@ func TestUnreadableStoreIsNotARollback(t *testing.T) {
 
 // A log whose writer has ended is garbage at once, and its signing key with it.
 func TestEndedLogIsCollected(t *testing.T) {
-	db, err := store.Open(t.Context(), storetest.SQLite(t))
+	db, err := database.Open(t.Context(), storetest.SQLite(t))
 	if err != nil {
 		t.Fatal(err)
 	}

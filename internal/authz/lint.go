@@ -65,14 +65,21 @@ func (p *ResourcePolicy) Lint(known []string) []Remark {
 // CheckSpelling refuses a policy with patterns of a service of keyward's that are to keep somebody
 // from something, and meet no action that there is: what they misspell would stay allowed. Without
 // known actions it refuses nothing.
-func (p *Policy) CheckSpelling(known []string) error {
+func (p *Policy) CheckSpelling(known []string) error { return checkSpelling(p.statements, known) }
+
+// CheckSpelling does for the policy of a resource what that of [Policy] does.
+func (p *ResourcePolicy) CheckSpelling(known []string) error {
+	return checkSpelling(p.statements, known)
+}
+
+func checkSpelling(statements []statement, known []string) error {
 	if len(known) == 0 {
 		return nil
 	}
 	var slips []string
 	known = slices.Concat(known, Dangerous(), keyTerms.Use, keyTerms.Lend)
-	for i := range p.statements {
-		s := &p.statements[i]
+	for i := range statements {
+		s := &statements[i]
 		if s.deny == s.except { // what it does not meet is not allowed by it, or is denied
 			continue
 		}

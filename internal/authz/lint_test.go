@@ -75,6 +75,18 @@ func TestCheckSpelling(t *testing.T) {
 	}
 }
 
+// So must what the policy of a key takes away.
+func TestCheckSpellingOfKeyPolicies(t *testing.T) {
+	for action, right := range map[string]bool{"kms:Decrypt": true, "kms:De*": true, "kms:Dekrypt": false, "kms:Dekrypt*": false} {
+		if err := owned(t, concerning("Deny", alice, action, "")).CheckSpelling(known); (err == nil) != right {
+			t.Errorf("a denial of %s: %v", action, err)
+		}
+	}
+	if err := owned(t, concerning("Allow", alice, "kms:Dekrypt", "")).CheckSpelling(known); err != nil {
+		t.Errorf("what allows nothing: %v", err)
+	}
+}
+
 func TestLintOfKeyPolicies(t *testing.T) {
 	bob := "acs:ram::" + account + ":user/bob"
 	for _, test := range []struct {

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -20,6 +22,8 @@ import (
 
 	"github.com/keyward/keyward/internal/channel"
 	"github.com/keyward/keyward/internal/channel/channeltest"
+	"github.com/keyward/keyward/internal/egress"
+	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/form"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/message"
@@ -396,6 +400,47 @@ func TestPrivateAddressesNeedAllowance(t *testing.T) {
 		_, err = sender.Send(context.Background(), trouble(message.English))
 		if e := sendError(t, err); e.Class != message.Permanent || !strings.Contains(e.Reason, "operator") {
 			t.Error(e)
+		}
+	}
+}
+
+// Where a channel would lead is found out when it is added, for every address that a person
+// enters. What the name service cannot tell now is no reason to refuse it.
+func TestOpenLooksWhereItLeads(t *testing.T) {
+	c := &clock{start}
+	openings := map[string]form.Filling{
+		"smtp": {Settings: map[string]string{"host": "there.example.com", "port": "8443", "security": "tls", "from": "keyward@example.com"}},
+		"sms-tencent": {
+			Settings:   map[string]string{"app": "14", "template": "1", "endpoint": "https://there.example.com:8443"},
+			Credential: map[string]material.Bytes{"secret_id": material.NewBytes([]byte("fake")), "secret_key": material.NewBytes([]byte("fake"))},
+		},
+	}
+	for _, s := range setups(c) {
+		openings[s.kind+" "+s.field] = s.filling("https://there.example.com:8443")
+	}
+	for name, f := range openings {
+		for _, test := range []struct {
+			said error
+			want string // of the refusal; "" for none
+		}{
+			{nil, ""},
+			{fmt.Errorf("fake: %w", egress.ErrRefused), "egress.allow"},
+			{&net.DNSError{IsNotFound: true}, "does not exist"},
+			{&net.DNSError{IsTimeout: true}, ""},
+		} {
+			var asked []string
+			look := func(host string, port uint16, plain bool) error {
+				asked = append(asked, fmt.Sprint(host, " ", port, " ", plain))
+				return test.said
+			}
+			of, _, _ := strings.Cut(name, " ")
+			_, err := kind(t, of).Open(message.Opening{Filling: f, Now: c.Now, Allow: loopback, Look: look})
+			if (err == nil) != (test.want == "") || err != nil && (!fault.Is(err, fault.InvalidParameter) || !strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "there.example")) {
+				t.Errorf("%s, told %v: %v", name, test.said, err)
+			}
+			if diff := cmp.Diff([]string{"there.example.com 8443 false"}, asked); diff != "" {
+				t.Errorf("%s: %s", name, diff)
+			}
 		}
 	}
 }

@@ -141,7 +141,8 @@ type Store interface {
 	// AddEpoch stores the epoch and schedules the jobs. Faults: Changed if its number is
 	// taken, ResourceInUse while another node is unsealed, which would not know it.
 	AddEpoch(ctx context.Context, rec *audit.Record, e seal.Epoch, jobs []job.Job) error
-	// SaveTest remembers that the envelope was opened at that time.
+	// SaveTest remembers that the envelope was opened at that time; StateConflict if it was
+	// removed since.
 	SaveTest(ctx context.Context, rec *audit.Record, envelope string, at time.Time) error
 	// Tests answers all that SaveTest saved of envelopes that are there.
 	Tests(ctx context.Context) ([]TestRow, error)

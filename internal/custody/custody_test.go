@@ -23,7 +23,9 @@ import (
 	"github.com/keyward/keyward/internal/seal"
 	"github.com/keyward/keyward/internal/seal/sealtest"
 	"github.com/keyward/keyward/internal/shamir"
-	"github.com/keyward/keyward/internal/store"
+	"github.com/keyward/keyward/internal/store/database"
+	"github.com/keyward/keyward/internal/store/identity"
+	"github.com/keyward/keyward/internal/store/root"
 	"github.com/keyward/keyward/internal/store/storetest"
 )
 
@@ -41,7 +43,7 @@ type world struct {
 func newWorld(t *testing.T, url string) *world {
 	t.Helper()
 	ctx := t.Context()
-	db, err := store.Open(ctx, url)
+	db, err := database.Open(ctx, url)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,13 +66,13 @@ func newWorld(t *testing.T, url string) *world {
 	}
 	w.node = storetest.Start(t, storetest.Options{URL: url, Origin: origin, Keys: w.keyring, Now: time.Now, Changed: func(string, string) {}})
 	w.iam, err = iam.New(iam.Options{
-		Store: crashingAccounts{w.node.Store, w}, Log: w.node.Log, Keyring: w.keyring, Logger: slog.New(slog.DiscardHandler), Now: time.Now, Fresh: w.node.Store.Fresh,
+		Store: crashingAccounts{identity.Store{Store: w.node.Store}, w}, Log: w.node.Log, Keyring: w.keyring, Logger: slog.New(slog.DiscardHandler), Now: time.Now, Fresh: w.node.Store.Fresh,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.Service = custody.New(custody.Options{
-		Store: crashing{w.node.Store, w}, Logs: sealedLogs{w.node.DB}, Log: w.node.Log, Keyring: w.keyring, Tenants: w.iam, Now: time.Now, Cost: sealtest.Cost(), LogBinding: binding,
+		Store: crashing{root.Store{Store: w.node.Store}, w}, Logs: sealedLogs{w.node.DB}, Log: w.node.Log, Keyring: w.keyring, Tenants: w.iam, Now: time.Now, Cost: sealtest.Cost(), LogBinding: binding,
 	})
 	return w
 }
@@ -94,12 +96,12 @@ func (l sealedLogs) Logs(ctx context.Context) ([]audit.Identity, error) {
 // crashing and crashingAccounts are stores that may fail before a write or after it, as
 // a process does that is killed there.
 type crashing struct {
-	*store.Store
+	root.Store
 	w *world
 }
 
 type crashingAccounts struct {
-	*store.Store
+	identity.Store
 	w *world
 }
 
@@ -154,7 +156,7 @@ func (w *world) titles(t *testing.T) (out []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tests, err := w.node.Store.Tests(t.Context())
+	tests, err := root.Store{Store: w.node.Store}.Tests(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -336,7 +338,7 @@ func (w *world) check(t *testing.T, ids []string) {
 		t.Fatal(err)
 	}
 	defer keyring.Close()
-	accounts, err := w.node.Store.Accounts(t.Context(), iam.Page{Limit: 100})
+	accounts, err := identity.Store{Store: w.node.Store}.Accounts(t.Context(), iam.Page{Limit: 100})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -362,7 +364,7 @@ func (w *world) check(t *testing.T, ids []string) {
 // pending answers how many tenant and log keys are not under the newest epoch.
 func (w *world) pending(t *testing.T) (n int) {
 	t.Helper()
-	accounts, err := w.node.Store.Accounts(t.Context(), iam.Page{Limit: 100})
+	accounts, err := identity.Store{Store: w.node.Store}.Accounts(t.Context(), iam.Page{Limit: 100})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -537,7 +539,7 @@ func TestOtherNodesMustBeSealed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer mine()
-	other, err := store.Open(t.Context(), url)
+	other, err := database.Open(t.Context(), url)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -580,6 +582,32 @@ func TestRemovalsRace(t *testing.T) {
 	})
 }
 
+// Who opened the root key just before what opened it was removed does nothing with it, and
+// leaves no mark of an envelope that is gone.
+func TestRemovedWhileItOpens(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		w := newWorld(t, url)
+		if _, err := w.open(t, sealtest.Passphrase, protect("new", second)); err != nil {
+			t.Fatal(err)
+		}
+		late, err := seal.Open(t.Context(), w.node.DB, seal.WithPassphrase(material.NewBytes([]byte(second))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer late.Close()
+		if _, err := w.open(t, sealtest.Passphrase, custody.Intent{Act: custody.Remove, Envelope: "new", Untested: true}); err != nil {
+			t.Fatal(err)
+		}
+		_, err = w.Perform(t.Context(), operatorCall(), custody.Intent{Act: custody.Test}, late, custody.Opening{Envelope: late.Envelope()})
+		if !fault.Is(err, fault.StateConflict) {
+			t.Errorf("it is served: %v", err)
+		}
+		if tests, err := (root.Store{Store: w.node.Store}).Tests(t.Context()); err != nil || len(tests) != 1 {
+			t.Errorf("the tests are %v, %v", tests, err)
+		}
+	})
+}
+
 // The mark that an envelope was tested is believed only with its MAC, and its loss
 // keeps nobody out.
 func TestForgedTestIsNotBelieved(t *testing.T) {
@@ -596,7 +624,7 @@ func TestForgedTestIsNotBelieved(t *testing.T) {
 	if _, err := db.ExecContext(t.Context(), `UPDATE seal_test SET tested_at = tested_at + 1`); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.node.Store.Tests(t.Context()); err == nil {
+	if _, err := (root.Store{Store: w.node.Store}).Tests(t.Context()); err == nil {
 		t.Error("a forged test is shown")
 	}
 	if _, err := w.open(t, sealtest.Passphrase, custody.Intent{Act: custody.Test}); err != nil {

@@ -38,7 +38,9 @@ func build(t *testing.T) string {
 		if built.dir, built.err = os.MkdirTemp("", "keyward-demo-"); built.err != nil {
 			return
 		}
-		built.out, built.err = exec.Command("go", "build", "-o", built.dir, "../../cmd/keyward").CombinedOutput()
+		cmd := exec.Command("go", "build", "-trimpath", "-o", built.dir, "../../cmd/keyward")
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOEXPERIMENT=runtimesecret")
+		built.out, built.err = cmd.CombinedOutput()
 	})
 	if built.err != nil {
 		t.Fatalf("building keyward: %v\n%s", built.err, built.out)

@@ -132,6 +132,24 @@ func (g Guard) Check(to netip.AddrPort) error {
 	return nil
 }
 
+// Look tells before anything is sent whether a host may be reached at a port: nil if one of
+// the addresses that it has now may be, or an error that wraps [ErrRefused], or that of the
+// name service. Whoever dials later is guarded all the same.
+func (g Guard) Look(ctx context.Context, host string, port uint16) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host) // which takes an address for itself
+	if err != nil {
+		return fmt.Errorf("looking up a host: %w", err)
+	}
+	for _, ip := range addrs {
+		if err = g.Check(netip.AddrPortFrom(ip, port)); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
 // control is called for each connection, when its address is known and before it is made.
 func (g Guard) control(_, address string, _ syscall.RawConn) error {
 	to, err := netip.ParseAddrPort(address)

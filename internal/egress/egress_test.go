@@ -143,3 +143,27 @@ func TestClient(t *testing.T) {
 		t.Errorf("an endless answer: %v", err)
 	}
 }
+
+// What may not be dialled is known before anything is sent; addresses need no name service.
+func TestLook(t *testing.T) {
+	none := func() ([]net.Addr, error) { return nil, nil }
+	office := []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")}
+	for _, test := range []struct {
+		guard egress.Guard
+		host  string
+		ok    bool
+	}{
+		{egress.Guard{Own: none}, "1.1.1.1", true},
+		{egress.Guard{Own: none}, "2606:4700:4700::1111", true},
+		{egress.Guard{Own: none}, "127.0.0.1", false},
+		{egress.Guard{Own: none}, "::ffff:169.254.169.254", false},
+		{egress.Guard{Own: none}, "10.1.2.3", false},
+		{egress.Guard{Own: none, Allow: office}, "10.1.2.3", true},
+		{egress.Guard{Own: none, Allow: office, Plain: true}, "1.1.1.1", false},
+		{egress.Guard{Own: none}, "localhost", false},
+	} {
+		if err := test.guard.Look(t.Context(), test.host, 443); (err == nil) != test.ok || err != nil && !errors.Is(err, egress.ErrRefused) {
+			t.Errorf("%s: %v, want allowed %v", test.host, err, test.ok)
+		}
+	}
+}

@@ -25,6 +25,7 @@ import (
 	"github.com/keyward/keyward/internal/accesskey"
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/finding"
 	"github.com/keyward/keyward/internal/job"
 	"github.com/keyward/keyward/internal/message"
 	"github.com/keyward/keyward/internal/notify"
@@ -94,6 +95,9 @@ type Options struct {
 	Incidents Incidents
 	Log       *audit.Log
 	Now       func() time.Time
+	// Replacing tells which rotation plan replaces a key, "" for none, and whether a rotation of
+	// it is under way.
+	Replacing func(ctx context.Context, account, source, key string) (plan string, underWay bool, err error)
 	// Every is the longest time between two scans, 0 for a quarter of an hour. One comes
 	// earlier when the inventory changes or a key reaches a rung, but not within a minute.
 	Every time.Duration
@@ -256,6 +260,11 @@ func (s *Service) look(ctx context.Context, account string, near bool, result *S
 			return nil
 		}
 		if c, ok := condition(k, plan, now); ok {
+			next, err := s.next(ctx, k)
+			if err != nil {
+				return err
+			}
+			c.Facts = append(c.Facts, next...)
 			f.conditions[c.Name] = c
 			result.Due++
 		}
@@ -313,6 +322,29 @@ func facts(k accesskey.AccessKey) []notify.Fact {
 		}
 	}
 	return out
+}
+
+// next answers what somebody does about a key that is due: an advice, and the command.
+func (s *Service) next(ctx context.Context, k accesskey.AccessKey) ([]notify.Fact, error) {
+	plan, underWay, err := s.o.Replacing(ctx, k.Account, k.Source, k.Observed.ID)
+	advice, command := "planned", "keyward rotation start "+plan
+	switch {
+	case plan == "":
+		advice, command = "unplanned", "keyward rotation plan create NAME --provider "+k.Source+" --principal "+word(k.Observed.Principal, "PRINCIPAL")+
+			" --secret "+word(k.Observed.Detail["secret"], "SECRET")+" --key "+word(k.Observed.ID, "KEY")
+	case underWay:
+		advice, command = "under-way", "keyward rotation status "+plan
+	}
+	return []notify.Fact{{Name: "advice", Value: advice}, {Name: "fix", Value: command}}, err
+}
+
+// word answers others' text as a word of a command that a person will paste into a shell, or
+// what stands for it if there is none.
+func word(text, unknown string) string {
+	if text == "" {
+		return unknown
+	}
+	return finding.Quote(text)
 }
 
 // staleness answers what is to be told of a provider that was not read for too long.

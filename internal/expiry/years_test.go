@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -26,7 +27,8 @@ import (
 	"github.com/keyward/keyward/internal/oncall"
 	"github.com/keyward/keyward/internal/seal"
 	"github.com/keyward/keyward/internal/seal/sealtest"
-	"github.com/keyward/keyward/internal/store"
+	"github.com/keyward/keyward/internal/store/alerts"
+	"github.com/keyward/keyward/internal/store/inventory"
 	"github.com/keyward/keyward/internal/store/storetest"
 )
 
@@ -43,7 +45,7 @@ type world struct {
 	stock  *accesskey.Service
 	alerts *notify.Service
 	jobs   *job.Runner
-	shelf  store.Alerts
+	shelf  alerts.Store
 	raw    *sql.DB
 
 	told  map[string][]time.Time // when rungs were told, by key
@@ -81,6 +83,9 @@ type tenant struct{ material.Wrapper }
 
 func (t tenant) Tenant(context.Context, string) (material.Wrapper, error) { return t.Wrapper, nil }
 
+// nothing replaces any key.
+func nothing(context.Context, string, string, string) (string, bool, error) { return "", false, nil }
+
 func root() *authz.Call {
 	return &authz.Call{Principal: authz.Principal{Account: account, Kind: authz.Root, Name: "root"}, Time: time.Unix(1_700_000_000, 0)}
 }
@@ -92,8 +97,8 @@ func newWorld(t *testing.T, start time.Time) *world {
 	url := "sqlite:" + filepath.Join(storetest.MemoryDir(t), "keyward.db")
 	node := storetest.Start(t, storetest.Options{URL: url, Origin: "keyward/test", Keys: keyring, Now: w.clock, Changed: func(string, string) {}})
 	wrapper := tenantOf(t, keyring)
-	inventory := store.Inventory{Store: node.Store}
-	w.shelf = store.Alerts{Store: node.Store}
+	inventory := inventory.Store{Store: node.Store}
+	w.shelf = alerts.Store{Store: node.Store}
 	w.stock = accesskey.New(accesskey.Options{
 		Sources: inventory, Keys: inventory, Tenants: wrapper, Log: node.Log, Region: "r", Now: w.clock, Follow: expiry.Soon,
 		Kinds: []accesskey.KindOfProvider{{Name: "fake", Pace: accesskey.MaxPace, Open: func(accesskey.Opening) (accesskey.Provider, error) { return w, nil }}},
@@ -106,7 +111,7 @@ func newWorld(t *testing.T, start time.Time) *world {
 		}},
 		Healthy: func(context.Context, string) bool { return true }, Logger: slog.New(slog.DiscardHandler),
 	})
-	scans := expiry.New(expiry.Options{Store: node.Store, Inventory: w.stock, Incidents: w.alerts, Log: node.Log, Now: w.clock, Every: 24 * time.Hour})
+	scans := expiry.New(expiry.Options{Store: inventory, Inventory: w.stock, Incidents: w.alerts, Log: node.Log, Now: w.clock, Every: 24 * time.Hour, Replacing: nothing})
 	handlers := w.stock.Handlers()
 	for _, more := range []map[string]job.Handler{w.alerts.Handlers(), scans.Handlers()} {
 		for kind, h := range more {
@@ -321,7 +326,12 @@ func twoYears(t *testing.T, count int, rng *rand.Rand) {
 				continue // of another life of the same key
 			}
 			alarms++
-			early := l.to.Sub(have) > late
+			// What a key was when the daemon stopped is what a scan finds that comes back before
+			// the provider is read again: it is told of the secret that was renewed meanwhile.
+			former := slices.ContainsFunc(gaps, func(g gap) bool {
+				return !l.from.Before(g.from) && l.from.Before(g.to) && !have.Before(g.to) && have.Sub(g.to) <= late
+			})
+			early := l.to.Sub(have) > late && !former
 			for at := range expected {
 				early = early && (have.Before(at) || have.Sub(at) > late)
 			}

@@ -54,6 +54,8 @@ const (
 	MaxSightings = 10_000               // of one account
 	Kept         = 400 * 24 * time.Hour // how long a sighting is kept that is not reported again
 
+	believed = 7 * 24 * time.Hour // how long it counts that an issuer refused a credential
+
 	maxText = 256  // bytes of an origin, a rule, an id
 	maxPath = 1024 // bytes of a path
 	markLen = 64   // hexadecimal digits of a blind and of a mark
@@ -74,9 +76,38 @@ type Seen struct {
 	Rule     string // leak.Rule.ID
 	Severity finding.Severity
 	Places   []Place
-	More     int  // places that are not told
-	Gone     bool // the repository has it at none of them any more; who fetched it before has it still
+	More     int     // places that are not told
+	Gone     bool    // the repository has it at none of them any more; who fetched it before has it still
+	Verdict  Verdict // from the server's own looks alone: the API has no word for it
 }
+
+// A Verdict is what the issuer of a credential said of it; the zero Verdict that nobody asked.
+type Verdict struct {
+	Liveness Liveness
+	At       time.Time // when it was asked
+	As       string    // whose it is, of one that is live; "" where that is not told
+	Why      string    // why it is unknown, one of a few words of the server's own
+}
+
+// or answers which of two verdicts counts: the later one, but that an issuer said nothing takes
+// back no answer.
+func (v Verdict) or(w Verdict) Verdict {
+	answered := func(v Verdict) bool { return v.Liveness == Live || v.Liveness == Dead }
+	if w.At.IsZero() || answered(v) && !answered(w) || answered(v) == answered(w) && !w.At.After(v.At) {
+		return v
+	}
+	return w
+}
+
+// A Liveness says whether a credential works.
+type Liveness string
+
+// The livenesses.
+const (
+	Live    Liveness = "live"
+	Dead    Liveness = "dead"    // its issuer does not take it
+	Unknown Liveness = "unknown" // its issuer did not say
+)
 
 // A Report is what a search saw in one place, such as a repository, a host or an image.
 type Report struct {
@@ -107,6 +138,7 @@ type Sighting struct {
 	Reason   string           // Report.Reason
 	Owner    string           // Report.Owner
 	Gone     bool             // Seen.Gone, of the last report
+	Verdict  Verdict          // the last one
 }
 
 // credential answers what two sightings of one credential have in common.
@@ -121,6 +153,7 @@ func (s *Sighting) credential() string {
 func (s Sighting) Merge(again Sighting) Sighting {
 	again.First, again.Fresh = s.First, s.Fresh
 	again.KeyID = cmp.Or(again.KeyID, s.KeyID)
+	again.Verdict = s.Verdict.or(again.Verdict)
 	places := slices.Clone(s.Places)
 	for _, p := range again.Places {
 		if slices.Contains(places, p) {
@@ -135,6 +168,15 @@ func (s Sighting) Merge(again Sighting) Sighting {
 	return again
 }
 
+// holdsCredential tells whether a text is a URL in which somebody may have left a password or a
+// token, as in those with which CI clones. A user alone is one over http.
+func holdsCredential(text string) bool {
+	scheme, rest, _ := strings.Cut(text, "://")
+	authority, _, _ := strings.Cut(rest, "/")
+	user, _, has := strings.Cut(authority, "@")
+	return has && (strings.HasPrefix(strings.ToLower(scheme), "http") || strings.Contains(user, ":"))
+}
+
 // check refuses a report that cannot be one.
 func (r Report) check() error {
 	if strings.TrimSpace(r.Origin) == "" {
@@ -142,6 +184,9 @@ func (r Report) check() error {
 	}
 	if clean(r.Origin, maxText) != r.Origin {
 		return fault.InvalidParameter.New("the origin is no text of at most %d bytes", maxText)
+	}
+	if holdsCredential(r.Origin) {
+		return fault.InvalidParameter.New("the origin is a URL with a user or a token in it; give it without, as it is kept and told to people")
 	}
 	if clean(r.Reason, maxPath) != r.Reason {
 		return fault.InvalidParameter.New("the reason is no text of at most %d bytes", maxPath)
@@ -172,7 +217,7 @@ func (r Report) check() error {
 // sighting answers what is kept of a credential that was reported.
 func (k keys) sighting(r Report, s Seen) Sighting {
 	out := Sighting{
-		Origin: r.Origin, Stopped: r.Stopped, Reason: r.Reason, Owner: r.Owner, Gone: s.Gone, KeyID: clean(s.KeyID, maxText), Rule: clean(s.Rule, maxText), Severity: s.Severity, More: s.More,
+		Origin: r.Origin, Stopped: r.Stopped, Reason: r.Reason, Owner: r.Owner, Gone: s.Gone, Verdict: s.Verdict, KeyID: clean(s.KeyID, maxText), Rule: clean(s.Rule, maxText), Severity: s.Severity, More: s.More,
 	}
 	if s.Blind != "" {
 		out.Mark = k.mark(s.Blind)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/keyward/keyward/internal/accesskey"
 	"github.com/keyward/keyward/internal/exposure"
+	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/finding"
 	"github.com/keyward/keyward/internal/leak"
 	"github.com/keyward/keyward/internal/leak/leaktest"
@@ -23,7 +24,7 @@ import (
 	"github.com/keyward/keyward/internal/secret"
 )
 
-var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+var noon = exposure.Noon
 
 func scanner(t testing.TB) *leak.Scanner {
 	t.Helper()
@@ -169,6 +170,74 @@ func TestCompare(t *testing.T) {
 	}
 }
 
+// What its issuer said of a credential, wherever it was found, says how bad that is; of what
+// keyward knows by itself it only is told.
+func TestVerdicts(t *testing.T) {
+	t.Parallel()
+	mark := strings.Repeat("a", 64)
+	said := func(l exposure.Liveness, days int) exposure.Verdict {
+		return exposure.Verdict{Liveness: l, At: noon.AddDate(0, 0, -days)}
+	}
+	value := map[string][]secret.Mark{mark: {{Mark: mark, Name: "pay", Secret: "s", Version: "v2"}}}
+	secrets := map[string]secret.Secret{"s": {Name: "pay", ID: "s", Stages: []secret.Label{{Stage: secret.Current, Version: "v2"}}}}
+	active := map[string][]accesskey.AccessKey{"K": {key("K", accesskey.Active)}}
+	for _, c := range []struct {
+		name  string
+		marks map[string][]secret.Mark
+		id    string
+		said  []exposure.Verdict // in one place each
+		want  string
+	}{
+		{"nobody was asked", nil, "", []exposure.Verdict{{}}, "LK03 high "},
+		{"live", nil, "", []exposure.Verdict{said(exposure.Live, 0)}, "LK03 critical live"},
+		{"dead", nil, "", []exposure.Verdict{said(exposure.Dead, 6)}, "LK03 medium dead"},
+		{"dead, long ago", nil, "", []exposure.Verdict{said(exposure.Dead, 7)}, "LK03 high dead"},
+		{"unknown", nil, "", []exposure.Verdict{said(exposure.Unknown, 0)}, "LK03 high unknown"},
+		{"dead in one place, not asked in the other", nil, "", []exposure.Verdict{said(exposure.Dead, 0), {}}, "LK03 medium dead"},
+		{"dead, and live after that", nil, "", []exposure.Verdict{said(exposure.Live, 1), said(exposure.Dead, 2)}, "LK03 critical live"},
+		{"live, and nothing after that", nil, "", []exposure.Verdict{said(exposure.Unknown, 0), said(exposure.Live, 1)}, "LK03 critical live"},
+		{"a pair", nil, "K", []exposure.Verdict{said(exposure.Live, 0)}, "AK25 critical live"},
+		{"no pair", nil, "K", []exposure.Verdict{said(exposure.Dead, 0)}, "AK25 medium dead"},
+		{"a value in use that its issuer refuses", value, "", []exposure.Verdict{said(exposure.Dead, 0)}, "LK01 critical dead"},
+	} {
+		var seen []exposure.Sighting
+		for i, v := range c.said {
+			s := sighting(mark, c.id, fmt.Sprint(i))
+			s.Verdict = v
+			seen = append(seen, s)
+		}
+		var have []string
+		for _, f := range exposure.Compare(c.marks, secrets, active, seen) {
+			works := ""
+			for _, e := range f.Evidence {
+				if e.Name == "works" {
+					works = e.Value
+				}
+			}
+			have = append(have, fmt.Sprint(f.Rule, " ", f.Severity, " ", works))
+		}
+		if diff := cmp.Diff([]string{c.want}, have); diff != "" {
+			t.Errorf("%s (-want +have):\n%s", c.name, diff)
+		}
+	}
+}
+
+// A report that says nothing of it, or that the issuer did not answer, takes back no answer.
+func TestVerdictsLast(t *testing.T) {
+	t.Parallel()
+	dead, live := exposure.Verdict{Liveness: exposure.Dead, At: noon}, exposure.Verdict{Liveness: exposure.Live, At: noon.Add(time.Hour), As: "shop"}
+	unknown := exposure.Verdict{Liveness: exposure.Unknown, At: noon.Add(2 * time.Hour), Why: "unavailable"}
+	for _, c := range []struct{ before, said, want exposure.Verdict }{
+		{exposure.Verdict{}, unknown, unknown}, {dead, exposure.Verdict{}, dead}, {dead, unknown, dead}, {dead, live, live}, {live, dead, live}, {unknown, dead, dead},
+	} {
+		before, again := sighting("m", "", "a"), sighting("m", "", "a")
+		before.Verdict, again.Verdict = c.before, c.said
+		if have := before.Merge(again).Verdict; have != c.want {
+			t.Errorf("%+v, then %+v: %+v", c.before, c.said, have)
+		}
+	}
+}
+
 // Whoever publishes ids, as many and wherever, opens nothing but alarms.
 func TestIDsAloneLeakNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -249,6 +318,20 @@ func TestRules(t *testing.T) {
 	for _, r := range exposure.Rules() {
 		if r.Source != exposure.Source || r.Title.English == "" || r.Title.Chinese == "" || r.Why.English == "" || r.Why.Chinese == "" || len(r.Fixes) == 0 || r.Fixes[0].Text.English == "" || r.Fixes[0].Text.Chinese == "" {
 			t.Errorf("%+v", r)
+		}
+	}
+}
+
+// An origin is kept, recorded and told to people: one with a credential in it is refused before.
+func TestOriginsHoldNoCredential(t *testing.T) {
+	for _, origin := range []string{"https://bot:fake@git.example.com/shop.git", "HTTPS://fake-token@git.example.com", "http://bot:%zz@host/x", "ssh://git:fake@host/x"} {
+		if err := exposure.Check(exposure.Report{Origin: origin}); !fault.Is(err, fault.InvalidParameter) || strings.Contains(err.Error(), "fake") {
+			t.Errorf("%s: %v", origin, err)
+		}
+	}
+	for _, origin := range []string{"shop", "https://git.example.com/@shop", "ssh://git@host/shop.git", "git@host:shop.git", "host:/srv/shop"} {
+		if err := exposure.Check(exposure.Report{Origin: origin}); err != nil {
+			t.Errorf("%s: %v", origin, err)
 		}
 	}
 }

@@ -36,7 +36,7 @@ func (s *Service) look(ctx context.Context, j job.Job) (again time.Time, err err
 	if err != nil {
 		return time.Time{}, err
 	}
-	w, err := s.world(ctx, j.Account, seen)
+	w, err := s.world(ctx, j.Account, at, seen)
 	if err != nil {
 		return time.Time{}, err
 	}
@@ -65,7 +65,7 @@ func (s *Service) look(ctx context.Context, j job.Job) (again time.Time, err err
 // its key is disabled, is marked by a later look; what is damaged is the scrub's to tell.
 func (s *Service) markAll(ctx context.Context, account string, k keys) error {
 	for after := (secret.Version{}); ; {
-		versions, err := s.o.Store.Unmarked(ctx, account, after, atOnce)
+		versions, err := s.o.Marks.Unmarked(ctx, account, after, atOnce)
 		if err != nil {
 			return err
 		}
@@ -81,7 +81,7 @@ func (s *Service) markAll(ctx context.Context, account string, k keys) error {
 			marks = append(marks, v.Marked(k.marks(s.o.Scanner, value.Expose()))...)
 			value.Zero()
 		}
-		if err := s.o.Store.SaveMarks(ctx, marks); err != nil {
+		if err := s.o.Marks.SaveMarks(ctx, marks); err != nil {
 			return err
 		}
 		if len(versions) < atOnce {
@@ -93,19 +93,20 @@ func (s *Service) markAll(ctx context.Context, account string, k keys) error {
 
 // A world is what sightings are compared with.
 type world struct {
+	at      time.Time                        // of the look
 	marks   map[string][]secret.Mark         // by secret.Mark.Mark
 	secrets map[string]secret.Secret         // by id; those that there are
 	keys    map[string][]accesskey.AccessKey // by id
 }
 
 // world reads what may have to do with sightings.
-func (s *Service) world(ctx context.Context, account string, seen []Sighting) (w world, err error) {
-	w = world{map[string][]secret.Mark{}, map[string]secret.Secret{}, map[string][]accesskey.AccessKey{}}
+func (s *Service) world(ctx context.Context, account string, at time.Time, seen []Sighting) (w world, err error) {
+	w = world{at, map[string][]secret.Mark{}, map[string]secret.Secret{}, map[string][]accesskey.AccessKey{}}
 	var marks, ids, names []string
 	for _, one := range seen {
 		marks, ids = append(marks, one.Mark), append(ids, one.KeyID)
 	}
-	known, err := s.o.Store.Marks(ctx, account, distinct(marks))
+	known, err := s.o.Marks.Marks(ctx, account, distinct(marks))
 	if err != nil {
 		return w, err
 	}

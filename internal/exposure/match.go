@@ -61,7 +61,11 @@ func (e *exposed) also(v version) {
 // was replaced and does not work any more is nothing.
 func (w world) compare(seen []Sighting) []exposed {
 	all := map[string]*exposed{}
+	said := verdicts(seen)
 	for _, s := range seen {
+		if s.Mark != "" {
+			s.Verdict = said[s.Mark]
+		}
 		for _, e := range w.meanings(s) {
 			name := finding.Name(Source, e.rule, e.subject)
 			have := all[name]
@@ -93,6 +97,31 @@ func (w world) compare(seen []Sighting) []exposed {
 		return cmp.Compare(finding.Name(Source, a.rule, a.subject), finding.Name(Source, b.rule, b.subject))
 	})
 	return out
+}
+
+// verdicts answers what issuers last said of credentials, by their marks: one that is dead in
+// one place is dead in all.
+func verdicts(seen []Sighting) map[string]Verdict {
+	said := map[string]Verdict{}
+	for _, s := range seen {
+		if s.Mark != "" {
+			said[s.Mark] = said[s.Mark].or(s.Verdict)
+		}
+	}
+	return said
+}
+
+// judge answers how bad it is that a credential stands in the open, after what its issuer said.
+// A dead one stays something to see to: the id beside it may not be its own, and a key that
+// is switched off can be switched on.
+func (v Verdict) judge(s finding.Severity, at time.Time) finding.Severity {
+	switch {
+	case v.Liveness == Live:
+		return finding.Critical
+	case v.Liveness == Dead && at.Sub(v.At) < believed:
+		return min(s, finding.Medium)
+	}
+	return s
 }
 
 // meanings answers what one sighting speaks of.
@@ -130,11 +159,15 @@ func (w world) meanings(s Sighting) (out []exposed) {
 			rule, match = leakedKey, Pair
 		}
 		for _, k := range keys {
-			out = append(out, ofKey(rule, match, k))
+			e := ofKey(rule, match, k)
+			if match == Pair { // not the pair of this key, if its issuer refuses it
+				e.severity = s.Verdict.judge(e.severity, w.at)
+			}
+			out = append(out, e)
 		}
 	case s.Mark != "":
 		out = append(out, exposed{
-			rule: unknownCredential, match: Nothing, severity: s.Severity, owner: s.Owner, subject: finding.Subject{Kind: finding.Credential, ID: s.Mark[:16], Name: s.Rule},
+			rule: unknownCredential, match: Nothing, severity: s.Verdict.judge(s.Severity, w.at), owner: s.Owner, subject: finding.Subject{Kind: finding.Credential, ID: s.Mark[:16], Name: s.Rule},
 			about: present(fact("what", s.Rule), fact("key", s.KeyID)),
 		})
 	}
@@ -219,6 +252,7 @@ func (e exposed) finding() finding.Finding {
 	origins, places, more := 0, 0, 0
 	var commit, reason string
 	gone := true
+	var last Verdict
 	for i, s := range e.seen {
 		if i == 0 || s.Origin != e.seen[i-1].Origin {
 			if origins++; origins <= namedOrigins {
@@ -226,6 +260,7 @@ func (e exposed) finding() finding.Finding {
 			}
 		}
 		more, reason, gone = more+s.More, cmp.Or(s.Reason, reason), gone && s.Gone
+		last = last.or(s.Verdict)
 		for _, p := range s.Places {
 			commit = cmp.Or(commit, p.Commit)
 			if places++; places <= namedPlaces {
@@ -239,6 +274,7 @@ func (e exposed) finding() finding.Finding {
 	if more > 0 {
 		facts = append(facts, fact("more-places", strconv.Itoa(more)))
 	}
+	facts = append(facts, fact("works", string(last.Liveness)), fact("why-unknown", last.Why), moment("asked", last.At), fact("belongs-to", last.As))
 	if gone {
 		facts = append(facts, fact("gone", "yes"))
 	}
@@ -255,7 +291,8 @@ func named(all []string) string {
 }
 
 // freshest answers when what the finding says was last learnt: that a live value is in the
-// open is so at every look; that an unknown one stands somewhere is news only in a new place.
+// open is so at every look; that an unknown one stands somewhere is news only in a new place, or
+// when its issuer says that it works.
 func (e exposed) freshest(at time.Time) (fresh time.Time) {
 	if e.match == Value || e.match == Pair {
 		return at
@@ -263,6 +300,9 @@ func (e exposed) freshest(at time.Time) (fresh time.Time) {
 	for _, s := range e.seen {
 		if s.Fresh.After(fresh) {
 			fresh = s.Fresh
+		}
+		if s.Verdict.Liveness == Live && s.Verdict.At.After(fresh) {
+			fresh = s.Verdict.At
 		}
 	}
 	return fresh

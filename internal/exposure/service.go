@@ -49,6 +49,7 @@ type Rotations interface {
 // Options says what a Service is made of. All fields are required.
 type Options struct {
 	Store     Store
+	Marks     Marks
 	Secrets   Secrets
 	Tenants   Tenants
 	Findings  Inbox

@@ -23,6 +23,13 @@ type Store interface {
 	SaveSightings(ctx context.Context, rec *audit.Record, seen []Sighting, forget time.Time, jobs []job.Job) error
 	// Sightings answers all of an account.
 	Sightings(ctx context.Context, account string) ([]Sighting, error)
+	// AccessKeys answers the keys of the inventory that have one of the ids, with their
+	// principals and remarks.
+	AccessKeys(ctx context.Context, account string, ids []string) ([]accesskey.AccessKey, error)
+}
+
+// Marks keeps the marks of secrets beside them. Methods may be called concurrently.
+type Marks interface {
 	// Unmarked answers at most limit versions of secrets that have no mark, those that follow
 	// one in the order of their ids.
 	Unmarked(ctx context.Context, account string, after secret.Version, limit int) ([]secret.Version, error)
@@ -31,7 +38,4 @@ type Store interface {
 	SaveMarks(ctx context.Context, marks []secret.Mark) error
 	// Marks answers the marks that are among some.
 	Marks(ctx context.Context, account string, marks []string) ([]secret.Mark, error)
-	// AccessKeys answers the keys of the inventory that have one of the ids, with their
-	// principals and remarks.
-	AccessKeys(ctx context.Context, account string, ids []string) ([]accesskey.AccessKey, error)
 }

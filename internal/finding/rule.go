@@ -64,15 +64,15 @@ func (x Fix) fill(f *Finding) (string, bool) {
 	command := blank().ReplaceAllStringFunc(x.Command, func(name string) string {
 		value, ok := facts[name]
 		complete = complete && ok && value != "" && value[0] != '-' // which would be an option
-		return quote(value)
+		return Quote(value)
 	})
 	return command, complete
 }
 
 var plain = lazy.Regexp(`^[A-Za-z0-9][A-Za-z0-9_./@:-]*$`)
 
-// quote makes a text one word of a POSIX shell.
-func quote(text string) string {
+// Quote makes a text one word of a POSIX shell.
+func Quote(text string) string {
 	if plain().MatchString(text) {
 		return text
 	}

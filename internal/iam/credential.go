@@ -151,7 +151,7 @@ func (s *Service) Delegate(ctx context.Context, call *authz.Call, rec *audit.Rec
 	op := &Operation{call, rec, s.log}
 	if call.Session != nil { // what ends by itself must not make what does not
 		rec.Decision = "reserved to permanent credentials"
-		return fault.NoPermission.New("temporary credentials cannot make permanent ones; sign with an access key of a user")
+		return fault.NoPermission.New("temporary credentials cannot make permanent ones; sign with an access key of a user, or have an administrator who has one make them")
 	}
 	if err := op.Require(ActionCreateAccessKey, UserARN(call.Account, user)); err != nil {
 		return err

@@ -14,11 +14,13 @@ import (
 	"github.com/keyward/keyward/internal/key"
 	"github.com/keyward/keyward/internal/key/keytest"
 	"github.com/keyward/keyward/internal/key/lifecycle"
+	"github.com/keyward/keyward/internal/store/identity"
+	"github.com/keyward/keyward/internal/store/kms"
 )
 
 // keys answers the operations on keys of the world's account.
 func (w *world) keys() *keytest.Services {
-	return keytest.New(keytest.Options{Store: w.node.Store, Tenants: w, Log: w.node.Log, Now: w.now, Known: w.node.Store.Known})
+	return keytest.New(keytest.Options{Store: kms.Store{Store: w.node.Store}, Tenants: w, Log: w.node.Log, Now: w.now, Known: identity.Store{Store: w.node.Store}.Known})
 }
 
 // keyFor makes a key whose own policy allows principals, such as user/vic, an action.

@@ -20,6 +20,7 @@ import (
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/seal"
 	"github.com/keyward/keyward/internal/seal/sealtest"
+	"github.com/keyward/keyward/internal/store/identity"
 	"github.com/keyward/keyward/internal/store/storetest"
 )
 
@@ -82,7 +83,7 @@ func startWorld(t *testing.T, url, origin string, keys *seal.Keyring) *world {
 		URL: url, Origin: origin, Keys: keys, Now: w.now,
 		Changed: func(table, id string) { w.Changed(table, id) },
 	})
-	w.store = &spy{Store: w.node.Store}
+	w.store = &spy{Store: identity.Store{Store: w.node.Store}}
 	w.Service = must(iam.New(iam.Options{
 		Store: w.store, Log: w.node.Log, Keyring: keys, Logger: slog.New(slog.DiscardHandler),
 		Now: w.now, Fresh: func() bool { return !w.stale.Load() },

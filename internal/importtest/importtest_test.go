@@ -85,11 +85,17 @@ var (
 	leaves = []string{"internal/audit", "internal/authz", "internal/material", "internal/fault", "internal/job", "internal/cache", "internal/clock", "internal/erase", "internal/form", "internal/tag", "internal/xks"}
 )
 
+// engine is what the stores stand on; the stores do not import each other.
+var engine = []string{"internal/store/bound", "internal/store/database"}
+
 // idiom is how anything is made when it is first needed; it belongs to all, as the standard
 // library does.
 const idiom = "internal/lazy"
 
-// The direction of imports: cmd → app → edges and store → domains → leaves.
+// command is what every package of commands stands on.
+var command = []string{"api", "client", "internal/cli"}
+
+// The direction of imports: cmd → commands → app → edges and store → domains → leaves.
 var allowed = map[string][]string{
 	"api":                {},
 	"api/delivery":       {"api"},
@@ -138,7 +144,6 @@ var allowed = map[string][]string{
 	"internal/custody":   slices.Concat(leaves, []string{"internal/seal", "internal/shamir", "internal/agefile"}),
 	"internal/config":    {},
 	"internal/anchor":    {"internal/audit"},
-	"internal/store":     slices.Concat(domains, leaves, []string{"internal/seal", "internal/clock", "internal/custody", "internal/anchor", "internal/journal", "internal/replay", "internal/durable"}),
 	"internal/scrub":     slices.Concat(domains, leaves, []string{"internal/store", "internal/anchor"}),
 	"internal/server":    slices.Concat(domains, leaves, []string{"internal/server", "internal/authn", "internal/clock", "internal/custody", "internal/publish", "internal/seal", "internal/hsm", "api"}),
 	"internal/agefile":   {},
@@ -149,6 +154,17 @@ var allowed = map[string][]string{
 	"internal/publish":   {"internal/audit", "internal/cosign", "internal/durable", "internal/egress", "internal/witness"},
 	"internal/tiles":     {"internal/audit", "internal/durable"},
 
+	"internal/store":           {"internal/store"},
+	"internal/store/batch":     {"internal/audit", "internal/replay"},
+	"internal/store/database":  {"internal/store/batch", "internal/anchor", "internal/audit", "internal/durable", "internal/fault", "internal/journal", "internal/replay", "internal/seal"},
+	"internal/store/bound":     {"internal/store/database", "internal/anchor", "internal/audit", "internal/fault", "internal/job"},
+	"internal/store/alerts":    slices.Concat(domains, leaves, engine),
+	"internal/store/fleet":     slices.Concat(domains, leaves, engine),
+	"internal/store/identity":  slices.Concat(domains, leaves, engine, []string{"internal/store/inventory", "internal/store/kms"}), // who makes a user looks for what names it
+	"internal/store/inventory": slices.Concat(domains, leaves, engine),
+	"internal/store/kms":       slices.Concat(domains, leaves, engine),
+	"internal/store/root":      slices.Concat(leaves, engine, []string{"internal/custody", "internal/seal"}),
+
 	"internal/material/mac":      {"internal/material", "internal/erase", "internal/fault"},
 	"internal/material/raw":      {"internal/material"},
 	"internal/material/totp":     {"internal/material"},
@@ -157,6 +173,23 @@ var allowed = map[string][]string{
 	"internal/hsm/daemon":        {"internal/hsm"},
 	"internal/hsm/keystore":      {"internal/hsm", "internal/key", "internal/material", "internal/fault"},
 	"internal/hsm/token":         {"internal/hsm", "internal/material", "internal/durable"},
+
+	"internal/cli":              {"api", "client", "internal/agefile", "internal/audit", "internal/config", "internal/durable", "internal/fault", "internal/form", "internal/seal"},
+	"internal/cli/remote":       {"api", "client", "internal/cli", "internal/config", "internal/durable", "internal/fault"},
+	"internal/cli/auditcmd":     slices.Concat(command, []string{"internal/audit", "internal/config", "internal/cosign", "internal/server", "internal/store", "internal/tiles", "internal/witness"}),
+	"internal/cli/datacmd":      slices.Concat(command, []string{"internal/agefile", "internal/key", "internal/material"}),
+	"internal/cli/incidentcmd":  slices.Concat(command, []string{"internal/rotation/phrase"}),
+	"internal/cli/instancecmd":  slices.Concat(command, []string{"internal/cloud/xks", "internal/fault", "internal/material"}),
+	"internal/cli/inventorycmd": slices.Concat(command, []string{"internal/cloud/httpapi", "internal/egress", "internal/leak/rules", "internal/material"}),
+	"internal/cli/keycmd":       slices.Concat(command, []string{"internal/authz", "internal/key", "internal/material"}),
+	"internal/cli/nodecmd":      slices.Concat(command, []string{"api/delivery", "internal/agent", "internal/config"}),
+	"internal/cli/operatorcmd":  slices.Concat(command, []string{"internal/durable", "internal/fault", "internal/material", "internal/seal", "internal/shamir"}),
+	"internal/cli/policycmd":    slices.Concat(command, []string{"internal/approval", "internal/authz", "internal/server/alibaba", "internal/server/rest"}), // for the names of actions
+	"internal/cli/rotationcmd":  slices.Concat(command, []string{"internal/rotation/phrase"}),
+	"internal/cli/scancmd":      slices.Concat(command, []string{"internal/leak", "internal/mirror"}),
+	"internal/cli/secretcmd":    command,
+	"internal/cli/servecmd":     slices.Concat(command, []string{"internal/app", "internal/config", "internal/demo", "internal/durable", "internal/material", "internal/seal"}),
+	"internal/cli/usercmd":      slices.Concat(command, []string{"internal/fault"}),
 }
 
 func TestImportsPointDown(t *testing.T) {
@@ -178,6 +211,33 @@ func TestImportsPointDown(t *testing.T) {
 	}
 }
 
+// The packages of commands stand beside each other: what they share is in cli and remote. The
+// program has their commands and nothing else of them.
+func TestCommandsStandAlone(t *testing.T) {
+	commands := 0
+	for _, f := range files(t) {
+		if strings.HasPrefix(f.pkg, "internal/cli/") && allowed[f.pkg] == nil && !strings.HasSuffix(f.pkg, "test") {
+			t.Errorf("%s: nothing says what %s may import", f.path, f.pkg)
+		}
+		for _, d := range f.ast.Decls {
+			if fn, ok := d.(*ast.FuncDecl); ok && strings.HasSuffix(f.pkg, "cmd") && fn.Recv == nil && fn.Name.IsExported() && fn.Name.Name != "Commands" {
+				t.Errorf("%s exports %s beside Commands", f.path, fn.Name.Name)
+			}
+		}
+		for _, i := range f.imports {
+			if own, ok := strings.CutPrefix(i, module); ok && strings.HasPrefix(own, "internal/cli/") && own != "internal/cli/remote" {
+				commands++
+				if f.pkg != "cmd/keyward" {
+					t.Errorf("%s imports %s, which belongs to cmd/keyward", f.path, i)
+				}
+			}
+		}
+	}
+	if commands < 10 {
+		t.Errorf("found only %d packages of commands", commands)
+	}
+}
+
 // Some packages of the standard library and some modules belong to one place.
 func TestWhoMayImportWhat(t *testing.T) {
 	ciphers := []string{"crypto/aes", "crypto/cipher", "crypto/ecdsa", "crypto/ed25519", "crypto/ecdh", "crypto/elliptic", "crypto/hkdf", "crypto/hmac", "crypto/rsa", "crypto/pbkdf2"}
@@ -188,13 +248,14 @@ func TestWhoMayImportWhat(t *testing.T) {
 					t.Errorf("%s imports %s, which belongs to %v", f.path, i, where)
 				}
 			}
-			only(i == "net/http" || strings.HasPrefix(i, "net/http/"), "internal/server", "internal/app", "internal/egress", "internal/witness", "internal/publish", "internal/cloud", "internal/channel", "internal/mirror", "internal/agent", "client", "cmd", "internal/bench", "internal/demo")
-			only(i == "database/sql" || strings.HasPrefix(i, "github.com/jackc/pgx") || strings.HasPrefix(i, "modernc.org/"), "internal/store")
+			only(i == "net/http" || strings.HasPrefix(i, "net/http/"), "internal/server", "internal/app", "internal/egress", "internal/witness", "internal/publish", "internal/cloud", "internal/channel", "internal/mirror", "internal/agent", "internal/cli", "client", "internal/bench", "internal/demo")
+			only(i == "database/sql", "internal/store")
+			only(strings.HasPrefix(i, "github.com/jackc/pgx") || strings.HasPrefix(i, "modernc.org/"), "internal/store/database")
 			fingerprints := i == "crypto/hmac" && f.pkg == "internal/leak" // of what was found, which is no signature
 			only(!fingerprints && slices.Contains(ciphers, i) || strings.HasPrefix(i, "github.com/emmansun/gmsm") || strings.HasPrefix(i, "golang.org/x/crypto") || strings.HasPrefix(i, "github.com/decred"),
-				"internal/material", "internal/seal", "internal/authn", "internal/xks", "internal/agent", "internal/cosign", "internal/cloud", "internal/channel", "client", "internal/bench", "cmd/keyward")
-			only(strings.HasPrefix(i, "filippo.io/age"), "internal/agefile", "cmd/keyward")
-			only(i == "github.com/spf13/cobra" || strings.HasPrefix(i, "github.com/spf13/pflag"), "cmd")
+				"internal/material", "internal/seal", "internal/authn", "internal/xks", "internal/agent", "internal/cosign", "internal/cloud", "internal/channel", "internal/cli/keycmd", "client", "internal/bench")
+			only(strings.HasPrefix(i, "filippo.io/age"), "internal/agefile")
+			only(i == "github.com/spf13/cobra" || strings.HasPrefix(i, "github.com/spf13/pflag"), "cmd/keyward", "internal/cli")
 			only(strings.HasPrefix(i, "github.com/prometheus"), "internal/server")
 			only(i == "C" || i == "github.com/miekg/pkcs11", "internal/hsm/token") // all else is static
 			only(i == module+"internal/hsm/token" || i == module+"internal/hsm/daemon", "cmd/keyward-pkcs11")
@@ -315,11 +376,9 @@ func TestPatternsCompile(t *testing.T) {
 
 // larger are the files and functions that may be larger than the rule, with the reason.
 var larger = map[string]string{
-	"internal/store":       "all the SQL of the product; it is to be split into the database and the stores on it",
 	"api":                  "the types of the whole API: a file for each group of operations",
 	"client":               "as api",
 	"internal/server/rest": "the table of the whole API: a file for each group of operations",
-	"cmd/keyward":          "the whole command line: a file for each group of commands, every text in two languages",
 }
 
 func TestSizes(t *testing.T) {

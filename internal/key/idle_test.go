@@ -15,6 +15,7 @@ import (
 	"github.com/keyward/keyward/internal/key/lifecycle"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/seal/sealtest"
+	"github.com/keyward/keyward/internal/store/kms"
 	"github.com/keyward/keyward/internal/store/storetest"
 )
 
@@ -48,7 +49,7 @@ func openCounting(t *testing.T) (*world, *counter) {
 	count := &counter{Tenants: sealtest.NewTenants(keyring)}
 	w.node = storetest.Start(t, storetest.Options{URL: storetest.SQLite(t), Origin: "keyward/test", Keys: keyring, Now: w.clock,
 		Changed: func(table, id string) { w.Changed(table, id) }})
-	w.Services = keytest.New(keytest.Options{Store: w.node.Store, Tenants: count, Log: w.node.Log, Now: w.clock})
+	w.Services = keytest.New(keytest.Options{Store: kms.Store{Store: w.node.Store}, Tenants: count, Log: w.node.Log, Now: w.clock})
 	return w, count
 }
 

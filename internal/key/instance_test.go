@@ -17,6 +17,7 @@ import (
 	"github.com/keyward/keyward/internal/key/instance"
 	"github.com/keyward/keyward/internal/key/lifecycle"
 	"github.com/keyward/keyward/internal/material"
+	"github.com/keyward/keyward/internal/store/kms"
 	"github.com/keyward/keyward/internal/store/storetest"
 )
 
@@ -139,11 +140,11 @@ func TestWhatIsNoInstance(t *testing.T) {
 			t.Errorf("%s: have %v, want %s", name, test.err, test.kind)
 		}
 	}
-	after := must(w.node.Store.Instances(ctx, account))(t)
+	after := must(kms.Store{Store: w.node.Store}.Instances(ctx, account))(t)
 	if len(after) != 2 || !cmp.Equal(after[0], bank) {
 		t.Errorf("%+v", after)
 	}
-	if n := must(w.node.Store.KeysIn(ctx, bank.ID, ""))(t); n != 0 {
+	if n := must(kms.Store{Store: w.node.Store}.KeysIn(ctx, bank.ID, ""))(t); n != 0 {
 		t.Errorf("%d keys", n)
 	}
 	for i := len(after); i < instance.MaxInstances; i++ {
@@ -218,7 +219,7 @@ func TestInstanceGoesWithoutKeys(t *testing.T) {
 			var deleted error
 			both.Go(func() { deleted = w.Instances.Delete(ctx, c, i.ID) })
 			both.Wait()
-			keys := must(w.node.Store.KeysIn(ctx, i.ID, ""))(t)
+			keys := must(kms.Store{Store: w.node.Store}.KeysIn(ctx, i.ID, ""))(t)
 			if deleted == nil && keys > 0 || deleted != nil && !fault.Is(deleted, fault.ResourceInUse) {
 				t.Fatalf("deleting answers %v, and there are %d keys", deleted, keys)
 			}

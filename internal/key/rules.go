@@ -124,6 +124,9 @@ func (k *Key) SetRotation(on bool, interval time.Duration) error {
 	if on && k.Spec.Asymmetric() {
 		return fault.UnsupportedOperation.New("Unsupported operation. Asymmetric keys do not rotate automatically; create a version instead.")
 	}
+	if on && k.Owned() {
+		return fault.UnsupportedOperation.New("Unsupported operation. The key %s belongs to a service, so that it does not rotate automatically; create a version instead.", k.ID)
+	}
 	if on {
 		if err := k.CheckRotates(); err != nil {
 			return err

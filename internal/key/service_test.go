@@ -20,6 +20,7 @@ import (
 	"github.com/keyward/keyward/internal/key/lifecycle"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/seal/sealtest"
+	"github.com/keyward/keyward/internal/store/kms"
 	"github.com/keyward/keyward/internal/store/storetest"
 )
 
@@ -84,7 +85,7 @@ func openWith(t testing.TB, url string, defaultKeys int) *world {
 		URL: url, Origin: "keyward/test", Keys: keyring, Now: w.clock,
 		Changed: func(table, id string) { w.Changed(table, id) },
 	})
-	w.Services = keytest.New(keytest.Options{Store: w.node.Store, Tenants: sealtest.NewTenants(keyring), Log: w.node.Log, Now: w.clock, After: w.after, DefaultKeys: defaultKeys, External: atManager, Around: func(k key.Importer) key.Importer { return &watched{k, w} }})
+	w.Services = keytest.New(keytest.Options{Store: kms.Store{Store: w.node.Store}, Tenants: sealtest.NewTenants(keyring), Log: w.node.Log, Now: w.clock, After: w.after, DefaultKeys: defaultKeys, External: atManager, Around: func(k key.Importer) key.Importer { return &watched{k, w} }})
 	w.jobs = &job.Runner{Store: w.node.Store, Owner: "test", Handlers: w.handlers(), Now: w.clock, Served: w.servedNow, Logger: slog.New(slog.DiscardHandler)}
 	return w
 }
@@ -377,7 +378,7 @@ func TestWithoutAuditNothingHappens(t *testing.T) {
 		t.Error("a plaintext left without a record")
 	}
 	want(t, w.Disable(ctx, c, string(k.ID)), fault.AuditUnavailable)
-	if k, err := w.node.Store.Key(ctx, account, k.ID); err != nil || k.State != key.Enabled {
+	if k, err := (kms.Store{Store: w.node.Store}).Key(ctx, account, k.ID); err != nil || k.State != key.Enabled {
 		t.Errorf("the key changed to %s, %v", k.State, err)
 	}
 }

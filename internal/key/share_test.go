@@ -182,6 +182,8 @@ func TestServiceKeysAndDefaultKeys(t *testing.T) {
 	must(w.Create(ctx, c, lifecycle.CreateInput{Instance: "ours"}))(t)
 	must(w.Create(ctx, root(third), lifecycle.CreateInput{}))(t)
 	want(t, w.ScheduleDeletion(ctx, c, string(service.ID), 7), fault.UnsupportedOperation)
+	want(t, w.UpdateRotationPolicy(ctx, c, string(service.ID), true, 30*24*time.Hour), fault.UnsupportedOperation)
+	want(t, w.UpdateRotationPolicy(ctx, c, string(mine.ID), true, 30*24*time.Hour), "")
 	want(t, w.Disable(ctx, c, string(service.ID)), "")
 	want(t, w.ScheduleDeletion(ctx, c, string(mine.ID), 7), "")
 	for kind, number := range map[string]int{"Service": 1, "User": 4, "user": 0} {

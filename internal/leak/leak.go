@@ -23,6 +23,8 @@
 package leak
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -51,6 +53,15 @@ func (s Severity) String() string { return severities[s] }
 // MarshalText writes the severity's word.
 func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
+// UnmarshalText reads what [Severity.MarshalText] writes.
+func (s *Severity) UnmarshalText(word []byte) (err error) {
+	var ok bool
+	if *s, ok = ParseSeverity(string(word)); !ok {
+		err = fmt.Errorf("%q is no severity", word)
+	}
+	return err
+}
+
 // ParseSeverity answers the severity of a word.
 func ParseSeverity(word string) (Severity, bool) {
 	for i, w := range severities {
@@ -78,6 +89,16 @@ func (c Confidence) String() string { return confidences[c] }
 
 // MarshalText writes the confidence's word.
 func (c Confidence) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
+
+// UnmarshalText reads what [Confidence.MarshalText] writes.
+func (c *Confidence) UnmarshalText(word []byte) error {
+	i := slices.Index(confidences[:], string(word))
+	if i < 0 {
+		return fmt.Errorf("%q is no confidence", word)
+	}
+	*c = Confidence(i)
+	return nil
+}
 
 // A Location is a place where a finding stands.
 type Location struct {

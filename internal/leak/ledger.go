@@ -21,6 +21,9 @@ func NewHasher(key []byte) Hasher { return Hasher{key: slices.Clone(key)} }
 // that a server gave.
 func (h Hasher) Sharing(key []byte) Hasher { return Hasher{h.key, slices.Clone(key)} }
 
+// Name answers what tells this hasher from those with other keys, and nothing else of them.
+func (h Hasher) Name() []byte { return append(keyed(h.key, nil), keyed(h.shared, nil)...) }
+
 // Fingerprint answers the fingerprint of what identifies a credential, 32 hexadecimal digits.
 func (h Hasher) Fingerprint(identity []byte) string {
 	return hex.EncodeToString(keyed(h.key, identity)[:16])

@@ -62,10 +62,9 @@ func (w *Worker) pairs() {
 		w.matches = append(w.matches, Match{Rule: b.rule, Start: b.secret.Start, End: b.secret.End, Confidence: confidence,
 			Severity: b.rule.Severity, KeyID: w.matches[b.id].KeyID, rank: max(rankPair-b.cost, 2*rankOwnName)})
 	}
-	for c := range claimed { // an identifier is said with its secret, not beside it
-		w.matches[c.id].rank = -1
+	for c := range claimed {
+		w.matches[c.id].paired = true
 	}
-	w.matches = slices.DeleteFunc(w.matches, func(m Match) bool { return m.rank < 0 })
 }
 
 // bonds adds what may be the secret of an identifier.
@@ -140,13 +139,19 @@ func (w *Worker) runs(id Match, p *Pair, within int) (runs []syntax.Span) {
 			end++
 		}
 		span := syntax.Span{Start: at, End: end}
-		if n >= p.Min && n <= p.Max && p.Fits(span.In(text)) && boundary(text, at) && (end == len(text) || !isWord(text[end]) && text[end] != '=') && (!w.part.Pool || ownLine(text, span)) {
+		if n >= p.Min && n <= p.Max && p.Fits(span.In(text)) && boundary(text, at) && !escape(text, at-1) && !escape(text, end) && (end == len(text) || !isWord(text[end]) && text[end] != '=') && (!w.part.Pool || ownLine(text, span)) {
 			runs = append(runs, span)
 		}
 		for at = max(end, at+1); at < to && p.Set[text[at]]; at++ { // the rest of a run that is too long
 		}
 	}
 	return runs
+}
+
+// escape tells whether a sign stands at an offset as URLs write it, such as %3D: what is
+// beside it is not all that it seems, and is looked at again when it is decoded.
+func escape(text []byte, at int) bool {
+	return at >= 0 && at+2 < len(text) && text[at] == '%' && isHex(text[at+1]) && isHex(text[at+2])
 }
 
 // ownLine tells whether a span is all of its line.

@@ -141,4 +141,5 @@ type Found struct {
 	Identity   []byte   // what the fingerprint is of, if it is not the secret's text
 	Severity   Severity // if it is lower than the rule's; see Weak
 	Weak       bool     // Severity counts
+	Yields     bool     // a token with a form of its own in the same place says more
 }

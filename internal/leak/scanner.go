@@ -16,6 +16,10 @@ var stems = []string{"secret", "pwd", "pass", "token", "key", "credential", "aut
 // at again in UTF-8, see [Worker.GBK].
 var chinese = []string{"\xc3\xdc\xd4\xbf", "\xc3\xdc\xc2\xeb", "\xbf\xda\xc1\xee", "\xcb\xbd\xd4\xbf"}
 
+// kubernetes are the marks of a Secret of Kubernetes, whose values are encoded and whose names
+// are not, see [Worker.Kubernetes].
+var kubernetes = []string{"kind: secret", `kind: "secret"`, `"kind": "secret"`, `"kind":"secret"`}
+
 // A Scanner is a table of rules, compiled. It is immutable and for any number of workers.
 type Scanner struct {
 	rules     []Rule
@@ -30,12 +34,13 @@ type Scanner struct {
 	byPattern []string
 }
 
-// A use says what an anchor is for: a token, a finder, the encoding, or nothing of that for
+// A use says what an anchor is for: a token, a finder, an encoding, or nothing of that for
 // a stem of names.
 type use struct {
-	rule  *Rule
-	token *Token
-	gbk   bool
+	rule       *Rule
+	token      *Token
+	gbk        bool
+	kubernetes bool
 }
 
 type namedUse struct {
@@ -80,6 +85,9 @@ func New(rules []Rule) (*Scanner, error) {
 	}
 	for _, stem := range chinese {
 		s.anchor(stem, use{gbk: true})
+	}
+	for _, mark := range kubernetes {
+		s.anchor(mark, use{kubernetes: true})
 	}
 	var words []string
 	for i := range rules {

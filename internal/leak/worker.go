@@ -36,8 +36,9 @@ type Match struct {
 	Identity   []byte // what the fingerprint is of, if not Text[Start:End]
 	KeyID      []byte // the identifier that stands with it; points into Part.Text
 
-	rank  int         // how strong the evidence is, between matches of the same stretch
-	named syntax.Span // the name that it is assigned to, if that is what found it
+	rank   int         // how strong the evidence is, between matches of the same stretch
+	named  syntax.Span // the name that it is assigned to, if that is what found it
+	paired bool        // it is an identifier that is said with its secret, not beside it
 }
 
 // A Worker scans parts, one after the other. It is for one goroutine.
@@ -52,7 +53,8 @@ type Worker struct {
 	word     []byte // a word of it, as they are compared
 	lastName int    // where the name ends that was looked at last
 	part     Part
-	gbk      bool
+
+	gbk, kubernetes bool // what it met
 }
 
 // A value is something assigned to a name that secrets have.
@@ -66,7 +68,7 @@ func (s *Scanner) Worker() *Worker { return &Worker{scanner: s} }
 // Scan answers what stands in a part, in the order of its places. The answer is valid
 // until the next call.
 func (w *Worker) Scan(p Part) []Match {
-	w.part, w.matches, w.values, w.lastName, w.near.known, w.gbk = p, w.matches[:0], w.values[:0], -1, false, false
+	w.part, w.matches, w.values, w.lastName, w.near.known, w.gbk, w.kubernetes = p, w.matches[:0], w.values[:0], -1, false, false, false
 	w.scanner.anchors.Find(p.Text, &w.hits)
 	for _, h := range w.hits.All {
 		u := w.scanner.uses[h.Pattern]
@@ -79,6 +81,8 @@ func (w *Worker) Scan(p Part) []Match {
 			w.find(u.rule, start, end)
 		case u.gbk:
 			w.gbk = true
+		case u.kubernetes:
+			w.kubernetes = true
 		default:
 			w.name(start, end)
 		}
@@ -87,7 +91,7 @@ func (w *Worker) Scan(p Part) []Match {
 	w.settle()
 	w.dropVectors()
 	w.matches = slices.DeleteFunc(w.matches, func(m Match) bool {
-		return m.Start < p.From || m.Start >= p.To || m.Rule.Class == Public
+		return m.Start < p.From || m.Start >= p.To || m.Rule.Class == Public || m.paired
 	})
 	return w.matches
 }
@@ -95,6 +99,10 @@ func (w *Worker) Scan(p Part) []Match {
 // GBK tells whether the part that was scanned last names secrets in Chinese and in GBK: in
 // UTF-8 it has names that were not understood.
 func (w *Worker) GBK() bool { return w.gbk }
+
+// Kubernetes tells whether the part that was scanned last has a Secret of Kubernetes: its
+// values are encoded, and were not understood.
+func (w *Worker) Kubernetes() bool { return w.kubernetes }
 
 // ScanWhole answers what a whole file is, if it is a key.
 func (w *Worker) ScanWhole(content []byte) (Match, bool) {
@@ -113,6 +121,9 @@ func matchOf(r *Rule, f Found) Match {
 	m := Match{Rule: r, Start: f.Start, End: f.End, Confidence: f.Confidence, Severity: r.Severity, Identity: f.Identity, rank: rankStructure}
 	if f.Weak {
 		m.Severity = f.Severity
+	}
+	if f.Yields {
+		m.rank = rankToken - 1
 	}
 	return m
 }
@@ -314,7 +325,8 @@ func (w *Worker) literal(a syntax.Assignment) bool {
 	before := bytes.TrimLeft(text[begin:a.Name.Start], " \t")
 	if a.Prose {
 		command := text[a.Name.Start] == '-' || bytes.HasPrefix(before, []byte("ENV ")) || bytes.HasPrefix(before, []byte("ARG ")) || bytes.HasPrefix(before, []byte("set ")) || bytes.Contains(before, []byte("login "))
-		if !command {
+		cell := len(before) == 0 && path.Ext(w.part.Path) == ".csv" && text[a.Value.Start-1] == ','
+		if !command && !cell {
 			return false
 		}
 	}
@@ -334,7 +346,7 @@ func (w *Worker) literal(a syntax.Assignment) bool {
 			return false
 		case ',', ';', ')', '.':
 			m := judge.MixOf(v)
-			return m.Digit > 0 && m.Upper > 0 && m.Lower > 0 || judge.Random(v)
+			return m.Digit > 0 && (m.Upper > 0 && m.Lower > 0 || bytes.ContainsAny(v, "@#!^")) || judge.Random(v)
 		}
 	}
 	return true

@@ -149,6 +149,9 @@ type Opening struct {
 	form.Filling // valid until the sender is not used any more
 	Now          func() time.Time
 	Allow        []netip.Prefix // networks that are not public and may be reached all the same
+	// Look tells whether a host may be reached at a port, with or without encryption, by
+	// asking the name service; nil where Open is to leave that to whoever sends.
+	Look func(host string, port uint16, plain bool) error
 }
 
 // A Family of channels fails together: two of different families seldom do.

@@ -1,6 +1,9 @@
 package mirror
 
 import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
@@ -37,6 +40,10 @@ type gateway struct {
 	why error      // the first reason for which a request failed
 }
 
+// maxRefs is how many bytes a list of refs may have. git takes five times as much memory for it,
+// and the program beside it that speaks HTTP nearly as much again. docs/repositories.md tells it.
+const maxRefs = 32 << 20
+
 // passHeader is where git shows the pass.
 const passHeader = "Keyward-Pass"
 
@@ -47,7 +54,12 @@ func (m *Mirrors) open(ctx context.Context, r watch.Remote) (*gateway, error) {
 		return nil, err
 	}
 	var err error
-	if g.base, err = url.Parse(r.URL); err != nil || g.base.Scheme == "file" {
+	if g.base, err = url.Parse(r.URL); err != nil {
+		return nil, err
+	}
+	if g.base.Scheme == "file" {
+		dir, err := m.local(g.base.Path)
+		g.address = (&url.URL{Scheme: "file", Path: dir}).String()
 		return g, err
 	}
 	g.http = egress.HTTP(m.o.Allow)
@@ -111,7 +123,8 @@ func (g *gateway) ServeHTTP(w http.ResponseWriter, in *http.Request) {
 func (g *gateway) forward(w http.ResponseWriter, in *http.Request, to string) error {
 	u := *g.base
 	u.Path, u.RawPath, u.RawQuery = strings.TrimSuffix(u.Path, "/")+to, "", in.URL.RawQuery
-	out, err := http.NewRequestWithContext(in.Context(), in.Method, u.String(), in.Body)
+	refs, body := asksForRefs(in)
+	out, err := http.NewRequestWithContext(in.Context(), in.Method, u.String(), body)
 	if err != nil {
 		return err
 	}
@@ -135,14 +148,40 @@ func (g *gateway) forward(w http.ResponseWriter, in *http.Request, to string) er
 		return err
 	}
 	w.Header().Set("Content-Type", answer.Header.Get("Content-Type"))
-	n, err := io.Copy(w, io.LimitReader(answer.Body, g.mirrors.o.Most-g.passed.Load()+1))
-	if g.passed.Add(n) > g.mirrors.o.Most {
-		return g.mirrors.large()
+	left, over := g.mirrors.o.Most-g.passed.Load(), g.mirrors.large()
+	if refs && left > maxRefs {
+		left, over = maxRefs, trouble(watch.TooLarge, "the list of its refs has more than %d MB, which is the limit", maxRefs>>20)
+	}
+	n, err := io.Copy(w, io.LimitReader(answer.Body, left+1))
+	g.passed.Add(n)
+	if n > left {
+		return over
 	}
 	if err != nil {
 		return unreachable(err)
 	}
 	return nil
+}
+
+// asksForRefs tells whether the answer to a request is a list of refs, and answers its body anew.
+// git keeps such a list in memory, whereas it writes objects to disk.
+func asksForRefs(in *http.Request) (bool, io.Reader) {
+	if in.Method == http.MethodGet {
+		return true, http.NoBody
+	}
+	body := bufio.NewReader(in.Body)
+	head, _ := body.Peek(body.Size()) // its error comes again
+	var plain io.Reader = bytes.NewReader(head)
+	if in.Header.Get("Content-Encoding") == "gzip" {
+		unpacked, err := gzip.NewReader(plain)
+		if err != nil {
+			return true, body
+		}
+		plain = unpacked
+	}
+	line := make([]byte, len("0014command=ls-refs"))
+	n, _ := io.ReadFull(plain, line)
+	return strings.HasSuffix(string(line[:n]), "command=ls-refs"), body
 }
 
 // unreachable says why a request has no answer.
@@ -163,7 +202,7 @@ func (g *gateway) refused(answer *http.Response) error {
 	case code >= 300 && code < 400:
 		return moved(g.base, answer)
 	case code == http.StatusUnauthorized || code == http.StatusForbidden || code == http.StatusNotFound:
-		if g.remote.Token.Expose() == nil {
+		if g.remote.Token.Len() == 0 {
 			return trouble(watch.Denied, "it answers %d: it is not there, or needs a token", code)
 		}
 		return trouble(watch.Denied, "it answers %d: it is not there, or the token is not accepted (any more)", code)

@@ -77,26 +77,14 @@ func (m *Mirrors) Allows(address string) error {
 	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		return fault.InvalidParameter.New("the URL holds no user, token, query or fragment; the user and the token are given beside it")
 	case u.Scheme == "file" && u.Host == "":
-		return m.inside(u.Path)
+		_, err := m.local(u.Path)
+		return err
 	case u.Scheme == "https" && u.Hostname() != "" && u.Opaque == "" && u.Path != "" && u.Path != "/":
 		return nil
 	case u.Scheme == "http" && u.Hostname() != "" && len(m.o.Allow) > 0:
 		return nil // the guard of connections looks whether its network is allowed
 	}
 	return fault.InvalidParameter.New("the URL of a repository looks like https://host/path.git; http is for networks that the operator allowed with egress.allow, and file:///path for directories in repositories.directories")
-}
-
-// inside refuses a path that lies in none of the directories, wherever links lead.
-func (m *Mirrors) inside(path string) error {
-	real, err := filepath.EvalSymlinks(filepath.Clean(path))
-	for _, dir := range m.o.Directories {
-		if dir, bad := filepath.EvalSymlinks(dir); bad == nil && err == nil && filepath.IsAbs(path) {
-			if rel, err := filepath.Rel(dir, real); err == nil && filepath.IsLocal(rel) {
-				return nil
-			}
-		}
-	}
-	return fault.InvalidParameter.New("there is no repository at this path in a directory that may be read; the operator names them in repositories.directories")
 }
 
 // Tips implements watch.Mirrors.

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/cgi"
 	"net/http/httptest"
@@ -290,7 +291,7 @@ func TestTroubles(t *testing.T) {
 		"moved":       {redirect("https://git.example.com/new.git/info/refs?service=git-upload-pack"), watch.Moved, "https://git.example.com/new.git"},
 		"metadata":    {redirect("http://169.254.169.254/latest/info/refs"), watch.Moved, "169.254.169.254"},
 		"login":       {redirect("https://git.example.com/login?to=shop"), watch.Denied, "git.example.com"},
-		"not found":   {says(404), watch.Denied, "needs a token"},
+		"not found":   {says(404), watch.Denied, "or needs a token"},
 		"overloaded":  {says(503), watch.Unreachable, "503"},
 		"a web page":  {func(w http.ResponseWriter, _ *http.Request) bool { fmt.Fprint(w, "<html>"); return true }, watch.Unreachable, "no git repository"},
 		"nonsense":    {nonsense("application/x-git-upload-pack-advertisement"), watch.Unreachable, ""},
@@ -299,7 +300,7 @@ func TestTroubles(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			w.answer = c.answer
+			w.answer, w.remote.Token = c.answer, material.NewBytes([]byte{}) // as none comes from a form
 			_, err := mirror.New(w.options).Tips(t.Context(), w.remote)
 			if got := w.status(err); got != c.status || !strings.Contains(err.Error(), c.text) {
 				t.Errorf("%v, want %s", err, c.status)
@@ -428,6 +429,105 @@ func TestDirectories(t *testing.T) {
 	}
 }
 
+// Nothing outside of the directories is read, however a path or a repository leads there.
+func TestDirectoriesAreNotLeft(t *testing.T) {
+	w := newWorld(t)
+	w.commit("main", "a.yaml", password(1))
+	allowed := t.TempDir()
+	w.options.Directories = []string{allowed}
+	at := func(name string) string { return filepath.Join(allowed, name) }
+	link := func(to, name string) {
+		t.Helper()
+		if err := os.Symlink(to, at(name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write := func(name, content string) {
+		t.Helper()
+		if err := errors.Join(os.MkdirAll(filepath.Dir(at(name)), 0o755), os.WriteFile(at(name), []byte(content), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.git("clone", "-q", "--bare", w.repo, at("own.git"))
+	w.git("clone", "-q", w.repo, at("work"))
+	w.git("clone", "-q", "--bare", "--shared", at("own.git"), at("borrows.git"))
+	for _, name := range []string{"own.git", "work", "borrows.git", "own.git/"} {
+		w.remote.URL = "file://" + allowed + "/" + name
+		if _, err := mirror.New(w.options).Tips(t.Context(), w.remote); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+
+	outside := filepath.Dir(w.repo)
+	if err := os.Mkdir(filepath.Join(outside, "deep"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	link(filepath.Join(outside, "deep"), "deep")
+	w.git("init", "-q", "--bare", at("shop.git")) // what deep/../shop.git looks like
+	write("tree/.git", "gitdir: "+w.repo)
+	if err := os.Mkdir(at("beside"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	link(w.repo, "beside.git")
+	w.git("clone", "-q", "--bare", "--shared", w.repo, at("shares.git"))
+	w.git("init", "-q", "--bare", at("second.git"))
+	write("second.git/objects/info/alternates", "../../shares.git/objects\n")
+	w.git("init", "-q", "--bare", at("linked.git"))
+	if err := os.RemoveAll(at("linked.git/objects")); err != nil {
+		t.Fatal(err)
+	}
+	link(filepath.Join(w.repo, "objects"), "linked.git/objects")
+	w.git("init", "-q", "--bare", at("common.git"))
+	write("common.git/commondir", w.repo)
+	for _, name := range []string{"deep/../shop.git", "deep/%2e%2e/shop.git", "tree", "beside", "beside.git", "shares.git", "second.git", "linked.git", "common.git", "own.git/HEAD"} {
+		w.remote.URL = "file://" + allowed + "/" + name
+		if tips, err := mirror.New(w.options).Tips(t.Context(), w.remote); !fault.Is(err, fault.InvalidParameter) {
+			t.Errorf("%s: %+v, %v", name, tips, err)
+		}
+	}
+}
+
+// A host that lists refs without end does not fill the memory: the list is cut off, in either
+// protocol.
+func TestManyRefs(t *testing.T) {
+	for name, first := range map[string]string{"version 0": "001e# service=git-upload-pack\n0000", "version 2": ""} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.commit("main", "a.yaml", "")
+			var sent int
+			w.answer = func(rw http.ResponseWriter, r *http.Request) bool {
+				kind := "advertisement"
+				if first == "" {
+					if r.Method == http.MethodGet {
+						return false
+					}
+					kind = "result"
+				}
+				rw.Header().Set("Content-Type", "application/x-git-upload-pack-"+kind)
+				fmt.Fprint(rw, first)
+				var some strings.Builder
+				for sent < 64<<20 {
+					some.Reset()
+					for range 10_000 {
+						line := fmt.Sprintf("%040d refs/heads/%0120d\n", 7, sent+some.Len())
+						fmt.Fprintf(&some, "%04x%s", len(line)+4, line)
+					}
+					sent += some.Len()
+					if _, err := io.WriteString(rw, some.String()); err != nil {
+						break
+					}
+				}
+				fmt.Fprint(rw, "0000")
+				return true
+			}
+			_, err := mirror.New(w.options).Tips(t.Context(), w.remote)
+			if w.status(err) != watch.TooLarge || !strings.Contains(err.Error(), "refs") {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 func TestURLs(t *testing.T) {
 	m := mirror.New(mirror.Options{Dir: t.TempDir()})
 	if err := m.Allows("https://git.example.com/shop.git"); err != nil {
@@ -441,5 +541,23 @@ func TestURLs(t *testing.T) {
 		if !fault.Is(err, fault.InvalidParameter) || strings.Contains(err.Error(), "fake") {
 			t.Errorf("%s: %v", url, err)
 		}
+	}
+}
+
+// Secrets come back if they are asked for by their rules, and only then.
+func TestValues(t *testing.T) {
+	w := newWorld(t)
+	w.commit("main", "a.yaml", password(1))
+	if _, h := w.harvest(watch.Search{Values: []string{"github-token"}}); len(h.Values) > 0 {
+		t.Errorf("%+v", h.Values)
+	}
+	// What is remembered is read again for them, and found as it was.
+	before, _ := w.harvest(watch.Search{})
+	found, h := w.harvest(watch.Search{Values: []string{"generic-password"}})
+	if diff := cmp.Diff(before, found); diff != "" || len(h.Seen[0].Places) != 1 {
+		t.Error(diff)
+	}
+	if len(h.Values) != 1 || h.Values[0].Blind != h.Seen[0].Blind || h.Values[0].Rule != "generic-password" || !strings.Contains(password(1), `"`+string(h.Values[0].Value.Expose())+`"`) {
+		t.Errorf("%+v", h.Values)
 	}
 }

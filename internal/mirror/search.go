@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/keyward/keyward/internal/exposure"
@@ -15,6 +18,7 @@ import (
 	"github.com/keyward/keyward/internal/leak/history"
 	"github.com/keyward/keyward/internal/leak/rules"
 	"github.com/keyward/keyward/internal/leak/search"
+	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/watch"
 )
 
@@ -30,7 +34,15 @@ type task struct {
 // An outcome is what it answers, on its standard output.
 type outcome struct {
 	watch.Harvest
-	Error string
+	Secrets []found
+	Error   string
+}
+
+// A found is a watch.Candidate with its value, which leaves one process for the other over
+// their pipe.
+type found struct {
+	watch.Candidate
+	Value []byte
 }
 
 // search has a mirror searched by another process.
@@ -51,11 +63,17 @@ func (m *Mirrors) search(ctx context.Context, dir string, s watch.Search) (watch
 		return watch.Harvest{}, trouble(watch.Failed, "the search ended: %v: %s", err, complaint(said))
 	}
 	var o outcome
-	if err := json.Unmarshal(out, &o); err != nil {
-		return watch.Harvest{}, fmt.Errorf("reading what the search found: %w", err)
+	err = json.Unmarshal(out, &o)
+	clear(out)
+	if err != nil {
+		return watch.Harvest{}, errors.New("reading what the search found: it is no answer") // the error might hold some
 	}
 	if o.Error != "" {
 		return watch.Harvest{}, trouble(watch.Corrupt, "%s", o.Error)
+	}
+	for _, f := range o.Secrets {
+		f.Candidate.Value = material.NewBytes(f.Value)
+		o.Values = append(o.Values, f.Candidate)
 	}
 	return o.Harvest, nil
 }
@@ -67,34 +85,35 @@ func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 	if err := json.NewDecoder(in).Decode(&t); err != nil {
 		return fmt.Errorf("reading what to search: %w", err)
 	}
-	h, err := t.do(ctx)
-	o := outcome{Harvest: h}
-	if err != nil {
+	var o outcome
+	var err error
+	if o.Harvest, o.Secrets, err = t.do(ctx); err != nil {
 		o.Error = err.Error()
 	}
 	return json.NewEncoder(out).Encode(o)
 }
 
-func (t task) do(ctx context.Context) (h watch.Harvest, err error) {
+func (t task) do(ctx context.Context) (h watch.Harvest, secrets []found, err error) {
 	scanner, err := leak.New(rules.All())
 	if err != nil {
-		return h, err
+		return h, nil, err
 	}
 	// Comments and files that allow something do not count: whoever pushes could write them.
-	run := search.New(search.Options{Scanner: scanner, Hasher: leak.NewHasher([]byte(t.Key)).Sharing([]byte(t.Key)), Workers: 1})
+	wanted := wanted{}
+	run := search.New(search.Options{Scanner: scanner, Hasher: leak.NewHasher([]byte(t.Key)).Sharing([]byte(t.Key)), Workers: 1, Values: t.Values, Value: wanted.take})
 	r, err := history.Open(ctx, t.Dir, run)
 	if err != nil {
-		return h, err
+		return h, nil, err
 	}
 	if t.Gone {
 		r.TellGone()
 	}
 	known := r.Remember(fmt.Sprint(rules.Version))
 	if err := r.All(ctx, known); err != nil {
-		return h, err
+		return h, nil, err
 	}
 	if err := r.Save(known); err != nil {
-		return h, err
+		return h, nil, err
 	}
 	covered := run.Coverage()
 	h.Objects, h.Shallow = covered.Blobs, r.Shallow()
@@ -106,7 +125,30 @@ func (t task) do(ctx context.Context) (h watch.Harvest, err error) {
 	for _, f := range run.Findings() {
 		h.Seen = append(h.Seen, seen(f))
 	}
-	return h, nil
+	return h, wanted.all(), nil
+}
+
+// A wanted collects secrets, by their marks.
+type wanted map[string]found
+
+// maxWanted is how many secrets are given back.
+const maxWanted = 1000
+
+// take is search.Options.Value; there is one goroutine. What stands with its identifier
+// somewhere is taken from there.
+func (w wanted) take(f leak.Finding, secret []byte) {
+	have, known := w[f.Mark]
+	if f.Mark == "" || known && have.KeyID != "" || !known && len(w) == maxWanted {
+		return
+	}
+	w[f.Mark] = found{watch.Candidate{Blind: f.Mark, Rule: f.Rule, KeyID: f.KeyID}, bytes.Clone(secret)}
+}
+
+func (w wanted) all() (out []found) {
+	for _, mark := range slices.Sorted(maps.Keys(w)) {
+		out = append(out, w[mark])
+	}
+	return out
 }
 
 // seen answers what is kept of a finding.

@@ -1,6 +1,7 @@
 package notify_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/form"
 	"github.com/keyward/keyward/internal/message"
 	"github.com/keyward/keyward/internal/notify"
 )
@@ -158,6 +160,45 @@ func TestChannelsThatCannotBeOpened(t *testing.T) {
 				t.Errorf("%v, %d incidents", err, w.open(notify.ChannelFailing))
 			}
 		})
+	}
+}
+
+// Where a channel leads is looked at when it is added or changed, and one that may not be
+// reached is not kept; what is kept is opened for sending without looking again.
+func TestChannelsThatLeadNowhere(t *testing.T) {
+	var refuse error
+	looked := 0
+	w := newWorldOf(t, map[string]message.Traits{"plain": group()}, func(o *notify.Options) {
+		open := o.Kinds[0].Open
+		o.Kinds[0].Open = func(with message.Opening) (message.Sender, error) {
+			if with.Look != nil {
+				if err := with.Look("there.example.com", 443, false); err != nil {
+					return nil, err
+				}
+			}
+			return open(with)
+		}
+		o.Look = func(context.Context, string, uint16, bool) error {
+			looked++
+			return refuse
+		}
+	})
+	refuse = fault.InvalidParameter.New("injected")
+	if _, err := w.AddChannel(t.Context(), root(), "second", "plain", notify.Draft{}); !errors.Is(err, refuse) {
+		t.Errorf("adding: %v", err)
+	}
+	if _, err := w.UpdateChannel(t.Context(), root(), "plain", notify.Draft{Filling: &form.Filling{}}); !errors.Is(err, refuse) {
+		t.Errorf("changing: %v", err)
+	}
+	all, err := w.ListChannels(t.Context(), root())
+	if err != nil || len(all) != 1 {
+		t.Errorf("there are %d channels, %v", len(all), err)
+	}
+	before := looked
+	w.report(expires("expiry/k", noon.Add(20*days)))
+	w.pass(time.Minute, time.Second)
+	if looked != before || w.events("plain", message.Trigger) == 0 {
+		t.Errorf("sending looked %d times, %d were told", looked-before, w.events("plain", message.Trigger))
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 	"github.com/keyward/keyward/internal/message"
 	"github.com/keyward/keyward/internal/notify"
 	"github.com/keyward/keyward/internal/seal/sealtest"
-	"github.com/keyward/keyward/internal/store"
+	"github.com/keyward/keyward/internal/store/alerts"
 	"github.com/keyward/keyward/internal/store/storetest"
 )
 
@@ -27,7 +27,7 @@ type world struct {
 	t     *testing.T
 	now   time.Time
 	jobs  *job.Runner
-	shelf store.Alerts
+	shelf alerts.Store
 
 	steps   int // calls that could be the last of a process
 	crashAt int // 0 for never
@@ -169,7 +169,7 @@ func newWorldOf(t *testing.T, traits map[string]message.Traits, change func(*not
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.shelf = store.Alerts{Store: node.Store}
+	w.shelf = alerts.Store{Store: node.Store}
 	o := notify.Options{
 		Config: w.shelf, Directory: w.shelf, Incidents: w.shelf, Outbox: outbox{w.shelf, w}, Tenants: tenant{wrapper}, Log: node.Log, Region: "r",
 		Now: func() time.Time { return w.now }, Logger: slog.New(slog.DiscardHandler),

@@ -69,6 +69,9 @@ type Options struct {
 	Region    string // of the ARNs
 	Now       func() time.Time
 	Allow     []netip.Prefix // networks that are not public and that channels may be at
+	// Look is what channels are opened with when they are added or changed: see
+	// [message.Opening]. Nil for not looking.
+	Look func(ctx context.Context, host string, port uint16, plain bool) error
 	// Healthy tells whether a sign of life may be given for an account: what it would
 	// stand for works.
 	Healthy func(ctx context.Context, account string) bool
@@ -79,7 +82,12 @@ type Options struct {
 type Service struct{ o Options }
 
 // New makes a Service.
-func New(o Options) *Service { return &Service{o} }
+func New(o Options) *Service {
+	if o.Look == nil {
+		o.Look = func(context.Context, string, uint16, bool) error { return nil }
+	}
+	return &Service{o}
+}
 
 // Kinds answers the kinds of channels.
 func (s *Service) Kinds() []message.Kind { return s.o.Kinds }
@@ -204,7 +212,8 @@ func (s *Service) saveChannel(ctx context.Context, rec *audit.Record, ch *Channe
 		if err := k.Form.Check(*d.Filling); err != nil {
 			return err
 		}
-		if _, err := k.Open(message.Opening{Filling: *d.Filling, Now: s.o.Now, Allow: s.o.Allow}); err != nil {
+		look := func(host string, port uint16, plain bool) error { return s.o.Look(ctx, host, port, plain) }
+		if _, err := k.Open(message.Opening{Filling: *d.Filling, Now: s.o.Now, Allow: s.o.Allow, Look: look}); err != nil {
 			return err
 		}
 		tenant, err := s.o.Tenants.Tenant(ctx, ch.Account)

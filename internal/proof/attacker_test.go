@@ -21,7 +21,7 @@ type attacker struct {
 }
 
 func (a *attacker) table() string {
-	return slices.Sorted(maps.Keys(bound))[a.random.IntN(len(bound))]
+	return slices.Sorted(maps.Keys(boundTables))[a.random.IntN(len(boundTables))]
 }
 
 func pick[T any](a *attacker, list []T) T { return list[a.random.IntN(len(list))] }
@@ -40,7 +40,7 @@ func (a *attacker) exec(query string, args ...any) bool {
 func where(table string, row map[string]any) (string, []any) {
 	var conditions []string
 	var args []any
-	for _, k := range bound[table] {
+	for _, k := range boundTables[table] {
 		conditions = append(conditions, k+" = ?")
 		args = append(args, row[k])
 	}
@@ -108,7 +108,7 @@ func (a *attacker) swap() string {
 	all := rows(a.t, a.db, table)
 	x, y := pick(a, all), pick(a, all)
 	left, right := maps.Clone(x), maps.Clone(y)
-	for _, k := range bound[table] {
+	for _, k := range boundTables[table] {
 		delete(left, k)
 		delete(right, k)
 	}
@@ -135,7 +135,7 @@ func (a *attacker) transplant() string {
 	table := a.table()
 	all := rows(a.t, a.db, table)
 	x, y := pick(a, all), pick(a, all)
-	column := pick(a, slices.Concat([]string{"account"}, bound[table]))
+	column := pick(a, slices.Concat([]string{"account"}, boundTables[table]))
 	if _, ok := x[column]; !ok || same(x[column], y[column]) {
 		return ""
 	}
@@ -172,7 +172,7 @@ func (a *attacker) rollBack() string {
 	condition, args := where(old.table, old.row)
 	now := rows(a.t, a.db, old.table)
 	i := slices.IndexFunc(now, func(row map[string]any) bool {
-		for _, k := range bound[old.table] {
+		for _, k := range boundTables[old.table] {
 			if row[k] != old.row[k] {
 				return false
 			}

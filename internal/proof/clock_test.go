@@ -24,6 +24,9 @@ import (
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/seal"
 	"github.com/keyward/keyward/internal/seal/sealtest"
+	"github.com/keyward/keyward/internal/store/identity"
+	"github.com/keyward/keyward/internal/store/kms"
+	"github.com/keyward/keyward/internal/store/root"
 	"github.com/keyward/keyward/internal/store/storetest"
 )
 
@@ -153,13 +156,13 @@ func (w *times) up() {
 	var err error
 	w.watch = nil
 	w.watch, err = clock.Open(ctx, clock.Options{
-		Store: w.node.Store, Node: "node", Now: w.wall, Machine: w.machine, Awake: w.awake, Logger: quiet,
+		Store: root.Store{Store: w.node.Store}, Node: "node", Now: w.wall, Machine: w.machine, Awake: w.awake, Logger: quiet,
 	})
 	w.ok(err)
-	w.iam, err = iam.New(iam.Options{Store: w.node.Store, Log: w.node.Log, Keyring: w.keyring, Logger: quiet, Now: w.now, Fresh: always})
+	w.iam, err = iam.New(iam.Options{Store: identity.Store{Store: w.node.Store}, Log: w.node.Log, Keyring: w.keyring, Logger: quiet, Now: w.now, Fresh: always})
 	w.ok(err)
 	w.keys = keytest.New(keytest.Options{
-		Store: w.node.Store, Tenants: w.iam, Log: w.node.Log, Now: w.now, After: w.watch.After,
+		Store: kms.Store{Store: w.node.Store}, Tenants: w.iam, Log: w.node.Log, Now: w.now, After: w.watch.After,
 	})
 	w.jobs = &job.Runner{Store: w.node.Store, Owner: "node", Handlers: w.keys.Handlers(), Now: w.now, Served: w.watch.Jobs, Logger: quiet}
 }

@@ -44,8 +44,8 @@ type version struct {
 	row   map[string]any
 }
 
-// bound are the tables whose rows are bound, with their key columns.
-var bound = map[string][]string{
+// boundTables are the tables whose rows are bound, with their key columns.
+var boundTables = map[string][]string{
 	"iam_account": {"id"}, "iam_user": {"account", "name"}, "iam_access_key": {"id"}, "iam_policy": {"account", "name"},
 	"kms_key": {"account", "id"}, "kms_key_version": {"account", "key_id", "id"}, "kms_alias": {"account", "name"},
 }
@@ -63,7 +63,7 @@ func newTemplate(t *testing.T, wal bool, accounts ...string) *template {
 	defer db.Close()
 	seen := map[string]bool{}
 	s := &story{t: t, p: p, happened: func() {
-		for table := range bound {
+		for table := range boundTables {
 			for _, row := range rows(t, db, table) {
 				if id := fmt.Sprint(table, row["mac"]); !seen[id] {
 					seen[id] = true

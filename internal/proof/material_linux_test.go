@@ -22,7 +22,9 @@ import (
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/seal"
 	"github.com/keyward/keyward/internal/seal/sealtest"
-	"github.com/keyward/keyward/internal/store"
+	"github.com/keyward/keyward/internal/store/database"
+	"github.com/keyward/keyward/internal/store/identity"
+	"github.com/keyward/keyward/internal/store/kms"
 	"github.com/keyward/keyward/internal/store/storetest"
 )
 
@@ -32,7 +34,7 @@ import (
 func openMaterial(t *testing.T, s *server) (keys, always []known) {
 	t.Helper()
 	ctx := t.Context()
-	db, err := store.Open(ctx, s.url)
+	db, err := database.Open(ctx, s.url)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,19 +59,19 @@ func openMaterial(t *testing.T, s *server) (keys, always []known) {
 	node := storetest.Start(t, storetest.Options{URL: s.url, Origin: "keyward/memory-test", Keys: keyring, Now: time.Now,
 		Changed: func(table, id string) { service.Changed(table, id) }})
 	fresh := func() bool { return true }
-	people, err := iam.New(iam.Options{Store: node.Store, Log: node.Log, Keyring: keyring, Logger: slog.New(slog.DiscardHandler), Now: time.Now, Fresh: fresh})
+	people, err := iam.New(iam.Options{Store: identity.Store{Store: node.Store}, Log: node.Log, Keyring: keyring, Logger: slog.New(slog.DiscardHandler), Now: time.Now, Fresh: fresh})
 	if err != nil {
 		t.Fatal(err)
 	}
 	unwrapped := &unwrapped{Tenants: people}
-	service = keytest.New(keytest.Options{Store: node.Store, Tenants: unwrapped, Log: node.Log, Region: "cn-hangzhou", Now: time.Now, Fresh: fresh})
+	service = keytest.New(keytest.Options{Store: kms.Store{Store: node.Store}, Tenants: unwrapped, Log: node.Log, Region: "cn-hangzhou", Now: time.Now, Fresh: fresh})
 	admin, err := people.Credential(ctx, s.key.AccessKeyID)
 	if err != nil {
 		t.Fatal(err)
 	}
 	call := func() *authz.Call { return &authz.Call{Principal: admin.Principal, Time: time.Now()} }
 	for number := 1; ; number++ {
-		all, total, err := node.Store.Keys(ctx, admin.Principal.Account, key.Filter{}, key.Page{Number: number, Size: 100})
+		all, total, err := kms.Store{Store: node.Store}.Keys(ctx, admin.Principal.Account, key.Filter{}, key.Page{Number: number, Size: 100})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"sync"
@@ -21,18 +20,6 @@ import (
 	"github.com/keyward/keyward/api"
 	"github.com/keyward/keyward/client"
 )
-
-// buildErasing makes the binary as `make build` does: one that erases.
-func buildErasing(t *testing.T) string {
-	t.Helper()
-	binary := filepath.Join(t.TempDir(), "keyward")
-	cmd := exec.Command("go", "build", "-ldflags=-X runtime.godebugDefault=clobberfree=1", "-o", binary, "../../cmd/keyward")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOEXPERIMENT=runtimesecret")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("building keyward: %v\n%s", err, out)
-	}
-	return binary
-}
 
 // memoryKeys answers how many keys are used and looked for: KEYWARD_MEMORY_KEYS, or a short run.
 func memoryKeys(t *testing.T) int {
@@ -55,7 +42,7 @@ func TestMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("seed %d, %d keys", seed, n)
-	s := initializeServer(t, buildErasing(t), "")
+	s := initializeServer(t, build(t), "")
 	s.kill()
 	forgetSoon(t, s.home)
 	s.start()

@@ -27,7 +27,10 @@ import (
 	"github.com/keyward/keyward/internal/seal"
 	"github.com/keyward/keyward/internal/seal/sealtest"
 	"github.com/keyward/keyward/internal/secret"
-	"github.com/keyward/keyward/internal/store"
+	"github.com/keyward/keyward/internal/store/bound"
+	"github.com/keyward/keyward/internal/store/database"
+	"github.com/keyward/keyward/internal/store/identity"
+	"github.com/keyward/keyward/internal/store/kms"
 )
 
 const plantLog = "keyward/plant"
@@ -37,10 +40,10 @@ const plantLog = "keyward/plant"
 type plant struct {
 	dir     string
 	now     time.Time
-	db      *store.DB
+	db      *database.DB
 	keyring *seal.Keyring
 	log     *audit.Log
-	store   *store.Store
+	store   *bound.Store
 	anchor  *anchor.Anchor
 	iam     *iam.Service
 	keys    *keytest.Services
@@ -57,7 +60,7 @@ func openPlant(ctx context.Context, dir string, now time.Time) (_ *plant, err er
 			p.close()
 		}
 	}()
-	if p.db, err = store.Open(ctx, "sqlite:"+p.path("keyward.db")); err != nil {
+	if p.db, err = database.Open(ctx, "sqlite:"+p.path("keyward.db")); err != nil {
 		return nil, err
 	}
 	p.stops = append(p.stops, func() { _ = p.db.Close() })
@@ -110,17 +113,17 @@ func (p *plant) wire(ctx context.Context) error {
 		return err
 	}
 	quiet := slog.New(slog.DiscardHandler)
-	p.store = store.New(store.Options{DB: p.db, Log: p.log, Keys: p.keyring, Anchor: p.anchor, Logger: quiet, Changed: func(table, id string) {
+	p.store = bound.New(bound.Options{DB: p.db, Log: p.log, Keys: p.keyring, Anchor: p.anchor, Logger: quiet, Changed: func(table, id string) {
 		p.iam.Changed(table, id)
 		p.keys.Changed(table, id)
 		p.secrets.Changed(table, id)
 	}})
-	if p.iam, err = iam.New(iam.Options{Store: p.store, Log: p.log, Keyring: p.keyring, Logger: quiet, Now: p.clock, Fresh: p.store.Fresh}); err != nil {
+	if p.iam, err = iam.New(iam.Options{Store: identity.Store{Store: p.store}, Log: p.log, Keyring: p.keyring, Logger: quiet, Now: p.clock, Fresh: p.store.Fresh}); err != nil {
 		return err
 	}
-	p.keys = keytest.New(keytest.Options{Store: p.store, Tenants: p.iam, Log: p.log, Now: p.clock, Fresh: p.store.Fresh})
+	p.keys = keytest.New(keytest.Options{Store: kms.Store{Store: p.store}, Tenants: p.iam, Log: p.log, Now: p.clock, Fresh: p.store.Fresh})
 	p.secrets = secret.New(secret.Options{
-		Store: p.store, Keys: p.keys.Keys, Crypto: p.keys.Crypto, Log: p.log, Region: "cn-test", Now: p.clock, After: func(_ context.Context, d time.Duration) (time.Duration, error) { return d, nil }, Fresh: p.store.Fresh,
+		Store: kms.Store{Store: p.store}, Keys: p.keys.Keys, Crypto: p.keys.Crypto, Log: p.log, Region: "cn-test", Now: p.clock, After: func(_ context.Context, d time.Duration) (time.Duration, error) { return d, nil }, Fresh: p.store.Fresh,
 	})
 	p.scrub = scrub.New(scrub.Options{
 		DB: p.db, Store: p.store, Anchor: p.anchor, Logs: logs, IAM: p.iam, Keys: p.keys.Keys, Ring: p.keys.Ring, Secrets: p.secrets, Log: p.log, Now: p.clock, Logger: quiet,

@@ -47,15 +47,15 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// build answers the path of the real binary.
+// build answers the path of the real binary, as `make build` makes it.
 func build(t *testing.T) string {
 	t.Helper()
 	built.Do(func() {
 		if built.dir, built.err = os.MkdirTemp("", "keyward-proof-"); built.err != nil {
 			return
 		}
-		cmd := exec.Command("go", "build", "-o", built.dir, "../../cmd/keyward")
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		cmd := exec.Command("go", "build", "-trimpath", "-ldflags=-X runtime.godebugDefault=clobberfree=1", "-o", built.dir, "../../cmd/keyward")
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOEXPERIMENT=runtimesecret")
 		out, err := cmd.CombinedOutput()
 		built.out, built.err = string(out), err
 	})

@@ -10,13 +10,13 @@ import (
 	"testing"
 
 	"github.com/keyward/keyward/internal/audit"
-	"github.com/keyward/keyward/internal/store"
+	"github.com/keyward/keyward/internal/store/database"
 )
 
 // verified opens a database and verifies every audit log of it, also against the
 // checkpoint that the node remembers.
-func verified(ctx context.Context, url, dir string) (_ *store.DB, err error) {
-	db, err := store.Open(ctx, url)
+func verified(ctx context.Context, url, dir string) (_ *database.DB, err error) {
+	db, err := database.Open(ctx, url)
 	if err != nil {
 		return nil, err
 	}

@@ -15,7 +15,7 @@ import (
 
 	"github.com/keyward/keyward/api"
 	"github.com/keyward/keyward/internal/audit"
-	"github.com/keyward/keyward/internal/store"
+	"github.com/keyward/keyward/internal/store/database"
 	"github.com/keyward/keyward/internal/store/storetest"
 )
 
@@ -115,7 +115,7 @@ func (g golden) verifyExport(t *testing.T, binary string) int64 {
 // records they have.
 func verifyLogs(t *testing.T, s *server) (records int64) {
 	t.Helper()
-	db, err := store.Open(t.Context(), s.url)
+	db, err := database.Open(t.Context(), s.url)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,7 +8,7 @@ import (
 
 // turn takes the first step back. No act is under way when it is taken.
 func (d *decision) turn() Act {
-	if !d.CanGoBack() || d.dead(d.now) {
+	if !d.CanGoBack(d.now) {
 		d.note("too-late", d.Back)
 		d.Back = ""
 		return act(Proceed)
@@ -17,11 +17,14 @@ func (d *decision) turn() Act {
 	case Waiting, Rehearsing:
 		return d.to(Aborted)
 	case Creating, Verifying:
-		if d.Attempt == 0 && d.New.ID == "" {
+		if d.Attempt == 0 && d.New.ID == "" && !d.Terms.Means.ends() { // a person may have changed it, and not said so
 			return d.to(Aborted)
 		}
 		return d.to(Withdrawing)
 	case Disabling, Observing, Dropping, Deleting:
+		if d.Step == Dropping && d.Terms.Means.single() { // nodes are to know the old key when the console has it
+			d.Generation++
+		}
 		if a := d.Terms.Means.Archetype; a == Manual && !d.Terms.Means.ends() || a == Pair && (d.Step != Disabling || d.Doubt) {
 			return d.to(Enabling)
 		}
@@ -48,6 +51,9 @@ func (d *decision) returned() Act {
 
 // enabling switches the old key on again, and tries it before any node returns to it.
 func (d *decision) enabling() Act {
+	if c := d.s.All; d.Terms.Means.single() && c.There < c.Members {
+		return d.trouble(NodesBehind, behind(c))
+	}
 	if d.Terms.Means.single() {
 		return d.trouble(NeedsHand, "enter the old key "+d.Old.ID+" at the provider's console again, and confirm it")
 	}
@@ -101,6 +107,9 @@ func (d *decision) withdrawing() Act {
 	m := d.Terms.Means
 	switch m.Archetype {
 	case Manual:
+		if m.ends() && d.New.ID == "" {
+			return d.trouble(NeedsHand, "undo the change at the provider's console if it was made there, for it ends "+d.Old.ID+", and confirm it")
+		}
 		if d.New.ID == "" || m.single() { // the console has the old key, or has it again
 			return d.to(Aborted)
 		}

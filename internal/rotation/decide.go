@@ -121,6 +121,10 @@ func (d *decision) next() Act {
 	if d.Back != "" && !d.Returns() {
 		return d.turn()
 	}
+	ending := d.Step == Withdrawing && (d.Doubt || d.Terms.Means.Archetype == Manual) // the new key may be gone, too
+	if d.Returns() && d.gone(d.now) && !ending {
+		return d.halt(OldKeyGone, d.Old.ID+" has expired")
+	}
 	if d.s.Outcome == nil && d.now.Before(d.NotBefore) {
 		return d.wait(d.NotBefore)
 	}
@@ -275,7 +279,7 @@ func (d *decision) fail(why string) Act {
 
 // goBack has the rotation undone, if that is possible.
 func (d *decision) goBack(why Reason, detail string) Act {
-	if !d.CanGoBack() || d.dead(d.now) {
+	if !d.CanGoBack(d.now) {
 		return d.halt(why, detail)
 	}
 	d.Back = string(why) + ": " + detail

@@ -355,7 +355,19 @@ func (d *decision) disabling() Act {
 			return d.to(Observing)
 		}
 	}
-	return d.begin(Act{Kind: Disable, Key: d.Old})
+	return d.end(Disable)
+}
+
+// end begins an act that ends the old key, when a window is open.
+func (d *decision) end(k ActKind) Act {
+	if !d.s.OpensAt.IsZero() {
+		return d.waitForWindow()
+	}
+	a := Act{Kind: k, Key: d.Old}
+	if k == Delete {
+		a.Heir = d.New.ID
+	}
+	return d.begin(a)
 }
 
 // disablingByHand has a person switch the old key off, or waits until the provider does. Nobody
@@ -438,7 +450,7 @@ func (d *decision) deleting() Act {
 		if d.Doubt && m.Archetype == Promote { // what is first and what is second may have changed
 			return d.halt(AnswerLost, "the new key may be the first one already, and the provider cannot be asked: look there, promote it if it is not, and confirm it")
 		}
-		return d.begin(Act{Kind: Delete, Key: d.Old, Heir: d.New.ID})
+		return d.end(Delete)
 	}
 	o, act := d.seen(Look)
 	if o == nil {
@@ -450,7 +462,7 @@ func (d *decision) deleting() Act {
 	if _, there := find(o.Keys, d.New.ID); !there {
 		return d.halt(NotAccepted, "the new key "+d.New.ID+" is not at the provider any more")
 	}
-	return d.begin(Act{Kind: Delete, Key: d.Old, Heir: d.New.ID})
+	return d.end(Delete)
 }
 
 func later(a, b time.Time) time.Time {

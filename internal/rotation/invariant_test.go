@@ -39,10 +39,14 @@ func (s *state) accepted(key uint8) bool {
 	return st == active || st == dormant
 }
 
+// expired tells whether the old key has ended by itself.
+func (s *state) expired() bool { return s.row.finish == ended }
+
 // check answers what is wrong with a state; "" for nothing.
 func (m *model) check(s *state) string {
 	step := steps[s.row.step]
-	if !s.accepted(s.current) && !m.fades() && !m.uses {
+	moved := !s.expired() || s.row.generation > 0 && s.row.step > place(steps, rotation.Settling) // by us
+	if !s.accepted(s.current) && moved && !m.fades() && !m.single() && !m.uses && !s.excused {
 		return fmt.Sprintf("the secret's current version is %s, which the provider refuses", keyIDs[s.current])
 	}
 	for i, n := range s.nodes {
@@ -54,12 +58,13 @@ func (m *model) check(s *state) string {
 				return fmt.Sprintf("node %d does not know %s, which the other side uses", i, keyIDs[k])
 			}
 		}
-		if !s.accepted(n.has.primary) && !s.excused && m.means.Archetype != rotation.Roll {
+		known := s.accepted(n.has.primary) || m.single() && n.has.fallback != 0 && s.accepted(n.has.fallback)
+		if left := !s.expired() || n.has.number > 1; !known && left && !s.excused && m.means.Archetype != rotation.Roll {
 			return fmt.Sprintf("node %d uses %s, which the provider refuses", i, keyIDs[n.has.primary])
 		}
 		switch step {
 		case rotation.Rolling, rotation.Settling, rotation.Grace:
-			if f := n.has.fallback; f != 0 && !m.fades() && !s.accepted(f) {
+			if f := n.has.fallback; f != 0 && !m.fades() && !m.ends() && !s.expired() && !s.accepted(f) {
 				return fmt.Sprintf("node %d falls back to %s, which the provider refuses", i, keyIDs[f])
 			}
 		}
@@ -87,13 +92,14 @@ func (m *model) checkEnd(s *state, step rotation.Step) string {
 	for i, k := range s.keys {
 		n := uint8(i + 1)
 		switch {
-		case s.excused && n == 1: // it dies, and nothing can stop it
+		case n == 1 && (s.excused || s.expired() && s.row.generation == 0): // it dies, and nothing can stop it
+		case n == 1 && m.ends() && step == rotation.Done: // it dies by itself, and a person has waited for nodes
 		case k.foreign || n == s.hand || m.means.Archetype == rotation.Counterparty:
 		case n == stays && k.status != active:
 			return fmt.Sprintf("at the end %s does not work", keyIDs[n])
 		case n != stays && k.status == active:
 			return fmt.Sprintf("at the end %s is left", keyIDs[n])
-		case n == stays && k.left > 0:
+		case n == stays && k.left > 0 && !m.expires:
 			return fmt.Sprintf("at the end %s is dying", keyIDs[n])
 		}
 	}

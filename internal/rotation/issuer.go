@@ -69,6 +69,13 @@ type Minted struct {
 	Expiry time.Time                 // zero if the provider sets none
 }
 
+// Erase overwrites the credential.
+func (m Minted) Erase() {
+	for _, part := range m.Parts {
+		part.Zero()
+	}
+}
+
 // Held is a key that a provider lists.
 type Held struct {
 	ID        string

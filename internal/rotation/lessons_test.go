@@ -67,7 +67,7 @@ func TestManualDisablingIsTakenBack(t *testing.T) {
 	}
 	r = lesson(byHand, rotation.Deleting)
 	r.Generation, r.Trouble = 3, rotation.NeedsHand
-	if r.CanGoBack() {
+	if r.CanGoBack(epoch) {
 		t.Error("a person may have deleted the old key, and it can go back")
 	}
 }
@@ -91,10 +91,86 @@ func TestOneKeyAtTheConsole(t *testing.T) {
 	}
 }
 
+// On the way back the console has the old key in the new one's place at once: nodes that were told
+// to forget it know it again before anybody is asked to change it.
+func TestOneKeyAtTheConsoleOnTheWayBack(t *testing.T) {
+	r := lesson(rotation.Means{Archetype: rotation.Manual, Guide: "g", MaxKeys: 1}, rotation.Dropping)
+	r.Generation, r.Settled, r.Back = 3, true, "ordered"
+	r, _ = rotation.Decide(r, oneBehind, epoch)
+	if diff := cmp.Diff([]rollout.Generation{{Number: 4, Primary: "v1", Fallback: "v0"}}, r.Generations(base(1))); diff != "" {
+		t.Error(diff)
+	}
+	if r, _ = rotation.Decide(r, oneBehind, epoch); r.Trouble != rotation.NodesBehind {
+		t.Errorf("a node does not know the old key, and it waits for %q: %s", r.Trouble, r.Detail)
+	}
+	if r, _ = rotation.Decide(r, everybody, epoch); r.Trouble != rotation.NeedsHand {
+		t.Errorf("it waits for %q", r.Trouble)
+	}
+}
+
+// A person who was asked for a key may have changed it at the console, which ends the old one in
+// a week, and not entered it yet: who goes back is asked to undo that.
+func TestAChangeThatWasNotEnteredIsUndone(t *testing.T) {
+	r := lesson(rotation.Means{Archetype: rotation.Manual, Guide: "g", MaxKeys: 2, Overlap: week}, rotation.Creating)
+	r.New, r.Back = rotation.Key{}, "ordered"
+	r, _ = rotation.Decide(r, everybody, epoch)
+	if r, _ = rotation.Decide(r, everybody, epoch); r.Trouble != rotation.NeedsHand || !strings.Contains(r.Detail, "if it was made there") {
+		t.Errorf("at %s it waits for %q: %s", r.Step, r.Trouble, r.Detail)
+	}
+	if r, err := r.Confirm("p", epoch); err != nil || r.Step != rotation.Aborted {
+		t.Errorf("confirmed it is at %s: %v", r.Step, err)
+	}
+}
+
+// A window may close between the decision that the old key goes and the request.
+func TestNothingEndsOutsideWindows(t *testing.T) {
+	closed := everybody
+	closed.OpensAt = epoch.Add(time.Hour)
+	if r, act := rotation.Decide(lesson(pair, rotation.Disabling), closed, epoch); act.Kind != rotation.Wait || !r.OpensAt.Equal(closed.OpensAt) {
+		t.Errorf("it does %s", act.Kind)
+	}
+	closed.Outcome = &rotation.Outcome{Act: rotation.Look, Result: rotation.Did, Keys: []rotation.Held{{ID: "k0"}, {ID: "k1"}}}
+	if _, act := rotation.Decide(lesson(pair, rotation.Deleting), closed, epoch); act.Kind != rotation.Wait {
+		t.Errorf("it does %s", act.Kind)
+	}
+}
+
+// Nobody goes back to a key that has expired, and what is on its way back goes on with the new
+// one, which is the only one left, when a person says so.
+func TestTheOldKeyExpires(t *testing.T) {
+	r := lesson(pair, rotation.Grace)
+	r.Generation, r.Settled, r.FinishBy = 2, true, epoch
+	if _, err := r.Rollback("p", "", epoch); err == nil || r.CanGoBack(epoch) || !r.CanGoBack(epoch.Add(-time.Second)) {
+		t.Error("nodes go back to a key that has expired, or cannot a second before")
+	}
+	bad := everybody
+	bad.All.Refused = 3
+	if r, _ := rotation.Decide(r, bad, epoch); r.Halt != rotation.NotAccepted || r.Back != "" {
+		t.Errorf("it halts for %q, goes back: %s", r.Halt, r.Back)
+	}
+	for _, step := range []rotation.Step{rotation.Enabling, rotation.Returning, rotation.Unsettling, rotation.Withdrawing} {
+		r := lesson(pair, step)
+		r.Generation, r.FinishBy, r.Back = 3, epoch, "ordered"
+		r, _ = rotation.Decide(r, everybody, epoch)
+		if r.Halt != rotation.OldKeyGone {
+			t.Errorf("at %s it halts for %q", step, r.Halt)
+			continue
+		}
+		r, err := r.Resume("p", epoch)
+		if want := []rollout.Generation{{Number: 4, Primary: "v1", Fallback: "v0"}}; err != nil || r.Step != rotation.Settling || !cmp.Equal(want, r.Generations(base(1))) {
+			t.Errorf("from %s it goes on at %s with %v: %v", step, r.Step, r.Generations(base(1)), err)
+		}
+	}
+	r = lesson(rotation.Means{Archetype: rotation.Manual}, rotation.Withdrawing)
+	r.Generation, r.FinishBy, r.Back = 3, epoch, "ordered"
+	if r, _ = rotation.Decide(r, everybody, epoch); r.Halt != "" {
+		t.Error("a person may have deleted the new key, and it could go on with it")
+	}
+}
+
 // Where the provider ends the old key a week after a person's change, nobody is to end it, and
 // nobody goes back to it when it is as good as dead.
 func TestTheProviderEndsTheOldKey(t *testing.T) {
-	const week = 7 * 24 * time.Hour
 	m := rotation.Means{Archetype: rotation.Manual, Guide: "g", MaxKeys: 2, Overlap: week}
 	r, _ := rotation.Decide(lesson(m, rotation.Creating), everybody, epoch)
 	if want := epoch.Add(week); !r.FinishBy.Equal(want) || !r.MintedAt.Equal(epoch) {
@@ -120,8 +196,8 @@ func TestTheProviderEndsTheOldKey(t *testing.T) {
 	if _, err := r.Rollback("p", "", epoch.Add(6*24*time.Hour)); err == nil {
 		t.Error("nodes go back to a key that ends tomorrow")
 	}
-	if r, _ = rotation.Decide(r, everybody, epoch.Add(week)); r.Step != rotation.Observing || r.CanGoBack() {
-		t.Errorf("a week later it is %s, can go back: %t", r.Step, r.CanGoBack())
+	if r, _ = rotation.Decide(r, everybody, epoch.Add(week)); r.Step != rotation.Observing || r.CanGoBack(epoch.Add(week)) {
+		t.Errorf("a week later it is %s, can go back: %t", r.Step, r.CanGoBack(epoch.Add(week)))
 	}
 	r.Step = rotation.Deleting
 	if r, _ = rotation.Decide(r, everybody, epoch.Add(week)); r.Step != rotation.Done {
@@ -242,8 +318,8 @@ func TestPendingAfterVerifying(t *testing.T) {
 	r := lesson(pending, rotation.Verifying)
 	r.MintedAt = epoch.Add(-time.Hour)
 	r, _ = rotation.Decide(r, rotation.Sight{Outcome: &rotation.Outcome{Act: rotation.Verify, Result: rotation.Did, Verdict: rotation.Accepted}}, epoch)
-	if r.Step != rotation.Rolling || r.CanGoBack() {
-		t.Errorf("at %s it can go back: %t", r.Step, r.CanGoBack())
+	if r.Step != rotation.Rolling || r.CanGoBack(epoch) {
+		t.Errorf("at %s it can go back: %t", r.Step, r.CanGoBack(epoch))
 	}
 	if want := epoch.Add(overlap); !r.FinishBy.Equal(want) {
 		t.Errorf("it is to end by %s, want %s", r.FinishBy, want)

@@ -8,6 +8,7 @@ import (
 	"github.com/keyward/keyward/internal/accesskey"
 	"github.com/keyward/keyward/internal/rollout"
 	"github.com/keyward/keyward/internal/rotation"
+	"github.com/keyward/keyward/internal/rotation/span"
 )
 
 // The model is the world around the protocol: a provider, servers that crash, nodes, people.
@@ -22,7 +23,43 @@ const (
 	draining = uint8(rotation.DrainTime / unit) // what is left when the call is given up
 	patience = uint8(time.Minute / unit)        // with a key that is refused although it should work
 	overlap  = 15 * time.Minute                 // of providers that choose one
+	week     = 7 * 24 * time.Hour               // that a key lives on which a person has changed
 )
+
+// How far away what happens days from now is, where Decide tells no more apart: the time of a
+// row's minted and finish, and of a slot's left. Such a time passes only when there is nothing
+// to wait for that happens within minutes.
+const (
+	ended  uint8 = 253 + iota // it has happened
+	near                      // so near that nobody goes back to a key that a person has changed
+	remote                    // there is time for everything
+)
+
+// ends answers a time that is so far away.
+func ends(distance uint8) time.Time {
+	switch distance {
+	case remote:
+		return epoch.Add(100 * time.Hour)
+	case near:
+		return epoch.Add(6 * time.Hour)
+	case ended:
+		return epoch.Add(-6 * time.Hour)
+	}
+	return time.Time{}
+}
+
+// distance answers how far away a time is that [ends] has answered, or a later one.
+func distance(t time.Time) uint8 {
+	switch {
+	case t.IsZero():
+		return 0
+	case !t.After(epoch):
+		return ended
+	case t.Before(ends(remote)):
+		return near
+	}
+	return remote
+}
 
 var epoch = time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
 
@@ -57,10 +94,11 @@ type row struct {
 	step, intent, intentKey, until            uint8 // until the act is drained
 	tries, notBefore, since                   uint8
 	newKey, before, attempt, minted           uint8 // minted: 0 for never, 1 for longer ago than the overlap
+	finish                                    uint8 // distance; 0 for never
 	generation, wave, approved                uint8
 	halt, trouble                             uint8
 	doubt, published, confirmed, settled, off bool
-	waived, paused, back                      bool
+	waived, paused, back, late                bool
 }
 
 var (
@@ -102,9 +140,13 @@ func (x row) rotation(t rotation.Terms) rotation.Rotation {
 			r.Before = append(r.Before, keyIDs[i+1])
 		}
 	}
-	if x.minted > 0 {
+	switch {
+	case x.minted >= ended:
+		r.MintedAt = ends(x.minted).Add(-t.Means.Overlap)
+	case x.minted > 0:
 		r.MintedAt = epoch.Add(time.Duration(x.minted-1)*unit - overlap)
 	}
+	r.FinishBy, r.Late = ends(x.finish), x.late
 	if x.paused {
 		r.Paused = "somebody"
 	}
@@ -152,8 +194,15 @@ func stored(r rotation.Rotation) row {
 	for _, id := range r.Before {
 		x.before |= 1 << (numberOf(id) - 1)
 	}
-	if !r.MintedAt.IsZero() && r.Terms.Means.Overlap > 0 {
+	switch m := r.Terms.Means; {
+	case r.MintedAt.IsZero() || m.Overlap == 0:
+	case m.Archetype == rotation.Manual:
+		x.minted = distance(r.MintedAt.Add(m.Overlap))
+	default:
 		x.minted = until(r.MintedAt.Add(overlap)) + 1
+	}
+	if r.Terms.Means.Overlap == 0 { // else it follows from when the new key was made
+		x.finish, x.late = distance(r.FinishBy), r.Late
 	}
 	if r.Over() { // what nobody asks for any more
 		x.before, x.tries, x.doubt = 0, 0, false
@@ -164,7 +213,7 @@ func stored(r rotation.Rotation) row {
 // shift lets time pass.
 func (x *row) shift(by uint8) {
 	x.until, x.notBefore, x.since = less(x.until, by), less(x.notBefore, by), less(x.since, by)
-	if x.minted > 0 {
+	if x.minted > 0 && x.minted < ended {
 		x.minted = less(x.minted-1, by) + 1
 	}
 }
@@ -183,7 +232,7 @@ const (
 type slot struct {
 	status  uint8
 	attempt uint8 // that made it; 0 for none
-	left    uint8 // units that it lives on, and one; 0 for for ever
+	left    uint8 // units that it lives on, and one, or a distance; 0 for for ever
 	foreign bool
 	sealed  bool // its secret is kept
 }
@@ -233,6 +282,7 @@ type state struct {
 	excused bool  // people or nodes let a key die that nodes use
 	paused  bool  // once
 	alien   bool  // somebody else has made a key
+	closed  bool  // the window
 }
 
 // A setting is a world to explore.
@@ -249,15 +299,25 @@ type setting struct {
 	alien    bool // somebody else makes a key, whose time is not that of an attempt to create
 	careless bool // it may be
 	denied   bool // the provider may refuse a call for good
+	expires  bool // the old key, by itself, whenever nothing else goes on
+	windows  bool // open and close
+	tells    bool // nodes tell of uses
 
 	undrained, unordered, byKey bool // rules that are taken away
 	uses                        bool // only what is used is looked at, not what is left at the end
+
+	windowless, untold, endless bool // as well: windows, telling of what is late, minding that the old key expired
+
+	plain bool // states that amount to the same are all visited
 
 	halts []rotation.Reason // that may be come to
 }
 
 func (c *setting) terms() rotation.Terms {
-	t := rotation.Terms{Means: c.means, Profile: rotation.Planned, Approve: c.approve}
+	t := rotation.Terms{Means: c.means, Profile: rotation.Planned, Approve: c.approve, Uses: c.tells}
+	if c.expires {
+		t.Confirm = 12 * time.Hour // more than is left when the end is close
+	}
 	if c.means.Archetype == rotation.Counterparty {
 		t.Quiet = unit
 	}
@@ -270,6 +330,9 @@ func (c *setting) terms() rotation.Terms {
 func (c *setting) start() state {
 	s := state{current: 1, faults: uint8(c.faults)}
 	s.keys[0] = slot{status: active, sealed: true}
+	if c.expires {
+		s.row.finish, s.keys[0].left = remote, remote
+	}
 	if c.foreign {
 		s.keys[slots-1] = slot{status: active, foreign: true}
 	}
@@ -299,7 +362,7 @@ func (m *model) decide(s *state, o *rotation.Outcome) (row, rotation.Act) {
 	if o != nil {
 		return m.ask(s, o)
 	}
-	q := question{row: s.row, other: s.other}
+	q := question{row: s.row, other: s.other, closed: s.closed}
 	for i := range s.nodes {
 		q.joined[i], q.there[i] = s.nodes[i].joined, m.there(s, i)
 	}
@@ -319,7 +382,7 @@ func (m *model) there(s *state, i int) bool {
 
 // member answers a node as the server knows it.
 func (m *model) member(n *node, target rollout.Generation) rollout.Member {
-	ack := rollout.Ack{Generation: int64(n.acked.number), Level: rollout.Used}
+	ack := rollout.Ack{Generation: int64(n.acked.number), Level: rollout.Used, UsedAt: epoch}
 	if m.byKey && n.acked.primary == number(target.Primary) {
 		ack.Generation = target.Number
 	}
@@ -346,9 +409,25 @@ func (m *model) ask(s *state, o *rotation.Outcome) (row, rotation.Act) {
 	if m.undrained {
 		decide = rotation.DecideUndrained
 	}
-	sight := rotation.Sight{Outcome: o, Wave: m.census(s, int(s.row.wave)), All: m.census(s, -1)}
-	r, act := decide(s.row.rotation(m.agreed), sight, epoch)
+	r := s.row.rotation(m.agreed)
+	sight := rotation.Sight{Outcome: o, Wave: m.census(s, int(s.row.wave)), All: m.census(s, -1), OpensAt: s.opens(r)}
+	if m.windowless {
+		sight.OpensAt = time.Time{}
+	}
+	if m.endless {
+		r.FinishBy = time.Time{}
+	}
+	r, act := decide(r, sight, epoch)
+	r.FinishBy, r.Late = ends(s.row.finish), r.Late && !m.untold
 	return stored(r), act
+}
+
+// opens answers when the window opens for a rotation.
+func (s *state) opens(r rotation.Rotation) time.Time {
+	if !s.closed {
+		return time.Time{}
+	}
+	return rotation.Care{Windows: span.Windows{Deny: []string{"00:00-00:01"}, Unless: unit}}.OpensAt(r, epoch)
 }
 
 // list is what the provider answers to who looks.

@@ -12,6 +12,7 @@ import (
 type question struct {
 	row    row
 	other  bool
+	closed bool
 	there  [3]bool
 	joined [3]bool
 }
@@ -85,6 +86,15 @@ func (m *model) moves(s state) {
 		n.other = true
 		m.send(system, n, "the other side changes its key")
 	}
+	if m.windows {
+		n := s
+		n.closed = !s.closed
+		who := system
+		if n.closed {
+			who = chance
+		}
+		m.send(who, n, "the window opens or closes")
+	}
 	if m.alien && !s.alien {
 		if i := s.free(); i > 0 {
 			n := s
@@ -111,7 +121,36 @@ func (m *model) send(who actor, n state, format string, args ...any) {
 	if compareCalls(n.flying[0], n.flying[1]) > 0 {
 		n.flying[0], n.flying[1] = n.flying[1], n.flying[0]
 	}
+	if !m.plain {
+		m.arrange(&n)
+	}
 	m.emit(who, n, format, args...)
+}
+
+// arrange takes nodes in their one order, for those of a wave are alike: whatever one does the
+// other could do in its place, and nothing is promised to one of them. A slow answer that its
+// node will not take is forgotten: that it arrives is possible at any time and changes nothing,
+// and what a node has grows only.
+func (m *model) arrange(s *state) {
+	for i := range m.nodes {
+		n := &s.nodes[i]
+		if !m.unordered && n.late != (held{}) && !m.takes(n.has, n.late) {
+			n.late = held{}
+		}
+		for j := range i {
+			if m.wave(i) == m.wave(j) && compareNodes(s.nodes[j], *n) > 0 {
+				s.nodes[j], *n = *n, s.nodes[j]
+			}
+		}
+	}
+}
+
+func compareNodes(a, b node) int {
+	return cmp.Or(compareBool(b.joined, a.joined), compareHelds(a.has, b.has), compareHelds(a.late, b.late), compareHelds(a.acked, b.acked))
+}
+
+func compareHelds(a, b held) int {
+	return cmp.Or(cmp.Compare(a.number, b.number), cmp.Compare(a.primary, b.primary), cmp.Compare(a.fallback, b.fallback))
 }
 
 func mutates(kind uint8) bool { return kind >= place(kinds, rotation.Create) }
@@ -192,6 +231,9 @@ func (m *model) resolve(s *state, w int, o *rotation.Outcome) bool {
 	}
 	if next == s.row && act.Kind == rotation.Proceed {
 		m.broken = "it decides to go on, and nothing changes"
+	}
+	if m.felt(s.row, next, act) && !s.opens(s.row.rotation(m.agreed)).IsZero() {
+		m.broken = "what can be felt begins while the window is closed"
 	}
 	c := call{kind: place(kinds, act.Kind), key: numberOf(act.Key.ID), heir: numberOf(act.Heir), attempt: uint8(act.Attempt), until: next.until}
 	if act.Kind == rotation.Settle {
@@ -386,6 +428,51 @@ func (m *model) awaited(s *state) bool {
 	return told && slices.ContainsFunc(s.nodes[:], func(n node) bool { return n.joined && n.has.primary == 1 })
 }
 
+// felt tells whether a decision begins what windows are for.
+func (m *model) felt(x, next row, act rotation.Act) bool {
+	begins := steps[x.step] == rotation.Waiting && steps[next.step] == rotation.Rehearsing
+	ends := (act.Kind == rotation.Disable || act.Kind == rotation.Delete) && act.Key.ID == keyIDs[1]
+	return begins || ends || next.published && !x.published
+}
+
+// days lets days pass, when nothing else goes on.
+func (m *model) days(s state) {
+	old := &s.keys[0]
+	switch {
+	case old.left < ended && s.row.minted < near, steps[s.row.step] == rotation.Done, steps[s.row.step] == rotation.Aborted:
+		return
+	case m.expires:
+		s.row.finish--
+		if old.left = s.row.finish; old.left == ended {
+			m.expire(&s)
+		}
+	case s.row.minted == remote || s.row.minted == near && old.left == 0:
+		s.row.minted--
+	case s.row.minted == near:
+		for i := range s.nodes {
+			if m.awaited(&s) || s.nodes[i].joined && !m.there(&s, i) {
+				return // nobody is away for that long
+			}
+		}
+		s.excused = s.asks()
+		*old = slot{}
+	default: // a person is about to enter what was changed, and does so within a day
+		return
+	}
+	m.send(system, s, "days pass")
+}
+
+// expire has the old key end by itself: whoever uses it still was told of.
+func (m *model) expire(s *state) {
+	s.excused = s.row.back
+	s.keys[0] = slot{}
+	r, _ := rotation.Decide(s.row.rotation(m.agreed), rotation.Sight{Wave: m.census(s, int(s.row.wave)), All: m.census(s, -1)}, epoch)
+	told := s.asks() || r.Trouble != "" || s.row.late || s.excused
+	if !told && slices.ContainsFunc(s.nodes[:], func(n node) bool { return n.joined && n.has.primary == 1 }) {
+		m.broken = "the old key expires, nodes use it, and nobody was told"
+	}
+}
+
 // tick lets time pass until something may be different.
 func (m *model) tick(s state) {
 	by := uint8(255)
@@ -404,7 +491,7 @@ func (m *model) tick(s state) {
 	soon(s.row.until)
 	soon(s.row.notBefore)
 	soon(s.row.since)
-	if s.row.minted > 0 {
+	if s.row.minted > 0 && s.row.minted < ended {
 		soon(s.row.minted - 1)
 	}
 	n, who := s, system
@@ -418,11 +505,14 @@ func (m *model) tick(s state) {
 		soonCall(c)
 	}
 	for _, k := range s.keys {
-		if k.left > 1 {
+		if k.left > 1 && k.left < ended {
 			soon(k.left - 1)
 		}
 	}
 	if by == 255 {
+		if who == system {
+			m.days(s)
+		}
 		return
 	}
 	if who == chance { // there was something to do, and nobody did it in that time
@@ -450,7 +540,7 @@ func (m *model) tick(s state) {
 		}
 	}
 	for i := range n.keys {
-		if k := &n.keys[i]; k.left > 0 {
+		if k := &n.keys[i]; k.left > 0 && k.left < ended {
 			if k.left = less(k.left-1, by) + 1; k.left == 1 {
 				*k = slot{}
 				if who == chance || m.awaited(&s) {
@@ -459,7 +549,7 @@ func (m *model) tick(s state) {
 			}
 		}
 	}
-	if s.keys[0].left > 0 && by > patience && m.awaited(&s) {
+	if s.keys[0].left > 0 && s.keys[0].left < ended && by > patience && (who == chance || m.awaited(&s)) {
 		n.excused = true // of the little time that is left, somebody let most pass
 	}
 	m.send(who, n, "%d seconds pass", int(by)*5)

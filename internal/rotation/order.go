@@ -45,6 +45,8 @@ func (r Rotation) Resume(by string, now time.Time) (Rotation, error) {
 	switch {
 	case r.Halt == AnswerLost || r.Halt == Ambiguous: // the person has looked
 		r.Doubt = false
+	case r.Halt == OldKeyGone:
+		r = r.onward(now)
 	case r.Halt == NotAccepted && (r.Step == Rolling || r.Step == Grace || r.Step == Observing):
 		r.Ungated = true // what nodes have counted stays counted
 	}
@@ -52,12 +54,26 @@ func (r Rotation) Resume(by string, now time.Time) (Rotation, error) {
 	return r.ordered(by, now, "resumed"), nil
 }
 
+// onward goes on with the new key, for there is no old one to go back to.
+func (r Rotation) onward(now time.Time) Rotation {
+	d := decision{Rotation: r, now: now}
+	d.Back, d.Settled, d.Wave = "", true, max(len(r.Terms.Waves)-1, 0)
+	if d.Generation > 0 {
+		d.Generation++
+	}
+	d.to(Settling)
+	return d.Rotation
+}
+
 // Rollback has the rotation undone.
 func (r Rotation) Rollback(by, why string, now time.Time) (Rotation, error) {
 	if r.Over() || r.Returns() || r.Back != "" {
 		return r, fault.StateConflict.New("the rotation is over, or on its way back already; its state is %s", r.Step)
 	}
-	if !r.CanGoBack() || r.dead(now) {
+	if r.dead(now) {
+		return r, fault.StateConflict.New("it is too late to go back: the old key has ended, or ends within a day; let the rotation go on, and replace the new key by an emergency rotation then")
+	}
+	if !r.CanGoBack(now) {
 		return r, fault.StateConflict.New("it is too late to go back: of this provider's keys nothing can be undone from the step %s on; start an emergency rotation to replace the new key", r.Terms.Means.PointOfNoReturn())
 	}
 	if a := r.Terms.Means.Archetype; r.Halt == AnswerLost && (a == FixedOverlap || a == Roll) {

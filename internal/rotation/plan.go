@@ -7,6 +7,7 @@ import (
 
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/lazy"
+	"github.com/keyward/keyward/internal/rotation/span"
 )
 
 // Limits. docs/rotation.md tells them to users.
@@ -48,7 +49,7 @@ type Care struct {
 	Gates   Gates         `json:"gates"`
 	Approve bool          `json:"approve,omitempty"`
 	OnLeak  bool          `json:"onLeak,omitempty"` // an emergency rotation begins by itself when the credential in use leaked
-	Windows Windows       `json:"windows"`
+	Windows span.Windows  `json:"windows"`          // for what can be felt: to begin, to publish a wave, to disable or delete the old key
 }
 
 // DefaultCare is the care of a plan that says nothing else.
@@ -106,6 +107,9 @@ func (p Plan) Check() error {
 	}
 	if c.Gates.Refused < 0 || c.Gates.Fallbacks < 0 {
 		return fault.InvalidParameter.New("the numbers of gates are not negative")
+	}
+	if u := c.Windows.Unless; u < 0 || u > MaxTime {
+		return fault.InvalidParameter.New("windows can be ignored in the last 0 to 90 days of a key")
 	}
 	return c.Windows.Check()
 }

@@ -129,7 +129,7 @@ func TestRouteBackIsTheWay(t *testing.T) {
 				p.run(t, from)
 				back, err := p.r.Rollback("me", "a test", p.now)
 				if err != nil {
-					if p.r.CanGoBack() {
+					if p.r.CanGoBack(p.now) {
 						t.Errorf("%s at %s cannot go back: %v", a, from, err)
 					}
 					continue

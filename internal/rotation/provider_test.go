@@ -3,6 +3,7 @@ package rotation_test
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/keyward/keyward/internal/rotation"
 )
@@ -40,6 +41,12 @@ func (s *state) use(key uint8) bool {
 	}
 	return k.status == active
 }
+
+// single tells whether the console has one key, which a person changes.
+func (m *model) single() bool { return m.means.Archetype == rotation.Manual && m.means.MaxKeys == 1 }
+
+// ends tells whether a person's change starts the old key's last days.
+func (m *model) ends() bool { return m.means.Archetype == rotation.Manual && m.means.Overlap > 0 }
 
 // die starts the last minutes of a key.
 func (k *slot) die() {
@@ -135,9 +142,12 @@ func (w what) String() string {
 // ordersOf answers all that can be ordered of a row, and what becomes of it.
 func (m *model) ordersOf(x row, made uint8) (out []order) {
 	r := x.rotation(m.agreed)
+	if m.endless {
+		r.FinishBy = time.Time{}
+	}
 	add := func(who actor, w what) func(rotation.Rotation, error) {
 		return func(next rotation.Rotation, err error) {
-			if err == nil {
+			if next.FinishBy = ends(x.finish); err == nil {
 				out = append(out, order{who, w, stored(next)})
 			}
 		}
@@ -175,7 +185,7 @@ func (m *model) people(s state) {
 		case toEnter:
 			n.keys[s.hand-1].sealed, n.hand = true, 0
 		case toConfirm:
-			if !s.doneByHand() {
+			if !m.doneByHand(&s) {
 				continue
 			}
 		}
@@ -243,10 +253,41 @@ func (s *state) task() call {
 }
 
 // doneByHand tells whether what a person is to do at the console is done.
-func (s *state) doneByHand() bool {
+func (m *model) doneByHand(s *state) bool {
+	if m.ends() { // by itself, or the change is undone
+		return steps[s.row.step] == rotation.Disabling || s.keys[0].left == 0
+	}
 	c := s.task()
 	want := map[rotation.ActKind]uint8{rotation.Disable: inactive, rotation.Enable: active, rotation.Delete: absent}
-	return s.keys[c.key-1].status == want[kinds[c.kind]]
+	is := s.keys[c.key-1].status
+	return is == want[kinds[c.kind]] || is == absent && kinds[c.kind] == rotation.Disable // it expired
+}
+
+// doByHand has a person do at the console what is to be done.
+func (m *model) doByHand(s *state) {
+	old, made := &s.keys[0], max(s.row.newKey, s.hand)
+	switch {
+	case m.single(): // one takes the place of the other
+		other := &s.keys[made-1]
+		old.status, other.status = other.status, old.status
+	case m.ends():
+		old.left, s.hand = 0, 0
+		s.keys[made-1] = slot{}
+	default:
+		m.carry(s, s.task())
+	}
+}
+
+// made is a key that a person has just made at the console.
+func (m *model) made(s *state) slot {
+	k := slot{status: active}
+	switch {
+	case m.single(): // made up, and not put there yet
+		k.status = inactive
+	case m.ends():
+		s.keys[0].left = remote
+	}
+	return k
 }
 
 // byHand: a person is asked for a key, or to end one, does so at the console and tells later.
@@ -254,12 +295,13 @@ func (m *model) byHand(s state) {
 	switch why, halt := reasons[s.row.trouble], reasons[s.row.halt]; {
 	case why == rotation.NeedsKey && s.hand == 0:
 		if i := s.free(); i > 0 {
-			s.keys[i], s.hand = slot{status: active}, uint8(i+1)
+			s.keys[i], s.hand = m.made(&s), uint8(i+1)
 			m.send(person, s, "somebody makes the key %s", keyIDs[i+1])
 		}
 	case why == rotation.NeedsHand && !s.row.paused || halt == rotation.AnswerLost && steps[s.row.step] == rotation.Deleting:
-		if c := s.task(); !s.doneByHand() {
-			m.carry(&s, c)
+		if !m.doneByHand(&s) {
+			c := s.task()
+			m.doByHand(&s)
 			m.send(person, s, "somebody does at the console: %s", c)
 		}
 	}

@@ -70,7 +70,7 @@ type Reason string
 const (
 	RehearsalFailed Reason = "rehearsal-failed" // nothing outside was touched
 	NoRoom          Reason = "no-room"          // the principal has as many keys as it may have
-	OldKeyGone      Reason = "old-key-gone"     // the key to replace is not there, or does not work
+	OldKeyGone      Reason = "old-key-gone"     // on the way back: the old key is not there any more, or has expired
 	Ambiguous       Reason = "ambiguous"        // which of several keys is ours cannot be told
 	AnswerLost      Reason = "answer-lost"      // a key may have been created, and nothing tells
 	CallRefused     Reason = "call-refused"     // the provider will not do it
@@ -178,9 +178,9 @@ func (r Rotation) Returns() bool {
 	return slices.Contains([]Step{Enabling, Returning, Unsettling, Withdrawing, Aborted}, r.Step)
 }
 
-// CanGoBack tells whether the rotation can still be undone.
-func (r Rotation) CanGoBack() bool {
-	if r.Over() || r.Returns() {
+// CanGoBack tells whether the rotation can still be undone at a time.
+func (r Rotation) CanGoBack(at time.Time) bool {
+	if r.Over() || r.Returns() || r.dead(at) {
 		return false
 	}
 	switch r.Terms.Means.Archetype {
@@ -194,10 +194,16 @@ func (r Rotation) CanGoBack() bool {
 	return r.Step != Deleting || r.Intent == nil && !r.Doubt
 }
 
-// dead tells whether the provider may have ended the old key of a person's change by a time, or
-// will before nodes are back.
+// gone tells whether by a time the old key has expired that nodes or readers would go back to.
+func (r Rotation) gone(at time.Time) bool {
+	return (r.Generation > 0 || r.Settled) && !r.FinishBy.IsZero() && !at.Before(r.FinishBy)
+}
+
+// dead tells whether by a time nobody should go back any more: the old key is gone, or the
+// provider may have ended it after a person's change, or will before nodes are back.
 func (r Rotation) dead(at time.Time) bool {
-	return r.Terms.Means.ends() && !r.MintedAt.IsZero() && !at.Add(endMargin).Before(r.MintedAt.Add(r.Terms.Means.Overlap))
+	ends := r.Terms.Means.ends() && !r.MintedAt.IsZero() && !at.Add(endMargin).Before(r.MintedAt.Add(r.Terms.Means.Overlap))
+	return ends || r.gone(at)
 }
 
 // endMargin is how long before a key's end nobody returns to it: a person enters a key some time
@@ -231,7 +237,7 @@ func (r Rotation) Generations(before []rollout.Generation) []rollout.Generation 
 	out := slices.Clone(before)
 	switch {
 	case r.Generation == 0:
-	case r.Step == Enabling: // what they have; the old key is not back yet
+	case r.Step == Enabling: // the old key is not back yet
 		fill(out, rollout.Generation{Number: r.Generation, Primary: r.New.Version, Fallback: r.spare()})
 	case r.Returns():
 		fill(out, rollout.Generation{Number: r.Generation, Primary: r.Old.Version})
@@ -248,9 +254,9 @@ func (r Rotation) Generations(before []rollout.Generation) []rollout.Generation 
 }
 
 // spare answers the version that nodes fall back to while the old key is off: none once
-// they were told to forget it.
+// they were told to forget it, unless a console will have it in the new one's place at once.
 func (r Rotation) spare() string {
-	if r.Generation > r.Base+1 {
+	if r.Generation > r.Base+1 && !r.Terms.Means.single() {
 		return ""
 	}
 	return r.Old.Version

@@ -21,7 +21,10 @@ import (
 	"github.com/keyward/keyward/internal/offer"
 	"github.com/keyward/keyward/internal/secret"
 	"github.com/keyward/keyward/internal/sink"
-	"github.com/keyward/keyward/internal/store"
+	"github.com/keyward/keyward/internal/store/bound"
+	"github.com/keyward/keyward/internal/store/fleet"
+	"github.com/keyward/keyward/internal/store/identity"
+	"github.com/keyward/keyward/internal/store/kms"
 	"github.com/keyward/keyward/internal/target"
 	"github.com/keyward/keyward/internal/watch"
 )
@@ -59,7 +62,7 @@ func (p *pass) run(ctx context.Context) error {
 		return err
 	}
 	limit := 2*int64(len(p.unseen)) + 100_000 // a damaged index can go round in circles
-	err = p.Store.Walk(ctx, func(r store.Row) error {
+	err = p.Store.Walk(ctx, func(r bound.Found) error {
 		if p.report.Rows++; p.report.Rows > limit {
 			return errors.New("walking the rows does not come to an end")
 		}
@@ -106,7 +109,7 @@ func (p *pass) logs(ctx context.Context) error {
 }
 
 // row looks at one row: at itself, at what is wrapped in it, at what it refers to.
-func (p *pass) row(ctx context.Context, r store.Row) error {
+func (p *pass) row(ctx context.Context, r bound.Found) error {
 	delete(p.unseen, anchor.KeyOf(r.Table, r.ID))
 	if r.Err != nil {
 		if ctx.Err() != nil {
@@ -124,27 +127,27 @@ func (p *pass) row(ctx context.Context, r store.Row) error {
 		p.holder(ctx, r, v.Account, v.Policies)
 	case iam.AccessKey:
 		p.opens(r, p.IAM.InspectAccessKey(ctx, v))
-		p.refers(r, second(p.Store.User(ctx, v.Account, v.User)))
+		p.refers(r, second(p.identities().User(ctx, v.Account, v.User)))
 	case people.Person:
 		p.opens(r, p.People.Inspect(ctx, v))
-		p.refers(r, second(p.Store.User(ctx, v.Account, v.User)))
+		p.refers(r, second(p.identities().User(ctx, v.Account, v.User)))
 	case key.Key:
-		p.refers(r, second(p.Store.Version(ctx, v.Account, v.ID, v.Primary)))
+		p.refers(r, second(p.keys().Version(ctx, v.Account, v.ID, v.Primary)))
 		plans, err := p.Keys.Plans(ctx, v)
 		if err != nil {
 			return err
 		}
 		return p.jobs(ctx, r, plans)
 	case key.Version:
-		k, err := p.Store.Key(ctx, v.Account, v.Key)
+		k, err := p.keys().Key(ctx, v.Account, v.Key)
 		if p.refers(r, err); err == nil {
 			p.opens(r, p.Ring.Inspect(ctx, k, v))
 		}
 	case key.Alias:
-		p.refers(r, second(p.Store.Key(ctx, v.Account, v.Key)))
+		p.refers(r, second(p.keys().Key(ctx, v.Account, v.Key)))
 	case secret.Secret:
 		for _, label := range v.Stages {
-			p.refers(r, second(p.Store.SecretVersion(ctx, v.Account, v.ID, label.Version)))
+			p.refers(r, second(p.keys().SecretVersion(ctx, v.Account, v.ID, label.Version)))
 		}
 		plans, err := p.Secrets.Plans(ctx, v)
 		if err != nil {
@@ -152,7 +155,7 @@ func (p *pass) row(ctx context.Context, r store.Row) error {
 		}
 		return p.jobs(ctx, r, plans)
 	case secret.Version:
-		of, err := p.Store.Secret(ctx, v.Account, v.Name)
+		of, err := p.keys().Secret(ctx, v.Account, v.Name)
 		if err == nil && of.ID != v.Secret {
 			err = errors.New("the secret of this name is another one")
 		}
@@ -165,22 +168,22 @@ func (p *pass) row(ctx context.Context, r store.Row) error {
 }
 
 // holder looks at what a user or a role refers to.
-func (p *pass) holder(ctx context.Context, r store.Row, account string, policies []string) {
-	p.refers(r, second(p.Store.Account(ctx, account)))
+func (p *pass) holder(ctx context.Context, r bound.Found, account string, policies []string) {
+	p.refers(r, second(p.identities().Account(ctx, account)))
 	for _, name := range p.IAM.Custom(policies) {
-		p.refers(r, second(p.Store.Policy(ctx, account, name)))
+		p.refers(r, second(p.identities().Policy(ctx, account, name)))
 	}
 }
 
 // watched looks at a row that refers to nothing, most of which have to be looked at again and
 // again.
-func (p *pass) watched(ctx context.Context, r store.Row) (err error) {
+func (p *pass) watched(ctx context.Context, r bound.Found) (err error) {
 	var needs []job.Need
 	switch v := r.Value.(type) {
 	case sink.Sink:
 		needs = p.Sinks.Needs(v)
 	case target.Target:
-		p.refers(r, second(store.Fleet{Store: p.Store}.Node(ctx, v.Account, v.Name)))
+		p.refers(r, second(fleet.Store{Store: p.Store}.Node(ctx, v.Account, v.Name)))
 		needs = p.Targets.Needs(v)
 	case watch.Repository:
 		p.opens(r, p.Repositories.Inspect(ctx, v))
@@ -192,17 +195,17 @@ func (p *pass) watched(ctx context.Context, r store.Row) (err error) {
 	case federation.Provider:
 		p.opens(r, p.Federation.Inspect(ctx, v))
 	case federation.Link:
-		p.refers(r, second(p.Store.User(ctx, v.Account, v.User)))
-		p.refers(r, second(p.Store.IdentityProvider(ctx, v.Account, v.Provider)))
+		p.refers(r, second(p.identities().User(ctx, v.Account, v.User)))
+		p.refers(r, second(p.identities().IdentityProvider(ctx, v.Account, v.Provider)))
 	case accesskey.Source:
 		needs = p.Stock.Needs(v)
 	case notify.Channel:
 		needs, err = p.Alerts.Needs(ctx, v)
 	case notify.Incident:
 		needs = p.Alerts.Looks(v)
-	case store.PlanRecord:
+	case fleet.PlanRecord:
 		needs = p.Rotations.PlanNeeds(v.Plan)
-	case store.RotationRecord:
+	case fleet.RotationRecord:
 		needs = p.Rotations.Needs(v.Rotation)
 	}
 	if err != nil {
@@ -211,24 +214,28 @@ func (p *pass) watched(ctx context.Context, r store.Row) (err error) {
 	return errors.Join(p.needs(ctx, r, needs), ctx.Err())
 }
 
+func (p *pass) identities() identity.Store { return identity.Store{Store: p.Store} }
+
+func (p *pass) keys() kms.Store { return kms.Store{Store: p.Store} }
+
 func second[T any](_ T, err error) error { return err }
 
 // opens notes that what is wrapped in a row did not open.
-func (p *pass) opens(r store.Row, err error) {
+func (p *pass) opens(r bound.Found, err error) {
 	if err != nil && !fault.Is(err, fault.Sealed) {
 		p.gone(Sealed, r, err)
 	}
 }
 
 // refers notes that what a row refers to is not there.
-func (p *pass) refers(r store.Row, err error) {
+func (p *pass) refers(r bound.Found, err error) {
 	if err != nil {
 		p.gone(Dangling, r, fmt.Errorf("it refers to a row that cannot be used: %w", err))
 	}
 }
 
 // gone notes a problem of a row, unless it was changed or removed while it was looked at.
-func (p *pass) gone(problem Problem, r store.Row, why error) {
+func (p *pass) gone(problem Problem, r bound.Found, why error) {
 	ctx := context.Background() // a point read
 	if again, err := p.Store.Unchanged(ctx, r); again || err != nil {
 		p.found(problem, r.Table, r.ID, why)
@@ -240,7 +247,7 @@ func (p *pass) gone(problem Problem, r store.Row, why error) {
 const grace = 12 * time.Minute
 
 // jobs plans what a row needs and is not planned.
-func (p *pass) jobs(ctx context.Context, r store.Row, plans []job.Job) error {
+func (p *pass) jobs(ctx context.Context, r bound.Found, plans []job.Job) error {
 	needs := make([]job.Need, len(plans))
 	for i, j := range plans {
 		needs[i].Job = j
@@ -249,7 +256,7 @@ func (p *pass) jobs(ctx context.Context, r store.Row, plans []job.Job) error {
 }
 
 // needs plans what a row needs, unless it stands where the need lets it.
-func (p *pass) needs(ctx context.Context, r store.Row, needs []job.Need) error {
+func (p *pass) needs(ctx context.Context, r bound.Found, needs []job.Need) error {
 	for _, j := range needs {
 		latest := p.Now().Add(j.Ahead)
 		if j.Due.After(latest) {

@@ -41,7 +41,8 @@ import (
 	"github.com/keyward/keyward/internal/rotation/engine"
 	"github.com/keyward/keyward/internal/secret"
 	"github.com/keyward/keyward/internal/sink"
-	"github.com/keyward/keyward/internal/store"
+	"github.com/keyward/keyward/internal/store/bound"
+	"github.com/keyward/keyward/internal/store/database"
 	"github.com/keyward/keyward/internal/target"
 	"github.com/keyward/keyward/internal/watch"
 )
@@ -91,8 +92,8 @@ func (r Report) Count() int64 { return int64(len(r.Findings)) + r.More }
 
 // Options says what a Scrubber looks at, and where it tells.
 type Options struct {
-	DB           *store.DB
-	Store        *store.Store
+	DB           *database.DB
+	Store        *bound.Store
 	Anchor       *anchor.Anchor
 	Logs         anchor.Options // Load and Save are not used
 	IAM          *iam.Service
@@ -188,16 +189,16 @@ func (s *Scrubber) Scrub(ctx context.Context, call *authz.Call) (Report, error) 
 
 // problemOf answers what an error of the store says about a row.
 func problemOf(err error) Problem {
-	var damage store.Damage
+	var damage bound.Damage
 	if !errors.As(err, &damage) {
 		return Unreadable
 	}
 	switch damage {
-	case store.Forged, store.Misplaced:
+	case bound.Forged, bound.Misplaced:
 		return Forged
-	case store.Stale:
+	case bound.Stale:
 		return Stale
-	case store.Missing:
+	case bound.Missing:
 		return Missing
 	}
 	return Unreadable

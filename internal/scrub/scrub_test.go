@@ -30,7 +30,11 @@ import (
 	"github.com/keyward/keyward/internal/seal/sealtest"
 	"github.com/keyward/keyward/internal/secret"
 	"github.com/keyward/keyward/internal/sink"
-	"github.com/keyward/keyward/internal/store"
+	"github.com/keyward/keyward/internal/store/alerts"
+	"github.com/keyward/keyward/internal/store/fleet"
+	"github.com/keyward/keyward/internal/store/identity"
+	"github.com/keyward/keyward/internal/store/inventory"
+	"github.com/keyward/keyward/internal/store/kms"
 	"github.com/keyward/keyward/internal/store/storetest"
 	"github.com/keyward/keyward/internal/target"
 	"github.com/keyward/keyward/internal/watch"
@@ -60,17 +64,17 @@ func newWorld(t *testing.T, url, origin string, keys *seal.Keyring) *world {
 	}})
 	quiet := slog.New(slog.DiscardHandler)
 	var err error
-	if w.iam, err = iam.New(iam.Options{Store: w.node.Store, Log: w.node.Log, Keyring: keys, Logger: quiet, Now: time.Now, Fresh: w.node.Store.Fresh}); err != nil {
+	if w.iam, err = iam.New(iam.Options{Store: identity.Store{Store: w.node.Store}, Log: w.node.Log, Keyring: keys, Logger: quiet, Now: time.Now, Fresh: w.node.Store.Fresh}); err != nil {
 		t.Fatal(err)
 	}
-	w.keys = keytest.New(keytest.Options{Store: w.node.Store, Tenants: w.iam, Log: w.node.Log, Now: time.Now, Fresh: w.node.Store.Fresh})
+	w.keys = keytest.New(keytest.Options{Store: kms.Store{Store: w.node.Store}, Tenants: w.iam, Log: w.node.Log, Now: time.Now, Fresh: w.node.Store.Fresh})
 	w.secrets = secret.New(secret.Options{
-		Store: w.node.Store, Keys: w.keys.Keys, Crypto: w.keys.Crypto, Log: w.node.Log, Region: "cn-test", Now: time.Now, After: func(_ context.Context, d time.Duration) (time.Duration, error) { return d, nil }, Fresh: w.node.Store.Fresh,
+		Store: kms.Store{Store: w.node.Store}, Keys: w.keys.Keys, Crypto: w.keys.Crypto, Log: w.node.Log, Region: "cn-test", Now: time.Now, After: func(_ context.Context, d time.Duration) (time.Duration, error) { return d, nil }, Fresh: w.node.Store.Fresh,
 	})
 	w.Scrubber = scrub.New(scrub.Options{
 		DB: w.node.DB, Store: w.node.Store, Anchor: w.node.Anchor, Logs: w.node.Logs, IAM: w.iam, Keys: w.keys.Keys, Ring: w.keys.Ring, Secrets: w.secrets,
 		Sinks: sink.New(sink.Options{Now: time.Now}), Targets: target.New(target.Options{Now: time.Now}), Stock: accesskey.New(accesskey.Options{Now: time.Now, Kinds: []accesskey.KindOfProvider{{Name: "fake"}}}),
-		Alerts: notify.New(notify.Options{Outbox: store.Alerts{Store: w.node.Store}, Now: time.Now}), Rotations: engine.New(engine.Options{Now: time.Now}), Repositories: watch.New(watch.Options{Now: time.Now}), Log: w.node.Log, Now: time.Now, Logger: quiet,
+		Alerts: notify.New(notify.Options{Outbox: alerts.Store{Store: w.node.Store}, Now: time.Now}), Rotations: engine.New(engine.Options{Now: time.Now}), Repositories: watch.New(watch.Options{Now: time.Now}), Log: w.node.Log, Now: time.Now, Logger: quiet,
 	})
 	driver, dsn := "pgx", url
 	if path, ok := strings.CutPrefix(url, "sqlite:"); ok {
@@ -180,16 +184,16 @@ func TestLostJobsComeBack(t *testing.T) {
 			r.Result = audit.ResultOK
 			return r
 		}
-		check(w.node.Store.CreateSink(t.Context(), rec(), &sink.Sink{Account: account, Name: "vault", ID: "1", CreatedAt: now}, nil))
-		check(store.Watch{Store: w.node.Store}.CreateRepository(t.Context(), rec(), &watch.Repository{Account: account, Name: "shop", ID: "1", CreatedAt: now}, nil))
-		check(store.Fleet{Store: w.node.Store}.CreateTarget(t.Context(), rec(), &target.Target{Account: account, Name: "cdn", CreatedAt: now},
+		check(kms.Store{Store: w.node.Store}.CreateSink(t.Context(), rec(), &sink.Sink{Account: account, Name: "vault", ID: "1", CreatedAt: now}, nil))
+		check(inventory.Repositories{Store: w.node.Store}.CreateRepository(t.Context(), rec(), &watch.Repository{Account: account, Name: "shop", ID: "1", CreatedAt: now}, nil))
+		check(fleet.Store{Store: w.node.Store}.CreateTarget(t.Context(), rec(), &target.Target{Account: account, Name: "cdn", CreatedAt: now},
 			&rollout.Node{Account: account, Name: "cdn", Kind: "edge", JoinedAt: now}, nil))
-		shelf := store.Inventory{Store: w.node.Store}
+		shelf := inventory.Store{Store: w.node.Store}
 		for _, src := range []accesskey.Source{{Name: "cloud"}, {Name: "asleep", Paused: true}} {
 			src.Account, src.Kind, src.Pace, src.CreatedAt = account, "fake", 24*time.Hour, now
 			check(shelf.CreateSource(t.Context(), rec(), &src, nil))
 		}
-		alerts := store.Alerts{Store: w.node.Store}
+		alerts := alerts.Store{Store: w.node.Store}
 		for _, ch := range []notify.Channel{{Name: "robot", Heartbeat: time.Hour}, {Name: "idle"}, {Name: "asleep", Heartbeat: time.Hour, Paused: true}} {
 			ch.Account, ch.CreatedAt = account, now
 			check(alerts.SaveChannel(t.Context(), rec(), &ch, nil))

@@ -94,6 +94,21 @@ func (s *Service) SetPolicy(ctx context.Context, c *authz.Call, name, policy, do
 	})
 }
 
+// firstPolicy answers the policy that a secret is created with, nil for the default. It takes the
+// same permission as setting it later.
+func (s *Service) firstPolicy(ctx context.Context, c *authz.Call, rec *audit.Record, of Secret, document string) (*Policy, error) {
+	if document == "" {
+		return nil, nil //nolint:nilnil // the default is wanted, which is no error
+	}
+	d, err := c.Check(authz.Request{Action: terms.Guard, Resource: rec.Resource, Attributes: attributes(of.Tags)})
+	if err != nil {
+		rec.Decision = d.String()
+		return nil, err
+	}
+	document, err = s.checkPolicy(ctx, c, of, document)
+	return &Policy{Account: of.Account, Secret: of.ID, Document: document}, err
+}
+
 // checkPolicy answers a document as it is stored, if the secret may have it.
 func (s *Service) checkPolicy(ctx context.Context, c *authz.Call, of Secret, document string) (string, error) {
 	if document == "" || document == terms.Default(c.Account) {
@@ -103,7 +118,7 @@ func (s *Service) checkPolicy(ctx context.Context, c *authz.Call, of Secret, doc
 	if err != nil {
 		return "", err
 	}
-	if err := s.keys.CheckNamed(ctx, c.Account, policy); err != nil {
+	if err := s.keys.CheckPolicy(ctx, c.Account, policy); err != nil {
 		return "", err
 	}
 	next := c.Decide(authz.Request{Action: terms.Guard, Resource: s.ARN(c.Account, of.Name), Attributes: attributes(of.Tags), Policy: policy})

@@ -8,7 +8,9 @@ import (
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/iam"
+	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/secret"
+	"github.com/keyward/keyward/internal/store/identity"
 	"github.com/keyward/keyward/internal/store/storetest"
 )
 
@@ -50,6 +52,21 @@ func TestPolicyOfASecret(t *testing.T) {
 			want(t, w.SetPolicy(ctx, root(account), "a", "", bad), fault.InvalidParameter)
 		}
 		want(t, w.SetPolicy(ctx, root(account), "a", "mine", ""), fault.ResourceNotFound)
+
+		born := func(as *authz.Call, name, policy string) error {
+			_, err := w.Create(ctx, as, secret.CreateInput{Name: name, Data: material.NewBytes([]byte("1")), Policy: policy})
+			return err
+		}
+		keep := user(t, `{"Version":"1","Statement":[{"Effect":"Allow","NotAction":["kms:SetSecretPolicy","ram:*"],"Resource":"*"}]}`)
+		want(t, born(keep, "born", statement("Allow", "kms:GetSecretValue")), fault.NoPermission) // it takes what setting one takes
+		want(t, born(root(account), "born", "{}"), fault.InvalidParameter)
+		want(t, read(much, "born"), fault.ResourceNotFound)
+		check(t, born(keep, "bare", ""))
+		check(t, born(root(account), "born", statement("Deny", "kms:GetSecretValue")))
+		want(t, read(much, "born"), fault.NoPermission)
+		if have := must(w.GetPolicy(ctx, much, "born", ""))(t); have != statement("Deny", "kms:GetSecretValue") {
+			t.Errorf("it was made with %s", have)
+		}
 		check(t, w.SetPolicy(ctx, root(account), "a", "", ""))
 		check(t, read(much, "a"))
 		want(t, read(little, "a"), fault.NoPermission)
@@ -67,14 +84,14 @@ func TestL2SecretPolicyNamesOnlyWhoIsThere(t *testing.T) {
 	w, ctx := open(t, storetest.SQLite(t)), t.Context()
 	w.create(t, "a", "1")
 	ada := "acs:ram::" + account + ":user/ada"
-	w.known = w.node.Store.Known
+	w.known = identity.Store{Store: w.node.Store}.Known
 	want(t, w.SetPolicy(ctx, root(account), "a", "", statement("Allow", "kms:GetSecretValue")), fault.InvalidParameter)
 	w.known = nil
 	check(t, w.SetPolicy(ctx, root(account), "a", "", statement("Allow", "kms:GetSecretValue")))
-	if diff := cmp.Diff([]iam.Naming{{Kind: "secret", Name: "a"}}, must(w.node.Store.Namings(ctx, account, ada))(t)); diff != "" {
+	if diff := cmp.Diff([]iam.Naming{{Kind: "secret", Name: "a"}}, must(identity.Store{Store: w.node.Store}.Namings(ctx, account, ada))(t)); diff != "" {
 		t.Error(diff)
 	}
-	if found := must(w.node.Store.Namings(ctx, account, ada+"m"))(t); len(found) > 0 {
+	if found := must(identity.Store{Store: w.node.Store}.Namings(ctx, account, ada+"m"))(t); len(found) > 0 {
 		t.Errorf("somebody else is named by %v", found)
 	}
 }

@@ -16,9 +16,9 @@ import (
 // [fault.Changed]; a secret or version that is not there is [fault.ResourceNotFound].
 // Reads answer only rows whose binding holds. Methods may be called concurrently.
 type Store interface {
-	// CreateSecret stores a new secret with its first version, or answers
-	// [fault.ResourceExists].
-	CreateSecret(ctx context.Context, rec *audit.Record, s *Secret, v *Version) error
+	// CreateSecret stores a new secret with its first version and its policy, which is nil for
+	// the default, or answers [fault.ResourceExists].
+	CreateSecret(ctx context.Context, rec *audit.Record, s *Secret, v *Version, p *Policy) error
 	// UpdateSecret stores the changed metadata of a secret.
 	UpdateSecret(ctx context.Context, rec *audit.Record, s *Secret, jobs []job.Job) error
 	// AddSecretVersion stores a new version and the secret's changed metadata, and removes the

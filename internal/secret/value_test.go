@@ -19,6 +19,7 @@ import (
 	"github.com/keyward/keyward/internal/key/lifecycle"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/secret"
+	"github.com/keyward/keyward/internal/store/kms"
 	"github.com/keyward/keyward/internal/store/storetest"
 	"github.com/keyward/keyward/internal/tag"
 )
@@ -46,7 +47,7 @@ func TestSecretsFollowTheirKey(t *testing.T) {
 	if have := w.get(t, "b", secret.Current); have != "under the default key" {
 		t.Errorf("the other secret: %q", have)
 	}
-	check(t, w.Inspect(t.Context(), must(w.node.Store.SecretVersion(t.Context(), account, s.ID, s.At(secret.Current)))(t)))
+	check(t, w.Inspect(t.Context(), must(kms.Store{Store: w.node.Store}.SecretVersion(t.Context(), account, s.ID, s.At(secret.Current)))(t)))
 
 	next := secret.DefaultKey // for the versions to come
 	s = must(w.Update(t.Context(), c, secret.UpdateInput{Secret: "a", Key: &next}))(t)

@@ -15,6 +15,7 @@ import (
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/seal/sealtest"
 	"github.com/keyward/keyward/internal/secret"
+	"github.com/keyward/keyward/internal/store/kms"
 	"github.com/keyward/keyward/internal/store/storetest"
 )
 
@@ -80,13 +81,13 @@ func open(t testing.TB, url string) *world {
 		Changed: func(table, id string) { w.keys.Changed(table, id); w.Changed(table, id) },
 	})
 	always := func() bool { return true }
-	w.keys = keytest.New(keytest.Options{Store: w.node.Store, Tenants: sealtest.NewTenants(keyring), Log: w.node.Log, Now: w.clock, After: w.after, Known: func(ctx context.Context, account string, principals []string) error {
+	w.keys = keytest.New(keytest.Options{Store: kms.Store{Store: w.node.Store}, Tenants: sealtest.NewTenants(keyring), Log: w.node.Log, Now: w.clock, After: w.after, Known: func(ctx context.Context, account string, principals []string) error {
 		if w.known == nil {
 			return nil
 		}
 		return w.known(ctx, account, principals)
 	}})
-	w.Service = secret.New(secret.Options{Store: w.node.Store, Keys: w.keys.Keys, Crypto: w.keys.Crypto, Log: w.node.Log, Region: "cn-test", Now: w.clock, After: w.after, Fresh: always})
+	w.Service = secret.New(secret.Options{Store: kms.Store{Store: w.node.Store}, Keys: w.keys.Keys, Crypto: w.keys.Crypto, Log: w.node.Log, Region: "cn-test", Now: w.clock, After: w.after, Fresh: always})
 	w.jobs = &job.Runner{Store: w.node.Store, Owner: "test", Handlers: w.Handlers(), Now: w.clock, Served: w.servedNow, Logger: slog.New(slog.DiscardHandler)}
 	return w
 }

@@ -19,14 +19,17 @@ import (
 type CreateInput struct {
 	Name        string
 	Key         string // id, alias or ARN; empty for the account's [DefaultKey]
+	Instance    string // id or name of the instance that the key must be in; empty for any or none
 	Description string
 	Tags        []tag.Tag
 	Version     string // id of the first version; empty for a random one
 	Kind        Kind   // empty for Text
 	Data        material.Bytes
+	Policy      string // the document of its policy; empty for the default
 }
 
-// Create makes a secret with its first value, which is current. A name that is taken is
+// Create makes a secret with its first value, which is current, and a policy, which takes the
+// permission to set one. A name that is taken is
 // [fault.ResourceExists], or [fault.StateConflict] while that secret is about to be deleted.
 func (s *Service) Create(ctx context.Context, c *authz.Call, in CreateInput) (out Secret, err error) {
 	err = s.do(ctx, c, "kms:CreateSecret", func(rec *audit.Record) error {
@@ -40,7 +43,14 @@ func (s *Service) Create(ctx context.Context, c *authz.Call, in CreateInput) (ou
 		if err != nil {
 			return err
 		}
+		policy, err := s.firstPolicy(ctx, c, rec, new, in.Policy)
+		if err != nil {
+			return err
+		}
 		if in.Key == "" {
+			if in.Instance != "" {
+				return fault.MissingParameter.New("EncryptionKeyId is mandatory with an instance: name a symmetric key that is in it")
+			}
 			in.Key = DefaultKey
 			if err := s.ensureKey(ctx, c.Account); err != nil {
 				return err
@@ -50,10 +60,15 @@ func (s *Service) Create(ctx context.Context, c *authz.Call, in CreateInput) (ou
 		if err := s.seal(ctx, c, rec, &v, in.Key, in.Data); err != nil {
 			return err
 		}
+		if in.Instance != "" {
+			if err := s.keys.CheckIn(ctx, c.Account, v.Key, in.Instance); err != nil {
+				return err
+			}
+		}
 		v.Marks = v.Marked(s.mark(ctx, c.Account, in.Data))
 		out = new
 		out.Key = v.Key
-		err = s.store.CreateSecret(ctx, rec, &out, &v)
+		err = s.store.CreateSecret(ctx, rec, &out, &v, policy)
 		if there, e := s.store.Secret(ctx, c.Account, in.Name); fault.Is(err, fault.ResourceExists) && e == nil && there.Usable() != nil {
 			return there.Usable()
 		}

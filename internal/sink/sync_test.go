@@ -19,6 +19,7 @@ import (
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/secret"
 	"github.com/keyward/keyward/internal/sink"
+	"github.com/keyward/keyward/internal/store/kms"
 	"github.com/keyward/keyward/internal/store/storetest"
 	"github.com/keyward/keyward/internal/tag"
 )
@@ -249,7 +250,7 @@ func TestRemove(t *testing.T) {
 	w.pass(t, 2*time.Second)
 	check(t, w.Remove(t.Context(), root(), "ours"))
 	w.pass(t, 2*time.Second)
-	if _, total, err := w.node.Store.Copies(t.Context(), account, old.ID, key.Page{Number: 1, Size: 1}); err != nil || total != 0 {
+	if _, total, err := (kms.Store{Store: w.node.Store}).Copies(t.Context(), account, old.ID, key.Page{Number: 1, Size: 1}); err != nil || total != 0 {
 		t.Errorf("%d copies are left, %v", total, err)
 	}
 	if w.there("a") != "fake-1" {

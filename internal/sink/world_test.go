@@ -23,6 +23,7 @@ import (
 	"github.com/keyward/keyward/internal/seal/sealtest"
 	"github.com/keyward/keyward/internal/secret"
 	"github.com/keyward/keyward/internal/sink"
+	"github.com/keyward/keyward/internal/store/kms"
 	"github.com/keyward/keyward/internal/store/storetest"
 )
 
@@ -86,10 +87,10 @@ func open(t testing.TB, url string, between func(http.Handler) http.Handler) *wo
 	always := func() bool { return true }
 	after := func(_ context.Context, d time.Duration) (time.Duration, error) { return d, nil }
 	wrappers := sealtest.NewTenants(keyring)
-	w.keys = keytest.New(keytest.Options{Store: w.node.Store, Tenants: wrappers, Log: w.node.Log, Now: w.clock, After: after})
-	w.secrets = secret.New(secret.Options{Store: w.node.Store, Keys: w.keys.Keys, Crypto: w.keys.Crypto, Log: w.node.Log, Region: "cn-test", Now: w.clock, After: after, Fresh: always})
+	w.keys = keytest.New(keytest.Options{Store: kms.Store{Store: w.node.Store}, Tenants: wrappers, Log: w.node.Log, Now: w.clock, After: after})
+	w.secrets = secret.New(secret.Options{Store: kms.Store{Store: w.node.Store}, Keys: w.keys.Keys, Crypto: w.keys.Crypto, Log: w.node.Log, Region: "cn-test", Now: w.clock, After: after, Fresh: always})
 	w.Service = sink.New(sink.Options{
-		Store: w.node.Store, Secrets: w.secrets, Tenants: wrappers, Log: w.node.Log, Kinds: []sink.KindOfSink{vault.Kind()}, Region: "cn-test", Now: w.clock,
+		Store: kms.Store{Store: w.node.Store}, Secrets: w.secrets, Tenants: wrappers, Log: w.node.Log, Kinds: []sink.KindOfSink{vault.Kind()}, Region: "cn-test", Now: w.clock,
 		Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 	})
 	w.jobs = &job.Runner{

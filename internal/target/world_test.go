@@ -25,7 +25,8 @@ import (
 	"github.com/keyward/keyward/internal/rollout"
 	"github.com/keyward/keyward/internal/seal/sealtest"
 	"github.com/keyward/keyward/internal/secret"
-	"github.com/keyward/keyward/internal/store"
+	"github.com/keyward/keyward/internal/store/fleet"
+	"github.com/keyward/keyward/internal/store/kms"
 	"github.com/keyward/keyward/internal/store/storetest"
 	"github.com/keyward/keyward/internal/target"
 )
@@ -45,7 +46,7 @@ type world struct {
 	secrets  *secret.Service
 	keys     *keytest.Services
 	rollouts *rollout.Service
-	fleet    store.Fleet
+	fleet    fleet.Store
 	jobs     *job.Runner
 	cluster  *kubernetestest.Server
 	cdn      *edgetest.CDN
@@ -98,9 +99,9 @@ func newWorld(t testing.TB, url string) *world {
 	tenants := sealtest.NewTenants(keyring)
 	always := func() bool { return true }
 	after := func(_ context.Context, d time.Duration) (time.Duration, error) { return d, nil }
-	w.keys = keytest.New(keytest.Options{Store: node.Store, Tenants: tenants, Log: node.Log, Now: w.clock, After: after})
-	w.secrets = secret.New(secret.Options{Store: node.Store, Keys: w.keys.Keys, Crypto: w.keys.Crypto, Log: node.Log, Region: "cn-test", Now: w.clock, After: after, Fresh: always})
-	w.fleet = store.Fleet{Store: node.Store}
+	w.keys = keytest.New(keytest.Options{Store: kms.Store{Store: node.Store}, Tenants: tenants, Log: node.Log, Now: w.clock, After: after})
+	w.secrets = secret.New(secret.Options{Store: kms.Store{Store: node.Store}, Keys: w.keys.Keys, Crypto: w.keys.Crypto, Log: node.Log, Region: "cn-test", Now: w.clock, After: after, Fresh: always})
+	w.fleet = fleet.Store{Store: node.Store}
 	w.rollouts = rollout.New(rollout.Options{
 		Tokens: w.fleet, Registry: w.fleet, Plans: w.fleet, Reports: w.fleet, Secrets: w.secrets, Incidents: nobody{}, Log: node.Log, Region: "cn-test",
 		Now: w.clock, Fresh: always, Logger: slog.New(slog.DiscardHandler),

@@ -21,7 +21,7 @@ import (
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/seal"
 	"github.com/keyward/keyward/internal/seal/sealtest"
-	"github.com/keyward/keyward/internal/store"
+	"github.com/keyward/keyward/internal/store/kms"
 	"github.com/keyward/keyward/internal/store/storetest"
 	"github.com/keyward/keyward/internal/usage"
 )
@@ -47,8 +47,8 @@ func start(t testing.TB, url, origin string, keyring *seal.Keyring, tenants *sea
 			s.keys.Changed(table, id)
 		}
 	}})
-	s.keys = keytest.New(keytest.Options{Store: node.Store, Tenants: tenants, Log: node.Log, Now: func() time.Time { return s.now }, Used: s.counter.Note})
-	s.store = store.Usage{Store: node.Store}
+	s.keys = keytest.New(keytest.Options{Store: kms.Store{Store: node.Store}, Tenants: tenants, Log: node.Log, Now: func() time.Time { return s.now }, Used: s.counter.Note})
+	s.store = kms.Usage{Store: node.Store}
 	s.Service = usage.New(usage.Options{Store: s.store, Ring: s.keys.Ring, Log: node.Log, Counter: s.counter, Now: func() time.Time { return s.now }, Logger: slog.New(slog.DiscardHandler)})
 	return s
 }

@@ -139,7 +139,7 @@ func (s *Service) read(ctx context.Context, of *Standing) error {
 		return &Trouble{Empty, emptiness(of.Repository, tips)}
 	}
 	now := s.now()
-	if st.Digest == tips.Digest && st.Severity == of.Severity && now.Sub(st.ReportedAt) < daily {
+	if st.Digest == tips.Digest && st.Severity == of.Severity && slices.Equal(st.Issuers, of.Issuers) && now.Sub(st.ReportedAt) < daily {
 		st.CompleteAt = now
 		return nil
 	}
@@ -148,15 +148,19 @@ func (s *Service) read(ctx context.Context, of *Standing) error {
 	if err != nil {
 		return err
 	}
-	h, err := s.o.Mirrors.Harvest(ctx, remote, Search{Key: key, Gone: !st.Rewritten.IsZero()})
+	h, err := s.o.Mirrors.Harvest(ctx, remote, Search{Key: key, Gone: !st.Rewritten.IsZero(), Values: s.o.Verifier.Rules(of.Issuers)})
 	if err != nil {
 		return err
 	}
+	defer h.erase()
 	st.take(h, now)
+	if err := s.verify(ctx, call, of, h); err != nil {
+		return err
+	}
 	if err := s.report(ctx, call, of, h.Seen); err != nil {
 		return err
 	}
-	st.ReportedAt, st.Severity = now, of.Severity
+	st.ReportedAt, st.Severity, st.Issuers = now, of.Severity, of.Issuers
 	if h.Shallow {
 		return &Trouble{Shallow, "it is a shallow clone itself: older commits are not there"}
 	}

@@ -56,6 +56,7 @@ type Options struct {
 	Store     Store
 	Mirrors   Mirrors
 	Reports   Reports
+	Verifier  Verifier
 	Tenants   Tenants
 	Incidents Incidents
 	Log       *audit.Log
@@ -108,7 +109,6 @@ func (s *Service) Add(ctx context.Context, c *authz.Call, name string, d Draft) 
 		if !repositoryName().MatchString(name) {
 			return fault.InvalidParameter.New("the name of a repository here has lower-case letters, digits and hyphens, at most 63")
 		}
-		rec.Param("URL", d.URL)
 		have, err := s.o.Store.Repositories(ctx, c.Account)
 		if err != nil {
 			return err
@@ -123,7 +123,7 @@ func (s *Service) Add(ctx context.Context, c *authz.Call, name string, d Draft) 
 		if err := r.check(); err != nil {
 			return err
 		}
-		if err := s.connect(ctx, &r, d.Place); err != nil {
+		if err := s.connect(ctx, rec, &r, d.Place); err != nil {
 			return err
 		}
 		out = Standing{r, State{Status: Waiting}}
@@ -145,15 +145,15 @@ type Change struct {
 }
 
 // Update changes a repository and has it looked at at once. With another place, or other
-// refs, it begins anew.
+// refs, it begins anew; at another URL no issuer is asked until somebody says so again.
 func (s *Service) Update(ctx context.Context, c *authz.Call, name string, ch Change) (out Standing, err error) {
-	var before string
+	var before, was string
 	err = s.do(ctx, c, "keyward:UpdateRepository", name, func(rec *audit.Record) error {
 		if out, err = s.standing(ctx, c.Account, name); err != nil {
 			return err
 		}
 		r := &out.Repository
-		before = r.ID
+		before, was = r.ID, r.URL
 		set(&r.Pace, ch.Pace)
 		set(&r.Severity, ch.Severity)
 		set(&r.Owner, ch.Owner)
@@ -171,11 +171,13 @@ func (s *Service) Update(ctx context.Context, c *authz.Call, name string, ch Cha
 			place = &have
 		}
 		if place != nil {
-			rec.Param("URL", place.URL)
-			if err := s.connect(ctx, r, *place); err != nil {
+			if err := s.connect(ctx, rec, r, *place); err != nil {
 				return err
 			}
 			out.State = State{Status: Waiting}
+		}
+		if ch.Place != nil && ch.Place.URL != was { // who may move it need not be who may have issuers asked
+			r.Issuers = nil
 		}
 		return s.o.Store.UpdateRepository(ctx, rec, r, s.soon(*r))
 	})
@@ -220,8 +222,9 @@ func (r *Repository) check() error {
 	return nil
 }
 
-// connect gives a repository a place, after it let itself be read there.
-func (s *Service) connect(ctx context.Context, r *Repository, p Place) error {
+// connect gives a repository a place, after it let itself be read there. The record gets the URL
+// only when it is known to hold no credential.
+func (s *Service) connect(ctx context.Context, rec *audit.Record, r *Repository, p Place) error {
 	token := p.Token.Expose()
 	switch {
 	case !tokenText().MatchString(p.URL):
@@ -238,6 +241,7 @@ func (s *Service) connect(ctx context.Context, r *Repository, p Place) error {
 	if err := s.o.Mirrors.Allows(p.URL); err != nil {
 		return err
 	}
+	rec.Param("URL", p.URL)
 	var id [16]byte
 	rand.Read(id[:]) // never fails: crypto/rand ends the process instead
 	r.ID, r.URL, r.CA, r.Sealed = hex.EncodeToString(id[:]), p.URL, p.CA, nil
@@ -251,10 +255,16 @@ func (s *Service) connect(ctx context.Context, r *Repository, p Place) error {
 			return err
 		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	bounded, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	_, err := s.o.Mirrors.Tips(ctx, r.remote(p))
-	if t, ok := errors.AsType[*Trouble](err); ok {
+	_, err := s.o.Mirrors.Tips(bounded, r.remote(p))
+	t, known := errors.AsType[*Trouble](err)
+	switch {
+	case err != nil && bounded.Err() != nil && ctx.Err() == nil:
+		return fault.Unavailable.New("the repository did not answer within %d seconds", int(patience.Seconds()))
+	case known && t.Status == Unreachable:
+		return fault.Unavailable.New("the repository cannot be read now: %s", t.Text)
+	case known:
 		return fault.InvalidParameter.New("the repository cannot be watched: %s", t.Text)
 	}
 	return err

@@ -13,6 +13,12 @@
 // Another job ([JobCheck]), which waits for no repository, tells people of those that fail
 // again and again and of those that were not wholly looked at for too long ([Overdue]).
 //
+// Whether what was found works, its issuer can tell. Nobody is asked until a person names the
+// issuers that may be, for each repository ([Service.SetIssuers], a right of its own); then a look
+// has the secrets of their rules given back, for as long as it takes, and asks ([Verifier]). A
+// record of each question is durable before it is sent. What an issuer says goes to package
+// exposure with the rest; the secret goes nowhere else.
+//
 // Several servers share the work as they share all jobs. A mirror belongs to one server; one
 // that has none fetches everything once. Which objects were found clean is kept beside the
 // mirror; what refs point to when all was looked at is in the State, so that nothing is fetched
@@ -63,6 +69,7 @@ type Repository struct {
 	Pace      time.Duration
 	Severity  finding.Severity // findings below are not told
 	Owner     string           // of what is found and belongs to nobody
+	Issuers   []string         // that are asked whether what is found works, sorted; none for nobody. See [Verifier]
 	CreatedAt time.Time
 	Rev       int64
 }
@@ -121,6 +128,9 @@ type State struct {
 	Rewritten  time.Time        // when commits were last missing that were there
 	Unread     int              // documents in it that cannot be read, or not wholly
 	Problems   []string         // the first of these
+	Issuers    []string         // Repository.Issuers of the last report
+	// Asked is when issuers were last asked about credentials, by the beginnings of their blinds.
+	Asked map[string]time.Time `json:",omitempty"`
 }
 
 // A Standing is a repository with how it stands.
@@ -159,8 +169,9 @@ type Tips struct {
 
 // A Search says how a mirror is searched.
 type Search struct {
-	Key  string // that secrets are blinded with, exposure.Service.ScanKey
-	Gone bool   // commits may be missing that were there: say of what is found whether it is reachable still
+	Key    string   // that secrets are blinded with, exposure.Service.ScanKey
+	Gone   bool     // commits may be missing that were there: say of what is found whether it is reachable still
+	Values []string // the rules of which the secrets themselves are wanted
 }
 
 // A Harvest is what a look found in a mirror.
@@ -172,6 +183,7 @@ type Harvest struct {
 	Shallow   bool
 	Rewritten bool // commits are missing now that were there
 	Unread    []string
+	Values    []Candidate `json:"-"` // of Search.Values; the caller erases them
 }
 
 // Mirrors reads repositories. Methods may be called concurrently, but for one ID. An error

@@ -22,7 +22,7 @@ import (
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/notify"
 	"github.com/keyward/keyward/internal/seal/sealtest"
-	"github.com/keyward/keyward/internal/store"
+	"github.com/keyward/keyward/internal/store/inventory"
 	"github.com/keyward/keyward/internal/store/storetest"
 	"github.com/keyward/keyward/internal/watch"
 )
@@ -35,20 +35,22 @@ var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 type world struct {
 	t       *testing.T
 	service *watch.Service
-	store   store.Watch
+	store   inventory.Repositories
 	node    storetest.Node
 	now     time.Time
 
-	tips     watch.Tips // what the repository says
-	harvest  watch.Harvest
-	err      error
-	asked    []string // what the repository was asked, with the token
-	swept    func()
-	kept     []string                    // mirrors
-	reports  []exposure.Report           // that came in
-	full     error                       // of the inbox
-	told     map[string]notify.Condition // by the pager
-	settings watch.Search                // of the last harvest
+	tips      watch.Tips // what the repository says
+	harvest   watch.Harvest
+	err       error
+	asked     []string // what the repository was asked, with the token
+	swept     func()
+	harvested func()
+	kept      []string                    // mirrors
+	reports   []exposure.Report           // that came in
+	tried     []string                    // with the verifier
+	full      error                       // of the inbox
+	told      map[string]notify.Condition // by the pager
+	settings  watch.Search                // of the last harvest
 }
 
 func (w *world) Allows(url string) error {
@@ -70,6 +72,7 @@ func (w *world) Tips(_ context.Context, r watch.Remote) (watch.Tips, error) {
 func (w *world) Harvest(_ context.Context, r watch.Remote, s watch.Search) (watch.Harvest, error) {
 	w.note("harvest", r)
 	w.settings = s
+	w.harvested()
 	h := w.harvest
 	h.Seen = slices.Clone(h.Seen)
 	return h, w.err
@@ -104,13 +107,35 @@ func (w *world) Reconcile(_ context.Context, _ string, ours func(string) bool, c
 	return nil
 }
 
+func (w *world) Issuers() []string { return []string{"others", "them"} }
+
+func (w *world) Rules(issuers []string) []string {
+	if slices.Contains(issuers, "them") {
+		return []string{"strong"}
+	}
+	return nil
+}
+
+func (w *world) Asks(c watch.Candidate) string {
+	return map[string]string{"strong": "them", "weak": "others"}[c.Rule]
+}
+
+func (w *world) Try(_ context.Context, c watch.Candidate) exposure.Verdict {
+	w.tried = append(w.tried, string(c.Value.Expose()))
+	entries, _, err := audit.List(w.t.Context(), w.node.DB, audit.Query{Account: account, Action: "keyward:VerifyCredential", Limit: 10})
+	if err != nil || len(entries) != len(w.tried) || entries[0].Params["KeyId"] != c.KeyID || entries[0].Params["Issuer"] != "them" {
+		w.t.Errorf("asked without a record: %+v, %v", entries, err)
+	}
+	return exposure.Verdict{Liveness: exposure.Live, At: w.now, As: "shop"}
+}
+
 type tenant struct{ material.Wrapper }
 
 func (t tenant) Tenant(context.Context, string) (material.Wrapper, error) { return t.Wrapper, nil }
 
 func newWorld(t *testing.T, url string) *world {
 	t.Helper()
-	w := &world{t: t, now: noon, swept: func() {}, tips: watch.Tips{Digest: "1", Refs: 2, Head: "main"}, harvest: watch.Harvest{Objects: 3}}
+	w := &world{t: t, now: noon, swept: func() {}, harvested: func() {}, tips: watch.Tips{Digest: "1", Refs: 2, Head: "main"}, harvest: watch.Harvest{Objects: 3}}
 	keyring := sealtest.Keyring(t)
 	w.node = storetest.Start(t, storetest.Options{URL: url, Origin: "keyward/test", Keys: keyring, Now: func() time.Time { return w.now }, Changed: func(string, string) {}})
 	wrapped, err := keyring.NewTenantKey(material.Binding("test"))
@@ -121,9 +146,9 @@ func newWorld(t *testing.T, url string) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.store = store.Watch{Store: w.node.Store}
+	w.store = inventory.Repositories{Store: w.node.Store}
 	w.service = watch.New(watch.Options{
-		Store: w.store, Mirrors: w, Reports: w, Tenants: tenant{wrapper}, Incidents: w, Log: w.node.Log, Region: "r", Now: func() time.Time { return w.now }, Logger: slog.New(slog.DiscardHandler),
+		Store: w.store, Mirrors: w, Reports: w, Verifier: w, Tenants: tenant{wrapper}, Incidents: w, Log: w.node.Log, Region: "r", Now: func() time.Time { return w.now }, Logger: slog.New(slog.DiscardHandler),
 	})
 	return w
 }
@@ -348,6 +373,17 @@ func TestRecords(t *testing.T) {
 	if _, err := w.service.Add(t.Context(), root(), "other", watch.Draft{Place: watch.Place{URL: url}}); !fault.Is(err, fault.InvalidParameter) || !strings.Contains(err.Error(), "it answers 404") {
 		t.Error(err)
 	}
+	w.err = &watch.Trouble{Status: watch.Unreachable, Text: "it answers 503"}
+	if _, err := w.service.Add(t.Context(), root(), "down", watch.Draft{Place: watch.Place{URL: url}}); !fault.Is(err, fault.Unavailable) {
+		t.Error(err)
+	}
+	typed := watch.Place{URL: "http://bot:fake-token@git.example.com/shop.git"}
+	if _, err := w.service.Add(t.Context(), root(), "typed", watch.Draft{Place: typed}); !fault.Is(err, fault.InvalidParameter) {
+		t.Error(err)
+	}
+	if _, err := w.service.Update(t.Context(), root(), "shop", watch.Change{Place: &typed}); !fault.Is(err, fault.InvalidParameter) {
+		t.Error(err)
+	}
 	entries, _, err := audit.List(t.Context(), w.node.DB, audit.Query{Account: account, Oldest: true, Limit: 10})
 	if err != nil {
 		t.Fatal(err)
@@ -359,7 +395,125 @@ func TestRecords(t *testing.T) {
 			t.Errorf("%+v", e)
 		}
 	}
-	if diff := cmp.Diff([]string{"keyward:AddRepository OK", "keyward:RemoveRepository NoPermission", "keyward:AddRepository InvalidParameter"}, have); diff != "" {
+	if diff := cmp.Diff([]string{"keyward:AddRepository OK", "keyward:RemoveRepository NoPermission", "keyward:AddRepository InvalidParameter", "keyward:AddRepository Unavailable", "keyward:AddRepository InvalidParameter", "keyward:UpdateRepository InvalidParameter"}, have); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// Issuers are asked if somebody said so, once a day, after it is on record.
+func TestIssuersAreAsked(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		w := newWorld(t, url)
+		w.add(watch.Draft{Severity: finding.Medium})
+		blinds := map[string]string{"strong": strings.Repeat("b", 64), "weak": strings.Repeat("c", 64), "low": strings.Repeat("d", 64)}
+		find := func(digest string) (given []material.Bytes) {
+			w.tips.Digest, w.harvest.Seen, w.harvest.Values = digest, nil, nil
+			for i, name := range []string{"strong", "weak", "low"} {
+				rule, severity := name, finding.High
+				if name == "low" {
+					rule, severity = "strong", finding.Low
+				}
+				seen := exposure.Seen{Blind: blinds[name], Rule: rule, Severity: severity, Places: []exposure.Place{{Path: "a"}}}
+				seen.Verdict.Liveness = exposure.Dead // whoever searched has no say
+				w.harvest.Seen = append(w.harvest.Seen, seen)
+				given = append(given, material.NewBytes(fmt.Appendf(nil, "fake-%s-%d", name, i)))
+				w.harvest.Values = append(w.harvest.Values, watch.Candidate{Blind: blinds[name], Rule: rule, KeyID: "AKIDFAKE", Value: given[i]})
+			}
+			return given
+		}
+		expect := func(what string, verdict exposure.Verdict, tried ...string) {
+			t.Helper()
+			if diff := cmp.Diff(tried, w.tried); diff != "" {
+				t.Error(what, diff)
+			}
+			for _, s := range w.reports[len(w.reports)-1].Seen {
+				if want := map[string]exposure.Verdict{blinds["strong"]: verdict}[s.Blind]; s.Verdict != want {
+					t.Errorf("%s: %+v of %s", what, s.Verdict, s.Blind[:1])
+				}
+			}
+		}
+		find("1")
+		w.look()
+		expect("nobody said so", exposure.Verdict{})
+		if w.settings.Values != nil {
+			t.Errorf("secrets of %q are wanted", w.settings.Values)
+		}
+		got, err := w.service.SetIssuers(t.Context(), root(), "shop", []string{"them", "them"})
+		if diff := cmp.Diff([]string{"them"}, got.Issuers); diff != "" || err != nil {
+			t.Fatal(diff, err)
+		}
+		given := find("1") // though nothing is new
+		w.look()
+		expect("them", exposure.Verdict{Liveness: exposure.Live, At: noon, As: "shop"}, "fake-strong-0")
+		if diff := cmp.Diff([]string{"strong"}, w.settings.Values); diff != "" || given[0].Len()+given[1].Len()+given[2].Len() > 0 {
+			t.Error("not erased, or", diff)
+		}
+		w.now = noon.Add(23 * time.Hour)
+		find("2")
+		w.look()
+		expect("within a day", exposure.Verdict{}, "fake-strong-0")
+		w.now = noon.Add(24 * time.Hour)
+		find("3")
+		w.look()
+		expect("after a day", exposure.Verdict{Liveness: exposure.Live, At: w.now, As: "shop"}, "fake-strong-0", "fake-strong-0")
+		if states, err := w.store.States(t.Context(), account); err != nil || strings.Contains(fmt.Sprintf("%+v", states), "fake-strong") || len(states["shop"].Asked) != 1 {
+			t.Errorf("%+v, %v", states, err)
+		}
+	})
+}
+
+// Who may have issuers asked is not who may change a repository: another URL ends it, and only
+// what is known can be named.
+func TestWhoIsAsked(t *testing.T) {
+	w := newWorld(t, storetest.SQLite(t))
+	w.add(watch.Draft{})
+	if _, err := w.service.SetIssuers(t.Context(), root(), "shop", []string{"nobody"}); !fault.Is(err, fault.InvalidParameter) || !strings.Contains(err.Error(), "others, them") {
+		t.Error(err)
+	}
+	if _, err := w.service.SetIssuers(t.Context(), root(), "other", nil); !fault.Is(err, fault.ResourceNotFound) {
+		t.Error(err)
+	}
+	changing := root()
+	changing.Principal = authz.Principal{Account: account, Kind: authz.User, Name: "alice"}
+	if _, err := w.service.SetIssuers(t.Context(), changing, "shop", []string{"them"}); !fault.Is(err, fault.NoPermission) {
+		t.Error(err)
+	}
+	issuers := func(ch watch.Change) []string {
+		t.Helper()
+		if _, err := w.service.SetIssuers(t.Context(), root(), "shop", []string{"others", "them"}); err != nil {
+			t.Fatal(err)
+		}
+		got, err := w.service.Update(t.Context(), root(), "shop", ch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got.Issuers
+	}
+	if got := issuers(watch.Change{Place: &watch.Place{URL: url}}); len(got) != 2 {
+		t.Errorf("of another token, %q", got)
+	}
+	if got := issuers(watch.Change{Place: &watch.Place{URL: url + "x"}}); len(got) != 0 {
+		t.Errorf("at another URL, %q", got)
+	}
+	entries, _, err := audit.List(t.Context(), w.node.DB, audit.Query{Account: account, Action: "keyward:SetRepositoryIssuers", Limit: 10})
+	if err != nil || len(entries) != 5 || entries[0].Params["Issuers"] != "others,them" {
+		t.Errorf("%+v, %v", entries, err)
+	}
+}
+
+// Without a record nobody is asked.
+func TestNothingIsAskedWithoutARecord(t *testing.T) {
+	w := newWorld(t, storetest.SQLite(t))
+	w.add(watch.Draft{})
+	if _, err := w.service.SetIssuers(t.Context(), root(), "shop", []string{"them"}); err != nil {
+		t.Fatal(err)
+	}
+	blind := strings.Repeat("b", 64)
+	w.harvest.Seen = []exposure.Seen{{Blind: blind, Rule: "strong", Severity: finding.High, Places: []exposure.Place{{Path: "a"}}}}
+	w.harvest.Values = []watch.Candidate{{Blind: blind, Rule: "strong", Value: material.NewBytes([]byte("fake"))}}
+	w.harvested = func() { w.node.StopLog() }
+	_, _ = w.service.Handlers()[watch.JobLook](t.Context(), job.Job{Kind: watch.JobLook, Account: account, Subject: "shop"})
+	if len(w.tried)+len(w.reports) > 0 {
+		t.Errorf("asked %q", w.tried)
 	}
 }

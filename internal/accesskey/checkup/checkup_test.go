@@ -21,7 +21,8 @@ import (
 	"github.com/keyward/keyward/internal/job"
 	"github.com/keyward/keyward/internal/notify"
 	"github.com/keyward/keyward/internal/seal/sealtest"
-	"github.com/keyward/keyward/internal/store"
+	"github.com/keyward/keyward/internal/store/alerts"
+	"github.com/keyward/keyward/internal/store/inventory"
 	"github.com/keyward/keyward/internal/store/storetest"
 )
 
@@ -35,7 +36,7 @@ type world struct {
 	tb       testing.TB
 	now      time.Time
 	node     storetest.Node
-	shelf    store.Inventory
+	shelf    inventory.Store
 	findings *finding.Service
 	alerts   *notify.Service
 	run      job.Handler
@@ -47,8 +48,8 @@ func newWorld(tb testing.TB, url string) *world {
 	w := &world{tb: tb, now: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC), sources: map[string]accesskey.Source{}}
 	clock := func() time.Time { return w.now }
 	w.node = storetest.Start(tb, storetest.Options{URL: url, Origin: "keyward/test", Keys: sealtest.Keyring(tb), Now: clock, Changed: func(string, string) {}})
-	w.shelf = store.Inventory{Store: w.node.Store}
-	alerts, inbox := store.Alerts{Store: w.node.Store}, store.Findings{Store: w.node.Store}
+	w.shelf = inventory.Store{Store: w.node.Store}
+	alerts, inbox := alerts.Store{Store: w.node.Store}, inventory.Findings{Store: w.node.Store}
 	w.alerts = notify.New(notify.Options{
 		Config: alerts, Directory: alerts, Incidents: alerts, Outbox: alerts, Log: w.node.Log, Region: "r", Now: clock, Logger: slog.New(slog.DiscardHandler),
 	})
@@ -56,7 +57,7 @@ func newWorld(tb testing.TB, url string) *world {
 		Store: inbox, Ledger: inbox, Incidents: w.alerts, Rules: check.Rules(check.Defaults()), Log: w.node.Log, Region: "r", Now: clock, Follow: checkup.Soon,
 	})
 	w.run = checkup.New(checkup.Options{
-		Store: inbox, Inventory: w.shelf, Findings: w.findings, Thresholds: check.Defaults(), Log: w.node.Log, Now: clock,
+		Store: w.shelf, Inventory: w.shelf, Findings: w.findings, Thresholds: check.Defaults(), Log: w.node.Log, Now: clock,
 	}).Handlers()[checkup.JobCheck]
 	return w
 }
@@ -259,7 +260,7 @@ func BenchmarkRun(b *testing.B) {
 	began := time.Now()
 	w.check()
 	first := time.Since(began)
-	counts, err := (store.Findings{Store: w.node.Store}).Counts(b.Context(), account, w.now)
+	counts, err := (inventory.Findings{Store: w.node.Store}).Counts(b.Context(), account, w.now)
 	w.must(err)
 	total := 0
 	for _, c := range counts {

@@ -16,7 +16,7 @@ import (
 	"github.com/keyward/keyward/internal/rollout"
 	"github.com/keyward/keyward/internal/server"
 	"github.com/keyward/keyward/internal/server/agentapi"
-	"github.com/keyward/keyward/internal/store"
+	"github.com/keyward/keyward/internal/store/identity"
 	"github.com/keyward/keyward/internal/watch"
 )
 
@@ -28,7 +28,7 @@ const (
 
 // Sources are what is asked. All are required.
 type Sources struct {
-	Accounts *store.Store
+	Accounts identity.Store
 	Stock    *accesskey.Service
 	Expiry   *expiry.Service
 	Alerts   *notify.Service

@@ -30,9 +30,16 @@ import (
 	"github.com/keyward/keyward/internal/rollout"
 	"github.com/keyward/keyward/internal/rotation"
 	"github.com/keyward/keyward/internal/rotation/engine"
+	"github.com/keyward/keyward/internal/rotation/spool"
 	"github.com/keyward/keyward/internal/seal"
 	"github.com/keyward/keyward/internal/secret"
 	"github.com/keyward/keyward/internal/store"
+	"github.com/keyward/keyward/internal/store/alerts"
+	"github.com/keyward/keyward/internal/store/bound"
+	"github.com/keyward/keyward/internal/store/database"
+	"github.com/keyward/keyward/internal/store/fleet"
+	"github.com/keyward/keyward/internal/store/inventory"
+	"github.com/keyward/keyward/internal/store/kms"
 )
 
 // Account is the first account of a node. It may have others: all have the same tenant key.
@@ -56,7 +63,8 @@ type Options struct {
 // A Node is open. Its services may be used concurrently.
 type Node struct {
 	Log       *audit.Log
-	Store     *store.Store
+	Store     *bound.Store
+	Shelf     inventory.Store // of Accounts and Scans
 	Keys      *keytest.Services
 	Secrets   *secret.Service
 	Accounts  *accesskey.Service
@@ -94,7 +102,7 @@ func Open(ctx context.Context, o Options) (n *Node, err error) {
 			err = errors.Join(err, n.Close())
 		}
 	}()
-	db, err := store.Open(ctx, url)
+	db, err := database.Open(ctx, url)
 	if err != nil {
 		return n, err
 	}
@@ -115,7 +123,7 @@ func Open(ctx context.Context, o Options) (n *Node, err error) {
 }
 
 // openStore opens the audit log and the store, and runs them.
-func (n *Node) openStore(ctx context.Context, db *store.DB, keyring *seal.Keyring) error {
+func (n *Node) openStore(ctx context.Context, db *database.DB, keyring *seal.Keyring) error {
 	const origin = "keyward/bench"
 	private, public, err := audit.GenerateKey(origin)
 	if err != nil {
@@ -138,7 +146,7 @@ func (n *Node) openStore(ctx context.Context, db *store.DB, keyring *seal.Keyrin
 			n.Secrets.Changed(table, id)
 		}
 	}
-	n.Store = store.New(store.Options{DB: db, Log: n.Log, Keys: keyring, Anchor: known, Logger: slog.New(slog.DiscardHandler), Changed: changed})
+	n.Store = bound.New(bound.Options{DB: db, Log: n.Log, Keys: keyring, Anchor: known, Tables: store.Tables(), Logger: slog.New(slog.DiscardHandler), Changed: changed})
 	n.run(n.Log.Run)
 	n.run(n.Store.Run)
 	binding := material.Binding("bench")
@@ -164,32 +172,34 @@ const region = "bench"
 // keep builds what keeps keys and secrets.
 func (n *Node) keep() {
 	after := func(_ context.Context, d time.Duration) (time.Duration, error) { return d, nil }
-	n.Keys = keytest.New(keytest.Options{Store: n.Store, Tenants: n, Log: n.Log, Region: region, Now: n.options.Now, Fresh: n.Store.Fresh, After: after})
-	n.Secrets = secret.New(secret.Options{Store: n.Store, Keys: n.Keys.Keys, Crypto: n.Keys.Crypto, Log: n.Log, Region: region, Now: n.options.Now, After: after, Fresh: n.Store.Fresh})
+	stored := kms.Store{Store: n.Store}
+	n.Keys = keytest.New(keytest.Options{Store: stored, Tenants: n, Log: n.Log, Region: region, Now: n.options.Now, Fresh: n.Store.Fresh, After: after})
+	n.Secrets = secret.New(secret.Options{Store: stored, Keys: n.Keys.Keys, Crypto: n.Keys.Crypto, Log: n.Log, Region: region, Now: n.options.Now, After: after, Fresh: n.Store.Fresh})
 }
 
 // watch builds what takes stock of keys, tells people of them, and replaces them.
 func (n *Node) watch() {
 	now, quiet := n.options.Now, slog.New(slog.DiscardHandler)
-	shelf, alerts, fleet := store.Inventory{Store: n.Store}, store.Alerts{Store: n.Store}, store.Fleet{Store: n.Store}
+	n.Shelf = inventory.Store{Store: n.Store}
+	told, nodes := alerts.Store{Store: n.Store}, fleet.Store{Store: n.Store}
 	n.Accounts = accesskey.New(accesskey.Options{
-		Sources: shelf, Keys: shelf, Tenants: n, Log: n.Log, Kinds: n.options.Providers, Region: region, Now: now,
+		Sources: n.Shelf, Keys: n.Shelf, Tenants: n, Log: n.Log, Kinds: n.options.Providers, Region: region, Now: now,
 		Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 	})
 	n.Alerts = notify.New(notify.Options{
-		Config: alerts, Directory: alerts, Incidents: alerts, Outbox: alerts, Tenants: n, Log: n.Log, Region: region, Now: now,
+		Config: told, Directory: told, Incidents: told, Outbox: told, Tenants: n, Log: n.Log, Region: region, Now: now,
 		Healthy: func(context.Context, string) bool { return true }, Logger: quiet,
 	})
-	n.Scans = expiry.New(expiry.Options{Store: n.Store, Inventory: n.Accounts, Incidents: n.Alerts, Log: n.Log, Now: now})
 	rollouts := rollout.New(rollout.Options{
-		Tokens: fleet, Registry: fleet, Plans: fleet, Reports: fleet, Secrets: n.Secrets, Incidents: n.Alerts, Log: n.Log, Region: region,
+		Tokens: nodes, Registry: nodes, Plans: nodes, Reports: nodes, Secrets: n.Secrets, Incidents: n.Alerts, Log: n.Log, Region: region,
 		Now: now, Fresh: n.Store.Fresh, Logger: quiet,
 	})
 	n.Rotations = engine.New(engine.Options{
-		Store: store.Rotations{Store: n.Store}, Inventory: n.Accounts, Secrets: n.Secrets, Rollouts: rollouts, Incidents: n.Alerts, Tenants: n,
-		Spool: &engine.Spool{Directory: filepath.Join(n.options.Dir, "rotation.spool")}, Log: n.Log, Kinds: n.options.Issuers, Region: region, Now: now,
+		Store: fleet.Rotations{Store: n.Store}, Inventory: n.Accounts, Secrets: n.Secrets, Rollouts: rollouts, Incidents: n.Alerts, Tenants: n,
+		Spool: &spool.Spool{Directory: filepath.Join(n.options.Dir, "rotation.spool")}, Log: n.Log, Kinds: n.options.Issuers, Region: region, Now: now,
 		Fresh: n.Store.Fresh, Logger: slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	})
+	n.Scans = expiry.New(expiry.Options{Store: n.Shelf, Inventory: n.Accounts, Incidents: n.Alerts, Log: n.Log, Now: now, Replacing: n.Rotations.Replacing})
 }
 
 // Records answers how many records the audit log has.

@@ -209,7 +209,7 @@ func (v *inventory) learn(ctx context.Context) error {
 func (v *inventory) scanAll(ctx context.Context) error {
 	for _, what := range []string{"whole scan, which opens incidents", "whole scan", "near scan"} {
 		if what != "near scan" { // it is due when there was none
-			if err := v.Store.SaveScan(ctx, expiry.Scan{Account: node.Account}); err != nil {
+			if err := v.Shelf.SaveScan(ctx, expiry.Scan{Account: node.Account}); err != nil {
 				return err
 			}
 		}

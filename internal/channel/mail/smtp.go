@@ -122,8 +122,9 @@ func open(o message.Opening) (message.Sender, error) {
 			return nil, fault.InvalidParameter.New("the field \"ca\" holds no certificate in PEM")
 		}
 	}
-	m.dialer = egress.Guard{Allow: o.Allow, Ports: []uint16{uint16(port)}, Plain: m.security == "none"}.Dialer()
-	return m, nil
+	plain := m.security == "none"
+	m.dialer = egress.Guard{Allow: o.Allow, Ports: []uint16{uint16(port)}, Plain: plain}.Dialer()
+	return m, wire.Look(o, "host", m.host, uint16(port), plain)
 }
 
 // Send implements message.Sender. The message has one recipient.

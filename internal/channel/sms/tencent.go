@@ -43,6 +43,11 @@ func openTencent(o message.Opening) (message.Sender, error) {
 	if region == "" {
 		region = "ap-guangzhou"
 	}
+	if o.Settings["endpoint"] != "" {
+		if _, err := wire.Address(o, "endpoint"); err != nil {
+			return nil, err
+		}
+	}
 	client, err := tencent.NewClient(tencent.Options{
 		Endpoint: o.Settings["endpoint"], Allow: o.Allow, Now: o.Now,
 		Signer: tencent.Signer{SecretID: string(o.Credential["secret_id"].Expose()), SecretKey: o.Credential["secret_key"]},

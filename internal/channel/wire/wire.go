@@ -23,6 +23,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
@@ -210,7 +211,31 @@ func Address(o message.Opening, field string) (*url.URL, error) {
 	case u.Scheme != "https" && u.Scheme != "http":
 		return nil, fault.InvalidParameter.New("the field %q must begin with https://", field)
 	}
-	return u, nil
+	port := map[string]uint64{"https": 443, "http": 80}[u.Scheme]
+	if u.Port() != "" {
+		if port, err = strconv.ParseUint(u.Port(), 10, 16); err != nil || port == 0 {
+			return nil, fault.InvalidParameter.New("the field %q is no address; it looks like https://host/path", field)
+		}
+	}
+	return u, Look(o, field, u.Hostname(), uint16(port), u.Scheme == "http")
+}
+
+// Look refuses a host, from a field of the form, that does not exist or that the guard of
+// outgoing connections would not let through. What the name service cannot tell now is no
+// reason to refuse it. Its errors do not quote the host.
+func Look(o message.Opening, field, host string, port uint16, plain bool) error {
+	if o.Look == nil {
+		return nil
+	}
+	err := o.Look(host, port, plain)
+	var unknown *net.DNSError
+	switch {
+	case errors.Is(err, egress.ErrRefused):
+		return fault.InvalidParameter.New("the field %q leads to an address that is not public, or without encryption to one that is; if that is right, an operator must allow its network with egress.allow", field)
+	case errors.As(err, &unknown) && unknown.IsNotFound:
+		return fault.InvalidParameter.New("the field %q names a host that does not exist; check how it is spelt", field)
+	}
+	return nil
 }
 
 // Permanent makes an error of this class. The reason ends with what to do.

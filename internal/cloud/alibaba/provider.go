@@ -93,7 +93,7 @@ func Kind() accesskey.KindOfProvider {
 				{Name: "security_token", Help: form.Text{English: "of a temporary access key only", Chinese: "仅临时访问凭证（STS）需要"}},
 			},
 		},
-		Capabilities: accesskey.Capabilities{MaxKeys: maxKeys, Disable: true, Undo: undo, UseLag: useLag},
+		Capabilities: accesskey.Capabilities{MaxKeys: maxKeys, Disable: true, OffFirst: true, Undo: undo, UseLag: useLag},
 		Policy:       leastRights,
 		Pace:         pacing,
 		Open: func(o accesskey.Opening) (accesskey.Provider, error) {

@@ -89,7 +89,8 @@ func Kind() accesskey.KindOfProvider {
 					Chinese: "自定义定义文件的内容，用于替代内置定义"}},
 			},
 		},
-		Capabilities: accesskey.Capabilities{Expiry: true}, // of each definition: see Definition.Capabilities
+		Capabilities: accesskey.Capabilities{Expiry: true},
+		Varies:       true, // as each definition declares
 		Pace:         time.Hour,
 		Open:         newShelf().open,
 	}

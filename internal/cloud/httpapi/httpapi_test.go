@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/keyward/keyward/internal/accesskey"
 	"github.com/keyward/keyward/internal/cloud/httpapi"
 	"github.com/keyward/keyward/internal/cloud/httpapi/client"
@@ -57,6 +59,9 @@ func TestKind(t *testing.T) {
 		got, err := p.Observe(t.Context())
 		if err != nil || len(got.Keys) != 1 || !got.Keys[0].Expiry.At.Equal(time.Date(2099, 11, 30, 16, 0, 0, 0, time.UTC)) {
 			t.Errorf("%s: seen is %+v, %v", name, got, err)
+		}
+		if diff := cmp.Diff(&accesskey.Capabilities{MaxKeys: 2, Expiry: true}, got.Account.Can); diff != "" {
+			t.Errorf("%s: what can be undone, as the definition declares: %s", name, diff)
 		}
 	}
 	blocked := opening(map[string]string{"definition": "story", "vars": vars}, map[string]string{"credential": first})

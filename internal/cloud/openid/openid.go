@@ -25,7 +25,6 @@ import (
 	"io"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -145,9 +144,6 @@ func (c *Client) place(ctx context.Context, issuer string) (*place, error) {
 
 // discover reads a provider's configuration, and refuses one with which no login works.
 func (c *Client) discover(ctx context.Context, issuer string) (configuration, error) {
-	if err := checkURL(issuer); err != nil {
-		return configuration{}, fault.InvalidParameter.Wrap(err, "the issuer is the URL of a provider, as it calls itself: https://host/path, without user, query or fragment")
-	}
 	var out configuration
 	content, err := c.get(ctx, strings.TrimSuffix(issuer, "/")+"/.well-known/openid-configuration")
 	if err == nil {
@@ -160,7 +156,7 @@ func (c *Client) discover(ctx context.Context, issuer string) (configuration, er
 	switch {
 	case out.Issuer != issuer:
 		return out, fault.Unavailable.New(bad + "it does not call itself what the issuer says, to the letter")
-	case checkURL(out.Authorization) != nil || checkURL(out.Token) != nil || checkURL(out.Keys) != nil:
+	case !federation.PlainURL(out.Authorization) || !federation.PlainURL(out.Token) || !federation.PlainURL(out.Keys):
 		return out, fault.Unavailable.New(bad + "its configuration lacks an endpoint, or has one that is no https URL")
 	case strings.HasPrefix(out.Authorization, "http:") && !strings.HasPrefix(issuer, "http:"):
 		return out, fault.Unavailable.New(bad + "it sends people to a page without https")
@@ -177,19 +173,6 @@ func unreachable(err error) error {
 		return fault.UnsupportedOperation.Wrap(err, "the identity provider may not be reached: its address is not public; the operator allows its network with egress.allow")
 	}
 	return fault.Unavailable.Wrap(err, "the identity provider cannot be reached, or does not answer as it must; try again, then ask the server's operator, whose log has the details")
-}
-
-// checkURL tells whether a URL is one to be reached or to send a person to. That http is for
-// networks only that the operator allowed, the guard sees to.
-func checkURL(text string) error {
-	u, err := url.Parse(text)
-	if err != nil {
-		return err
-	}
-	if u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
-		return fmt.Errorf("%q is no plain URL", u.Redacted())
-	}
-	return nil
 }
 
 func (c *Client) get(ctx context.Context, from string) ([]byte, error) {

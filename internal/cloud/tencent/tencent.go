@@ -105,7 +105,7 @@ func Kind() accesskey.KindOfProvider {
 					Chinese: "仅用于临时密钥，数小时后即失效"}},
 			},
 		},
-		Capabilities: accesskey.Capabilities{MaxKeys: quota, Disable: true, UseLag: useLag},
+		Capabilities: accesskey.Capabilities{MaxKeys: quota, Disable: true, OffFirst: true, UseLag: useLag},
 		Policy:       policy,
 		Pace:         6 * time.Hour, // uses are told once a day, so there is little more to learn
 		Open: func(o accesskey.Opening) (accesskey.Provider, error) {

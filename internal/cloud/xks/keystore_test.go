@@ -18,6 +18,7 @@ import (
 	"github.com/keyward/keyward/internal/key/lifecycle"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/offer"
+	"github.com/keyward/keyward/internal/store/kms"
 )
 
 // A bank has an instance named "bank", whose keys are at the world's other keyward.
@@ -31,10 +32,10 @@ func newBank(t *testing.T) *bank {
 	t.Helper()
 	b := &bank{world: newWorld(t)}
 	b.Services = keytest.New(keytest.Options{
-		Store: b.Node.Store, Tenants: b.IAM, Log: b.Node.Log, Now: b.Now,
+		Store: kms.Store{Store: b.Node.Store}, Tenants: b.IAM, Log: b.Node.Log, Now: b.Now,
 		External: func(inner key.Keystore) (key.Keystore, instance.Manager) {
 			b.managers = xks.NewKeystore(xks.KeystoreOptions{
-				Inner: inner, Instances: b.Node.Store, Tenants: b.IAM, Timeout: 300 * time.Millisecond, Now: b.Now,
+				Inner: inner, Instances: kms.Store{Store: b.Node.Store}, Tenants: b.IAM, Timeout: 300 * time.Millisecond, Now: b.Now,
 				Fresh: func() bool { return true }, Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 			})
 			return b.managers, b.managers.Manager()
@@ -122,7 +123,7 @@ func TestExternalKeysAtAManagerThatMisbehaves(t *testing.T) {
 	_, err = b.open(t, another)
 	check(t, err)
 	b.put(nil)
-	before, err := b.Node.Store.KeysIn(t.Context(), k.Instance, "")
+	before, err := kms.Store{Store: b.Node.Store}.KeysIn(t.Context(), k.Instance, "")
 	check(t, err)
 	for name, begin := range b.misbehaviours(t, replayed) {
 		t.Run(name, func(t *testing.T) {
@@ -145,7 +146,7 @@ func TestExternalKeysAtAManagerThatMisbehaves(t *testing.T) {
 			}
 		})
 	}
-	after, err := b.Node.Store.KeysIn(t.Context(), k.Instance, "")
+	after, err := kms.Store{Store: b.Node.Store}.KeysIn(t.Context(), k.Instance, "")
 	check(t, err)
 	if after != before {
 		t.Errorf("%d keys were made", after-before)

@@ -16,7 +16,8 @@
 // back through the browser; the nonce, which comes back in the signed token; the provider
 // and the address to come back to, which are in the transaction; and the verifier, which
 // never leaves the machine until the end, so that neither a stolen code nor a stolen
-// transaction is of use. A transaction serves once, for ten minutes, on whichever node.
+// transaction is of use. A transaction serves once, for ten minutes, on whichever node. So does
+// the one that waits for a code of the second factor, and only while nothing of the user changes.
 //
 // A provider is believed about who somebody is, and about a second factor only if the
 // administrator says so. A user who has a second factor here is asked for it here, too. What
@@ -28,6 +29,7 @@ package federation
 
 import (
 	"context"
+	"net/url"
 	"strings"
 	"time"
 	"unicode"
@@ -92,7 +94,7 @@ var (
 	claimPattern = lazy.Regexp(`^[A-Za-z][A-Za-z0-9_.:/-]{0,127}$`)
 )
 
-// check refuses what is no provider. The issuer is left to whoever reaches for it.
+// check refuses what is no provider. Whether its issuer answers is left to whoever reaches for it.
 func (p *Provider) check() error {
 	acr, byACR := strings.CutPrefix(p.MFA, "acr=")
 	switch {
@@ -100,6 +102,8 @@ func (p *Provider) check() error {
 		return fault.InvalidParameter.New("the name of an identity provider has 1 to 63 characters, which are lower-case letters, digits or -, and does not begin with -")
 	case len(p.Issuer) > maxIssuer:
 		return fault.InvalidParameter.New("the issuer has at most %d bytes", maxIssuer)
+	case !PlainURL(p.Issuer):
+		return fault.InvalidParameter.New("the issuer is the URL of a provider, as it calls itself: https://host/path, without user, query or fragment")
 	case !legible(p.ClientID):
 		return fault.InvalidParameter.New("the client id has 1 to %d bytes of text", maxText)
 	case !claimPattern().MatchString(p.Claim):
@@ -108,6 +112,14 @@ func (p *Provider) check() error {
 		return fault.InvalidParameter.New("a second factor is told of by amr or by acr=VALUE")
 	}
 	return nil
+}
+
+// PlainURL tells whether a text is a URL to be reached, to send a person to, and to be told on:
+// one that holds no credential. That http is for networks only that the operator allowed, the
+// guard of connections sees to.
+func PlainURL(text string) bool {
+	u, err := url.Parse(text)
+	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Hostname() != "" && u.User == nil && u.RawQuery == "" && !u.ForceQuery && u.Fragment == ""
 }
 
 // legible tells whether s may be the value of a claim: text that is what it looks like.

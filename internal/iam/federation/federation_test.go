@@ -322,6 +322,64 @@ func TestSecondFactors(t *testing.T) {
 	check(t, dangerous(own, code()))
 }
 
+// A login that waits for a code ends with the first one that serves, and with whatever ends
+// sessions or changes factors.
+func TestWhatEndsTheWaitForACode(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, database string) {
+		w := startWorld(t, database)
+		ctx := t.Context()
+		_, recovery := w.enroll(t, must(w.login(t))(t))
+		wait := func() federation.Finish {
+			in := w.begin(t)
+			_, again, err := w.Finish(ctx, w.stranger(), in)
+			wantKind(t, err, fault.MFARequired)
+			in.Transaction, in.Code = again, ""
+			return in
+		}
+		next := func() string {
+			code := string(recovery[0].Expose())
+			recovery = recovery[1:]
+			return code
+		}
+		sessions := func() int { return len(must(w.people.Profile(ctx, w.root(), "alice"))(t).Sessions) }
+
+		in := wait()
+		before := sessions()
+		var all sync.WaitGroup
+		for range 4 {
+			mine := in
+			mine.MFACode = next()
+			all.Go(func() { _, _ = w.finish(t, mine) })
+		}
+		all.Wait()
+		if n := sessions() - before; n != 1 {
+			t.Errorf("four codes began %d sessions", n)
+		}
+		no, yes := false, true
+		for name, end := range map[string]func() error{
+			"another login": func() error { in := w.begin(t); in.MFACode = next(); _, err := w.finish(t, in); return err },
+			"ended":         func() error { return w.people.EndSessions(ctx, w.root(), "alice") },
+			"disabled": func() error {
+				_, off := w.iam.UpdateUser(ctx, w.root(), "alice", iam.UserChange{Enabled: &no})
+				_, on := w.iam.UpdateUser(ctx, w.root(), "alice", iam.UserChange{Enabled: &yes})
+				return errors.Join(off, on)
+			},
+		} {
+			in := wait()
+			check(t, end())
+			in.MFACode = next()
+			if _, err := w.finish(t, in); !fault.Is(err, fault.LoginFailed) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		in = wait()
+		check(t, w.people.RemoveMFA(ctx, w.root(), "alice", ""))
+		if _, err := w.finish(t, in); !fault.Is(err, fault.LoginFailed) || sessions() != 0 {
+			t.Errorf("without a code: %v", err)
+		}
+	})
+}
+
 // A role that is assumed with a session knows what the session's second factor was.
 func TestRolesKnow(t *testing.T) {
 	w := newWorld(t)
@@ -419,6 +477,13 @@ func TestProviders(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	for _, issuer := range []string{"example.com", "ftp://example.com", "https://u@example.com", "https://example.com?x=1", "https://example.com?", "https://example.com/#x", "https://", "javascript:alert(1)"} {
+		in := good
+		in.Issuer = issuer
+		if _, err := w.CreateProvider(t.Context(), w.root(), in); !fault.Is(err, fault.InvalidParameter) {
+			t.Errorf("the issuer %q: %v", issuer, err)
+		}
+	}
 	all := must(w.Providers(t.Context(), w.root()))(t)
 	if len(all) != 1 || strings.Contains(string(all[0].Secret), openidtest.Secret) {
 		t.Fatalf("there is %+v", all)
@@ -445,8 +510,13 @@ func TestNothingSecretIsTold(t *testing.T) {
 	w.provider.Do(openidtest.Wrong{Claims: func(c openidtest.Claims) { c["nonce"] = "other" }})
 	failed := w.begin(t)
 	_, err := w.finish(t, failed)
+	for _, issuer := range []string{"https://bot:fake-password@sso.example.com", "https://sso.example.com/?token=fake-password", "https://bot:fake-password@%zz"} {
+		_, refused := w.CreateProvider(t.Context(), w.root(), federation.NewProvider{Name: "typed", Issuer: issuer, ClientID: "c"})
+		wantKind(t, refused, fault.InvalidParameter)
+		err = errors.Join(err, refused)
+	}
 	text := fmt.Sprintf("%+v %v", w.records(t), err)
-	for _, secret := range []string{in.Code, in.Transaction, verifier, failed.Code, failed.State, openidtest.Secret, string(issued.Secret.Expose()), issued.Token, "fake-access-token"} {
+	for _, secret := range []string{in.Code, in.Transaction, verifier, failed.Code, failed.State, openidtest.Secret, string(issued.Secret.Expose()), issued.Token, "fake-access-token", "fake-password"} {
 		if strings.Contains(text, secret) {
 			t.Errorf("told is %s", secret)
 		}

@@ -48,6 +48,7 @@ type transaction struct {
 	Nonce     string     `json:"nonce"`
 	Expires   time.Time  `json:"expires"`
 	Proved    *Assertion `json:"proved,omitempty"` // only a code of the second factor is missing
+	Epoch     string     `json:"epoch,omitempty"`  // of the user then
 }
 
 // Begin begins a login. It stores nothing, and leaves a record only when it refuses.
@@ -185,7 +186,7 @@ func (s *Service) finish(ctx context.Context, op *iam.Operation, t transaction, 
 		return issued, "", err
 	}
 	op.Record.Param("Claim", t.Proved.Value)
-	issued, err = s.admit(ctx, op, t, in)
+	issued, t.Epoch, err = s.admit(ctx, op, t, in)
 	if fault.Is(err, fault.MFARequired) {
 		sealed, failed := s.seal(t)
 		return issued, sealed, orElse(failed, err)
@@ -259,7 +260,7 @@ func (s *Service) prove(ctx context.Context, p Provider, t *transaction, in Fini
 }
 
 // admit begins the session of whom the provider means.
-func (s *Service) admit(ctx context.Context, op *iam.Operation, t transaction, in Finish) (role.Issued, error) {
+func (s *Service) admit(ctx context.Context, op *iam.Operation, t transaction, in Finish) (issued role.Issued, epoch string, err error) {
 	linked := func(ctx context.Context) (Link, error) {
 		l, err := s.Store.LinkOf(ctx, t.Account, t.Provider, t.Proved.Value)
 		if fault.Is(err, fault.ResourceNotFound) {
@@ -269,10 +270,10 @@ func (s *Service) admit(ctx context.Context, op *iam.Operation, t transaction, i
 	}
 	l, err := linked(ctx)
 	if err != nil {
-		return role.Issued{}, err
+		return role.Issued{}, "", err
 	}
 	return s.People.Admit(ctx, op, people.Vouching{
-		Account: t.Account, User: l.User, Provider: t.Provider, MFA: t.Proved.MFA, Code: in.MFACode, Duration: in.Duration,
+		Account: t.Account, User: l.User, Provider: t.Provider, MFA: t.Proved.MFA, Code: in.MFACode, Duration: in.Duration, Epoch: t.Epoch,
 		Still: func(ctx context.Context) error {
 			now, err := linked(ctx)
 			if err == nil && now.User != l.User {

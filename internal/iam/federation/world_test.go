@@ -28,6 +28,7 @@ import (
 	"github.com/keyward/keyward/internal/material/password"
 	"github.com/keyward/keyward/internal/material/totp"
 	"github.com/keyward/keyward/internal/seal/sealtest"
+	"github.com/keyward/keyward/internal/store/identity"
 	"github.com/keyward/keyward/internal/store/storetest"
 )
 
@@ -66,16 +67,16 @@ func startWorld(t testing.TB, database string) *world {
 			w.people.Changed(table, id)
 		},
 	})
-	w.iam = must(iam.New(iam.Options{Store: w.node.Store, Log: w.node.Log, Keyring: keys, Logger: slog.New(slog.DiscardHandler), Now: w.now, Fresh: always}))(t)
+	w.iam = must(iam.New(iam.Options{Store: identity.Store{Store: w.node.Store}, Log: w.node.Log, Keyring: keys, Logger: slog.New(slog.DiscardHandler), Now: w.now, Fresh: always}))(t)
 	w.roles = role.New(role.Options{
-		Store: w.node.Store, IAM: w.iam, Log: w.node.Log, Sealer: sealtest.Box{Keyring: keys}, Now: w.now, Fresh: always,
+		Store: identity.Store{Store: w.node.Store}, IAM: w.iam, Log: w.node.Log, Sealer: sealtest.Box{Keyring: keys}, Now: w.now, Fresh: always,
 		Logins: func(ctx context.Context, account, user, session string) (bool, error) {
 			return w.people.InForce(ctx, account, user, session)
 		},
 	})
 	refusals := refusal.New(w.node.Log)
 	w.people = people.New(people.Options{
-		Store: w.node.Store, IAM: w.iam, Roles: w.roles, Log: w.node.Log, Refusals: refusals,
+		Store: identity.Store{Store: w.node.Store}, IAM: w.iam, Roles: w.roles, Log: w.node.Log, Refusals: refusals,
 		Hasher: password.New(password.Cost{MemoryKiB: 64, Time: 1, Threads: 1}, 4, 1000),
 		Digest: func(data []byte) (string, error) {
 			sum := sha256.Sum256(data)
@@ -85,7 +86,7 @@ func startWorld(t testing.TB, database string) *world {
 	})
 	w.provider = openidtest.New(t, w.now)
 	w.Service = federation.New(federation.Options{
-		Store: w.node.Store, Uses: w.node.Store, IAM: w.iam, People: w.people, Log: w.node.Log, Refusals: refusals, Now: w.now,
+		Store: identity.Store{Store: w.node.Store}, Uses: identity.Store{Store: w.node.Store}, IAM: w.iam, People: w.people, Log: w.node.Log, Refusals: refusals, Now: w.now,
 		Protocol: openid.New([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, w.now), Sealer: sealtest.Box{Keyring: keys},
 	})
 	w.account = must(w.iam.CreateAccount(t.Context(), w.call(authz.Principal{Kind: authz.Service, Name: "operator"}), "Example"))(t).Account.ID

@@ -207,8 +207,8 @@ func (s *Service) useCode(ctx context.Context, p Person, code string) (recovery 
 		return "", err
 	}
 	newer, err := s.Store.Advance(ctx, s.now(), key, step)
-	if err == nil && !newer {
-		err = wrong()
+	if err == nil && !newer { // whoever says so has the secret, or saw somebody use the code
+		err = fault.LoginFailed.New("this code of the second factor was used already; wait for the next one, at most 30 seconds, and use that")
 	}
 	return "", err
 }

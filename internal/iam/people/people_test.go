@@ -271,8 +271,12 @@ func TestL6CodesServeOnce(t *testing.T) {
 			})
 		}
 		all.Wait()
-		if _, err := w.try(t, "203.0.113.9", "alice", first, code); err == nil {
+		_, err := w.try(t, "203.0.113.9", "alice", first, code)
+		if err == nil {
 			in++
+		}
+		if said := fault.Message(err); fault.Is(err, fault.LoginFailed) && !strings.Contains(said, "wait for the next one") {
+			t.Errorf("who uses a code twice is told: %s", said)
 		}
 		if in != 1 {
 			t.Errorf("%d attempts succeeded: %v", in, kinds)

@@ -3,6 +3,7 @@ package people
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"time"
 
 	"github.com/keyward/keyward/internal/authz"
@@ -20,6 +21,8 @@ type Vouching struct {
 	MFA      bool   // a second factor was proved to the provider, which is believed about it
 	Code     string // of the user's own second factor, or a recovery code; "" for none
 	Duration time.Duration
+	// Epoch is what Admit answered when only a code was missing; "" for who was not asked for one.
+	Epoch string
 	// Still answers nil while the provider may vouch for the user. It is asked after the row
 	// was read whose change takes that right away.
 	Still func(context.Context) error
@@ -58,19 +61,40 @@ func (s *Service) counted(ctx context.Context, call *authz.Call, limits []Limit,
 
 // Admit begins a session of a user for whom an identity provider vouches, as a part of the
 // operation op, which has seen to that. A user who has a second factor here must prove it
-// here: MFARequired says that the code is missing.
-func (s *Service) Admit(ctx context.Context, op *iam.Operation, v Vouching) (role.Issued, error) {
+// here: MFARequired says that the code is missing. The epoch then goes with the code, which
+// serves only while all is as it was: no session began, none was ended, no factor was changed.
+func (s *Service) Admit(ctx context.Context, op *iam.Operation, v Vouching) (issued role.Issued, epoch string, err error) {
 	op.Record.Account, op.Record.Resource = v.Account, iam.UserARN(v.Account, v.User)
 	if _, err := s.IAM.Acting(ctx, v.Account, v.User); fault.Is(err, fault.AccessKeyInactive) {
-		return role.Issued{}, NotAdmitted()
+		return role.Issued{}, "", NotAdmitted()
 	} else if err != nil {
-		return role.Issued{}, err
+		return role.Issued{}, "", err
+	}
+	u, err := s.IAM.User(ctx, v.Account, v.User)
+	if err != nil {
+		return role.Issued{}, "", err
 	}
 	p, err := s.Store.Person(ctx, v.Account, loginOf(v.User))
 	if err != nil {
-		return role.Issued{}, err
+		return role.Issued{}, "", err
 	}
+	epoch = fmt.Sprintf("%d/%d", u.Rev, p.Rev)
+	if v.Epoch != "" && v.Epoch != epoch {
+		return role.Issued{}, "", overtaken()
+	}
+	issued, err = s.admit(ctx, op, v, p)
+	return issued, epoch, err
+}
+
+// overtaken is said of a login that waited for a code while something of the user changed.
+func overtaken() error {
+	return fault.LoginFailed.New("since this login asked for a code, the user logged in or was changed; begin again with keyward login --sso")
+}
+
+// admit is Admit for a person as p is.
+func (s *Service) admit(ctx context.Context, op *iam.Operation, v Vouching, p Person) (role.Issued, error) {
 	recovery := ""
+	var err error
 	if p.HasMFA() {
 		if v.Code == "" {
 			return role.Issued{}, fault.MFARequired.New("a code of the second factor is needed, too")
@@ -96,6 +120,9 @@ func (s *Service) Admit(ctx context.Context, op *iam.Operation, v Vouching) (rol
 		}
 		if err != nil {
 			return err
+		}
+		if v.Epoch != "" && now.Rev != p.Rev {
+			return overtaken() // by another code, perhaps
 		}
 		if err := v.Still(ctx); err != nil {
 			return err

@@ -24,6 +24,7 @@ import (
 	"github.com/keyward/keyward/internal/material/webauthn"
 	"github.com/keyward/keyward/internal/seal"
 	"github.com/keyward/keyward/internal/seal/sealtest"
+	"github.com/keyward/keyward/internal/store/identity"
 	"github.com/keyward/keyward/internal/store/storetest"
 )
 
@@ -75,16 +76,16 @@ func startNode(t testing.TB, url, origin string, keys *seal.Keyring, clock *atom
 		},
 	})
 	w.iam = must(iam.New(iam.Options{
-		Store: w.node.Store, Log: w.node.Log, Keyring: keys, Logger: slog.New(slog.DiscardHandler), Now: w.now, Fresh: always,
+		Store: identity.Store{Store: w.node.Store}, Log: w.node.Log, Keyring: keys, Logger: slog.New(slog.DiscardHandler), Now: w.now, Fresh: always,
 	}))(t)
 	w.roles = role.New(role.Options{
-		Store: w.node.Store, IAM: w.iam, Log: w.node.Log, Sealer: sealtest.Box{Keyring: keys}, Now: w.now, Fresh: always,
+		Store: identity.Store{Store: w.node.Store}, IAM: w.iam, Log: w.node.Log, Sealer: sealtest.Box{Keyring: keys}, Now: w.now, Fresh: always,
 		Logins: func(ctx context.Context, account, user, session string) (bool, error) {
 			return w.InForce(ctx, account, user, session)
 		},
 	})
 	w.Service = people.New(people.Options{
-		Store: w.node.Store, IAM: w.iam, Roles: w.roles, Log: w.node.Log, Refusals: refusal.New(w.node.Log),
+		Store: identity.Store{Store: w.node.Store}, IAM: w.iam, Roles: w.roles, Log: w.node.Log, Refusals: refusal.New(w.node.Log),
 		Hasher: password.New(password.Cost{MemoryKiB: 64, Time: 1, Threads: 1}, 4, 1000),
 		Digest: func(data []byte) (string, error) {
 			sum := sha256.Sum256(data)

@@ -13,6 +13,8 @@ import (
 	"github.com/keyward/keyward/internal/iam/role"
 	"github.com/keyward/keyward/internal/key/keytest"
 	"github.com/keyward/keyward/internal/key/lifecycle"
+	"github.com/keyward/keyward/internal/store/identity"
+	"github.com/keyward/keyward/internal/store/kms"
 )
 
 func TestRoleLife(t *testing.T) {
@@ -105,7 +107,7 @@ func TestL2NamedRoleIsNotTakenOver(t *testing.T) {
 	w.role(t, "plain")
 	w.user(t, w.owner, "trusted")
 	must(w.UpdateRole(ctx, root, "vip", role.Change{Trust: new(trust(account, "user/trusted", ""))}))(t)
-	keys := keytest.New(keytest.Options{Store: w.node.Store, Tenants: w.iam, Log: w.node.Log, Now: w.now, Known: w.node.Store.Known})
+	keys := keytest.New(keytest.Options{Store: kms.Store{Store: w.node.Store}, Tenants: w.iam, Log: w.node.Log, Now: w.now, Known: identity.Store{Store: w.node.Store}.Known})
 	must(keys.Create(ctx, root, lifecycle.CreateInput{Policy: `{"Version":"1","Statement":[{"Effect":"Allow","Principal":{"RAM":["acs:ram::` + account + `:role/vip"]},"Action":["kms:Decrypt"],"Resource":["*"]}]}`}))(t)
 
 	mine := role.Change{Trust: new(trust(account, "user/mallory", ""))}

@@ -15,6 +15,7 @@ import (
 	"github.com/keyward/keyward/internal/iam"
 	"github.com/keyward/keyward/internal/iam/role"
 	"github.com/keyward/keyward/internal/seal/sealtest"
+	"github.com/keyward/keyward/internal/store/identity"
 	"github.com/keyward/keyward/internal/store/storetest"
 )
 
@@ -39,9 +40,9 @@ func newWorld(t testing.TB) *world {
 		Changed: func(table, id string) { w.iam.Changed(table, id); w.Changed(table, id) },
 	})
 	w.iam = must(iam.New(iam.Options{
-		Store: w.node.Store, Log: w.node.Log, Keyring: keys, Logger: slog.New(slog.DiscardHandler), Now: w.now, Fresh: always,
+		Store: identity.Store{Store: w.node.Store}, Log: w.node.Log, Keyring: keys, Logger: slog.New(slog.DiscardHandler), Now: w.now, Fresh: always,
 	}))(t)
-	w.Service = role.New(role.Options{Store: w.node.Store, IAM: w.iam, Log: w.node.Log, Sealer: sealtest.Box{Keyring: keys}, Now: w.now, Fresh: always})
+	w.Service = role.New(role.Options{Store: identity.Store{Store: w.node.Store}, IAM: w.iam, Log: w.node.Log, Sealer: sealtest.Box{Keyring: keys}, Now: w.now, Fresh: always})
 	w.owner = w.account(t, "Example")
 	w.policy(t, w.owner, "assume", `"sts:AssumeRole"`)
 	w.alice = w.user(t, w.owner, "alice", "assume")

@@ -31,6 +31,7 @@ type CreateInput struct {
 	Alias           string // another name that the key gets at once, or neither is made; may be empty
 	Policy          string // the document of its policy
 	Instance        string // id or name of the instance it is made in; default none
+	InToken         bool   // it must be one of a hardware token
 	External        string // id at the manager, in an external instance
 	Service         string // that makes the key for itself, and owns it; empty for a key of the account
 }
@@ -106,6 +107,9 @@ func (s *Service) newKey(ctx context.Context, c *authz.Call, in CreateInput) (ke
 	k.More = append([]key.Usage(nil), in.More...)
 	if err := s.settle(ctx, c, &k, in); err != nil {
 		return key.Key{}, err
+	}
+	if in.InToken && k.ProtectionLevel != key.LevelHSM {
+		return key.Key{}, fault.UnsupportedOperation.New("Unsupported operation. KeyStorageMechanism is for keys of a hardware token: make the key in a hardware instance, or with ProtectionLevel=%s.", key.LevelHSM)
 	}
 	if err := key.CheckDescription(in.Description); err != nil {
 		return key.Key{}, err

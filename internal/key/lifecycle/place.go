@@ -45,6 +45,30 @@ func (s *Service) settle(ctx context.Context, c *authz.Call, k *key.Key, in Crea
 	return origin(k, in)
 }
 
+// InstanceOf answers the id of the instance that a key of the account is in; "" for one that is
+// in none, or is not there.
+func (s *Service) InstanceOf(ctx context.Context, account string, id key.ID) (string, error) {
+	k, err := s.store.Key(ctx, account, id)
+	if fault.Is(err, fault.KeyNotFound) {
+		return "", nil
+	}
+	return k.Instance, err
+}
+
+// CheckIn refuses a key that is not in the instance with an id or a name, for other domains that
+// put something under a key. An instance that is not there is [fault.ResourceNotFound].
+func (s *Service) CheckIn(ctx context.Context, account string, id key.ID, name string) error {
+	i, err := s.instances.Place(ctx, account, name)
+	if err != nil {
+		return err
+	}
+	in, err := s.InstanceOf(ctx, account, id)
+	if err == nil && in != i.ID {
+		err = fault.InvalidParameter.New("the key %s is not in the instance %s; name a symmetric key of that instance", id, name)
+	}
+	return err
+}
+
 // countDefault refuses another key in no instance, if the server has a limit for them. Those of
 // services are not counted.
 func (s *Service) countDefault(ctx context.Context, c *authz.Call, in CreateInput) error {

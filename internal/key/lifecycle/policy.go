@@ -108,7 +108,7 @@ func (s *Service) checkPolicy(ctx context.Context, c *authz.Call, e *keyring.Ent
 	if err != nil {
 		return "", nil, err
 	}
-	if err := s.CheckNamed(ctx, e.Key.Account, policy); err != nil {
+	if err := s.CheckPolicy(ctx, e.Key.Account, policy); err != nil {
 		return "", nil, err
 	}
 	next := c.Decide(authz.Request{Action: terms.Guard, Resource: e.ARN, Attributes: e.Attributes(nil), Policy: policy})

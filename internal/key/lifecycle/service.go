@@ -38,6 +38,8 @@ type Options struct {
 	Instances *instance.Service
 	// Known answers InvalidParameter unless each of the principals is a user or a role of the account.
 	Known func(ctx context.Context, account string, principals []string) error
+	// Actions are all that policies can speak of; without them no spelling is looked at.
+	Actions []string
 	// DefaultKeys is how many keys in no instance an account may have; 0 for any number.
 	DefaultKeys int
 	// After answers how long the service will have served when it has done so for this
@@ -56,17 +58,22 @@ type Service struct {
 
 	instances   *instance.Service
 	known       func(ctx context.Context, account string, principals []string) error
+	actions     []string
 	defaultKeys int
 }
 
 // New makes a Service.
 func New(o Options) *Service {
-	return &Service{ring: o.Ring, store: o.Store, aliases: o.Aliases, log: o.Log, now: o.Now, after: o.After, instances: o.Instances, known: o.Known, defaultKeys: o.DefaultKeys}
+	return &Service{ring: o.Ring, store: o.Store, aliases: o.Aliases, log: o.Log, now: o.Now, after: o.After, instances: o.Instances, known: o.Known, actions: o.Actions, defaultKeys: o.DefaultKeys}
 }
 
-// CheckNamed refuses a policy, of a key or a secret, that names users or roles whom the
-// account does not have: whoever got such a name later would be let in.
-func (s *Service) CheckNamed(ctx context.Context, account string, p *authz.ResourcePolicy) error {
+// CheckPolicy refuses a policy, of a key or a secret, that names users or roles whom the
+// account does not have, for whoever got such a name later would be let in; and one that
+// denies what is no action, for that would deny nothing.
+func (s *Service) CheckPolicy(ctx context.Context, account string, p *authz.ResourcePolicy) error {
+	if err := p.CheckSpelling(s.actions); err != nil {
+		return err
+	}
 	return s.known(ctx, account, p.Named(account))
 }
 
@@ -144,6 +151,17 @@ func (s *Service) clock() time.Time { return s.now().UTC().Truncate(time.Microse
 // with keyward every account does.
 func (s *Service) AccountStatus(ctx context.Context, c *authz.Call) error {
 	return s.do(ctx, c, "kms:DescribeAccountKmsStatus", func(rec *audit.Record) error { return s.may(c, rec, "key") })
+}
+
+// OpenService tells whoever may open the service for the account that it is open: with keyward
+// it always is, which is a [fault.StateConflict].
+func (s *Service) OpenService(ctx context.Context, c *authz.Call) error {
+	return s.do(ctx, c, "kms:OpenKmsService", func(rec *audit.Record) error {
+		if err := s.may(c, rec, "key"); err != nil {
+			return err
+		}
+		return fault.StateConflict.New("the service is open already, as it is for every account; go on and make a key")
+	})
 }
 
 // kept drops a result whose operation failed, in particular one whose record could

@@ -1,5 +1,5 @@
 // Package decode finds what is encoded within a text: base64 and hexadecimal digits,
-// percent and unicode escapes, quoted-printable mail. What it decodes is text or a
+// percent and unicode escapes, quoted-printable mail, values of Kubernetes' Secrets. What it decodes is text or a
 // container; anything else is a digest, a key or a picture, in which others look.
 //
 // The encoded stretches are found without looking at every byte of the text, since a run of
@@ -22,6 +22,9 @@ type Stretch struct {
 	Start, End int    // in the text
 	How        string // "base64", "hex", "percent", "escapes", "quoted-printable"
 	Data       []byte
+	// Whole says that Data has all that stands there, so that nobody has to look at the text
+	// itself; Lines that each of its lines is one of the text.
+	Whole, Lines bool
 }
 
 const (
@@ -45,12 +48,16 @@ var (
 	linkChars = set(alphabet + "%+/-_.~&=:;@,!*?#[]{}|$")
 )
 
-// Find calls with each encoded stretch of a text.
-func Find(text []byte, with func(Stretch)) {
+// Find calls with each encoded stretch of a text, those that are [Stretch.Whole] first. secrets
+// tells whether it has Secrets of Kubernetes, which package leak knows.
+func Find(text []byte, secrets bool, with func(Stretch)) {
+	if secrets {
+		kubernetes(text, with)
+	}
+	printable(text, with)
 	runs(text, with)
 	escapes(text, '%', percent, with)
 	escapes(text, '\\', unicode, with)
-	printable(text, with)
 }
 
 // runs finds base64 and hexadecimal digits. A run of [minRun] has two whole words of eight
@@ -100,7 +107,7 @@ func run(text []byte, start, end int) (Stretch, bool) {
 		}
 		data := make([]byte, (end-start)/2)
 		if n, err := hex.Decode(data, text[start:end]); err == nil && Readable(data[:n]) {
-			return Stretch{start, end, "hex", data[:n]}, true
+			return Stretch{Start: start, End: end, How: "hex", Data: data[:n]}, true
 		}
 		return Stretch{}, false
 	}
@@ -108,7 +115,7 @@ func run(text []byte, start, end int) (Stretch, bool) {
 		return Stretch{}, false
 	}
 	clean := append([]byte(nil), text[start:end]...)
-	for end < len(text) && len(clean) >= 60 && len(clean) < maxRun { // lines of mail and PEM
+	for line := start; end < len(text) && end-line >= 60 && len(clean) < maxRun; { // lines of mail and PEM, of which the last is shorter
 		next := end
 		for next < len(text) && next-end < 40 && (text[next] == '\r' || text[next] == '\n' || text[next] == ' ' || text[next] == '\t') {
 			next++
@@ -117,11 +124,11 @@ func run(text []byte, start, end int) (Stretch, bool) {
 		for stop < len(text) && digits64[text[stop]] {
 			stop++
 		}
-		if next == end || stop == next || bytes.IndexByte(text[end:next], '\n') < 0 || bytes.IndexByte(text[stop:min(len(text), stop+2)], ':') >= 0 {
+		if next == end || stop == next || bytes.IndexByte(text[end:next], '\n') < 0 || bytes.HasPrefix(text[next:], []byte("--")) || bytes.IndexByte(text[stop:min(len(text), stop+2)], ':') >= 0 {
 			break
 		}
 		clean = append(clean, text[next:stop]...)
-		end = stop
+		line, end = next, stop
 	}
 	data := make([]byte, len(clean)*3/4+3)
 	n, err := decode64(data, clean)
@@ -135,7 +142,7 @@ func run(text []byte, start, end int) (Stretch, bool) {
 	if !packed(data) {
 		data = data[:readable(data)]
 	}
-	return Stretch{start, end, "base64", data}, (err == nil || n > 0) && len(data) >= 12
+	return Stretch{Start: start, End: end, How: "base64", Data: data}, (err == nil || n > 0) && len(data) >= 12
 }
 
 // decode64 decodes base64 of either alphabet, without padding.
@@ -255,13 +262,19 @@ func escapes(text []byte, mark byte, decode func([]byte) (Stretch, bool), with f
 	}
 }
 
-// percent decodes a stretch of a URL, if any escape stands for more than a space.
+// percent decodes a stretch of a URL, if any escape stands for more than a blank, which forms
+// write as "+" where it is not escaped.
 func percent(text []byte) (Stretch, bool) {
 	out, meant := make([]byte, 0, len(text)), false
+	form := !bytes.Contains(text, []byte("%20"))
 	for i := 0; i < len(text); i++ {
+		if text[i] == '+' && form {
+			out = append(out, ' ')
+			continue
+		}
 		if text[i] == '%' && i+3 <= len(text) && isHex(text[i+1:i+3]) {
 			c := unhex(text[i+1])<<4 | unhex(text[i+2])
-			meant = meant || c > ' ' && c < 0x7f
+			meant = meant || c > ' ' && c != 0x7f || c == '\n'
 			out = append(out, c)
 			i += 2
 			continue
@@ -298,9 +311,10 @@ func unhex(c byte) byte {
 	return c | 0x20 - 'a' + 10
 }
 
-// printable finds bodies of mail in quoted-printable.
+// printable finds bodies of mail in quoted-printable. What is none to its end, because
+// something else follows, is decoded as far as it is one.
 func printable(text []byte, with func(Stretch)) {
-	mark := []byte("quoted-printable")
+	mark, part := []byte("quoted-printable"), []byte("\n--")
 	for at := 0; ; {
 		i := bytes.Index(text[at:], mark)
 		if i < 0 {
@@ -311,10 +325,16 @@ func printable(text []byte, with func(Stretch)) {
 		if next := bytes.Index(text[start:], mark); next >= 0 {
 			end = start + next
 		}
-		data, _ := io.ReadAll(quotedprintable.NewReader(bytes.NewReader(text[start:end]))) // up to what is none
-		if len(data) > 0 {
-			with(Stretch{start, end, "quoted-printable", data})
+		for at = start; at < end; {
+			stop := end
+			if next := bytes.Index(text[at:end], part); next >= 0 {
+				stop = at + next + len(part)
+			}
+			data, err := io.ReadAll(quotedprintable.NewReader(bytes.NewReader(text[at:stop])))
+			if len(data) > 0 {
+				with(Stretch{Start: at, End: stop, How: "quoted-printable", Data: data, Whole: err == nil})
+			}
+			at = stop
 		}
-		at = end
 	}
 }

@@ -12,7 +12,7 @@ import (
 )
 
 func find(text string) (out []string) {
-	decode.Find([]byte(text), func(s decode.Stretch) { out = append(out, s.How+": "+string(s.Data)) })
+	decode.Find([]byte(text), true, func(s decode.Stretch) { out = append(out, s.How+": "+string(s.Data)) })
 	return out
 }
 
@@ -32,6 +32,10 @@ func TestFind(t *testing.T) {
 		"0123456789abcdef0123456789abcdef01234567": nil,
 		"github.com/keyward/keyward/internal/leak/decode/decode_test":             nil,
 		"Content-Transfer-Encoding: quoted-printable\r\n\r\nkey=3Dva=\r\nlue\r\n": {"quoted-printable: \r\n\r\nkey=value\r\n"},
+		"data:\n  a: aHVudGVyMjI=\n  b: not base64\nkind: x":                      {"base64: :\n  a: hunter22\n  b: not base64\n"},
+		"- data:\n    a: 'aHVudGVyMjI='\n\n    # c\n    b: eAp5Cnp6\n  c: d\n":    {"base64: :\n    a: 'hunter22'\n\n    # c\n    b: \"x\\ny\\nzz\"\n"},
+		`{"data": {"a":"aHVudGVyMjI=", "b": "eAp5Cnp6"}}`:                         {`base64: ": {"a":"hunter22", "b": "x\ny\nzz"`},
+		"data: aHVudGVyMjI=\nstringData:\n  a: aHVudGVyMjI=\n":                    nil,
 	} {
 		if diff := cmp.Diff(want, find(text)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", text, diff)
@@ -51,7 +55,7 @@ func TestEveryPlace(t *testing.T) {
 			for _, around := range []string{" ", ".", "\n", "\xff", "~", "*", "{", "\x00", "@"} {
 				text := strings.Repeat("a.", before/2) + strings.Repeat(" ", before%2) + around + c.encoded + around + strings.Repeat("z", before%5)
 				var got []decode.Stretch
-				decode.Find([]byte(text), func(s decode.Stretch) { got = append(got, s) })
+				decode.Find([]byte(text), true, func(s decode.Stretch) { got = append(got, s) })
 				if len(got) != 1 || got[0].How != c.how || text[got[0].Start:got[0].End] != c.encoded {
 					t.Fatalf("%q: %v", text, got)
 				}
@@ -64,7 +68,7 @@ func FuzzFind(f *testing.F) {
 	f.Add([]byte("YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXo= %41%3d \\u0041\\u0041\\u0041\\u0041 quoted-printable =3D"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		total := 0
-		decode.Find(text, func(s decode.Stretch) {
+		decode.Find(text, true, func(s decode.Stretch) {
 			if s.Start < 0 || s.End <= s.Start || s.End > len(text) {
 				t.Fatalf("%s at %d:%d of %d", s.How, s.Start, s.End, len(text))
 			}

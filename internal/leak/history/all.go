@@ -19,10 +19,10 @@ import (
 // questions is how many objects a reader asks for at once.
 const questions = 64
 
-// All looks at everything that the repository keeps. What is remembered as clean is not
-// read again; m is changed to what is clean now. Where nothing came since, only the objects
-// with findings are read, and no commit is asked for. A repository that lacks objects, or
-// has broken ones, is looked at as far as it goes; what is missing is a problem each time.
+// All looks at everything that the repository keeps. What is remembered, as clean or with its
+// findings, is not read again; m is changed to what is known now. Where nothing came since,
+// nothing is read and no commit is asked for. A repository that lacks objects, or has broken
+// ones, is looked at as far as it goes; what is missing is a problem each time.
 func (r *Repository) All(ctx context.Context, m *Memory) error {
 	r.noteShallow()
 	state, err := r.state()
@@ -37,7 +37,7 @@ func (r *Repository) All(ctx context.Context, m *Memory) error {
 		r.dirty = nil
 		whole := false
 		group, within := errgroup.WithContext(ctx)
-		group.Go(func() error { return r.scan(within, ids) })
+		group.Go(func() error { return r.scan(within, m.unknown(ids)) })
 		group.Go(func() (err error) {
 			whole, err = r.whole(within)
 			return err
@@ -89,8 +89,9 @@ func (r *Repository) scan(ctx context.Context, ids []string) error {
 			return r.readAll(ctx, queue, func(lane *search.Lane, id, kind string, content io.Reader) {
 				found := false
 				take := func(leak.Finding, leak.Location) { found = true }
+				missed := func(string, error) { found = true }
 				// What cannot be read well is looked at again, and then reported.
-				if kind == "missing" || kind == "broken" || lane.Object(search.Object{Path: id, Take: take}, content) != nil || found {
+				if kind == "missing" || kind == "broken" || lane.Object(search.Object{Path: id, Take: take, Missed: missed}, content) != nil || found {
 					r.lock.Lock()
 					defer r.lock.Unlock()
 					r.dirty = append(r.dirty, id)
@@ -117,7 +118,7 @@ func (r *Repository) scan(ctx context.Context, ids []string) error {
 func (r *Repository) TellGone() { r.tell = true }
 
 // gone answers which of some objects no ref leads to.
-func (r *Repository) gone(ctx context.Context, of map[string]change) (map[string]bool, error) {
+func (r *Repository) gone(ctx context.Context, of map[string]*stain) (map[string]bool, error) {
 	if !r.tell {
 		return nil, nil //nolint:nilnil // nobody asked
 	}
@@ -143,8 +144,9 @@ func (r *Repository) gone(ctx context.Context, of map[string]change) (map[string
 	return gone, lines.Err()
 }
 
-// place looks at the objects that have findings, again if they are new, now with the path
-// and the commit that brought each of them.
+// place takes the findings of all objects that have some, with the path and the commit that
+// brought each of them. Those whose findings are not remembered, or of which the secrets
+// themselves are wanted, are looked at again.
 func (r *Repository) place(ctx context.Context, m *Memory) error {
 	if len(m.dirty) == 0 {
 		return nil
@@ -153,29 +155,56 @@ func (r *Repository) place(ctx context.Context, m *Memory) error {
 	if err != nil {
 		return err
 	}
+	var unknown []string
+	for _, id := range slices.Sorted(maps.Keys(m.dirty)) {
+		if s := m.dirty[id]; s.known && !s.has(r.search.Options().Values) {
+			r.take(id, s, gone[id])
+		} else {
+			unknown = append(unknown, id)
+		}
+	}
+	if len(unknown) == 0 {
+		return nil
+	}
 	one := make(chan []string, 1)
-	one <- slices.Sorted(maps.Keys(m.dirty))
+	one <- unknown
 	close(one)
 	return r.readAll(ctx, one, func(lane *search.Lane, id, kind string, content io.Reader) {
-		origin := m.dirty[id]
-		switch {
-		case kind == "missing":
+		s := m.dirty[id]
+		switch kind {
+		case "missing":
 			r.search.Problem(id, errMissing)
 			return
-		case kind == "broken":
+		case "broken":
 			r.search.Problem(id, errors.New("git cannot read it; git fsck says more"))
 			return
-		case kind == "commit":
-			origin = change{path: "commit message", commit: id}
-		case kind == "tag":
-			origin = change{path: "tag message " + id}
-		case origin.path == "":
-			origin = change{path: "dangling object " + id}
+		case "commit":
+			s.change = change{path: "commit message", commit: id}
+		case "tag":
+			s.change = change{path: "tag message " + id}
 		}
-		if err := lane.Object(search.Object{Path: origin.path, Commit: origin.commit, Gone: gone[id]}, content); err != nil {
-			r.search.Problem(origin.path, err)
+		s.known, s.findings, m.saved = true, nil, false
+		missed := func(path string, err error) {
+			s.known = false // it is told each time
+			r.search.Problem(path, err)
 		}
+		path := s.place(id)
+		if err := lane.Object(search.Object{Path: path, Missed: missed, Take: func(f leak.Finding, at leak.Location) {
+			s.add(f, at, path)
+		}}, content); err != nil {
+			missed(path, err)
+		}
+		r.take(id, s, gone[id])
 	})
+}
+
+// take takes the findings of an object.
+func (r *Repository) take(id string, s *stain, gone bool) {
+	for _, k := range s.findings {
+		at := k.At
+		at.Path, at.Commit, at.Gone = s.place(id)+at.Path, s.commit, gone
+		r.search.Take(k.Finding, at)
+	}
 }
 
 // origins finds for each object with findings, where it is not known, the oldest commit that
@@ -201,7 +230,8 @@ func (r *Repository) origins(ctx context.Context, m *Memory) error {
 		field := strings.TrimLeft(fields.Text(), "\n")
 		if id != "" { // the path of the change before
 			if wanted[id] {
-				m.dirty[id] = change{path: field, commit: commit}
+				m.dirty[id].change = change{path: field, commit: commit}
+				m.saved = false
 				delete(wanted, id)
 			}
 			id = ""

@@ -75,9 +75,9 @@ func (r *Repository) Received(ctx context.Context, updates []Update) error {
 		return err
 	}
 	r.search.Count(int64(len(messages)+len(others)), 0)
-	found := &Memory{dirty: map[string]change{}}
+	found := &Memory{dirty: map[string]*stain{}}
 	for _, id := range r.dirty {
-		found.dirty[id] = change{} // no commit brings it to a path
+		found.dirty[id] = &stain{} // no commit brings it to a path
 	}
 	if err := r.place(ctx, found); err != nil {
 		return err

@@ -151,14 +151,7 @@ func Base64DER(text []byte) (PrivateKey, bool) {
 // PEM judges a PEM block of a private key whose line breaks may have been escaped or lost.
 // kind is what stands in its first line before "PRIVATE KEY", such as "RSA ".
 func PEM(kind string, body []byte) (PrivateKey, bool) {
-	switch kind {
-	case "OPENSSH ":
-		if raw, ok := decoded(body); ok && bytes.HasPrefix(raw, []byte("openssh-key-v1\x00")) {
-			encrypted := !bytes.HasPrefix(raw[15:], []byte("\x00\x00\x00\x04none"))
-			return PrivateKey{Algorithm: "OpenSSH", Encrypted: encrypted, Identity: raw}, true
-		}
-		return PrivateKey{}, false
-	case "PGP ":
+	if kind == "PGP " {
 		raw, ok := decoded(body)
 		return PrivateKey{Algorithm: "PGP", Identity: raw}, ok && len(raw) > 100
 	}
@@ -166,6 +159,10 @@ func PEM(kind string, body []byte) (PrivateKey, bool) {
 		return PrivateKey{Algorithm: "unknown", Encrypted: true, Identity: body}, len(body) > 200
 	}
 	if raw, ok := decoded(body); ok {
+		if bytes.HasPrefix(raw, []byte("openssh-key-v1\x00")) { // whatever the first line says
+			encrypted := !bytes.HasPrefix(raw[15:], []byte("\x00\x00\x00\x04none"))
+			return PrivateKey{Algorithm: "OpenSSH", Encrypted: encrypted, Identity: raw}, true
+		}
 		if k, ok := DER(raw); ok {
 			return k, true
 		}

@@ -2,6 +2,7 @@ package judge
 
 import (
 	"bytes"
+	"encoding/base64"
 	"strings"
 )
 
@@ -16,14 +17,33 @@ var placeholders = []string{
 }
 
 // templates are what programs replace before anybody uses the value.
-var templates = []string{"${", "#{", "{{", "}}", "<%", "%>", "$(", "%(", "[[", "@@", "<<", "__", "%s", "%v", "%d", "%0", "\\(", "${", "$[["}
+var templates = []string{"${", "#{", "{{", "}}", "<%", "%>", "$(", "%(", "[[", "@@", "<<", "%s", "%v", "%d", "%0", "\\(", "${", "$[["}
 
 // reference is how the name of a secret of keyward begins, which `keyward scan --fix` leaves
 // where a value was.
 const reference = "keyward:"
 
-// Placeholder tells whether a value stands for a credential without being one.
+// Placeholder tells whether a value stands for a credential without being one, as it is or
+// in base64.
 func Placeholder(value []byte) bool {
+	if len(value)%4 == 0 && len(value) >= 8 && len(value) <= 64 {
+		if plain, err := base64.StdEncoding.DecodeString(string(value)); err == nil && printable(plain) && placeholder(plain) {
+			return true
+		}
+	}
+	return placeholder(value)
+}
+
+func printable(text []byte) bool {
+	for _, c := range text {
+		if c < ' ' || c > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+func placeholder(value []byte) bool {
 	low := bytes.ToLower(value)
 	if bytes.HasPrefix(low, []byte(reference)) {
 		return true
@@ -37,6 +57,9 @@ func Placeholder(value []byte) bool {
 		if bytes.Contains(low, []byte(t)) {
 			return true
 		}
+	}
+	if bytes.HasPrefix(low, []byte("__")) && bytes.HasSuffix(low, []byte("__")) {
+		return true
 	}
 	if len(low) > 1 && (low[0] == '<' && low[len(low)-1] == '>' || low[0] == '$' || low[0] == '%' && low[len(low)-1] == '%' || low[0] == '[' && low[len(low)-1] == ']' || low[0] == '{' && low[len(low)-1] == '}') {
 		return true
@@ -184,7 +207,10 @@ func CodeLike(value []byte) bool {
 	case '/', '.', '~', '&', '(', '<', '{', '[', '*', '$', '%':
 		return true
 	}
-	for _, mark := range []string{"://", "()", "(", "->", "::", "=>", "==", "../", "\\u", "/etc/", "/var/", "/run/", ".pem", ".key", ".json", ".yaml", ".yml", ".txt", ".crt", "file:", "arn:", "vault:", "env:", "secrets.", "secret/", "base64:"} {
+	if bytes.Contains(bytes.TrimRight(value, "="), []byte("==")) { // at the end it is base64's
+		return true
+	}
+	for _, mark := range []string{"://", "(", "->", "::", "=>", "../", "\\u", "/etc/", "/var/", "/run/", ".pem", ".key", ".json", ".yaml", ".yml", ".txt", ".crt", "file:", "arn:", "vault:", "env:", "secrets.", "secret/", "base64:"} {
 		if bytes.Contains(value, []byte(mark)) {
 			return true
 		}

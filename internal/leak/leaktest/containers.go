@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"compress/zlib"
+	"encoding/ascii85"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
@@ -26,10 +27,20 @@ import (
 // A Container is something that files are packed into or written as.
 type Container struct {
 	Name, File string
-	// Pack answers the container with a kind in it.
+	// Hold answers the container with a file of text in it; nil if it has values and no text.
+	Hold func(name, text string) []byte
+	// Pack answers the container with a kind in it; nil if it holds text, see [Container.With].
 	Pack func(k Kind) []byte
 	// Pool says that names are lost, so that only forms and pairs can be found.
 	Pool bool
+}
+
+// With answers the container with a kind in it, as settings where it holds text.
+func (c Container) With(k Kind) []byte {
+	if c.Pack != nil {
+		return c.Pack(k)
+	}
+	return c.Hold(".env", env(k))
 }
 
 // must answers what a writer into memory made: it cannot fail.
@@ -42,7 +53,7 @@ func must(errs ...error) {
 }
 
 // env answers a kind as a file of settings.
-func env(k Kind) []byte { return []byte(pair("%s=%s\n")(k)) }
+func env(k Kind) string { return pair("%s=%s\n")(k) }
 
 // Zip answers a zip file with these members.
 func Zip(members map[string][]byte) []byte {
@@ -64,6 +75,20 @@ func sortedNames(members map[string][]byte) (names []string) {
 	}
 	slices.Sort(names)
 	return names
+}
+
+// Stored answers a zip file whose members are not compressed.
+func Stored(members map[string][]byte) []byte {
+	var b bytes.Buffer
+	w := zip.NewWriter(&b)
+	for _, name := range sortedNames(members) {
+		f, err := w.CreateHeader(&zip.FileHeader{Name: name})
+		must(err)
+		_, err = f.Write(members[name])
+		must(err)
+	}
+	must(w.Close())
+	return b.Bytes()
 }
 
 // Tar answers a tar archive with these members.
@@ -104,13 +129,19 @@ func XZ(content []byte) []byte {
 	return compressed(content, func(w io.Writer) (io.WriteCloser, error) { return xz.NewWriter(w) })
 }
 
-func one(name string, pack func(map[string][]byte) []byte) func(Kind) []byte {
-	return func(k Kind) []byte { return pack(map[string][]byte{name: env(k)}) }
+// archive holds a file in a directory of an archive.
+func archive(dir string, pack func(map[string][]byte) []byte) func(name, text string) []byte {
+	return func(name, text string) []byte { return pack(map[string][]byte{dir + name: []byte(text)}) }
 }
 
-// text writes a kind's settings in another form.
-func text(write func(s string) string) func(Kind) []byte {
-	return func(k Kind) []byte { return []byte(write(string(env(k)))) }
+// stream holds a file that is compressed.
+func stream(pack func([]byte) []byte) func(name, text string) []byte {
+	return func(_, text string) []byte { return pack([]byte(text)) }
+}
+
+// text holds a text in another form.
+func text(write func(s string) string) func(name, text string) []byte {
+	return func(_, s string) []byte { return []byte(write(s)) }
 }
 
 // Containers answers all containers and encodings.
@@ -119,20 +150,28 @@ func Containers() []Container {
 }
 
 func archives() []Container {
+	layer := func(name, text string) []byte { return Gzip(archive("app/", Tar)(name, text)) }
 	return []Container{
-		{Name: "zip", File: "a.zip", Pack: one("conf/.env", Zip)},
-		{Name: "zip without its name", File: "data.bin", Pack: one("conf/.env", Zip)},
-		{Name: "tar.gz", File: "a.tgz", Pack: func(k Kind) []byte { return Gzip(one("srv/app.env", Tar)(k)) }},
-		{Name: "jar in war", File: "shop.war", Pack: func(k Kind) []byte {
-			return Zip(map[string][]byte{"WEB-INF/lib/a.jar": one("application.properties", Zip)(k)})
+		{Name: "zip", File: "a.zip", Hold: archive("conf/", Zip)},
+		{Name: "zip without its name", File: "data.bin", Hold: archive("conf/", Zip)},
+		{Name: "stored zip", File: "a.nupkg", Hold: archive("content/", Stored)},
+		{Name: "wheel", File: "shop-1.0-py3-none-any.whl", Hold: archive("shop/", Zip)},
+		{Name: "jar", File: "a.jar", Hold: archive("BOOT-INF/classes/", Zip)},
+		{Name: "jar in war", File: "shop.war", Hold: func(name, text string) []byte {
+			return Zip(map[string][]byte{"WEB-INF/lib/a.jar": archive("", Zip)(name, text)})
 		}},
-		{Name: "zstd", File: "a.zst", Pack: func(k Kind) []byte { return Zstd(env(k)) }},
-		{Name: "xz", File: "a.xz", Pack: func(k Kind) []byte { return XZ(env(k)) }},
-		{Name: "image layer", File: "image.tar", Pack: func(k Kind) []byte {
-			return Tar(map[string][]byte{"manifest.json": []byte("[]"), "blobs/sha256/0a": Gzip(one("app/.env", Tar)(k))})
+		{Name: "tar", File: "backup.tar", Hold: archive("srv/", Tar)},
+		{Name: "tar.gz", File: "a.tgz", Hold: func(name, text string) []byte { return Gzip(archive("srv/", Tar)(name, text)) }},
+		{Name: "tar.bz2", File: "a.tar.bz2", Hold: func(name, text string) []byte { return Bzip2(archive("srv/", Tar)(name, text)) }},
+		{Name: "gzip", File: "app.log.1.gz", Hold: stream(Gzip)},
+		{Name: "bzip2", File: "a.bz2", Hold: stream(Bzip2)},
+		{Name: "zstd", File: "a.zst", Hold: stream(Zstd)},
+		{Name: "xz", File: "a.xz", Hold: stream(XZ)},
+		{Name: "image layer", File: "image.tar", Hold: func(name, text string) []byte {
+			return Tar(map[string][]byte{"manifest.json": []byte("[]"), "blobs/sha256/0a": layer(name, text)})
 		}},
 		{Name: "image config", File: "image.tar", Pack: func(k Kind) []byte {
-			config, err := json.Marshal(map[string]any{"config": map[string]any{"Env": strings.Split(strings.TrimSpace(string(env(k))), "\n")}})
+			config, err := json.Marshal(map[string]any{"config": map[string]any{"Env": strings.Split(strings.TrimSpace(env(k)), "\n")}})
 			must(err)
 			return Tar(map[string][]byte{"blobs/sha256/0b": config})
 		}},
@@ -153,30 +192,65 @@ func documents() []Container {
 			return Zip(map[string][]byte{"[Content_Types].xml": []byte("<Types/>"), "xl/sharedStrings.xml": []byte("<sst>" + strs.String() + "</sst>"),
 				"xl/worksheets/sheet1.xml": []byte("<worksheet><sheetData>" + rows.String() + "</sheetData></worksheet>")})
 		}},
-		{Name: "odt", File: "a.odt", Pack: func(k Kind) []byte {
-			var b strings.Builder
-			for _, line := range strings.Split(string(env(k)), "\n") {
-				fmt.Fprintf(&b, "<text:p text:style-name=\"P1\">%s</text:p>", html.EscapeString(line))
-			}
-			return Zip(map[string][]byte{"mimetype": []byte("application/vnd.oasis.opendocument.text"), "content.xml": []byte(b.String())})
+		{Name: "docx, its lines", File: "a.docx", Hold: func(_, text string) []byte {
+			return Zip(map[string][]byte{"[Content_Types].xml": []byte("<Types/>"), "word/document.xml": paragraphs("w:p", "<w:r><w:t>%s</w:t></w:r><w:r><w:t xml:space=\"preserve\">%s</w:t></w:r>", text)})
 		}},
-		{Name: "pdf", File: "a.pdf", Pack: func(k Kind) []byte { return pdf(k, false) }},
-		{Name: "pdf with its own codes", File: "a.pdf", Pack: func(k Kind) []byte { return pdf(k, true) }},
-		{Name: "notebook output", File: "a.ipynb", Pack: func(k Kind) []byte {
-			b, err := json.Marshal(map[string]any{"cells": []any{map[string]any{"cell_type": "code", "source": []string{"print(config)"}, "outputs": []any{map[string]any{"text": strings.SplitAfter(string(env(k)), "\n")}}}}})
-			must(err)
-			return b
+		{Name: "docx, its comments", File: "a.docx", Hold: func(_, text string) []byte {
+			return Zip(map[string][]byte{"[Content_Types].xml": []byte("<Types/>"), "word/comments.xml": paragraphs("w:p", "<w:r><w:t>%s%s</w:t></w:r>", text)})
 		}},
-		{Name: "mail", File: "a.eml", Pack: text(func(s string) string {
-			encoded := base64.StdEncoding.EncodeToString([]byte("Hello,\r\n\r\nhere are the settings of the production system, please keep them safe:\r\n\r\n" + s))
-			var b strings.Builder
-			for len(encoded) > 76 {
-				b.WriteString(encoded[:76] + "\r\n")
-				encoded = encoded[76:]
-			}
-			return "Subject: settings\r\nContent-Transfer-Encoding: base64\r\n\r\n" + b.String() + encoded + "\r\n"
+		{Name: "odt", File: "a.odt", Hold: func(_, text string) []byte {
+			b := paragraphs("text:p", "%s<text:span>%s</text:span>", text)
+			return Zip(map[string][]byte{"mimetype": []byte("application/vnd.oasis.opendocument.text"), "content.xml": b})
+		}},
+		{Name: "pdf", File: "a.pdf", Hold: func(_, text string) []byte { return pdf(text, "") }},
+		{Name: "pdf with its own codes", File: "a.pdf", Hold: func(_, text string) []byte { return pdf(text, "codes") }},
+		{Name: "pdf that is not compressed", File: "a.pdf", Hold: func(_, text string) []byte { return pdf(text, "plain") }},
+		{Name: "pdf in ASCII", File: "a.pdf", Hold: func(_, text string) []byte { return pdf(text, "ASCII85") }},
+		{Name: "notebook", File: "a.ipynb", Hold: func(_, text string) []byte {
+			return notebook(map[string]any{"cell_type": "code", "source": strings.SplitAfter(text, "\n")})
+		}},
+		{Name: "notebook output", File: "a.ipynb", Hold: func(_, text string) []byte {
+			return notebook(map[string]any{"cell_type": "code", "source": []string{"print(config)"}, "outputs": []any{map[string]any{"text": strings.SplitAfter(text, "\n")}}})
+		}},
+		{Name: "attachment of a mail", File: "a.eml", Hold: func(name, text string) []byte {
+			return []byte("Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: application/zip\r\nContent-Transfer-Encoding: base64\r\n\r\n" + lines64(archive("conf/", Zip)(name, text)) + "\r\n--b--\r\n")
+		}},
+		{Name: "mail", File: "a.eml", Hold: text(func(s string) string {
+			return "Subject: settings\r\nContent-Transfer-Encoding: base64\r\n\r\n" + lines64([]byte("Hello,\r\n\r\nhere are the settings of the production system, please keep them safe:\r\n\r\n"+s)) + "\r\n"
 		})},
 	}
+}
+
+// paragraphs answers a line of text in each element, in two pieces.
+func paragraphs(element, pieces, text string) []byte {
+	var b strings.Builder
+	for _, line := range strings.Split(text, "\n") {
+		half := len(line) / 2
+		for half > 0 && line[half] >= 0x80 {
+			half--
+		}
+		fmt.Fprintf(&b, "<%[1]s a=\"1\">%[2]s</%[1]s>", element, fmt.Sprintf(pieces, html.EscapeString(line[:half]), html.EscapeString(line[half:])))
+	}
+	return []byte(b.String())
+}
+
+func notebook(cell map[string]any) []byte {
+	var b bytes.Buffer
+	w := json.NewEncoder(&b)
+	w.SetEscapeHTML(false)
+	w.SetIndent("", " ")
+	must(w.Encode(map[string]any{"cells": []any{cell}}))
+	return b.Bytes()
+}
+
+// lines64 answers content in base64 as mails have it.
+func lines64(content []byte) string {
+	var b strings.Builder
+	for line := range slices.Chunk([]byte(base64.StdEncoding.EncodeToString(content)), 76) {
+		b.Write(line)
+		b.WriteString("\r\n")
+	}
+	return strings.TrimSuffix(b.String(), "\r\n")
 }
 
 func programs() []Container {
@@ -195,11 +269,11 @@ func programs() []Container {
 			}
 			return out
 		}},
-		{Name: "packets", File: "a.pcap", Pack: func(k Kind) []byte { return pcap(env(k)) }},
-		{Name: "packets, newer form", File: "a.pcapng", Pack: func(k Kind) []byte { return pcapng(env(k)) }},
-		{Name: "program", File: "app", Pack: func(k Kind) []byte {
-			return append([]byte("\x7fELF\x02\x01\x01\x00\x00\x00"), bytes.ReplaceAll(env(k), []byte("\n"), []byte("\x00"))...)
-		}},
+		{Name: "packets", File: "a.pcap", Hold: stream(pcap)},
+		{Name: "packets, newer form", File: "a.pcapng", Hold: stream(pcapng)},
+		{Name: "program", File: "app", Hold: text(func(s string) string {
+			return "\x7fELF\x02\x01\x01\x00\x00\x00.rodata\x00" + s + "\x00main.main\x00"
+		})},
 	}
 }
 
@@ -210,39 +284,53 @@ func encodings() []Container {
 			must(err)
 			return b
 		}},
-		{Name: "utf-16", File: "a.reg", Pack: text(func(s string) string {
+		{Name: "utf-16", File: "a.reg", Hold: text(func(s string) string {
 			b := []byte{0xff, 0xfe}
 			for _, u := range utf16.Encode([]rune(s)) {
 				b = binary.LittleEndian.AppendUint16(b, u)
 			}
 			return string(b)
 		})},
-		{Name: "utf-16 in a program", File: "a.dll", Pack: text(func(s string) string {
+		{Name: "utf-16, the high byte first", File: "b.txt", Hold: text(func(s string) string {
+			b := []byte{0xfe, 0xff}
+			for _, u := range utf16.Encode([]rune(s)) {
+				b = binary.BigEndian.AppendUint16(b, u)
+			}
+			return string(b)
+		})},
+		{Name: "utf-16 without its mark", File: "c.txt", Hold: text(func(s string) string {
+			var b []byte
+			for _, u := range utf16.Encode([]rune("Windows Registry Editor Version 5.00\r\n\r\n" + s)) {
+				b = binary.LittleEndian.AppendUint16(b, u)
+			}
+			return string(b)
+		})},
+		{Name: "utf-16 in a program", File: "a.dll", Hold: text(func(s string) string {
 			b := []byte("MZ\x90\x00\x03\x00\x00\x00\x04")
-			for _, u := range utf16.Encode([]rune(strings.ReplaceAll(s, "\n", " ; "))) {
+			for _, u := range utf16.Encode([]rune(s)) {
 				b = binary.LittleEndian.AppendUint16(b, u)
 			}
 			return string(append(b, 0, 0, 0, 7))
 		})},
-		{Name: "base64", File: "secret.yaml", Pack: text(func(s string) string {
+		{Name: "base64", File: "secret.yaml", Hold: text(func(s string) string {
 			return "data:\n  .env: " + base64.StdEncoding.EncodeToString([]byte(s)) + "\n"
 		})},
-		{Name: "base64 twice", File: "a.txt", Pack: text(func(s string) string {
+		{Name: "base64 twice", File: "a.txt", Hold: text(func(s string) string {
 			return base64.StdEncoding.EncodeToString([]byte(base64.StdEncoding.EncodeToString([]byte(s))))
 		})},
-		{Name: "base64 of gzip", File: "release.yaml", Pack: text(func(s string) string {
+		{Name: "base64 of gzip", File: "release.yaml", Hold: text(func(s string) string {
 			return "release: " + base64.StdEncoding.EncodeToString(Gzip([]byte(s)))
 		})},
-		{Name: "hexadecimal", File: "dump.txt", Pack: text(func(s string) string { return "payload " + hex.EncodeToString([]byte(s)) })},
-		{Name: "percent", File: "access.log", Pack: text(func(s string) string { return "POST /?body=" + url.QueryEscape(s) + " HTTP/1.1" })},
-		{Name: "unicode escapes", File: "a.js", Pack: text(func(s string) string {
+		{Name: "hexadecimal", File: "dump.txt", Hold: text(func(s string) string { return "payload " + hex.EncodeToString([]byte(s)) })},
+		{Name: "percent", File: "access.log", Hold: text(func(s string) string { return "POST /?body=" + url.QueryEscape(s) + " HTTP/1.1" })},
+		{Name: "unicode escapes", File: "a.js", Hold: text(func(s string) string {
 			var b strings.Builder
 			for _, c := range s {
 				fmt.Fprintf(&b, `\u%04x`, c)
 			}
 			return `eval("` + b.String() + `")`
 		})},
-		{Name: "quoted-printable", File: "b.eml", Pack: text(func(s string) string {
+		{Name: "quoted-printable", File: "b.eml", Hold: text(func(s string) string {
 			return "Content-Transfer-Encoding: quoted-printable\r\n\r\n" + strings.NewReplacer("=", "=3D", "\n", "\r\n").Replace(s)
 		})},
 	}
@@ -264,29 +352,42 @@ func docx(k Kind) []byte {
 	return Zip(map[string][]byte{"[Content_Types].xml": []byte("<Types/>"), "word/document.xml": []byte("<w:document><w:body><w:tbl>" + body + "</w:tbl></w:body></w:document>")})
 }
 
-// pdf answers a page of text in a compressed stream, with the codes of a font of its own.
-func pdf(k Kind, coded bool) []byte {
+// pdf answers a page of text: in a compressed stream with the codes of a font of its own
+// ("codes"), in one that is not compressed ("plain"), in one that is ASCII besides ("ASCII85").
+func pdf(text, how string) []byte {
 	var content, table strings.Builder
 	content.WriteString("BT /F1 12 Tf 72 720 Td\n")
-	for _, line := range strings.Split(strings.TrimSpace(string(env(k))), "\n") {
-		if coded {
+	table.WriteString("begincmap\n")
+	for _, line := range strings.Split(strings.TrimSpace(text), "\n") {
+		if how == "codes" {
 			var codes strings.Builder
-			for _, c := range []byte(line) {
-				fmt.Fprintf(&codes, "%04x", int(c)+3)
+			for _, c := range line {
+				fmt.Fprintf(&codes, "%04x", c+3)
+				fmt.Fprintf(&table, "1 beginbfchar\n<%04x> <%04x>\nendbfchar\n", c+3, c)
 			}
 			fmt.Fprintf(&content, "<%s> Tj 0 -14 Td\n", codes.String())
 			continue
 		}
 		escaped := strings.NewReplacer(`\`, `\\`, "(", `\(`, ")", `\)`).Replace(line)
-		fmt.Fprintf(&content, "[(%s) -20 (%s)] TJ 0 -14 Td\n", escaped[:4], escaped[4:])
+		half := min(4, len(escaped))
+		for half > 0 && escaped[half-1] == '\\' {
+			half--
+		}
+		fmt.Fprintf(&content, "[(%s) -20 (%s)] TJ 0 -14 Td\n", escaped[:half], escaped[half:])
 	}
 	content.WriteString("ET\n")
-	table.WriteString("begincmap\n1 beginbfrange\n<0023> <0081> <0020>\nendbfrange\nendcmap\n")
+	table.WriteString("endcmap\n")
 	var out bytes.Buffer
 	out.WriteString("%PDF-1.7\n")
 	for i, s := range []string{content.String(), table.String()} {
-		data := compressed([]byte(s), func(w io.Writer) (io.WriteCloser, error) { return zlib.NewWriter(w), nil })
-		fmt.Fprintf(&out, "%d 0 obj\n<< /Length %d /Filter /FlateDecode >>\nstream\n%s\nendstream\nendobj\n", i+4, len(data), data)
+		data, filter := compressed([]byte(s), func(w io.Writer) (io.WriteCloser, error) { return zlib.NewWriter(w), nil }), "/Filter /FlateDecode "
+		switch how {
+		case "plain":
+			data, filter = []byte(s), ""
+		case "ASCII85":
+			data, filter = append(compressed(data, func(w io.Writer) (io.WriteCloser, error) { return ascii85.NewEncoder(w), nil }), "~>"...), "/Filter [/ASCII85Decode /FlateDecode] "
+		}
+		fmt.Fprintf(&out, "%d 0 obj\n<< /Length %d %s>>\nstream\n%s\nendstream\nendobj\n", i+4, len(data), filter, data)
 	}
 	out.WriteString("%%EOF\n")
 	return out.Bytes()

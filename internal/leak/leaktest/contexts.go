@@ -3,6 +3,7 @@ package leaktest
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -14,6 +15,9 @@ type Context struct {
 	// Lines says that a value may have several lines; Bare that it stands without quotes, so
 	// that signs of the notation cannot be in it.
 	Lines, Bare bool
+	// Password says that a password stands here: nothing that is known by its name or its
+	// identifier, since neither is written.
+	Password bool
 }
 
 // pair writes id and secret with a format that has a name and a value.
@@ -64,7 +68,10 @@ func program(head, format, tail string) func(Kind) string {
 }
 
 // Contexts answers all notations.
-func Contexts() []Context {
+func Contexts() []Context { return slices.Concat(notations(), sources(), commands()) }
+
+// notations are those of settings and documents.
+func notations() []Context {
 	return []Context{
 		{Name: "dotenv", File: ".env", Write: pair("%s=%s\n"), Lines: true, Bare: true},
 		{Name: "export", File: "deploy.sh", Write: pair("export %s=\"%s\"\n"), Lines: true},
@@ -76,6 +83,8 @@ func Contexts() []Context {
 		{Name: "spring default", File: "application.yml", Write: func(k Kind) string {
 			return pair("  value: ${%s:%s}\n")(k)
 		}, Bare: true},
+		{Name: "spring default under a key", File: "application.yaml", Write: pair("  %s: ${APP_SETTING_7:%s}\n"), Bare: true},
+		{Name: "compose default under a key", File: "compose.yaml", Write: pair("      %s: \"${SETTING_7:-%s}\"\n"), Bare: true},
 		{Name: "toml", File: "config.toml", Write: pair("%s = '%s'\n")},
 		{Name: "json", File: "config.json", Write: program("{\n", "  %q: %s,\n", "  \"debug\": false\n}\n"), Lines: true},
 		{Name: "json escaped", File: "event.json", Write: func(k Kind) string {
@@ -99,6 +108,26 @@ func Contexts() []Context {
 		{Name: "markdown table", File: "README.md", Write: pair("| %s | %s |\n|---|---|\n"), Bare: true},
 		{Name: "markdown code", File: "guide.md", Write: pair("- `%s`: `%s`\n")},
 		{Name: "chinese", File: "接口文档.md", Write: pair("%s：%s\n"), Bare: true},
+		{Name: "dockerfile", File: "Dockerfile", Write: pair("FROM alpine\nENV %s=%s\n"), Bare: true},
+		{Name: "dockerfile space", File: "Dockerfile", Write: pair("ENV %s %s\n"), Bare: true},
+		{Name: "log", File: "app.log", Write: func(k Kind) string {
+			return "2026-03-01T10:00:00.123+0800 INFO [main] c.e.App - loaded " + pair("%s=%s, ")(k) + "region=ap-shanghai\n"
+		}, Bare: true},
+		{Name: "url query", File: "access.log", Write: func(k Kind) string { return "GET /v1/sign?" + pair("%s=%s&")(k) + "t=1 HTTP/1.1\n" }, Bare: true},
+		{Name: "csv", File: "keys.csv", Write: pair("%s,%s\n"), Bare: true},
+		{Name: "command line", File: "run.sh", Write: pair("./app --%s %s\n"), Bare: true},
+		{Name: "kubernetes secret", File: "secret.yaml", Write: func(k Kind) string {
+			return "apiVersion: v1\nkind: Secret\nmetadata:\n  name: shop\ntype: Opaque\ndata:\n" + pair("  %s: %s\n")(k.encoded())
+		}, Lines: true},
+		{Name: "kubernetes secret in json", File: "secret.json", Write: func(k Kind) string {
+			return "{\"apiVersion\": \"v1\", \"data\": {" + pair("\"%s\": \"%s\", ")(k.encoded()) + "\"mode\": \"cHJvZHVjdGlvbg==\"}, \"kind\": \"Secret\"}\n"
+		}, Lines: true},
+	}
+}
+
+// sources are programs.
+func sources() []Context {
+	return []Context{
 		{Name: "java", File: "Config.java", Write: program("public class Config {\n", "    private static final String %s = %s;\n", "}\n")},
 		{Name: "java setter", File: "Main.java", Write: program("", "    client.set_%s(%s);\n", "")},
 		{Name: "go", File: "main.go", Write: program("package main\n\n", "const %s = %s\n", "")},
@@ -109,19 +138,31 @@ func Contexts() []Context {
 		{Name: "python", File: "settings.py", Write: program("import os\n", "%s = %s\n", "")},
 		{Name: "python default", File: "conf.py", Write: program("", "x = os.environ.get('%s', %s)\n", "")},
 		{Name: "php", File: "config.php", Write: program("<?php\nreturn [\n", "    '%s' => %s,\n", "];\n")},
+		{Name: "gradle", File: "build.gradle", Write: pair("        buildConfigField \"String\", \"%s\", \"\\\"%s\\\"\"\n")},
 		{Name: "kotlin", File: "Keys.kt", Write: program("object Keys {\n", "    const val %s: String = %s\n", "}\n")},
 		{Name: "swift", File: "Keys.swift", Write: program("", "let %s = %s\n", "")},
 		{Name: "objective-c", File: "AppDelegate.m", Write: program("", "static NSString *const %s = @%s;\n", "")},
-		{Name: "dockerfile", File: "Dockerfile", Write: pair("FROM alpine\nENV %s=%s\n"), Bare: true},
-		{Name: "dockerfile space", File: "Dockerfile", Write: pair("ENV %s %s\n"), Bare: true},
 		{Name: "hcl", File: "main.tf", Write: program("", "  %s = %s\n", "")},
 		{Name: "hcl variable", File: "variables.tf", Write: program("", "variable \"%s\" {\n  type    = string\n  default = %s\n}\n", "")},
-		{Name: "log", File: "app.log", Write: func(k Kind) string {
-			return "2026-03-01T10:00:00.123+0800 INFO [main] c.e.App - loaded " + pair("%s=%s, ")(k) + "region=ap-shanghai\n"
-		}, Bare: true},
-		{Name: "url query", File: "access.log", Write: func(k Kind) string { return "GET /v1/sign?" + pair("%s=%s&")(k) + "t=1 HTTP/1.1\n" }, Bare: true},
-		{Name: "csv", File: "keys.csv", Write: pair("%s,%s\n"), Bare: true},
-		{Name: "command line", File: "run.sh", Write: pair("./app --%s %s\n"), Bare: true},
+	}
+}
+
+// commands are arguments of programs.
+func commands() []Context {
+	return []Context{
+		{Name: "curl", File: "check.sh", Write: func(k Kind) string {
+			return "#!/bin/sh\ncurl -fsS -u admin:" + k.Carry() + " https://api.keyward.test/health\n"
+		}, Bare: true, Password: true},
+		{Name: "curl in yaml", File: "ci.yml", Write: func(k Kind) string {
+			return "  script: \"curl --user 'deploy:" + k.Carry() + "' -T app.tgz https://repo.keyward.test/\"\n"
+		}, Password: true},
+		{Name: "mysql", File: "backup.sh", Write: func(k Kind) string { return "mysql -h 10.3.0.7 -uroot -p" + k.Carry() + " shop < schema.sql\n" }, Bare: true, Password: true},
+		{Name: "command as a list", File: "compose.yml", Write: func(k Kind) string {
+			return "    test: [\"CMD\", \"mysqladmin\", \"ping\", \"-uroot\", \"-p" + k.Carry() + "\"]\n"
+		}, Password: true},
+		{Name: "docker login", File: "Jenkinsfile", Write: func(k Kind) string {
+			return "  sh 'docker login -u ci -p " + k.Carry() + " registry.keyward.test'\n"
+		}, Bare: true, Password: true},
 	}
 }
 
@@ -129,6 +170,10 @@ func Contexts() []Context {
 func (c Context) Fits(k Kind) bool {
 	carried := k.Carry()
 	switch {
+	case c.Password:
+		return k.ID == "" && !strings.ContainsAny(carried, " \n:;,&'") && (k.Form && !strings.Contains(c.Write(k), "-p"+carried) || strings.Contains(strings.ToLower(k.Name), "password"))
+	case strings.HasPrefix(c.Name, "kubernetes secret") && strings.ContainsAny(k.Name, "/:"):
+		return false
 	case !c.Lines && strings.Contains(carried, "\n") && !strings.Contains(c.Write(Kind{Name: "a", Secret: "\n", Rule: "-"}), `\n`):
 		return false
 	case strings.Contains(k.Name, "//"):

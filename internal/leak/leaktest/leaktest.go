@@ -246,5 +246,13 @@ func (k Kind) Carry() string {
 	return k.Secret
 }
 
+// encoded answers the kind as base64 has it.
+func (k Kind) encoded() Kind {
+	k.Secret = base64.StdEncoding.EncodeToString([]byte(k.Carry()))
+	k.ID = base64.StdEncoding.EncodeToString([]byte(k.ID))
+	k.Rule = ""
+	return k
+}
+
 // String answers the rule and the name.
 func (k Kind) String() string { return fmt.Sprintf("%s/%s", k.Rule, k.Name) }

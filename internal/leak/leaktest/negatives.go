@@ -51,6 +51,11 @@ func (m *Maker) Negatives() []Negative {
 		n("log", "app.log", "INFO token refreshed for user=42 requestId="+m.uuid(), "WARN password for user admin is incorrect", "traceId="+h(32)+" spanId="+h(16), "key=user:1001:profile ttl=3600"),
 		n("css and fonts", "style.css", ".token.keyword{color:#07a}", "src:url(data:font/woff2;base64,"+image+")"),
 		n("python", "forms.py", "password = forms.CharField(widget=forms.PasswordInput)", "SECRET_KEY = os.environ['SECRET_KEY']", "token = get_token(request)", "api_key: Optional[str] = None", "auth = (username, password)", "key = f'{prefix}:{user_id}'"),
+		n("commands", "notes.md", "curl -u username:password https://api.keyward.test/", "curl -u $USER:$TOKEN -H 'X: 1' https://api.keyward.test/", "curl -u \"${API_USER}:${API_PASS1}\" https://x", "curl --user <user>:<your-password> https://x", "curl --user-agent 'Mozilla/5.0 (X11; Linux)' -o a:b1234567 https://x",
+			"mysql -u root -p shop2024", "mysql -p$MYSQL_ROOT_PASSWORD", "mysqldump -uroot -p\"${DB_PASS}\" shop", "mysql -pYOUR_PASSWORD1", "mysql --port=3306 -P3306 -plocalhost", "mkdir -p a/b1", "docker login -u $U -p ${{ secrets.X1 }} registry", "docker login -u ci -p \"$(cat token1.txt)\"",
+			"sshpass -p <password1> ssh a@b", "redis-cli -a \"$REDIS_PASSWORD\" ping", "mongo -p 27018", "use curl -u user:Passw0rd here, never in production", "test: [\"CMD\", \"mysqladmin\", \"ping\", \"-p$$MYSQL_PASSWORD\"]"),
+		n("config map and secret", "all.yaml", "kind: ConfigMap", "data:", "  password-policy: strong", "  token.ttl: \"86400\"", "---", "kind: Secret", "data:", "  password: "+base64.StdEncoding.EncodeToString([]byte("changeme")), "  secretKey: "+base64.StdEncoding.EncodeToString([]byte("${SECRET_KEY}")), "  ca.crt: "+image[:400]),
+		n("spring", "application.yml", "password: ${DB_PW:}", "password: ${DB_PW:${OTHER_PW}}", "password: ${DB_PW:changeme}", "secretKey: \"${APP_7:your-secret-key-1}\"", "token: ${X:?must be set 1}", "apiKey: ${A:-$B1}"),
 		n("shell", "setup.sh", `PASSWORD="$(openssl rand -base64 32)"`, `TOKEN=$(curl -s http://169.254.169.254/latest/api/token)`, `read -s -p "Password: " PASSWORD`, `export SECRET_KEY="${SECRET_KEY:?is not set}"`, "echo \"password: $PASSWORD\""),
 	}
 }

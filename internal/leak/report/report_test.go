@@ -5,9 +5,13 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"flag"
+	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -92,46 +96,171 @@ func TestHuman(t *testing.T) {
 	}
 }
 
-// What SARIF 2.1.0 requires of a result: a message, a rule of the driver at its index, a URI
-// without what a URI cannot have, lines from 1.
+// A sarifLog is all that this package may write of SARIF 2.1.0 (OASIS, section 3): its objects
+// take no property that the standard does not define.
+type sarifLog struct {
+	Schema  string `json:"$schema"`
+	Version string `json:"version"`
+	Runs    []struct {
+		Tool struct {
+			Driver struct {
+				Name           string `json:"name"`
+				Version        string `json:"version"`
+				InformationURI string `json:"informationUri"`
+				Rules          []struct {
+					ID               string    `json:"id"`
+					Name             string    `json:"name"`
+					ShortDescription sarifText `json:"shortDescription"`
+					Help             sarifText `json:"help"`
+					Default          struct {
+						Level string `json:"level"`
+					} `json:"defaultConfiguration"`
+					Properties map[string]any `json:"properties"` // a bag
+				} `json:"rules"`
+			} `json:"driver"`
+		} `json:"tool"`
+		Invocations []struct {
+			Successful    *bool `json:"executionSuccessful"`
+			Notifications []struct {
+				Level   string    `json:"level"`
+				Message sarifText `json:"message"`
+			} `json:"toolExecutionNotifications"`
+		} `json:"invocations"`
+		Results []sarifResult `json:"results"`
+	} `json:"runs"`
+}
+
+type sarifText struct {
+	Text string `json:"text"`
+}
+
+type sarifResult struct {
+	RuleID    string    `json:"ruleId"`
+	RuleIndex int       `json:"ruleIndex"`
+	Level     string    `json:"level"`
+	Message   sarifText `json:"message"`
+	Locations []struct {
+		Physical struct {
+			Artifact struct {
+				URI string `json:"uri"`
+			} `json:"artifactLocation"`
+			Region *struct {
+				StartLine int `json:"startLine"`
+			} `json:"region"`
+		} `json:"physicalLocation"`
+		Logical []struct {
+			Name string `json:"fullyQualifiedName"`
+		} `json:"logicalLocations"`
+	} `json:"locations"`
+	Fingerprints map[string]string `json:"partialFingerprints"`
+}
+
+// TestSARIFHoldsTogether holds a report to the standard: what it requires (tool.driver.name,
+// message.text, executionSuccessful, rules with an id of their own), the words of its
+// enumerations, references to URIs, lines from 1; and the bag that code hosts sort by.
 func TestSARIFHoldsTogether(t *testing.T) {
-	var b bytes.Buffer
-	if err := report.Write(&b, "sarif", example()); err != nil {
-		t.Fatal(err)
-	}
-	var log struct {
-		Version string
-		Runs    []struct {
-			Tool struct {
-				Driver struct{ Rules []struct{ ID string } }
+	levels := []string{"none", "note", "warning", "error"}
+	for name, r := range map[string]report.Report{"example": example(), "empty": {}} {
+		var b bytes.Buffer
+		if err := report.Write(&b, "sarif", r); err != nil {
+			t.Fatal(err)
+		}
+		var log sarifLog
+		strict := json.NewDecoder(&b)
+		strict.DisallowUnknownFields()
+		if err := strict.Decode(&log); err != nil {
+			t.Fatal(err)
+		}
+		if schema, err := url.Parse(log.Schema); err != nil || !schema.IsAbs() || log.Version != "2.1.0" || len(log.Runs) != 1 || log.Runs[0].Results == nil || len(log.Runs[0].Results) != len(r.Findings) {
+			t.Fatalf("%s: %+v", name, log)
+		}
+		run := log.Runs[0]
+		driver := run.Tool.Driver
+		if home, err := url.Parse(driver.InformationURI); driver.Name == "" || driver.Rules == nil || err != nil || !home.IsAbs() {
+			t.Errorf("%s: driver %+v", name, driver)
+		}
+		ids := map[string]bool{}
+		for _, rule := range driver.Rules {
+			score, err := strconv.ParseFloat(fmt.Sprint(rule.Properties["security-severity"]), 64)
+			if rule.ID == "" || ids[rule.ID] || rule.ShortDescription.Text == "" || rule.Help.Text == "" || !slices.Contains(levels, rule.Default.Level) || err != nil || score <= 0 || score > 10 {
+				t.Errorf("%s: rule %+v", name, rule)
 			}
-			Results []struct {
-				RuleID    string
-				RuleIndex int
-				Message   struct{ Text string }
-				Locations []struct {
-					PhysicalLocation struct {
-						ArtifactLocation struct{ URI string }
-						Region           *struct{ StartLine int }
-					}
+			ids[rule.ID] = true
+		}
+		for _, i := range run.Invocations {
+			if i.Successful == nil || *i.Successful {
+				t.Errorf("%s: one that missed something, or everything, was successful", name)
+			}
+			for _, n := range i.Notifications {
+				if !slices.Contains(levels, n.Level) || n.Message.Text == "" {
+					t.Errorf("%s: notification %+v", name, n)
+				}
+			}
+		}
+		for _, result := range run.Results {
+			if result.RuleIndex < 0 || driver.Rules[result.RuleIndex].ID != result.RuleID || result.Message.Text == "" || !slices.Contains(levels, result.Level) || len(result.Locations) == 0 || len(result.Fingerprints) == 0 {
+				t.Errorf("%s: result %+v", name, result)
+			}
+			for _, l := range result.Locations {
+				uri := l.Physical.Artifact.URI
+				if reference, err := url.Parse(uri); err != nil || reference.IsAbs() || uri == "" || strings.ContainsAny(uri, " \x1b!") || l.Physical.Region != nil && l.Physical.Region.StartLine < 1 {
+					t.Errorf("%s: location %+v", name, l)
 				}
 			}
 		}
 	}
-	if err := json.Unmarshal(b.Bytes(), &log); err != nil {
-		t.Fatal(err)
-	}
-	if log.Version != "2.1.0" || len(log.Runs) != 1 || len(log.Runs[0].Results) != 2 {
-		t.Fatalf("%+v", log)
-	}
-	for _, r := range log.Runs[0].Results {
-		if log.Runs[0].Tool.Driver.Rules[r.RuleIndex].ID != r.RuleID || r.Message.Text == "" || len(r.Locations) == 0 {
-			t.Errorf("result %+v", r)
+}
+
+// TestJUnitHoldsTogether holds that what a suite counts is what it has, and that each case has
+// the names by which readers tell them apart.
+func TestJUnitHoldsTogether(t *testing.T) {
+	for name, r := range map[string]report.Report{"example": example(), "empty": {}} {
+		var b bytes.Buffer
+		if err := report.Write(&b, "junit", r); err != nil {
+			t.Fatal(err)
 		}
-		for _, l := range r.Locations {
-			if bytes.ContainsAny([]byte(l.PhysicalLocation.ArtifactLocation.URI), " \x1b!") || l.PhysicalLocation.Region != nil && l.PhysicalLocation.Region.StartLine < 1 {
-				t.Errorf("location %+v", l)
+		type outcome struct {
+			Message string `xml:"message,attr"`
+			Type    string `xml:"type,attr"`
+		}
+		var got struct {
+			XMLName xml.Name `xml:"testsuites"`
+			Suites  []struct {
+				Name     string `xml:"name,attr"`
+				Tests    int    `xml:"tests,attr"`
+				Failures int    `xml:"failures,attr"`
+				Errors   int    `xml:"errors,attr"`
+				Cases    []struct {
+					Class   string   `xml:"classname,attr"`
+					Name    string   `xml:"name,attr"`
+					Failure *outcome `xml:"failure"`
+					Error   *outcome `xml:"error"`
+				} `xml:"testcase"`
+			} `xml:"testsuite"`
+		}
+		if err := xml.Unmarshal(b.Bytes(), &got); err != nil || len(got.Suites) != 1 {
+			t.Fatalf("%s: %v: %+v", name, err, got)
+		}
+		suite := got.Suites[0]
+		failures, errors := 0, 0
+		for _, c := range suite.Cases {
+			if c.Class == "" || c.Name == "" || c.Failure != nil && c.Error != nil {
+				t.Errorf("%s: case %+v", name, c)
 			}
+			for _, o := range []*outcome{c.Failure, c.Error} {
+				if o != nil && (o.Message == "" || o.Type == "") {
+					t.Errorf("%s: case %s: %+v", name, c.Name, *o)
+				}
+			}
+			if c.Failure != nil {
+				failures++
+			}
+			if c.Error != nil {
+				errors++
+			}
+		}
+		if suite.Name == "" || suite.Tests != len(suite.Cases) || suite.Failures != failures || suite.Errors != errors || failures != len(r.Findings) {
+			t.Errorf("%s: suite %+v", name, suite)
 		}
 	}
 }

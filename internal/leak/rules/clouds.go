@@ -49,7 +49,7 @@ func clouds() []leak.Rule {
 		{ID: "azure-storage-key", Provider: azure, Title: title("Azure storage account key", "Azure 存储帐户密钥"), Severity: leak.Critical,
 			Named: []leak.Named{{Names: []string{"accountkey"}, Shape: padded(base64, 86, 2), Alone: true}, {Names: []string{"storagekey", "accesskey", "sharedaccesskey", "key"}, Shape: padded(base64, 86, 2)}}, Judge: random},
 		{ID: "azure-client-secret", Provider: azure, Title: title("Microsoft Entra client secret", "Microsoft Entra 客户端密码"), Severity: leak.High,
-			Tokens: []leak.Token{{Prefix: "8Q~", Lead: &leak.Shape{Set: dotted, Min: 3, Max: 3}, Shape: from(leak.NewSet("0-9A-Za-z_.~-"), 31, 34)}}, Judge: random},
+			Tokens: []leak.Token{{Prefix: "8Q~", Lead: &leak.Shape{Set: dotted, Min: 3, Max: 3}, Shape: from(leak.NewSet("0-9A-Za-z_.~-"), 31, 34)}, {Prefix: "7Q~", Lead: &leak.Shape{Set: dotted, Min: 3, Max: 3}, Shape: from(leak.NewSet("0-9A-Za-z_.~-"), 31, 34)}}, Judge: random},
 		{ID: "google-api-key", Provider: google, Title: title("Google API key", "Google API 密钥"), Severity: leak.Medium,
 			Tokens: token("AIza", of(url64, 35)), Judge: randomTail(4)},
 		{ID: "google-oauth-secret", Provider: google, Title: title("Google OAuth client secret", "Google OAuth 客户端密钥"), Severity: leak.High,

@@ -13,12 +13,14 @@ func generic() []leak.Rule {
 	return []leak.Rule{
 		{ID: "generic-password", Provider: anybody, Title: title("password", "密码"), Severity: leak.Medium,
 			Named: []leak.Named{{Names: []string{"password", "passwd", "passwort", "pwd", "passphrase", "密码", "口令", "=pass", "userpass", "dbpass", "mysqlpass"}, Shape: from(anything, 6, 128), Alone: true, Literal: true}},
-			Judge: func(v []byte) (bool, bool) { return false, judge.Password(v) }},
+			Find:  &leak.Finder{Anchors: commandAnchors(), Look: commandPassword}, Judge: func(v []byte) (bool, bool) { return false, judge.Password(v) }},
 		{ID: "generic-secret", Provider: anybody, Title: title("secret", "密钥"), Severity: leak.Medium,
 			Named: []leak.Named{{Names: []string{"secret", "secretkey", "apikey", "apisecret", "appsecret", "accesskey", "privatekey", "token", "encryptionkey", "encryptkey", "aeskey", "deskey", "signkey", "signingkey", "signsecret",
-				"hmackey", "masterkey", "appkey", "sessionkey", "secretaccesskey", "accesskeysecret", "密钥", "私钥", "credential", "credentials", "authkey", "cryptkey", "=sk", "=ak", "storagekey", "licensekey", "secretbase", "sharedkey"},
+				"hmackey", "masterkey", "appkey", "sessionkey", "secretaccesskey", "accesskeysecret", "密钥", "私钥", "credential", "credentials", "authkey", "cryptkey", "=sk", "=ak", "storagekey", "licensekey", "secretbase", "sharedkey", "authorization"},
 				Shape: leak.Shape{Set: leak.NewSet("0-9A-Za-z_+/.~!@#$%^&*-"), Min: 16, Max: 256, Pad: 2}, Alone: true, Literal: true}},
 			Judge: genericSecret},
+		{ID: "uuid-key", Provider: anybody, Title: title("key that is a UUID", "UUID 形式的密钥"), Severity: leak.Medium,
+			Named: []leak.Named{{Names: []string{"apikey", "apisecret", "apitoken", "appsecret", "clientsecret", "secretkey", "accesstoken"}, Shape: of(leak.NewSet("0-9A-Fa-f-"), 36), Alone: true, Literal: true}}, Judge: uuid},
 		{ID: "basic-authorization", Provider: anybody, Title: title("user and password in base64", "Base64 编码的用户名与密码"), Severity: leak.High,
 			Named: []leak.Named{{Names: []string{"authorization", "=auth"}, Shape: leak.Shape{Set: base64, Min: 10, Max: 200, Pad: 2}, Alone: true}}, Judge: basic},
 	}

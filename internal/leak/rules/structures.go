@@ -149,7 +149,7 @@ func urlPassword(text []byte, start, end int) (leak.Found, bool) {
 	if !secretInURL(user, password, host) {
 		return leak.Found{}, false
 	}
-	return leak.Found{Start: end + colon + 1, End: end + at, Confidence: leak.Likely}, true
+	return leak.Found{Start: end + colon + 1, End: end + at, Confidence: leak.Likely, Yields: true}, true
 }
 
 func secretInURL(user, password, host []byte) bool {

@@ -133,6 +133,8 @@ type Object struct {
 	Gone         bool // no ref of the repository leads to the document
 	// Take takes what is found; nil for [Search.Take].
 	Take func(leak.Finding, leak.Location)
+	// Missed takes what of its members cannot be looked at; nil for [Search.Problem].
+	Missed func(path string, err error)
 }
 
 // Object looks at a document that a repository or an image keeps.

@@ -139,9 +139,9 @@ func TestWindows(t *testing.T) {
 	for _, c := range leaktest.Containers() {
 		switch c.Name {
 		case "xz":
-			xz = c.Pack(token(t))
+			xz = c.With(token(t))
 		case "zstd":
-			zstd = c.Pack(token(t))
+			zstd = c.With(token(t))
 		}
 	}
 	large := bytes.Clone(xz)

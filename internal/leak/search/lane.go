@@ -148,20 +148,37 @@ func (l *Lane) part(d document, text []byte, from, to int) {
 		return
 	}
 	places := placer{text: text, line: d.line}
-	for _, m := range matches {
-		line, column := places.at(m.Start)
+	place := func(offset int, via string) leak.Location {
+		line, column := places.at(offset)
+		return d.at(line, column, via)
+	}
+	for _, m := range l.encoded(leak.Part{Text: text, From: from, To: to}, matches, l.worker(0).Kubernetes(), func(s decode.Stretch) {
+		l.decoded(d, s, place(s.Start, s.How), 1)
+	}) {
 		if !l.allowed(text, m) {
-			l.add(d, m, text, d.at(line, column, ""))
+			l.add(d, m, text, place(m.Start, ""))
 		}
 	}
-	decode.Find(text, func(s decode.Stretch) {
+}
+
+// encoded calls with what is encoded in a part, and answers the matches that count: where
+// something stands in another form as a whole, those of that form do.
+func (l *Lane) encoded(p leak.Part, matches []leak.Match, secrets bool, with func(decode.Stretch)) []leak.Match {
+	var whole []decode.Stretch
+	instead := func(at int) bool {
+		return slices.ContainsFunc(whole, func(s decode.Stretch) bool { return s.Start <= at && at < s.End })
+	}
+	decode.Find(p.Text, secrets, func(s decode.Stretch) {
 		covered := slices.ContainsFunc(matches, func(m leak.Match) bool { return m.Start < s.End && s.Start < m.End })
-		if s.Start < from || s.Start >= to || covered && (s.How == "base64" || s.How == "hex") {
+		if s.Start < p.From || s.Start >= p.To || instead(s.Start) || covered && !s.Whole && (s.How == "base64" || s.How == "hex") {
 			return
 		}
-		line, column := places.at(s.Start)
-		l.decoded(d, s, d.at(line, column, s.How), 1)
+		if s.Whole {
+			whole = append(whole, s)
+		}
+		with(s)
 	})
+	return slices.DeleteFunc(matches, func(m leak.Match) bool { return instead(m.Start) })
 }
 
 // beginning answers where the line of an offset begins, so that no character is cut in two;
@@ -187,7 +204,11 @@ func (l *Lane) add(d document, m leak.Match, text []byte, at leak.Location) {
 	if take == nil {
 		take = l.search.Take
 	}
-	take(l.search.options.Hasher.Finding(m, text), at)
+	f := l.search.options.Hasher.Finding(m, text)
+	if slices.Contains(l.search.options.Values, f.Rule) {
+		l.search.options.Value(f, text[m.Start:m.End])
+	}
+	take(f, at)
 }
 
 // maxDecodings is how many encodings within each other are decoded.
@@ -203,21 +224,24 @@ func (l *Lane) decoded(d document, s decode.Stretch, at leak.Location, depth int
 		}
 		return
 	}
-	matches := slices.Clone(l.worker(depth).Scan(leak.Part{Text: s.Data, To: len(s.Data), Path: d.path + "!" + s.How})) // what was encoded is not in the file's language
+	worker, part := l.worker(depth), leak.Part{Text: s.Data, To: len(s.Data), Path: d.path + "!" + s.How} // what was encoded is not in the file's language
+	matches := slices.Clone(worker.Scan(part))
+	if depth < maxDecodings {
+		matches = l.encoded(part, matches, worker.Kubernetes(), func(inner decode.Stretch) {
+			deeper := at
+			deeper.Via += ", " + inner.How
+			l.decoded(d, inner, deeper, depth+1)
+		})
+	}
 	for _, m := range matches {
-		l.add(d, m, s.Data, at)
-	}
-	if depth == maxDecodings {
-		return
-	}
-	decode.Find(s.Data, func(inner decode.Stretch) {
-		if slices.ContainsFunc(matches, func(m leak.Match) bool { return m.Start < inner.End && inner.Start < m.End }) {
-			return
+		place := at
+		if s.Lines && at.Line > 0 {
+			place.Line, place.Column = at.Line+bytes.Count(s.Data[:m.Start], []byte("\n")), 0
 		}
-		deeper := at
-		deeper.Via += ", " + inner.How
-		l.decoded(d, inner, deeper, depth+1)
-	})
+		if !s.Lines || !l.allowed(s.Data, m) {
+			l.add(d, m, s.Data, place)
+		}
+	}
 }
 
 // A placer answers the lines of offsets, which it is fastest at in their order.

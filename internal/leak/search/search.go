@@ -29,6 +29,10 @@ type Options struct {
 	// Allow answers whether a secret is allowed by a list of the user; nil allows none. It is
 	// called from several goroutines and must not keep its arguments.
 	Allow func(path string, secret, line []byte) bool
+	// Values are the rules of which Value is told each secret, wherever it is found. It is called
+	// from several goroutines, perhaps several times, and must copy what it keeps.
+	Values []string
+	Value  func(f leak.Finding, secret []byte)
 	// InlineAllow says that comments with "keyward:allow" or "gitleaks:allow" allow what
 	// stands in their line.
 	InlineAllow bool

@@ -197,8 +197,8 @@ func (endlessReader) Read(p []byte) (int, error) { return len(p), nil }
 func FuzzDocument(f *testing.F) {
 	kinds := leaktest.New(1).Kinds()
 	for _, c := range leaktest.Containers() {
-		f.Add(c.Pack(kinds[0]))
-		f.Add(c.Pack(kinds[len(kinds)-1]))
+		f.Add(c.With(kinds[0]))
+		f.Add(c.With(kinds[len(kinds)-1]))
 	}
 	f.Add(sqlite(f, "CREATE TABLE a (password TEXT)", "INSERT INTO a VALUES ('something else')"))
 	o := options(f)

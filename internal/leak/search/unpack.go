@@ -85,7 +85,11 @@ func (l *Lane) member(d document, m unpack.Member) error {
 
 // report notes what was missed of a member.
 func (l *Lane) report(d document, err error) {
-	if err != nil {
+	switch {
+	case err == nil:
+	case d.of.Missed != nil:
+		d.of.Missed(d.path, err)
+	default:
 		l.search.Problem(d.path, err)
 	}
 }

@@ -12,6 +12,7 @@ package syntax
 
 import (
 	"bytes"
+	"slices"
 )
 
 // A Span is a stretch of a text.
@@ -285,7 +286,7 @@ func (p *parser) gap() {
 		}
 	}
 	p.call()
-	if c := p.peek(); (c == '@' || c|0x20 == 'b' || c|0x20 == 'r' || c|0x20 == 'u' || c|0x20 == 'f' || c == 'L' || c == 'N') && p.at+1 < len(p.text) && (p.text[p.at+1] == '"' || p.text[p.at+1] == '\'') {
+	if c := p.peek(); (c == '@' || c|0x20 == 'b' || c|0x20 == 'r' || c|0x20 == 'u' || c|0x20 == 'f' || c == 'L' || c == 'N') && p.at+1 < len(p.text) && (p.text[p.at+1] == '"' || p.text[p.at+1] == '\'' || p.text[p.at+1] == '\\') {
 		p.at++
 	}
 }
@@ -306,21 +307,12 @@ var quotes = []string{`\\\"`, `\"`, `\'`, `"""`, `'''`, `"`, `'`, "`", "&quot;",
 
 // value answers the value that begins here.
 func (p *parser) value(name Span) (Span, bool) {
-	if quoteFirst[p.peek()] {
-		for _, q := range quotes {
-			if p.take(q) {
-				p.quoted = true
-				if q == "“" {
-					q = "”"
-				}
-				return p.literal(q)
-			}
-		}
+	quote := p.openingQuote()
+	if p.fallback(); p.spring {
+		return p.inBraces()
 	}
-	if p.spring {
-		window := p.text[p.at:min(len(p.text), p.at+maxValue)]
-		end := bytes.IndexAny(window, "}\r\n")
-		return Span{p.at, p.at + max(end, 0)}, end > 0 && window[end] == '}'
+	if quote != "" {
+		return p.literal(quote)
 	}
 	end := p.at
 	for end < len(p.text) && end-p.at < maxValue && !bare[p.text[end]] {
@@ -330,6 +322,57 @@ func (p *parser) value(name Span) (Span, bool) {
 		end = whole
 	}
 	return Span{p.at, end}, end > p.at && end-p.at < maxValue
+}
+
+// openingQuote moves behind the quote that opens a literal and answers the one that closes
+// it; "" if there is none.
+func (p *parser) openingQuote() string {
+	if !quoteFirst[p.peek()] {
+		return ""
+	}
+	open := ""
+	for range 2 { // one within another, as in "\"value\""
+		i := slices.IndexFunc(quotes, func(q string) bool { return q != open && bytes.HasPrefix(p.text[p.at:], []byte(q)) })
+		if i < 0 {
+			break
+		}
+		open = quotes[i]
+		p.at += len(open)
+		p.quoted = true
+	}
+	if open == "“" {
+		return "”"
+	}
+	return open
+}
+
+// fallback moves behind the ${NAME: of ${NAME:value} and ${NAME:-value}: what is used where
+// nothing else is set is a value of the name before it as well. One may be within another.
+func (p *parser) fallback() {
+	for p.peek() == '$' {
+		from := p.at
+		if !p.take("${") {
+			return
+		}
+		for p.at < len(p.text) && p.at-from < maxName && (isName(p.text[p.at]) || p.text[p.at] == '.') {
+			p.at++
+		}
+		if !p.take(":") {
+			p.at = from
+			return
+		}
+		p.spring = true
+		_ = p.take("-") || p.take("=")
+	}
+}
+
+// inBraces answers what stands before the brace that closes ${NAME:value}. Behind a "?" is
+// what a shell complains with, and behind a "+" what it takes in place of the value.
+func (p *parser) inBraces() (Span, bool) {
+	window := p.text[p.at:min(len(p.text), p.at+maxValue)]
+	end := bytes.IndexAny(window, "}\r\n")
+	p.quoted = true
+	return Span{p.at, p.at + max(end, 0)}, end > 0 && window[end] == '}' && window[0] != '?' && window[0] != '+'
 }
 
 // literal answers what stands before the closing quote, in the same line.
@@ -352,7 +395,7 @@ func (p *parser) literal(quote string) (Span, bool) {
 // What stands between names and values; of those that begin alike the longest first. Two
 // signs are in GBK, which may be all that is not ASCII around a name.
 var (
-	signs         = []string{":=", "=>", "->", "?=", "+=", "||=", "??", "||", ":-", "：", "＝", "\xa3\xba", "\xa3\xbd", "==", "=", "是", "为"}
+	signs         = []string{"::=", ":::=", ":=", "=>", "->", "?=", "+=", "||=", "??", "||", ":-", "：", "＝", "\xa3\xba", "\xa3\xbd", "==", "=", "是", "为"}
 	closingQuotes = []string{`\"`, `\'`, `\\\"`, `"`, `'`, "`", "&quot;", "&#34;", "%22"}
 	plainQuotes   = []string{`\"`, `"`, `'`}
 	valueNames    = []string{"value", "Value", "VALUE", "default", "content"}
@@ -420,42 +463,4 @@ func (p *parser) line(name Span) int {
 		return 0
 	}
 	return p.at + end
-}
-
-// Plain answers a name in lower case without punctuation, at the end of buf: the form in
-// which names are compared.
-func Plain(buf, name []byte) []byte {
-	for _, c := range name {
-		switch {
-		case 'A' <= c && c <= 'Z':
-			buf = append(buf, c|0x20)
-		case c == '_' || c == '-' || c == '.' || c == ' ' || c == '$':
-		default:
-			buf = append(buf, c)
-		}
-	}
-	return buf
-}
-
-// LastWord answers the last word of a name: what follows the last punctuation, or the last
-// capital that follows a small letter.
-func LastWord(name []byte) []byte {
-	for i := len(name) - 1; i > 0; i-- {
-		c := name[i-1]
-		if c == '_' || c == '-' || c == '.' || c >= 'a' && c <= 'z' && name[i] >= 'A' && name[i] <= 'Z' {
-			return name[i:]
-		}
-	}
-	return name
-}
-
-// Words calls yield with each word of a name, as LastWord cuts them, from the last to the first.
-func Words(name []byte, yield func(word []byte) bool) {
-	for len(name) > 0 {
-		last := LastWord(name)
-		if !yield(last) {
-			return
-		}
-		name = bytes.TrimRight(name[:len(name)-len(last)], "_-.")
-	}
 }

@@ -22,6 +22,8 @@ import (
 	"github.com/keyward/keyward/internal/seal/sealtest"
 	"github.com/keyward/keyward/internal/server"
 	"github.com/keyward/keyward/internal/server/xks"
+	"github.com/keyward/keyward/internal/store/identity"
+	"github.com/keyward/keyward/internal/store/kms"
 	"github.com/keyward/keyward/internal/store/storetest"
 	protocol "github.com/keyward/keyward/internal/xks"
 )
@@ -70,11 +72,11 @@ func Start(t testing.TB, url string) *World {
 	}})
 	fresh := func() bool { return true }
 	var err error
-	w.IAM, err = iam.New(iam.Options{Store: w.Node.Store, Log: w.Node.Log, Keyring: keyring, Logger: logger, Now: w.Now, Fresh: fresh})
+	w.IAM, err = iam.New(iam.Options{Store: identity.Store{Store: w.Node.Store}, Log: w.Node.Log, Keyring: keyring, Logger: logger, Now: w.Now, Fresh: fresh})
 	check(t, err)
-	w.Keys = keytest.New(keytest.Options{Store: w.Node.Store, Tenants: w.IAM, Log: w.Node.Log, Now: w.Now})
+	w.Keys = keytest.New(keytest.Options{Store: kms.Store{Store: w.Node.Store}, Tenants: w.IAM, Log: w.Node.Log, Now: w.Now})
 	w.Service = offer.New(offer.Options{
-		Store: w.Node.Store, Users: w.IAM, Keys: w.Keys, Log: w.Node.Log, Region: "cn-test", Now: w.Now, Fresh: fresh, Version: "test",
+		Store: kms.Store{Store: w.Node.Store}, Users: w.IAM, Keys: w.Keys, Log: w.Node.Log, Region: "cn-test", Now: w.Now, Fresh: fresh, Version: "test",
 	})
 	dialect := &xks.Dialect{Offers: w.Service, Log: w.Node.Log, Refusals: refusal.New(w.Node.Log), Limiter: &server.Limiter{}}
 	edge := &server.Edge{Logger: logger, Metrics: server.NewMetrics("test", server.Gauges{}), Now: w.Now}

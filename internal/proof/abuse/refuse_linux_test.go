@@ -27,7 +27,7 @@ import (
 	"github.com/keyward/keyward/internal/clock"
 	"github.com/keyward/keyward/internal/config"
 	"github.com/keyward/keyward/internal/seal/sealtest"
-	"github.com/keyward/keyward/internal/store"
+	"github.com/keyward/keyward/internal/store/database"
 )
 
 // A refusing is a world whose audit log can be made to fail.
@@ -559,7 +559,7 @@ func (r *refusing) verify(t *testing.T) {
 	if err := r.stop(); err != nil {
 		t.Fatal(err)
 	}
-	db, err := store.OpenReadOnly(t.Context(), string(r.config.Database))
+	db, err := database.OpenReadOnly(t.Context(), string(r.config.Database))
 	if err != nil {
 		t.Fatal(err)
 	}

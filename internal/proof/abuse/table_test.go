@@ -179,6 +179,7 @@ var rpcOperations = []operation{
 	rpc("ListKeyAssociations", "", need("KeyId", keyName, "$key"), f("PageNumber", count, "1"), f("PageSize", small, "10")),
 	public(rpc("DescribeRegions", "")),
 	rpc("DescribeAccountKmsStatus", ""),
+	refused(rpc("OpenKmsService", "")), // it is open
 }
 
 // restFields is what valid requests to the REST API say, by operation of the OpenAPI
@@ -262,12 +263,13 @@ var restFields = map[string]operation{
 	"SyncSink":     rest("", need("{sink}", sinkName, "synced"), f("overwrite", flag, "true")),
 	"RemoveSink":   rest("", need("{sink}", sinkName, "removed")),
 
-	"AddRepository":    rest("", need("name", newName, "made"), need("place", shape, "$git.place"), f("refs", texts, "main"), f("pace", lasting, "1h"), f("severity", word, "low"), f("owner", label, "ops")),
-	"ListRepositories": rest(""),
-	"GetRepository":    rest("", need("{repository}", repositoryName, "idle-repository")),
-	"UpdateRepository": rest("", need("{repository}", repositoryName, "updated-repository"), f("place", shape, "$git.place"), f("refs", texts, "main"), f("pace", lasting, "1h"), f("severity", word, "high"), f("owner", label, "ops")),
-	"ScanRepository":   rest("", need("{repository}", repositoryName, "updated-repository")),
-	"RemoveRepository": rest("", need("{repository}", repositoryName, "removed-repository")),
+	"AddRepository":        rest("", need("name", newName, "made"), need("place", shape, "$git.place"), f("refs", texts, "main"), f("pace", lasting, "1h"), f("severity", word, "low"), f("owner", label, "ops")),
+	"ListRepositories":     rest(""),
+	"GetRepository":        rest("", need("{repository}", repositoryName, "idle-repository")),
+	"UpdateRepository":     rest("", need("{repository}", repositoryName, "updated-repository"), f("place", shape, "$git.place"), f("refs", texts, "main"), f("pace", lasting, "1h"), f("severity", word, "high"), f("owner", label, "ops")),
+	"SetRepositoryIssuers": rest("", need("{repository}", repositoryName, "updated-repository"), f("issuers", texts, "aws")),
+	"ScanRepository":       rest("", need("{repository}", repositoryName, "updated-repository")),
+	"RemoveRepository":     rest("", need("{repository}", repositoryName, "removed-repository")),
 
 	"CreateNodeToken": rest("", f("node", newName, "made"), f("labels", tags, `{"tier":"web"}`), f("uses", small, "2"), f("life", lasting, "1h")),
 	"ListNodeTokens":  rest(""),
@@ -417,6 +419,10 @@ var restFields = map[string]operation{
 		f("consumers", texts, "a"), f("tags", encContext, `{"team":"pay"}`), f("expiresAt", instant, "2099-01-01T00:00:00Z"), f("permanent", flag, "true"), f("note", label, "n")),
 	"GetCalendar":   rest("", f("language", word, "en")),
 	"GetExpiryScan": rest(""),
+
+	"SubscribeCalendar":         refused(rest("", need("name", newName, "made"), f("language", word, "en"))), // this world has no public_url
+	"ListCalendarSubscriptions": rest(""),
+	"UnsubscribeCalendar":       refused(rest("", need("{subscription}", userName, "missing"))),
 
 	"ListChannelKinds":    rest(""),
 	"AddChannel":          refused(rest("", need("name", newName, "made"), need("kind", word, "none"), f("connection", shape, `{}`), f("heartbeat", lasting, "5m"))), // this world has no kinds

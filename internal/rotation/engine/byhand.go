@@ -120,7 +120,7 @@ func (s *Service) matches(ctx context.Context, p rotation.Plan, old rotation.Key
 	if err != nil {
 		return err
 	}
-	defer erase(rotation.Minted{Parts: was})
+	defer rotation.Minted{Parts: was}.Erase()
 	again, secrets := 0, 0 // of the parts that are not the id those that are the old ones, and all
 	for _, name := range slices.Sorted(maps.Keys(was)) {
 		part, there := parts[name]

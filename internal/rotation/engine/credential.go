@@ -23,13 +23,15 @@ func (s *Service) create(ctx context.Context, i rotation.Issuer, r rotation.Rota
 	if err != nil {
 		return err
 	}
-	defer erase(m)
+	defer m.Erase()
 	// The key is there now, and its credential nowhere but here.
 	if err := s.o.Spool.Keep(w, r, attempt, m); err != nil {
 		return err
 	}
 	// It is on this machine's disk; the secret makes it everybody's.
-	return s.seal(context.WithoutCancel(ctx), p, r, attempt, m, o)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.Terms.CallTime())
+	defer cancel()
+	return insist(ctx, func() error { return s.seal(ctx, p, r, attempt, m, o) })
 }
 
 // orphanDies answers when a key of which nothing is known any more may die by itself.
@@ -70,21 +72,23 @@ func (s *Service) recover(ctx context.Context, r rotation.Rotation, p rotation.P
 	if !found {
 		return rotation.ErrNoEffect
 	}
-	defer erase(m)
+	defer m.Erase()
 	return s.seal(ctx, p, r, attempt, m, o)
 }
 
 // settle makes a version the current one.
 func (s *Service) settle(ctx context.Context, p rotation.Plan, version string) error {
-	sec, err := s.secret(ctx, p.Account, p.Secret)
-	if err != nil {
-		return noEffect(err)
-	}
-	if sec.At(secret.Current) == version {
-		return nil
-	}
-	_, err = s.o.Secrets.MoveStage(ctx, s.self(p.Account), secret.MoveInput{Secret: p.Secret, Stage: secret.Current, From: sec.At(secret.Current), To: version})
-	return err
+	return insist(ctx, func() error {
+		sec, err := s.secret(ctx, p.Account, p.Secret)
+		if err != nil {
+			return noEffect(err)
+		}
+		if sec.At(secret.Current) == version {
+			return nil
+		}
+		_, err = s.o.Secrets.MoveStage(ctx, s.self(p.Account), secret.MoveInput{Secret: p.Secret, Stage: secret.Current, From: sec.At(secret.Current), To: version})
+		return err
+	})
 }
 
 // verify tries the credential of a version.
@@ -93,7 +97,7 @@ func (s *Service) verify(ctx context.Context, i rotation.Issuer, p rotation.Plan
 	if err != nil {
 		return "", noEffect(err)
 	}
-	defer erase(rotation.Minted{Parts: parts})
+	defer rotation.Minted{Parts: parts}.Erase()
 	return i.Verify(ctx, k.ID, parts)
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/keyward/keyward/internal/notify"
 	"github.com/keyward/keyward/internal/rotation"
 	"github.com/keyward/keyward/internal/rotation/engine"
+	"github.com/keyward/keyward/internal/rotation/span"
 	"github.com/keyward/keyward/internal/store/storetest"
 )
 
@@ -98,7 +99,7 @@ func TestAStartThatIsTooLateForItsGrace(t *testing.T) {
 		w.until(t, rotation.Aborted, time.Second)
 	}
 	_, err = w.AmendPlan(t.Context(), root(), "pay", func(p *rotation.Plan) error {
-		p.Care.Windows = rotation.Windows{Allow: []string{"00:00-01:00"}, Unless: time.Second}
+		p.Care.Windows = span.Windows{Allow: []string{"00:00-01:00"}, Unless: time.Second}
 		return nil
 	})
 	if err == nil || strings.Contains(err.Error(), "windows take 0s") {
@@ -110,7 +111,7 @@ func TestAStartThatIsTooLateForItsGrace(t *testing.T) {
 func TestAWindowIsWaitedFor(t *testing.T) {
 	w := newWorld(t, storetest.SQLite(t))
 	_, err := w.AmendPlan(t.Context(), root(), "pay", func(p *rotation.Plan) error {
-		p.Care.Windows = rotation.Windows{Zone: "Asia/Shanghai", Allow: []string{"02:00-04:00"}}
+		p.Care.Windows = span.Windows{Zone: "Asia/Shanghai", Allow: []string{"02:00-04:00"}}
 		return nil
 	})
 	check(t, err)

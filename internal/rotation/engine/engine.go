@@ -8,7 +8,7 @@
 // with what was read, so of two processes that look at the same rotation one goes on.
 //
 // A new key's credential exists at first in one answer of the provider only. It goes at
-// once, sealed, to a file of the [Spool], which is on the disk before anything else happens,
+// once, sealed, to a file of the [spool.Spool], which is on the disk before anything else happens,
 // then into the secret, as a version that no reader gets; the file goes when the rotation
 // that names the version is stored. A crash anywhere between leaves the credential in one of
 // these places, or a key without a credential, which the rotation finds and deletes.
@@ -33,6 +33,7 @@ import (
 	"github.com/keyward/keyward/internal/notify"
 	"github.com/keyward/keyward/internal/rollout"
 	"github.com/keyward/keyward/internal/rotation"
+	"github.com/keyward/keyward/internal/rotation/spool"
 	"github.com/keyward/keyward/internal/secret"
 )
 
@@ -100,7 +101,7 @@ type Options struct {
 	Rollouts  Rollouts
 	Incidents Incidents
 	Tenants   Tenants
-	Spool     *Spool
+	Spool     *spool.Spool
 	Log       *audit.Log
 	Kinds     []rotation.KindOfIssuer
 	Count     Counter // nil for nobody counts
@@ -160,6 +161,9 @@ func (s *Service) self(account string) *authz.Call {
 	}
 }
 
+// Now answers the time by the service's clock.
+func (s *Service) Now() time.Time { return s.now() }
+
 func (s *Service) now() time.Time { return s.o.Now().UTC().Truncate(time.Microsecond) }
 
 func (s *Service) kind(name string) (rotation.KindOfIssuer, bool) {
@@ -169,6 +173,13 @@ func (s *Service) kind(name string) (rotation.KindOfIssuer, bool) {
 		}
 	}
 	return rotation.KindOfIssuer{}, false
+}
+
+// Policy answers the rights that replacing keys at a kind of provider needs beside those of
+// reading, in the provider's own form; "" if there are none to name.
+func (s *Service) Policy(kind string) string {
+	k, _ := s.kind(kind)
+	return k.Policy
 }
 
 // open opens the issuer of a plan. What a person does by hand has none. Who opens it erases

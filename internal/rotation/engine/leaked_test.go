@@ -16,7 +16,8 @@ import (
 	"github.com/keyward/keyward/internal/notify"
 	"github.com/keyward/keyward/internal/rotation"
 	"github.com/keyward/keyward/internal/secret"
-	"github.com/keyward/keyward/internal/store"
+	"github.com/keyward/keyward/internal/store/inventory"
+	"github.com/keyward/keyward/internal/store/kms"
 	"github.com/keyward/keyward/internal/store/storetest"
 )
 
@@ -37,12 +38,12 @@ type watch struct {
 
 func (w *world) watch(t *testing.T) *watch {
 	t.Helper()
-	shelf := store.Findings{Store: w.node.Store}
+	shelf := inventory.Findings{Store: w.node.Store}
 	inbox := finding.New(finding.Options{Store: shelf, Ledger: shelf, Incidents: nobody{}, Rules: exposure.Rules(), Log: w.node.Log, Region: "cn-test", Now: w.clock})
 	scanner, err := leak.New(rules.All())
 	check(t, err)
 	s := exposure.New(exposure.Options{
-		Store: store.Exposure{Store: w.node.Store}, Secrets: w.secrets, Tenants: w.tenants, Findings: inbox, Rotations: w.Service, Scanner: scanner, Log: w.node.Log, Region: "cn-test", Now: w.clock,
+		Store: inventory.Exposures{Store: w.node.Store}, Marks: kms.Store{Store: w.node.Store}, Secrets: w.secrets, Tenants: w.tenants, Findings: inbox, Rotations: w.Service, Scanner: scanner, Log: w.node.Log, Region: "cn-test", Now: w.clock,
 	})
 	key, err := s.ScanKey(t.Context(), root())
 	check(t, err)

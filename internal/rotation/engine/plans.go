@@ -181,7 +181,7 @@ func (s *Service) try(ctx context.Context, p *rotation.Plan) (m rotation.Means, 
 	if err != nil {
 		return m, err
 	}
-	defer erase(rotation.Minted{Parts: parts})
+	defer rotation.Minted{Parts: parts}.Erase()
 	i, loan, err := s.open(ctx, *p)
 	if err != nil {
 		return m, err

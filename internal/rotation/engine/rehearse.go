@@ -70,10 +70,14 @@ func (s *Service) rehearseNodes(ctx context.Context, r rotation.Rotation, p rota
 
 func (s *Service) rehearseKeys(ctx context.Context, i rotation.Issuer, r rotation.Rotation, p rotation.Plan) error {
 	parts, err := s.parts(ctx, p, r.Old.Version)
-	if err != nil {
+	switch fault.KindOf(err) {
+	case "":
+	case fault.AuditUnavailable, fault.Unavailable, fault.Throttled, fault.Internal: // nobody has anything to put right
+		return noEffect(err)
+	default:
 		return errors.Join(err, rotation.ErrRefused)
 	}
-	defer erase(rotation.Minted{Parts: parts})
+	defer rotation.Minted{Parts: parts}.Erase()
 	if r.Terms.Means.Listed {
 		keys, err := i.Keys(ctx)
 		if err != nil {
@@ -95,7 +99,7 @@ func (s *Service) rehearseKeys(ctx context.Context, i rotation.Issuer, r rotatio
 		return refuse(fault.Say("the provider answers that the credential in secret %s is %s: put the one of key %s there", p.Secret, verdict, r.Old.ID))
 	}
 	wrong := spoil(parts)
-	defer erase(rotation.Minted{Parts: wrong})
+	defer rotation.Minted{Parts: wrong}.Erase()
 	if verdict, err = i.Verify(ctx, r.Old.ID, wrong); err != nil {
 		return err
 	}

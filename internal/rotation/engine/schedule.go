@@ -49,16 +49,16 @@ func (s *Service) Run(ctx context.Context) error {
 }
 
 func (s *Service) tidy(ctx context.Context) error {
-	files, err := s.o.Spool.left()
+	files, err := s.o.Spool.Left()
 	for _, f := range files {
-		r, lost := s.o.Store.Rotation(ctx, f.account, f.rotation)
+		r, lost := s.o.Store.Rotation(ctx, f.Account, f.Rotation)
 		switch {
 		case lost != nil: // of a rotation that is not known it may be the only copy
 			err = errors.Join(err, lost)
 		case r.Over():
-			err = errors.Join(err, s.o.Spool.Drop(f.rotation, f.attempt))
-		case r.Attempt > f.attempt: // by then the key of this one was ended
-			err = errors.Join(err, s.o.Spool.Drop(f.rotation, r.Attempt-1))
+			err = errors.Join(err, s.o.Spool.Drop(f.Rotation, f.Attempt))
+		case r.Attempt > f.Attempt: // by then the key of this one was ended
+			err = errors.Join(err, s.o.Spool.Drop(f.Rotation, r.Attempt-1))
 		}
 	}
 	return err

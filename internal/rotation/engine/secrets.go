@@ -43,6 +43,22 @@ func (s *Service) ScheduleOf(ctx context.Context, account, name string) (Schedul
 	return out, nil
 }
 
+// Replacing tells, for keyward's own work, which plan replaces a key, "" for none, and whether
+// a rotation of it is under way. It asks no policy and leaves no record.
+func (s *Service) Replacing(ctx context.Context, account, source, key string) (plan string, underWay bool, err error) {
+	plans, err := s.plans.Get(ctx, account)
+	if err != nil {
+		return "", false, err
+	}
+	for _, p := range plans {
+		if p.Source == source && p.Key == key {
+			_, underWay, err = s.o.Store.UnderWay(ctx, account, p.Name)
+			return p.Name, underWay, err
+		}
+	}
+	return "", false, nil
+}
+
 func (s *Service) planOf(ctx context.Context, account, name string) (p rotation.Plan, found bool, err error) {
 	plans, err := s.plans.Get(ctx, account)
 	for _, p := range plans {

@@ -13,13 +13,14 @@ import (
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/rotation"
 	"github.com/keyward/keyward/internal/rotation/engine"
+	"github.com/keyward/keyward/internal/rotation/spool"
 	"github.com/keyward/keyward/internal/store/storetest"
 )
 
 // A crash while a new key was kept leaves a part of a file, which does not stay; what is
 // whole does.
 func TestSpoolIsSweptOfHalfFiles(t *testing.T) {
-	s := engine.Spool{Directory: filepath.Join(t.TempDir(), "spool")}
+	s := spool.Spool{Directory: filepath.Join(t.TempDir(), "spool")}
 	check(t, s.Sweep()) // there is none yet
 	check(t, os.Mkdir(s.Directory, 0o700))
 	for _, name := range []string{".tmp-1", ".tmp-2", "0123456789abcdef-1"} {
@@ -40,7 +41,7 @@ func TestSpoolIsTidied(t *testing.T) {
 	_, err := w.Start(t.Context(), root(), engine.StartInput{Plan: "pay"})
 	check(t, err)
 	r := w.until(t, rotation.Rolling, 10*time.Second)
-	s := engine.Spool{Directory: w.spool}
+	s := spool.Spool{Directory: w.spool}
 	unknown := r
 	unknown.ID = "fedcba9876543210"
 	keep := func(of rotation.Rotation, attempt int) {

@@ -65,7 +65,7 @@ func (l *look) carry(ctx context.Context, r rotation.Rotation) (again time.Time,
 			return time.Time{}, err
 		}
 		if !reflect.DeepEqual(r, next) {
-			err = l.save(ctx, r, &next)
+			err = l.keep(ctx, r, &next, o != nil)
 		}
 		if fault.Is(err, fault.Changed) { // somebody ordered something, or works on it, too
 			if r, err = l.o.Store.Rotation(ctx, r.Account, r.ID); err != nil {
@@ -86,7 +86,9 @@ func (l *look) carry(ctx context.Context, r rotation.Rotation) (again time.Time,
 		case act.Kind == rotation.Wait:
 			return l.rest(ctx, r, act.At)
 		case act.Kind != rotation.Proceed:
-			o = l.perform(ctx, r, act)
+			if o, err = l.perform(ctx, r, act); err != nil {
+				return time.Time{}, err
+			}
 		}
 		if ctx.Err() != nil {
 			return time.Time{}, context.Cause(ctx)
@@ -189,6 +191,18 @@ func ofWave(members []rollout.Member, wave int) (out []rollout.Member) {
 	return out
 }
 
+// keep stores what was decided. What follows from an act's outcome is not given up while the audit
+// log is busy, for a call: without it the act would have to be waited out and looked for, and
+// where nothing tells what became of it, a person asked.
+func (l *look) keep(ctx context.Context, was rotation.Rotation, r *rotation.Rotation, outcome bool) error {
+	if !outcome {
+		return l.save(ctx, was, r)
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.Terms.CallTime())
+	defer cancel()
+	return insist(ctx, func() error { return l.save(ctx, was, r) })
+}
+
 // save stores what was decided with its record, and the plan when the rotation changes what
 // its key is.
 func (l *look) save(ctx context.Context, was rotation.Rotation, r *rotation.Rotation) error {
@@ -233,9 +247,10 @@ func (s *Service) renewed(p rotation.Plan, r rotation.Rotation) *rotation.Plan {
 	return &p
 }
 
-// perform does what was decided and answers what came of it. It never fails: what is not
-// known is an outcome, too.
-func (l *look) perform(ctx context.Context, r rotation.Rotation, act rotation.Act) *rotation.Outcome {
+// perform does what was decided and answers what came of it: what is not known is an outcome,
+// too. It fails if keyward itself is too busy for an act that changes nothing, which says nothing
+// of the provider and uses up no try: the job comes again, ever later.
+func (l *look) perform(ctx context.Context, r rotation.Rotation, act rotation.Act) (*rotation.Outcome, error) {
 	until := l.now().Add(r.Terms.CallTime())
 	if r.Intent != nil {
 		until = r.Intent.Until
@@ -243,11 +258,34 @@ func (l *look) perform(ctx context.Context, r rotation.Rotation, act rotation.Ac
 	ctx, cancel := context.WithTimeout(ctx, until.Sub(l.now()))
 	defer cancel()
 	o := &rotation.Outcome{Act: act.Kind, Result: rotation.Did}
-	if err := l.act(ctx, r, act, o); err != nil {
+	err := l.act(ctx, r, act, o)
+	if r.Intent == nil && fault.Is(err, fault.AuditUnavailable) {
+		return nil, err
+	}
+	if err != nil {
 		o.Result, o.Why = classify(err), fault.Message(err)
 		l.o.Logger.Warn("rotating a key", "plan", r.Plan, "rotation", r.ID, "act", string(act.Kind), "result", string(o.Result), "error", err)
 	}
-	return o
+	return o, nil
+}
+
+// pause is the first of those between two tries of what the audit log was too busy for.
+const pause = 100 * time.Millisecond
+
+// insist does again, ever later, what the audit log was too busy for, until ctx ends. Done twice it
+// has the effect that it has once.
+func insist(ctx context.Context, do func() error) error {
+	for wait := pause; ; wait *= 2 {
+		err := do()
+		if !fault.Is(err, fault.AuditUnavailable) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(wait):
+		}
+	}
 }
 
 // classify says what an error tells of an act's effect.
@@ -274,7 +312,7 @@ func (l *look) act(ctx context.Context, r rotation.Rotation, act rotation.Act, o
 	}
 	i, err := l.borrow(ctx)
 	if err != nil {
-		return err
+		return noEffect(err)
 	}
 	switch act.Kind {
 	case rotation.Look:

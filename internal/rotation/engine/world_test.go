@@ -30,10 +30,13 @@ import (
 	"github.com/keyward/keyward/internal/rollout"
 	"github.com/keyward/keyward/internal/rotation"
 	"github.com/keyward/keyward/internal/rotation/engine"
+	"github.com/keyward/keyward/internal/rotation/spool"
 	"github.com/keyward/keyward/internal/seal"
 	"github.com/keyward/keyward/internal/seal/sealtest"
 	"github.com/keyward/keyward/internal/secret"
-	"github.com/keyward/keyward/internal/store"
+	"github.com/keyward/keyward/internal/store/fleet"
+	"github.com/keyward/keyward/internal/store/inventory"
+	"github.com/keyward/keyward/internal/store/kms"
 	"github.com/keyward/keyward/internal/store/storetest"
 )
 
@@ -49,7 +52,7 @@ type world struct {
 	keys     *keytest.Services
 	rollouts *rollout.Service
 	stock    *accesskey.Service
-	fleet    store.Fleet
+	fleet    fleet.Store
 	tenants  *sealtest.Tenants
 	node     storetest.Node
 	jobs     *job.Runner
@@ -59,6 +62,9 @@ type world struct {
 	shops    []*shop
 	spool    string
 	failed   []string // payments
+
+	refuses func(r *rotation.Rotation) bool // whether the audit log is too busy to store a rotation; nil for never
+	opens   int                             // times that it is too busy to open a tenant
 
 	mu  sync.Mutex // guards now
 	now time.Time
@@ -137,10 +143,10 @@ func (w *world) services(t testing.TB, url string, keyring *seal.Keyring) {
 	}})
 	s, always := sealtest.NewTenants(keyring), func() bool { return true }
 	after := func(_ context.Context, d time.Duration) (time.Duration, error) { return d, nil }
-	w.keys = keytest.New(keytest.Options{Store: w.node.Store, Tenants: s, Log: w.node.Log, Now: w.clock, After: after})
-	w.secrets = secret.New(secret.Options{Store: w.node.Store, Keys: w.keys.Keys, Crypto: w.keys.Crypto, Log: w.node.Log, Region: "cn-test", Now: w.clock, After: after, Fresh: always})
-	w.fleet, w.tenants = store.Fleet{Store: w.node.Store}, s
-	shelf := store.Inventory{Store: w.node.Store}
+	w.keys = keytest.New(keytest.Options{Store: kms.Store{Store: w.node.Store}, Tenants: s, Log: w.node.Log, Now: w.clock, After: after})
+	w.secrets = secret.New(secret.Options{Store: kms.Store{Store: w.node.Store}, Keys: w.keys.Keys, Crypto: w.keys.Crypto, Log: w.node.Log, Region: "cn-test", Now: w.clock, After: after, Fresh: always})
+	w.fleet, w.tenants = fleet.Store{Store: w.node.Store}, s
+	shelf := inventory.Store{Store: w.node.Store}
 	w.stock = accesskey.New(accesskey.Options{
 		Sources: shelf, Keys: shelf, Tenants: s, Log: w.node.Log, Kinds: []accesskey.KindOfProvider{httpapi.Kind(), manual.Kind()}, Vault: w.secrets, Region: "cn-test", Now: w.clock,
 		Follow: func(string, time.Time) []job.Job { return nil }, Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
@@ -150,8 +156,8 @@ func (w *world) services(t testing.TB, url string, keyring *seal.Keyring) {
 		Now: w.clock, Fresh: always, Logger: slog.New(slog.DiscardHandler),
 	})
 	w.Service = engine.New(engine.Options{
-		Store: store.Rotations{Store: w.node.Store}, Inventory: w.stock, Secrets: w.secrets, Rollouts: w.rollouts, Incidents: w.told, Tenants: s,
-		Spool: &engine.Spool{Directory: w.spool}, Log: w.node.Log, Kinds: []rotation.KindOfIssuer{httpapi.Issuer()}, Region: "cn-test", Now: w.clock,
+		Store: busy{fleet.Rotations{Store: w.node.Store}, w}, Inventory: w.stock, Secrets: w.secrets, Rollouts: w.rollouts, Incidents: w.told, Tenants: w,
+		Spool: &spool.Spool{Directory: w.spool}, Log: w.node.Log, Kinds: []rotation.KindOfIssuer{httpapi.Issuer()}, Region: "cn-test", Now: w.clock,
 		Fresh: always, Logger: slog.New(slog.DiscardHandler),
 	})
 	handlers := w.Handlers()

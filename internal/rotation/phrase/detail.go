@@ -40,8 +40,8 @@ func Back(text string) form.Text {
 	return form.Text{English: text, Chinese: text}
 }
 
-// Fact answers the value of a fact that an incident tells about a rotation; of any other it
-// is as it is.
+// Fact answers the value of a fact that an incident tells about a rotation, or about a key that
+// one is to replace; of any other it is as it is.
 func Fact(name, value string) form.Text {
 	switch name {
 	case "step":
@@ -49,6 +49,9 @@ func Fact(name, value string) form.Text {
 	case "reason":
 		return Reason(value)
 	case "advice":
+		if t, ok := plans[value]; ok {
+			return t
+		}
 		return of(remedies, value)
 	case "detail":
 		return Detail(value)
@@ -85,6 +88,7 @@ var details = []form.Text{
 	{English: "change the key at the provider's console from %s to the one that was entered, and confirm it; it takes effect at once", Chinese: "在平台控制台将 %s 更换为已录入的新密钥（立即生效），然后执行 confirm"},
 	{English: "disable %s at the provider's console, and confirm it; nothing proves that programs use the new key: make sure of it first, for those that do not will fail", Chinese: "在平台控制台停用 %s，然后执行 confirm；没有任何证据表明业务程序已在使用新密钥：请先自行确认，否则仍用旧密钥的程序将失败"},
 	{English: "enter the old key %s at the provider's console again, and confirm it", Chinese: "在平台控制台重新改回旧密钥 %s，然后执行 confirm"},
+	{English: "undo the change at the provider's console if it was made there, for it ends %s, and confirm it", Chinese: "如果已在平台控制台做了变更，请撤销（否则旧密钥 %s 将失效），然后执行 confirm"},
 	{English: "undo the change at the provider's console, which ends %s, and confirm it", Chinese: "在平台控制台撤销变更（新密钥 %s 随之失效），然后执行 confirm"},
 	{English: "disable %s at the provider's console, and confirm it", Chinese: "在平台控制台停用 %s，然后执行 confirm"},
 	{English: "enable %s at the provider's console, and confirm it", Chinese: "在平台控制台重新启用 %s，然后执行 confirm"},
@@ -102,6 +106,7 @@ var details = []form.Text{
 	{English: "the new key may be the first one already, and the provider cannot be asked: look there, promote it if it is not, and confirm it", Chinese: "新密钥可能已是主密钥，而平台无法查询：请到平台查看，若不是则提升它，然后执行 confirm"},
 	{English: "the new key %s is not at the provider any more", Chinese: "新密钥 %s 在平台已不存在"},
 	{English: "%s is not at the provider any more", Chinese: "%s 在平台已不存在"},
+	{English: "%s has expired", Chinese: "%s 已到期失效"},
 	{English: "it is not known whether it happened", Chinese: "无法确定操作是否已生效"},
 	{English: "this version of keyward does not know the step %s", Chinese: "此版本的 keyward 不认识步骤 %s"},
 	{English: "no node is in wave %s of rollout %s: change its labels, or have nodes join", Chinese: "分发 %[2]s 的批次 %[1]s 中没有节点：修改其标签，或让节点加入"},

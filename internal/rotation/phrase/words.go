@@ -22,6 +22,13 @@ var steps = map[string]form.Text{
 	"aborted":     {English: "rolled back", Chinese: "已回滚"},
 }
 
+// plans say what replaces a key that is due.
+var plans = map[string]form.Text{
+	"planned":   {English: "a rotation plan replaces it: begin the rotation", Chinese: "此密钥已有轮换计划：请启动轮换"},
+	"under-way": {English: "a rotation that replaces it is under way: see how far it is", Chinese: "此密钥的轮换正在进行：请查看进度"},
+	"unplanned": {English: "no rotation plan replaces it: make one with a name for it and the secret that holds it, then keyward rotation start NAME", Chinese: "没有轮换计划负责此密钥：请用下面的命令创建计划（NAME 为计划名称，SECRET 为保存此密钥的凭据），再执行 keyward rotation start NAME"},
+}
+
 // names are the Chinese names of steps; the English ones are the words themselves.
 var names = map[string]string{
 	"waiting": "等待", "rehearsing": "演练", "creating": "创建", "verifying": "验证", "rolling": "分发", "settling": "切换", "grace": "宽限", "disabling": "停用",
@@ -41,7 +48,7 @@ var limits = map[string]form.Text{
 var reasons = map[string]form.Text{
 	"rehearsal-failed": {English: "the rehearsal failed; nothing outside was touched", Chinese: "演练未通过；尚未对外部做任何更改"},
 	"no-room":          {English: "there is no room for another key at the provider", Chinese: "平台的密钥数量已达上限"},
-	"old-key-gone":     {English: "the old key is not there, or does not work", Chinese: "旧密钥不存在或已失效"},
+	"old-key-gone":     {English: "the old key, to which it was going back, is gone or has expired", Chinese: "回滚所需的旧密钥已不存在或已到期"},
 	"ambiguous":        {English: "it cannot be told which key is the new one", Chinese: "无法确定哪一个是新密钥"},
 	"answer-lost":      {English: "an answer of the provider was lost, and nothing else tells what it was", Chinese: "平台的应答丢失，且无法通过其他途径确认结果"},
 	"call-refused":     {English: "the provider refused", Chinese: "平台拒绝了请求"},
@@ -59,7 +66,7 @@ var reasons = map[string]form.Text{
 var remedies = map[string]form.Text{
 	"rehearsal-failed": {English: "put right what the detail says and resume", Chinese: "按详情修正后执行 resume"},
 	"no-room":          {English: "delete a key that nobody uses at the provider and resume", Chinese: "在平台删除一个无人使用的密钥后执行 resume"},
-	"old-key-gone":     {English: "look at the provider: if the old key was deleted, start an emergency rotation after a rollback; if it was switched off, switch it on and resume", Chinese: "查看平台：如果旧密钥已被删除，回滚后启动紧急轮换；如果被停用，启用后执行 resume"},
+	"old-key-gone":     {English: "there is nothing to go back to: look at the provider, and resume to go on with the new key; if that is bad, too, start an emergency rotation then", Chinese: "已无旧密钥可回滚：查看平台，执行 resume 继续使用新密钥；如果新密钥也不可用，完成后启动紧急轮换"},
 	"ambiguous":        {English: "delete the key that the detail names and nobody uses, and resume", Chinese: "删除详情中列出的、无人使用的密钥后执行 resume"},
 	"answer-lost":      {English: "look at the provider's console, end what was left behind, and resume; confirm if the old key was to be deleted", Chinese: "在平台控制台检查并清理遗留的密钥后执行 resume；若正在删除旧密钥，则执行 confirm"},
 	"call-refused":     {English: "read the detail; most often keyward's credential lacks a right; put it right and resume", Chinese: "查看详情，多数是 keyward 的凭证缺少权限；修正后执行 resume"},

@@ -1,9 +1,10 @@
 // Package span reads the spans of time in which something may or may not be done, as a person
-// writes them: parts of days, of the week or of the year.
+// writes them: parts of days, of the week or of the year. [Windows] consist of them, and tell
+// when they open next.
 //
-// Who may call: package rotation, whose windows consist of spans. It is pure: it has no clock
-// and no time zone; who asks brings a time in the zone that is meant. Nothing is stored, and
-// nothing of what a person writes is trusted to be a span.
+// Who may call: package rotation, whose plans have windows. It is pure and has no clock: who asks
+// brings the time. Windows are stored with their plan. Nothing of what a person writes is
+// trusted to be a span, or a time zone.
 package span
 
 import (

@@ -1,7 +1,6 @@
 package ackpage
 
 import (
-	"bytes"
 	"context"
 	_ "embed"
 	"html/template"
@@ -111,13 +110,7 @@ func statusOf(err error) int {
 
 func (p *page) write(w http.ResponseWriter, v view, status int) {
 	v.Style = template.CSS(sheet.CSS()) //nolint:gosec // it is ours
-	var b bytes.Buffer
-	if err := p.template.Execute(&b, v); err != nil { // the template does not fit the view: every test meets it
-		panic(err)
-	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.WriteHeader(status)
-	_, _ = w.Write(b.Bytes()) // who hung up reads nothing
+	sheet.Write(w, p.template, v, status)
 }
 
 // A visit is one request for a page.

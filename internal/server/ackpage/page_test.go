@@ -27,7 +27,8 @@ import (
 	"github.com/keyward/keyward/internal/seal/sealtest"
 	"github.com/keyward/keyward/internal/server"
 	"github.com/keyward/keyward/internal/server/ackpage"
-	"github.com/keyward/keyward/internal/store"
+	"github.com/keyward/keyward/internal/store/alerts"
+	"github.com/keyward/keyward/internal/store/identity"
 	"github.com/keyward/keyward/internal/store/storetest"
 )
 
@@ -57,10 +58,10 @@ func newWorld(t *testing.T) *world {
 	keyring := sealtest.Keyring(t)
 	w.node = storetest.Start(t, storetest.Options{URL: storetest.SQLite(t), Origin: origin, Keys: keyring, Now: now, Changed: func(string, string) {}})
 	logger := slog.New(slog.NewTextHandler(t.Output(), nil))
-	users := must(iam.New(iam.Options{Store: w.node.Store, Log: w.node.Log, Keyring: keyring, Logger: logger, Now: now, Fresh: func() bool { return true }}))(t)
+	users := must(iam.New(iam.Options{Store: identity.Store{Store: w.node.Store}, Log: w.node.Log, Keyring: keyring, Logger: logger, Now: now, Fresh: func() bool { return true }}))(t)
 	founded := must(users.CreateAccount(t.Context(), &authz.Call{Principal: authz.Principal{Kind: authz.Service, Name: "operator"}, Time: w.now()}, "test"))(t)
 	w.account = founded.Account.ID
-	alerts := store.Alerts{Store: w.node.Store}
+	alerts := alerts.Store{Store: w.node.Store}
 	w.alerts = notify.New(notify.Options{
 		Config: alerts, Directory: alerts, Incidents: alerts, Outbox: alerts, Tenants: users, Log: w.node.Log, Region: "r", Now: now, Logger: logger,
 		Kinds: []message.Kind{{Name: "robot", Traits: message.Traits{Family: message.Chat, Group: true}, Form: form.Form{},

@@ -12,7 +12,7 @@ import (
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/rollout"
 	"github.com/keyward/keyward/internal/secret"
-	"github.com/keyward/keyward/internal/store"
+	"github.com/keyward/keyward/internal/store/fleet"
 )
 
 // What makes no sense is refused before anything is stored.
@@ -80,7 +80,7 @@ func TestWhoMayPublish(t *testing.T) {
 		t.Errorf("a version that is not there: %v", err)
 	}
 	r.Owner = "rot-1"
-	check(t, store.Fleet{Store: w.node.Store}.UpdateRollout(t.Context(), audit.NewRecord(root(), "keyward:StartRotation"), &r))
+	check(t, fleet.Store{Store: w.node.Store}.UpdateRollout(t.Context(), audit.NewRecord(root(), "keyward:StartRotation"), &r))
 	for name, act := range map[string]func() error{
 		"update":  func() error { _, err := w.Update(t.Context(), root(), "pay", rollout.Draft{}); return err },
 		"publish": func() error { _, err := w.Publish(t.Context(), root(), "pay", ""); return err },

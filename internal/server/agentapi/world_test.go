@@ -24,7 +24,8 @@ import (
 	"github.com/keyward/keyward/internal/server"
 	"github.com/keyward/keyward/internal/server/agentapi"
 	"github.com/keyward/keyward/internal/server/agentapi/agenttest"
-	"github.com/keyward/keyward/internal/store"
+	"github.com/keyward/keyward/internal/store/fleet"
+	"github.com/keyward/keyward/internal/store/kms"
 	"github.com/keyward/keyward/internal/store/storetest"
 )
 
@@ -120,9 +121,9 @@ func (db *database) open(t testing.TB, name string, options func(*agentapi.Optio
 		fresh = w.node.Store.Fresh
 	}
 	after := func(_ context.Context, d time.Duration) (time.Duration, error) { return d, nil }
-	keys = keytest.New(keytest.Options{Store: w.node.Store, Tenants: db.tenants, Log: w.node.Log, Now: w.clock, After: after})
-	w.secrets = secret.New(secret.Options{Store: w.node.Store, Keys: keys.Keys, Crypto: keys.Crypto, Log: w.node.Log, Region: "cn-test", Now: w.clock, After: after, Fresh: fresh})
-	fleet := store.Fleet{Store: w.node.Store}
+	keys = keytest.New(keytest.Options{Store: kms.Store{Store: w.node.Store}, Tenants: db.tenants, Log: w.node.Log, Now: w.clock, After: after})
+	w.secrets = secret.New(secret.Options{Store: kms.Store{Store: w.node.Store}, Keys: keys.Keys, Crypto: keys.Crypto, Log: w.node.Log, Region: "cn-test", Now: w.clock, After: after, Fresh: fresh})
+	fleet := fleet.Store{Store: w.node.Store}
 	w.Service = rollout.New(rollout.Options{
 		Tokens: fleet, Registry: fleet, Plans: fleet, Reports: fleet, Secrets: w.secrets, Incidents: w.told, Log: w.node.Log, Region: "cn-test",
 		Now: w.clock, Fresh: fresh, Logger: slog.New(slog.DiscardHandler),

@@ -28,14 +28,10 @@ var absent = []withheld{
 		"Alibaba Cloud took certificates out of this API in version 4 of its SDK; GenerateCsr and the Asymmetric operations do what a certificate's key is for"},
 	{[]string{"GetManagedDataKey", "ListManagedDataKeyVersions"},
 		"no operation makes managed data keys, and what they are is not published; GenerateDataKey makes data keys, and secrets keep versions of values"},
-	{[]string{"OpenKmsService"}, "there is nothing to order: every account has the service, as DescribeAccountKmsStatus says"},
 }
 
 // refused are the parameters that are refused, by operation.
 var refused = map[string][]withheld{
-	"CreateKey": {
-		{[]string{"KeyStorageMechanism"}, "keys with ProtectionLevel=HSM are always generated in the token"},
-	},
 	"SetDeletionProtection": {{[]string{"KmsInstanceId"}, "an instance is protected by its keys: it cannot be deleted while it has some"}},
 	"ListKmsInstances":      {{[]string{"Filters"}, "no source says what it may hold"}},
 	"ReleaseKmsInstance":    {{[]string{"ForceDeleteWithoutBackup"}, "an instance goes without keys only, so that there is nothing to back up"}},
@@ -44,9 +40,7 @@ var refused = map[string][]withheld{
 	"TagResource":           {{[]string{"CertificateId"}, "there are no certificates"}},
 	"UntagResource":         {{[]string{"CertificateId"}, "there are no certificates"}},
 	"CreateSecret": {
-		{[]string{"DKMSInstanceId"}, "a secret is in no instance; its key may be"},
 		{[]string{"ExtendedConfig"}, "it is for types of secrets that Alibaba Cloud rotates itself; every secret here is Generic"},
-		{[]string{"Policy"}, "make the secret first, and then its policy with SetSecretPolicy"},
 		{[]string{"RotationInterval"}, "make the secret first, and then a plan that rotates it, with keyward rotation plan create"},
 	},
 	"UpdateSecret": {{[]string{"ExtendedConfig", "ExtendedConfig.CustomData"}, "it is for types of secrets that Alibaba Cloud rotates itself; every secret here is Generic"}},

@@ -145,7 +145,7 @@ func spell(signed authn.Signed) (text []byte, params []approval.Param) {
 	text = fmt.Appendf(nil, "rpc %q %q", signed.Version, signed.Action)
 	for name, value := range signed.Params.All() {
 		text = fmt.Appendf(text, " %q=%q", name, value)
-		params = append(params, approval.NewParam(name, value))
+		params = append(params, approval.Param{Name: name, Value: value})
 	}
 	return text, params
 }

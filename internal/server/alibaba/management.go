@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/key"
@@ -92,6 +91,15 @@ func createKey(d *Dialect, c *authz.Call, v *rpc.Values) act {
 		ProtectionLevel: v.Text("ProtectionLevel"), Description: v.Text("Description"), Tags: v.Tags("Tags"), Policy: v.Text("Policy"),
 		Rotate: v.Boolean("EnableAutomaticRotation"), Interval: v.Interval("RotationInterval"),
 		Instance: v.Text("DKMSInstanceId"), External: v.Text("ExternalKeyId"), // the latter is keyward's own
+	}
+	switch v.Text("KeyStorageMechanism") {
+	case "":
+	case "HsmInternal":
+		in.InToken = true
+	case "HsmEncryptedDatabase":
+		v.Fail(fault.UnsupportedOperation.New("The keys of a hardware token stay in it, which is KeyStorageMechanism=HsmInternal."))
+	default:
+		v.Invalid("KeyStorageMechanism", "It must be HsmInternal.")
 	}
 	if more := v.Text("AdditionalKeyUsages"); more != "" { // keyward's own: Alibaba Cloud's console has them, its API does not
 		for u := range strings.SplitSeq(more, ",") {
@@ -460,29 +468,5 @@ func updateRotationPolicy(d *Dialect, c *authz.Call, v *rpc.Values) act {
 	id, on, interval := v.Need("KeyId"), v.Boolean("EnableAutomaticRotation"), v.Interval("RotationInterval")
 	return func(ctx context.Context) (rpc.Response, error) {
 		return done(d.Keys.UpdateRotationPolicy(ctx, c, id, on, interval))
-	}
-}
-
-type region struct{ RegionId string }
-
-// describeRegions needs no permission: it tells nothing that the caller does not know.
-func describeRegions(d *Dialect, c *authz.Call, _ *rpc.Values) act {
-	return func(ctx context.Context) (rpc.Response, error) {
-		out := &struct {
-			rpc.Reply
-			Regions struct{ Region []region }
-		}{}
-		out.Regions.Region = []region{{d.Region}}
-		return out, d.Log.Do(ctx, audit.NewRecord(c, "kms:DescribeRegions"), func() error { return nil })
-	}
-}
-
-func describeAccountKmsStatus(d *Dialect, c *authz.Call, _ *rpc.Values) act {
-	return func(ctx context.Context) (rpc.Response, error) {
-		out := &struct {
-			rpc.Reply
-			AccountStatus string
-		}{AccountStatus: "Enabled"}
-		return out, d.Keys.AccountStatus(ctx, c)
 	}
 }

@@ -29,6 +29,7 @@ var (
 	inInstance       = map[fault.Kind]string{fault.UnsupportedOperation: "UnsupportedOperation", fault.ResourceNotFound: noInstance}
 	ofInstance       = map[fault.Kind]string{fault.ResourceNotFound: noInstance}
 	ofSecret         = map[fault.Kind]string{fault.UnsupportedOperation: "UnsupportedOperation", fault.StateConflict: "Rejected.ResourceInDeleteWindow"}
+	newSecret        = map[fault.Kind]string{fault.UnsupportedOperation: "UnsupportedOperation", fault.StateConflict: "Rejected.ResourceInDeleteWindow", fault.ResourceNotFound: noInstance}
 	stageOfSecret    = map[fault.Kind]string{fault.StateConflict: "Rejected.ResourceInDeleteWindow", fault.Changed: "Rejected.InvalidRequest"}
 	noSuchResource   = map[fault.Kind]string{fault.KeyNotFound: "InvalidResourceId.NotFound"}
 )
@@ -92,7 +93,7 @@ var operations = map[string]operation{
 	"ImportKeyMaterial":      {"kms:ImportKeyMaterial", nil, importKeyMaterial},
 	"DeleteKeyMaterial":      {"kms:DeleteKeyMaterial", nil, deleteKeyMaterial},
 
-	"CreateSecret":               {"kms:CreateSecret", ofSecret, createSecret},
+	"CreateSecret":               {"kms:CreateSecret", newSecret, createSecret},
 	"DescribeSecret":             {"kms:DescribeSecret", nil, describeSecret},
 	"ListSecrets":                {"kms:ListSecrets", nil, listSecrets},
 	"UpdateSecret":               {"kms:UpdateSecret", ofSecret, updateSecret},
@@ -114,6 +115,7 @@ var operations = map[string]operation{
 	"DeregisterKeyAssociation":     {"kms:DeregisterKeyAssociation", nil, deregisterKeyAssociation},
 
 	"DescribeRegions":          {"kms:DescribeRegions", nil, describeRegions},
+	"OpenKmsService":           {"kms:OpenKmsService", map[fault.Kind]string{fault.StateConflict: "Forbidden.Opened"}, openKmsService},
 	"DescribeAccountKmsStatus": {"kms:DescribeAccountKmsStatus", nil, describeAccountKmsStatus},
 }
 

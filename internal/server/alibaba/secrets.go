@@ -55,7 +55,7 @@ func createSecret(d *Dialect, c *authz.Call, v *rpc.Values) act {
 	}
 	in := secret.CreateInput{
 		Name: v.Need("SecretName"), Version: v.Need("VersionId"), Key: v.Text("EncryptionKeyId"),
-		Description: v.Text("Description"), Tags: v.Tags("Tags"),
+		Instance: v.Text("DKMSInstanceId"), Policy: v.Text("Policy"), Description: v.Text("Description"), Tags: v.Tags("Tags"),
 	}
 	in.Kind, in.Data = secretData(v)
 	return func(ctx context.Context) (rpc.Response, error) {
@@ -64,11 +64,15 @@ func createSecret(d *Dialect, c *authz.Call, v *rpc.Values) act {
 		return &struct {
 			rpc.Reply
 			rotates
-			Arn        string
-			SecretName string
-			SecretType string
-			VersionId  string
-		}{rotates: rotatesOf(engine.Schedule{}), Arn: d.Secrets.ARN(c.Account, s.Name), SecretName: s.Name, SecretType: generic, VersionId: s.At(secret.Current)}, err
+			Arn            string
+			DKMSInstanceId string `json:",omitempty" xml:",omitempty"`
+			SecretName     string
+			SecretType     string
+			VersionId      string
+		}{
+			rotates: rotatesOf(engine.Schedule{}), Arn: d.Secrets.ARN(c.Account, s.Name), DKMSInstanceId: in.Instance,
+			SecretName: s.Name, SecretType: generic, VersionId: s.At(secret.Current),
+		}, err
 	}
 }
 
@@ -106,11 +110,16 @@ func describeSecret(d *Dialect, c *authz.Call, v *rpc.Values) act {
 			return nil, err
 		}
 		schedule, err := d.Rotations.ScheduleOf(ctx, c.Account, s.Name)
+		if err != nil {
+			return nil, err
+		}
+		instance, err := d.Keys.InstanceOf(ctx, c.Account, s.Key)
 		return &struct {
 			rpc.Reply
 			rotates
 			Arn               string
 			CreateTime        string
+			DKMSInstanceId    string `json:",omitempty" xml:",omitempty"`
 			Description       string
 			EncryptionKeyId   string
 			PlannedDeleteTime string
@@ -119,7 +128,7 @@ func describeSecret(d *Dialect, c *authz.Call, v *rpc.Values) act {
 			Tags              *secretTags `json:",omitempty" xml:",omitempty"`
 			UpdateTime        string
 		}{
-			rotates: rotatesOf(schedule), Arn: d.Secrets.ARN(c.Account, s.Name), CreateTime: date(s.CreatedAt), Description: s.Description,
+			rotates: rotatesOf(schedule), Arn: d.Secrets.ARN(c.Account, s.Name), CreateTime: date(s.CreatedAt), DKMSInstanceId: instance, Description: s.Description,
 			EncryptionKeyId: string(s.Key), PlannedDeleteTime: date(s.DeleteAt), SecretName: s.Name, SecretType: generic,
 			Tags: tagsOf(s, fetch), UpdateTime: date(s.UpdatedAt),
 		}, err

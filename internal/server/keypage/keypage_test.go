@@ -28,6 +28,7 @@ import (
 	"github.com/keyward/keyward/internal/seal/sealtest"
 	"github.com/keyward/keyward/internal/server"
 	"github.com/keyward/keyward/internal/server/keypage"
+	"github.com/keyward/keyward/internal/store/identity"
 	"github.com/keyward/keyward/internal/store/storetest"
 )
 
@@ -55,11 +56,11 @@ func newWorld(t *testing.T) *world {
 	keys, always := sealtest.Keyring(t), func() bool { return true }
 	node := storetest.Start(t, storetest.Options{URL: storetest.SQLite(t), Origin: "keyward.test/node", Keys: keys, Now: w.now, Changed: func(string, string) {}})
 	logger := slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	users := must(iam.New(iam.Options{Store: node.Store, Log: node.Log, Keyring: keys, Logger: logger, Now: w.now, Fresh: always}))(t)
+	users := must(iam.New(iam.Options{Store: identity.Store{Store: node.Store}, Log: node.Log, Keyring: keys, Logger: logger, Now: w.now, Fresh: always}))(t)
 	refusals := refusal.New(node.Log)
-	roles := role.New(role.Options{Store: node.Store, IAM: users, Log: node.Log, Sealer: sealtest.Box{Keyring: keys}, Now: w.now, Fresh: always})
+	roles := role.New(role.Options{Store: identity.Store{Store: node.Store}, IAM: users, Log: node.Log, Sealer: sealtest.Box{Keyring: keys}, Now: w.now, Fresh: always})
 	w.Service = people.New(people.Options{
-		Store: node.Store, IAM: users, Roles: roles, Log: node.Log, Refusals: refusals, Logger: logger, Now: w.now, Fresh: always, Party: party,
+		Store: identity.Store{Store: node.Store}, IAM: users, Roles: roles, Log: node.Log, Refusals: refusals, Logger: logger, Now: w.now, Fresh: always, Party: party,
 		Hasher: password.New(password.Cost{MemoryKiB: 64, Time: 1, Threads: 1}, 2, 10),
 		Digest: func(data []byte) (string, error) { sum := sha256.Sum256(data); return hex.EncodeToString(sum[:]), nil },
 	})

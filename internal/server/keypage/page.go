@@ -16,7 +16,6 @@
 package keypage
 
 import (
-	"bytes"
 	_ "embed"
 	"html/template"
 	"net/http"
@@ -113,13 +112,7 @@ func statusOf(err error) int {
 
 func (p *page) write(w http.ResponseWriter, v view, status int) {
 	v.Style, v.Script = template.CSS(sheet.CSS()), template.JS(pageJS) //nolint:gosec // they are ours
-	var b bytes.Buffer
-	if err := p.template.Execute(&b, v); err != nil { // the template does not fit the view: every test meets it
-		panic(err)
-	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.WriteHeader(status)
-	_, _ = w.Write(b.Bytes()) // who hung up reads nothing
+	sheet.Write(w, p.template, v, status)
 }
 
 // A visit is one request for a page.

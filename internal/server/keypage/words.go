@@ -38,8 +38,9 @@ var operations = map[string][2]string{
 	"keyward:Approve":              {"Approve somebody else's request", "批准他人的请求"},
 }
 
-// words are what names in paths stand for.
+// words are what names of parameters stand for.
 var words = map[string][2]string{
 	"key": {"Key", "密钥"}, "alias": {"Alias", "别名"}, "secret": {"Secret", "凭据"}, "user": {"User", "用户"}, "role": {"Role", "角色"},
-	"policy": {"Policy", "权限策略"}, "id": {"Id", "标识"}, "name": {"Name", "名称"}, "query": {"Parameters", "参数"}, "body": {"Parameters", "参数"},
+	"policy": {"Policy", "权限策略"}, "id": {"Id", "标识"}, "name": {"Name", "名称"}, "action": {"Operation", "操作"}, "resource": {"Resource", "资源"},
+	"requester": {"Asked by", "请求者"}, "document": {"Document", "文档"}, "description": {"Description", "描述"}, "days": {"Days", "天数"}, "remark": {"Remark", "备注"},
 }

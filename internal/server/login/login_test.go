@@ -30,6 +30,7 @@ import (
 	"github.com/keyward/keyward/internal/seal/sealtest"
 	"github.com/keyward/keyward/internal/server"
 	"github.com/keyward/keyward/internal/server/login"
+	"github.com/keyward/keyward/internal/store/identity"
 	"github.com/keyward/keyward/internal/store/storetest"
 )
 
@@ -45,14 +46,14 @@ func serve(t *testing.T) (url string, initial api.SecretText, log *strings.Build
 	})
 	log = &strings.Builder{}
 	logger := slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	users, err := iam.New(iam.Options{Store: node.Store, Log: node.Log, Keyring: keys, Logger: logger, Now: time.Now, Fresh: always})
+	users, err := iam.New(iam.Options{Store: identity.Store{Store: node.Store}, Log: node.Log, Keyring: keys, Logger: logger, Now: time.Now, Fresh: always})
 	if err != nil {
 		t.Fatal(err)
 	}
 	refusals := refusal.New(node.Log)
 	service := people.New(people.Options{
-		Store: node.Store, IAM: users, Log: node.Log, Refusals: refusals, Logger: logger, Now: time.Now, Fresh: always,
-		Roles:  role.New(role.Options{Store: node.Store, IAM: users, Log: node.Log, Sealer: sealtest.Box{Keyring: keys}, Now: time.Now, Fresh: always}),
+		Store: identity.Store{Store: node.Store}, IAM: users, Log: node.Log, Refusals: refusals, Logger: logger, Now: time.Now, Fresh: always,
+		Roles:  role.New(role.Options{Store: identity.Store{Store: node.Store}, IAM: users, Log: node.Log, Sealer: sealtest.Box{Keyring: keys}, Now: time.Now, Fresh: always}),
 		Hasher: password.New(password.Cost{MemoryKiB: 64, Time: 1, Threads: 1}, 2, 10),
 		Digest: func(data []byte) (string, error) { sum := sha256.Sum256(data); return hex.EncodeToString(sum[:]), nil },
 	})
@@ -76,7 +77,7 @@ func serve(t *testing.T) (url string, initial api.SecretText, log *strings.Build
 	}
 	idp := openidtest.New(t, time.Now)
 	elsewhere := federation.New(federation.Options{
-		Store: node.Store, Uses: node.Store, IAM: users, People: service, Protocol: openid.New([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, time.Now),
+		Store: identity.Store{Store: node.Store}, Uses: identity.Store{Store: node.Store}, IAM: users, People: service, Protocol: openid.New([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, time.Now),
 		Sealer: sealtest.Box{Keyring: keys}, Log: node.Log, Refusals: refusals, Now: time.Now,
 	})
 	if _, err := elsewhere.CreateProvider(t.Context(), root, federation.NewProvider{Name: "corp", Issuer: idp.URL, ClientID: openidtest.ClientID}); err != nil {

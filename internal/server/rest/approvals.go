@@ -99,17 +99,17 @@ func (d *dialect) attempt(q request, m match, path, named string) approval.Attem
 func spell(q request, path string) (text []byte, params []approval.Param) {
 	text = fmt.Appendf(nil, "rest %q %q", q.method, path)
 	for _, name := range slices.Sorted(maps.Keys(q.vars)) {
-		params = append(params, approval.NewParam(name, q.vars[name]))
+		params = append(params, approval.Param{Name: name, Value: q.vars[name]})
 	}
 	for name, value := range q.params.All() {
 		text = fmt.Appendf(text, " %q=%q", name, value)
-		params = append(params, approval.NewParam(name, value))
+		params = append(params, approval.Param{Name: name, Value: value})
 	}
 	text = fmt.Appendf(text, " %q", q.body)
 	var members map[string]json.RawMessage
 	if json.Unmarshal(q.body, &members) == nil { // it was decoded already, strictly, if it is of any use
 		for _, name := range slices.Sorted(maps.Keys(members)) {
-			params = append(params, approval.NewParam(name, plain(members[name])))
+			params = append(params, approval.Param{Name: name, Value: plain(members[name])})
 		}
 	}
 	return text, params

@@ -16,14 +16,14 @@ import (
 	"github.com/keyward/keyward/internal/exposure"
 	"github.com/keyward/keyward/internal/finding"
 	"github.com/keyward/keyward/internal/notify"
-	"github.com/keyward/keyward/internal/store"
+	"github.com/keyward/keyward/internal/store/inventory"
 )
 
 // inspectors makes the inbox; the tests fill it themselves.
 func (w *world) inspectors() {
-	shelf := store.Findings{Store: w.node.Store}
+	shelf, stock := inventory.Findings{Store: w.node.Store}, inventory.Store{Store: w.node.Store}
 	w.findings = finding.New(finding.Options{Store: shelf, Ledger: shelf, Incidents: w.alerts, Rules: slices.Concat(checks.Rules(checks.Defaults()), exposure.Rules()), Log: w.node.Log, Region: region, Now: w.now})
-	w.checks = checkup.New(checkup.Options{Store: shelf, Inventory: store.Inventory{Store: w.node.Store}, Findings: w.findings, Log: w.node.Log, Now: w.now})
+	w.checks = checkup.New(checkup.Options{Store: stock, Inventory: stock, Findings: w.findings, Log: w.node.Log, Now: w.now})
 }
 
 // find puts an old and an unused key into an account's inbox, and answers the ids of the

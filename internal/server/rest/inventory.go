@@ -1,17 +1,20 @@
 package rest
 
 import (
+	"cmp"
 	"context"
 	"strings"
 	"time"
 
 	"github.com/keyward/keyward/api"
 	"github.com/keyward/keyward/internal/accesskey"
+	"github.com/keyward/keyward/internal/accesskey/subscription"
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/form"
 	"github.com/keyward/keyward/internal/material"
-	"github.com/keyward/keyward/internal/server/ical"
+	"github.com/keyward/keyward/internal/message"
+	"github.com/keyward/keyward/internal/server/feed"
 	"github.com/keyward/keyward/internal/server/rest/words"
 )
 
@@ -25,6 +28,9 @@ var inventoryRoutes = []route{
 	{"POST", "/v1/providers/{provider}/sync", "SyncProvider", "keyward:SyncProvider", "Has a provider read as soon as possible; its state tells when it was.", takes((*dialect).syncProvider)},
 	{"GET", "/v1/inventory", "ListInventory", "keyward:ListAccessKeys", "Answers one page of the access keys that others issued.", takes((*dialect).listInventory)},
 	{"GET", "/v1/inventory/calendar", "GetCalendar", "keyward:GetCalendar", "Answers the dates of the inventory as a calendar.", takes((*dialect).calendar)},
+	{"POST", "/v1/calendar-subscriptions", "SubscribeCalendar", "keyward:SubscribeCalendar", "Makes a link with which a calendar program follows the dates of the inventory with the caller's rights.", takes((*dialect).subscribe)},
+	{"GET", "/v1/calendar-subscriptions", "ListCalendarSubscriptions", "keyward:ListCalendarSubscriptions", "Answers all calendar subscriptions of the account, by name.", takes((*dialect).listSubscriptions)},
+	{"DELETE", "/v1/calendar-subscriptions/{subscription}", "UnsubscribeCalendar", "keyward:UnsubscribeCalendar", "Ends a calendar subscription: its link leads nowhere from then on.", takes((*dialect).unsubscribe)},
 	{"GET", "/v1/inventory/{provider}/{id}", "GetInventoryKey", "keyward:GetAccessKey", "Answers an access key that others issued.", takes((*dialect).getInventoryKey)},
 	{"POST", "/v1/inventory/{provider}", "EnterKey", "keyward:EnterAccessKey", "Adds a key that a person made, after it passed the checks of its guide; what is secret of it becomes a secret.", takesPolicy((*dialect).enterKey)},
 	{"DELETE", "/v1/inventory/{provider}/{id}", "ForgetKey", "keyward:ForgetAccessKey", "Removes an entered or gone key from the inventory.", takes((*dialect).forgetKey)},
@@ -35,6 +41,9 @@ var inventoryRoutes = []route{
 func (d *dialect) listProviderKinds(ctx context.Context, q request, _ none) (out api.ProviderKindList, err error) {
 	err = d.read(ctx, q.call, "keyward:ListProviderKinds", "provider/*", func(*audit.Record) error {
 		out.Kinds = words.Each(d.Stock.Kinds(), words.ProviderKind)
+		for i := range out.Kinds {
+			out.Kinds[i].Rotation = d.Rotations.Policy(out.Kinds[i].Name)
+		}
 		return nil
 	})
 	return out, err
@@ -135,34 +144,36 @@ func (d *dialect) remarkInventoryKey(ctx context.Context, q request, in api.Rema
 }
 
 func (d *dialect) calendar(ctx context.Context, q request, in api.CalendarRequest) (api.Calendar, error) {
-	t := func(en, zh string) string { return zh }
-	switch in.Language {
-	case "", "zh":
-	case "en":
-		t = func(en, zh string) string { return en }
-	default:
+	l := message.Language(cmp.Or(in.Language, string(message.Chinese)))
+	if l != message.Chinese && l != message.English {
 		return api.Calendar{}, d.refuse(ctx, q.call, "keyward:GetCalendar", fault.InvalidParameter.New("the language is en or zh"))
 	}
 	keys, err := d.Stock.Calendar(ctx, q.call)
-	events := words.Each(keys, func(k accesskey.AccessKey) ical.Event {
-		what := t("Key expires: ", "密钥到期：")
-		if k.Due.Basis == accesskey.Policy {
-			what = t("Key reaches its age limit: ", "密钥达到最长使用期限：")
-		}
-		name := k.Observed.ID
-		if k.Remark.Purpose != "" {
-			name = k.Remark.Purpose + " (" + name + ")"
-		}
-		about := []string{t("Provider: ", "来源：") + k.Source, t("Key: ", "密钥：") + k.Observed.ID}
-		if k.Owner != "" {
-			about = append(about, t("Owner: ", "负责人：")+k.Owner)
-		}
-		return ical.Event{
-			UID: ical.UID(k.Account, k.Source, k.Observed.ID), At: k.Due.At, Summary: what + name,
-			Description: strings.Join(about, "\n"), Categories: string(k.Due.Basis),
-		}
-	})
-	return api.Calendar{Text: ical.Calendar(t("keyward: keys that expire", "keyward：密钥到期"), events, q.call.Time)}, err
+	if err != nil {
+		return api.Calendar{}, err
+	}
+	return api.Calendar{Text: feed.Text(keys, l, q.call.Time)}, nil
+}
+
+func (d *dialect) subscribe(ctx context.Context, q request, in api.SubscribeCalendarRequest) (api.CalendarLink, error) {
+	one, link, err := d.Calendars.Subscribe(ctx, q.call, in.Name, message.Language(cmp.Or(in.Language, string(message.Chinese))))
+	if err != nil {
+		return api.CalendarLink{}, err
+	}
+	return api.CalendarLink{Subscription: calendarSubscription(subscription.Standing{Subscription: one}), URL: api.SecretText(link.Expose())}, nil
+}
+
+func (d *dialect) listSubscriptions(ctx context.Context, q request, _ none) (api.CalendarSubscriptionList, error) {
+	all, err := d.Calendars.List(ctx, q.call)
+	return api.CalendarSubscriptionList{Subscriptions: words.Each(all, calendarSubscription)}, err
+}
+
+func (d *dialect) unsubscribe(ctx context.Context, q request, _ none) (none, error) {
+	return none{}, d.Calendars.Unsubscribe(ctx, q.call, q.vars["subscription"])
+}
+
+func calendarSubscription(s subscription.Standing) api.CalendarSubscription {
+	return api.CalendarSubscription{Name: s.Name, User: s.User, Language: string(s.Language), CreatedAt: s.CreatedAt, FetchedAt: s.FetchedAt}
 }
 
 func (d *dialect) expiryScan(ctx context.Context, q request, _ none) (out api.ExpiryScan, err error) {

@@ -15,7 +15,8 @@ import (
 	"github.com/keyward/keyward/internal/job"
 	"github.com/keyward/keyward/internal/leak"
 	"github.com/keyward/keyward/internal/leak/rules"
-	"github.com/keyward/keyward/internal/store"
+	"github.com/keyward/keyward/internal/store/inventory"
+	"github.com/keyward/keyward/internal/store/kms"
 )
 
 // leaks makes what compares reports. The tests run its job themselves.
@@ -25,7 +26,7 @@ func (w *world) leaks() {
 		panic(err)
 	}
 	w.exposures = exposure.New(exposure.Options{
-		Store: store.Exposure{Store: w.node.Store}, Secrets: w.secrets, Tenants: w.iam, Findings: w.findings, Rotations: w.rotations, Scanner: scanner, Log: w.node.Log, Region: region, Now: w.now,
+		Store: inventory.Exposures{Store: w.node.Store}, Marks: kms.Store{Store: w.node.Store}, Secrets: w.secrets, Tenants: w.iam, Findings: w.findings, Rotations: w.rotations, Scanner: scanner, Log: w.node.Log, Region: region, Now: w.now,
 	})
 }
 
@@ -207,7 +208,7 @@ func TestReporter(t *testing.T) {
 	if code := codeOf(t, drop(r.ListFindings(ctx, api.ListFindingsRequest{}))); code != "NoPermission" {
 		t.Errorf("have %q", code)
 	}
-	known := must(store.Exposure{Store: w.node.Store}.Sightings(ctx, owner.account))(t)
+	known := must(inventory.Exposures{Store: w.node.Store}.Sightings(ctx, owner.account))(t)
 	for _, s := range known {
 		for _, value := range []string{leakedValue, unknownValue} {
 			if s.Mark == blind.Mark([]byte(value)) {

@@ -1,12 +1,19 @@
 package rest
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/url"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/keyward/keyward/api"
+	"github.com/keyward/keyward/internal/approval"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/iam/people"
@@ -53,33 +60,109 @@ func (d *dialect) beginProof(ctx context.Context, q request, in api.ProofRequest
 	if err != nil {
 		return api.Proof{}, d.refuse(ctx, q.call, people.ActionBeginProof, err)
 	}
+	shown, err := d.details(ctx, q.call, m, rawQuery, in.Body)
+	if err != nil {
+		return api.Proof{}, d.refuse(ctx, q.call, people.ActionBeginProof, err)
+	}
 	b, err := d.People.BeginApproval(ctx, q.call, people.Approvable{
-		Action: m.action, Details: details(m, rawQuery, in.Body), Digest: people.RequestDigest(in.Method, path, rawQuery, []byte(in.Body)),
+		Action: m.action, Details: shown, Digest: people.RequestDigest(in.Method, path, rawQuery, []byte(in.Body)),
 	})
 	return words.Proof(b), err
 }
 
-const maxDetail = 1500 // bytes of a query or a body that a page shows
-
 // details answers what a page shows of a request beside its action: the names in the path,
-// and of what is dangerous the parameters, which are no secrets there.
-func details(m match, query, body string) []people.Detail {
+// and of what is dangerous the parameters, which are no secrets there; of the approval of
+// another's request, what that one asks for.
+func (d *dialect) details(ctx context.Context, c *authz.Call, m match, query, body string) ([]people.Detail, error) {
 	out := []people.Detail{}
 	for _, segment := range strings.Split(m.pattern, "/") {
 		if name := strings.Trim(segment, "{}"); name != segment {
 			out = append(out, people.Detail{Name: name, Value: m.vars[name]})
 		}
 	}
-	if !slices.Contains(authz.Dangerous(), m.action) {
-		return out
-	}
-	for _, part := range []people.Detail{{Name: "query", Value: query}, {Name: "body", Value: body}} {
-		if len(part.Value) > maxDetail {
-			part.Value = strings.ToValidUTF8(part.Value[:maxDetail], "") + " …"
+	switch {
+	case m.action == approval.ActionApprove:
+		v, err := d.Approvals.Get(ctx, c, m.vars["approval"])
+		if err != nil {
+			return nil, err
 		}
-		if part.Value != "" {
-			out = append(out, part)
+		out = append(out, people.Detail{Name: "action", Value: v.Action}, people.Detail{Name: "resource", Value: v.Resource}, people.Detail{Name: "requester", Value: v.Requester})
+		for _, p := range v.Params {
+			out = append(out, people.Detail{Name: p.Name, Value: readable(p.Value)})
+		}
+	case slices.Contains(authz.Dangerous(), m.action):
+		params, err := parameters(query, body)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, params...)
+	}
+	size := 0
+	for _, p := range out {
+		size += len(p.Name) + len(p.Value)
+	}
+	if size > maxShown {
+		return nil, fault.TooLarge.New("a request with more than %d bytes of parameters cannot be shown to who is to approve it with a security key; use the code of an app", maxShown)
+	}
+	return out, nil
+}
+
+// maxShown is how many bytes of parameters a page shows. All of them are shown or none: what
+// is cut off would be approved unseen. A policy has at most 32 KiB.
+const maxShown = 40 << 10
+
+// parameters answers those of a query, and the members of a body in their order, also those
+// that are there twice.
+func parameters(query, body string) (out []people.Detail, err error) {
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return nil, fault.InvalidParameter.Wrap(err, "the query cannot be read")
+	}
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		for _, v := range values[name] {
+			out = append(out, people.Detail{Name: readable(name), Value: readable(v)})
 		}
 	}
-	return out
+	if body == "" {
+		return out, nil
+	}
+	dec := json.NewDecoder(strings.NewReader(body))
+	if begin, err := dec.Token(); err != nil || begin != json.Delim('{') {
+		return nil, fault.InvalidParameter.New("the body of the request is no JSON object")
+	}
+	for dec.More() {
+		name, err := dec.Token()
+		var value json.RawMessage
+		if err == nil {
+			err = dec.Decode(&value)
+		}
+		if err != nil {
+			return nil, fault.InvalidParameter.New("the body of the request is no JSON object")
+		}
+		text := string(value)
+		_ = json.Unmarshal(value, &text) // what is no string stays as it is written
+		out = append(out, people.Detail{Name: readable(name.(string)), Value: readable(text)})
+	}
+	return out, nil
+}
+
+// readable answers a text so that nothing in it can be overlooked: JSON without its blanks,
+// and what cannot be seen, a blank after a blank among it, as an escape.
+func readable(text string) string {
+	var compact bytes.Buffer
+	if json.Compact(&compact, []byte(text)) == nil {
+		text = compact.String()
+	}
+	var b strings.Builder
+	blank := false
+	for _, r := range text {
+		again := blank
+		blank = unicode.IsSpace(r)
+		if unicode.IsGraphic(r) && !(blank && (again || r != ' ')) {
+			b.WriteRune(r)
+		} else {
+			fmt.Fprintf(&b, `\u%04x`, r)
+		}
+	}
+	return b.String()
 }

@@ -109,6 +109,17 @@ func TestDangerousNeedsKey(t *testing.T) {
 	if shown.Action != "kms:SetKeyPolicy" || shown.Details[0] != (people.Detail{Name: "key", Value: k.ID}) || !strings.Contains(shown.Details[len(shown.Details)-1].Value, "Principal") {
 		t.Errorf("the page shows %+v", shown)
 	}
+	hidden := must(plain.BeginProof(t.Context(), api.ProofRequest{
+		Method: "PATCH", Target: "/v1/policies/team?a=%E2%80%AEb", Body: `{"description":"x` + strings.Repeat(" ", 3) + `y",` + strings.Repeat("\n", 1600) + `"document":"{\n\n\"Action\": \"*\"}", "days" :  [ 7 ]}`,
+	}))(t)
+	want := []people.Detail{{Name: "policy", Value: "team"}, {Name: "a", Value: `\u202eb`}, {Name: "description", Value: `x \u0020\u0020y`}, {Name: "document", Value: `{"Action":"*"}`}, {Name: "days", Value: "[7]"}}
+	if diff := cmp.Diff(want, w.answer(t, hidden.URL, device).Details); diff != "" {
+		t.Errorf("the page shows (-want +got)\n%s", diff)
+	}
+	long := api.ProofRequest{Method: "PATCH", Target: "/v1/policies/team", Body: `{"document":"` + strings.Repeat("x", 41<<10) + `"}`}
+	if _, err := plain.BeginProof(t.Context(), long); codeOf(t, err) != "TooLarge" {
+		t.Errorf("more than a page shows: %v", err)
+	}
 	check(t, c.DisableKey(t.Context(), k.ID))
 	if diff := cmp.Diff([]people.Detail{{Name: "key", Value: k.ID}}, shown.Details); diff != "" || shown.Action != "kms:DisableKey" {
 		t.Errorf("the page shows %s of %s", shown.Action, diff)

@@ -17,6 +17,7 @@ var repositoryRoutes = []route{
 	{"GET", "/v1/repositories", "ListRepositories", "keyward:ListRepositories", "Answers all watched repositories of the account, by name.", takes((*dialect).listRepositories)},
 	{"GET", "/v1/repositories/{repository}", "GetRepository", "keyward:GetRepository", "Answers a watched repository and how the last looks at it went.", takes((*dialect).getRepository)},
 	{"PATCH", "/v1/repositories/{repository}", "UpdateRepository", "keyward:UpdateRepository", "Changes a watched repository, or its place with the token.", takesPolicy((*dialect).updateRepository)},
+	{"PUT", "/v1/repositories/{repository}/issuers", "SetRepositoryIssuers", "keyward:SetRepositoryIssuers", "Says which issuers are asked whether what is found in a watched repository works.", takes((*dialect).setRepositoryIssuers)},
 	{"POST", "/v1/repositories/{repository}/scan", "ScanRepository", "keyward:ScanRepository", "Has a watched repository looked at now; its state tells when it was.", takes((*dialect).scanRepository)},
 	{"DELETE", "/v1/repositories/{repository}", "RemoveRepository", "keyward:RemoveRepository", "Forgets a watched repository; what was found in it stays known.", takes((*dialect).removeRepository)},
 }
@@ -53,6 +54,11 @@ func (d *dialect) updateRepository(ctx context.Context, q request, in api.Update
 		return api.Repository{}, d.refuse(ctx, q.call, "keyward:UpdateRepository", err)
 	}
 	r, err := d.Watched.Update(ctx, q.call, q.vars["repository"], ch)
+	return d.repository(r), err
+}
+
+func (d *dialect) setRepositoryIssuers(ctx context.Context, q request, in api.SetRepositoryIssuersRequest) (api.Repository, error) {
+	r, err := d.Watched.SetIssuers(ctx, q.call, q.vars["repository"], in.Issuers)
 	return d.repository(r), err
 }
 
@@ -93,7 +99,7 @@ func (d *dialect) repository(r watch.Standing) api.Repository {
 	st := r.State
 	return api.Repository{
 		Name: r.Name, ARN: d.Watched.ARN(r.Account, r.Name), URL: r.URL, CA: r.CA, Refs: append([]string{}, r.Refs...), LoggedIn: len(r.Sealed) > 0,
-		Pace: api.FormatDuration(r.Pace), Severity: r.Severity.String(), Owner: r.Owner, CreatedAt: r.CreatedAt,
+		Pace: api.FormatDuration(r.Pace), Severity: r.Severity.String(), Owner: r.Owner, Issuers: append([]string{}, r.Issuers...), CreatedAt: r.CreatedAt,
 		State: api.RepositoryState{
 			Status: string(st.Status), Error: st.Error, StartedAt: st.StartedAt, Took: words.Took(st.Took), CompleteAt: st.CompleteAt, RewrittenAt: st.Rewritten, Failures: st.Failures,
 			Head: st.Head, Refs: st.Refs, Objects: st.Objects, Bytes: st.Bytes, Found: st.Found, Unread: st.Unread, Problems: append([]string{}, st.Problems...),

@@ -12,6 +12,11 @@ import (
 	"github.com/keyward/keyward/internal/watch"
 )
 
+// issuers can be asked, and are not.
+type issuers struct{ watch.Verifier }
+
+func (issuers) Issuers() []string { return []string{"aws", "github"} }
+
 // openMirrors are of repositories that let themselves be read and have nothing.
 type openMirrors struct{ watch.Mirrors }
 
@@ -34,6 +39,9 @@ func (s *scene) repositorySteps() []step {
 		{"UpdateRepository", func(ctx context.Context, c *client.Client) error {
 			return drop(c.UpdateRepository(ctx, "shop", api.UpdateRepositoryRequest{Owner: new("ops")}))
 		}, ""},
+		{"SetRepositoryIssuers", func(ctx context.Context, c *client.Client) error {
+			return drop(c.SetRepositoryIssuers(ctx, "shop", api.SetRepositoryIssuersRequest{Issuers: []string{"aws"}}))
+		}, ""},
 		{"ScanRepository", func(ctx context.Context, c *client.Client) error { return c.ScanRepository(ctx, "shop") }, ""},
 		{"RemoveRepository", func(ctx context.Context, c *client.Client) error { return c.RemoveRepository(ctx, "shop") }, ""},
 	}
@@ -49,7 +57,7 @@ func TestRepositoriesOverTheAPI(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := api.Repository{
-		Name: "shop", ARN: made.ARN, URL: aRepository, Refs: []string{"refs/heads/main", "refs/tags/*"}, LoggedIn: true, Pace: "1h", Severity: "medium", Owner: "alice", CreatedAt: made.CreatedAt,
+		Name: "shop", ARN: made.ARN, URL: aRepository, Refs: []string{"refs/heads/main", "refs/tags/*"}, LoggedIn: true, Pace: "1h", Severity: "medium", Owner: "alice", Issuers: []string{}, CreatedAt: made.CreatedAt,
 		State: api.RepositoryState{Status: "waiting", Problems: []string{}},
 	}
 	if diff := cmp.Diff(want, made); diff != "" {
@@ -59,6 +67,14 @@ func TestRepositoriesOverTheAPI(t *testing.T) {
 	want.Refs, want.Pace, want.Severity, want.Owner = []string{}, "5m", "high", ""
 	if diff := cmp.Diff(want, changed); diff != "" || err != nil {
 		t.Error(err, diff)
+	}
+	changed, err = c.SetRepositoryIssuers(t.Context(), "shop", api.SetRepositoryIssuersRequest{Issuers: []string{"github", "aws"}})
+	want.Issuers = []string{"aws", "github"}
+	if diff := cmp.Diff(want, changed); diff != "" || err != nil {
+		t.Error(err, diff)
+	}
+	if _, err := c.SetRepositoryIssuers(t.Context(), "shop", api.SetRepositoryIssuersRequest{Issuers: []string{"wecom"}}); err == nil || !strings.Contains(err.Error(), `"wecom"`) {
+		t.Error(err)
 	}
 	for name, in := range map[string]api.AddRepositoryRequest{
 		"Shop":                 {Name: "Shop"},

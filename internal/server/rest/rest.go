@@ -22,6 +22,7 @@ import (
 
 	"github.com/keyward/keyward/internal/accesskey"
 	"github.com/keyward/keyward/internal/accesskey/checkup"
+	"github.com/keyward/keyward/internal/accesskey/subscription"
 	"github.com/keyward/keyward/internal/approval"
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/audit/refusal"
@@ -67,12 +68,14 @@ type Options struct {
 	Secrets  *secret.Service
 	Sinks    *sink.Service
 	Watched  *watch.Service
-	Rollouts *rollout.Service
-	Targets  *target.Service
-	Offers   *offer.Service
-	IAM      *iam.Service
-	Roles    *role.Service
-	People   *people.Service
+	// Calendars makes the links that calendar programs follow.
+	Calendars *subscription.Service
+	Rollouts  *rollout.Service
+	Targets   *target.Service
+	Offers    *offer.Service
+	IAM       *iam.Service
+	Roles     *role.Service
+	People    *people.Service
 	// Federation is where people prove elsewhere who they are.
 	Federation *federation.Service
 	Stock      *accesskey.Service

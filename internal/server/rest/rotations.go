@@ -41,7 +41,7 @@ func orders(give func(s *engine.Service, ctx context.Context, c *authz.Call, pla
 
 // rotation words a rotation, with the steps of its guide.
 func (d *dialect) rotation(r rotation.Rotation) api.RotationRun {
-	out := words.RotationRun(r)
+	out := words.RotationRun(r, d.Rotations.Now())
 	for _, k := range d.Stock.Kinds() {
 		for _, g := range k.Guides {
 			if g.Name == out.Guide && out.Guide != "" {
@@ -101,7 +101,7 @@ func (d *dialect) startRotation(ctx context.Context, q request, in api.StartRota
 func (d *dialect) listRotations(ctx context.Context, q request, in api.ListRotationsRequest) (api.RotationRunList, error) {
 	list, err := d.Rotations.Rotations(ctx, q.call, in.Plan, cmp.Or(in.Limit, defaultLimit))
 	return api.RotationRunList{Rotations: words.Each(list, func(r rotation.Rotation) api.RotationRun {
-		run := words.RotationRun(r)
+		run := words.RotationRun(r, d.Rotations.Now())
 		run.Events = []api.RotationEvent{} // of one of them at a time
 		return run
 	})}, err

@@ -51,6 +51,11 @@ func (s *scene) inventorySteps() []step {
 		{"ListInventory", func(ctx context.Context, c *client.Client) error {
 			return drop(c.ListInventory(ctx, api.ListInventoryRequest{Order: "age"}))
 		}, ""},
+		{"SubscribeCalendar", func(ctx context.Context, c *client.Client) error {
+			return drop(c.SubscribeCalendar(ctx, api.SubscribeCalendarRequest{Name: "outlook"}))
+		}, ""},
+		{"ListCalendarSubscriptions", func(ctx context.Context, c *client.Client) error { return drop(c.ListCalendarSubscriptions(ctx)) }, ""},
+		{"UnsubscribeCalendar", func(ctx context.Context, c *client.Client) error { return c.UnsubscribeCalendar(ctx, "outlook") }, ""},
 		{"GetInventoryKey", func(ctx context.Context, c *client.Client) error { return drop(c.GetInventoryKey(ctx, "own", s.spare)) }, missing},
 		{"RemarkInventoryKey", func(ctx context.Context, c *client.Client) error {
 			return drop(c.RemarkInventoryKey(ctx, "own", s.spare, api.RemarkKeyRequest{Owner: &owner}))

@@ -9,8 +9,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"github.com/keyward/keyward/internal/iam/simulation"
-	"github.com/keyward/keyward/internal/key/keyring"
 	"io"
 	"log/slog"
 	"net/http"
@@ -25,10 +23,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keyward/keyward/internal/iam/simulation"
+	"github.com/keyward/keyward/internal/key/keyring"
+
 	"github.com/keyward/keyward/api"
 	"github.com/keyward/keyward/client"
 	"github.com/keyward/keyward/internal/accesskey"
 	"github.com/keyward/keyward/internal/accesskey/checkup"
+	"github.com/keyward/keyward/internal/accesskey/subscription"
 	"github.com/keyward/keyward/internal/approval"
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/audit/refusal"
@@ -61,12 +63,17 @@ import (
 	"github.com/keyward/keyward/internal/offer"
 	"github.com/keyward/keyward/internal/rollout"
 	"github.com/keyward/keyward/internal/rotation/engine"
+	"github.com/keyward/keyward/internal/rotation/spool"
 	"github.com/keyward/keyward/internal/seal/sealtest"
 	"github.com/keyward/keyward/internal/secret"
 	"github.com/keyward/keyward/internal/server"
 	"github.com/keyward/keyward/internal/server/rest"
 	"github.com/keyward/keyward/internal/sink"
-	"github.com/keyward/keyward/internal/store"
+	"github.com/keyward/keyward/internal/store/alerts"
+	"github.com/keyward/keyward/internal/store/fleet"
+	"github.com/keyward/keyward/internal/store/identity"
+	"github.com/keyward/keyward/internal/store/inventory"
+	"github.com/keyward/keyward/internal/store/kms"
 	"github.com/keyward/keyward/internal/store/storetest"
 	"github.com/keyward/keyward/internal/target"
 	"github.com/keyward/keyward/internal/usage"
@@ -139,21 +146,21 @@ func newWorld(t testing.TB) *world {
 	always := func() bool { return true }
 	logger := slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	w.iam = must(iam.New(iam.Options{
-		Store: w.node.Store, Log: w.node.Log, Keyring: keyring, Logger: logger, Now: w.now, Fresh: always,
+		Store: identity.Store{Store: w.node.Store}, Log: w.node.Log, Keyring: keyring, Logger: logger, Now: w.now, Fresh: always,
 	}))(t)
-	w.roles = role.New(role.Options{Store: w.node.Store, IAM: w.iam, Log: w.node.Log, Sealer: sealtest.Box{Keyring: keyring}, Now: w.now, Fresh: always, Logins: w.inForce})
+	w.roles = role.New(role.Options{Store: identity.Store{Store: w.node.Store}, IAM: w.iam, Log: w.node.Log, Sealer: sealtest.Box{Keyring: keyring}, Now: w.now, Fresh: always, Logins: w.inForce})
 	w.people = people.New(people.Options{
-		Store: w.node.Store, IAM: w.iam, Roles: w.roles, Log: w.node.Log, Refusals: refusal.New(w.node.Log), Logger: logger, Now: w.now, Fresh: always,
+		Store: identity.Store{Store: w.node.Store}, IAM: w.iam, Roles: w.roles, Log: w.node.Log, Refusals: refusal.New(w.node.Log), Logger: logger, Now: w.now, Fresh: always,
 		Party:  party,
 		Hasher: password.New(password.Cost{MemoryKiB: 64, Time: 1, Threads: 1}, 2, 10),
 		Digest: func(data []byte) (string, error) { sum := sha256.Sum256(data); return hex.EncodeToString(sum[:]), nil },
 	})
 	w.idp = openidtest.New(t, w.now)
 	counter := usage.NewCounter()
-	w.keys = keytest.New(keytest.Options{External: noManager, Store: w.node.Store, Tenants: w.iam, Log: w.node.Log, Region: region, Now: w.now, Used: counter.Note})
-	w.usage = usage.New(usage.Options{Store: store.Usage{Store: w.node.Store}, Ring: w.keys.Ring, Log: w.node.Log, Counter: counter, Now: w.now, Logger: logger})
+	w.keys = keytest.New(keytest.Options{External: noManager, Store: kms.Store{Store: w.node.Store}, Tenants: w.iam, Log: w.node.Log, Region: region, Now: w.now, Used: counter.Note})
+	w.usage = usage.New(usage.Options{Store: kms.Usage{Store: w.node.Store}, Ring: w.keys.Ring, Log: w.node.Log, Counter: counter, Now: w.now, Logger: logger})
 	w.secrets = secret.New(secret.Options{
-		Store: w.node.Store, Keys: w.keys.Keys, Crypto: w.keys.Crypto, Log: w.node.Log, Region: region, Now: w.now, After: func(_ context.Context, d time.Duration) (time.Duration, error) { return d, nil }, Fresh: always,
+		Store: kms.Store{Store: w.node.Store}, Keys: w.keys.Keys, Crypto: w.keys.Crypto, Log: w.node.Log, Region: region, Now: w.now, After: func(_ context.Context, d time.Duration) (time.Duration, error) { return d, nil }, Fresh: always,
 		Mark: func(ctx context.Context, account string, value material.Bytes) []secret.Mark {
 			return w.exposures.Mark(ctx, account, value)
 		},
@@ -161,46 +168,48 @@ func newWorld(t testing.TB) *world {
 	w.vault = httptest.NewServer(&vaulttest.Server{Token: "fake-token"})
 	t.Cleanup(w.vault.Close)
 	w.sinks = sink.New(sink.Options{
-		Store: w.node.Store, Secrets: w.secrets, Tenants: w.iam, Log: w.node.Log, Kinds: []sink.KindOfSink{vault.Kind()}, Region: region, Now: w.now,
+		Store: kms.Store{Store: w.node.Store}, Secrets: w.secrets, Tenants: w.iam, Log: w.node.Log, Kinds: []sink.KindOfSink{vault.Kind()}, Region: region, Now: w.now,
 		Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 	})
-	shelf, alerts := store.Inventory{Store: w.node.Store}, store.Alerts{Store: w.node.Store}
+	shelf, alerts := inventory.Store{Store: w.node.Store}, alerts.Store{Store: w.node.Store}
 	w.stock = accesskey.New(accesskey.Options{
-		Sources: shelf, Keys: shelf, Tenants: w.iam, Log: w.node.Log, Vault: shelfVault{}, Kinds: []accesskey.KindOfProvider{own.Kind(w.node.Store), manual.Kind()}, Region: region, Now: w.now,
+		Sources: shelf, Keys: shelf, Tenants: w.iam, Log: w.node.Log, Vault: shelfVault{}, Kinds: []accesskey.KindOfProvider{own.Kind(identity.Store{Store: w.node.Store}), manual.Kind()}, Region: region, Now: w.now,
 		Follow: expiry.Soon,
 	})
 	w.alerts = notify.New(notify.Options{
 		Config: alerts, Directory: alerts, Incidents: alerts, Outbox: alerts, Tenants: w.iam, Log: w.node.Log, Kinds: []message.Kind{robot},
 		Region: region, Now: w.now, Logger: logger,
 	})
-	fleet := store.Fleet{Store: w.node.Store}
+	nodes := fleet.Store{Store: w.node.Store}
 	w.rollouts = rollout.New(rollout.Options{
-		Tokens: fleet, Registry: fleet, Plans: fleet, Reports: fleet, Secrets: w.secrets, Incidents: w.alerts, Log: w.node.Log, Region: region, Now: w.now, Fresh: always, Logger: logger,
+		Tokens: nodes, Registry: nodes, Plans: nodes, Reports: nodes, Secrets: w.secrets, Incidents: w.alerts, Log: w.node.Log, Region: region, Now: w.now, Fresh: always, Logger: logger,
 	})
 	w.cdn = httptest.NewServer(edgetest.New("fake-key-of-the-edge", w.now, "hkg1"))
 	t.Cleanup(w.cdn.Close)
 	w.targets = target.New(target.Options{
-		Store: fleet, Rollouts: w.rollouts, Secrets: w.secrets, Tenants: w.iam, Log: w.node.Log, Kinds: []target.KindOfTarget{edge.Kind()}, Region: region, Now: w.now,
+		Store: nodes, Rollouts: w.rollouts, Secrets: w.secrets, Tenants: w.iam, Log: w.node.Log, Kinds: []target.KindOfTarget{edge.Kind()}, Region: region, Now: w.now,
 		Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 	})
 	w.inspectors()
-	scans := expiry.New(expiry.Options{Store: w.node.Store, Inventory: w.stock, Incidents: w.alerts, Log: w.node.Log, Now: w.now})
-	w.inspectors()
 	w.rotations = engine.New(engine.Options{
-		Store: store.Rotations{Store: w.node.Store}, Inventory: w.stock, Secrets: w.secrets, Rollouts: w.rollouts, Incidents: w.alerts, Tenants: w.iam,
-		Spool: &engine.Spool{Directory: filepath.Join(t.TempDir(), "spool")}, Log: w.node.Log, Region: region, Now: w.now, Fresh: w.node.Store.Fresh, Logger: logger,
+		Store: fleet.Rotations{Store: w.node.Store}, Inventory: w.stock, Secrets: w.secrets, Rollouts: w.rollouts, Incidents: w.alerts, Tenants: w.iam,
+		Spool: &spool.Spool{Directory: filepath.Join(t.TempDir(), "spool")}, Log: w.node.Log, Region: region, Now: w.now, Fresh: w.node.Store.Fresh, Logger: logger,
 	})
+	scans := expiry.New(expiry.Options{Store: inventory.Store{Store: w.node.Store}, Inventory: w.stock, Incidents: w.alerts, Log: w.node.Log, Now: w.now, Replacing: w.rotations.Replacing})
 	w.leaks()
 	w.approvals = approval.New(approval.Options{
-		Store: store.Approvals{Store: w.node.Store}, Voters: w.people, Roles: w.roles, Users: w.iam, Incidents: w.alerts, Log: w.node.Log,
+		Store: identity.Approvals{Store: w.node.Store}, Voters: w.people, Roles: w.roles, Users: w.iam, Incidents: w.alerts, Log: w.node.Log,
 		Digest: func(data []byte) (string, error) { sum := sha256.Sum256(data); return hex.EncodeToString(sum[:]), nil }, Region: region, Now: w.now, Fresh: always,
 	})
 	w.watched = watch.New(watch.Options{
-		Store: store.Watch{Store: w.node.Store}, Mirrors: openMirrors{}, Reports: w.exposures, Tenants: w.iam, Incidents: w.alerts, Log: w.node.Log, Region: region, Now: w.now, Logger: logger,
+		Store: inventory.Repositories{Store: w.node.Store}, Mirrors: openMirrors{}, Reports: w.exposures, Verifier: issuers{}, Tenants: w.iam, Incidents: w.alerts, Log: w.node.Log, Region: region, Now: w.now, Logger: logger,
 	})
 	handler := rest.New(rest.Options{
-		Exposures:   w.exposures,
-		Watched:     w.watched,
+		Exposures: w.exposures,
+		Watched:   w.watched,
+		Calendars: subscription.New(subscription.Options{
+			Store: inventory.Calendars{Store: w.node.Store}, Users: w.iam, Log: w.node.Log, URL: "https://keyward.example.com", Region: region, Now: w.now,
+		}),
 		Simulations: w.simulations(),
 		Approvals:   w.approvals,
 		Verifier:    &authn.Verifier{Now: time.Now, Lookup: server.Lookup(w.roles, w.approvals)},
@@ -208,11 +217,11 @@ func newWorld(t testing.TB) *world {
 		Limiter: w.limiter, Region: region,
 		Rotations: w.rotations,
 		Federation: federation.New(federation.Options{
-			Store: w.node.Store, Uses: w.node.Store, IAM: w.iam, People: w.people, Protocol: openid.New([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, w.now),
+			Store: identity.Store{Store: w.node.Store}, Uses: identity.Store{Store: w.node.Store}, IAM: w.iam, People: w.people, Protocol: openid.New([]netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, w.now),
 			Sealer: sealtest.Box{Keyring: keyring}, Log: w.node.Log, Refusals: refusal.New(w.node.Log), Now: w.now,
 		}),
 		Instances: w.keys.Instances,
-		Offers:    offer.New(offer.Options{Store: w.node.Store, Users: w.iam, Keys: w.keys.Crypto, Log: w.node.Log, Region: region, Now: w.now, Fresh: always, Version: "test"}),
+		Offers:    offer.New(offer.Options{Store: kms.Store{Store: w.node.Store}, Users: w.iam, Keys: w.keys.Crypto, Log: w.node.Log, Region: region, Now: w.now, Fresh: always, Version: "test"}),
 		Touch:     func(c *authz.Call, action string) { w.iam.Touch(c.AccessKey, c.Time, c.Source, action) },
 	})
 	none := func() float64 { return 0 }

@@ -5,9 +5,11 @@
 package sheet
 
 import (
+	"bytes"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
+	"html/template"
 	"net/http"
 	"strings"
 
@@ -44,6 +46,18 @@ func Protect(h http.Header, policy string) {
 	h.Set("X-Robots-Tag", "noindex, nofollow")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+}
+
+// Write answers with a page. A template that does not fit its view panics: every test of the
+// page meets it.
+func Write(w http.ResponseWriter, page *template.Template, view any, status int) {
+	var b bytes.Buffer
+	if err := page.Execute(&b, view); err != nil {
+		panic(err)
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = w.Write(b.Bytes()) // who hung up reads nothing
 }
 
 // Language answers what the visitor reads: what the page's own link says, or else the

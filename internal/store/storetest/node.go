@@ -16,24 +16,27 @@ import (
 
 	"github.com/keyward/keyward/internal/anchor"
 	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/seal"
 	"github.com/keyward/keyward/internal/store"
+	"github.com/keyward/keyward/internal/store/bound"
+	"github.com/keyward/keyward/internal/store/database"
 )
 
 // Options says how a test wants its node.
 type Options struct {
-	URL     string // as store.Open takes it
+	URL     string // as database.Open takes it
 	Origin  string // name of the audit log; each node of one database needs its own
 	Keys    *seal.Keyring
-	Now     func() time.Time
-	Changed func(table, id string)
+	Now     func() time.Time       // time.Now if nil
+	Changed func(table, id string) // may be nil
 }
 
 // A Node is one keyward process as far as its store is concerned.
 type Node struct {
-	DB      *store.DB
+	DB      *database.DB
 	Log     *audit.Log
-	Store   *store.Store
+	Store   *bound.Store
 	Anchor  *anchor.Anchor
 	Logs    anchor.Options // that Anchor was made with
 	StopLog func()         // ends the log's writer, as stopping the process does
@@ -52,7 +55,13 @@ func SQLite(t testing.TB) string {
 // Start opens a node with a new audit log and stops it when the test ends.
 func Start(t testing.TB, o Options) Node {
 	t.Helper()
-	db, err := store.Open(t.Context(), o.URL)
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Changed == nil {
+		o.Changed = func(string, string) {}
+	}
+	db, err := database.Open(t.Context(), o.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +87,7 @@ func Start(t testing.TB, o Options) Node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := store.New(store.Options{DB: db, Log: log, Keys: o.Keys, Anchor: known, Logger: slog.New(slog.DiscardHandler), Changed: o.Changed})
+	s := bound.New(bound.Options{DB: db, Log: log, Keys: o.Keys, Anchor: known, Tables: store.Tables(), Logger: slog.New(slog.DiscardHandler), Changed: o.Changed})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- log.Run(ctx) }()
@@ -90,4 +99,9 @@ func Start(t testing.TB, o Options) Node {
 	})
 	t.Cleanup(stop)
 	return Node{db, log, s, known, logs, stop}
+}
+
+// Record answers a record of an action that the account 1 took by itself.
+func Record(action string) *audit.Record {
+	return audit.NewRecord(&authz.Call{Principal: authz.Principal{Account: "1", Kind: authz.Root}, Time: time.Now()}, action)
 }

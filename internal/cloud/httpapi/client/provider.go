@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/keyward/keyward/internal/accesskey"
 	"github.com/keyward/keyward/internal/cloud/httpapi/definition"
@@ -65,7 +66,21 @@ func (p *provider) Observe(ctx context.Context) (accesskey.Snapshot, error) {
 			out.Principals = append(out.Principals, accesskey.Principal{ID: s.Principal, Name: s.Principal, Kind: accesskey.Program})
 		}
 	}
-	out.Account = accesskey.Account{Quota: p.client.def.Capabilities.MaxKeys, Detail: map[string]string{"definition": fmt.Sprintf("%s v%d", p.client.def.Name, p.client.def.Version)}}
+	def := p.client.def
+	out.Account = accesskey.Account{Quota: def.Capabilities.MaxKeys, Can: can(def), Detail: map[string]string{"definition": fmt.Sprintf("%s v%d", def.Name, def.Version)}}
 	out.Calls = p.client.calls - before
 	return out, nil
+}
+
+// can answers what a definition declares of keys; nil for one that has no operation with
+// which they are ended, and so says nothing of what that means.
+func can(def *definition.Definition) *accesskey.Capabilities {
+	c := def.Capabilities
+	if !def.Has(definition.Disable) && !def.Has(definition.Delete) && c.Undo == 0 {
+		return nil
+	}
+	return &accesskey.Capabilities{
+		MaxKeys: c.MaxKeys, Disable: def.Has(definition.Disable) && def.Has(definition.Enable), Undo: time.Duration(c.Undo),
+		UseLag: time.Duration(c.LastUsed.Granularity), Expiry: def.TellsExpiry(),
+	}
 }

@@ -84,7 +84,9 @@ var dryRunCodes = map[fault.Kind]string{
 }
 
 // ownStatus are the statuses of names that operations have of their own, where they differ.
-var ownStatus = map[string]int{"Rejected.InvalidRequest": http.StatusBadRequest, "Forbidden.DKMSInstanceNotFound": http.StatusForbidden}
+var ownStatus = map[string]int{
+	"Rejected.InvalidRequest": http.StatusBadRequest, "Forbidden.Opened": http.StatusBadRequest, "Forbidden.DKMSInstanceNotFound": http.StatusForbidden,
+}
 
 // codeOf answers the code of err; an operation may document other names for a kind.
 func codeOf(err error, own map[fault.Kind]string, dryRun bool) code {

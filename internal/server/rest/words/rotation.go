@@ -91,8 +91,8 @@ func set(name string, from *string, into *time.Duration) error {
 	return nil
 }
 
-// RotationRun answers a rotation with its events.
-func RotationRun(r rotation.Rotation) api.RotationRun {
+// RotationRun answers a rotation with its events, as it stands at a time.
+func RotationRun(r rotation.Rotation, at time.Time) api.RotationRun {
 	m := r.Terms.Means
 	return api.RotationRun{
 		ID: r.ID, Plan: r.Plan, Profile: string(r.Terms.Profile), Archetype: string(m.Archetype), Step: string(r.Step), Since: r.Since,
@@ -100,7 +100,7 @@ func RotationRun(r rotation.Rotation) api.RotationRun {
 		Waves:  Each(r.Passages(), passage),
 		OldKey: r.Old.ID, NewKey: r.New.ID, Cause: r.Cause, Paused: r.Paused, Halt: string(r.Halt), Trouble: string(r.Trouble), Detail: r.Detail, Back: r.Back,
 		Guide: r.Terms.Means.Guide, Late: r.Late, FinishBy: r.FinishBy, NextTry: r.NotBefore, Tries: r.Tries,
-		CanRollBack: r.CanGoBack(), PointOfNoReturn: string(m.PointOfNoReturn()), Next: r.Next(), WindowOpensAt: r.OpensAt,
+		CanRollBack: r.CanGoBack(at), PointOfNoReturn: string(m.PointOfNoReturn()), Next: r.Next(), WindowOpensAt: r.OpensAt,
 		CreatedAt: r.CreatedAt, ChangedAt: r.ChangedAt, EndedAt: r.EndedAt,
 		Events: Each(r.History, func(e rotation.Event) api.RotationEvent {
 			return api.RotationEvent{At: e.At, Step: string(e.Step), Actor: e.Actor, Text: e.Text}

@@ -43,12 +43,22 @@ func InventoryKey(k accesskey.AccessKey) api.InventoryKey {
 		Use: api.KeyUse{
 			Known: answer(u.Known), At: u.At, Lag: api.FormatDuration(u.Lag), Service: u.Service, Region: u.Region, Source: u.IP,
 		},
-		Tags: known(o.Tags), Detail: known(o.Detail), UndoUntil: o.UndoUntil, SeenFirst: k.SeenFirst, GoneAt: k.GoneAt,
+		Tags: known(o.Tags), Detail: known(o.Detail), UndoUntil: o.UndoUntil, Undo: undo(k.Can), SeenFirst: k.SeenFirst, GoneAt: k.GoneAt,
 		Remark: api.KeyRemark{
 			Owner: r.Owner, Purpose: r.Purpose, System: r.System, Consumers: append([]string{}, r.Consumers...), Tags: Settings(r.Tags),
 			ExpiresAt: r.ExpiresAt, Permanent: r.Permanent, Note: r.Note, UpdatedAt: r.UpdatedAt,
 		},
 	}
+}
+
+func undo(c *accesskey.Capabilities) *api.KeyUndo {
+	switch {
+	case c == nil:
+		return nil
+	case c.OwnClock:
+		return &api.KeyUndo{Disable: c.Disable, OffFirst: c.OffFirst, Overlap: api.FormatDuration(c.Undo)}
+	}
+	return &api.KeyUndo{Disable: c.Disable, OffFirst: c.OffFirst, Restore: api.FormatDuration(c.Undo)}
 }
 
 func principal(p accesskey.Principal) api.InventoryPrincipal {

@@ -1,0 +1,139 @@
+package instancecmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/keyward/keyward/internal/cli"
+	"github.com/keyward/keyward/internal/cloud/xks"
+	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/material"
+)
+
+// An xksCheck is one call of xks check.
+type xksCheck struct {
+	*cli.Run
+	proxyFiles
+	timeout time.Duration
+}
+
+// proxyFiles are the flags that say how a proxy of external keys is believed.
+type proxyFiles struct{ configuration, fingerprint, authorities, certificate, key string }
+
+func (p *proxyFiles) flags(c *cli.Run, f *pflag.FlagSet) {
+	f.StringVar(&p.configuration, "configuration", "", c.T("`FILE` with path and credential, as AWS KMS takes it", "包含路径和凭证的文件 `FILE`，格式与 AWS KMS 控制台所用的相同"))
+	f.StringVar(&p.fingerprint, "fingerprint", "", c.T("believe only the certificate with this SHA-256, in `HEX`", "只信任 SHA-256 指纹为 `HEX` 的证书"))
+	f.StringVar(&p.authorities, "authorities", "", c.T("believe certificates of the authorities in `FILE`", "信任文件 `FILE` 中的 CA"))
+	f.StringVar(&p.certificate, "certificate", "", c.T("present the certificate in `FILE`", "出示文件 `FILE` 中的证书"))
+	f.StringVar(&p.key, "certificate-key", "", c.T("its private key, in `FILE`", "证书的私钥文件 `FILE`"))
+}
+
+// A proxyContent is what stands in the files.
+type proxyContent struct{ configuration, authorities, certificate, key []byte }
+
+func (p *proxyFiles) read() (out proxyContent, err error) {
+	for content, name := range map[*[]byte]string{&out.configuration: p.configuration, &out.authorities: p.authorities, &out.certificate: p.certificate, &out.key: p.key} {
+		if name == "" {
+			continue
+		}
+		if *content, err = os.ReadFile(name); err != nil {
+			return proxyContent{}, err
+		}
+	}
+	return out, nil
+}
+
+// An xksReport is what it answers.
+type xksReport struct {
+	Proxy    string            `json:"proxy"`
+	Managers map[string]string `json:"managers"` // health by id
+	Health   string            `json:"health"`   // how long it took
+	Key      string            `json:"key,omitempty"`
+	Took     string            `json:"took,omitempty"` // metadata, encryption and decryption together
+}
+
+func newXKSCheckCmd(c *cli.Run) *cobra.Command {
+	k := &xksCheck{Run: c}
+	cmd := c.Command(cli.Command{
+		Use:   "check URL [ID]",
+		Short: c.T("Check a proxy of external keys from this machine", "从本机检查外部密钥代理"),
+		Long: c.T(
+			`Check a proxy of external keys from this machine: an offer of keyward's, or the proxy of
+another external key manager. It must be healthy and, with the ID of a key, that key must
+encrypt and decrypt.`,
+			`从本机检查外部密钥代理：keyward 自己的密钥库，或其他外部密钥管理系统的代理。代理必须健康；
+给出密钥 ID 时，该密钥必须能够加密和解密。`,
+		),
+		Example: "  keyward xks check https://xks.example.com orders --configuration aws.json",
+		Run: func(ctx context.Context, args []string) error {
+			report, err := k.run(ctx, args)
+			var f *fault.Error
+			if errors.As(err, &f) {
+				return &cli.Problem{Message: c.T(f.Text.String(), f.Text.Chinese())}
+			}
+			if err != nil {
+				return err
+			}
+			return c.Show(report, func(t *cli.Table) {
+				t.Add(c.T("Proxy", "代理"), report.Proxy)
+				for id, health := range report.Managers {
+					t.Add(c.T("Manager", "密钥管理系统"), id+", "+health)
+				}
+				t.Add(c.T("Health answered in", "健康检查耗时"), report.Health)
+				if report.Key != "" {
+					t.Add(c.T("Key", "密钥"), report.Key+c.T(" encrypts and decrypts", " 可加密和解密"))
+					t.Add(c.T("Three answers in", "三次请求耗时"), report.Took)
+				}
+			})
+		},
+	})
+	f := cmd.Flags()
+	k.flags(c, f)
+	f.DurationVar(&k.timeout, "timeout", xks.DefaultTimeout, c.T("`TIME` that the proxy has for an answer", "代理应答的时限 `TIME`"))
+	return cmd
+}
+
+func (k *xksCheck) run(ctx context.Context, args []string) (xksReport, error) {
+	k.Harden()
+	content, err := k.read()
+	if err != nil {
+		return xksReport{}, err
+	}
+	client, err := xks.New(xks.Options{
+		Endpoint: args[0], Configuration: material.NewBytes(content.configuration), Fingerprint: k.fingerprint, Authorities: content.authorities,
+		Certificate: content.certificate, Key: material.NewBytes(content.key), Timeout: k.timeout, Now: time.Now,
+		// Whoever runs this may reach from their machine what they like.
+		Allow: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")},
+	})
+	if err != nil {
+		return xksReport{}, err
+	}
+	defer client.Close()
+	origin, began := xks.Origin{Account: "0", Key: "check"}, time.Now()
+	health, err := client.Health(ctx, origin)
+	if err != nil {
+		return xksReport{}, err
+	}
+	out := xksReport{Proxy: fmt.Sprintf("%s, %s", health.Vendor, health.Model), Managers: map[string]string{}, Health: rounded(began)}
+	for _, m := range health.Fleet {
+		out.Managers[m.ID] = m.Health
+	}
+	if len(args) == 1 {
+		return out, nil
+	}
+	began = time.Now()
+	if err := client.Check(ctx, origin, args[1]); err != nil {
+		return xksReport{}, err
+	}
+	out.Key, out.Took = args[1], rounded(began)
+	return out, nil
+}
+
+func rounded(began time.Time) string { return time.Since(began).Round(100 * time.Microsecond).String() }

@@ -1,0 +1,78 @@
+package expiry_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/keyward/keyward/internal/accesskey"
+	"github.com/keyward/keyward/internal/expiry"
+	"github.com/keyward/keyward/internal/job"
+	"github.com/keyward/keyward/internal/notify"
+	"github.com/keyward/keyward/internal/oncall"
+	"github.com/keyward/keyward/internal/rotation/phrase"
+)
+
+// A desk is an account with one key, and what is told of it.
+type desk struct {
+	expiry.Incidents
+	key  accesskey.AccessKey
+	now  time.Time
+	told map[string]notify.Condition
+}
+
+func (d *desk) SaveScan(context.Context, expiry.Scan) error    { return nil }
+func (d *desk) CountKeys(context.Context, string) (int, error) { return 1, nil }
+func (d *desk) LastScan(context.Context, string) (expiry.Scan, error) {
+	return expiry.Scan{At: d.now}, nil
+}
+func (d *desk) Ladder(context.Context, string) (oncall.Plan, error)             { return oncall.DefaultPlan(), nil }
+func (d *desk) Standings(context.Context, string) ([]accesskey.Standing, error) { return nil, nil }
+func (d *desk) Each(_ context.Context, _ string, _ time.Time, fn func(accesskey.AccessKey) error) error {
+	return fn(d.key)
+}
+func (d *desk) Reconcile(_ context.Context, _ string, _ func(string) bool, conditions map[string]notify.Condition) error {
+	d.told = conditions
+	return nil
+}
+
+// TestNextCommand: who is told of a key that expires is told what to do, in words of both
+// languages, and by a command that can be pasted whatever the provider calls its keys.
+func TestNextCommand(t *testing.T) {
+	now := time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)
+	for _, c := range []struct {
+		name, plan, key, principal, secret string
+		underWay                           bool
+		advice, fix                        string
+	}{
+		{name: "planned", key: "AK1", plan: "pay", advice: "planned", fix: "keyward rotation start pay"},
+		{name: "under way", key: "AK1", plan: "pay", underWay: true, advice: "under-way", fix: "keyward rotation status pay"},
+		{name: "unplanned", key: "AK1", principal: "shop", advice: "unplanned", fix: "keyward rotation plan create NAME --provider prod --principal shop --secret SECRET --key AK1"},
+		{name: "entered", key: "$(reboot)", secret: "pay/it's", advice: "unplanned", fix: `keyward rotation plan create NAME --provider prod --principal PRINCIPAL --secret 'pay/it'\''s' --key '$(reboot)'`},
+	} {
+		d := &desk{now: now, key: accesskey.AccessKey{Account: "a", Source: "prod", Observed: accesskey.Observed{
+			ID: c.key, Principal: c.principal, Detail: map[string]string{"secret": c.secret}, Expiry: accesskey.Expiry{At: now.Add(48 * time.Hour), Basis: accesskey.Provided},
+		}}}
+		scans := expiry.New(expiry.Options{Store: d, Inventory: d, Incidents: d, Now: func() time.Time { return now }, Replacing: func(_ context.Context, account, source, key string) (string, bool, error) {
+			if account != "a" || source != "prod" || key != c.key {
+				t.Errorf("%s: it asks for %s %s %s", c.name, account, source, key)
+			}
+			return c.plan, c.underWay, nil
+		}})
+		if _, err := scans.Handlers()[expiry.JobScan](t.Context(), job.Job{Account: "a"}); err != nil {
+			t.Fatal(err)
+		}
+		facts := map[string]string{}
+		for _, f := range d.told["expiry/prod/"+c.key].Facts {
+			facts[f.Name] = f.Value
+		}
+		if diff := cmp.Diff([]string{c.advice, c.fix}, []string{facts["advice"], facts["fix"]}); diff != "" {
+			t.Errorf("%s: %s", c.name, diff)
+		}
+		if said := phrase.Fact("advice", c.advice); said.English == c.advice || said.Chinese == said.English {
+			t.Errorf("%s: it is said as %q and %q", c.name, said.English, said.Chinese)
+		}
+	}
+}
