@@ -41,6 +41,13 @@ func TestInstances(t *testing.T) {
 		if got := must(c.DescribeSecret(&kms.DescribeSecretRequest{SecretName: new("ours")}))(t).Body; *got.DKMSInstanceId != made.ID {
 			t.Errorf("the secret is in %s", *got.DKMSInstanceId)
 		}
+		must(c.CreateSecret(&kms.CreateSecretRequest{SecretName: new("nowhere"), VersionId: new("v1"), SecretData: new("x")}))(t)
+		for instance, want := range map[string]int32{made.ID: 1, "kst-hzz1": 0} {
+			filters := filter(t, "DKMSInstanceId", []string{instance})
+			if got := must(c.ListSecrets(&kms.ListSecretsRequest{Filters: &filters}))(t).Body; *got.TotalCount != want {
+				t.Errorf("%s has %d secrets, want %d: %v", instance, *got.TotalCount, want, got)
+			}
+		}
 		refused(c.CreateSecret(secret("other", "kst-hzz1", in.KeyId)))(t, 403, "Forbidden.DKMSInstanceNotFound")
 		refused(c.CreateSecret(secret("other", made.ID, nil)))(t, 400, "MissingParameter")
 		outside := create(t, c, aes256, "")

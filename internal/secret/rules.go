@@ -96,12 +96,12 @@ func checkDescription(s string) error {
 
 // check refuses a filter that cannot match anything and would only cost.
 func (f Filter) check() error {
-	values := slices.Concat(f.Names, f.TagKeys, f.TagValues, []string{f.Prefix})
+	values := slices.Concat(f.Names, f.TagKeys, f.TagValues, f.Instances, []string{f.Prefix})
 	for _, t := range f.Tags {
 		values = append(values, t.Key, t.Value)
 	}
 	long := func(v string) bool { return len(v) > 4*MaxName || !utf8.ValidString(v) || strings.ContainsRune(v, 0) }
-	if max(len(f.Names), len(f.TagKeys), len(f.TagValues), len(f.Tags)) > maxFilter || slices.ContainsFunc(values, long) {
+	if max(len(f.Names), len(f.TagKeys), len(f.TagValues), len(f.Tags), len(f.Instances)) > maxFilter || slices.ContainsFunc(values, long) {
 		return fault.InvalidParameter.New("The specified filter is not valid. It may have %d values, each of %d bytes of UTF-8.", maxFilter, 4*MaxName)
 	}
 	return nil

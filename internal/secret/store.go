@@ -53,6 +53,7 @@ type Filter struct {
 	TagKeys   []string  // one of these; empty for any
 	TagValues []string  // one of these; empty for any
 	Tags      []tag.Tag // all of these; an empty value stands for any
+	Instances []string  // the key is in one of these; empty for any
 	Deleting  bool      // only those that are about to be deleted
 	None      bool      // nothing matches
 }

@@ -176,7 +176,9 @@ func secretFilter(v *rpc.Values) (f secret.Filter) {
 			f.TagValues = entry.Values
 		case "SecretType":
 			f.None = f.None || !slices.Contains(entry.Values, generic)
-		case "DKMSInstanceId", "OwingService": // secrets belong to no instance, and to no cloud product
+		case "DKMSInstanceId":
+			f.Instances = entry.Values
+		case "OwingService": // secrets belong to no cloud product
 			f.None = true
 		default:
 			v.Invalid("Filters", "SecretName, TagKey, TagValue, SecretType, DKMSInstanceId and OwingService are known.")

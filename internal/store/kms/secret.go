@@ -182,6 +182,9 @@ func (s Store) Secrets(ctx context.Context, account string, f secret.Filter, p k
 		w.and(`substr(name, 1, length(` + w.places([]string{f.Prefix}) + `)) = ` + w.places([]string{f.Prefix}))
 	}
 	w.tagged(f.TagKeys, f.TagValues, f.Tags)
+	if len(f.Instances) > 0 {
+		w.and(`key_id IN (SELECT id FROM kms_key WHERE instance IN (` + w.places(f.Instances) + `))`)
+	}
 	if f.Deleting {
 		w.and(`delete_at > 0`)
 	}
