@@ -274,6 +274,9 @@ func (l *Log) writeRecords() {
 		runtime.Gosched()
 	}
 	w := &writing{log: l, batch: l.records.take(l.batch[:0], maxBatch)}
+	if len(w.batch) == 0 {
+		return // they were answered meanwhile: their patience was over, or settling refused them
+	}
 	defer func() { l.batch = w.batch[:0] }()
 	leave := l.enter()
 	defer func() { leave() }()
@@ -412,6 +415,9 @@ func (l *Log) extends(head Head, tree frontier, hashes tlog.HashReader) error {
 
 // outcome answers nil if a batch whose commit answered failed is durable all the same.
 func (l *Log) outcome(b Batch, failed error) error {
+	if b.Checkpoint == nil { // it came to no batch
+		return fault.AuditUnavailable.Wrap(failed, "the audit log cannot be written; nothing was done; try again")
+	}
 	committed, err := l.durable(b)
 	if committed && err == nil {
 		return nil
@@ -420,9 +426,6 @@ func (l *Log) outcome(b Batch, failed error) error {
 }
 
 func (l *Log) durable(b Batch) (bool, error) {
-	if b.Checkpoint == nil {
-		return false, nil
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	head, err := l.store.Head(ctx, l.origin)

@@ -104,3 +104,23 @@ func TestEndedLogIsCollected(t *testing.T) {
 		t.Error("something still refers to the log")
 	}
 }
+
+// A writer that comes when those who waited were answered already writes nothing: an empty
+// batch has the place of the next one, which the tables could then never take.
+func TestNobodyWaits(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		node, _ := start(t, url)
+		node.StopLog()
+		log, _ := openOn(t, node, node.DB, "keyward/late", nil)
+		log.WriteRecords()
+		change := func(context.Context, audit.Tx) ([]audit.Effect, error) { return nil, nil }
+		for i := range 3 {
+			if err := log.Append(t.Context(), record(2*i)); err != nil {
+				t.Fatal(err)
+			}
+			if err := log.Commit(t.Context(), record(2*i+1), change); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}

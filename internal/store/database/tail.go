@@ -92,8 +92,8 @@ func (t *tail) load(ctx context.Context, r audit.Reader, found [][]byte) error {
 			size, sizes[b.Log] = head.Size, head.Size
 		}
 		switch {
-		case b.First < size:
-			continue // it was moved before
+		case b.First < size, b.Count == 0:
+			continue // it was moved before, or has nothing: a writer could once be too late for those it was to serve
 		case b.First > size:
 			return fmt.Errorf("records %d to %d of log %q are missing between the database and its journal: rollback suspected, or the journal is damaged; restore both from one copy", size, b.First-1, b.Log)
 		}
