@@ -159,6 +159,6 @@ func reads() []expectation {
 		}, whenRead, keyNotFound},
 		{"ListTagResources", aes256, func(c *kms.Client, s subject) error {
 			return outcome(c.ListTagResources(&kms.ListTagResourcesRequest{RegionId: new(region), ResourceType: new("key"), ResourceId: []*string{&s.id}}))
-		}, whenRead, ""},
+		}, whenRead, "InvalidResourceId.NotFound"},
 	}
 }

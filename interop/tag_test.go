@@ -193,3 +193,65 @@ func TestListTagResources(t *testing.T) {
 		}
 	})
 }
+
+// TestTagsOfManySecrets adds, removes and lists tags of many secrets, of all of them or of none.
+func TestTagsOfManySecrets(t *testing.T) {
+	each(t, func(t *testing.T, srv *server) {
+		c := srv.account(t).sdk(t)
+		s := shelf{c, t}
+		var both []*string
+		for _, name := range []string{"db/one", "db/two"} {
+			s.make(name, "v1", "x")
+			both = append(both, &name)
+		}
+		s.make("db/bare", "v1", "x")
+		create(t, c, aes256, "") // which is no secret
+		tag := func(ids []*string, tags labels) error {
+			return outcome(c.TagResources(&kms.TagResourcesRequest{RegionId: new(region), ResourceType: new("secret"), ResourceId: ids, Tag: pairs(tags)}))
+		}
+		untag := func(ids []*string, all bool, keys ...string) error {
+			in := &kms.UntagResourcesRequest{RegionId: new(region), ResourceType: new("secret"), ResourceId: ids, All: &all}
+			for _, k := range keys {
+				in.TagKey = append(in.TagKey, &k)
+			}
+			return outcome(c.UntagResources(in))
+		}
+		list := func(in kms.ListTagResourcesRequest) labels {
+			in.RegionId, in.ResourceType = new(region), new("secret")
+			got := labels{}
+			for _, r := range must(c.ListTagResources(&in))(t).Body.TagResources.TagResource {
+				if *r.ResourceType != "secret" {
+					t.Errorf("the resource type is %q", *r.ResourceType)
+				}
+				got[*r.ResourceId+" "+*r.TagKey] = *r.TagValue
+			}
+			return got
+		}
+		check := func(in kms.ListTagResourcesRequest, want labels) {
+			t.Helper()
+			if diff := cmp.Diff(want, list(in)); diff != "" {
+				t.Errorf("tags of secrets (-want +got):\n%s", diff)
+			}
+		}
+		succeed(t, tag(both, labels{"team": "pay", "old": "1"}))
+		succeed(t, untag(both[:1], false, "old"))
+		check(kms.ListTagResourcesRequest{}, labels{"db/one team": "pay", "db/two team": "pay", "db/two old": "1"})
+		check(kms.ListTagResourcesRequest{ResourceId: both[:1]}, labels{"db/one team": "pay"})
+		check(kms.ListTagResourcesRequest{Tag: []*kms.ListTagResourcesRequestTag{{Key: new("old")}}}, labels{"db/two team": "pay", "db/two old": "1"})
+		d := must(s.DescribeSecret(&kms.DescribeSecretRequest{SecretName: both[1], FetchTags: new("true")}))(t).Body
+		if len(d.Tags.Tag) != 2 {
+			t.Errorf("described %v", d.Tags)
+		}
+
+		none := []*string{both[0], new("db/none")}
+		refused(0, tag(none, labels{"more": "1"}))(t, 404, "InvalidResourceId.NotFound")
+		refused(0, untag(none, true))(t, 404, "InvalidResourceId.NotFound")
+		refused(c.ListTagResources(&kms.ListTagResourcesRequest{RegionId: new(region), ResourceType: new("secret"), ResourceId: none}))(t, 404, "InvalidResourceId.NotFound")
+		refused(0, tag(both, labels{"acs:x": "1"}))(t, 400, "InvalidParameter.TagKey")
+		refused(0, tag(both, labels{"x": "|"}))(t, 400, "InvalidParameter.TagValue")
+		refused(c.TagResources(&kms.TagResourcesRequest{RegionId: new(region), ResourceType: new("certificate"), ResourceId: both, Tag: pairs(labels{"x": "1"})}))(t, 400, invalidParameter)
+		check(kms.ListTagResourcesRequest{ResourceId: both[:1]}, labels{"db/one team": "pay"})
+		succeed(t, untag(both, true))
+		check(kms.ListTagResourcesRequest{}, labels{})
+	})
+}

@@ -56,6 +56,7 @@ import (
 	"github.com/keyward/keyward/internal/server/ackpage"
 	"github.com/keyward/keyward/internal/server/agentapi"
 	"github.com/keyward/keyward/internal/server/alibaba"
+	"github.com/keyward/keyward/internal/server/alibaba/absent"
 	"github.com/keyward/keyward/internal/server/login"
 	"github.com/keyward/keyward/internal/server/pages"
 	"github.com/keyward/keyward/internal/server/rest"
@@ -210,13 +211,11 @@ func (a *App) checkEpoch(ctx context.Context, keyring *seal.Keyring) error {
 func (e *engine) services(ctx context.Context, a *App, refusals *refusal.Recorder) (err error) {
 	e.store = bound.New(bound.Options{DB: a.db, Log: e.log, Keys: e.keyring, Anchor: e.anchor, Tables: store.Tables(), Logger: a.Logger, Changed: e.changed})
 	e.identities, e.root, e.keyStore = identity.Store{Store: e.store}, root.Store{Store: e.store}, kms.Store{Store: e.store}
-	e.clock, err = clock.Open(ctx, clock.Options{
-		Store: e.root, Node: a.Config.Node, Now: a.Now, Machine: a.Machine, Awake: a.Awake, Logger: a.Logger,
-	})
+	e.clock, err = clock.Open(ctx, clock.Options{Store: e.root, Node: a.Config.Node, Now: a.Now, Machine: a.Machine, Awake: a.Awake, Logger: a.Logger})
 	if err != nil {
 		return err
 	}
-	actions := slices.Concat(rest.Actions(), alibaba.Actions(), alibaba.AbsentActions())
+	actions := slices.Concat(rest.Actions(), alibaba.Actions(), absent.Actions())
 	e.iam, err = iam.New(iam.Options{Store: e.identities, Log: e.log, Keyring: e.keyring, Logger: a.Logger, Now: e.now, Fresh: e.store.Fresh, Actions: actions})
 	if err != nil {
 		return err

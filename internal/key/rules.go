@@ -23,7 +23,6 @@ const (
 	MaxMessage     = 6144 // bytes of a message that GenerateMac takes
 	MaxRandom      = 1024 // bytes that GenerateRandom answers
 	MaxVersions    = 50   // of one key before CreateVersion refuses; automatic rotation goes on
-	MaxTagged      = 50   // keys that TagResources takes
 	MaxName        = 512  // bytes of a key's id, alias or ARN
 	MinWindow      = 7    // days that a deletion is pending at least
 	MaxWindow      = 366  // and at most

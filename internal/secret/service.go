@@ -170,7 +170,7 @@ func (s *Service) change(ctx context.Context, c *authz.Call, rec *audit.Record, 
 			return Secret{}, err
 		}
 		fresh.UpdatedAt = s.clock()
-		err = s.store.UpdateSecret(ctx, rec, &fresh, jobs)
+		err = s.store.UpdateSecrets(ctx, rec, jobs, &fresh)
 		if !fault.Is(err, fault.Changed) || try == retries {
 			return fresh, err
 		}

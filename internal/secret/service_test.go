@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"iter"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -246,6 +247,51 @@ func TestList(t *testing.T) {
 				t.Errorf("listed %q, want %q", have, wanted)
 			}
 		}
+	})
+}
+
+// Tags go on all of several secrets or on none, for those who may with each of them.
+func TestTagMany(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, url string) {
+		w := open(t, url)
+		c := root(account)
+		w.create(t, "a", "x")
+		w.create(t, "b", "x")
+		tags := func(names ...string) map[string][]tag.Tag {
+			t.Helper()
+			all, _, err := w.Tagged(t.Context(), c, secret.Filter{Names: names}, key.Page{Number: 1, Size: 10})
+			check(t, err)
+			out := map[string][]tag.Tag{}
+			for _, s := range all {
+				out[s.Name] = s.Tags
+			}
+			return out
+		}
+		team := []tag.Tag{{Key: "team", Value: "pay"}}
+		check(t, w.TagMany(t.Context(), c, []string{"a", w.ARN(account, "b"), "a"}, team))
+		if diff := cmp.Diff(map[string][]tag.Tag{"a": team, "b": team}, tags()); diff != "" {
+			t.Error(diff)
+		}
+		more := []tag.Tag{{Key: "more", Value: "1"}}
+		want(t, w.TagMany(t.Context(), c, []string{"a", "none"}, more), fault.ResourceNotFound)
+		want(t, w.UntagMany(t.Context(), c, []string{"a", "none"}, nil, true), fault.ResourceNotFound)
+		onlyA := user(t, `{"Version":"1","Statement":[{"Effect":"Allow","Action":["kms:TagResources"],"Resource":["`+w.ARN(account, "a")+`"]}]}`)
+		want(t, w.TagMany(t.Context(), onlyA, []string{"a", "b"}, more), fault.NoPermission)
+		want(t, w.TagMany(t.Context(), c, nil, more), fault.InvalidParameter)
+		want(t, w.TagMany(t.Context(), c, slices.Repeat([]string{"a"}, tag.MaxMany+1), more), fault.InvalidParameter)
+		if diff := cmp.Diff(map[string][]tag.Tag{"a": team}, tags("a")); diff != "" {
+			t.Error(diff)
+		}
+		check(t, w.UntagMany(t.Context(), c, []string{"a", "b"}, []string{"team"}, false))
+		if diff := cmp.Diff(map[string][]tag.Tag{"a": nil, "b": nil}, tags()); diff != "" {
+			t.Error(diff)
+		}
+		_, _, err := w.Tagged(t.Context(), c, secret.Filter{Names: []string{"none"}}, key.Page{Number: 1, Size: 10})
+		want(t, err, fault.ResourceNotFound)
+		_, _, err = w.Tagged(t.Context(), c, secret.Filter{Tags: append(team, team...)}, key.Page{Number: 1, Size: 10})
+		want(t, err, fault.DuplicateTagKey)
+		_, _, err = w.Tagged(t.Context(), onlyA, secret.Filter{}, key.Page{Number: 1, Size: 10})
+		want(t, err, fault.NoPermission)
 	})
 }
 

@@ -19,8 +19,8 @@ type Store interface {
 	// CreateSecret stores a new secret with its first version and its policy, which is nil for
 	// the default, or answers [fault.ResourceExists].
 	CreateSecret(ctx context.Context, rec *audit.Record, s *Secret, v *Version, p *Policy) error
-	// UpdateSecret stores the changed metadata of a secret.
-	UpdateSecret(ctx context.Context, rec *audit.Record, s *Secret, jobs []job.Job) error
+	// UpdateSecrets stores the changed metadata of secrets, of all or of none.
+	UpdateSecrets(ctx context.Context, rec *audit.Record, jobs []job.Job, secrets ...*Secret) error
 	// AddSecretVersion stores a new version and the secret's changed metadata, and removes the
 	// versions in drop. A version with the same id is [fault.ResourceExists].
 	AddSecretVersion(ctx context.Context, rec *audit.Record, s *Secret, v *Version, drop []Version) error

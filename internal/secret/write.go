@@ -3,8 +3,11 @@ package secret
 import (
 	"cmp"
 	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
 	"slices"
-	"strconv"
+	"unicode/utf8"
 
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authz"
@@ -277,27 +280,29 @@ func (s *Service) Update(ctx context.Context, c *authz.Call, in UpdateInput) (ou
 	return kept(out, err)
 }
 
-// Tag adds tags to a secret; a tag with a known key gets the new value.
-func (s *Service) Tag(ctx context.Context, c *authz.Call, name string, tags []tag.Tag) error {
-	return s.do(ctx, c, "kms:TagResource", func(rec *audit.Record) error {
-		_, err := s.change(ctx, c, rec, name, func(sec *Secret) (_ []job.Job, err error) {
-			sec.Tags, err = tag.Merge(sec.Tags, tags)
-			return nil, err
-		})
-		return err
-	})
-}
-
-// Untag removes tags from a secret; a tag that it does not have is passed over.
-func (s *Service) Untag(ctx context.Context, c *authz.Call, name string, tagKeys []string) error {
-	return s.do(ctx, c, "kms:UntagResource", func(rec *audit.Record) error {
-		rec.Param("Tags", strconv.Itoa(len(tagKeys)))
-		_, err := s.change(ctx, c, rec, name, func(sec *Secret) ([]job.Job, error) {
-			sec.Tags = slices.DeleteFunc(sec.Tags, func(t tag.Tag) bool { return slices.Contains(tagKeys, t.Key) })
-			return nil, nil
-		})
-		return err
-	})
+// Keep puts what a person entered into a secret, which it makes if it is not there, as a
+// part of another operation of the same caller. The parts become one JSON object, as text;
+// what is no text is in Base64.
+func (s *Service) Keep(ctx context.Context, c *authz.Call, name string, parts map[string]material.Bytes) error {
+	own := *c
+	own.Nonce = nil // the request's own record claims it
+	plain := make(map[string]string, len(parts))
+	for part, value := range parts {
+		if plain[part] = string(value.Expose()); !utf8.ValidString(plain[part]) { // a file, such as a .pfx, which JSON would spoil
+			plain[part] = base64.StdEncoding.EncodeToString(value.Expose())
+		}
+	}
+	encoded, err := json.Marshal(plain)
+	if err != nil {
+		return fmt.Errorf("encoding what was entered: %w", err)
+	}
+	data := material.NewBytes(encoded)
+	defer data.Zero()
+	_, _, err = s.Put(ctx, &own, PutInput{Secret: name, Data: data})
+	if fault.Is(err, fault.ResourceNotFound) {
+		_, err = s.Create(ctx, &own, CreateInput{Name: name, Description: "entered by a person", Data: data})
+	}
+	return err
 }
 
 // Rehearse proves, for keyward's own work, that a value could be put now: it does

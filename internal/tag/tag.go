@@ -17,6 +17,7 @@ import (
 const (
 	Max       = 20  // of one thing
 	MaxLength = 128 // characters of a tag's key and of its value
+	MaxMany   = 50  // things that are tagged at once
 )
 
 // A tag is matched whole; Go's regular expressions run in linear time.
@@ -28,13 +29,11 @@ type Tag struct{ Key, Value string }
 // Merge adds tags to those that a thing has already, and answers all of them, sorted. A tag
 // with a known key replaces it. Its errors are the faults of tags and LimitExceeded.
 func Merge(have, add []Tag) ([]Tag, error) {
+	if err := Distinct(add); err != nil {
+		return nil, err
+	}
 	merged := slices.Clone(have)
-	seen := map[string]bool{}
 	for _, t := range add {
-		if seen[t.Key] {
-			return nil, fault.DuplicateTagKey.New("The specified tagKey is duplicate: name each tag once.")
-		}
-		seen[t.Key] = true
 		if err := t.check(); err != nil {
 			return nil, err
 		}
@@ -46,6 +45,23 @@ func Merge(have, add []Tag) ([]Tag, error) {
 	}
 	slices.SortFunc(merged, func(a, b Tag) int { return strings.Compare(a.Key, b.Key) })
 	return merged, nil
+}
+
+// Distinct refuses tags of which two have one key, as [fault.DuplicateTagKey].
+func Distinct(tags []Tag) error {
+	seen := map[string]bool{}
+	for _, t := range tags {
+		if seen[t.Key] {
+			return fault.DuplicateTagKey.New("The specified tagKey is duplicate: name each tag once.")
+		}
+		seen[t.Key] = true
+	}
+	return nil
+}
+
+// Without answers the tags that are left when those with the keys, or all, are removed.
+func Without(tags []Tag, keys []string, all bool) []Tag {
+	return slices.DeleteFunc(slices.Clone(tags), func(t Tag) bool { return all || slices.Contains(keys, t.Key) })
 }
 
 func (t Tag) check() error {

@@ -3,6 +3,7 @@ package lifecycle
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authz"
@@ -47,15 +48,15 @@ func (s *Service) UntagMany(ctx context.Context, c *authz.Call, keys, tagKeys []
 
 func removing(tagKeys []string, all bool) func(*key.Key) error {
 	return func(k *key.Key) error {
-		k.Tags = slices.DeleteFunc(k.Tags, func(t key.Tag) bool { return all || slices.Contains(tagKeys, t.Key) })
+		k.Tags = tag.Without(k.Tags, tagKeys, all)
 		return nil
 	}
 }
 
 // retag edits the tags of several keys in one transaction.
 func (s *Service) retag(ctx context.Context, c *authz.Call, rec *audit.Record, names []string, edit func(*key.Key) error) error {
-	if len(names) == 0 || len(names) > key.MaxTagged {
-		return fault.InvalidParameter.New("The specified parameter ResourceId is not valid. Name 1 to %d keys.", key.MaxTagged)
+	if len(names) == 0 || len(names) > tag.MaxMany {
+		return fault.InvalidParameter.New("The specified parameter ResourceId is not valid. Name 1 to %d keys.", tag.MaxMany)
 	}
 	var found []key.Key
 	for _, name := range names {
@@ -102,14 +103,28 @@ func (s *Service) Tags(ctx context.Context, c *authz.Call, name string) (out key
 	return kept(out, err)
 }
 
-// Tagged answers one page of the keys that match, with their tags, and how many match.
-func (s *Service) Tagged(ctx context.Context, c *authz.Call, f key.Filter, p key.Page) (out []key.Key, total int, err error) {
+// Tagged answers one page of the keys that have all of the tags, of which an empty value stands
+// for any, and how many there are. With ids, ARNs among them, it answers of these only; each
+// must be one of the account's keys.
+func (s *Service) Tagged(ctx context.Context, c *authz.Call, names []string, tags []key.Tag, p key.Page) (out []key.Key, total int, err error) {
 	err = s.do(ctx, c, "kms:ListTagResources", func(rec *audit.Record) error {
 		if err := s.may(c, rec, "key/*"); err != nil {
 			return err
 		}
+		f := key.Filter{Tags: tags}
+		for _, name := range names {
+			f.IDs = append(f.IDs, key.ID(strings.TrimPrefix(name, s.ring.Name(c.Account, "key/"))))
+		}
 		if err := f.Check(); err != nil {
 			return err
+		}
+		if err := tag.Distinct(tags); err != nil {
+			return err
+		}
+		for _, id := range f.IDs {
+			if _, err := s.store.Key(ctx, c.Account, id); err != nil {
+				return err
+			}
 		}
 		out, total, err = s.store.Keys(ctx, c.Account, f, p)
 		return err

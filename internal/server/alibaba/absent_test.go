@@ -13,6 +13,7 @@ import (
 
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/server/alibaba/absent"
 	"github.com/keyward/keyward/internal/server/alibaba/rpc"
 )
 
@@ -42,13 +43,13 @@ var own = []string{"DeregisterKeyAssociation", "GenerateCsr", "ListKeyAssociatio
 
 func TestEveryOperationIsOfferedOrExplained(t *testing.T) {
 	theirs, explained := documented(t), map[string]bool{}
-	for _, w := range absent {
-		for _, name := range w.names {
-			if _, known := theirs[name]; !known || explained[name] || w.reason == "" {
+	for _, w := range absent.Operations {
+		for _, name := range w.Names {
+			if _, known := theirs[name]; !known || explained[name] || w.Reason == "" {
 				t.Errorf("%s is explained twice, without a reason, or no operation", name)
 			}
 			explained[name] = true
-			if err := errAbsent(name); !fault.Is(err, fault.ActionNotFound) || !strings.Contains(fault.Message(err), w.reason) {
+			if err := absent.Fault(name); !fault.Is(err, fault.ActionNotFound) || !strings.Contains(fault.Message(err), w.Reason) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
@@ -95,9 +96,9 @@ func TestEveryParameterIsReadOrExplained(t *testing.T) {
 		read := asked{"RegionId": true} // everywhere
 		op.decode(&Dialect{}, &authz.Call{}, rpc.NewValues(read))
 		explained := map[string]string{}
-		for _, w := range refused[name] {
-			for _, p := range w.names {
-				explained[p] = w.reason
+		for _, w := range absent.Parameters[name] {
+			for _, p := range w.Names {
+				explained[p] = w.Reason
 			}
 		}
 		for _, p := range theirs[name] {
@@ -109,7 +110,7 @@ func TestEveryParameterIsReadOrExplained(t *testing.T) {
 				continue
 			}
 			v := rpc.NewValues(single(p))
-			refuse(v, name)
+			absent.Refuse(v, name)
 			if err := v.Finish(); !fault.Is(err, fault.UnsupportedOperation) || !strings.Contains(fault.Message(err), p+" is not supported: "+reason) {
 				t.Errorf("%s, %s: %v", name, p, err)
 			}
@@ -119,7 +120,7 @@ func TestEveryParameterIsReadOrExplained(t *testing.T) {
 			t.Errorf("%s does not have %v", name, slices.Collect(maps.Keys(explained)))
 		}
 	}
-	for name := range refused {
+	for name := range absent.Parameters {
 		if _, kms := operations[name]; !kms && stsOperations[name].decode == nil {
 			t.Errorf("%s is refused parameters, and not offered", name)
 		}
@@ -136,13 +137,13 @@ func TestTheTablesAreDocumented(t *testing.T) {
 	quoted := func(names []string) string { return "`" + strings.Join(names, "` `") + "`" }
 	var operations, parameters strings.Builder
 	operations.WriteString("| operations | why not |\n|---|---|\n")
-	for _, w := range absent {
-		fmt.Fprintf(&operations, "| %s | %s |\n", quoted(w.names), w.reason)
+	for _, w := range absent.Operations {
+		fmt.Fprintf(&operations, "| %s | %s |\n", quoted(w.Names), w.Reason)
 	}
 	parameters.WriteString("| operation | parameters | why not |\n|---|---|---|\n")
-	for _, name := range slices.Sorted(maps.Keys(refused)) {
-		for _, w := range refused[name] {
-			fmt.Fprintf(&parameters, "| `%s` | %s | %s |\n", name, quoted(w.names), w.reason)
+	for _, name := range slices.Sorted(maps.Keys(absent.Parameters)) {
+		for _, w := range absent.Parameters[name] {
+			fmt.Fprintf(&parameters, "| `%s` | %s | %s |\n", name, quoted(w.Names), w.Reason)
 		}
 	}
 	want := section(t, section(t, string(text), "absent", operations.String()), "refused", parameters.String())

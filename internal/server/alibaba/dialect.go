@@ -2,9 +2,9 @@
 // official SDKs, command line and Terraform provider use it, and that of its Security Token
 // Service, version 2015-04-01, on the same address: the version says which is meant.
 //
-// It is a dialect: operations.go and sts.go are the tables of operations; package rpc reads
-// parameters, writes answers and maps faults to the documented codes; signatures are package
-// authn's. It holds no rule of the product.
+// It is a dialect: operations.go and sts.go are the tables of operations; package absent says
+// what is not offered; package rpc reads parameters, writes answers and maps faults to the
+// documented codes; signatures are package authn's. It holds no rule of the product.
 //
 // A request goes: verify the signature, which answers the parameters that are executed;
 // admit it by rate; read each parameter, which refuses what the operation does not take;
@@ -32,6 +32,7 @@ import (
 	"github.com/keyward/keyward/internal/rotation/engine"
 	"github.com/keyward/keyward/internal/secret"
 	"github.com/keyward/keyward/internal/server"
+	"github.com/keyward/keyward/internal/server/alibaba/absent"
 	"github.com/keyward/keyward/internal/server/alibaba/rpc"
 	"github.com/keyward/keyward/internal/usage"
 )
@@ -152,12 +153,12 @@ func spell(signed authn.Signed) (text []byte, params []approval.Param) {
 
 func (d *Dialect) prepare(c *authz.Call, signed authn.Signed, op operation, v *rpc.Values) (act, error) {
 	if op.decode == nil {
-		return nil, errAbsent(signed.Action)
+		return nil, absent.Fault(signed.Action)
 	}
 	if versions[signed.Version] == nil {
 		return nil, fault.VersionNotSupported.New("The specified parameter Version is not valid. It must be %s, or %s for STS.", Version, VersionSTS)
 	}
-	refuse(v, signed.Action)
+	absent.Refuse(v, signed.Action)
 	act := op.decode(d, c, v)
 	return act, v.Finish()
 }

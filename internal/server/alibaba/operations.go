@@ -31,7 +31,7 @@ var (
 	ofSecret         = map[fault.Kind]string{fault.UnsupportedOperation: "UnsupportedOperation", fault.StateConflict: "Rejected.ResourceInDeleteWindow"}
 	newSecret        = map[fault.Kind]string{fault.UnsupportedOperation: "UnsupportedOperation", fault.StateConflict: "Rejected.ResourceInDeleteWindow", fault.ResourceNotFound: noInstance}
 	stageOfSecret    = map[fault.Kind]string{fault.StateConflict: "Rejected.ResourceInDeleteWindow", fault.Changed: "Rejected.InvalidRequest"}
-	noSuchResource   = map[fault.Kind]string{fault.KeyNotFound: "InvalidResourceId.NotFound"}
+	noSuchResource   = map[fault.Kind]string{fault.KeyNotFound: "InvalidResourceId.NotFound", fault.ResourceNotFound: "InvalidResourceId.NotFound"}
 )
 
 // operations is the whole API of this release.
@@ -64,7 +64,7 @@ var operations = map[string]operation{
 	"TagResources":         {"kms:TagResources", noSuchResource, tagResources},
 	"UntagResource":        {"kms:UntagResource", nil, untagResource},
 	"UntagResources":       {"kms:UntagResources", noSuchResource, untagResources},
-	"ListTagResources":     {"kms:ListTagResources", nil, listTagResources},
+	"ListTagResources":     {"kms:ListTagResources", noSuchResource, listTagResources},
 	"ListResourceTags":     {"kms:ListResourceTags", nil, listResourceTags},
 	"CreateKeyVersion":     {"kms:CreateKeyVersion", nil, createKeyVersion},
 	"DescribeKeyVersion":   {"kms:DescribeKeyVersion", nil, describeKeyVersion},

@@ -3,6 +3,8 @@ package kms
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/fault"
@@ -95,11 +97,14 @@ func (s Store) CreateSecret(ctx context.Context, rec *audit.Record, sec *secret.
 	})
 }
 
-// UpdateSecret implements secret.Store.
-func (s Store) UpdateSecret(ctx context.Context, rec *audit.Record, sec *secret.Secret, jobs []job.Job) error {
+// UpdateSecrets implements secret.Store.
+func (s Store) UpdateSecrets(ctx context.Context, rec *audit.Record, jobs []job.Job, secrets ...*secret.Secret) error {
+	slices.SortFunc(secrets, func(a, b *secret.Secret) int { return strings.Compare(a.Name, b.Name) }) // no deadlocks between nodes
 	return s.Mutate(ctx, rec, func(ctx context.Context, t *bound.Tx) error {
-		if err := t.Update(ctx, secretRow(sec)); err != nil {
-			return err
+		for _, sec := range secrets {
+			if err := t.Update(ctx, secretRow(sec)); err != nil {
+				return err
+			}
 		}
 		return t.Schedule(ctx, jobs)
 	})

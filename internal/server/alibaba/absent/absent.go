@@ -1,4 +1,7 @@
-package alibaba
+// Package absent says what of Alibaba Cloud KMS keyward does not offer, and why. The reason is
+// told to whoever asks for it, and stands in docs/alibaba.md, which is held against the two
+// tables of this package.
+package absent
 
 import (
 	"slices"
@@ -7,16 +10,14 @@ import (
 	"github.com/keyward/keyward/internal/server/alibaba/rpc"
 )
 
-// A withheld is something that Alibaba Cloud KMS documents and keyward does not offer. The
-// reason is told to whoever asks for it, and stands in docs/alibaba.md, which is held against
-// this table.
-type withheld struct {
-	names  []string
-	reason string
+// A Withheld is something that Alibaba Cloud KMS documents and keyward does not offer.
+type Withheld struct {
+	Names  []string // of operations or parameters
+	Reason string
 }
 
-// absent are the operations that are not offered.
-var absent = []withheld{
+// Operations are the operations that are not offered.
+var Operations = []Withheld{
 	{[]string{"ConnectKmsInstance", "UpdateKmsInstanceBindVpc"}, "instances are bound to no network here; keyward instance share lets other accounts in"},
 	{[]string{"GetDefaultKmsInstance"}, "keys that name no instance are in none"},
 	{[]string{"CreateApplicationAccessPoint", "DescribeApplicationAccessPoint", "UpdateApplicationAccessPoint", "DeleteApplicationAccessPoint", "ListApplicationAccessPoints",
@@ -30,8 +31,8 @@ var absent = []withheld{
 		"no operation makes managed data keys, and what they are is not published; GenerateDataKey makes data keys, and secrets keep versions of values"},
 }
 
-// refused are the parameters that are refused, by operation.
-var refused = map[string][]withheld{
+// Parameters are the parameters that are refused, by operation.
+var Parameters = map[string][]Withheld{
 	"SetDeletionProtection": {{[]string{"KmsInstanceId"}, "an instance is protected by its keys: it cannot be deleted while it has some"}},
 	"ListKmsInstances":      {{[]string{"Filters"}, "no source says what it may hold"}},
 	"ReleaseKmsInstance":    {{[]string{"ForceDeleteWithoutBackup"}, "an instance goes without keys only, so that there is nothing to back up"}},
@@ -52,31 +53,31 @@ var refused = map[string][]withheld{
 // hand the plaintext to whoever wrote it.
 const noAttestation = "it is the attestation of a trusted machine, of which neither the form nor a root certificate is documented, so that none can be verified; ExportDataKey hands a data key over under a public key that you vouch for"
 
-// AbsentActions answers the actions that are not offered, as policies know them.
-func AbsentActions() (actions []string) {
-	for _, w := range absent {
-		for _, name := range w.names {
+// Actions answers the actions that are not offered, as policies know them.
+func Actions() (actions []string) {
+	for _, w := range Operations {
+		for _, name := range w.Names {
 			actions = append(actions, "kms:"+name)
 		}
 	}
 	return actions
 }
 
-// errAbsent answers why an action is not offered.
-func errAbsent(action string) error {
-	for _, w := range absent {
-		if slices.Contains(w.names, action) {
-			return fault.ActionNotFound.New("The action %s is not offered: %s.", action, w.reason)
+// Fault answers why an action is not offered.
+func Fault(action string) error {
+	for _, w := range Operations {
+		if slices.Contains(w.Names, action) {
+			return fault.ActionNotFound.New("The action %s is not offered: %s.", action, w.Reason)
 		}
 	}
 	return fault.ActionNotFound.New("The specified action is not offered; docs/alibaba.md lists the actions of this release.")
 }
 
-// refuse refuses what an action does not take.
-func refuse(v *rpc.Values, action string) {
-	for _, w := range refused[action] {
-		for _, name := range w.names {
-			v.Unsupported(name, w.reason)
+// Refuse refuses the parameters that an action does not take.
+func Refuse(v *rpc.Values, action string) {
+	for _, w := range Parameters[action] {
+		for _, name := range w.Names {
+			v.Unsupported(name, w.Reason)
 		}
 	}
 }
