@@ -203,7 +203,15 @@ func (a *authorization) required(name string) (string, error) {
 	if v := a.value(name); v != "" {
 		return v, nil
 	}
-	return "", fault.MissingParameter.New("the header %s is missing or not signed", name)
+	return "", absent(name).New("the header %s is missing or not signed", name)
+}
+
+// absent answers what the lack of a header or parameter is.
+func absent(name string) fault.Kind {
+	if name == headerDate || name == paramTime {
+		return fault.TimestampMissing
+	}
+	return fault.MissingParameter
 }
 
 // claim puts together what is signed. It answers the parameters of the query, too.

@@ -6,10 +6,13 @@ import (
 	"github.com/keyward/keyward/internal/fault"
 )
 
+// paramTime has the time of a request.
+const paramTime = "Timestamp"
+
 // rpcParams are the parameters of RPC 1.0 that belong to the call and not to the operation.
 var rpcParams = []string{
 	"AccessKeyId", "Action", "Format", "SecurityToken", "Signature", "SignatureMethod",
-	"SignatureNonce", "SignatureType", "SignatureVersion", "Timestamp", "Version",
+	"SignatureNonce", "SignatureType", "SignatureVersion", paramTime, "Version",
 }
 
 // readRPC reads a request of RPC 1.0, where everything that identifies the sender is
@@ -32,11 +35,11 @@ func readRPC(r Request) (claim, error) {
 	}{
 		{"AccessKeyId", &c.accessKey}, {"Signature", &c.signature},
 		{"SignatureMethod", &method}, {"SignatureVersion", &version},
-		{"SignatureNonce", &c.nonce}, {"Timestamp", &c.timestamp},
+		{"SignatureNonce", &c.nonce}, {paramTime, &c.timestamp},
 		{"Action", &c.signed.Action}, {"Version", &c.signed.Version},
 	} {
 		if *required.into, _ = params.Value(required.name); *required.into == "" {
-			return claim{}, fault.MissingParameter.New("the parameter %s is missing; every request must be signed", required.name)
+			return claim{}, absent(required.name).New("the parameter %s is missing; every request must be signed", required.name)
 		}
 	}
 	kind, _ := params.Value("SignatureType")

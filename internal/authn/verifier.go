@@ -91,8 +91,8 @@ type Verifier struct {
 // ACS3-HMAC-SHA256, ACS3-HMAC-SM3 or ACS4-HMAC-SHA256.
 //
 // A request that is not built as its scheme demands is an InvalidParameter,
-// MissingParameter, MethodNotAllowed or IncompleteSignature fault. The others, in the
-// order of the checks: TimestampInvalid, TimestampExpired, AccessKeyNotFound,
+// MissingParameter, TimestampMissing, MethodNotAllowed or IncompleteSignature fault. The
+// others, in the order of the checks: TimestampInvalid, TimestampExpired, AccessKeyNotFound,
 // SignatureMismatch, the Refusal of the credential. Any other error is one of Lookup.
 func (v *Verifier) Verify(ctx context.Context, r Request) (Signed, error) {
 	read := readRPC

@@ -34,6 +34,7 @@ var advices = map[fault.Kind]advice{
 	fault.IncompleteSignature:   {text{"the signature is incomplete", "签名不完整"}, text{"check what stands between this machine and the server", "请检查本机与服务器之间的代理"}},
 	fault.SignatureMismatch:     {text{"the access key or its secret is not the right one", "访问密钥或其密钥值不正确"}, text{`"keyward profile show" tells where they come from; after a reset use the new secret`, `用 "keyward profile show" 查看其来源；重置后请使用新的密钥值`}},
 	fault.TimestampExpired:      {text{"the clocks of this machine and the server differ", "本机与服务器的时钟不一致"}, text{"set the clock", "请校准时钟"}},
+	fault.TimestampMissing:      {text{"the request has no time", "请求缺少时间"}, text{"check what stands between this machine and the server", "请检查本机与服务器之间的代理"}},
 	fault.TimestampInvalid:      {text{"the request's time is malformed", "请求的时间格式错误"}, text{"check what stands between this machine and the server", "请检查本机与服务器之间的代理"}},
 	fault.NonceUsed:             {text{"the request arrived twice", "请求重复到达"}, text{"look whether it was performed, then repeat the command", "请先确认操作是否已执行，再重新执行命令"}},
 	fault.AccessKeyNotFound:     {text{"there is no such access key", "访问密钥不存在"}, text{`"keyward profile show" tells which one is used, and where it comes from`, `用 "keyward profile show" 查看使用的是哪一个及其来源`}},

@@ -51,6 +51,7 @@ const (
 	IncompleteSignature   Kind = "IncompleteSignature"
 	SignatureMismatch     Kind = "SignatureMismatch"
 	TimestampExpired      Kind = "TimestampExpired"
+	TimestampMissing      Kind = "TimestampMissing"
 	TimestampInvalid      Kind = "TimestampInvalid"
 	NonceUsed             Kind = "NonceUsed"
 	AccessKeyNotFound     Kind = "AccessKeyNotFound"
@@ -109,7 +110,7 @@ func Kinds() []Kind {
 		InvalidParameter, MissingParameter, InvalidTagKey, InvalidTagValue, DuplicateTagKey, InvalidCiphertext,
 		UnsupportedOperation, LimitExceeded, ShareQuotaExceeded, TooLarge, MethodNotAllowed, ActionNotFound, VersionNotSupported,
 		UnsupportedOrigin, InvalidKeyMaterial, InvalidImportToken, ExpiredImportToken,
-		IncompleteSignature, SignatureMismatch, TimestampExpired, TimestampInvalid, NonceUsed,
+		IncompleteSignature, SignatureMismatch, TimestampMissing, TimestampInvalid, TimestampExpired, NonceUsed,
 		AccessKeyNotFound, AccessKeyInactive, SecurityTokenInvalid, SecurityTokenMissing, SecurityTokenExpired, SecurityTokenMismatch, NoPermission, WrongPassphrase,
 		LoginFailed, PasswordChangeRequired, MFARequired, MFANotSetUp, ApprovalRequired,
 		KeyNotFound, KeyVersionNotFound, AliasNotFound, ResourceNotFound,

@@ -120,11 +120,16 @@ func TestStages(t *testing.T) {
 	if first.Made != 3 {
 		t.Errorf("%d versions were made", first.Made)
 	}
-	for _, bad := range []secret.MoveInput{
-		{Secret: "a", Stage: secret.Previous, To: "v2"}, {Secret: "a", Stage: secret.Current}, {Secret: "a", Stage: "ACSMine", To: "v2"}, {Secret: "a", Stage: "a b", To: "v2"},
+	for _, bad := range []struct {
+		stage secret.Stage
+		to    string
+		kind  fault.Kind
+	}{
+		{secret.Previous, "v2", fault.UnsupportedOperation}, {secret.Current, "", fault.UnsupportedOperation},
+		{"ACSMine", "v2", fault.InvalidParameter}, {"a b", "v2", fault.InvalidParameter},
 	} {
-		_, err = w.MoveStage(t.Context(), c, bad)
-		want(t, err, fault.InvalidParameter)
+		_, err = w.MoveStage(t.Context(), c, secret.MoveInput{Secret: "a", Stage: bad.stage, To: bad.to})
+		want(t, err, bad.kind)
 	}
 	_, err = w.MoveStage(t.Context(), c, secret.MoveInput{Secret: "a", Stage: "blue", To: "v2"})
 	check(t, err)

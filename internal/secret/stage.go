@@ -26,11 +26,14 @@ func (s *Service) MoveStage(ctx context.Context, c *authz.Call, in MoveInput) (o
 		if err != nil {
 			return err
 		}
+		switch {
+		case in.Stage == Previous:
+			return fault.UnsupportedOperation.New("Unsupported operation. %s follows %s by itself.", Previous, Current)
+		case in.Stage == Current && in.To == "":
+			return fault.UnsupportedOperation.New("Unsupported operation. %s can be moved, but not taken away.", Current)
+		}
 		if err := checkStage(in.Stage); err != nil {
 			return err
-		}
-		if in.Stage == Current && in.To == "" {
-			return fault.InvalidParameter.New("The specified parameter MoveToVersion is not valid. %s can be moved, but not taken away.", Current)
 		}
 		if in.To != "" {
 			if _, err := s.store.SecretVersion(ctx, found.Account, found.ID, in.To); err != nil {

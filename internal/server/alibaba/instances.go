@@ -12,6 +12,10 @@ import (
 // noInstance is what says that there is no such instance.
 const noInstance = "Forbidden.DKMSInstanceNotFound"
 
+// instanceState is what says that an instance cannot do it now: its manager or its token is out
+// of reach, or refuses.
+const instanceState = "Forbidden.DKMSInstanceStateInvalid"
+
 type instanceEntry struct{ KmsInstanceArn, KmsInstanceId string } //nolint:revive // the wire's spelling, here and below
 
 func listKmsInstances(d *Dialect, c *authz.Call, v *rpc.Values) act {

@@ -26,9 +26,10 @@ type operation struct {
 
 var (
 	plainUnsupported = map[fault.Kind]string{fault.UnsupportedOperation: "UnsupportedOperation"}
-	inInstance       = map[fault.Kind]string{fault.UnsupportedOperation: "UnsupportedOperation", fault.ResourceNotFound: noInstance}
+	inInstance       = map[fault.Kind]string{fault.UnsupportedOperation: "UnsupportedOperation", fault.ResourceNotFound: noInstance, fault.KeyUnavailable: instanceState}
 	ofInstance       = map[fault.Kind]string{fault.ResourceNotFound: noInstance}
 	ofSecret         = map[fault.Kind]string{fault.UnsupportedOperation: "UnsupportedOperation", fault.StateConflict: "Rejected.ResourceInDeleteWindow"}
+	valueOfSecret    = map[fault.Kind]string{fault.StateConflict: "Rejected.ResourceInDeleteWindow", fault.KeyUnavailable: instanceState}
 	newSecret        = map[fault.Kind]string{fault.UnsupportedOperation: "UnsupportedOperation", fault.StateConflict: "Rejected.ResourceInDeleteWindow", fault.ResourceNotFound: noInstance}
 	stageOfSecret    = map[fault.Kind]string{fault.StateConflict: "Rejected.ResourceInDeleteWindow", fault.Changed: "Rejected.InvalidRequest"}
 	noSuchResource   = map[fault.Kind]string{fault.KeyNotFound: "InvalidResourceId.NotFound", fault.ResourceNotFound: "InvalidResourceId.NotFound"}
@@ -98,7 +99,7 @@ var operations = map[string]operation{
 	"ListSecrets":                {"kms:ListSecrets", nil, listSecrets},
 	"UpdateSecret":               {"kms:UpdateSecret", ofSecret, updateSecret},
 	"PutSecretValue":             {"kms:PutSecretValue", ofSecret, putSecretValue},
-	"GetSecretValue":             {"kms:GetSecretValue", ofSecret, getSecretValue},
+	"GetSecretValue":             {"kms:GetSecretValue", valueOfSecret, getSecretValue},
 	"ListSecretVersionIds":       {"kms:ListSecretVersionIds", nil, listSecretVersionIDs},
 	"UpdateSecretVersionStage":   {"kms:UpdateSecretVersionStage", stageOfSecret, updateSecretVersionStage},
 	"DeleteSecret":               {"kms:DeleteSecret", ofSecret, deleteSecret},

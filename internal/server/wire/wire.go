@@ -33,6 +33,7 @@ var statuses = map[fault.Kind]int{
 	fault.IncompleteSignature:   http.StatusUnauthorized,
 	fault.SignatureMismatch:     http.StatusUnauthorized,
 	fault.TimestampExpired:      http.StatusUnauthorized,
+	fault.TimestampMissing:      http.StatusUnauthorized,
 	fault.TimestampInvalid:      http.StatusUnauthorized,
 	fault.NonceUsed:             http.StatusUnauthorized,
 	fault.AccessKeyNotFound:     http.StatusUnauthorized,

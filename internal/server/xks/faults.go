@@ -38,6 +38,7 @@ var names = map[fault.Kind]protocol.ErrorName{
 	fault.IncompleteSignature:   protocol.AuthenticationFailedException,
 	fault.SignatureMismatch:     protocol.AuthenticationFailedException,
 	fault.TimestampExpired:      protocol.AuthenticationFailedException,
+	fault.TimestampMissing:      protocol.AuthenticationFailedException,
 	fault.TimestampInvalid:      protocol.AuthenticationFailedException,
 	fault.NonceUsed:             protocol.AuthenticationFailedException,
 	fault.AccessKeyNotFound:     protocol.AuthenticationFailedException,

@@ -32,6 +32,7 @@ var codes = map[fault.Kind]code{
 	fault.IncompleteSignature:   {http.StatusBadRequest, "IncompleteSignature"},
 	fault.SignatureMismatch:     {http.StatusBadRequest, "SignatureDoesNotMatch"},
 	fault.TimestampExpired:      {http.StatusBadRequest, "InvalidTimeStamp.Expired"},
+	fault.TimestampMissing:      {http.StatusBadRequest, "IllegalTimestamp"},
 	fault.TimestampInvalid:      {http.StatusBadRequest, "InvalidTimeStamp.Format"},
 	fault.NonceUsed:             {http.StatusBadRequest, "SignatureNonceUsed"},
 	fault.AccessKeyNotFound:     {http.StatusNotFound, "InvalidAccessKeyId.NotFound"},
@@ -86,6 +87,7 @@ var dryRunCodes = map[fault.Kind]string{
 // ownStatus are the statuses of names that operations have of their own, where they differ.
 var ownStatus = map[string]int{
 	"Rejected.InvalidRequest": http.StatusBadRequest, "Forbidden.Opened": http.StatusBadRequest, "Forbidden.DKMSInstanceNotFound": http.StatusForbidden,
+	"Forbidden.DKMSInstanceStateInvalid": http.StatusForbidden,
 }
 
 // codeOf answers the code of err; an operation may document other names for a kind.
