@@ -27,7 +27,7 @@ func run(c *cli.Run, args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), stops...)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends a command that does not stop by itself
-	root := newRoot(c)
+	root := rootFor(c, args)
 	root.SetArgs(args)
 	return c.Report(root.ExecuteContext(ctx))
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -23,8 +24,47 @@ import (
 	"github.com/keyward/keyward/internal/cli/usercmd"
 )
 
+// groups are the packages of commands, with the names of theirs.
+var groups = []struct {
+	names    string
+	commands func(*cli.Run) []*cobra.Command
+}{
+	{"dev demo server", servecmd.Commands},
+	{"agent node rollout", nodecmd.Commands},
+	{"rotation", rotationcmd.Commands},
+	{"key mac random", keycmd.Commands},
+	{"encrypt decrypt batch data-key", datacmd.Commands},
+	{"xks instance", instancecmd.Commands},
+	{"secret sink", secretcmd.Commands},
+	{"provider accesskey finding", inventorycmd.Commands},
+	{"channel person rota escalation incident", incidentcmd.Commands},
+	{"login logout sso user whoami profile", usercmd.Commands},
+	{"policy role assume-role federate approval", policycmd.Commands},
+	{"scan repository", scancmd.Commands},
+	{"audit witness", auditcmd.Commands},
+	{"operator", operatorcmd.Commands},
+}
+
+// commandsFor answers the commands among which that of a command line is. All of them, with all
+// their flags, take longer to make than a hook takes to look at a file; so it is one package's if
+// the line begins with a name of its.
+func commandsFor(c *cli.Run, args []string) (commands []*cobra.Command) {
+	for _, g := range groups {
+		if len(args) > 0 && slices.Contains(strings.Fields(g.names), args[0]) {
+			return g.commands(c)
+		}
+	}
+	for _, g := range groups {
+		commands = append(commands, g.commands(c)...)
+	}
+	return commands
+}
+
 // newRoot builds the whole command tree.
-func newRoot(c *cli.Run) *cobra.Command {
+func newRoot(c *cli.Run) *cobra.Command { return rootFor(c, nil) }
+
+// rootFor builds what a command line needs of the command tree.
+func rootFor(c *cli.Run, args []string) *cobra.Command {
 	root := c.Command(cli.Command{
 		Use:   "keyward",
 		Short: c.T("Keep the keys of a company, through their whole life", "管理企业的密钥，贯穿其整个生命周期"),
@@ -38,10 +78,7 @@ Start with "keyward dev", which runs the whole product from one directory.`,
 从 "keyward dev" 开始：它在一个目录里运行完整的产品。`,
 		),
 	},
-		slices.Concat(
-			servecmd.Commands(c), nodecmd.Commands(c), rotationcmd.Commands(c), keycmd.Commands(c), datacmd.Commands(c), instancecmd.Commands(c), secretcmd.Commands(c),
-			inventorycmd.Commands(c), incidentcmd.Commands(c), usercmd.Commands(c), policycmd.Commands(c), scancmd.Commands(c), auditcmd.Commands(c), operatorcmd.Commands(c),
-			[]*cobra.Command{newVersionCmd(c), newCompletionCmd(c)})...,
+		append(commandsFor(c, args), newVersionCmd(c), newCompletionCmd(c))...,
 	)
 	root.SetIn(c.In)
 	root.SetOut(c.Out)

@@ -55,6 +55,27 @@ func TestEveryCommandAndFlagSpeaksBothLanguages(t *testing.T) {
 	}
 }
 
+// A command line has only the package built whose names it begins with.
+func TestGroupsHaveTheCommandsThatTheyName(t *testing.T) {
+	s := newSession(t, cli.English)
+	s.Prepare(nil)
+	for _, g := range groups {
+		var names []string
+		for _, cmd := range g.commands(&s.Run) {
+			names = append(names, cmd.Name())
+		}
+		if diff := cmp.Diff(names, strings.Fields(g.names)); diff != "" {
+			t.Errorf("names of a group (-commands +table):\n%s", diff)
+		}
+	}
+	whole := newRoot(&s.Run)
+	for _, cmd := range whole.Commands() {
+		if found, _, err := rootFor(&s.Run, []string{cmd.Name()}).Find([]string{cmd.Name()}); err != nil || found.Name() != cmd.Name() {
+			t.Errorf("%s is not in the tree that is built for it: %v", cmd.Name(), err)
+		}
+	}
+}
+
 // What is secret has no flag, for a command line is public on its machine.
 func TestNoFlagTakesASecret(t *testing.T) {
 	s := newSession(t, cli.English)

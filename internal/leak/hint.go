@@ -77,7 +77,7 @@ func (w *Worker) hint(p *Provider, a syntax.Assignment) int {
 func (w *Worker) hintsNear(a syntax.Assignment) []prefilter.Hit {
 	if n := &w.near; !n.known || n.of != a {
 		n.known, n.of, n.from = true, a, max(0, a.Name.Start-reach)
-		w.scanner.hints.Find(w.part.Text[n.from:min(len(w.part.Text), a.Value.End+reach)], &n.hits)
+		w.scanner.hints().Find(w.part.Text[n.from:min(len(w.part.Text), a.Value.End+reach)], &n.hits)
 	}
 	return w.near.hits.All
 }
@@ -85,7 +85,7 @@ func (w *Worker) hintsNear(a syntax.Assignment) []prefilter.Hit {
 func (w *Worker) hintOnPath(p *Provider) bool {
 	if w.onPath.path != w.part.Path {
 		w.onPath.path = w.part.Path
-		w.scanner.hints.Find([]byte(w.part.Path), &w.onPath.hits)
+		w.scanner.hints().Find([]byte(w.part.Path), &w.onPath.hits)
 	}
 	return slices.ContainsFunc(w.onPath.hits.All, func(h prefilter.Hit) bool { return w.scanner.hinted[h.Pattern].provider == p })
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/bits"
 	"strings"
+	"sync"
 
 	"github.com/keyward/keyward/internal/leak/prefilter"
 )
@@ -26,10 +27,10 @@ type Scanner struct {
 	anchors   *prefilter.Automaton
 	uses      []use // by pattern of anchors
 	named     map[string][]namedUse
-	endings   endings              // of the keys of named
-	hints     *prefilter.Automaton // of all providers
-	hinted    []hinted             // by pattern of hints
-	pairs     map[string][]pairUse // by Rule.ID of the identifier
+	endings   endings                     // of the keys of named
+	hints     func() *prefilter.Automaton // of all providers; made when the first is asked for
+	hinted    []hinted                    // by pattern of hints
+	pairs     map[string][]pairUse        // by Rule.ID of the identifier
 	whole     []*Rule
 	byPattern []string
 }
@@ -115,14 +116,20 @@ func New(rules []Rule) (*Scanner, error) {
 			return nil, fmt.Errorf("compiling rule %q: it belongs to %q, which is no rule", pairs[0].rule.ID, id)
 		}
 	}
+	s.hints = sync.OnceValue(func() *prefilter.Automaton { return must(prefilter.New(words)) })
 	var err error
-	if s.hints, err = prefilter.New(words); err != nil {
-		return nil, fmt.Errorf("compiling hints: %w", err)
-	}
 	if s.anchors, err = prefilter.New(s.byPattern); err != nil {
 		return nil, fmt.Errorf("compiling anchors: %w", err)
 	}
 	return s, nil
+}
+
+// must answers an automaton of words that stand in this program, which its tests make all of.
+func must(a *prefilter.Automaton, err error) *prefilter.Automaton {
+	if err != nil {
+		panic(fmt.Errorf("compiling hints: %w", err))
+	}
+	return a
 }
 
 // Rules answers the rules, which must not be changed.

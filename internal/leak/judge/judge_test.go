@@ -1,10 +1,18 @@
 package judge_test
 
 import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	cryptorand "crypto/rand"
+	"crypto/x509"
 	"encoding/base64"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/keyward/keyward/internal/leak/judge"
 )
@@ -99,14 +107,50 @@ func TestRandom(t *testing.T) {
 	}
 }
 
+// A key that was seen before is the same key, also when more were seen than are remembered.
+func TestKeysAreRemembered(t *testing.T) {
+	var keys judge.Keys
+	ders := make([][]byte, 1100)
+	first := make([]judge.PrivateKey, len(ders))
+	for round := range 2 {
+		for i := range ders {
+			if round == 0 {
+				k, err := ecdsa.GenerateKey(elliptic.P256(), cryptorand.Reader)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if ders[i], err = x509.MarshalPKCS8PrivateKey(k); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for range 2 {
+				got, ok := keys.DER(append(slices.Clone(ders[i]), "what follows"...))
+				if !ok {
+					t.Fatalf("key %d is none", i)
+				}
+				if first[i].Identity == nil {
+					first[i] = got
+				}
+				if diff := cmp.Diff(first[i], got); diff != "" {
+					t.Fatalf("key %d (-before +now):\n%s", i, diff)
+				}
+			}
+			if i > 0 && bytes.Equal(first[i].Identity, first[i-1].Identity) {
+				t.Fatalf("keys %d and %d are the same", i-1, i)
+			}
+		}
+	}
+}
+
 func FuzzKeys(f *testing.F) {
+	var keys judge.Keys
 	f.Add([]byte("MIIB"), "RSA ")
 	f.Add([]byte{0x30, 0x82, 1, 0, 2, 1, 3}, "")
 	f.Fuzz(func(t *testing.T, data []byte, kind string) {
 		for _, parse := range []func() (judge.PrivateKey, bool){
-			func() (judge.PrivateKey, bool) { return judge.DER(data) },
-			func() (judge.PrivateKey, bool) { return judge.Base64DER(data) },
-			func() (judge.PrivateKey, bool) { return judge.PEM(kind, data) },
+			func() (judge.PrivateKey, bool) { return keys.DER(data) },
+			func() (judge.PrivateKey, bool) { return keys.Base64DER(data) },
+			func() (judge.PrivateKey, bool) { return keys.PEM(kind, data) },
 		} {
 			if k, ok := parse(); ok && (len(k.Identity) == 0 || k.Algorithm == "") {
 				t.Errorf("a key without identity: %+v", k)

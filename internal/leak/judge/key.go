@@ -3,9 +3,11 @@ package judge
 import (
 	"bytes"
 	"crypto"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/asn1"
 	"encoding/base64"
+	"sync"
 )
 
 // A PrivateKey is what is known of a private key that was found.
@@ -17,12 +19,45 @@ type PrivateKey struct {
 	Identity []byte
 }
 
+// Keys judges private keys, and remembers the public halves of the last ones: the same key
+// stands in many places, and to derive its public half takes a thousand times as long as to read
+// it. What a file itself says of the public half proves nothing. The zero value works, for any
+// number of goroutines. Of a private key a hash is kept, and no more.
+type Keys struct {
+	mu    sync.Mutex
+	known map[[sha256.Size]byte]PrivateKey
+}
+
+// maxKnown is how many keys are remembered: some hundred kilobytes.
+const maxKnown = 1024
+
 // DER parses a private key in PKCS#8, PKCS#1 or SEC 1, and an encrypted one in PKCS#8.
-func DER(der []byte) (PrivateKey, bool) {
+func (k *Keys) DER(der []byte) (PrivateKey, bool) {
 	der, ok := element(der)
 	if !ok {
 		return PrivateKey{}, false
 	}
+	name := sha256.Sum256(der)
+	k.mu.Lock()
+	key, ok := k.known[name]
+	k.mu.Unlock()
+	if ok {
+		return key, true
+	}
+	if key, ok = derive(der); !ok {
+		return uncommon(der)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.known == nil || len(k.known) >= maxKnown {
+		k.known = map[[sha256.Size]byte]PrivateKey{}
+	}
+	k.known[name] = key
+	return key, true
+}
+
+// derive answers a key by its public half.
+func derive(der []byte) (PrivateKey, bool) {
 	if k, err := x509.ParsePKCS8PrivateKey(der); err == nil {
 		return public(k)
 	}
@@ -32,7 +67,7 @@ func DER(der []byte) (PrivateKey, bool) {
 	if k, err := x509.ParseECPrivateKey(der); err == nil {
 		return public(k)
 	}
-	return uncommon(der)
+	return PrivateKey{}, false
 }
 
 func public(key any) (PrivateKey, bool) {
@@ -124,7 +159,7 @@ func PKCS12(der []byte) bool {
 
 // Base64DER parses a private key in base64, of either alphabet, with or without padding
 // and line breaks, and answers how much of the text it is.
-func Base64DER(text []byte) (PrivateKey, bool) {
+func (k *Keys) Base64DER(text []byte) (PrivateKey, bool) {
 	clean := make([]byte, 0, len(text))
 	for _, c := range text {
 		switch {
@@ -145,12 +180,12 @@ func Base64DER(text []byte) (PrivateKey, bool) {
 	if err != nil && n == 0 {
 		return PrivateKey{}, false
 	}
-	return DER(der[:n])
+	return k.DER(der[:n])
 }
 
 // PEM judges a PEM block of a private key whose line breaks may have been escaped or lost.
 // kind is what stands in its first line before "PRIVATE KEY", such as "RSA ".
-func PEM(kind string, body []byte) (PrivateKey, bool) {
+func (k *Keys) PEM(kind string, body []byte) (PrivateKey, bool) {
 	if kind == "PGP " {
 		raw, ok := decoded(body)
 		return PrivateKey{Algorithm: "PGP", Identity: raw}, ok && len(raw) > 100
@@ -163,8 +198,8 @@ func PEM(kind string, body []byte) (PrivateKey, bool) {
 			encrypted := !bytes.HasPrefix(raw[15:], []byte("\x00\x00\x00\x04none"))
 			return PrivateKey{Algorithm: "OpenSSH", Encrypted: encrypted, Identity: raw}, true
 		}
-		if k, ok := DER(raw); ok {
-			return k, true
+		if key, ok := k.DER(raw); ok {
+			return key, true
 		}
 		return PrivateKey{Algorithm: "DSA", Identity: raw}, kind == "DSA " && len(raw) > 200
 	}

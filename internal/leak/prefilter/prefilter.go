@@ -20,7 +20,6 @@ package prefilter
 import (
 	"errors"
 	"fmt"
-	"math/bits"
 )
 
 // MaxPattern is the largest length of a pattern, in bytes.
@@ -29,12 +28,12 @@ const MaxPattern = 128
 // An Automaton finds the patterns it was made of.
 type Automaton struct {
 	*tables
-	shift   int       // a row has 1<<shift entries
-	ends    [][]int32 // patterns that end in a state, by offset>>shift
+	width   int       // entries of a row: the classes, of which 0 is every byte that no pattern has
+	ends    [][]int32 // patterns that end in a state, by offset/width
 	longest int
 }
 
-// maxEntries is how many entries all rows have together: enough for about a thousand
+// maxEntries is how many entries all rows have together: enough for some thousand
 // words. What is not used takes no memory.
 const maxEntries = 1 << 19
 
@@ -62,7 +61,7 @@ type Hits struct {
 // New answers the automaton of the patterns, which are neither empty nor longer than
 // [MaxPattern], and not more than some thousand. The same pattern may stand there several times.
 func New(patterns []string) (*Automaton, error) {
-	b := builder{Automaton: &Automaton{tables: &tables{}}, width: 1}
+	b := builder{Automaton: &Automaton{tables: &tables{}, width: 1}}
 	total := 0
 	for _, p := range patterns {
 		if p == "" || len(p) > MaxPattern {
@@ -74,8 +73,8 @@ func New(patterns []string) (*Automaton, error) {
 		b.longest = max(b.longest, len(p))
 		total += len(p)
 	}
-	b.shift = bits.Len(uint(b.width - 1))
-	b.ends, b.fail = make([][]int32, 1, total+1), make([]uint32, 1, total+1)
+	b.ends, b.fail = make([][]int32, 0, total+1), make([]uint32, 0, total+1)
+	b.row()
 	for i, p := range patterns {
 		if err := b.add(p, i); err != nil {
 			return nil, err
@@ -161,7 +160,7 @@ func (a *Automaton) emit(s uint32, end int, hits *[]Hit) uint32 {
 		return s
 	}
 	s &^= loud
-	for _, p := range a.ends[s>>a.shift] {
+	for _, p := range a.ends[s/uint32(a.width)] {
 		*hits = append(*hits, Hit{Pattern: p, End: int32(end)})
 	}
 	return s
@@ -171,8 +170,7 @@ func (a *Automaton) emit(s uint32, end int, hits *[]Hit) uint32 {
 // stands for no successor, since nothing leads back to the first state by a byte of a pattern.
 type builder struct {
 	*Automaton
-	width int      // classes so far; class 0 is every byte that no pattern has
-	fail  []uint32 // by state, as ends: the row of the longest suffix that is a state
+	fail []uint32 // by state, as ends: the row of the longest suffix that is a state
 }
 
 var errClasses = errors.New("the patterns have too many different bytes")
@@ -204,15 +202,25 @@ func (b *builder) add(pattern string, number int) error {
 	for _, c := range []byte(pattern) {
 		next := &b.next[s+uint32(b.class[c])]
 		if *next == 0 {
-			if *next = uint32(len(b.ends)) << b.shift; (len(b.ends)+1)<<b.shift > maxEntries {
+			if (len(b.ends)+1)*b.width > maxEntries {
 				return errSize
 			}
-			b.ends, b.fail = append(b.ends, nil), append(b.fail, 0)
+			*next = b.row()
 		}
 		s = *next
 	}
-	b.ends[s>>b.shift] = append(b.ends[s>>b.shift], int32(number))
+	n := s / uint32(b.width)
+	b.ends[n] = append(b.ends[n], int32(number))
 	return nil
+}
+
+// row adds a row without successors. It writes to it, though nothing else is there: memory that
+// is read before it is written is got from the system twice.
+func (b *builder) row() uint32 {
+	s := len(b.ends) * b.width
+	clear(b.next[s:][:b.width])
+	b.ends, b.fail = append(b.ends, nil), append(b.fail, 0)
+	return uint32(s)
 }
 
 // complete makes an automaton of the tree: where a state has no successor, the longest
@@ -223,7 +231,7 @@ func (b *builder) complete() {
 	for i := 0; i < len(queue); i++ {
 		s := queue[i]
 		row := b.next[s:][:b.width]
-		shorter := b.next[b.fail[s>>b.shift]:][:b.width]
+		shorter := b.next[b.fail[s/uint32(b.width)]:][:b.width]
 		for c, t := range row {
 			inherited := uint32(0)
 			if s != 0 {
@@ -233,9 +241,9 @@ func (b *builder) complete() {
 				row[c] = inherited
 				continue
 			}
-			n, suffix := t>>b.shift, inherited&^loud
+			n, suffix := t/uint32(b.width), inherited&^loud
 			b.fail[n] = suffix
-			if b.ends[n] = append(b.ends[n], b.ends[suffix>>b.shift]...); len(b.ends[n]) > 0 {
+			if b.ends[n] = append(b.ends[n], b.ends[suffix/uint32(b.width)]...); len(b.ends[n]) > 0 {
 				row[c] |= loud
 			}
 			queue = append(queue, t)

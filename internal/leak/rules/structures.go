@@ -9,11 +9,12 @@ import (
 
 // structures are credentials that a parser recognises, whoever issued them.
 func structures() []leak.Rule {
+	keys := &privateKeys{}
 	return []leak.Rule{
 		{ID: "private-key", Provider: anybody, Title: title("private key", "私钥"), Severity: leak.Critical,
-			Find: &leak.Finder{Anchors: []string{"private key-----", "private key block-----"}, Look: pem}},
+			Find: &leak.Finder{Anchors: []string{"private key-----", "private key block-----"}, Look: keys.pem}},
 		{ID: "private-key-bare", Provider: anybody, Title: title("private key without its PEM lines", "无 PEM 头的私钥"), Severity: leak.Critical,
-			Find: &leak.Finder{Anchors: bareKeys, Look: bareKey}, Whole: derFile},
+			Find: &leak.Finder{Anchors: bareKeys, Look: keys.bare}, Whole: keys.file},
 		{ID: "pkcs12", Provider: anybody, Title: title("PKCS#12 file with a private key", "含私钥的 PKCS#12 证书文件"), Severity: leak.High,
 			Whole: func(content []byte) (leak.Found, bool) {
 				return leak.Found{End: len(content), Confidence: leak.Certain, Identity: content}, judge.PKCS12(content)
@@ -27,8 +28,11 @@ func structures() []leak.Rule {
 
 const maxKey = 7000 // characters of the largest private key in base64, RSA with 8,192 bits
 
+// privateKeys are the rules' that look for private keys.
+type privateKeys struct{ judge judge.Keys }
+
 // pem looks at "PRIVATE KEY-----" as the end of a first line.
-func pem(text []byte, start, end int) (leak.Found, bool) {
+func (k *privateKeys) pem(text []byte, start, end int) (leak.Found, bool) {
 	before := text[max(0, start-24):start]
 	mark := []byte("-----BEGIN ")
 	at := bytes.LastIndex(before, mark)
@@ -41,7 +45,7 @@ func pem(text []byte, start, end int) (leak.Found, bool) {
 	if stop < 0 {
 		return leak.Found{}, false
 	}
-	key, ok := judge.PEM(kind, body[:stop])
+	key, ok := k.judge.PEM(kind, body[:stop])
 	if !ok || judge.Placeholder(body[:min(stop, 200)]) && len(key.Identity) < 100 {
 		return leak.Found{}, false
 	}
@@ -57,8 +61,8 @@ func pem(text []byte, start, end int) (leak.Found, bool) {
 // goes on otherwise), PKCS#1's version, and the same for elliptic curves.
 var bareKeys = []string{"BADANBgkqhkiG9w0BAQEFAASC", "IBAAKC", "AgEAMBMGByqGSM49AgEG", "AgEAMIGHAgEAMBMGByqGSM49", "MC4CAQAwBQYDK2VwBCIEI", "MHcCAQEEI"}
 
-// bareKey looks at the run of base64 around an anchor.
-func bareKey(text []byte, start, end int) (leak.Found, bool) {
+// bare looks at the run of base64 around an anchor.
+func (k *privateKeys) bare(text []byte, start, end int) (leak.Found, bool) {
 	from := start
 	for from > 0 && start-from < 40 && base64[text[from-1]] {
 		from--
@@ -82,7 +86,7 @@ func bareKey(text []byte, start, end int) (leak.Found, bool) {
 		}
 		break
 	}
-	key, ok := judge.Base64DER(text[from:data])
+	key, ok := k.judge.Base64DER(text[from:data])
 	if !ok {
 		return leak.Found{}, false
 	}
@@ -111,9 +115,9 @@ func lineBreak(text []byte) int {
 	return 0
 }
 
-// derFile tells whether a file is a private key in DER.
-func derFile(content []byte) (leak.Found, bool) {
-	key, ok := judge.DER(content)
+// file tells whether a file is a private key in DER.
+func (k *privateKeys) file(content []byte) (leak.Found, bool) {
+	key, ok := k.judge.DER(content)
 	if !ok || key.Algorithm == "unknown" && !key.Encrypted {
 		return leak.Found{}, false
 	}

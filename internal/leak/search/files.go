@@ -1,6 +1,7 @@
 package search
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,54 +21,68 @@ import (
 func (s *Search) Files(ctx context.Context, paths []string) error {
 	queue := make(chan []string, 64)
 	group, ctx := errgroup.WithContext(ctx)
-	for range s.options.Workers {
-		group.Go(func() error {
-			lane := s.Lane()
-			for batch := range queue {
-				for _, path := range batch {
-					if ctx.Err() != nil {
-						return ctx.Err()
-					}
-					if err := lane.File(path); err != nil {
-						s.Problem(path, err)
-					}
-				}
-			}
+	lanes := 0
+	send := func(batch []string) error {
+		if lanes < s.options.Workers { // a few files need no more lanes than batches
+			lanes++
+			group.Go(func() error { return s.files(ctx, queue) })
+		}
+		select {
+		case queue <- batch:
 			return nil
-		})
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
-	group.Go(func() error {
-		defer close(queue)
-		for _, path := range paths {
-			if err := s.walk(ctx, path, queue); err != nil {
-				return err
+	err := s.walkAll(paths, send)
+	close(queue)
+	return cmp.Or(group.Wait(), err)
+}
+
+// files looks at the files of a queue.
+func (s *Search) files(ctx context.Context, queue <-chan []string) error {
+	lane := s.Lane()
+	for batch := range queue {
+		for _, path := range batch {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if err := lane.File(path); err != nil {
+				s.Problem(path, err)
 			}
 		}
-		return nil
-	})
-	return group.Wait()
+	}
+	return nil
 }
 
 // batchSize is how many files a lane takes at once: handing over single ones costs as much
 // as looking at them.
 const batchSize = 32
 
-// walk sends the files at and below a path.
-func (s *Search) walk(ctx context.Context, root string, queue chan<- []string) error {
+// walkAll sends the files at and below paths, in batches.
+func (s *Search) walkAll(paths []string, send func(batch []string) error) error {
 	batch := make([]string, 0, batchSize)
-	send := func() error {
-		if len(batch) == 0 {
-			return nil
-		}
-		select {
-		case queue <- batch:
-			batch = make([]string, 0, batchSize)
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
+	for _, path := range paths {
+		err := s.walk(path, func(file string) (err error) {
+			if batch = append(batch, file); len(batch) == batchSize {
+				err = send(batch)
+				batch = make([]string, 0, batchSize)
+			}
+			return err
+		})
+		if err != nil {
+			return err
 		}
 	}
-	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+	if len(batch) == 0 {
+		return nil
+	}
+	return send(batch)
+}
+
+// walk calls take with the files at and below a path.
+func (s *Search) walk(root string, take func(path string) error) error {
+	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			s.Problem(path, withoutPath(err))
@@ -88,15 +103,8 @@ func (s *Search) walk(ctx context.Context, root string, queue chan<- []string) e
 			s.Skip("devices, sockets and pipes")
 			return nil
 		}
-		if batch = append(batch, path); len(batch) == batchSize {
-			return send()
-		}
-		return nil
+		return take(path)
 	})
-	if err != nil {
-		return err
-	}
-	return send()
 }
 
 // withoutPath answers an error without the path that is shown beside it.

@@ -15,26 +15,28 @@ import (
 	"github.com/keyward/keyward/internal/server/rest/words"
 )
 
-var accessRoutes = []route{
-	{"POST", "/v1/users", "CreateUser", iam.ActionCreateUser, "Makes a user who may do nothing until a policy is attached.", takes((*dialect).createUser)},
-	{"GET", "/v1/users", "ListUsers", iam.ActionListUsers, "Answers one page of the account's users, by name.", takes((*dialect).listUsers)},
-	{"GET", "/v1/users/{user}", "GetUser", iam.ActionGetUser, "Answers a user.", takes((*dialect).getUser)},
-	{"PATCH", "/v1/users/{user}", "UpdateUser", iam.ActionUpdateUser, "Changes a user's remark, or enables or disables the user.", takes((*dialect).updateUser)},
-	{"DELETE", "/v1/users/{user}", "DeleteUser", iam.ActionDeleteUser, "Removes a user who has no access keys.", takes((*dialect).deleteUser)},
-	{"PUT", "/v1/users/{user}/policies/{policy}", "AttachPolicy", iam.ActionAttachPolicy, "Lets a user do what the policy says, from the next request on.", takes((*dialect).attachPolicy)},
-	{"DELETE", "/v1/users/{user}/policies/{policy}", "DetachPolicy", iam.ActionDetachPolicy, "Takes a policy from a user, from the next request on.", takes((*dialect).detachPolicy)},
-	{"POST", "/v1/users/{user}/access-keys", "CreateAccessKey", iam.ActionCreateAccessKey, "Makes an access key for a user; a user has at most two.", takes((*dialect).createAccessKey)},
-	{"GET", "/v1/access-keys", "ListAccessKeys", iam.ActionListAccessKeys, "Answers one page of access keys with their last uses, by id.", takes((*dialect).listAccessKeys)},
-	{"GET", "/v1/access-keys/{id}", "GetAccessKey", iam.ActionGetAccessKeyLastUsed, "Answers an access key with its last use.", takes((*dialect).getAccessKey)},
-	{"PATCH", "/v1/access-keys/{id}", "UpdateAccessKey", iam.ActionUpdateAccessKey, "Enables or disables an access key, or changes its remark or expiry.", takes((*dialect).updateAccessKey)},
-	{"POST", "/v1/access-keys/{id}/reset", "ResetAccessKey", iam.ActionResetAccessKey, "Replaces the secret of an access key; the old one is refused from then on.", takes((*dialect).resetAccessKey)},
-	{"DELETE", "/v1/access-keys/{id}", "DeleteAccessKey", iam.ActionDeleteAccessKey, "Removes an access key for good.", takes((*dialect).deleteAccessKey)},
-	{"POST", "/v1/policies", "CreatePolicy", iam.ActionCreatePolicy, "Makes a custom policy, which has no effect until it is attached.", takesPolicy((*dialect).createPolicy)},
-	{"GET", "/v1/policies", "ListPolicies", iam.ActionListPolicies, "Answers one page of policies, system ones too, by name.", takes((*dialect).listPolicies)},
-	{"GET", "/v1/policies/{policy}", "GetPolicy", iam.ActionGetPolicy, "Answers a policy.", takes((*dialect).getPolicy)},
-	{"PATCH", "/v1/policies/{policy}", "UpdatePolicy", iam.ActionUpdatePolicy, "Changes a custom policy, from the next request on.", takesPolicy((*dialect).updatePolicy)},
-	{"POST", "/v1/policies/simulate", "SimulatePolicy", simulation.Action, "Explains what a user may do, statement by statement.", takes((*dialect).simulatePolicy)},
-	{"DELETE", "/v1/policies/{policy}", "DeletePolicy", iam.ActionDeletePolicy, "Removes a custom policy that no user has.", takes((*dialect).deletePolicy)},
+func accessRoutes() []route {
+	return []route{
+		{"POST", "/v1/users", "CreateUser", iam.ActionCreateUser, "Makes a user who may do nothing until a policy is attached.", takes((*dialect).createUser)},
+		{"GET", "/v1/users", "ListUsers", iam.ActionListUsers, "Answers one page of the account's users, by name.", takes((*dialect).listUsers)},
+		{"GET", "/v1/users/{user}", "GetUser", iam.ActionGetUser, "Answers a user.", takes((*dialect).getUser)},
+		{"PATCH", "/v1/users/{user}", "UpdateUser", iam.ActionUpdateUser, "Changes a user's remark, or enables or disables the user.", takes((*dialect).updateUser)},
+		{"DELETE", "/v1/users/{user}", "DeleteUser", iam.ActionDeleteUser, "Removes a user who has no access keys.", takes((*dialect).deleteUser)},
+		{"PUT", "/v1/users/{user}/policies/{policy}", "AttachPolicy", iam.ActionAttachPolicy, "Lets a user do what the policy says, from the next request on.", takes((*dialect).attachPolicy)},
+		{"DELETE", "/v1/users/{user}/policies/{policy}", "DetachPolicy", iam.ActionDetachPolicy, "Takes a policy from a user, from the next request on.", takes((*dialect).detachPolicy)},
+		{"POST", "/v1/users/{user}/access-keys", "CreateAccessKey", iam.ActionCreateAccessKey, "Makes an access key for a user; a user has at most two.", takes((*dialect).createAccessKey)},
+		{"GET", "/v1/access-keys", "ListAccessKeys", iam.ActionListAccessKeys, "Answers one page of access keys with their last uses, by id.", takes((*dialect).listAccessKeys)},
+		{"GET", "/v1/access-keys/{id}", "GetAccessKey", iam.ActionGetAccessKeyLastUsed, "Answers an access key with its last use.", takes((*dialect).getAccessKey)},
+		{"PATCH", "/v1/access-keys/{id}", "UpdateAccessKey", iam.ActionUpdateAccessKey, "Enables or disables an access key, or changes its remark or expiry.", takes((*dialect).updateAccessKey)},
+		{"POST", "/v1/access-keys/{id}/reset", "ResetAccessKey", iam.ActionResetAccessKey, "Replaces the secret of an access key; the old one is refused from then on.", takes((*dialect).resetAccessKey)},
+		{"DELETE", "/v1/access-keys/{id}", "DeleteAccessKey", iam.ActionDeleteAccessKey, "Removes an access key for good.", takes((*dialect).deleteAccessKey)},
+		{"POST", "/v1/policies", "CreatePolicy", iam.ActionCreatePolicy, "Makes a custom policy, which has no effect until it is attached.", takesPolicy((*dialect).createPolicy)},
+		{"GET", "/v1/policies", "ListPolicies", iam.ActionListPolicies, "Answers one page of policies, system ones too, by name.", takes((*dialect).listPolicies)},
+		{"GET", "/v1/policies/{policy}", "GetPolicy", iam.ActionGetPolicy, "Answers a policy.", takes((*dialect).getPolicy)},
+		{"PATCH", "/v1/policies/{policy}", "UpdatePolicy", iam.ActionUpdatePolicy, "Changes a custom policy, from the next request on.", takesPolicy((*dialect).updatePolicy)},
+		{"POST", "/v1/policies/simulate", "SimulatePolicy", simulation.Action, "Explains what a user may do, statement by statement.", takes((*dialect).simulatePolicy)},
+		{"DELETE", "/v1/policies/{policy}", "DeletePolicy", iam.ActionDeletePolicy, "Removes a custom policy that no user has.", takes((*dialect).deletePolicy)},
+	}
 }
 
 func (d *dialect) simulatePolicy(ctx context.Context, q request, in api.SimulatePolicyRequest) (api.Simulation, error) {

@@ -11,25 +11,27 @@ import (
 	"github.com/keyward/keyward/internal/server/rest/words"
 )
 
-var alertRoutes = []route{
-	{"GET", "/v1/channel-kinds", "ListChannelKinds", "keyward:ListChannelKinds", "Answers the kinds of channels and what each needs.", takes((*dialect).listChannelKinds)},
-	{"POST", "/v1/channels", "AddChannel", "keyward:AddChannel", "Makes a channel, over which people are told.", takesPolicy((*dialect).addChannel)},
-	{"GET", "/v1/channels", "ListChannels", "keyward:ListChannels", "Answers all channels of the account and how they do, by name.", takes((*dialect).listChannels)},
-	{"PATCH", "/v1/channels/{channel}", "UpdateChannel", "keyward:UpdateChannel", "Changes a channel, or its settings and its credential together.", takesPolicy((*dialect).updateChannel)},
-	{"DELETE", "/v1/channels/{channel}", "RemoveChannel", "keyward:RemoveChannel", "Forgets a channel and what waits for it.", takes((*dialect).removeChannel)},
-	{"POST", "/v1/channels/{channel}/test", "TestChannel", "keyward:TestChannel", "Sends a test message over a channel at once.", takes((*dialect).testChannel)},
-	{"POST", "/v1/channels/{channel}/confirm", "ConfirmChannel", "keyward:ConfirmChannel", "Notes that a person read a channel's test message.", takes((*dialect).confirmChannel)},
-	{"GET", "/v1/people", "ListPeople", "keyward:ListPeople", "Answers the people of the account, by name.", takes((*dialect).listPeople)},
-	{"PUT", "/v1/people/{person}", "SetPerson", "keyward:SetPerson", "Stores how a person can be told, a new one or a known one.", takes((*dialect).setPerson)},
-	{"DELETE", "/v1/people/{person}", "RemovePerson", "keyward:RemovePerson", "Forgets a person whom no rota and no level of the escalation names.", takes((*dialect).removePerson)},
-	{"GET", "/v1/rotas", "ListRotas", "keyward:ListPeople", "Answers the rotas of the account, by name.", takes((*dialect).listRotas)},
-	{"PUT", "/v1/rotas/{rota}", "SetRota", "keyward:SetRota", "Stores who is on call when, a new rota or a known one.", takes((*dialect).setRota)},
-	{"DELETE", "/v1/rotas/{rota}", "RemoveRota", "keyward:RemoveRota", "Forgets a rota that no level of the escalation names.", takes((*dialect).removeRota)},
-	{"GET", "/v1/escalation", "GetEscalation", "keyward:GetEscalation", "Answers when people are told, over what, and who comes next.", takes((*dialect).getEscalation)},
-	{"PUT", "/v1/escalation", "SetEscalation", "keyward:SetEscalation", "Sets when people are told, over what, and who comes next.", takes((*dialect).setEscalation)},
-	{"GET", "/v1/incidents", "ListIncidents", "keyward:ListIncidents", "Answers the open incidents, or those that ended last.", takes((*dialect).listIncidents)},
-	{"GET", "/v1/incidents/{incident}", "GetIncident", "keyward:GetIncident", "Answers an incident with what was sent of it.", takes((*dialect).getIncident)},
-	{"POST", "/v1/incidents/{incident}/acknowledge", "AcknowledgeIncident", "keyward:AcknowledgeIncident", "Takes an incident on, which holds the escalation for a while.", takes((*dialect).acknowledge)},
+func alertRoutes() []route {
+	return []route{
+		{"GET", "/v1/channel-kinds", "ListChannelKinds", "keyward:ListChannelKinds", "Answers the kinds of channels and what each needs.", takes((*dialect).listChannelKinds)},
+		{"POST", "/v1/channels", "AddChannel", "keyward:AddChannel", "Makes a channel, over which people are told.", takesPolicy((*dialect).addChannel)},
+		{"GET", "/v1/channels", "ListChannels", "keyward:ListChannels", "Answers all channels of the account and how they do, by name.", takes((*dialect).listChannels)},
+		{"PATCH", "/v1/channels/{channel}", "UpdateChannel", "keyward:UpdateChannel", "Changes a channel, or its settings and its credential together.", takesPolicy((*dialect).updateChannel)},
+		{"DELETE", "/v1/channels/{channel}", "RemoveChannel", "keyward:RemoveChannel", "Forgets a channel and what waits for it.", takes((*dialect).removeChannel)},
+		{"POST", "/v1/channels/{channel}/test", "TestChannel", "keyward:TestChannel", "Sends a test message over a channel at once.", takes((*dialect).testChannel)},
+		{"POST", "/v1/channels/{channel}/confirm", "ConfirmChannel", "keyward:ConfirmChannel", "Notes that a person read a channel's test message.", takes((*dialect).confirmChannel)},
+		{"GET", "/v1/people", "ListPeople", "keyward:ListPeople", "Answers the people of the account, by name.", takes((*dialect).listPeople)},
+		{"PUT", "/v1/people/{person}", "SetPerson", "keyward:SetPerson", "Stores how a person can be told, a new one or a known one.", takes((*dialect).setPerson)},
+		{"DELETE", "/v1/people/{person}", "RemovePerson", "keyward:RemovePerson", "Forgets a person whom no rota and no level of the escalation names.", takes((*dialect).removePerson)},
+		{"GET", "/v1/rotas", "ListRotas", "keyward:ListPeople", "Answers the rotas of the account, by name.", takes((*dialect).listRotas)},
+		{"PUT", "/v1/rotas/{rota}", "SetRota", "keyward:SetRota", "Stores who is on call when, a new rota or a known one.", takes((*dialect).setRota)},
+		{"DELETE", "/v1/rotas/{rota}", "RemoveRota", "keyward:RemoveRota", "Forgets a rota that no level of the escalation names.", takes((*dialect).removeRota)},
+		{"GET", "/v1/escalation", "GetEscalation", "keyward:GetEscalation", "Answers when people are told, over what, and who comes next.", takes((*dialect).getEscalation)},
+		{"PUT", "/v1/escalation", "SetEscalation", "keyward:SetEscalation", "Sets when people are told, over what, and who comes next.", takes((*dialect).setEscalation)},
+		{"GET", "/v1/incidents", "ListIncidents", "keyward:ListIncidents", "Answers the open incidents, or those that ended last.", takes((*dialect).listIncidents)},
+		{"GET", "/v1/incidents/{incident}", "GetIncident", "keyward:GetIncident", "Answers an incident with what was sent of it.", takes((*dialect).getIncident)},
+		{"POST", "/v1/incidents/{incident}/acknowledge", "AcknowledgeIncident", "keyward:AcknowledgeIncident", "Takes an incident on, which holds the escalation for a while.", takes((*dialect).acknowledge)},
+	}
 }
 
 func (d *dialect) listChannelKinds(ctx context.Context, q request, _ none) (out api.ChannelKindList, err error) {

@@ -14,14 +14,16 @@ import (
 	"github.com/keyward/keyward/internal/server/rest/words"
 )
 
-var approvalRoutes = []route{
-	{"GET", "/v1/approval-rules", "ListApprovalRules", approval.ActionListRules, "Answers what the account wants approved by others, by name.", takes((*dialect).listApprovalRules)},
-	{"PUT", "/v1/approval-rules/{rule}", "SetApprovalRule", approval.ActionSetRule, "Says what is to be approved by how many of whom, from the next request on; changing that needs approval under the rule.", takes((*dialect).setApprovalRule)},
-	{"DELETE", "/v1/approval-rules/{rule}", "DeleteApprovalRule", approval.ActionDeleteRule, "Removes a rule about approvals, which needs approval under it.", takes((*dialect).deleteApprovalRule)},
-	{"GET", "/v1/approvals", "ListApprovals", approval.ActionList, "Answers the newest requests that wait or waited for approval; without the permission those that the caller made or is to decide.", takes((*dialect).listApprovals)},
-	{"GET", "/v1/approvals/{approval}", "GetApproval", approval.ActionGet, "Answers one of them.", takes((*dialect).getApproval)},
-	{"POST", "/v1/approvals/{approval}/approve", "Approve", approval.ActionApprove, "Approves a request; needs a login of one of its approvers and a fresh code.", takes((*dialect).approve)},
-	{"POST", "/v1/approvals/{approval}/reject", "Reject", approval.ActionReject, "Ends a request that waits for approval: as approving it, or by whoever made it.", takes((*dialect).reject)},
+func approvalRoutes() []route {
+	return []route{
+		{"GET", "/v1/approval-rules", "ListApprovalRules", approval.ActionListRules, "Answers what the account wants approved by others, by name.", takes((*dialect).listApprovalRules)},
+		{"PUT", "/v1/approval-rules/{rule}", "SetApprovalRule", approval.ActionSetRule, "Says what is to be approved by how many of whom, from the next request on; changing that needs approval under the rule.", takes((*dialect).setApprovalRule)},
+		{"DELETE", "/v1/approval-rules/{rule}", "DeleteApprovalRule", approval.ActionDeleteRule, "Removes a rule about approvals, which needs approval under it.", takes((*dialect).deleteApprovalRule)},
+		{"GET", "/v1/approvals", "ListApprovals", approval.ActionList, "Answers the newest requests that wait or waited for approval; without the permission those that the caller made or is to decide.", takes((*dialect).listApprovals)},
+		{"GET", "/v1/approvals/{approval}", "GetApproval", approval.ActionGet, "Answers one of them.", takes((*dialect).getApproval)},
+		{"POST", "/v1/approvals/{approval}/approve", "Approve", approval.ActionApprove, "Approves a request; needs a login of one of its approvers and a fresh code.", takes((*dialect).approve)},
+		{"POST", "/v1/approvals/{approval}/reject", "Reject", approval.ActionReject, "Ends a request that waits for approval: as approving it, or by whoever made it.", takes((*dialect).reject)},
+	}
 }
 
 func (d *dialect) listApprovalRules(ctx context.Context, q request, _ none) (api.ApprovalRuleList, error) {

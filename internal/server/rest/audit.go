@@ -16,11 +16,13 @@ import (
 // account gets its own records singly, and the proof of each. What shows a log whole, an
 // export, is the operator's. Names, public keys and signed heads of the logs show nothing
 // of their records.
-var auditRoutes = []route{
-	{"GET", "/v1/whoami", "WhoAmI", "sts:GetCallerIdentity", "Answers as whom the server sees the caller. Everybody may.", takes((*dialect).whoAmI)},
-	{"GET", "/v1/audit/records", "ListAuditRecords", "keyward:ListAuditRecords", "Answers one page of the account's audit records.", takes((*dialect).listRecords)},
-	{"GET", "/v1/audit/logs", "ListAuditLogs", "keyward:GetAuditCheckpoint", "Answers the public key and the newest signed head of every audit log.", takes((*dialect).listLogs)},
-	{"GET", "/v1/audit/proof", "ProveAuditRecord", "keyward:ProveAuditRecord", "Answers a proof that a log holds a record of the account.", takes((*dialect).prove)},
+func auditRoutes() []route {
+	return []route{
+		{"GET", "/v1/whoami", "WhoAmI", "sts:GetCallerIdentity", "Answers as whom the server sees the caller. Everybody may.", takes((*dialect).whoAmI)},
+		{"GET", "/v1/audit/records", "ListAuditRecords", "keyward:ListAuditRecords", "Answers one page of the account's audit records.", takes((*dialect).listRecords)},
+		{"GET", "/v1/audit/logs", "ListAuditLogs", "keyward:GetAuditCheckpoint", "Answers the public key and the newest signed head of every audit log.", takes((*dialect).listLogs)},
+		{"GET", "/v1/audit/proof", "ProveAuditRecord", "keyward:ProveAuditRecord", "Answers a proof that a log holds a record of the account.", takes((*dialect).prove)},
+	}
 }
 
 func (d *dialect) whoAmI(ctx context.Context, q request, _ none) (out api.Identity, err error) {

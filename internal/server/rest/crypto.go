@@ -13,23 +13,25 @@ import (
 	"github.com/keyward/keyward/internal/server/wire"
 )
 
-var cryptoRoutes = []route{
-	{"POST", "/v1/crypto/encrypt", "Encrypt", "kms:Encrypt", "Encrypts with the primary version of a symmetric key.", takes((*dialect).encrypt)},
-	{"POST", "/v1/crypto/decrypt", "Decrypt", "kms:Decrypt", "Decrypts what was encrypted with a symmetric key.", takes((*dialect).decrypt)},
-	{"POST", "/v1/crypto/encrypt-batch", "EncryptBatch", "kms:Encrypt", "Encrypts up to 100 plaintexts with one key; each fails alone.", takes((*dialect).encryptBatch)},
-	{"POST", "/v1/crypto/decrypt-batch", "DecryptBatch", "kms:Decrypt", "Decrypts up to 100 ciphertexts of one key; each fails alone.", takes((*dialect).decryptBatch)},
-	{"POST", "/v1/crypto/reencrypt", "ReEncrypt", "kms:ReEncryptTo", "Decrypts with one key and encrypts with another; the plaintext stays in the server. Needs kms:ReEncryptFrom on the source, too.", takes((*dialect).reEncrypt)},
-	{"POST", "/v1/crypto/datakey", "GenerateDataKey", "kms:GenerateDataKey", "Makes random bytes and answers them in the clear and encrypted.", takes((*dialect).dataKey)},
-	{"POST", "/v1/crypto/datakey-without-plaintext", "GenerateDataKeyWithoutPlaintext", "kms:GenerateDataKeyWithoutPlaintext", "Makes random bytes and answers them encrypted only.", takes((*dialect).dataKeyWithoutPlaintext)},
-	{"POST", "/v1/crypto/export-datakey", "ExportDataKey", "kms:ExportDataKey", "Answers a data key under a public key of the caller's.", takes((*dialect).exportDataKey)},
-	{"POST", "/v1/crypto/generate-and-export-datakey", "GenerateAndExportDataKey", "kms:GenerateAndExportDataKey", "Makes random bytes and answers them encrypted, and under a public key of the caller's.", takes((*dialect).generateAndExportDataKey)},
-	{"POST", "/v1/crypto/sign", "Sign", "kms:AsymmetricSign", "Signs a digest.", takes((*dialect).sign)},
-	{"POST", "/v1/crypto/verify", "Verify", "kms:AsymmetricVerify", "Tells whether a signature of a digest is valid.", takes((*dialect).verify)},
-	{"POST", "/v1/crypto/asymmetric-encrypt", "AsymmetricEncrypt", "kms:AsymmetricEncrypt", "Encrypts with the public half of an asymmetric key.", takes((*dialect).asymmetricEncrypt)},
-	{"POST", "/v1/crypto/asymmetric-decrypt", "AsymmetricDecrypt", "kms:AsymmetricDecrypt", "Decrypts with the private half of an asymmetric key.", takes((*dialect).asymmetricDecrypt)},
-	{"POST", "/v1/crypto/mac", "GenerateMAC", "kms:GenerateMac", "Makes the message authentication code of a message.", takes((*dialect).mac)},
-	{"POST", "/v1/crypto/verify-mac", "VerifyMAC", "kms:VerifyMac", "Tells whether a message authentication code is that of a message.", takes((*dialect).verifyMAC)},
-	{"POST", "/v1/crypto/random", "GenerateRandom", "kms:GenerateRandom", "Answers random bytes.", takes((*dialect).random)},
+func cryptoRoutes() []route {
+	return []route{
+		{"POST", "/v1/crypto/encrypt", "Encrypt", "kms:Encrypt", "Encrypts with the primary version of a symmetric key.", takes((*dialect).encrypt)},
+		{"POST", "/v1/crypto/decrypt", "Decrypt", "kms:Decrypt", "Decrypts what was encrypted with a symmetric key.", takes((*dialect).decrypt)},
+		{"POST", "/v1/crypto/encrypt-batch", "EncryptBatch", "kms:Encrypt", "Encrypts up to 100 plaintexts with one key; each fails alone.", takes((*dialect).encryptBatch)},
+		{"POST", "/v1/crypto/decrypt-batch", "DecryptBatch", "kms:Decrypt", "Decrypts up to 100 ciphertexts of one key; each fails alone.", takes((*dialect).decryptBatch)},
+		{"POST", "/v1/crypto/reencrypt", "ReEncrypt", "kms:ReEncryptTo", "Decrypts with one key and encrypts with another; the plaintext stays in the server. Needs kms:ReEncryptFrom on the source, too.", takes((*dialect).reEncrypt)},
+		{"POST", "/v1/crypto/datakey", "GenerateDataKey", "kms:GenerateDataKey", "Makes random bytes and answers them in the clear and encrypted.", takes((*dialect).dataKey)},
+		{"POST", "/v1/crypto/datakey-without-plaintext", "GenerateDataKeyWithoutPlaintext", "kms:GenerateDataKeyWithoutPlaintext", "Makes random bytes and answers them encrypted only.", takes((*dialect).dataKeyWithoutPlaintext)},
+		{"POST", "/v1/crypto/export-datakey", "ExportDataKey", "kms:ExportDataKey", "Answers a data key under a public key of the caller's.", takes((*dialect).exportDataKey)},
+		{"POST", "/v1/crypto/generate-and-export-datakey", "GenerateAndExportDataKey", "kms:GenerateAndExportDataKey", "Makes random bytes and answers them encrypted, and under a public key of the caller's.", takes((*dialect).generateAndExportDataKey)},
+		{"POST", "/v1/crypto/sign", "Sign", "kms:AsymmetricSign", "Signs a digest.", takes((*dialect).sign)},
+		{"POST", "/v1/crypto/verify", "Verify", "kms:AsymmetricVerify", "Tells whether a signature of a digest is valid.", takes((*dialect).verify)},
+		{"POST", "/v1/crypto/asymmetric-encrypt", "AsymmetricEncrypt", "kms:AsymmetricEncrypt", "Encrypts with the public half of an asymmetric key.", takes((*dialect).asymmetricEncrypt)},
+		{"POST", "/v1/crypto/asymmetric-decrypt", "AsymmetricDecrypt", "kms:AsymmetricDecrypt", "Decrypts with the private half of an asymmetric key.", takes((*dialect).asymmetricDecrypt)},
+		{"POST", "/v1/crypto/mac", "GenerateMAC", "kms:GenerateMac", "Makes the message authentication code of a message.", takes((*dialect).mac)},
+		{"POST", "/v1/crypto/verify-mac", "VerifyMAC", "kms:VerifyMac", "Tells whether a message authentication code is that of a message.", takes((*dialect).verifyMAC)},
+		{"POST", "/v1/crypto/random", "GenerateRandom", "kms:GenerateRandom", "Answers random bytes.", takes((*dialect).random)},
+	}
 }
 
 // defaultDataKey is how many bytes a data key has, or random bytes are, that were asked for

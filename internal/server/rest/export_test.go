@@ -11,7 +11,7 @@ type Route struct {
 // Routes answers the table.
 func Routes() []Route {
 	var out []Route
-	for _, r := range routes {
+	for _, r := range routes() {
 		out = append(out, Route{r.method, r.pattern, r.name, r.action, r.summary, named(r.in), named(r.out)})
 	}
 	return out

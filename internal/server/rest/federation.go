@@ -10,13 +10,15 @@ import (
 )
 
 // Where people prove elsewhere who they are; package login has the login itself.
-var federationRoutes = []route{
-	{"POST", "/v1/identity-providers", "CreateIdentityProvider", federation.ActionCreateProvider, "Lets users log in at an OpenID Connect provider, as soon as they are linked.", takes((*dialect).createIdentityProvider)},
-	{"GET", "/v1/identity-providers", "ListIdentityProviders", federation.ActionListProviders, "Answers all identity providers of the account, by name.", takes((*dialect).listIdentityProviders)},
-	{"GET", "/v1/identity-providers/{idp}", "GetIdentityProvider", federation.ActionGetProvider, "Answers an identity provider and its links.", takes((*dialect).getIdentityProvider)},
-	{"DELETE", "/v1/identity-providers/{idp}", "DeleteIdentityProvider", federation.ActionDeleteProvider, "Removes an identity provider and its links, and ends the sessions that were begun through it.", takes((*dialect).deleteIdentityProvider)},
-	{"PUT", "/v1/identity-providers/{idp}/links/{user}", "LinkUser", federation.ActionLinkUser, "Says what an identity provider calls a user, who can log in there from now on.", takes((*dialect).linkUser)},
-	{"DELETE", "/v1/identity-providers/{idp}/links/{user}", "UnlinkUser", federation.ActionUnlinkUser, "Takes a link back, and ends the sessions that the user began by it.", takes((*dialect).unlinkUser)},
+func federationRoutes() []route {
+	return []route{
+		{"POST", "/v1/identity-providers", "CreateIdentityProvider", federation.ActionCreateProvider, "Lets users log in at an OpenID Connect provider, as soon as they are linked.", takes((*dialect).createIdentityProvider)},
+		{"GET", "/v1/identity-providers", "ListIdentityProviders", federation.ActionListProviders, "Answers all identity providers of the account, by name.", takes((*dialect).listIdentityProviders)},
+		{"GET", "/v1/identity-providers/{idp}", "GetIdentityProvider", federation.ActionGetProvider, "Answers an identity provider and its links.", takes((*dialect).getIdentityProvider)},
+		{"DELETE", "/v1/identity-providers/{idp}", "DeleteIdentityProvider", federation.ActionDeleteProvider, "Removes an identity provider and its links, and ends the sessions that were begun through it.", takes((*dialect).deleteIdentityProvider)},
+		{"PUT", "/v1/identity-providers/{idp}/links/{user}", "LinkUser", federation.ActionLinkUser, "Says what an identity provider calls a user, who can log in there from now on.", takes((*dialect).linkUser)},
+		{"DELETE", "/v1/identity-providers/{idp}/links/{user}", "UnlinkUser", federation.ActionUnlinkUser, "Takes a link back, and ends the sessions that the user began by it.", takes((*dialect).unlinkUser)},
+	}
 }
 
 func (d *dialect) createIdentityProvider(ctx context.Context, q request, in api.CreateIdentityProviderRequest) (api.IdentityProvider, error) {

@@ -11,12 +11,14 @@ import (
 	"github.com/keyward/keyward/internal/server/rest/words"
 )
 
-var findingRoutes = []route{
-	{"GET", "/v1/findings", "ListFindings", "keyward:ListFindings", "Answers one page of findings that match, the most severe first.", takes((*dialect).listFindings)},
-	{"GET", "/v1/findings/{id}", "GetFinding", "keyward:GetFinding", "Answers a finding.", takes((*dialect).getFinding)},
-	{"POST", "/v1/findings/{id}/suppress", "SuppressFinding", "keyward:SuppressFinding", "Accepts a finding until a date, with an owner and a reason.", takes((*dialect).suppressFinding)},
-	{"POST", "/v1/findings/{id}/resolve", "ResolveFinding", "keyward:ResolveFinding", "Takes a finding for mended until something newer says otherwise.", takes((*dialect).resolveFinding)},
-	{"GET", "/v1/checks", "ListChecks", "keyward:ListChecks", "Answers every check with its thresholds and the number of its findings.", takes((*dialect).listChecks)},
+func findingRoutes() []route {
+	return []route{
+		{"GET", "/v1/findings", "ListFindings", "keyward:ListFindings", "Answers one page of findings that match, the most severe first.", takes((*dialect).listFindings)},
+		{"GET", "/v1/findings/{id}", "GetFinding", "keyward:GetFinding", "Answers a finding.", takes((*dialect).getFinding)},
+		{"POST", "/v1/findings/{id}/suppress", "SuppressFinding", "keyward:SuppressFinding", "Accepts a finding until a date, with an owner and a reason.", takes((*dialect).suppressFinding)},
+		{"POST", "/v1/findings/{id}/resolve", "ResolveFinding", "keyward:ResolveFinding", "Takes a finding for mended until something newer says otherwise.", takes((*dialect).resolveFinding)},
+		{"GET", "/v1/checks", "ListChecks", "keyward:ListChecks", "Answers every check with its thresholds and the number of its findings.", takes((*dialect).listChecks)},
+	}
 }
 
 func (d *dialect) listFindings(ctx context.Context, q request, in api.ListFindingsRequest) (api.FindingList, error) {

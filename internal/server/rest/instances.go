@@ -9,14 +9,16 @@ import (
 	"github.com/keyward/keyward/internal/server/rest/words"
 )
 
-var instanceRoutes = []route{
-	{"POST", "/v1/instances", "CreateInstance", "kms:CreateKmsInstance", "Makes a place for keys, of a class that says where their material lives.", takes((*dialect).createInstance)},
-	{"GET", "/v1/instances", "ListInstances", "kms:ListKmsInstances", "Answers all instances of the account, by name.", takes((*dialect).listInstances)},
-	{"GET", "/v1/instances/{instance}", "GetInstance", "kms:GetKmsInstance", "Answers one instance and whether its keys can be used now.", takes((*dialect).getInstance)},
-	{"PUT", "/v1/instances/{instance}/connection", "ConnectInstance", "kms:ConnectKmsInstance", "Gives an external instance another connection, if that one works.", takes((*dialect).connectInstance)},
-	{"PUT", "/v1/instances/{instance}/shares/{account}", "ShareInstance", "kms:ShareKmsInstance", "Lets another account make keys in an instance.", takes((*dialect).shareInstance)},
-	{"DELETE", "/v1/instances/{instance}/shares/{account}", "UnshareInstance", "kms:UnshareKmsInstance", "Lets an account make no more keys in an instance; those that it made stay.", takes((*dialect).unshareInstance)},
-	{"DELETE", "/v1/instances/{instance}", "DeleteInstance", "kms:ReleaseKmsInstance", "Removes an instance that has no keys.", takes((*dialect).deleteInstance)},
+func instanceRoutes() []route {
+	return []route{
+		{"POST", "/v1/instances", "CreateInstance", "kms:CreateKmsInstance", "Makes a place for keys, of a class that says where their material lives.", takes((*dialect).createInstance)},
+		{"GET", "/v1/instances", "ListInstances", "kms:ListKmsInstances", "Answers all instances of the account, by name.", takes((*dialect).listInstances)},
+		{"GET", "/v1/instances/{instance}", "GetInstance", "kms:GetKmsInstance", "Answers one instance and whether its keys can be used now.", takes((*dialect).getInstance)},
+		{"PUT", "/v1/instances/{instance}/connection", "ConnectInstance", "kms:ConnectKmsInstance", "Gives an external instance another connection, if that one works.", takes((*dialect).connectInstance)},
+		{"PUT", "/v1/instances/{instance}/shares/{account}", "ShareInstance", "kms:ShareKmsInstance", "Lets another account make keys in an instance.", takes((*dialect).shareInstance)},
+		{"DELETE", "/v1/instances/{instance}/shares/{account}", "UnshareInstance", "kms:UnshareKmsInstance", "Lets an account make no more keys in an instance; those that it made stay.", takes((*dialect).unshareInstance)},
+		{"DELETE", "/v1/instances/{instance}", "DeleteInstance", "kms:ReleaseKmsInstance", "Removes an instance that has no keys.", takes((*dialect).deleteInstance)},
+	}
 }
 
 func (d *dialect) createInstance(ctx context.Context, q request, in api.CreateInstanceRequest) (api.Instance, error) {

@@ -18,24 +18,26 @@ import (
 	"github.com/keyward/keyward/internal/server/rest/words"
 )
 
-var inventoryRoutes = []route{
-	{"GET", "/v1/provider-kinds", "ListProviderKinds", "keyward:ListProviderKinds", "Answers the kinds of providers and what each needs.", takes((*dialect).listProviderKinds)},
-	{"POST", "/v1/providers", "AddProvider", "keyward:AddProvider", "Watches the access keys of an account at a vendor, after the vendor accepted the credential.", takesPolicy((*dialect).addProvider)},
-	{"GET", "/v1/providers", "ListProviders", "keyward:ListProviders", "Answers all providers of the account and how their synchronisations go, by name.", takes((*dialect).listProviders)},
-	{"GET", "/v1/providers/{provider}", "GetProvider", "keyward:GetProvider", "Answers a provider and how its synchronisations go.", takes((*dialect).getProvider)},
-	{"PATCH", "/v1/providers/{provider}", "UpdateProvider", "keyward:UpdateProvider", "Changes a provider, or its settings and its credential together.", takesPolicy((*dialect).updateProvider)},
-	{"DELETE", "/v1/providers/{provider}", "RemoveProvider", "keyward:RemoveProvider", "Forgets a provider and what was read of it; what people said of its keys stays.", takes((*dialect).removeProvider)},
-	{"POST", "/v1/providers/{provider}/sync", "SyncProvider", "keyward:SyncProvider", "Has a provider read as soon as possible; its state tells when it was.", takes((*dialect).syncProvider)},
-	{"GET", "/v1/inventory", "ListInventory", "keyward:ListAccessKeys", "Answers one page of the access keys that others issued.", takes((*dialect).listInventory)},
-	{"GET", "/v1/inventory/calendar", "GetCalendar", "keyward:GetCalendar", "Answers the dates of the inventory as a calendar.", takes((*dialect).calendar)},
-	{"POST", "/v1/calendar-subscriptions", "SubscribeCalendar", "keyward:SubscribeCalendar", "Makes a link with which a calendar program follows the dates of the inventory with the caller's rights.", takes((*dialect).subscribe)},
-	{"GET", "/v1/calendar-subscriptions", "ListCalendarSubscriptions", "keyward:ListCalendarSubscriptions", "Answers all calendar subscriptions of the account, by name.", takes((*dialect).listSubscriptions)},
-	{"DELETE", "/v1/calendar-subscriptions/{subscription}", "UnsubscribeCalendar", "keyward:UnsubscribeCalendar", "Ends a calendar subscription: its link leads nowhere from then on.", takes((*dialect).unsubscribe)},
-	{"GET", "/v1/inventory/{provider}/{id}", "GetInventoryKey", "keyward:GetAccessKey", "Answers an access key that others issued.", takes((*dialect).getInventoryKey)},
-	{"POST", "/v1/inventory/{provider}", "EnterKey", "keyward:EnterAccessKey", "Adds a key that a person made, after it passed the checks of its guide; what is secret of it becomes a secret.", takesPolicy((*dialect).enterKey)},
-	{"DELETE", "/v1/inventory/{provider}/{id}", "ForgetKey", "keyward:ForgetAccessKey", "Removes an entered or gone key from the inventory.", takes((*dialect).forgetKey)},
-	{"PATCH", "/v1/inventory/{provider}/{id}", "RemarkInventoryKey", "keyward:RemarkAccessKey", "Changes what people say of an access key.", takes((*dialect).remarkInventoryKey)},
-	{"GET", "/v1/expiry-scan", "GetExpiryScan", "keyward:GetExpiryScan", "Answers how the last look at all expiries went.", takes((*dialect).expiryScan)},
+func inventoryRoutes() []route {
+	return []route{
+		{"GET", "/v1/provider-kinds", "ListProviderKinds", "keyward:ListProviderKinds", "Answers the kinds of providers and what each needs.", takes((*dialect).listProviderKinds)},
+		{"POST", "/v1/providers", "AddProvider", "keyward:AddProvider", "Watches the access keys of an account at a vendor, after the vendor accepted the credential.", takesPolicy((*dialect).addProvider)},
+		{"GET", "/v1/providers", "ListProviders", "keyward:ListProviders", "Answers all providers of the account and how their synchronisations go, by name.", takes((*dialect).listProviders)},
+		{"GET", "/v1/providers/{provider}", "GetProvider", "keyward:GetProvider", "Answers a provider and how its synchronisations go.", takes((*dialect).getProvider)},
+		{"PATCH", "/v1/providers/{provider}", "UpdateProvider", "keyward:UpdateProvider", "Changes a provider, or its settings and its credential together.", takesPolicy((*dialect).updateProvider)},
+		{"DELETE", "/v1/providers/{provider}", "RemoveProvider", "keyward:RemoveProvider", "Forgets a provider and what was read of it; what people said of its keys stays.", takes((*dialect).removeProvider)},
+		{"POST", "/v1/providers/{provider}/sync", "SyncProvider", "keyward:SyncProvider", "Has a provider read as soon as possible; its state tells when it was.", takes((*dialect).syncProvider)},
+		{"GET", "/v1/inventory", "ListInventory", "keyward:ListAccessKeys", "Answers one page of the access keys that others issued.", takes((*dialect).listInventory)},
+		{"GET", "/v1/inventory/calendar", "GetCalendar", "keyward:GetCalendar", "Answers the dates of the inventory as a calendar.", takes((*dialect).calendar)},
+		{"POST", "/v1/calendar-subscriptions", "SubscribeCalendar", "keyward:SubscribeCalendar", "Makes a link with which a calendar program follows the dates of the inventory with the caller's rights.", takes((*dialect).subscribe)},
+		{"GET", "/v1/calendar-subscriptions", "ListCalendarSubscriptions", "keyward:ListCalendarSubscriptions", "Answers all calendar subscriptions of the account, by name.", takes((*dialect).listSubscriptions)},
+		{"DELETE", "/v1/calendar-subscriptions/{subscription}", "UnsubscribeCalendar", "keyward:UnsubscribeCalendar", "Ends a calendar subscription: its link leads nowhere from then on.", takes((*dialect).unsubscribe)},
+		{"GET", "/v1/inventory/{provider}/{id}", "GetInventoryKey", "keyward:GetAccessKey", "Answers an access key that others issued.", takes((*dialect).getInventoryKey)},
+		{"POST", "/v1/inventory/{provider}", "EnterKey", "keyward:EnterAccessKey", "Adds a key that a person made, after it passed the checks of its guide; what is secret of it becomes a secret.", takesPolicy((*dialect).enterKey)},
+		{"DELETE", "/v1/inventory/{provider}/{id}", "ForgetKey", "keyward:ForgetAccessKey", "Removes an entered or gone key from the inventory.", takes((*dialect).forgetKey)},
+		{"PATCH", "/v1/inventory/{provider}/{id}", "RemarkInventoryKey", "keyward:RemarkAccessKey", "Changes what people say of an access key.", takes((*dialect).remarkInventoryKey)},
+		{"GET", "/v1/expiry-scan", "GetExpiryScan", "keyward:GetExpiryScan", "Answers how the last look at all expiries went.", takes((*dialect).expiryScan)},
+	}
 }
 
 func (d *dialect) listProviderKinds(ctx context.Context, q request, _ none) (out api.ProviderKindList, err error) {

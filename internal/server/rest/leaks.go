@@ -8,10 +8,12 @@ import (
 	"github.com/keyward/keyward/internal/server/rest/words"
 )
 
-var leakRoutes = []route{
-	{"GET", "/v1/leaks/key", "GetScanKey", "keyward:GetScanKey", "Answers what secrets are blinded with before they are reported.", takes((*dialect).getScanKey)},
-	{"POST", "/v1/leaks/reports", "ReportLeaks", "keyward:ReportLeaks", "Takes in what a search for leaks saw; the findings follow.", takes((*dialect).reportLeaks)},
-	{"POST", "/v1/leaks/accepted", "ListAcceptedLeaks", "keyward:ListAcceptedLeaks", "Answers which credentials of a push a person accepts now.", takes((*dialect).acceptedLeaks)},
+func leakRoutes() []route {
+	return []route{
+		{"GET", "/v1/leaks/key", "GetScanKey", "keyward:GetScanKey", "Answers what secrets are blinded with before they are reported.", takes((*dialect).getScanKey)},
+		{"POST", "/v1/leaks/reports", "ReportLeaks", "keyward:ReportLeaks", "Takes in what a search for leaks saw; the findings follow.", takes((*dialect).reportLeaks)},
+		{"POST", "/v1/leaks/accepted", "ListAcceptedLeaks", "keyward:ListAcceptedLeaks", "Answers which credentials of a push a person accepts now.", takes((*dialect).acceptedLeaks)},
+	}
 }
 
 func (d *dialect) getScanKey(ctx context.Context, q request, _ none) (api.ScanKey, error) {

@@ -11,19 +11,21 @@ import (
 
 // How people log in, as far as requests are signed; package login has the login itself. What
 // stands under /v1/me everybody may who logged in, upon themselves.
-var loginRoutes = []route{
-	{"GET", "/v1/users/{user}/login", "GetUserLogin", people.ActionGetLogin, "Answers how a user logs in, and the user's sessions.", takes((*dialect).userLogin)},
-	{"POST", "/v1/users/{user}/password", "SetUserPassword", people.ActionSetPassword, "Gives a user an initial password, and ends the user's sessions.", takes((*dialect).setPassword)},
-	{"DELETE", "/v1/users/{user}/password", "RemoveUserPassword", people.ActionRemovePassword, "Lets a user log in no more, and ends the user's sessions.", takes((*dialect).removePassword)},
-	{"DELETE", "/v1/users/{user}/mfa", "RemoveUserMFA", people.ActionRemoveMFA, "Takes a second factor from a user, or all of them, and ends the user's sessions.", takes((*dialect).removeMFA)},
-	{"POST", "/v1/users/{user}/end-sessions", "EndUserSessions", people.ActionEndSessions, "Ends all sessions of a user who logged in.", takes((*dialect).endUserSessions)},
-	{"POST", "/v1/me/mfa", "EnrollMFA", people.ActionEnrollMFA, "Makes the secret of a second factor for the caller, who logged in.", takes((*dialect).enrollMFA)},
-	{"POST", "/v1/me/mfa/confirm", "ConfirmMFA", people.ActionConfirmMFA, "Makes every later login of the caller need a code, and answers recovery codes.", takes((*dialect).confirmMFA)},
-	{"GET", "/v1/me/mfa", "GetMFA", people.ActionListMFA, "Answers the second factors of the caller, who logged in.", takes((*dialect).getMFA)},
-	{"POST", "/v1/me/mfa/keys", "AddSecurityKey", people.ActionAddKey, "Asks the caller, who logged in, to register a security key in a browser.", takes((*dialect).addKey)},
-	{"POST", "/v1/me/mfa/keys/confirm", "ConfirmSecurityKey", people.ActionConfirmKey, "Makes a security key that was registered a second factor of the caller.", takes((*dialect).confirmKey)},
-	{"POST", "/v1/me/proofs", "BeginProof", people.ActionBeginProof, "Asks the caller, who logged in, to approve a request with a security key in a browser.", takes((*dialect).beginProof)},
-	{"POST", "/v1/me/logout", "Logout", people.ActionLogout, "Ends the session of the caller, who logged in.", takes((*dialect).logout)},
+func loginRoutes() []route {
+	return []route{
+		{"GET", "/v1/users/{user}/login", "GetUserLogin", people.ActionGetLogin, "Answers how a user logs in, and the user's sessions.", takes((*dialect).userLogin)},
+		{"POST", "/v1/users/{user}/password", "SetUserPassword", people.ActionSetPassword, "Gives a user an initial password, and ends the user's sessions.", takes((*dialect).setPassword)},
+		{"DELETE", "/v1/users/{user}/password", "RemoveUserPassword", people.ActionRemovePassword, "Lets a user log in no more, and ends the user's sessions.", takes((*dialect).removePassword)},
+		{"DELETE", "/v1/users/{user}/mfa", "RemoveUserMFA", people.ActionRemoveMFA, "Takes a second factor from a user, or all of them, and ends the user's sessions.", takes((*dialect).removeMFA)},
+		{"POST", "/v1/users/{user}/end-sessions", "EndUserSessions", people.ActionEndSessions, "Ends all sessions of a user who logged in.", takes((*dialect).endUserSessions)},
+		{"POST", "/v1/me/mfa", "EnrollMFA", people.ActionEnrollMFA, "Makes the secret of a second factor for the caller, who logged in.", takes((*dialect).enrollMFA)},
+		{"POST", "/v1/me/mfa/confirm", "ConfirmMFA", people.ActionConfirmMFA, "Makes every later login of the caller need a code, and answers recovery codes.", takes((*dialect).confirmMFA)},
+		{"GET", "/v1/me/mfa", "GetMFA", people.ActionListMFA, "Answers the second factors of the caller, who logged in.", takes((*dialect).getMFA)},
+		{"POST", "/v1/me/mfa/keys", "AddSecurityKey", people.ActionAddKey, "Asks the caller, who logged in, to register a security key in a browser.", takes((*dialect).addKey)},
+		{"POST", "/v1/me/mfa/keys/confirm", "ConfirmSecurityKey", people.ActionConfirmKey, "Makes a security key that was registered a second factor of the caller.", takes((*dialect).confirmKey)},
+		{"POST", "/v1/me/proofs", "BeginProof", people.ActionBeginProof, "Asks the caller, who logged in, to approve a request with a security key in a browser.", takes((*dialect).beginProof)},
+		{"POST", "/v1/me/logout", "Logout", people.ActionLogout, "Ends the session of the caller, who logged in.", takes((*dialect).logout)},
+	}
 }
 
 func (d *dialect) userLogin(ctx context.Context, q request, _ none) (api.LoginProfile, error) {

@@ -11,15 +11,17 @@ import (
 	"github.com/keyward/keyward/internal/xks"
 )
 
-var offerRoutes = []route{
-	{"POST", "/v1/offers", "CreateOffer", "keyward:CreateXksOffer", "Makes an offer of keys to others over the XKS Proxy API, and its first credential.", takes((*dialect).createOffer)},
-	{"GET", "/v1/offers", "ListOffers", "keyward:ListXksOffers", "Answers all offers of the account, by name.", takes((*dialect).listOffers)},
-	{"GET", "/v1/offers/{offer}", "GetOffer", "keyward:GetXksOffer", "Answers one offer and what it publishes.", takes((*dialect).getOffer)},
-	{"DELETE", "/v1/offers/{offer}", "RemoveOffer", "keyward:RemoveXksOffer", "Forgets an offer; nobody reaches a key through it any more.", takes((*dialect).removeOffer)},
-	{"PUT", "/v1/offers/{offer}/keys/{id}", "PublishKey", "keyward:PublishXksKey", "Publishes a key under an external id, or changes for what.", takes((*dialect).publishKey)},
-	{"DELETE", "/v1/offers/{offer}/keys/{id}", "WithdrawKey", "keyward:WithdrawXksKey", "Publishes nothing under an external id any more.", takes((*dialect).withdrawKey)},
-	{"POST", "/v1/offers/{offer}/credentials", "AddOfferCredential", "keyward:AddXksCredential", "Makes a second credential; the first one goes on serving.", takes((*dialect).addOfferCredential)},
-	{"DELETE", "/v1/offers/{offer}/credentials/{credential}", "RemoveOfferCredential", "keyward:RemoveXksCredential", "Has a credential refused from now on.", takes((*dialect).removeOfferCredential)},
+func offerRoutes() []route {
+	return []route{
+		{"POST", "/v1/offers", "CreateOffer", "keyward:CreateXksOffer", "Makes an offer of keys to others over the XKS Proxy API, and its first credential.", takes((*dialect).createOffer)},
+		{"GET", "/v1/offers", "ListOffers", "keyward:ListXksOffers", "Answers all offers of the account, by name.", takes((*dialect).listOffers)},
+		{"GET", "/v1/offers/{offer}", "GetOffer", "keyward:GetXksOffer", "Answers one offer and what it publishes.", takes((*dialect).getOffer)},
+		{"DELETE", "/v1/offers/{offer}", "RemoveOffer", "keyward:RemoveXksOffer", "Forgets an offer; nobody reaches a key through it any more.", takes((*dialect).removeOffer)},
+		{"PUT", "/v1/offers/{offer}/keys/{id}", "PublishKey", "keyward:PublishXksKey", "Publishes a key under an external id, or changes for what.", takes((*dialect).publishKey)},
+		{"DELETE", "/v1/offers/{offer}/keys/{id}", "WithdrawKey", "keyward:WithdrawXksKey", "Publishes nothing under an external id any more.", takes((*dialect).withdrawKey)},
+		{"POST", "/v1/offers/{offer}/credentials", "AddOfferCredential", "keyward:AddXksCredential", "Makes a second credential; the first one goes on serving.", takes((*dialect).addOfferCredential)},
+		{"DELETE", "/v1/offers/{offer}/credentials/{credential}", "RemoveOfferCredential", "keyward:RemoveXksCredential", "Has a credential refused from now on.", takes((*dialect).removeOfferCredential)},
+	}
 }
 
 func (d *dialect) createOffer(ctx context.Context, q request, in api.CreateOfferRequest) (api.OfferCredential, error) {

@@ -12,14 +12,16 @@ import (
 	"github.com/keyward/keyward/internal/watch"
 )
 
-var repositoryRoutes = []route{
-	{"POST", "/v1/repositories", "AddRepository", "keyward:AddRepository", "Has a git repository watched for leaked credentials, after it let itself be read.", takesPolicy((*dialect).addRepository)},
-	{"GET", "/v1/repositories", "ListRepositories", "keyward:ListRepositories", "Answers all watched repositories of the account, by name.", takes((*dialect).listRepositories)},
-	{"GET", "/v1/repositories/{repository}", "GetRepository", "keyward:GetRepository", "Answers a watched repository and how the last looks at it went.", takes((*dialect).getRepository)},
-	{"PATCH", "/v1/repositories/{repository}", "UpdateRepository", "keyward:UpdateRepository", "Changes a watched repository, or its place with the token.", takesPolicy((*dialect).updateRepository)},
-	{"PUT", "/v1/repositories/{repository}/issuers", "SetRepositoryIssuers", "keyward:SetRepositoryIssuers", "Says which issuers are asked whether what is found in a watched repository works.", takes((*dialect).setRepositoryIssuers)},
-	{"POST", "/v1/repositories/{repository}/scan", "ScanRepository", "keyward:ScanRepository", "Has a watched repository looked at now; its state tells when it was.", takes((*dialect).scanRepository)},
-	{"DELETE", "/v1/repositories/{repository}", "RemoveRepository", "keyward:RemoveRepository", "Forgets a watched repository; what was found in it stays known.", takes((*dialect).removeRepository)},
+func repositoryRoutes() []route {
+	return []route{
+		{"POST", "/v1/repositories", "AddRepository", "keyward:AddRepository", "Has a git repository watched for leaked credentials, after it let itself be read.", takesPolicy((*dialect).addRepository)},
+		{"GET", "/v1/repositories", "ListRepositories", "keyward:ListRepositories", "Answers all watched repositories of the account, by name.", takes((*dialect).listRepositories)},
+		{"GET", "/v1/repositories/{repository}", "GetRepository", "keyward:GetRepository", "Answers a watched repository and how the last looks at it went.", takes((*dialect).getRepository)},
+		{"PATCH", "/v1/repositories/{repository}", "UpdateRepository", "keyward:UpdateRepository", "Changes a watched repository, or its place with the token.", takesPolicy((*dialect).updateRepository)},
+		{"PUT", "/v1/repositories/{repository}/issuers", "SetRepositoryIssuers", "keyward:SetRepositoryIssuers", "Says which issuers are asked whether what is found in a watched repository works.", takes((*dialect).setRepositoryIssuers)},
+		{"POST", "/v1/repositories/{repository}/scan", "ScanRepository", "keyward:ScanRepository", "Has a watched repository looked at now; its state tells when it was.", takes((*dialect).scanRepository)},
+		{"DELETE", "/v1/repositories/{repository}", "RemoveRepository", "keyward:RemoveRepository", "Forgets a watched repository; what was found in it stays known.", takes((*dialect).removeRepository)},
+	}
 }
 
 func (d *dialect) addRepository(ctx context.Context, q request, in api.AddRepositoryRequest) (api.Repository, error) {

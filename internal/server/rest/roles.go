@@ -11,17 +11,19 @@ import (
 	"github.com/keyward/keyward/internal/server/rest/words"
 )
 
-var roleRoutes = []route{
-	{"POST", "/v1/roles", "CreateRole", role.ActionCreateRole, "Makes a role, which may do nothing until a policy is attached.", takesPolicy((*dialect).createRole)},
-	{"GET", "/v1/roles", "ListRoles", role.ActionListRoles, "Answers one page of the account's roles, by name.", takes((*dialect).listRoles)},
-	{"GET", "/v1/roles/{role}", "GetRole", role.ActionGetRole, "Answers a role.", takes((*dialect).getRole)},
-	{"PATCH", "/v1/roles/{role}", "UpdateRole", role.ActionUpdateRole, "Changes a role; a new trust policy ends all of its sessions.", takesPolicy((*dialect).updateRole)},
-	{"DELETE", "/v1/roles/{role}", "DeleteRole", role.ActionDeleteRole, "Removes a role and ends all of its sessions.", takes((*dialect).deleteRole)},
-	{"PUT", "/v1/roles/{role}/policies/{policy}", "AttachPolicyToRole", iam.ActionAttachPolicyToRole, "Lets a role do what the policy says, from the next request on.", takes((*dialect).attachToRole)},
-	{"DELETE", "/v1/roles/{role}/policies/{policy}", "DetachPolicyFromRole", role.ActionDetachPolicy, "Takes a policy from a role, from the next request on.", takes((*dialect).detachFromRole)},
-	{"POST", "/v1/roles/{role}/end-sessions", "EndRoleSessions", role.ActionEndSessions, "Ends all sessions of a role; who is trusted may begin new ones.", takes((*dialect).endRoleSessions)},
-	{"POST", "/v1/sessions/assume-role", "AssumeRole", authz.AssumeRole, "Answers temporary credentials that act as a role.", takes((*dialect).assumeRole)},
-	{"POST", "/v1/sessions/federate", "Federate", role.ActionFederate, "Answers temporary credentials with a part of the caller's own permissions.", takes((*dialect).federate)},
+func roleRoutes() []route {
+	return []route{
+		{"POST", "/v1/roles", "CreateRole", role.ActionCreateRole, "Makes a role, which may do nothing until a policy is attached.", takesPolicy((*dialect).createRole)},
+		{"GET", "/v1/roles", "ListRoles", role.ActionListRoles, "Answers one page of the account's roles, by name.", takes((*dialect).listRoles)},
+		{"GET", "/v1/roles/{role}", "GetRole", role.ActionGetRole, "Answers a role.", takes((*dialect).getRole)},
+		{"PATCH", "/v1/roles/{role}", "UpdateRole", role.ActionUpdateRole, "Changes a role; a new trust policy ends all of its sessions.", takesPolicy((*dialect).updateRole)},
+		{"DELETE", "/v1/roles/{role}", "DeleteRole", role.ActionDeleteRole, "Removes a role and ends all of its sessions.", takes((*dialect).deleteRole)},
+		{"PUT", "/v1/roles/{role}/policies/{policy}", "AttachPolicyToRole", iam.ActionAttachPolicyToRole, "Lets a role do what the policy says, from the next request on.", takes((*dialect).attachToRole)},
+		{"DELETE", "/v1/roles/{role}/policies/{policy}", "DetachPolicyFromRole", role.ActionDetachPolicy, "Takes a policy from a role, from the next request on.", takes((*dialect).detachFromRole)},
+		{"POST", "/v1/roles/{role}/end-sessions", "EndRoleSessions", role.ActionEndSessions, "Ends all sessions of a role; who is trusted may begin new ones.", takes((*dialect).endRoleSessions)},
+		{"POST", "/v1/sessions/assume-role", "AssumeRole", authz.AssumeRole, "Answers temporary credentials that act as a role.", takes((*dialect).assumeRole)},
+		{"POST", "/v1/sessions/federate", "Federate", role.ActionFederate, "Answers temporary credentials with a part of the caller's own permissions.", takes((*dialect).federate)},
+	}
 }
 
 func (d *dialect) createRole(ctx context.Context, q request, in api.CreateRoleRequest) (api.Role, error) {

@@ -11,23 +11,25 @@ import (
 	"github.com/keyward/keyward/internal/server/rest/words"
 )
 
-var rolloutRoutes = []route{
-	{"POST", "/v1/node-tokens", "CreateNodeToken", "keyward:CreateNodeToken", "Makes a token with which machines join; its text is never shown again.", takes((*dialect).createNodeToken)},
-	{"GET", "/v1/node-tokens", "ListNodeTokens", "keyward:ListNodeTokens", "Answers the tokens that can still be used, the newest first.", takes((*dialect).listNodeTokens)},
-	{"DELETE", "/v1/node-tokens/{token}", "RevokeNodeToken", "keyward:RevokeNodeToken", "Makes a token useless; nodes that joined with it stay.", takes((*dialect).revokeNodeToken)},
-	{"GET", "/v1/nodes", "ListNodes", "keyward:ListNodes", "Answers one page of the account's nodes that fit, by name.", takes((*dialect).listNodes)},
-	{"GET", "/v1/nodes/{node}", "GetNode", "keyward:GetNode", "Answers a node with what it has.", takes((*dialect).getNode)},
-	{"PUT", "/v1/nodes/{node}/labels", "LabelNode", "keyward:LabelNode", "Replaces the labels of a node, and so what is delivered to it.", takes((*dialect).labelNode)},
-	{"POST", "/v1/nodes/{node}/drain", "DrainNode", "keyward:DrainNode", "Takes a node out of all rollouts: it holds nothing any more.", takes((*dialect).drainNode)},
-	{"POST", "/v1/nodes/{node}/undrain", "UndrainNode", "keyward:UndrainNode", "Puts a node back into the rollouts that its labels are for.", takes((*dialect).undrainNode)},
-	{"DELETE", "/v1/nodes/{node}", "RemoveNode", "keyward:RemoveNode", "Forgets a node: nothing that it says is believed from then on.", takes((*dialect).removeNode)},
-	{"POST", "/v1/rollouts", "CreateRollout", "keyward:CreateRollout", "Makes a rollout and publishes the secret's current version to it.", takes((*dialect).createRollout)},
-	{"GET", "/v1/rollouts", "ListRollouts", "keyward:ListRollouts", "Answers all rollouts of the account, by name.", takes((*dialect).listRollouts)},
-	{"GET", "/v1/rollouts/{rollout}", "GetRollout", "keyward:GetRollout", "Answers one rollout.", takes((*dialect).getRollout)},
-	{"PUT", "/v1/rollouts/{rollout}", "UpdateRollout", "keyward:UpdateRollout", "Changes who the members of a rollout are, its waves and its level.", takes((*dialect).updateRollout)},
-	{"POST", "/v1/rollouts/{rollout}/publish", "PublishRollout", "keyward:PublishRollout", "Gives all waves of a rollout a version of its secret at once.", takes((*dialect).publishRollout)},
-	{"GET", "/v1/rollouts/{rollout}/coverage", "GetRolloutCoverage", "keyward:GetRolloutCoverage", "Answers how a rollout stands, with one page of its members.", takes((*dialect).getRolloutCoverage)},
-	{"DELETE", "/v1/rollouts/{rollout}", "RemoveRollout", "keyward:RemoveRollout", "Ends a rollout: its nodes keep nothing of the secret.", takes((*dialect).removeRollout)},
+func rolloutRoutes() []route {
+	return []route{
+		{"POST", "/v1/node-tokens", "CreateNodeToken", "keyward:CreateNodeToken", "Makes a token with which machines join; its text is never shown again.", takes((*dialect).createNodeToken)},
+		{"GET", "/v1/node-tokens", "ListNodeTokens", "keyward:ListNodeTokens", "Answers the tokens that can still be used, the newest first.", takes((*dialect).listNodeTokens)},
+		{"DELETE", "/v1/node-tokens/{token}", "RevokeNodeToken", "keyward:RevokeNodeToken", "Makes a token useless; nodes that joined with it stay.", takes((*dialect).revokeNodeToken)},
+		{"GET", "/v1/nodes", "ListNodes", "keyward:ListNodes", "Answers one page of the account's nodes that fit, by name.", takes((*dialect).listNodes)},
+		{"GET", "/v1/nodes/{node}", "GetNode", "keyward:GetNode", "Answers a node with what it has.", takes((*dialect).getNode)},
+		{"PUT", "/v1/nodes/{node}/labels", "LabelNode", "keyward:LabelNode", "Replaces the labels of a node, and so what is delivered to it.", takes((*dialect).labelNode)},
+		{"POST", "/v1/nodes/{node}/drain", "DrainNode", "keyward:DrainNode", "Takes a node out of all rollouts: it holds nothing any more.", takes((*dialect).drainNode)},
+		{"POST", "/v1/nodes/{node}/undrain", "UndrainNode", "keyward:UndrainNode", "Puts a node back into the rollouts that its labels are for.", takes((*dialect).undrainNode)},
+		{"DELETE", "/v1/nodes/{node}", "RemoveNode", "keyward:RemoveNode", "Forgets a node: nothing that it says is believed from then on.", takes((*dialect).removeNode)},
+		{"POST", "/v1/rollouts", "CreateRollout", "keyward:CreateRollout", "Makes a rollout and publishes the secret's current version to it.", takes((*dialect).createRollout)},
+		{"GET", "/v1/rollouts", "ListRollouts", "keyward:ListRollouts", "Answers all rollouts of the account, by name.", takes((*dialect).listRollouts)},
+		{"GET", "/v1/rollouts/{rollout}", "GetRollout", "keyward:GetRollout", "Answers one rollout.", takes((*dialect).getRollout)},
+		{"PUT", "/v1/rollouts/{rollout}", "UpdateRollout", "keyward:UpdateRollout", "Changes who the members of a rollout are, its waves and its level.", takes((*dialect).updateRollout)},
+		{"POST", "/v1/rollouts/{rollout}/publish", "PublishRollout", "keyward:PublishRollout", "Gives all waves of a rollout a version of its secret at once.", takes((*dialect).publishRollout)},
+		{"GET", "/v1/rollouts/{rollout}/coverage", "GetRolloutCoverage", "keyward:GetRolloutCoverage", "Answers how a rollout stands, with one page of its members.", takes((*dialect).getRolloutCoverage)},
+		{"DELETE", "/v1/rollouts/{rollout}", "RemoveRollout", "keyward:RemoveRollout", "Ends a rollout: its nodes keep nothing of the secret.", takes((*dialect).removeRollout)},
+	}
 }
 
 func (d *dialect) createNodeToken(ctx context.Context, q request, in api.CreateNodeTokenRequest) (api.IssuedNodeToken, error) {

@@ -14,21 +14,23 @@ import (
 	"github.com/keyward/keyward/internal/server/rest/words"
 )
 
-var rotationRoutes = []route{
-	{"POST", "/v1/rotation-plans", "CreateRotationPlan", "keyward:CreateRotationPlan", "Makes a plan after it was tried; nothing is changed at the provider.", takes((*dialect).createRotationPlan)},
-	{"GET", "/v1/rotation-plans", "ListRotationPlans", "keyward:ListRotationPlans", "Answers all plans of the account, by name.", takes((*dialect).listRotationPlans)},
-	{"GET", "/v1/rotation-plans/{plan}", "DescribeRotationPlan", "keyward:DescribeRotationPlan", "Answers a plan with what it comes to.", takes((*dialect).describeRotationPlan)},
-	{"PATCH", "/v1/rotation-plans/{plan}", "UpdateRotationPlan", "keyward:UpdateRotationPlan", "Changes a plan of which no rotation is under way, after it was tried.", takes((*dialect).updateRotationPlan)},
-	{"DELETE", "/v1/rotation-plans/{plan}", "DeleteRotationPlan", "keyward:DeleteRotationPlan", "Forgets a plan; the key stays as it is.", takes((*dialect).deleteRotationPlan)},
-	{"POST", "/v1/rotation-plans/{plan}/rotations", "StartRotation", "keyward:StartRotation", "Begins a rotation of a plan.", takes((*dialect).startRotation)},
-	{"GET", "/v1/rotations", "ListRotations", "keyward:ListRotations", "Answers rotations without their events, the newest first.", takes((*dialect).listRotations)},
-	{"GET", "/v1/rotations/{rotation}", "DescribeRotation", "keyward:DescribeRotation", "Answers the rotation with an id, or the last one of a plan.", takes((*dialect).describeRotation)},
-	{"POST", "/v1/rotation-plans/{plan}/approve", "ApproveRotation", "keyward:ApproveRotation", "Lets the plan's rotation go on where it waits for an approval.", orders((*engine.Service).Approve)},
-	{"POST", "/v1/rotation-plans/{plan}/pause", "PauseRotation", "keyward:PauseRotation", "Keeps the plan's rotation where it is; an act that is under way comes to its end.", orders((*engine.Service).Pause)},
-	{"POST", "/v1/rotation-plans/{plan}/resume", "ResumeRotation", "keyward:ResumeRotation", "Lets the plan's rotation go on after a pause, or after it has halted.", orders((*engine.Service).Resume)},
-	{"POST", "/v1/rotation-plans/{plan}/confirm", "ConfirmRotation", "keyward:ConfirmRotation", "Says that a person has done at a console what the plan's rotation waits for.", orders((*engine.Service).Confirm)},
-	{"POST", "/v1/rotation-plans/{plan}/rollback", "RollBackRotation", "keyward:RollBackRotation", "Has the plan's rotation undone, if that is still possible.", takes((*dialect).rollBackRotation)},
-	{"POST", "/v1/rotation-plans/{plan}/enter", "EnterRotationKey", "keyward:EnterRotationKey", "Enters the key that a person has made at a provider's console.", takesPolicy((*dialect).enterRotationKey)},
+func rotationRoutes() []route {
+	return []route{
+		{"POST", "/v1/rotation-plans", "CreateRotationPlan", "keyward:CreateRotationPlan", "Makes a plan after it was tried; nothing is changed at the provider.", takes((*dialect).createRotationPlan)},
+		{"GET", "/v1/rotation-plans", "ListRotationPlans", "keyward:ListRotationPlans", "Answers all plans of the account, by name.", takes((*dialect).listRotationPlans)},
+		{"GET", "/v1/rotation-plans/{plan}", "DescribeRotationPlan", "keyward:DescribeRotationPlan", "Answers a plan with what it comes to.", takes((*dialect).describeRotationPlan)},
+		{"PATCH", "/v1/rotation-plans/{plan}", "UpdateRotationPlan", "keyward:UpdateRotationPlan", "Changes a plan of which no rotation is under way, after it was tried.", takes((*dialect).updateRotationPlan)},
+		{"DELETE", "/v1/rotation-plans/{plan}", "DeleteRotationPlan", "keyward:DeleteRotationPlan", "Forgets a plan; the key stays as it is.", takes((*dialect).deleteRotationPlan)},
+		{"POST", "/v1/rotation-plans/{plan}/rotations", "StartRotation", "keyward:StartRotation", "Begins a rotation of a plan.", takes((*dialect).startRotation)},
+		{"GET", "/v1/rotations", "ListRotations", "keyward:ListRotations", "Answers rotations without their events, the newest first.", takes((*dialect).listRotations)},
+		{"GET", "/v1/rotations/{rotation}", "DescribeRotation", "keyward:DescribeRotation", "Answers the rotation with an id, or the last one of a plan.", takes((*dialect).describeRotation)},
+		{"POST", "/v1/rotation-plans/{plan}/approve", "ApproveRotation", "keyward:ApproveRotation", "Lets the plan's rotation go on where it waits for an approval.", orders((*engine.Service).Approve)},
+		{"POST", "/v1/rotation-plans/{plan}/pause", "PauseRotation", "keyward:PauseRotation", "Keeps the plan's rotation where it is; an act that is under way comes to its end.", orders((*engine.Service).Pause)},
+		{"POST", "/v1/rotation-plans/{plan}/resume", "ResumeRotation", "keyward:ResumeRotation", "Lets the plan's rotation go on after a pause, or after it has halted.", orders((*engine.Service).Resume)},
+		{"POST", "/v1/rotation-plans/{plan}/confirm", "ConfirmRotation", "keyward:ConfirmRotation", "Says that a person has done at a console what the plan's rotation waits for.", orders((*engine.Service).Confirm)},
+		{"POST", "/v1/rotation-plans/{plan}/rollback", "RollBackRotation", "keyward:RollBackRotation", "Has the plan's rotation undone, if that is still possible.", takes((*dialect).rollBackRotation)},
+		{"POST", "/v1/rotation-plans/{plan}/enter", "EnterRotationKey", "keyward:EnterRotationKey", "Enters the key that a person has made at a provider's console.", takesPolicy((*dialect).enterRotationKey)},
+	}
 }
 
 // orders makes a handler of an order that says nothing but which plan it is about.

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/keyward/keyward/internal/authn"
 	"github.com/keyward/keyward/internal/authz"
@@ -93,14 +94,18 @@ func queried(method string) bool {
 	return method == http.MethodGet || method == http.MethodDelete
 }
 
-// routes is the table of the whole API.
-var routes = split(slices.Concat(keyRoutes, cryptoRoutes, usageRoutes, secretRoutes, sinkRoutes, rolloutRoutes, targetRoutes, offerRoutes, instanceRoutes, rotationRoutes, accessRoutes, roleRoutes, loginRoutes, federationRoutes, auditRoutes, inventoryRoutes, alertRoutes, findingRoutes, leakRoutes, repositoryRoutes, approvalRoutes))
+// routes answers the table of the whole API, which only servers and their clients' documents
+// need: it is made when it is first asked for, see package lazy.
+var routes = sync.OnceValue(func() []splitRoute {
+	return split(slices.Concat(keyRoutes(), cryptoRoutes(), usageRoutes(), secretRoutes(), sinkRoutes(), rolloutRoutes(), targetRoutes(), offerRoutes(), instanceRoutes(), rotationRoutes(), accessRoutes(), roleRoutes(), loginRoutes(), federationRoutes(), auditRoutes(), inventoryRoutes(), alertRoutes(), findingRoutes(), leakRoutes(), repositoryRoutes(), approvalRoutes()))
+})
 
 // Actions answers the actions of the whole API, as policies know them.
 func Actions() []string {
-	out := make([]string, len(routes))
-	for i := range routes {
-		out[i] = routes[i].action
+	table := routes()
+	out := make([]string, len(table))
+	for i := range table {
+		out[i] = table[i].action
 	}
 	return out
 }
@@ -134,8 +139,9 @@ var unknown = route{name: "-", action: "keyward:UnknownOperation"}
 func find(method, path string) match {
 	segments := strings.Split(path, "/")
 	var allow []string
-	for i := range routes {
-		r := &routes[i]
+	table := routes()
+	for i := range table {
+		r := &table[i]
 		if !r.leads(segments) {
 			continue
 		}

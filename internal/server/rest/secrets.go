@@ -12,23 +12,25 @@ import (
 	"github.com/keyward/keyward/internal/sink"
 )
 
-var secretRoutes = []route{
-	{"POST", "/v1/secrets", "CreateSecret", "kms:CreateSecret", "Makes a secret with its first value.", takes((*dialect).createSecret)},
-	{"GET", "/v1/secrets", "ListSecrets", "kms:ListSecrets", "Answers one page of the account's secrets that match, by name.", takes((*dialect).listSecrets)},
-	{"GET", "/v1/secrets/{secret}", "DescribeSecret", "kms:DescribeSecret", "Answers a secret without any value.", takes((*dialect).describeSecret)},
-	{"PUT", "/v1/secrets/{secret}", "UpdateSecret", "kms:UpdateSecret", "Changes a secret's description, and the key for the versions to come.", takes((*dialect).updateSecret)},
-	{"GET", "/v1/secrets/{secret}/value", "GetSecretValue", "kms:GetSecretValue", "Answers a value in the clear, after it is on record who got it.", takes((*dialect).getSecretValue)},
-	{"POST", "/v1/secrets/{secret}/versions", "PutSecretValue", "kms:PutSecretValue", "Adds a version with a new value.", takes((*dialect).putSecretValue)},
-	{"GET", "/v1/secrets/{secret}/versions", "ListSecretVersions", "kms:ListSecretVersionIds", "Answers one page of a secret's versions without their values, newest first.", takes((*dialect).listSecretVersions)},
-	{"POST", "/v1/secrets/{secret}/rollback", "RollbackSecret", "kms:UpdateSecretVersionStage", "Makes an older version current again.", takes((*dialect).rollbackSecret)},
-	{"PUT", "/v1/secrets/{secret}/stages/{stage}", "MoveSecretStage", "kms:UpdateSecretVersionStage", "Moves a stage to another version, or takes it away.", takes((*dialect).moveSecretStage)},
-	{"POST", "/v1/secrets/{secret}/delete", "DeleteSecret", "kms:DeleteSecret", "Deletes a secret: after some days in which it can be restored, or at once.", takes((*dialect).deleteSecret)},
-	{"POST", "/v1/secrets/{secret}/restore", "RestoreSecret", "kms:RestoreSecret", "Keeps a secret that is about to be deleted.", takes((*dialect).restoreSecret)},
-	{"POST", "/v1/secrets/{secret}/tags", "TagSecret", "kms:TagResource", "Adds tags to a secret.", takes((*dialect).tagSecret)},
-	{"GET", "/v1/secrets/{secret}/policy", "GetSecretPolicy", "kms:GetSecretPolicy", "Answers who may do what with a secret, beside what identity policies say.", takes((*dialect).secretPolicy)},
-	{"PUT", "/v1/secrets/{secret}/policy", "SetSecretPolicy", "kms:SetSecretPolicy", "Says who may do what with a secret, from the next request on.", takesPolicy((*dialect).setSecretPolicy)},
-	{"POST", "/v1/random-password", "MakeRandomPassword", "kms:GetRandomPassword", "Answers a new password, which is not kept.", takes((*dialect).makeRandomPassword)},
-	{"DELETE", "/v1/secrets/{secret}/tags", "UntagSecret", "kms:UntagResource", "Removes tags from a secret.", takes((*dialect).untagSecret)},
+func secretRoutes() []route {
+	return []route{
+		{"POST", "/v1/secrets", "CreateSecret", "kms:CreateSecret", "Makes a secret with its first value.", takes((*dialect).createSecret)},
+		{"GET", "/v1/secrets", "ListSecrets", "kms:ListSecrets", "Answers one page of the account's secrets that match, by name.", takes((*dialect).listSecrets)},
+		{"GET", "/v1/secrets/{secret}", "DescribeSecret", "kms:DescribeSecret", "Answers a secret without any value.", takes((*dialect).describeSecret)},
+		{"PUT", "/v1/secrets/{secret}", "UpdateSecret", "kms:UpdateSecret", "Changes a secret's description, and the key for the versions to come.", takes((*dialect).updateSecret)},
+		{"GET", "/v1/secrets/{secret}/value", "GetSecretValue", "kms:GetSecretValue", "Answers a value in the clear, after it is on record who got it.", takes((*dialect).getSecretValue)},
+		{"POST", "/v1/secrets/{secret}/versions", "PutSecretValue", "kms:PutSecretValue", "Adds a version with a new value.", takes((*dialect).putSecretValue)},
+		{"GET", "/v1/secrets/{secret}/versions", "ListSecretVersions", "kms:ListSecretVersionIds", "Answers one page of a secret's versions without their values, newest first.", takes((*dialect).listSecretVersions)},
+		{"POST", "/v1/secrets/{secret}/rollback", "RollbackSecret", "kms:UpdateSecretVersionStage", "Makes an older version current again.", takes((*dialect).rollbackSecret)},
+		{"PUT", "/v1/secrets/{secret}/stages/{stage}", "MoveSecretStage", "kms:UpdateSecretVersionStage", "Moves a stage to another version, or takes it away.", takes((*dialect).moveSecretStage)},
+		{"POST", "/v1/secrets/{secret}/delete", "DeleteSecret", "kms:DeleteSecret", "Deletes a secret: after some days in which it can be restored, or at once.", takes((*dialect).deleteSecret)},
+		{"POST", "/v1/secrets/{secret}/restore", "RestoreSecret", "kms:RestoreSecret", "Keeps a secret that is about to be deleted.", takes((*dialect).restoreSecret)},
+		{"POST", "/v1/secrets/{secret}/tags", "TagSecret", "kms:TagResource", "Adds tags to a secret.", takes((*dialect).tagSecret)},
+		{"GET", "/v1/secrets/{secret}/policy", "GetSecretPolicy", "kms:GetSecretPolicy", "Answers who may do what with a secret, beside what identity policies say.", takes((*dialect).secretPolicy)},
+		{"PUT", "/v1/secrets/{secret}/policy", "SetSecretPolicy", "kms:SetSecretPolicy", "Says who may do what with a secret, from the next request on.", takesPolicy((*dialect).setSecretPolicy)},
+		{"POST", "/v1/random-password", "MakeRandomPassword", "kms:GetRandomPassword", "Answers a new password, which is not kept.", takes((*dialect).makeRandomPassword)},
+		{"DELETE", "/v1/secrets/{secret}/tags", "UntagSecret", "kms:UntagResource", "Removes tags from a secret.", takes((*dialect).untagSecret)},
+	}
 }
 
 func (d *dialect) createSecret(ctx context.Context, q request, in api.CreateSecretRequest) (api.Secret, error) {
@@ -150,13 +152,15 @@ func tagMap(tags []key.Tag) map[string]string {
 	return out
 }
 
-var sinkRoutes = []route{
-	{"POST", "/v1/sinks", "AddSink", "keyward:AddSink", "Adds a place at another keeper of secrets, after it has accepted the credential.", takesPolicy((*dialect).addSink)},
-	{"GET", "/v1/sinks", "ListSinks", "keyward:ListSinks", "Answers all sinks of the account, by name.", takes((*dialect).listSinks)},
-	{"GET", "/v1/sinks/{sink}", "DescribeSink", "keyward:DescribeSink", "Answers a sink with one page of its copies.", takes((*dialect).describeSink)},
-	{"PATCH", "/v1/sinks/{sink}", "UpdateSink", "keyward:UpdateSink", "Changes a sink, or its settings and its credential together.", takesPolicy((*dialect).updateSink)},
-	{"POST", "/v1/sinks/{sink}/sync", "SyncSink", "keyward:SyncSink", "Has a sink looked at now.", takes((*dialect).syncSink)},
-	{"DELETE", "/v1/sinks/{sink}", "RemoveSink", "keyward:RemoveSink", "Forgets a sink; what was copied stays where it is.", takes((*dialect).removeSink)},
+func sinkRoutes() []route {
+	return []route{
+		{"POST", "/v1/sinks", "AddSink", "keyward:AddSink", "Adds a place at another keeper of secrets, after it has accepted the credential.", takesPolicy((*dialect).addSink)},
+		{"GET", "/v1/sinks", "ListSinks", "keyward:ListSinks", "Answers all sinks of the account, by name.", takes((*dialect).listSinks)},
+		{"GET", "/v1/sinks/{sink}", "DescribeSink", "keyward:DescribeSink", "Answers a sink with one page of its copies.", takes((*dialect).describeSink)},
+		{"PATCH", "/v1/sinks/{sink}", "UpdateSink", "keyward:UpdateSink", "Changes a sink, or its settings and its credential together.", takesPolicy((*dialect).updateSink)},
+		{"POST", "/v1/sinks/{sink}/sync", "SyncSink", "keyward:SyncSink", "Has a sink looked at now.", takes((*dialect).syncSink)},
+		{"DELETE", "/v1/sinks/{sink}", "RemoveSink", "keyward:RemoveSink", "Forgets a sink; what was copied stays where it is.", takes((*dialect).removeSink)},
+	}
 }
 
 func (d *dialect) addSink(ctx context.Context, q request, in api.AddSinkRequest) (api.Sink, error) {

@@ -10,14 +10,16 @@ import (
 	"github.com/keyward/keyward/internal/target"
 )
 
-var targetRoutes = []route{
-	{"GET", "/v1/target-kinds", "ListTargetKinds", "keyward:ListTargetKinds", "Answers the kinds of targets and what each needs.", takes((*dialect).listTargetKinds)},
-	{"POST", "/v1/targets", "AddTarget", "keyward:AddTarget", "Makes a target and its node, after the place has accepted the credential.", takesPolicy((*dialect).addTarget)},
-	{"GET", "/v1/targets", "ListTargets", "keyward:ListTargets", "Answers all targets of the account, by name.", takes((*dialect).listTargets)},
-	{"GET", "/v1/targets/{target}", "GetTarget", "keyward:GetTarget", "Answers one target; what it has is told of its node.", takes((*dialect).getTarget)},
-	{"PUT", "/v1/targets/{target}", "UpdateTarget", "keyward:UpdateTarget", "Gives a target other settings and a credential, all anew.", takesPolicy((*dialect).updateTarget)},
-	{"POST", "/v1/targets/{target}/sync", "SyncTarget", "keyward:SyncTarget", "Has a target looked at now.", takes((*dialect).syncTarget)},
-	{"DELETE", "/v1/targets/{target}", "RemoveTarget", "keyward:RemoveTarget", "Forgets a target and its node; what was written stays where it is.", takes((*dialect).removeTarget)},
+func targetRoutes() []route {
+	return []route{
+		{"GET", "/v1/target-kinds", "ListTargetKinds", "keyward:ListTargetKinds", "Answers the kinds of targets and what each needs.", takes((*dialect).listTargetKinds)},
+		{"POST", "/v1/targets", "AddTarget", "keyward:AddTarget", "Makes a target and its node, after the place has accepted the credential.", takesPolicy((*dialect).addTarget)},
+		{"GET", "/v1/targets", "ListTargets", "keyward:ListTargets", "Answers all targets of the account, by name.", takes((*dialect).listTargets)},
+		{"GET", "/v1/targets/{target}", "GetTarget", "keyward:GetTarget", "Answers one target; what it has is told of its node.", takes((*dialect).getTarget)},
+		{"PUT", "/v1/targets/{target}", "UpdateTarget", "keyward:UpdateTarget", "Gives a target other settings and a credential, all anew.", takesPolicy((*dialect).updateTarget)},
+		{"POST", "/v1/targets/{target}/sync", "SyncTarget", "keyward:SyncTarget", "Has a target looked at now.", takes((*dialect).syncTarget)},
+		{"DELETE", "/v1/targets/{target}", "RemoveTarget", "keyward:RemoveTarget", "Forgets a target and its node; what was written stays where it is.", takes((*dialect).removeTarget)},
+	}
 }
 
 func (d *dialect) listTargetKinds(ctx context.Context, q request, _ none) (out api.TargetKindList, err error) {

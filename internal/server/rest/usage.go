@@ -8,10 +8,12 @@ import (
 	"github.com/keyward/keyward/internal/usage"
 )
 
-var usageRoutes = []route{
-	{"GET", "/v1/keys/{key}/usage", "GetKeyUsage", "kms:ListKeyAssociations", "Answers who uses a key.", takes((*dialect).getKeyUsage)},
-	{"PUT", "/v1/keys/{key}/resources", "RegisterKeyResource", "kms:RegisterKeyAssociation", "Registers something that a product keeps under a key.", takes((*dialect).registerKeyResource)},
-	{"DELETE", "/v1/keys/{key}/resources", "DeregisterKeyResource", "kms:DeregisterKeyAssociation", "Forgets a registered resource.", takes((*dialect).deregisterKeyResource)},
+func usageRoutes() []route {
+	return []route{
+		{"GET", "/v1/keys/{key}/usage", "GetKeyUsage", "kms:ListKeyAssociations", "Answers who uses a key.", takes((*dialect).getKeyUsage)},
+		{"PUT", "/v1/keys/{key}/resources", "RegisterKeyResource", "kms:RegisterKeyAssociation", "Registers something that a product keeps under a key.", takes((*dialect).registerKeyResource)},
+		{"DELETE", "/v1/keys/{key}/resources", "DeregisterKeyResource", "kms:DeregisterKeyAssociation", "Forgets a registered resource.", takes((*dialect).deregisterKeyResource)},
+	}
 }
 
 func (d *dialect) getKeyUsage(ctx context.Context, q request, _ none) (api.KeyUsage, error) {
