@@ -61,23 +61,25 @@ func Find(text []byte, secrets bool, with func(Stretch)) {
 }
 
 // runs finds base64 and hexadecimal digits. A run of [minRun] has two whole words of eight
-// bytes, one behind the other: only where neither has a byte that is no digit is it looked
-// for, and most words are ruled out by a few operations.
+// bytes, one behind the other, of which one is the first of a pair: so every second word is
+// looked at, and most are ruled out by a few operations.
 func runs(text []byte, with func(Stretch)) {
 	const word = 8
-	passed, before := 0, uint64(1)
-	for at := 0; at+word <= len(text); at += word {
-		f := foreign(binary.LittleEndian.Uint64(text[at:]))
-		both := f | before
-		if before = f; both != 0 || at < passed {
+	passed := 0
+	for at := 0; at+word <= len(text); at += 2 * word {
+		if foreign(binary.LittleEndian.Uint64(text[at:])) != 0 || at < passed {
 			continue
 		}
-		start, end := at, at
-		for start > passed && digits64[text[start-1]] {
-			start--
-		}
+		end := at
 		for end < len(text) && digits64[text[end]] {
 			end++
+		}
+		if end-at < word {
+			continue
+		}
+		start := at
+		for start > passed && digits64[text[start-1]] {
+			start--
 		}
 		passed = end
 		if end-start >= minRun {
