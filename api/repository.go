@@ -24,6 +24,7 @@ type RepositoryState struct {
 	// "unreachable", "denied", "moved", "corrupt", "too-large" or "failed".
 	Status      string    `json:"status"`
 	Error       string    `json:"error,omitempty"`
+	ErrorZh     string    `json:"errorZh,omitempty"`    // Error in Chinese
 	StartedAt   time.Time `json:"startedAt,omitzero"`   // of the last look
 	Took        string    `json:"took,omitempty"`       // the last look
 	CompleteAt  time.Time `json:"completeAt,omitzero"`  // end of the last complete look

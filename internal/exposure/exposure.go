@@ -154,6 +154,7 @@ func (s Sighting) Merge(again Sighting) Sighting {
 	again.First, again.Fresh = s.First, s.Fresh
 	again.KeyID = cmp.Or(again.KeyID, s.KeyID)
 	again.Verdict = s.Verdict.or(again.Verdict)
+	again.Reason = cmp.Or(again.Reason, s.Reason) // a later scan of the same place knows of none
 	places := slices.Clone(s.Places)
 	for _, p := range again.Places {
 		if slices.Contains(places, p) {

@@ -222,6 +222,38 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
+// A push that was refused ends as a finding when the credential is let through there, and not by
+// what was seen before, elsewhere, or of another credential. Why it was let through stays known.
+func TestRefusedPushesEnd(t *testing.T) {
+	t.Parallel()
+	mark, other := strings.Repeat("a", 64), strings.Repeat("b", 64)
+	at := func(mark, origin string, hours int, stopped bool) exposure.Sighting {
+		s := sighting(mark, "", "a")
+		s.Origin, s.Stopped, s.First, s.Last = origin, stopped, noon, noon.Add(time.Duration(hours)*time.Hour)
+		return s
+	}
+	const refused, unknown, another = "LK04 credential/aaaaaaaaaaaaaaaa nothing", "LK03 credential/aaaaaaaaaaaaaaaa nothing", "LK03 credential/bbbbbbbbbbbbbbbb nothing"
+	for name, c := range map[string]struct {
+		also exposure.Sighting
+		want []string
+	}{
+		"let through":    {at(mark, "shop", 2, false), []string{unknown}},
+		"at once":        {at(mark, "shop", 1, false), []string{unknown}},
+		"seen before":    {at(mark, "shop", 0, false), []string{unknown, refused}},
+		"seen elsewhere": {at(mark, "pay", 2, false), []string{unknown, refused}},
+		"another":        {at(other, "shop", 2, false), []string{another, refused}},
+	} {
+		if diff := cmp.Diff(c.want, rulesOf(exposure.Compare(nil, nil, nil, []exposure.Sighting{at(mark, "shop", 1, true), c.also}))); diff != "" {
+			t.Errorf("%s (-want +have):\n%s", name, diff)
+		}
+	}
+	let := at(mark, "shop", 1, false)
+	let.Reason = "a test key"
+	if have := let.Merge(at(mark, "shop", 2, false)).Reason; have != "a test key" {
+		t.Errorf("the reason became %q", have)
+	}
+}
+
 // A report that says nothing of it, or that the issuer did not answer, takes back no answer.
 func TestVerdictsLast(t *testing.T) {
 	t.Parallel()

@@ -61,8 +61,11 @@ func (e *exposed) also(v version) {
 // was replaced and does not work any more is nothing.
 func (w world) compare(seen []Sighting) []exposed {
 	all := map[string]*exposed{}
-	said := verdicts(seen)
+	said, taken := verdicts(seen), taken(seen)
 	for _, s := range seen {
+		if at, ok := taken[place{s.Mark, s.Origin}]; ok && s.Stopped && !at.Before(s.Last) {
+			continue
+		}
 		if s.Mark != "" {
 			s.Verdict = said[s.Mark]
 		}
@@ -97,6 +100,22 @@ func (w world) compare(seen []Sighting) []exposed {
 		return cmp.Compare(finding.Name(Source, a.rule, a.subject), finding.Name(Source, b.rule, b.subject))
 	})
 	return out
+}
+
+// A place is where a credential may be.
+type place struct{ mark, origin string }
+
+// taken answers when credentials were last seen where they stand in the open. A push with one that
+// was refused before that is no refused push any more: it was let through, and the finding of the
+// credential itself says why.
+func taken(seen []Sighting) map[place]time.Time {
+	at := map[place]time.Time{}
+	for _, s := range seen {
+		if p := (place{s.Mark, s.Origin}); !s.Stopped && s.Last.After(at[p]) {
+			at[p] = s.Last
+		}
+	}
+	return at
 }
 
 // verdicts answers what issuers last said of credentials, by their marks: one that is dead in

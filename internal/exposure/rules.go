@@ -52,7 +52,7 @@ func Rules() []finding.Rule {
 		},
 		{
 			ID: stoppedPush, Source: Source, Severity: finding.Medium, Title: words("A push with a credential was refused", "含有密钥的推送已被拒绝"),
-			Why: words("It stands in somebody's commits, and nowhere else yet. While the finding is suppressed the push is let through.", "它只存在于某人的提交中，尚未进入仓库。此问题被抑制期间，推送会被放行。"),
+			Why: words("It stands in somebody's commits, and nowhere else yet. While the finding is suppressed the push is let through. The finding ends when the credential came into the repository: then another one says so, and why it was let through.", "它只存在于某人的提交中，尚未进入仓库。此问题被抑制期间，推送会被放行。密钥进入仓库后，此问题自动解决，由另一个问题说明密钥所在位置及放行原因。"),
 			Fixes: []finding.Fix{{Text: words("Whoever pushes it takes it out of the commits. To let it through for some days: keyward finding suppress, with a date.",
 				"由推送者从提交中移除；如需在数日内放行，请用 keyward finding suppress 并指定日期。")}},
 		},

@@ -19,6 +19,7 @@ import (
 	"sync/atomic"
 
 	"github.com/keyward/keyward/internal/egress"
+	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/watch"
 )
 
@@ -65,7 +66,7 @@ func (m *Mirrors) open(ctx context.Context, r watch.Remote) (*gateway, error) {
 	g.http = egress.HTTP(m.o.Allow)
 	if r.CA != "" {
 		if g.http, err = egress.Private(m.o.Allow, []byte(r.CA)); err != nil {
-			return nil, trouble(watch.Failed, "%v", err)
+			return nil, trouble(watch.Failed, fault.Say("its certificates of authorities cannot be read: %v", err))
 		}
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
@@ -150,7 +151,7 @@ func (g *gateway) forward(w http.ResponseWriter, in *http.Request, to string) er
 	w.Header().Set("Content-Type", answer.Header.Get("Content-Type"))
 	left, over := g.mirrors.o.Most-g.passed.Load(), g.mirrors.large()
 	if refs && left > maxRefs {
-		left, over = maxRefs, trouble(watch.TooLarge, "the list of its refs has more than %d MB, which is the limit", maxRefs>>20)
+		left, over = maxRefs, trouble(watch.TooLarge, fault.Say("the list of its refs has more than %d MB, which is the limit", maxRefs>>20))
 	}
 	n, err := io.Copy(w, io.LimitReader(answer.Body, left+1))
 	g.passed.Add(n)
@@ -189,7 +190,10 @@ func unreachable(err error) error {
 	if wrapped, ok := errors.AsType[*url.Error](err); ok {
 		err = wrapped.Err
 	}
-	return trouble(watch.Unreachable, "%v", err)
+	if errors.Is(err, egress.ErrRefused) {
+		return trouble(watch.Denied, fault.Say("its address is not public, and is refused by the guard of outgoing connections; the operator may allow its network with egress.allow"))
+	}
+	return trouble(watch.Unreachable, fault.Say("it cannot be reached: %v", err))
 }
 
 // refused says what is wrong with an answer that is not the one to be expected.
@@ -198,16 +202,16 @@ func (g *gateway) refused(answer *http.Response) error {
 	case code == http.StatusOK && strings.HasPrefix(answer.Header.Get("Content-Type"), "application/x-git-upload-pack-"):
 		return nil
 	case code == http.StatusOK:
-		return trouble(watch.Unreachable, "what is there is no git repository, or not over its current protocol")
+		return trouble(watch.Unreachable, fault.Say("what is there is no git repository, or not over its current protocol"))
 	case code >= 300 && code < 400:
 		return moved(g.base, answer)
 	case code == http.StatusUnauthorized || code == http.StatusForbidden || code == http.StatusNotFound:
 		if g.remote.Token.Len() == 0 {
-			return trouble(watch.Denied, "it answers %d: it is not there, or needs a token", code)
+			return trouble(watch.Denied, fault.Say("it answers %d: it is not there, or needs a token", code))
 		}
-		return trouble(watch.Denied, "it answers %d: it is not there, or the token is not accepted (any more)", code)
+		return trouble(watch.Denied, fault.Say("it answers %d: it is not there, or the token is not accepted (any more)", code))
 	default:
-		return trouble(watch.Unreachable, "it answers %d", code)
+		return trouble(watch.Unreachable, fault.Say("it answers %d", code))
 	}
 }
 
@@ -216,11 +220,11 @@ func (g *gateway) refused(answer *http.Response) error {
 func moved(from *url.URL, answer *http.Response) error {
 	to, err := answer.Location()
 	if err != nil {
-		return trouble(watch.Moved, "it answers %d, without a place", answer.StatusCode)
+		return trouble(watch.Moved, fault.Say("it answers %d, without a place", answer.StatusCode))
 	}
 	path, ours := strings.CutSuffix(to.Path, "/info/refs")
 	if !ours { // a page for people
-		return trouble(watch.Denied, "it answers %d and a page of %s: it is not there, or needs a token", answer.StatusCode, to.Host)
+		return trouble(watch.Denied, fault.Say("it answers %d and a page of %s: it is not there, or needs a token", answer.StatusCode, to.Host))
 	}
-	return trouble(watch.Moved, "it is at %s now; if that is right: keyward repository update --url", (&url.URL{Scheme: to.Scheme, Host: to.Host, Path: path}).String())
+	return trouble(watch.Moved, fault.Say("it is at %s now; if that is right: keyward repository update --url", (&url.URL{Scheme: to.Scheme, Host: to.Host, Path: path}).String()))
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/watch"
 )
 
@@ -71,7 +72,7 @@ func (g *gateway) feed(ctx context.Context, in []byte, args ...string) ([]byte, 
 	case err == nil:
 		return out, nil
 	case errors.Is(err, exec.ErrNotFound):
-		return nil, trouble(watch.Failed, "git is not installed on the server")
+		return nil, trouble(watch.Failed, fault.Say("git is not installed on the server"))
 	case ctx.Err() != nil:
 		return nil, context.Cause(ctx)
 	}
@@ -80,9 +81,9 @@ func (g *gateway) feed(ctx context.Context, in []byte, args ...string) ([]byte, 
 	}
 	text := strings.ReplaceAll(complaint(said), g.address, g.remote.URL)
 	if args[0] == "ls-remote" {
-		return nil, trouble(watch.Unreachable, "%s", text)
+		return nil, trouble(watch.Unreachable, fault.Say("git cannot read it: %s", text))
 	}
-	return nil, trouble(watch.Corrupt, "git %s: %s", args[0], text)
+	return nil, trouble(watch.Corrupt, fault.Say("git %s: %s", args[0], text))
 }
 
 // finish runs a process of little priority to its end, and ends with it whatever it started.

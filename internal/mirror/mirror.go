@@ -64,8 +64,8 @@ func New(o Options) *Mirrors { return &Mirrors{o} }
 // packs is how many packs a mirror collects, one with each fetch, before they become one.
 const packs = 50
 
-func trouble(status watch.Status, format string, args ...any) *watch.Trouble {
-	return &watch.Trouble{Status: status, Text: fmt.Sprintf(format, args...)}
+func trouble(status watch.Status, text fault.Text) *watch.Trouble {
+	return &watch.Trouble{Status: status, Text: text}
 }
 
 // Allows implements watch.Mirrors.
@@ -243,7 +243,7 @@ func (m *Mirrors) fetch(ctx context.Context, r watch.Remote, dir string, h *watc
 }
 
 func (m *Mirrors) large() error {
-	return trouble(watch.TooLarge, "it takes more than %d MB here, which is the limit; the operator may raise repositories.max_megabytes", m.o.Most>>20)
+	return trouble(watch.TooLarge, fault.Say("it takes more than %d MB here, which is the limit; the operator may raise repositories.max_megabytes", m.o.Most>>20))
 }
 
 // measure ends a fetch that makes the mirror too large.

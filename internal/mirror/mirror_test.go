@@ -325,7 +325,7 @@ func TestNothingPrivateIsReached(t *testing.T) {
 	w.commit("main", "a.yaml", "")
 	w.options.Allow = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
 	_, err := mirror.New(w.options).Tips(t.Context(), w.remote)
-	if w.status(err) != watch.Unreachable || !strings.Contains(err.Error(), "guard") || len(w.requests()) > 0 {
+	if w.status(err) != watch.Denied || !strings.Contains(err.Error(), "egress.allow") || len(w.requests()) > 0 {
 		t.Error(err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/keyward/keyward/internal/exposure"
+	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/finding"
 	"github.com/keyward/keyward/internal/leak"
 	"github.com/keyward/keyward/internal/leak/history"
@@ -60,7 +61,7 @@ func (m *Mirrors) search(ctx context.Context, dir string, s watch.Search) (watch
 		return watch.Harvest{}, context.Cause(ctx)
 	}
 	if err != nil {
-		return watch.Harvest{}, trouble(watch.Failed, "the search ended: %v: %s", err, complaint(said))
+		return watch.Harvest{}, trouble(watch.Failed, fault.Say("the search ended: %v: %s", err, complaint(said)))
 	}
 	var o outcome
 	err = json.Unmarshal(out, &o)
@@ -69,7 +70,7 @@ func (m *Mirrors) search(ctx context.Context, dir string, s watch.Search) (watch
 		return watch.Harvest{}, errors.New("reading what the search found: it is no answer") // the error might hold some
 	}
 	if o.Error != "" {
-		return watch.Harvest{}, trouble(watch.Corrupt, "%s", o.Error)
+		return watch.Harvest{}, trouble(watch.Corrupt, fault.Say("its history cannot be read: %s", o.Error))
 	}
 	for _, f := range o.Secrets {
 		f.Candidate.Value = material.NewBytes(f.Value)

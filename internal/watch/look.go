@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"math/big"
 	"slices"
 	"strings"
@@ -65,7 +64,7 @@ func (s *Service) look(ctx context.Context, j job.Job) (again time.Time, err err
 		return time.Time{}, err
 	}
 	began := s.now()
-	bounded, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("it took longer than %v", limit))
+	bounded, cancel := context.WithTimeoutCause(ctx, limit, &Trouble{Failed, fault.Say("it took longer than %v", limit)})
 	defer cancel()
 	err = s.read(bounded, &of)
 	if ctx.Err() != nil { // the server stops, or the job is somebody else's now
@@ -101,19 +100,19 @@ func spread(most time.Duration) time.Duration {
 
 // fail notes how a look ended that was not complete, or that it was.
 func (st *State) fail(err, late error) {
-	st.Error = ""
-	trouble, known := errors.AsType[*Trouble](err)
-	switch {
-	case err == nil:
+	st.Error, st.Chinese = "", ""
+	if err == nil {
 		st.Status, st.Failures = Complete, 0
 		return
-	case known:
-		st.Status, st.Error = trouble.Status, clean(trouble.Text, maxError)
-	case late != nil:
-		st.Status, st.Error = Failed, late.Error()
-	default:
-		st.Status, st.Error = Failed, clean(fault.Message(err), maxError)
 	}
+	trouble, known := errors.AsType[*Trouble](err)
+	if !known {
+		trouble, known = errors.AsType[*Trouble](late)
+	}
+	if !known {
+		trouble = &Trouble{Failed, fault.TextOf(err)}
+	}
+	st.Status, st.Error, st.Chinese = trouble.Status, clean(trouble.Text.String(), maxError), clean(trouble.Text.Chinese(), maxError)
 	st.Failures++
 	if st.Status == Empty || st.Status == Shallow { // they could be read
 		st.Failures = 0
@@ -162,22 +161,22 @@ func (s *Service) read(ctx context.Context, of *Standing) error {
 	}
 	st.ReportedAt, st.Severity, st.Issuers = now, of.Severity, of.Issuers
 	if h.Shallow {
-		return &Trouble{Shallow, "it is a shallow clone itself: older commits are not there"}
+		return &Trouble{Shallow, fault.Say("it is a shallow clone itself: older commits are not there")}
 	}
 	st.CompleteAt, st.Digest = s.now(), tips.Digest
 	return nil
 }
 
 // emptiness says what a repository without refs lacks.
-func emptiness(r Repository, tips Tips) string {
-	if len(r.Refs) == 0 {
-		return "it has no commits, so that nothing was looked at"
+func emptiness(r Repository, tips Tips) fault.Text {
+	refs := strings.Join(r.Refs, ", ")
+	switch {
+	case refs == "":
+		return fault.Say("it has no commits, so that nothing was looked at")
+	case tips.Head == "":
+		return fault.Say("it has no ref like %s, so that nothing was looked at", refs)
 	}
-	text := "it has no ref like " + strings.Join(r.Refs, ", ") + ", so that nothing was looked at"
-	if tips.Head != "" {
-		text += "; it begins with " + tips.Head
-	}
-	return text
+	return fault.Say("it has no ref like %s, so that nothing was looked at; it begins with %s", refs, tips.Head)
 }
 
 // take notes what a look came to.
@@ -199,7 +198,7 @@ func (s *Service) report(ctx context.Context, call *authz.Call, of *Standing, se
 	for some := range slices.Chunk(seen, exposure.MaxReport) {
 		if err := s.o.Reports.Report(ctx, call, exposure.Report{Origin: of.URL, Owner: of.Owner, Seen: some}); err != nil {
 			if fault.Is(err, fault.LimitExceeded) {
-				return &Trouble{Failed, fmt.Sprintf("%d of %d credentials were reported: %s", of.State.Found, len(seen), fault.Message(err))}
+				return &Trouble{Failed, fault.Say("%d of %d credentials were reported: %s", of.State.Found, len(seen), fault.TextOf(err))}
 			}
 			return err
 		}

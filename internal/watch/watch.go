@@ -37,6 +37,7 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/internal/exposure"
+	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/finding"
 	"github.com/keyward/keyward/internal/form"
 	"github.com/keyward/keyward/internal/material"
@@ -112,6 +113,7 @@ type State struct {
 	ID         string // Repository.ID of which all else is said
 	Status     Status
 	Error      string           // why the last look was not complete
+	Chinese    string           // Error in Chinese
 	StartedAt  time.Time        // of the last look
 	Took       time.Duration    // of the last look
 	CompleteAt time.Time        // end of the last complete look
@@ -203,7 +205,7 @@ type Mirrors interface {
 // A Trouble is why a repository could not be looked at.
 type Trouble struct {
 	Status Status
-	Text   string // for people
+	Text   fault.Text
 }
 
 // Error implements error.

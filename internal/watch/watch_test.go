@@ -279,9 +279,9 @@ func TestTroublesAreTold(t *testing.T) {
 	w.add(watch.Draft{Severity: finding.Medium})
 	w.look()
 	for n, wait := range []time.Duration{time.Minute, 2 * time.Minute, 4 * time.Minute, 8 * time.Minute, 16 * time.Minute, 32 * time.Minute, time.Hour, time.Hour} {
-		w.err = &watch.Trouble{Status: watch.Denied, Text: "it answers 401"}
+		w.err = &watch.Trouble{Status: watch.Denied, Text: fault.Say("it answers %d", 401)}
 		got, again := w.look()
-		if got.State.Status != watch.Denied || got.State.Failures != n+1 || !got.State.CompleteAt.Equal(noon) || again < wait || again > wait+wait/10 {
+		if got.State.Status != watch.Denied || got.State.Failures != n+1 || !got.State.CompleteAt.Equal(noon) || again < wait || again > wait+wait/10 || got.State.Chinese != "返回 401" {
 			t.Errorf("%d: %+v, again after %v", n, got.State, again)
 		}
 		want := map[string]string{}
@@ -293,7 +293,7 @@ func TestTroublesAreTold(t *testing.T) {
 		}
 	}
 	w.err = nil
-	if got, _ := w.look(); got.State.Status != watch.Complete || got.State.Failures != 0 || got.State.Error != "" || len(w.told) > 0 {
+	if got, _ := w.look(); got.State.Status != watch.Complete || got.State.Failures != 0 || got.State.Error != "" || got.State.Chinese != "" || len(w.told) > 0 {
 		t.Errorf("%+v, %v", got.State, w.told)
 	}
 
@@ -369,11 +369,11 @@ func TestRecords(t *testing.T) {
 	if err := w.service.Remove(t.Context(), nobody, "shop"); !fault.Is(err, fault.NoPermission) {
 		t.Error(err)
 	}
-	w.err = &watch.Trouble{Status: watch.Denied, Text: "it answers 404"}
+	w.err = &watch.Trouble{Status: watch.Denied, Text: fault.Say("it answers 404")}
 	if _, err := w.service.Add(t.Context(), root(), "other", watch.Draft{Place: watch.Place{URL: url}}); !fault.Is(err, fault.InvalidParameter) || !strings.Contains(err.Error(), "it answers 404") {
 		t.Error(err)
 	}
-	w.err = &watch.Trouble{Status: watch.Unreachable, Text: "it answers 503"}
+	w.err = &watch.Trouble{Status: watch.Unreachable, Text: fault.Say("it answers 503")}
 	if _, err := w.service.Add(t.Context(), root(), "down", watch.Draft{Place: watch.Place{URL: url}}); !fault.Is(err, fault.Unavailable) {
 		t.Error(err)
 	}

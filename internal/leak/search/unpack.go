@@ -25,11 +25,15 @@ func (l *Lane) document(d document, r io.Reader) (err error) {
 	}
 	head := buffer[:filled]
 	format := unpack.Of(head[:min(filled, unpack.HeadSize)])
-	if d.plain || format == nil {
+	if d.plain || format == nil || format.Sealed() {
 		if last {
 			l.whole(d, head)
 		}
-		return l.text(d, filled, last, r)
+		err := l.text(d, filled, last, r)
+		if !d.plain && format != nil {
+			err = errors.Join(format.Unpack(unpack.Source{}, nil), err)
+		}
+		return err
 	}
 	if d.depth == 0 {
 		l.search.coverage.bytes.Add(int64(filled)) // the rest is counted as it is read

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"github.com/klauspost/compress/zstd"
@@ -181,6 +182,38 @@ func untar(s Source, visit Visit) error {
 			continue
 		}
 		if err := visit(Member{Name: memberName(h.Name), Reader: r}); err != nil {
+			return err
+		}
+	}
+}
+
+var errAr = errors.New("a member has no header of ar")
+
+// unar visits the members of an ar archive: packages of Debian, static libraries.
+func unar(s Source, visit Visit) error {
+	const header = 60 // name 16, times, owner and mode 32, size 10, mark 2
+	if _, err := io.CopyN(io.Discard, s.Reader, int64(len("!<arch>\n"))); err != nil {
+		return err
+	}
+	for {
+		var h [header]byte
+		if _, err := io.ReadFull(s.Reader, h[:]); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		size, err := strconv.ParseInt(strings.TrimSpace(string(h[48:58])), 10, 64)
+		if err != nil || size < 0 || string(h[58:]) != "`\n" {
+			return errAr
+		}
+		member := &io.LimitedReader{R: s.Reader, N: size}
+		if err := visit(Member{Name: memberName(strings.TrimRight(string(h[:16]), " /")), Reader: member}); err != nil {
+			return err
+		}
+		if _, err := io.CopyN(io.Discard, s.Reader, member.N); err != nil {
+			return err
+		}
+		if _, err := io.CopyN(io.Discard, s.Reader, size&1); err != nil && !errors.Is(err, io.EOF) { // members begin at even offsets
 			return err
 		}
 	}

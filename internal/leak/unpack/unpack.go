@@ -187,6 +187,9 @@ type Format struct {
 
 // Unpack visits the members of a container. An error says that not all of it was visited.
 func (f *Format) Unpack(s Source, visit Visit) error {
+	if f.Sealed() {
+		return fmt.Errorf("%s: %w", f.Name, ErrSealed)
+	}
 	if err := f.unpack(s, visit); err != nil {
 		return fmt.Errorf("unpacking %s: %w", f.Name, err)
 	}
@@ -201,6 +204,13 @@ func (f *Format) Stream() bool {
 	}
 	return false
 }
+
+// Sealed tells whether the container is of a kind that is known and not unpacked: what is packed
+// in it is missed, and only what it keeps as it is can be found.
+func (f *Format) Sealed() bool { return f.unpack == nil }
+
+// ErrSealed is what a container is reported with that is not unpacked.
+var ErrSealed = errors.New("archives of this kind are not unpacked: unpack it and scan what comes out")
 
 // HeadSize is how many first bytes tell what something is.
 const HeadSize = 512
@@ -229,6 +239,13 @@ var formats = []Format{
 	{"xz", magic("\xfd7zXZ\x00"), unxz},
 	{"bzip2", isBzip2, bunzip2},
 	{"tar", isTar, untar},
+	{"ar", magic("!<arch>\n"), unar},
+	{"7z", magic("7z\xbc\xaf\x27\x1c"), nil},
+	{"rar", magic("Rar!\x1a\x07"), nil},
+	{"cab", magic("MSCF\x00\x00\x00\x00"), nil},
+	{"lz4", magic("\x04\x22\x4d\x18"), nil},
+	{"lzip", magic("LZIP\x01"), nil},
+	{"rpm", magic("\xed\xab\xee\xdb"), nil},
 	{"dex", isDEX, undex},
 	{"resources", isResources, unresources},
 	{"property list", magic("bplist00"), unplist},

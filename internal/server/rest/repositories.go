@@ -103,7 +103,7 @@ func (d *dialect) repository(r watch.Standing) api.Repository {
 		Name: r.Name, ARN: d.Watched.ARN(r.Account, r.Name), URL: r.URL, CA: r.CA, Refs: append([]string{}, r.Refs...), LoggedIn: len(r.Sealed) > 0,
 		Pace: api.FormatDuration(r.Pace), Severity: r.Severity.String(), Owner: r.Owner, Issuers: append([]string{}, r.Issuers...), CreatedAt: r.CreatedAt,
 		State: api.RepositoryState{
-			Status: string(st.Status), Error: st.Error, StartedAt: st.StartedAt, Took: words.Took(st.Took), CompleteAt: st.CompleteAt, RewrittenAt: st.Rewritten, Failures: st.Failures,
+			Status: string(st.Status), Error: st.Error, ErrorZh: st.Chinese, StartedAt: st.StartedAt, Took: words.Took(st.Took), CompleteAt: st.CompleteAt, RewrittenAt: st.Rewritten, Failures: st.Failures,
 			Head: st.Head, Refs: st.Refs, Objects: st.Objects, Bytes: st.Bytes, Found: st.Found, Unread: st.Unread, Problems: append([]string{}, st.Problems...),
 		},
 	}
