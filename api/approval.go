@@ -38,8 +38,10 @@ type Approval struct {
 	Requester string          `json:"requester"` // ARN of the user or the role
 	Behind    string          `json:"behind"`    // ARN of the user whom a session of the requester came of
 	Action    string          `json:"action"`
-	Resource  string          `json:"resource"` // ARN
-	Params    []ApprovalParam `json:"params"`   // what the request says; only what is no secret
+	Resource  string          `json:"resource"`         // ARN
+	Also      []ApprovalPart  `json:"also"`             // what the request does besides
+	Reason    string          `json:"reason,omitempty"` // the requester's
+	Params    []ApprovalParam `json:"params"`           // what the request says; only what is no secret
 	Source    string          `json:"source,omitempty"`
 	Wants     []ApprovalWant  `json:"wants"`
 	Approvals []ApprovalVote  `json:"approvals"` // those that count
@@ -47,6 +49,12 @@ type Approval struct {
 	ExpiresAt time.Time       `json:"expiresAt"`
 	EndedAt   time.Time       `json:"endedAt,omitzero"` // when it was used or rejected
 	EndedBy   string          `json:"endedBy,omitempty"`
+}
+
+// An ApprovalPart is something that a request does on one resource.
+type ApprovalPart struct {
+	Action   string `json:"action"`
+	Resource string `json:"resource"` // ARN
 }
 
 // An ApprovalParam is a parameter of a request, for people.

@@ -27,6 +27,7 @@ import (
 	"net/url"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/keyward/keyward/api"
 )
@@ -56,6 +57,8 @@ type Config struct {
 	// Await is asked what to do while a request waits for others' approval: nil sends it
 	// again, so wait a little; an error ends the call. nil for never.
 	Await func(ctx context.Context, refusal *Error) error
+	// Reason tells those who must approve a request why it is made; "" for nothing.
+	Reason string
 }
 
 // Wanted is a request for which the server wants the second factor to be proved.
@@ -90,8 +93,19 @@ func New(c Config) (*Client, error) {
 		return nil, errors.New("configuring client: the access key id or its secret is empty")
 	}
 	t.sign, t.code = newSigner(c.AccessKeyID, c.AccessKeySecret, c.SecurityToken), c.Code
-	t.await = c.Await
+	t.await, t.reason = c.Await, oneLine(c.Reason)
 	return &Client{t}, nil
+}
+
+// oneLine answers a text as a header can carry it.
+func oneLine(text string) string {
+	text = strings.Join(strings.Fields(text), " ")
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return -1
+		}
+		return r
+	}, text)
 }
 
 // transport answers what carries requests, unsigned.
@@ -162,6 +176,7 @@ type transport struct {
 	sign     func(r *http.Request, body []byte) // nil where whoever connects is trusted, or logs in
 	code     func(ctx context.Context, w Wanted) (string, error)
 	await    func(ctx context.Context, refusal *Error) error
+	reason   string // for who must approve
 
 	// What goes with one request.
 	proof    string // what code answered
@@ -286,6 +301,9 @@ func (t transport) send(ctx context.Context, method, target string, body []byte)
 	}
 	if t.proof != "" {
 		r.Header.Set(headerCode, t.proof)
+	}
+	if t.reason != "" {
+		r.Header.Set(headerReason, t.reason)
 	}
 	if t.approval != "" {
 		r.Header.Set(headerApproval, t.approval)

@@ -106,6 +106,7 @@ const (
 	headerCode  = "x-acs-mfa-code"
 
 	headerApproval = "x-acs-approval-id"
+	headerReason   = "x-acs-approval-reason"
 )
 
 // newSigner makes what signs requests with an access key; token is "" for a permanent one.
@@ -133,7 +134,7 @@ func canonical(r *http.Request, body []byte) (text, names string) {
 	if body != nil {
 		signed = append([]string{"content-type"}, signed...)
 	}
-	for _, name := range []string{headerToken, headerCode, headerApproval} {
+	for _, name := range []string{headerToken, headerCode, headerApproval, headerReason} {
 		if r.Header.Get(name) != "" {
 			signed = append(signed, name)
 		}

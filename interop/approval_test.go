@@ -41,9 +41,11 @@ func TestApproval(t *testing.T) {
 
 		try := func(method, id, key, days string) error {
 			config := *a.config()
+			headers := map[string]*string{"x-acs-approval-reason": new("ticket 7, 轮换")}
 			if id != "" {
-				config.GlobalParameters = &openapi.GlobalParameters{Headers: map[string]*string{"x-acs-approval-id": &id}}
+				headers = map[string]*string{"x-acs-approval-id": &id}
 			}
+			config.GlobalParameters = &openapi.GlobalParameters{Headers: headers}
 			_, err := must(openapi.NewClient(&config))(t).CallApi(&openapi.Params{
 				Action: new("ScheduleKeyDeletion"), Version: new("2016-01-20"), Protocol: new("HTTP"), Pathname: new("/"), Method: &method,
 				AuthType: new("AK"), Style: new("RPC"), ReqBodyType: new("formData"), BodyType: new("json"),
@@ -53,7 +55,7 @@ func TestApproval(t *testing.T) {
 		refused(0, try("POST", "", k.id, "366"))(t, 403, "Forbidden.ApprovalRequired")
 		refused(0, try("GET", "", k.id, "366"))(t, 403, "Forbidden.ApprovalRequired")
 		open := must(admin.ListApprovals(t.Context(), api.ListApprovalsRequest{}))(t).Approvals
-		if len(open) != 1 || open[0].Action != "kms:ScheduleKeyDeletion" {
+		if len(open) != 1 || open[0].Action != "kms:ScheduleKeyDeletion" || open[0].Reason != "ticket 7, 轮换" {
 			t.Fatalf("the same request, spelt in two ways, opened %+v", open)
 		}
 		id := open[0].ID

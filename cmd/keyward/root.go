@@ -113,6 +113,7 @@ func globalFlags(c *cli.Run, root *cobra.Command) {
 	f.String("lang", string(c.Lang), c.T("`LANGUAGE` of texts: en or zh (KEYWARD_LANG)", "文字的语言 `LANGUAGE`：en 或 zh（KEYWARD_LANG）")) // read by prepare
 	f.BoolVarP(&c.Yes, "yes", "y", false, c.T("confirm what is asked", "对所有确认提问回答“是”"))
 	f.BoolVar(&c.NoInput, "no-input", false, c.T("ask nothing", "不提出任何问题"))
+	f.StringVar(&c.Reason, "reason", "", c.T("`TEXT` for those who must approve: why you want it", "向审批人说明原因的文字 `TEXT`"))
 	f.BoolVar(&c.UntilApproved, "until-approved", false, c.T("wait for others' approval where it is needed", "需要他人审批时一直等待"))
 	f.BoolP("help", "h", false, c.T("show help", "显示帮助"))
 	cli.Complete(root, "output", "table", "json", "csv")

@@ -37,6 +37,10 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/keyward/keyward/internal/fault"
 )
 
 // Limits. docs/approvals.md tells them to users.
@@ -51,6 +55,7 @@ const (
 	MaxLife      = 7 * 24 * time.Hour
 	Kept         = 90 * 24 * time.Hour // after an approval request has ended
 	MaxSuspended = 24 * time.Hour
+	MaxReason    = 500 // characters of a requester's reason
 )
 
 // A Rule is what an account wants approved by others.
@@ -94,6 +99,8 @@ type Request struct {
 	Since     string // which user or role of that name it is
 	Action    string
 	Resource  string // ARN
+	Also      []Part // what the request does besides, of which a rule wants the approval
+	Reason    string // the requester's, for the approvers; "" for none
 	Digest    string // of all that the request says, and of what it names
 	Params    []Param
 	Source    string // address that it came from
@@ -106,6 +113,15 @@ type Request struct {
 	EndedBy   string    // ARN
 	Rev       int64     // revision, kept by the store
 }
+
+// A Part is what an operation does on one resource.
+type Part struct {
+	Action   string `json:"action"`
+	Resource string `json:"resource"` // ARN
+}
+
+// Parts answers all that the request does of which a rule wants the approval.
+func (r *Request) Parts() []Part { return append([]Part{{r.Action, r.Resource}}, r.Also...) }
 
 // A Param is one parameter of a request, for people.
 type Param struct {
@@ -186,6 +202,25 @@ func (r *Request) Missing(inForce func(Vote) bool) map[string]int {
 		}
 	}
 	return out
+}
+
+// plainly answers a reason as approvers see it: on one line, and without what would move the
+// cursor of a terminal or turn its writing round.
+func plainly(reason string) (string, error) {
+	text := strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co), r == utf8.RuneError:
+			return -1
+		}
+		return r
+	}, reason)
+	text = strings.Join(strings.Fields(text), " ")
+	if utf8.RuneCountInString(text) > MaxReason {
+		return "", fault.InvalidParameter.New("a reason has at most %d characters; say the rest elsewhere, and where", MaxReason)
+	}
+	return text, nil
 }
 
 // redacted answers parameters as approvers see them.

@@ -90,7 +90,7 @@ func TestSelfApproval(t *testing.T) {
 		id := w.ask(t, asking, "self "+asking.ARN())
 		for _, c := range []*authz.Call{w.login(t, "alice"), w.assumed(t, "alice")} {
 			_, err := w.Approve(t.Context(), c, id)
-			wantKind(t, err, fault.NoPermission)
+			wantKind(t, err, fault.NotApprover)
 		}
 		w.approve(t, id, "bob")
 		if s := w.standing(t, id); s != approval.Open {
@@ -101,7 +101,7 @@ func TestSelfApproval(t *testing.T) {
 	// Of a role's session the user behind it counts, whoever else acts as that role.
 	id := w.ask(t, w.assumed(t, "dave"), "x")
 	_, err := w.Approve(t.Context(), w.assumed(t, "bob"), id)
-	wantKind(t, err, fault.NoPermission) // a role approves nothing
+	wantKind(t, err, fault.NotApprover) // a role approves nothing
 	w.approve(t, id, "bob", "carol")
 	wantKind(t, w.try(t, w.assumed(t, "alice"), remark{text: "x", id: id}), fault.ResourceNotFound) // not her request
 	check(t, w.try(t, w.assumed(t, "dave"), remark{text: "x", id: id}))
@@ -117,11 +117,11 @@ func TestApprovingTwice(t *testing.T) {
 		change func(*authz.Call)
 		want   fault.Kind
 	}{
-		{func(c *authz.Call) { c.Session = nil }, fault.NoPermission},                    // one access key
-		{func(c *authz.Call) { c.AccessKey, c.Session = "K2", nil }, fault.NoPermission}, // and another
+		{func(c *authz.Call) { c.Session = nil }, fault.NotApprover},                    // one access key
+		{func(c *authz.Call) { c.AccessKey, c.Session = "K2", nil }, fault.NotApprover}, // and another
 		{func(c *authz.Call) { c.Fresh = false }, fault.MFARequired},
-		{func(c *authz.Call) { c.Kind = authz.Federated }, fault.NoPermission},
-		{func(c *authz.Call) { c.Name = "Alice" }, fault.NoPermission},
+		{func(c *authz.Call) { c.Kind = authz.Federated }, fault.NotApprover},
+		{func(c *authz.Call) { c.Name = "Alice" }, fault.NotApprover},
 		{func(c *authz.Call) { c.Account = "2222222222222222" }, fault.ResourceNotFound},
 	} {
 		call := w.login(t, "alice")
@@ -177,15 +177,18 @@ func TestReplayAfterUse(t *testing.T) {
 	}
 }
 
-// An operation that fails uses nothing up.
+// An operation that fails uses nothing up, and asks nobody.
 func TestFailureUsesNothing(t *testing.T) {
 	w := newWorld(t)
 	w.rule(t)
 	dave := w.user(t, "dave")
-	long := strings.Repeat("x", iam.MaxRemark+1)
-	id := w.ask(t, dave, long)
+	wantKind(t, w.try(t, dave, remark{text: "x", fail: true}), fault.InvalidParameter)
+	if open := must(w.List(t.Context(), w.root(), true))(t); len(open) != 0 {
+		t.Errorf("open are %v", open)
+	}
+	id := w.ask(t, dave, "x")
 	w.approve(t, id, "alice", "bob")
-	wantKind(t, w.try(t, dave, remark{text: long, id: id}), fault.InvalidParameter)
+	wantKind(t, w.try(t, dave, remark{text: "x", id: id, fail: true}), fault.InvalidParameter)
 	if s := w.standing(t, id); s != approval.Approved {
 		t.Errorf("it stands %s", s)
 	}

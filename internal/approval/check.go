@@ -80,11 +80,14 @@ type Check struct {
 	named     Named    // by it
 	let       bool     // it let something through
 
-	wanted           []compiledRule // of which something was not approved
-	action, resource string         // of the first part of the operation that a rule binds
+	bound   []compiledRule // those that bind a part of the operation
+	parts   []Part         // of the operation, that a rule binds
+	refused bool           // something was not approved
 }
 
-// Demand implements authz.Approval.
+// Demand implements authz.Approval. Of an operation with several parts the later ones may be
+// asked about although the first was refused, so that one approval is of all; what is refused
+// is not performed ([Check.Use]).
 func (k *Check) Demand(c *authz.Call, q authz.Request) error {
 	var bound []compiledRule
 	for i := range k.rules {
@@ -95,25 +98,37 @@ func (k *Check) Demand(c *authz.Call, q authz.Request) error {
 	if len(bound) == 0 {
 		return nil
 	}
-	if k.action == "" {
-		k.action, k.resource = q.Action, q.Resource
+	part := Part{q.Action, q.Resource}
+	if !slices.Contains(k.parts, part) {
+		k.parts = append(k.parts, part)
 	}
-	if k.presented != nil && (k.presented.Action != k.action || k.presented.Resource != k.resource) {
-		k.presented = nil // an alias leads elsewhere by now: this is another request
+	approved := k.presented != nil && slices.Contains(k.presented.Parts(), part) // an alias may lead elsewhere by now: that is another request
+	for _, r := range bound {
+		if !slices.ContainsFunc(k.bound, func(b compiledRule) bool { return b.Name == r.Name }) {
+			k.bound = append(k.bound, r)
+		}
+		approved = approved && k.presented.names(r.Name)
 	}
-	if k.presented != nil && !slices.ContainsFunc(bound, func(r compiledRule) bool { return !k.presented.names(r.Name) }) {
+	if approved {
 		k.let = true
 		return nil
 	}
-	if k.presented != nil { // a later part of the operation wants more: the next approval is of all
-		for i := range k.rules {
-			if r := k.rules[i]; k.presented.names(r.Name) && !slices.ContainsFunc(bound, func(b compiledRule) bool { return b.Name == r.Name }) {
-				bound = append(bound, r)
-			}
-		}
+	k.refused = true
+	return k.refusal()
+}
+
+// refusal says what is not approved.
+func (k *Check) refusal() error {
+	return fault.ApprovalRequired.New("%s needs the approval of others: %s", doing(k.parts), wantsOf(k.bound))
+}
+
+// doing says what an operation does.
+func doing(parts []Part) fault.Text {
+	var all []fault.Text
+	for _, p := range parts {
+		all = append(all, fault.Say("%s on %s", p.Action, p.Resource))
 	}
-	k.wanted = bound
-	return fault.ApprovalRequired.New("%s on %s needs the approval of others: %s", q.Action, q.Resource, wantsOf(bound))
+	return list(all)
 }
 
 // wantsOf says who must approve.
@@ -142,6 +157,9 @@ func (r *Request) names(rule string) bool {
 
 // Use implements audit.Approval.
 func (k *Check) Use() audit.Change {
+	if k.refused { // of one of several parts
+		return func(context.Context, audit.Tx) ([]audit.Effect, error) { return nil, k.refusal() }
+	}
 	if !k.let {
 		return nil
 	}
@@ -160,13 +178,18 @@ func (s *Service) For(ctx context.Context, p authz.Principal) (authz.Approval, e
 	return &Check{s: s, rules: rules}, nil
 }
 
-// Header is where a request names an approval request, and the refusal of one answers it.
-const Header = "x-acs-approval-id"
+// Header is where a request names an approval request, and the refusal of one answers it;
+// HeaderReason is where it says why it is made.
+const (
+	Header       = "x-acs-approval-id"
+	HeaderReason = "x-acs-approval-reason"
+)
 
 // An Attempt is a request as a dialect has it, past its signature.
 type Attempt struct {
 	Call     *authz.Call
 	Approval string // id of an approval request that it names; "" for none
+	Reason   string // why it is made, for approvers; "" for none
 	// Spell answers, in one spelling, all that the request says, but for what signs it; and the
 	// parameters that it has, which are kept as [Shown] allows.
 	Spell func() (text []byte, params []Param)
@@ -203,13 +226,15 @@ func Guard[T any](ctx context.Context, a Attempt, act func(context.Context) (T, 
 	if k == nil { // nothing is wanted in this account
 		return act(ctx)
 	}
-	if a.Approval != "" {
-		if err := k.present(ctx, a); err != nil {
-			return none, a.Refuse(ctx, err)
-		}
+	var err error
+	if a.Reason, err = plainly(a.Reason); err == nil && a.Approval != "" {
+		err = k.present(ctx, a)
+	}
+	if err != nil {
+		return none, a.Refuse(ctx, err)
 	}
 	out, err := act(ctx)
-	if k.wanted == nil || !fault.Is(err, fault.ApprovalRequired) {
+	if !k.refused || !fault.Is(err, fault.ApprovalRequired) {
 		return out, err
 	}
 	return none, k.open(ctx, a)
@@ -236,8 +261,8 @@ func (k *Check) present(ctx context.Context, a Attempt) error {
 		return err
 	case !who.is(r):
 		return errUnknown()
-	case digest != r.Digest:
-		return fault.InvalidParameter.New("the approval %s is for another request: each parameter must be as it was, and so must the users, roles, policies, identity providers and secrets that it names; to ask anew, send this request without the approval's id", r.ID)
+	case digest != r.Digest || a.Reason != "" && a.Reason != r.Reason:
+		return fault.InvalidParameter.New("the approval %s is for another request: each parameter must be as it was, and so must the reason, if it is given again, and the users, roles, policies, identity providers and secrets that it names; to ask anew, send this request without the approval's id", r.ID)
 	}
 	view, err := k.s.view(ctx, r)
 	switch {

@@ -54,13 +54,14 @@ func (k *Check) open(ctx context.Context, a Attempt) error {
 	now := s.now()
 	r := Request{
 		Account: c.Account, ID: "apr-" + strings.ToLower(rand.Text())[:20], Requester: who.identity, Behind: who.behind, Since: who.since,
-		Action: k.action, Resource: k.resource, Digest: digest, Params: redacted(params), State: Open, CreatedAt: now,
+		Action: k.parts[0].Action, Resource: k.parts[0].Resource, Also: slices.Clone(k.parts[1:]), Reason: a.Reason, Digest: digest, Params: redacted(params), State: Open, CreatedAt: now,
 	}
 	if c.Source.IsValid() {
 		r.Source = c.Source.String()
 	}
 	life := MaxLife
-	for _, rule := range k.wanted {
+	slices.SortFunc(k.bound, func(x, y compiledRule) int { return strings.Compare(x.Name, y.Name) })
+	for _, rule := range k.bound {
 		life = min(life, rule.Life)
 		r.Wants = append(r.Wants, Want{Rule: rule.Name, Rev: rule.Rev, Need: rule.Need, Approvers: rule.Approvers})
 	}
@@ -68,19 +69,26 @@ func (k *Check) open(ctx context.Context, a Attempt) error {
 	if found, err := s.again(ctx, r); err != nil || found != nil {
 		return orPending(found, err)
 	}
-	rec := audit.NewRecord(c, ActionRequest)
+	asking := *c
+	asking.Approval = nil // asking needs none
+	rec := audit.NewRecord(&asking, ActionRequest)
 	rec.Nonce = nil // the refused request's record has it
 	err = s.Log.Do(ctx, rec, func() error {
 		rec.Resource, rec.Decision = s.arn(c.Account, "approval/"+r.ID), "own"
 		rec.Param("Action", r.Action)
 		rec.Param("On", r.Resource)
+		for _, p := range r.Also {
+			rec.Param("Action", p.Action)
+			rec.Param("On", p.Resource)
+		}
+		rec.Param("Reason", r.Reason)
 		if err := s.satisfiable(ctx, r); err != nil {
 			return err
 		}
 		return s.Store.OpenApproval(ctx, rec, &r, now.Add(-Kept), look(r.Account, now))
 	})
-	return orPending(&Pending{r.ID, fault.ApprovalRequired.New("%s on %s needs the approval of others: %s. The approval request %s is open until %s; when it is approved, send the same request again with its id in the header x-acs-approval-id",
-		r.Action, r.Resource, wantsOf(k.wanted), r.ID, r.ExpiresAt.Format(time.RFC3339))}, err)
+	return orPending(&Pending{r.ID, fault.ApprovalRequired.New("%s needs the approval of others: %s. The approval request %s is open until %s; when it is approved, send the same request again with its id in the header x-acs-approval-id",
+		doing(k.parts), wantsOf(k.bound), r.ID, r.ExpiresAt.Format(time.RFC3339))}, err)
 }
 
 func orPending(p *Pending, err error) error {
@@ -97,7 +105,7 @@ func (s *Service) again(ctx context.Context, want Request) (*Pending, error) {
 		return nil, err
 	}
 	for _, r := range mine {
-		if r.Digest != want.Digest || r.Resource != want.Resource || r.Requester != want.Requester || r.Behind != want.Behind || r.Since != want.Since || !sameWants(r.Wants, want.Wants) {
+		if r.Digest != want.Digest || !slices.Equal(r.Parts(), want.Parts()) || want.Reason != "" && r.Reason != want.Reason || r.Requester != want.Requester || r.Behind != want.Behind || r.Since != want.Since || !sameWants(r.Wants, want.Wants) {
 			continue
 		}
 		view, err := s.view(ctx, r)
@@ -281,7 +289,7 @@ func (s *Service) Approve(ctx context.Context, c *authz.Call, id string) (View, 
 		}
 		proof, ok, err := s.prover(ctx, c.Account, c.Name)
 		if err == nil && !ok {
-			err = fault.NoPermission.New("only who has a second factor can decide: keyward user mfa enroll")
+			err = fault.MFANotSetUp.New("only who has a second factor can decide: keyward user mfa enroll")
 		}
 		if err != nil {
 			return err
@@ -352,15 +360,15 @@ func (s *Service) mayDecide(ctx context.Context, c *authz.Call, rec *audit.Recor
 		if rec.Action == ActionReject {
 			return nil
 		}
-		return fault.NoPermission.New("nobody approves a request of their own, as whomever they act")
+		return fault.NotApprover.New("nobody approves a request of their own, as whomever they act; have another approver decide, or withdraw it: keyward approval reject %s", r.ID)
 	}
 	if c.Kind != authz.User || !r.Voter(c.Name) {
 		rec.Decision = "no approver"
-		return fault.NoPermission.New("only the people whom the rule names decide about this, as themselves and not as a role; others may withdraw what they asked for themselves")
+		return fault.NotApprover.New("only the people whom the rule names decide about this, as themselves and not as a role; others may withdraw what they asked for themselves")
 	}
 	if c.Session == nil || !c.Session.Person {
 		rec.Decision = "no login"
-		return fault.NoPermission.New("approvers decide as people who logged in, and not with an access key: keyward login %s", c.Name)
+		return fault.NotApprover.New("approvers decide as people who logged in, and not with an access key: keyward login %s", c.Name)
 	}
 	if !c.Fresh {
 		rec.Decision = string(authz.NotFresh)

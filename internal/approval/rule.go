@@ -142,7 +142,7 @@ func (s *Service) canBeMet(ctx context.Context, c *authz.Call, r Rule) error {
 	}
 	able, err := s.able(ctx, r.Account, r.Approvers, iam.UserARN(account, user))
 	if err == nil && able < r.Need {
-		err = fault.StateConflict.New("%d of these people must approve, and beside you only %d could now: each needs a password and a second factor (keyward user mfa enroll)", r.Need, able)
+		err = fault.StateConflict.New("%d of these people must approve, and beside you only %d could now: each must be able to log in, and needs a second factor (keyward user mfa enroll)", r.Need, able)
 	}
 	return err
 }

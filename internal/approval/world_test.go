@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"log/slog"
 	"net/netip"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -200,6 +201,8 @@ func (w *world) assumed(t testing.TB, name string) *authz.Call {
 type remark struct {
 	text string
 	id   string            // of the approval that the request names
+	why  string            // reason
+	fail bool              // the operation fails although the request is what was approved
 	node *approval.Service // nil for the world's
 }
 
@@ -213,13 +216,17 @@ func (w *world) try(t testing.TB, c *authz.Call, r remark) error {
 	sent := *c
 	sent.Approval = must(node.For(t.Context(), c.Principal))(t)
 	_, err := approval.Guard(t.Context(), approval.Attempt{
-		Call: &sent, Approval: r.id,
+		Call: &sent, Approval: r.id, Reason: r.why,
 		Spell: func() ([]byte, []approval.Param) {
 			return []byte("remark " + r.text), []approval.Param{{Name: "user", Value: "victim"}, {Name: "secretish", Value: r.text}}
 		},
 		Refuse: func(_ context.Context, err error) error { return err },
 	}, func(ctx context.Context) (iam.User, error) {
-		return w.iam.UpdateUser(ctx, &sent, "victim", iam.UserChange{Remark: &r.text})
+		text := r.text
+		if r.fail {
+			text = strings.Repeat("x", iam.MaxRemark+1)
+		}
+		return w.iam.UpdateUser(ctx, &sent, "victim", iam.UserChange{Remark: &text})
 	})
 	return err
 }
@@ -265,6 +272,9 @@ func (w *world) remarked(t testing.TB) string {
 	t.Helper()
 	return must(w.iam.User(t.Context(), w.account, "victim"))(t).Remark
 }
+
+// record answers one for what a test stores.
+func (w *world) record(action string) *audit.Record { return audit.NewRecord(w.root(), action) }
 
 // records answers the newest audit records of an action.
 func (w *world) records(t testing.TB, action string) []audit.Entry {

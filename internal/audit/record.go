@@ -116,6 +116,16 @@ func (r *Record) Permit(c *authz.Call, q authz.Request) error {
 	return err
 }
 
+// Defer answers a refusal, but for one that others could approve: with that the operation goes
+// on, so that they are asked about all of its permissions at once. The log then makes no
+// change of it and answers no success, and so refuses it in the end.
+func (r *Record) Defer(refusal error) error {
+	if r.approval != nil && fault.Is(refusal, fault.ApprovalRequired) {
+		return nil
+	}
+	return refusal
+}
+
 // uses answers what uses up the approval that let the operation through, nil if none did.
 func (r *Record) uses() Change {
 	if r.approval == nil {

@@ -18,6 +18,7 @@ const (
 	headerCode  = "x-acs-mfa-code"
 
 	headerApproval = "x-acs-approval-id"
+	headerReason   = "x-acs-approval-reason"
 	headerAction   = "x-acs-action"
 	headerVersion  = "x-acs-version"
 )
@@ -49,7 +50,7 @@ func readACS(r Request) (claim, error) {
 	if c.signed.Version, err = a.required(headerVersion); err != nil {
 		return claim{}, err
 	}
-	c.signed.Code, c.signed.Approval = a.value(headerCode), a.value(headerApproval)
+	c.signed.Code, c.signed.Approval, c.signed.Reason = a.value(headerCode), a.value(headerApproval), a.value(headerReason)
 	c.signed.Format = JSON
 	if accept := r.Header["Accept"]; len(accept) == 1 && strings.Contains(accept[0], "xml") {
 		c.signed.Format = XML
@@ -78,7 +79,8 @@ func readREST(r Request) (claim, error) {
 	if err != nil {
 		return claim{}, err
 	}
-	c.signed.Params, c.signed.Code, c.signed.Approval = query, a.value(headerCode), a.value(headerApproval)
+	c.signed.Params = query
+	c.signed.Code, c.signed.Approval, c.signed.Reason = a.value(headerCode), a.value(headerApproval), a.value(headerReason)
 	return c, c.checkSignedOnce()
 }
 

@@ -78,6 +78,7 @@ type Signed struct {
 	Format    Format          // RPC only; the signature does not cover it where it comes from the Accept header
 	Code      string          // of the caller's second factor, for this request; "" for none, and in RPC 1.0, which signs no headers
 	Approval  string          // id of others' approval of this request; as Code
+	Reason    string          // why the request is made, for whoever must approve it; as Code
 	Params    Params          // from the query and, in RPC, the form; without those that belong to the signature
 }
 

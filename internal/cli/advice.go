@@ -48,6 +48,7 @@ var advices = map[fault.Kind]advice{
 
 	fault.LoginFailed:            {text{"the login was refused", "登录被拒绝"}, text{"try again, with --account if the server has several accounts; after several failures wait as long as the server says", "请重试；服务器有多个账号时请使用 --account；多次失败后请按服务器提示的时间等待"}},
 	fault.PasswordChangeRequired: {text{"the initial password must be replaced", "必须更换初始密码"}, text{`run "keyward login", which asks for a new one`, `请执行 "keyward login"，按提示设置新密码`}},
+	fault.NotApprover:            {text{"this is for others to decide", "应由他人决定"}, text{`have one of the approvers decide, logged in; "keyward approval show" names them`, `请由审批人登录后决定；用 "keyward approval show" 查看审批人`}},
 	fault.ApprovalRequired:       {text{"others must approve it first", "需要其他人先审批"}, text{"ask them to run: keyward approval list; when they have approved, run the same command again, or run it with --until-approved now", "请审批人执行：keyward approval list；审批通过后重新执行相同命令，或现在就加上 --until-approved 执行"}},
 	fault.MFARequired:            {text{"a code of the second factor is needed", "需要多因素验证码"}, text{"repeat the command on a terminal and enter the code that your authenticator app shows, or set KEYWARD_MFA_CODE", "请在终端中重新执行命令，并输入身份验证器显示的验证码，或设置 KEYWARD_MFA_CODE"}},
 	fault.MFANotSetUp:            {text{"the login proved no second factor, without which this is not done", "登录时未验证第二因素，不能执行此操作"}, text{"keyward user mfa enroll, keyward user mfa confirm, then log in again", "请执行 keyward user mfa enroll 和 keyward user mfa confirm，然后重新登录"}},

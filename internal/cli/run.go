@@ -77,8 +77,8 @@ type Run struct {
 	Alone        bool // the process is for this command line only
 
 	// The flags that every command has; package remote reads those about the server.
-	Endpoint, Profile, CACert, Output string
-	Yes, NoInput, UntilApproved       bool
+	Endpoint, Profile, CACert, Output, Reason string
+	Yes, NoInput, UntilApproved               bool
 
 	path string // words of the command that runs, without the program's
 }

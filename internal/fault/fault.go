@@ -68,6 +68,7 @@ const (
 	MFARequired            Kind = "MFARequired"
 	MFANotSetUp            Kind = "MFANotSetUp"      // the login proved no second factor, without which this is not done
 	ApprovalRequired       Kind = "ApprovalRequired" // by others, of this very request
+	NotApprover            Kind = "NotApprover"      // this is for others to decide; no policy changes that
 )
 
 // Something named by the caller does not exist. A thing that belongs to another
@@ -112,7 +113,7 @@ func Kinds() []Kind {
 		UnsupportedOrigin, InvalidKeyMaterial, InvalidImportToken, ExpiredImportToken,
 		IncompleteSignature, SignatureMismatch, TimestampMissing, TimestampInvalid, TimestampExpired, NonceUsed,
 		AccessKeyNotFound, AccessKeyInactive, SecurityTokenInvalid, SecurityTokenMissing, SecurityTokenExpired, SecurityTokenMismatch, NoPermission, WrongPassphrase,
-		LoginFailed, PasswordChangeRequired, MFARequired, MFANotSetUp, ApprovalRequired,
+		LoginFailed, PasswordChangeRequired, MFARequired, MFANotSetUp, ApprovalRequired, NotApprover,
 		KeyNotFound, KeyVersionNotFound, AliasNotFound, ResourceNotFound,
 		KeyDisabled, KeyPendingDeletion, KeyPendingImport, KeyUnavailable, StateConflict, AliasExists, ResourceExists, ResourceInUse, Changed,
 		Throttled, Sealed, AuditUnavailable, Unavailable, Internal, DryRun,

@@ -154,7 +154,7 @@ func (op *Operation) Ask(r authz.Request) error {
 	if err != nil || op.Record.Decision == "" {
 		op.Record.Decision = d.String()
 	}
-	return err
+	return op.Record.Defer(err)
 }
 
 // requireGrant asks for the power to decide that the user has these policies.

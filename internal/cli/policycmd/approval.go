@@ -107,6 +107,13 @@ func addApproval(c *cli.Run, t *cli.Table, a api.Approval) {
 	t.Add(c.T("From", "来源地址"), cli.OrDash(a.Source))
 	t.Add(c.T("Action", "操作"), a.Action)
 	t.Add(c.T("Resource", "资源"), a.Resource)
+	for _, p := range a.Also {
+		t.Add(c.T("Also", "同时"), p.Action)
+		t.Add(c.T("Resource", "资源"), p.Resource)
+	}
+	if a.Reason != "" {
+		t.Add(c.T("Reason", "原因"), a.Reason)
+	}
 	for _, p := range a.Params {
 		t.Add("  "+p.Name, p.Value)
 	}

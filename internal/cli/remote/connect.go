@@ -53,7 +53,7 @@ func clientOf(c *cli.Run, s Settings, code func(context.Context, client.Wanted) 
 		return nil, err
 	}
 	config := client.Config{
-		Endpoint: s.Endpoint.Value, AccessKeyID: s.KeyID.Value, AccessKeySecret: s.Secret.Value, SecurityToken: s.Token.Value, HTTPClient: web, Language: string(c.Lang), Code: code,
+		Endpoint: s.Endpoint.Value, AccessKeyID: s.KeyID.Value, AccessKeySecret: s.Secret.Value, SecurityToken: s.Token.Value, HTTPClient: web, Language: string(c.Lang), Code: code, Reason: c.Reason,
 	}
 	if c.UntilApproved {
 		config.Await = awaitApproval(c)

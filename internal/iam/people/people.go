@@ -111,6 +111,8 @@ type Store interface {
 	// SavePerson stores p, anew if its Rev is 0; its user must be there.
 	SavePerson(ctx context.Context, rec *audit.Record, p *Person) error
 	Person(ctx context.Context, account, login string) (Person, error)
+	// Linked tells whether an identity provider may vouch for a user.
+	Linked(ctx context.Context, account, user string) (bool, error)
 	Attempts
 	Ceremonies
 }

@@ -19,8 +19,13 @@ func (s *Service) Prover(ctx context.Context, account, user string) (u iam.User,
 		return u, time.Time{}, err
 	}
 	p, err := s.person(ctx, u)
-	if err != nil || !p.HasMFA() || len(p.Password) == 0 {
+	if err != nil || !p.HasMFA() {
 		return u, time.Time{}, err
+	}
+	if len(p.Password) == 0 {
+		if linked, err := s.Store.Linked(ctx, account, u.Name); err != nil || !linked {
+			return u, time.Time{}, err
+		}
 	}
 	if p.FactorsAt.After(p.ConfirmedAt) {
 		return u, p.FactorsAt, nil

@@ -70,15 +70,15 @@ func (s *Service) SetPolicy(ctx context.Context, c *authz.Call, name, policy, do
 	})
 }
 
-// firstPolicy answers the policy that a key is created with. It takes the same permission
-// as setting it later.
+// firstPolicy answers the policy that a key is created with. It takes the permission to set
+// that of any key: the new one has no name yet by which others could approve it.
 func (s *Service) firstPolicy(ctx context.Context, c *authz.Call, rec *audit.Record, k *key.Key, document string) error {
 	if document == "" {
 		return nil
 	}
 	e := &keyring.Entry{Key: *k, ARN: s.ring.ARN(*k)}
 	ask := keyring.Ask{Call: c, Record: rec, Action: "kms:SetKeyPolicy", Attributes: e.Attributes(nil)}
-	if err := s.ring.May(ask, e.ARN); err != nil {
+	if err := s.ring.May(ask, s.ring.Name(k.Account, "key/*")); err != nil {
 		return err
 	}
 	document, guests, err := s.checkPolicy(ctx, c, e, document)

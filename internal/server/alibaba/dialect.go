@@ -135,7 +135,7 @@ func (d *Dialect) run(ctx context.Context, c *authz.Call, signed authn.Signed, o
 		return nil, refuse(ctx, err)
 	}
 	return approval.Guard(ctx, approval.Attempt{
-		Call: c, Approval: signed.Approval, Refuse: refuse,
+		Call: c, Approval: signed.Approval, Reason: signed.Reason, Refuse: refuse,
 		Spell: func() ([]byte, []approval.Param) { return spell(signed) },
 	}, act)
 }

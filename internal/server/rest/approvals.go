@@ -11,6 +11,7 @@ import (
 
 	"github.com/keyward/keyward/api"
 	"github.com/keyward/keyward/internal/approval"
+	"github.com/keyward/keyward/internal/authn"
 	"github.com/keyward/keyward/internal/server/rest/words"
 )
 
@@ -76,6 +77,7 @@ func approvalRule(r approval.Rule) api.ApprovalRule {
 func approvalOf(v approval.View) api.Approval {
 	return api.Approval{
 		ID: v.ID, State: string(v.Standing), Requester: v.Requester, Behind: v.Behind, Action: v.Action, Resource: v.Resource,
+		Also: words.Each(v.Also, func(p approval.Part) api.ApprovalPart { return api.ApprovalPart(p) }), Reason: v.Reason,
 		Params: words.Each(v.Params, func(p approval.Param) api.ApprovalParam { return api.ApprovalParam(p) }), Source: v.Source,
 		Wants: words.Each(v.Wants, func(w approval.Want) api.ApprovalWant {
 			return api.ApprovalWant{Rule: w.Rule, Need: w.Need, Approvers: w.Approvers, Missing: v.Missing[w.Rule]}
@@ -88,9 +90,9 @@ func approvalOf(v approval.View) api.Approval {
 }
 
 // attempt answers the request as approvals know it.
-func (d *dialect) attempt(q request, m match, path, named string) approval.Attempt {
+func (d *dialect) attempt(q request, m match, path string, signed authn.Signed) approval.Attempt {
 	return approval.Attempt{
-		Call: q.call, Approval: named,
+		Call: q.call, Approval: signed.Approval, Reason: signed.Reason,
 		Spell:  func() ([]byte, []approval.Param) { return spell(q, path) },
 		Refuse: func(ctx context.Context, err error) error { return d.refuse(ctx, q.call, m.action, err) },
 	}

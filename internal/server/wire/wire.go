@@ -48,6 +48,7 @@ var statuses = map[fault.Kind]int{
 	fault.LoginFailed:            http.StatusForbidden,
 	fault.PasswordChangeRequired: http.StatusForbidden,
 	fault.MFARequired:            http.StatusForbidden,
+	fault.NotApprover:            http.StatusForbidden,
 	fault.ApprovalRequired:       http.StatusForbidden,
 	fault.MFANotSetUp:            http.StatusForbidden,
 

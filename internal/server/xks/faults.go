@@ -48,6 +48,7 @@ var names = map[fault.Kind]protocol.ErrorName{
 	fault.SecurityTokenMismatch: protocol.AuthenticationFailedException,
 	fault.NoPermission:          protocol.AccessDeniedException,
 	fault.MFARequired:           protocol.AccessDeniedException,
+	fault.NotApprover:           protocol.AccessDeniedException,
 	fault.ApprovalRequired:      protocol.AccessDeniedException,
 	fault.MFANotSetUp:           protocol.AccessDeniedException,
 

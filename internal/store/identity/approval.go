@@ -55,6 +55,8 @@ func approvalRow(r *approval.Request) bound.Row {
 		bound.Instant("expires_at", &r.ExpiresAt),
 		bound.Instant("ended_at", &r.EndedAt),
 		bound.Text("ended_by", &r.EndedBy),
+		bound.Added(bound.Document("also", &r.Also)),
+		bound.Added(bound.Text("reason", &r.Reason)),
 	}}
 }
 

@@ -168,6 +168,12 @@ func (s Store) Links(ctx context.Context, account, provider string) ([]federatio
 	return bound.List(ctx, s.Store, s.DB, linkRow, `WHERE account = $1 AND provider = $2 ORDER BY user_name`, account, provider)
 }
 
+// Linked implements people.Store.
+func (s Store) Linked(ctx context.Context, account, user string) (bool, error) {
+	some, err := bound.List(ctx, s.Store, s.DB, linkRow, `WHERE account = $1 AND user_name = $2 LIMIT 1`, account, user)
+	return len(some) > 0, err
+}
+
 // LinkOf implements federation.Store.
 func (s Store) LinkOf(ctx context.Context, account, provider, value string) (federation.Link, error) {
 	some, err := bound.List(ctx, s.Store, s.DB, linkRow, `WHERE account = $1 AND provider = $2 AND value = $3`, account, provider, value)

@@ -47,6 +47,7 @@ var codes = map[fault.Kind]code{
 	fault.LoginFailed:            {http.StatusForbidden, "Forbidden.NoPermission"},
 	fault.PasswordChangeRequired: {http.StatusForbidden, "Forbidden.NoPermission"},
 	fault.MFARequired:            {http.StatusForbidden, "Forbidden.MFARequired"},
+	fault.NotApprover:            {http.StatusForbidden, "Forbidden.NoPermission"},
 	fault.ApprovalRequired:       {http.StatusForbidden, "Forbidden.ApprovalRequired"},
 	fault.MFANotSetUp:            {http.StatusForbidden, "Forbidden.MFANotSetUp"},
 
