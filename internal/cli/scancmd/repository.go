@@ -208,14 +208,16 @@ func newRepositoryIssuersCmd(c *cli.Run) *cobra.Command {
 		Short: c.T("Say which issuers are asked whether what is found works", "设置向哪些签发方确认发现的密钥是否有效"),
 		Long: c.T(
 			`Have the server ask these issuers, and no others, whether what it finds in a repository still
-works, by a call that reads and changes nothing. The issuers are alibaba, aws, github, slack and
-tencent. Nobody is asked until this is said; --nobody ends it. Each question is in the audit log
-before it is sent. Tokens are sent to who is named here: GitHub's to api.github.com, Slack's to
-slack.com. Keys of clouds sign the question and stay on the server.`,
+works, by a call that reads and changes nothing. The issuers are alibaba, aws, github, gitlab.com,
+huggingface, npm, slack and tencent. Nobody is asked until this is said; --nobody ends it. Each
+question is in the audit log before it is sent. Tokens are sent to who is named here: leave out
+github and gitlab.com if you run such a server of your own, whose tokens look the same. Keys of
+clouds sign the question and stay on the server.`,
 			`由服务器向且仅向这些签发方确认仓库中发现的密钥是否仍然有效，只使用不做任何更改的只读调用。
-签发方有 alibaba、aws、github、slack 和 tencent。默认不询问任何一方；--nobody 停止询问。每次询问
-在发送之前都会写入审计日志。令牌会发送给这里指定的签发方：GitHub 的发往 api.github.com，Slack 的
-发往 slack.com；云厂商的密钥只用于签名，不会离开服务器。`,
+签发方有 alibaba、aws、github、gitlab.com、huggingface、npm、slack 和 tencent。默认不询问任何一方；
+--nobody 停止询问。每次询问在发送之前都会写入审计日志。令牌会发送给这里指定的签发方：如果您自建了
+GitHub 或 GitLab 服务器，其令牌形式相同，请不要指定 github 或 gitlab.com。云厂商的密钥只用于签名，
+不会离开服务器。`,
 		),
 		Example: "  keyward repository issuers shop tencent alibaba aws\n  keyward repository issuers shop --nobody",
 		Run: func(ctx context.Context, args []string) error {

@@ -18,7 +18,14 @@
 //	tencent-secret-key           with an id AKID…, IKID…   sts:GetCallerIdentity               package cloud/tencent
 //	github-token                 ghp_, gho_, ghu_          GET https://api.github.com/user     GitHub REST API, "Get the authenticated user"
 //	github-fine-grained-token    github_pat_               the same
+//	gitlab-token                 glpat-                    GET https://gitlab.com/api/v4/personal_access_tokens/self  GitLab REST API, "Personal access tokens"
+//	huggingface-token            hf_                       GET https://huggingface.co/api/whoami-v2  huggingface_hub, whoami
+//	npm-token                    npm_                      GET https://registry.npmjs.org/-/whoami  npm CLI, npm whoami
 //	slack-token                  xoxb-, xoxp-              POST https://slack.com/api/auth.test  Slack Web API, auth.test
+//
+// GitLab's tokens look the same wherever GitLab runs, so that its word is "gitlab.com": whoever
+// names it says that tokens may be given to that host. npm refuses a token that is bound to
+// networks as one that is none, so that its no is unknown.
 //
 // The keys of clouds stay here: they sign the call, and where a key works the same call is made
 // again for whose it is. A token is sent, over TLS.
@@ -36,6 +43,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -116,9 +124,13 @@ func New(o Options) *Asker {
 			sites: []form.Pair{{}, {Name: "endpoint", Value: "https://cam.intl.tencentcloudapi.com"}},
 		},
 	}
+	github := a.reader("github", "https://api.github.com", "/user", dead(), named("login"))
 	a.rules = map[string]issuer{
-		"github-token":              {word: "github", prefixes: []string{"ghp_", "gho_", "ghu_"}, ask: a.github},
-		"github-fine-grained-token": {word: "github", prefixes: []string{"github_pat_"}, ask: a.github},
+		"github-token":              {word: "github", prefixes: []string{"ghp_", "gho_", "ghu_"}, ask: github},
+		"github-fine-grained-token": {word: "github", prefixes: []string{"github_pat_"}, ask: github},
+		"gitlab-token":              {word: "gitlab.com", prefixes: []string{"glpat-"}, ask: a.reader("gitlab.com", "https://gitlab.com", "/api/v4/personal_access_tokens/self", dead(), ofGitLab)},
+		"huggingface-token":         {word: "huggingface", prefixes: []string{"hf_"}, ask: a.reader("huggingface", "https://huggingface.co", "/api/whoami-v2", dead(), named("name"))},
+		"npm-token":                 {word: "npm", prefixes: []string{"npm_"}, ask: a.reader("npm", "https://registry.npmjs.org", "/-/whoami", unknown(unclear), named("username"))},
 		"slack-token":               {word: "slack", prefixes: []string{"xoxb-", "xoxp-"}, ask: a.slack},
 	}
 	for _, c := range clouds {
@@ -257,17 +269,47 @@ func other(status int, err error) exposure.Verdict {
 	return unknown(unclear)
 }
 
-func (a *Asker) github(ctx context.Context, c watch.Candidate) exposure.Verdict {
-	status, body, err := a.bearer(ctx, http.MethodGet, "github", "https://api.github.com", "/user", c.Value)
-	var who struct{ Login string }
-	switch {
-	case err != nil:
-	case status == http.StatusUnauthorized:
-		return dead()
-	case status == http.StatusOK && json.Unmarshal(body, &who) == nil && who.Login != "":
-		return live(who.Login)
+// reader asks with a token as a bearer's. whose reads the answer to one that works; one that is
+// refused is what refused says.
+func (a *Asker) reader(word, usual, path string, refused exposure.Verdict, whose func(body []byte) string) func(context.Context, watch.Candidate) exposure.Verdict {
+	return func(ctx context.Context, c watch.Candidate) exposure.Verdict {
+		status, body, err := a.bearer(ctx, http.MethodGet, word, usual, path, c.Value)
+		switch {
+		case err != nil:
+		case status == http.StatusUnauthorized:
+			return refused
+		case status == http.StatusOK:
+			if as := whose(body); as != "" {
+				return live(as)
+			}
+		}
+		return other(status, err)
 	}
-	return other(status, err)
+}
+
+// named answers what reads a member of a JSON object.
+func named(member string) func([]byte) string {
+	return func(body []byte) string {
+		var who map[string]any
+		if json.Unmarshal(body, &who) != nil {
+			return ""
+		}
+		name, _ := who[member].(string)
+		return name
+	}
+}
+
+// ofGitLab answers the user of a token, by number, and what he calls the token.
+func ofGitLab(body []byte) string {
+	var self struct {
+		UserID int64 `json:"user_id"`
+		Name   string
+		Active bool
+	}
+	if json.Unmarshal(body, &self) != nil || self.UserID == 0 || !self.Active {
+		return ""
+	}
+	return strings.Trim(strconv.FormatInt(self.UserID, 10)+"/"+self.Name, "/")
 }
 
 // over are what Slack says of a token that will not work again.

@@ -112,6 +112,9 @@ var tried = []trial{
 	{"tencent", found("tencent-secret-key", "AKID"+strings.Repeat("x", 32), strings.Repeat("x", 32))},
 	{"github", found("github-token", "", "ghp_fake")},
 	{"github", found("github-fine-grained-token", "", "github_pat_fake")},
+	{"gitlab.com", found("gitlab-token", "", "glpat-fake")},
+	{"huggingface", found("huggingface-token", "", "hf_fake")},
+	{"npm", found("npm-token", "", "npm_fake")},
 	{"slack", found("slack-token", "", "xoxb-fake")},
 }
 
@@ -164,7 +167,7 @@ func strict(t *testing.T, method, path, prefix, answer string) http.HandlerFunc 
 			t.Errorf("%s %s with %d bytes", r.Method, r.URL, r.ContentLength)
 		}
 		if r.Header.Get("Authorization") != "Bearer "+prefix+"live" {
-			if strings.HasPrefix(path, "/api/") {
+			if path == "/api/auth.test" {
 				fmt.Fprint(w, `{"ok":false,"error":"token_revoked"}`)
 				return
 			}
@@ -177,15 +180,18 @@ func strict(t *testing.T, method, path, prefix, answer string) http.HandlerFunc 
 
 func TestTokens(t *testing.T) {
 	for rule, c := range map[string]struct {
-		word, method, path, prefix, answer, as string
+		word, method, path, prefix, answer, as, refused string
 	}{
-		"github-token":              {"github", "GET", "/user", "ghp_", `{"login":"octo\u001b[2Jcat"}`, "octo.[2Jcat"},
-		"github-fine-grained-token": {"github", "GET", "/user", "github_pat_", `{"login":"octocat"}`, "octocat"},
-		"slack-token":               {"slack", "POST", "/api/auth.test", "xoxb-", `{"ok":true,"team":"shop","user":"bot"}`, "shop/bot"},
+		"github-token":              {"github", "GET", "/user", "ghp_", `{"login":"octo\u001b[2Jcat"}`, "octo.[2Jcat", "dead"},
+		"github-fine-grained-token": {"github", "GET", "/user", "github_pat_", `{"login":"octocat"}`, "octocat", "dead"},
+		"gitlab-token":              {"gitlab.com", "GET", "/api/v4/personal_access_tokens/self", "glpat-", `{"id":4,"name":"ci","revoked":false,"scopes":["read_api"],"user_id":24,"active":true}`, "24/ci", "dead"},
+		"huggingface-token":         {"huggingface", "GET", "/api/whoami-v2", "hf_", `{"type":"user","name":"ann"}`, "ann", "dead"},
+		"npm-token":                 {"npm", "GET", "/-/whoami", "npm_", `{"username":"ann"}`, "ann", "unknown unclear"},
+		"slack-token":               {"slack", "POST", "/api/auth.test", "xoxb-", `{"ok":true,"team":"shop","user":"bot"}`, "shop/bot", "dead"},
 	} {
 		a := asker(t, c.word, strict(t, c.method, c.path, c.prefix, c.answer))
 		want(t, rule, try(t, a, rule, "", c.prefix+"live"), "live "+c.as)
-		want(t, rule, try(t, a, rule, "", c.prefix+"dead"), "dead")
+		want(t, rule, try(t, a, rule, "", c.prefix+"dead"), c.refused)
 	}
 }
 
@@ -214,11 +220,11 @@ func TestRules(t *testing.T) {
 	if diff := cmp.Diff(have, asked); diff != "" || a.Rules(nil) != nil {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]string{"alibaba", "aws", "github", "slack", "tencent"}, a.Issuers()); diff != "" {
+	if diff := cmp.Diff([]string{"alibaba", "aws", "github", "gitlab.com", "huggingface", "npm", "slack", "tencent"}, a.Issuers()); diff != "" {
 		t.Error(diff)
 	}
 	for what, c := range map[string]watch.Candidate{
-		"a GitLab token, of any host":         found("gitlab-token", "", "glpat-fake"),
+		"a GitLab token of a deployment":      found("gitlab-token", "", "gldt-fake"),
 		"a webhook":                           found("slack-webhook", "", "https://hooks.slack.com/services/fake"),
 		"a token that fetches others":         found("github-token", "", "ghr_fake"),
 		"a token of an installation":          found("github-token", "", "ghs_fake"),
