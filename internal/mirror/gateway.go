@@ -191,7 +191,7 @@ func unreachable(err error) error {
 		err = wrapped.Err
 	}
 	if errors.Is(err, egress.ErrRefused) {
-		return trouble(watch.Denied, fault.Say("its address is not public, and is refused by the guard of outgoing connections; the operator may allow its network with egress.allow"))
+		return trouble(watch.Denied, fault.Say("it is not a public address, which the guard of outgoing connections refuses; the operator may allow its network with egress.allow"))
 	}
 	return trouble(watch.Unreachable, fault.Say("it cannot be reached: %v", err))
 }
