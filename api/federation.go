@@ -31,15 +31,18 @@ type FinishSSORequest struct {
 	State           string     `json:"state"`
 	Code            SecretText `json:"code,omitempty"`            // of the provider
 	Issuer          string     `json:"issuer,omitempty"`          // what the browser brought as iss (RFC 9207)
-	MFACode         SecretText `json:"mfaCode,omitempty"`         // of keyward's own second factor, or a recovery code
+	MFACode         SecretText `json:"mfaCode,omitempty"`         // of keyward's own second factor, a recovery code or a proof
 	DurationSeconds int        `json:"durationSeconds,omitempty"` // 900 to 43200; 0 means 3600
 }
 
 // SSOLogin is a login that succeeded or, if Transaction is there, one for which only a code
-// of keyward's own second factor is missing: finish it with that transaction and the code.
+// of keyward's own second factor is missing: finish it with that transaction and the code. If
+// Proof is there the user has a security key: as soon as it was used on the page, the proof
+// stands for the code.
 type SSOLogin struct {
 	Session     *TemporaryCredentials `json:"session,omitempty"`
 	Transaction SecretText            `json:"transaction,omitempty"`
+	Proof       *Proof                `json:"proof,omitempty"`
 }
 
 // An IdentityProvider is an OpenID Connect provider at which users of the account log in.

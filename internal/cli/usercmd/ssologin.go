@@ -46,7 +46,7 @@ func (f *ssoFlags) logIn(ctx context.Context, d *remote.Dialogue, s remote.Setti
 	if err != nil {
 		return api.TemporaryCredentials{}, err
 	}
-	l := &ssoLogin{Dialogue: d, ssoFlags: *f, config: client.Config{Endpoint: s.Endpoint.Value, HTTPClient: web, Language: string(d.Lang)}}
+	l := &ssoLogin{Dialogue: d, ssoFlags: *f, settings: s, config: client.Config{Endpoint: s.Endpoint.Value, HTTPClient: web, Language: string(d.Lang)}}
 	return l.logInAt(ctx, api.BeginSSORequest{Account: in.Account, Provider: in.User}, in.DurationSeconds)
 }
 
@@ -55,7 +55,8 @@ func (f *ssoFlags) logIn(ctx context.Context, d *remote.Dialogue, s remote.Setti
 type ssoLogin struct {
 	*remote.Dialogue
 	ssoFlags
-	config client.Config
+	settings remote.Settings
+	config   client.Config
 
 	listener net.Listener // nil if nobody waits for the browser
 	begun    api.SSOTransaction
@@ -96,10 +97,18 @@ func (l *ssoLogin) logInAt(ctx context.Context, in api.BeginSSORequest, seconds 
 			return *out.Session, nil
 		}
 		finish.Transaction, finish.Code = out.Transaction, ""
-		if finish.MFACode, err = l.Ask(ctx, l.T("Code", "验证码")); err != nil {
+		if finish.MFACode, err = l.second(ctx, out.Proof); err != nil {
 			return api.TemporaryCredentials{}, err
 		}
 	}
+}
+
+// second answers what proves the second factor; the proof is nil for who has no security key.
+func (l *ssoLogin) second(ctx context.Context, p *api.Proof) (api.SecretText, error) {
+	if p == nil || l.NoInput {
+		return l.Ask(ctx, l.T("Code", "验证码"))
+	}
+	return l.Prove(ctx, l.settings, *p)
 }
 
 // open opens the port to which the browser comes back. Without a browser on this machine

@@ -138,7 +138,7 @@ type Finish struct {
 	State       string
 	Code        string // of the provider
 	Issuer      string // as the provider's answer names it (RFC 9207); "" if it does not
-	MFACode     string // of keyward's own second factor, or a recovery code; "" for none
+	MFACode     string // of keyward's own second factor, a recovery code or a proof; "" for none
 	Duration    time.Duration
 }
 
@@ -149,7 +149,8 @@ func wrong() error {
 
 // Finish begins a session of the user whom the provider means. If a code of the user's own
 // second factor is missing, its fault is MFARequired, and it answers another transaction,
-// with which, and the code, Finish is to be called again.
+// with which, and the code, Finish is to be called again. A *people.Wanted has what asks for a
+// security key instead.
 //
 // Its other faults are LoginFailed, the same for whom nobody is linked with and for a user
 // who is disabled, and Unavailable when the provider does not answer as it must.
@@ -273,7 +274,7 @@ func (s *Service) admit(ctx context.Context, op *iam.Operation, t transaction, i
 		return role.Issued{}, "", err
 	}
 	return s.People.Admit(ctx, op, people.Vouching{
-		Account: t.Account, User: l.User, Provider: t.Provider, MFA: t.Proved.MFA, Code: in.MFACode, Duration: in.Duration, Epoch: t.Epoch,
+		Account: t.Account, User: l.User, Provider: t.Provider, MFA: t.Proved.MFA, Code: in.MFACode, Login: t.ID, Duration: in.Duration, Epoch: t.Epoch,
 		Still: func(ctx context.Context) error {
 			now, err := linked(ctx)
 			if err == nil && now.User != l.User {

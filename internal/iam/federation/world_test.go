@@ -82,7 +82,7 @@ func startWorld(t testing.TB, database string) *world {
 			sum := sha256.Sum256(data)
 			return hex.EncodeToString(sum[:16]), nil
 		},
-		Logger: slog.New(slog.DiscardHandler), Now: w.now, Fresh: always,
+		Party: party, Logger: slog.New(slog.DiscardHandler), Now: w.now, Fresh: always,
 	})
 	w.provider = openidtest.New(t, w.now)
 	w.Service = federation.New(federation.Options{

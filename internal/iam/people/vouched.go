@@ -3,6 +3,7 @@ package people
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"fmt"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/iam"
 	"github.com/keyward/keyward/internal/iam/role"
+	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/material/totp"
 )
 
@@ -19,7 +21,8 @@ type Vouching struct {
 	User     string
 	Provider string // name
 	MFA      bool   // a second factor was proved to the provider, which is believed about it
-	Code     string // of the user's own second factor, or a recovery code; "" for none
+	Code     string // of the user's own second factor, a recovery code or a proof; "" for none
+	Login    string // which of the provider's logins it is: a proof is good for this one
 	Duration time.Duration
 	// Epoch is what Admit answered when only a code was missing; "" for who was not asked for one.
 	Epoch string
@@ -61,8 +64,9 @@ func (s *Service) counted(ctx context.Context, call *authz.Call, limits []Limit,
 
 // Admit begins a session of a user for whom an identity provider vouches, as a part of the
 // operation op, which has seen to that. A user who has a second factor here must prove it
-// here: MFARequired says that the code is missing. The epoch then goes with the code, which
-// serves only while all is as it was: no session began, none was ended, no factor was changed.
+// here: MFARequired says that the code is missing, and is a *Wanted if a security key would do.
+// The epoch then goes with the code, which serves only while all is as it was: no session
+// began, none was ended, no factor was changed.
 func (s *Service) Admit(ctx context.Context, op *iam.Operation, v Vouching) (issued role.Issued, epoch string, err error) {
 	op.Record.Account, op.Record.Resource = v.Account, iam.UserARN(v.Account, v.User)
 	if _, err := s.IAM.Acting(ctx, v.Account, v.User); fault.Is(err, fault.AccessKeyInactive) {
@@ -78,12 +82,71 @@ func (s *Service) Admit(ctx context.Context, op *iam.Operation, v Vouching) (iss
 	if err != nil {
 		return role.Issued{}, "", err
 	}
-	epoch = fmt.Sprintf("%d/%d", u.Rev, p.Rev)
-	if v.Epoch != "" && v.Epoch != epoch {
+	epoch = epochOf(u, p.Rev)
+	since := epoch
+	if IsProof(v.Code) {
+		since = epochOf(u, p.Rev-1) // using the key has changed the person, once
+	}
+	if v.Epoch != "" && v.Epoch != since {
 		return role.Issued{}, "", overtaken()
 	}
 	issued, err = s.admit(ctx, op, v, p)
 	return issued, epoch, err
+}
+
+// epochOf stands for a user, and for the user's person at a revision.
+func epochOf(u iam.User, person int64) string { return fmt.Sprintf("%d/%d", u.Rev, person) }
+
+// A Wanted is the refusal of a login whose second factor could be a security key.
+type Wanted struct {
+	Begun Begun // its ceremony, whose proof stands for a code
+	err   error
+}
+
+func (w *Wanted) Error() string { return w.err.Error() }
+
+// Unwrap answers the fault.
+func (w *Wanted) Unwrap() error { return w.err }
+
+// digest binds a proof to the login at the provider that it was asked for.
+func (v Vouching) digest() []byte {
+	sum := sha256.Sum256(material.Binding("keyward-vouched/v1", v.Account, v.Provider, v.Login))
+	return sum[:]
+}
+
+// factor uses up what proves the second factor of a person who is vouched for.
+func (s *Service) factor(ctx context.Context, op *iam.Operation, v Vouching, p Person) (with second, err error) {
+	switch {
+	case !p.HasMFA():
+	case v.Code == "":
+		return second{}, s.want(ctx, op, v, p)
+	case IsProof(v.Code):
+		var c Ceremony
+		c, err = s.useProof(ctx, p, v.Code, Ceremony{Purpose: ToLogIn, Digest: v.digest()})
+		with.key = c.Key
+	case totp.WellFormed(v.Code) && !p.hasApp():
+		err = wrong() // there are security keys only
+	default:
+		with.recovery, err = s.tryCode(ctx, p, v.Code)
+	}
+	return with, err
+}
+
+// want says that a second factor is missing and, to who has a security key, begins to ask for it.
+func (s *Service) want(ctx context.Context, op *iam.Operation, v Vouching, p Person) error {
+	missing := fault.MFARequired.New("a code of the second factor is needed, too")
+	if len(s.usable(p)) == 0 || s.Party.ID == "" {
+		return missing
+	}
+	asking := iam.Begin(s.Log, op.Call, ActionBeginProof)
+	asking.Record.Account, asking.Record.Resource, asking.Record.Decision = p.Account, iam.UserARN(p.Account, p.User), "identity provider"
+	begun, err := iam.Perform(ctx, asking, func() (Begun, error) {
+		return s.beginCeremony(ctx, asking, p, Ceremony{Purpose: ToLogIn, Digest: v.digest()})
+	})
+	if err != nil {
+		return err
+	}
+	return &Wanted{begun, missing}
 }
 
 // overtaken is said of a login that waited for a code while something of the user changed.
@@ -93,18 +156,9 @@ func overtaken() error {
 
 // admit is Admit for a person as p is.
 func (s *Service) admit(ctx context.Context, op *iam.Operation, v Vouching, p Person) (role.Issued, error) {
-	recovery := ""
-	var err error
-	if p.HasMFA() {
-		if v.Code == "" {
-			return role.Issued{}, fault.MFARequired.New("a code of the second factor is needed, too")
-		}
-		if totp.WellFormed(v.Code) && !p.hasApp() {
-			return role.Issued{}, wrong() // there are security keys only
-		}
-		if recovery, err = s.tryCode(ctx, p, v.Code); err != nil {
-			return role.Issued{}, err
-		}
+	with, err := s.factor(ctx, op, v, p)
+	if err != nil {
+		return role.Issued{}, err
 	}
 	session := Session{ID: rand.Text(), BegunAt: s.now(), Source: sourceOf(op.Call), MFA: p.HasMFA(), Provider: v.Provider}
 	issued, err := s.Roles.Login(op, role.Login{Account: v.Account, User: p.User, Session: session.ID, Duration: v.Duration, MFA: session.MFA, Vouched: v.MFA})
@@ -112,10 +166,10 @@ func (s *Service) admit(ctx context.Context, op *iam.Operation, v Vouching, p Pe
 		return role.Issued{}, err
 	}
 	session.ExpiresAt = issued.Expires
-	op.Record.Principal, op.Record.Decision = issued.Principal.ARN(), v.proved(session.MFA)
+	op.Record.Principal, op.Record.Decision = issued.Principal.ARN(), v.proved(session.MFA, with)
 	return issued, iam.Retry(func() error {
 		now, err := s.Store.Person(ctx, v.Account, p.Login)
-		if fault.Is(err, fault.ResourceNotFound) || err == nil && (now.ConfirmedAt != p.ConfirmedAt || now.HasMFA() != p.HasMFA()) {
+		if fault.Is(err, fault.ResourceNotFound) || err == nil && (now.ConfirmedAt != p.ConfirmedAt || now.HasMFA() != p.HasMFA() || with.key != "" && now.keyOf(with.key) == nil) {
 			return NotAdmitted() // what was proved is no longer so
 		}
 		if err != nil {
@@ -127,7 +181,7 @@ func (s *Service) admit(ctx context.Context, op *iam.Operation, v Vouching, p Pe
 		if err := v.Still(ctx); err != nil {
 			return err
 		}
-		if err := now.strike(recovery); err != nil {
+		if err := now.strike(with.recovery); err != nil {
 			return err
 		}
 		now.add(session)
@@ -136,12 +190,15 @@ func (s *Service) admit(ctx context.Context, op *iam.Operation, v Vouching, p Pe
 }
 
 // proved says by what a login was allowed, as records tell it.
-func (v Vouching) proved(own bool) string {
+func (v Vouching) proved(own bool, with second) string {
 	out := "identity provider"
 	if v.MFA {
 		out += " and its second factor"
 	}
-	if own {
+	switch {
+	case with.key != "":
+		out += " and security key"
+	case own:
 		out += " and code"
 	}
 	return out

@@ -12,6 +12,7 @@ package login
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
@@ -184,7 +185,12 @@ func (d *dialect) finishSSO(r *http.Request, x *server.Exchange, c *authz.Call) 
 		MFACode: string(in.MFACode), Duration: seconds(in.DurationSeconds),
 	})
 	if fault.Is(err, fault.MFARequired) {
-		return api.SSOLogin{Transaction: api.SecretText(again)}, nil
+		out := api.SSOLogin{Transaction: api.SecretText(again)}
+		if key := (*people.Wanted)(nil); errors.As(err, &key) {
+			proof := words.Proof(key.Begun)
+			out.Proof = &proof
+		}
+		return out, nil
 	}
 	issued := credentials(out)
 	return api.SSOLogin{Session: &issued}, err
