@@ -85,7 +85,7 @@ func (s *scan) push(ctx context.Context, bypass bool) error {
 		return err
 	}
 	for _, p := range r.Coverage.Problems {
-		s.Say("not looked at: %s: %s", "未能检查：%s：%s", cli.Printable(p.Path), cli.Printable(p.What))
+		s.Say("not looked at: %s: %s", "未能检查：%s：%s", cli.Printable(p.Path), cli.Printable(s.T(p.What, p.Chinese)))
 	}
 	if r.Findings = slices.DeleteFunc(r.Findings, weak); len(r.Findings) == 0 {
 		return nil
@@ -96,7 +96,7 @@ func (s *scan) push(ctx context.Context, bypass bool) error {
 	// The server is asked only now: pushes without findings do not need it.
 	told, err := s.reporter(ctx, ".")
 	if err != nil {
-		return s.refuse(r, fmt.Sprintf(s.T("the server cannot be asked whether somebody accepts it: %v", "无法向服务器查询是否已被接受：%v"), err))
+		return s.refuse(r, s.unasked(err))
 	}
 	if r, err = s.gather(ctx, ".", told, look); err != nil {
 		return err
@@ -104,7 +104,7 @@ func (s *scan) push(ctx context.Context, bypass bool) error {
 	r.Findings = slices.DeleteFunc(r.Findings, weak)
 	left, err := told.accepted(ctx, r.Findings)
 	if err != nil {
-		return s.refuse(r, fmt.Sprintf(s.T("the server cannot be asked whether somebody accepts it: %v", "无法向服务器查询是否已被接受：%v"), err))
+		return s.refuse(r, s.unasked(err))
 	}
 	if told.reason = s.pushOption(); !bypass {
 		told.reason = ""
@@ -121,7 +121,21 @@ func (s *scan) push(ctx context.Context, bypass bool) error {
 	if _, err := told.send(ctx, left); err != nil {
 		return s.refuse(r, fmt.Sprintf(s.T("nobody could be told of it: %v", "未能上报：%v"), err))
 	}
-	return s.refuse(r, s.T(`if it is right, ask a reviewer to accept it until a date: it is listed by "keyward finding list --rule LK04"`, `如果确有必要，请审批人在限期内接受：见 keyward finding list --rule LK04`))
+	return s.refuse(r, s.waysThrough(bypass))
+}
+
+// waysThrough says what somebody does whose push is right all the same.
+func (s *scan) waysThrough(bypass bool) string {
+	ways := s.T(`if it is right, ask a reviewer to accept it until a date: it is listed by "keyward finding list --rule LK04"`, `如果确有必要，请审批人在限期内接受：见 keyward finding list --rule LK04`)
+	if bypass {
+		ways += s.T(`; or say why, which is recorded: git push -o keyward.bypass="REASON"`, `；或说明原因后推送（会被记录）：git push -o keyward.bypass="原因"`)
+	}
+	return ways
+}
+
+// unasked says what somebody does whose push nobody could be asked about.
+func (s *scan) unasked(err error) string {
+	return fmt.Sprintf(s.T("the server cannot be asked whether somebody accepts it (%v): tell whoever runs this Git server, and push again when that is mended", "无法向服务器查询是否已被接受（%v）：请联系此 Git 服务器的管理员处理后再推送"), err)
 }
 
 // pushOption answers why whoever pushes says that it is right, "" if nothing is said.

@@ -334,7 +334,7 @@ func (s *scan) covered(r report.Report) {
 			s.Say("… and %d more", "……以及另外 %d 项", len(v.Problems)-i)
 			break
 		}
-		s.Say("not looked at: %s: %s", "未能检查：%s：%s", cli.Printable(p.Path), cli.Printable(p.What))
+		s.Say("not looked at: %s: %s", "未能检查：%s：%s", cli.Printable(p.Path), cli.Printable(s.T(p.What, p.Chinese)))
 	}
 	s.Say("Scanned: %s, %s, %s in %s.", "已扫描：%s，%s，%s，用时 %s。", count(s.Run, v.Files, "file", "files", "个文件"), count(s.Run, v.Members, "member of archives", "members of archives", "个归档成员"), cli.ByteCount(v.Bytes), r.Ended.Sub(r.Started).Round(time.Millisecond))
 	if v.Blobs > 0 {

@@ -20,6 +20,8 @@ func TestWhatIsNotUnpackedIsTold(t *testing.T) {
 			c := s.Coverage()
 			if len(c.Problems) != 1 || !strings.HasPrefix(c.Problems[0].What, name+": archives of this kind are not unpacked") || filepath.Base(c.Problems[0].Path) != "a.bin" {
 				t.Errorf("%s, %d bytes: %+v", name, size, c.Problems)
+			} else if p := c.Problems[0]; p.Chinese != "此类归档不支持解包，请解包后再扫描（"+p.What+"）" {
+				t.Errorf("%s: in Chinese %q", name, p.Chinese)
 			}
 			if diff := cmp.Diff(map[string]string{"aws-secret-access-key": "a.bin"}, found(s)); diff != "" {
 				t.Errorf("%s, %d bytes (-want +got):\n%s", name, size, diff)

@@ -10,7 +10,10 @@
 package search
 
 import (
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -59,8 +62,34 @@ type counts struct {
 
 // A Problem is something that could not be looked at, or not wholly.
 type Problem struct {
-	Path string `json:"path"`
-	What string `json:"what"`
+	Path    string `json:"path"`
+	What    string `json:"what"`
+	Chinese string `json:"-"` // What in Chinese, as far as there is Chinese for it
+}
+
+// reasons are the Chinese of why something was not looked at.
+var reasons = []struct {
+	err     error
+	chinese string
+}{
+	{unpack.ErrSealed, "此类归档不支持解包，请解包后再扫描"},
+	{unpack.ErrEncrypted, "已加密"},
+	{unpack.ErrLimit, "超出限制"},
+	{fs.ErrNotExist, "文件或目录不存在"},
+	{fs.ErrPermission, "没有读取权限"},
+	{io.ErrUnexpectedEOF, "内容不完整"},
+}
+
+// problem answers what is said of an error. What parsers say of a damaged file stays as it is.
+func problem(path string, err error) Problem {
+	p := Problem{Path: path, What: err.Error(), Chinese: err.Error()}
+	for _, r := range reasons {
+		if errors.Is(err, r.err) {
+			p.Chinese = r.chinese + "（" + p.What + "）"
+			break
+		}
+	}
+	return p
 }
 
 // maxProblems is how many problems a run keeps by name; more are counted.
@@ -121,7 +150,8 @@ func (s *Search) Coverage() Coverage {
 		c.Skipped[reason] = n
 	}
 	if more := s.ledger.More(); more > 0 {
-		c.Problems = append(c.Problems, Problem{"the findings", fmt.Sprintf("there are more than %d different credentials; %d times another one was met", leak.MaxFindings, more)})
+		c.Problems = append(c.Problems, Problem{"the findings", fmt.Sprintf("there are more than %d different credentials; %d times another one was met", leak.MaxFindings, more),
+			fmt.Sprintf("不同的密钥超过 %d 个，另有 %d 次未记录", leak.MaxFindings, more)})
 	}
 	return c
 }
@@ -131,7 +161,7 @@ func (s *Search) Problem(path string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if len(s.problems) < maxProblems {
-		s.problems = append(s.problems, Problem{path, err.Error()})
+		s.problems = append(s.problems, problem(path, err))
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/ulikunitz/xz"
 	"github.com/ulikunitz/xz/lzma"
 
+	"github.com/keyward/keyward/internal/leak/unpack/pdf"
 	"github.com/keyward/keyward/internal/leak/unpack/zipfile"
 )
 
@@ -53,7 +54,8 @@ func unzip(s Source, visit Visit) error {
 // maxBroken is how many members of an archive are told that cannot be read.
 const maxBroken = 10
 
-var errEncrypted = errors.New("it is encrypted")
+// ErrEncrypted is what is reported of what nobody reads without a password.
+var ErrEncrypted = pdf.ErrEncrypted
 
 // A watch remembers what its reader met.
 type watch struct {

@@ -59,7 +59,7 @@ func (b *workbook) visit(member zipfile.Member, visit Visit) error {
 		return err
 	}
 	if watched.err != nil && member.Encrypted {
-		return errEncrypted
+		return ErrEncrypted
 	}
 	return nil // what the reader met, the visitor has met
 }

@@ -25,6 +25,9 @@ const (
 	maxOutside = 64 << 10 // of a line between streams
 )
 
+// ErrEncrypted is what is reported of a file that nobody reads without a password.
+var ErrEncrypted = errors.New("it is encrypted")
+
 // A File reads the streams of a file.
 type File struct {
 	at      io.ReaderAt
@@ -62,7 +65,7 @@ func (f *File) Visit(visit func(Part) error) error {
 		return err
 	}
 	if f.secret {
-		return errors.New("it is encrypted")
+		return ErrEncrypted
 	}
 	n := 0
 	var outside bytes.Buffer
