@@ -28,11 +28,15 @@ import (
 	"strings"
 )
 
-// A Text says something in English and in Chinese.
+// A Text says something in English and in Chinese. As an error it says why something was not
+// looked at.
 type Text struct {
 	English string `json:"en"`
 	Chinese string `json:"zh"`
 }
+
+// Error answers the text in English.
+func (t Text) Error() string { return t.English }
 
 // A Severity says how bad it is that something got out.
 type Severity int

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"maps"
 	"slices"
@@ -176,7 +175,7 @@ func (r *Repository) place(ctx context.Context, m *Memory) error {
 			r.search.Problem(id, errMissing)
 			return
 		case "broken":
-			r.search.Problem(id, errors.New("git cannot read it; git fsck says more"))
+			r.search.Problem(id, leak.Text{English: "git cannot read it; git fsck says more", Chinese: "git 无法读取，详情请执行 git fsck"})
 			return
 		case "commit":
 			s.change = change{path: "commit message", commit: id}

@@ -129,7 +129,7 @@ func (r *Repository) Range(ctx context.Context, revisions string) error {
 // noteShallow says that a part of the history is missing.
 func (r *Repository) noteShallow() {
 	if r.shallow {
-		r.search.Problem(r.dir, errors.New("it is a shallow clone: older commits are not there"))
+		r.search.Problem(r.dir, leak.Text{English: "it is a shallow clone: older commits are not there", Chinese: "浅克隆，缺少较早的提交"})
 	}
 }
 
@@ -284,7 +284,7 @@ func (r *Repository) reader(ctx context.Context, with func(*reader, *search.Lane
 	return err
 }
 
-var errMissing = errors.New("the repository does not have it")
+var errMissing = leak.Text{English: "the repository does not have it", Chinese: "仓库中没有该对象"}
 
 // read calls with an object's kind and content.
 func (o *reader) read(id string, with func(kind string, content io.Reader) error) error {

@@ -10,10 +10,11 @@ import (
 	"os"
 	"path"
 
+	"github.com/keyward/keyward/internal/leak"
 	"github.com/keyward/keyward/internal/leak/unpack"
 )
 
-var errMissing = errors.New("the image does not have it")
+var errMissing = leak.Text{English: "the image does not have it", Chinese: "镜像中没有该内容"}
 
 // maxParts is how many files an archive of images may have.
 const maxParts = 100_000

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/keyward/keyward/internal/leak"
 	"github.com/keyward/keyward/internal/leak/search"
 	"github.com/keyward/keyward/internal/leak/unpack"
 )
@@ -77,7 +78,7 @@ type layer struct {
 	own   *tree // what this one does
 }
 
-var errNoLayer = errors.New("it is no layer: neither a tar archive nor a compressed one")
+var errNoLayer = leak.Text{English: "it is no layer: neither a tar archive nor a compressed one", Chinese: "不是镜像层：既不是 tar 归档，也不是压缩的 tar 归档"}
 
 func (l *layer) read(ctx context.Context, name string) error {
 	part, size, err := l.archive.Open(name)

@@ -67,27 +67,28 @@ type Problem struct {
 	Chinese string `json:"-"` // What in Chinese, as far as there is Chinese for it
 }
 
-// reasons are the Chinese of why something was not looked at.
+// reasons are the Chinese of what systems and libraries say most; all else that says why is a [leak.Text].
 var reasons = []struct {
 	err     error
 	chinese string
 }{
-	{unpack.ErrSealed, "此类归档不支持解包，请解包后再扫描"},
-	{unpack.ErrEncrypted, "已加密"},
-	{unpack.ErrLimit, "超出限制"},
 	{fs.ErrNotExist, "文件或目录不存在"},
 	{fs.ErrPermission, "没有读取权限"},
 	{io.ErrUnexpectedEOF, "内容不完整"},
 }
 
-// problem answers what is said of an error. What parsers say of a damaged file stays as it is.
+// problem answers what is said of an error. What parsers of others say of a damaged file stays as it is.
 func problem(path string, err error) Problem {
 	p := Problem{Path: path, What: err.Error(), Chinese: err.Error()}
-	for _, r := range reasons {
-		if errors.Is(err, r.err) {
-			p.Chinese = r.chinese + "（" + p.What + "）"
-			break
-		}
+	why, known := errors.AsType[leak.Text](err)
+	for i := 0; i < len(reasons) && !known; i++ {
+		known = errors.Is(err, reasons[i].err)
+		why.Chinese = reasons[i].chinese
+	}
+	if known && why.English == p.What {
+		p.Chinese = why.Chinese
+	} else if known {
+		p.Chinese = why.Chinese + "（" + p.What + "）"
 	}
 	return p
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/ulikunitz/xz"
 	"github.com/ulikunitz/xz/lzma"
 
+	"github.com/keyward/keyward/internal/leak"
 	"github.com/keyward/keyward/internal/leak/unpack/pdf"
 	"github.com/keyward/keyward/internal/leak/unpack/zipfile"
 )
@@ -114,7 +115,7 @@ func unxz(s Source, visit Visit) error {
 	return visit(Member{Reader: r})
 }
 
-var errXZ = errors.New("its first block has another form than expected")
+var errXZ = leak.Text{English: "its first block has another form than expected", Chinese: "其第一个数据块的格式不受支持"}
 
 // xzWindow answers what the first block of a file says about its dictionary, as all other
 // blocks do that xz writes. The reader would take whatever is asked for.
@@ -189,7 +190,7 @@ func untar(s Source, visit Visit) error {
 	}
 }
 
-var errAr = errors.New("a member has no header of ar")
+var errAr = leak.Text{English: "a member has no header of ar", Chinese: "ar 归档中有成员缺少文件头"}
 
 // unar visits the members of an ar archive: packages of Debian, static libraries.
 func unar(s Source, visit Visit) error {

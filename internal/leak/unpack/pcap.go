@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
+
+	"github.com/keyward/keyward/internal/leak"
 )
 
 // isPcap tells whether something is a capture of packets, in pcap's form or in pcapng's.
@@ -48,7 +50,7 @@ func unpcap(s Source, visit Visit) error {
 
 const maxPacket = 256 << 10 // of captures, as tcpdump has it
 
-var errPacket = errors.New("a packet is longer than any can be")
+var errPacket = leak.Text{English: "a packet is longer than any can be", Chinese: "有数据包的长度超出可能的范围"}
 
 // payloads reads what packets carry. Where another stream goes on, a line ends.
 type payloads struct {
@@ -78,7 +80,7 @@ func (p *payloads) Read(into []byte) (int, error) {
 	return n, nil
 }
 
-var errCut = errors.New("it ends within a packet")
+var errCut = leak.Text{English: "it ends within a packet", Chinese: "在数据包中途结束"}
 
 // take takes what a packet carries.
 func (p *payloads) take(link uint16, packet []byte) {

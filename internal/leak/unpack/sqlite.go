@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/keyward/keyward/internal/leak"
 )
 
 // unsqlite visits the rows of an SQLite database, a table for each: in the file itself the
@@ -30,7 +32,7 @@ func unsqlite(s Source, visit Visit) error {
 		return fmt.Errorf("%d is no size of a page", page)
 	}
 	if binary.BigEndian.Uint32(s.Head[56:]) > 1 {
-		return errors.New("its text is in UTF-16")
+		return leak.Text{English: "its text is in UTF-16", Chinese: "其文本为 UTF-16 编码，暂不支持"}
 	}
 	db := &database{at: at, page: page, pages: size / page, usable: page - int64(s.Head[20]), window: s.Window}
 	if db.usable < 480 { // SQLite's own limit
@@ -160,7 +162,7 @@ func columnNames(statement string) (names []string) {
 	return names
 }
 
-var errPage = errors.New("a page of the database is damaged")
+var errPage = leak.Text{English: "a page of the database is damaged", Chinese: "数据库的一页已损坏"}
 
 // read answers a page, and where its header begins.
 func (db *database) read(number int64) (page []byte, header int, err error) {

@@ -12,12 +12,13 @@ package unpack
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"iter"
 	"sync"
 	"time"
+
+	"github.com/keyward/keyward/internal/leak"
 )
 
 // Limits bound what one document may become.
@@ -36,7 +37,7 @@ func Default() Limits {
 }
 
 // ErrLimit is what a document is reported with that is more than the limits allow.
-var ErrLimit = errors.New("limit reached")
+var ErrLimit = leak.Text{English: "limit reached", Chinese: "超出限制"}
 
 // A Budget is what is left of the limits for one document and all that is in it. It is for
 // one goroutine.
@@ -210,7 +211,7 @@ func (f *Format) Stream() bool {
 func (f *Format) Sealed() bool { return f.unpack == nil }
 
 // ErrSealed is what a container is reported with that is not unpacked.
-var ErrSealed = errors.New("archives of this kind are not unpacked: unpack it and scan what comes out")
+var ErrSealed = leak.Text{English: "archives of this kind are not unpacked: unpack it and scan what comes out", Chinese: "此类归档不支持解包，请解包后再扫描"}
 
 // HeadSize is how many first bytes tell what something is.
 const HeadSize = 512

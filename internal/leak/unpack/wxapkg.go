@@ -6,6 +6,8 @@ import (
 	"errors"
 	"io"
 	"strings"
+
+	"github.com/keyward/keyward/internal/leak"
 )
 
 // WeChat mini-programs. Plain: 0xBE, a number, the lengths of index and body, 0xED, then
@@ -14,7 +16,7 @@ import (
 
 func isWxapkg(head []byte) bool { return len(head) >= 18 && head[0] == 0xbe && head[13] == 0xed }
 
-var errIndex = errors.New("its index is damaged")
+var errIndex = leak.Text{English: "its index is damaged", Chinese: "其索引已损坏"}
 
 func unwxapkg(s Source, visit Visit) error {
 	at, size, err := s.Random()

@@ -12,10 +12,11 @@ package pdf
 import (
 	"bufio"
 	"bytes"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/keyward/keyward/internal/leak"
 )
 
 const (
@@ -26,7 +27,7 @@ const (
 )
 
 // ErrEncrypted is what is reported of a file that nobody reads without a password.
-var ErrEncrypted = errors.New("it is encrypted")
+var ErrEncrypted = leak.Text{English: "it is encrypted", Chinese: "已加密"}
 
 // A File reads the streams of a file.
 type File struct {

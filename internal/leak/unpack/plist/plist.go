@@ -5,12 +5,13 @@ package plist
 
 import (
 	"encoding/binary"
-	"errors"
 	"iter"
 	"unicode/utf16"
+
+	"github.com/keyward/keyward/internal/leak"
 )
 
-var errDamaged = errors.New("its table is damaged")
+var errDamaged = leak.Text{English: "its table is damaged", Chinese: "其索引表已损坏"}
 
 // Magic is what a binary property list begins with.
 const Magic = "bplist00"

@@ -16,6 +16,8 @@ import (
 	"iter"
 
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/keyward/keyward/internal/leak"
 )
 
 // A File is a zip file. It is for any number of goroutines.
@@ -26,7 +28,7 @@ type File struct {
 }
 
 // ErrDamaged is of what is no zip file, or not all of one.
-var ErrDamaged = errors.New("it is no whole zip file")
+var ErrDamaged = leak.Text{English: "it is no whole zip file", Chinese: "不是完整的 zip 文件"}
 
 // Open finds the list of members in a file of so many bytes.
 func Open(at io.ReaderAt, size int64) (*File, error) {
@@ -161,7 +163,7 @@ type summed struct {
 	want uint32
 }
 
-var errSum = errors.New("its checksum is wrong")
+var errSum = leak.Text{English: "its checksum is wrong", Chinese: "校验和不符"}
 
 func (s *summed) Read(p []byte) (int, error) {
 	n, err := s.r.Read(p)

@@ -1,12 +1,17 @@
 package search_test
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/keyward/keyward/internal/leak/search"
+	"github.com/keyward/keyward/internal/leak/unpack"
 )
 
 // What is known to be packed and cannot be unpacked is told, by name, wherever it lies; what it
@@ -48,6 +53,25 @@ func TestAr(t *testing.T) {
 	for _, broken := range []string{whole[:len(whole)-20], whole[:80], whole + "x", "!<arch>\n" + strings.Repeat("x", 60), strings.Replace(whole, "3         `", "-3        `", 1)} {
 		if !look(options(t), "a.deb", []byte(broken)).Coverage().Partial() {
 			t.Errorf("%d bytes of %q are taken for an archive", len(broken), broken[:20])
+		}
+	}
+}
+
+func TestReasonsInChinese(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{unpack.ErrEncrypted, "已加密"},
+		{fmt.Errorf("unpacking zip: %w", errors.Join(errors.New("x"), unpack.ErrEncrypted)), "已加密（unpacking zip: x\nit is encrypted）"},
+		{fmt.Errorf("%w: more than 8", unpack.ErrLimit), "超出限制（limit reached: more than 8）"},
+		{&fs.PathError{Op: "open", Path: "a", Err: fs.ErrPermission}, "没有读取权限（open a: permission denied）"},
+		{errors.New("flate: corrupt input"), "flate: corrupt input"},
+	} {
+		s := search.New(search.Options{})
+		s.Problem("a", c.err)
+		if p := s.Coverage().Problems[0]; p.Chinese != c.want || p.What != c.err.Error() {
+			t.Errorf("%+v, want %q", p, c.want)
 		}
 	}
 }
