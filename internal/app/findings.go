@@ -11,6 +11,7 @@ import (
 	"github.com/keyward/keyward/internal/expiry"
 	"github.com/keyward/keyward/internal/exposure"
 	"github.com/keyward/keyward/internal/finding"
+	"github.com/keyward/keyward/internal/iam/copied"
 	"github.com/keyward/keyward/internal/job"
 	"github.com/keyward/keyward/internal/store/inventory"
 	"github.com/keyward/keyward/internal/upkeep"
@@ -21,7 +22,7 @@ import (
 func (e *engine) inspectors(a *App) {
 	shelf := inventory.Findings{Store: e.store}
 	thresholds := thresholds(a)
-	all := slices.Concat(check.Rules(thresholds), exposure.Rules())
+	all := slices.Concat(check.Rules(thresholds), exposure.Rules(), copied.Rules())
 	slices.SortFunc(all, func(a, b finding.Rule) int { return cmp.Compare(a.ID, b.ID) })
 	e.findings = finding.New(finding.Options{
 		Store: shelf, Ledger: shelf, Incidents: e.alerts, Rules: all, Log: e.log, Region: a.Config.Region, Now: e.now, Follow: lookAgain,

@@ -9,6 +9,7 @@ import (
 	"github.com/keyward/keyward/internal/audit/refusal"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/cloud/openid"
+	"github.com/keyward/keyward/internal/iam/copied"
 	"github.com/keyward/keyward/internal/iam/federation"
 	"github.com/keyward/keyward/internal/iam/people"
 	"github.com/keyward/keyward/internal/iam/role"
@@ -38,6 +39,9 @@ func (e *engine) sessions(a *App, refusals *refusal.Recorder) {
 		Store: e.identities, IAM: e.iam, Roles: e.roles, Log: e.log, Refusals: refusals, Digest: e.contextDigest, Logger: a.Logger, Now: e.now, Fresh: e.store.Fresh,
 		Party:  party,
 		Hasher: password.New(password.ProductionCost(), max(1, runtime.GOMAXPROCS(0)/2), maxLogins),
+		Copied: func(ctx context.Context, account, user, key string) error {
+			return copied.Report(ctx, e.findings, account, user, key, e.now())
+		},
 	})
 	e.federated = federation.New(federation.Options{
 		Store: e.identities, Uses: e.identities, IAM: e.iam, People: e.people, Protocol: openid.New(a.Config.Egress.Allow, e.now), Sealer: sealed.Logins{Keyring: e.keyring},

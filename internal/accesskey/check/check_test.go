@@ -16,6 +16,7 @@ import (
 	"github.com/keyward/keyward/internal/accesskey/check"
 	"github.com/keyward/keyward/internal/exposure"
 	"github.com/keyward/keyward/internal/finding"
+	"github.com/keyward/keyward/internal/iam/copied"
 )
 
 const (
@@ -431,7 +432,7 @@ func TestUnknownIsNeverAFinding(t *testing.T) {
 func checksTable() string {
 	var b strings.Builder
 	b.WriteString("| check | severity | 中文 | what it says, and why it matters |\n|---|---|---|---|\n")
-	all := slices.Concat(check.Rules(check.Defaults()), exposure.Rules())
+	all := slices.Concat(check.Rules(check.Defaults()), exposure.Rules(), copied.Rules())
 	slices.SortFunc(all, func(a, b finding.Rule) int { return strings.Compare(a.ID, b.ID) })
 	for _, r := range all {
 		text := r.Title.English + ". " + r.Why.English

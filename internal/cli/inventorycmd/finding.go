@@ -89,7 +89,7 @@ type words struct{ en, zh string }
 
 // evidence names facts for people.
 var evidence = map[string]words{
-	"key": {"Key", "密钥"}, "keys": {"Keys", "密钥"}, "name": {"Name", "名称"}, "user": {"User", "用户"}, "user-id": {"User id", "用户 ID"}, "kind": {"Kind", "类型"},
+	"key": {"Key", "密钥"}, "keys": {"Keys", "密钥"}, "name": {"Name", "名称"}, "user": {"User", "用户"}, "security-key": {"Security key", "安全密钥"}, "user-id": {"User id", "用户 ID"}, "kind": {"Kind", "类型"},
 	"purpose": {"Purpose", "用途"}, "account": {"Account", "账号"}, "created": {"Created", "创建时间"}, "first-seen": {"First seen", "首次出现"}, "used": {"Last used", "最近使用"},
 	"changed": {"Changed", "变更时间"}, "limit-days": {"Limit (days)", "期限（天）"}, "grace-days": {"Grace (days)", "宽限期（天）"}, "newer-created": {"Second key created", "第二个密钥创建时间"},
 	"user-created": {"User created", "用户创建时间"}, "policies": {"Policies", "策略"}, "boundary": {"Boundary", "权限边界"}, "missing": {"Missing", "缺少"}, "off": {"Off", "未开启"},

@@ -203,7 +203,7 @@ func (s *Service) Answer(ctx context.Context, call *authz.Call, link string, a A
 		return s.Refusals.Refuse(ctx, call, ActionAnswerProof, "", err)
 	}
 	op := s.byLink(call, ActionAnswerProof, c)
-	return op.Run(ctx, func() error {
+	err = op.Run(ctx, func() error {
 		if c.State != Waiting {
 			return fault.StateConflict.New("this was answered already")
 		}
@@ -227,6 +227,20 @@ func (s *Service) Answer(ctx context.Context, call *authz.Call, link string, a A
 		}
 		return s.Store.AnswerCeremony(ctx, op.Record, &c, changed)
 	})
+	if errors.Is(err, webauthn.ErrCounter) && a.Approval != nil {
+		s.tellCopied(ctx, c, base64.RawURLEncoding.EncodeToString(a.Approval.ID))
+	}
+	return err
+}
+
+// tellCopied tells that a person's security key may have been copied; what it signed was
+// refused already.
+func (s *Service) tellCopied(ctx context.Context, c Ceremony, id string) {
+	p, err := s.Store.Person(ctx, c.Account, c.Login)
+	if k := p.keyOf(id); err == nil && k != nil && s.Copied != nil {
+		err = s.Copied(context.WithoutCancel(ctx), c.Account, c.User, k.Name)
+	}
+	s.Logger.Warn("a security key may have been copied: it counted backwards", "user", iam.UserARN(c.Account, c.User), "error", err)
 }
 
 // approve takes the answer of one of the person's security keys.
@@ -267,8 +281,5 @@ func (s *Service) make(op *iam.Operation, c *Ceremony, p Person, link string, r 
 // reason the record keeps.
 func (s *Service) unconvincing(op *iam.Operation, err error) error {
 	op.Record.Param("Reason", err.Error())
-	if errors.Is(err, webauthn.ErrCounter) {
-		s.Logger.Warn("a security key may have been copied: it counted backwards", "user", op.Record.Resource)
-	}
 	return fault.LoginFailed.Wrap(err, "%s", err)
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/iam"
@@ -221,6 +223,9 @@ func TestBadAnswers(t *testing.T) {
 	records := s.records(t)
 	if last := records[len(records)-1]; last.Result != string(fault.LoginFailed) || last.Params["Reason"] != webauthn.ErrCounter.Error() || last.Params["Key"] != "blue" {
 		t.Errorf("a counter that went back left %+v", last)
+	}
+	if diff := cmp.Diff([]string{"alice/blue"}, s.copied); diff != "" {
+		t.Errorf("told of copies (-want +have)\n%s", diff)
 	}
 	if state := must(s.ProofState(t.Context(), string(b.Proof.Expose())))(t); state != people.Waiting {
 		t.Errorf("it is %s", state)

@@ -36,7 +36,7 @@ const (
 	ActionAnswerProof    = "keyward:AnswerProof" // and uses it, or refuses
 )
 
-// Options says what a Service is made of. All fields but Party are required.
+// Options says what a Service is made of. All fields but Party and Copied are required.
 type Options struct {
 	Store    Store
 	IAM      *iam.Service
@@ -47,6 +47,8 @@ type Options struct {
 	// Digest answers a text that stands for data and tells nothing of it.
 	Digest func(data []byte) (string, error)
 	Party  webauthn.Party // the server as security keys know it; zero where they cannot be used
+	// Copied hears of a security key that counted backwards, as a copy of it would.
+	Copied func(ctx context.Context, account, user, key string) error
 	Logger *slog.Logger
 	Now    func() time.Time // clock
 	Fresh  func() bool      // whether the change feed is up to date; see package cache

@@ -48,6 +48,7 @@ type world struct {
 	url     string
 	clock   *atomic.Int64 // Unix microseconds
 	account string
+	copied  []string // keys that counted backwards
 }
 
 func newWorld(t testing.TB) *world { return startWorld(t, storetest.SQLite(t)) }
@@ -91,7 +92,11 @@ func startNode(t testing.TB, url, origin string, keys *seal.Keyring, clock *atom
 			sum := sha256.Sum256(data)
 			return hex.EncodeToString(sum[:16]), nil
 		},
-		Party:  party,
+		Party: party,
+		Copied: func(_ context.Context, _, user, key string) error {
+			w.copied = append(w.copied, user+"/"+key)
+			return nil
+		},
 		Logger: slog.New(slog.DiscardHandler), Now: w.now, Fresh: always,
 	})
 	return w
