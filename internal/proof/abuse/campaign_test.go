@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"math"
 	"os"
 	"runtime"
 	"slices"
@@ -279,7 +280,7 @@ func (c *campaign) checkSources() {
 // everythingWorks makes the valid request of every operation. It shows, too, that what
 // was refused before was refused for its poison.
 func (c *campaign) everythingWorks() {
-	g := newGenerator(c.world, c.ops, 1, 1)
+	g := newGenerator(c.world, c.ops, 1, math.MaxUint64) // no sender has that stream: a nonce serves once
 	for _, op := range c.ops {
 		r := c.valid(op, g)
 		m := r.message(c.api)

@@ -161,7 +161,7 @@ func (g *generator) wrongOperation(r *request) bool {
 		r.version = header(r.version)
 		return true
 	}
-	r.action = header(pick(g, "NoSuch", strings.ToLower(r.action), strings.ToUpper(r.action), r.action+"s", r.action+" x", "kms:"+r.action, r.action+"/", "../"+r.action, r.action+"%00", "Initialize", "Unseal", "CreateUser", "GetSecretValue", "x"+g.odd()))
+	r.action = header(pick(g, "NoSuch", strings.ToLower(r.action), strings.ToUpper(r.action), r.action+"s", r.action+" x", "kms:"+r.action, r.action+"/", "../"+r.action, r.action+"%00", "Initialize", "Unseal", "CreateUser", "GetSecretValues", "x"+g.odd()))
 	return true
 }
 
@@ -187,6 +187,11 @@ func (g *generator) wrongPath(r *request) bool {
 	}
 	segments := strings.Split(r.path, "/")
 	i := 1 + g.IntN(len(segments)-1)
+	if slices.ContainsFunc(r.op.fields, func(f field) bool {
+		return f.kind == newName && strings.HasPrefix(f.name, "{") && f.value == segments[i]
+	}) {
+		return false // another name is as good as that one
+	}
 	switch g.IntN(9) {
 	case 0:
 		r.path += "/"

@@ -271,7 +271,7 @@ var restFields = map[string]operation{
 	"ScanRepository":       rest("", need("{repository}", repositoryName, "updated-repository")),
 	"RemoveRepository":     rest("", need("{repository}", repositoryName, "removed-repository")),
 
-	"CreateNodeToken": rest("", f("node", newName, "made"), f("labels", tags, `{"tier":"web"}`), f("uses", small, "2"), f("life", lasting, "1h")),
+	"CreateNodeToken": rest("", f("node", newName, "made"), f("labels", tags, `{"tier":"web"}`), f("uses", sequence, "2"), f("life", lasting, "1h")),
 	"ListNodeTokens":  rest(""),
 	"RevokeNodeToken": rest("", need("{token}", tokenID, "$token")),
 	"ListNodes":       rest("", f("labels", texts, "tier=web"), f("state", word, "live"), f("limit", small, "10"), f("cursor", cursor, "")),
@@ -371,7 +371,7 @@ var restFields = map[string]operation{
 	"ListPolicies": rest("", f("limit", small, "10"), f("cursor", cursor, "")),
 	"GetPolicy":    rest("", need("{policy}", policyName, "AliyunKMSReadOnlyAccess")),
 	"SimulatePolicy": rest("", need("user", userName, "nobody"), need("action", label, "kms:Encrypt"), need("resource", label, "$key.arn"), f("source", word, "192.0.2.1"), f("time", instant, "2026-01-02T15:04:05Z"),
-		f("insecure", flag, "true"), f("attributes", encContext, `{"kms:EncryptionContext:a":"1"}`)),
+		f("insecure", flag, "true"), f("attributes", shape, `{"kms:EncryptionContext:a":"1"}`)),
 	"UpdatePolicy": rest("", need("{policy}", policyName, "spare-update"), f("document", document, `{"Version":"1","Statement":[{"Effect":"Deny","Action":"kms:List*","Resource":"*"}]}`)),
 	"DeletePolicy": rest("", need("{policy}", policyName, "spare")),
 

@@ -71,7 +71,7 @@ func (g *generator) odd() string {
 
 // wrong answers a value that is certainly wrong for a field, as text.
 func (g *generator) wrong(f field) string {
-	if f.required && f.kind != description && f.kind != plaintext && g.chance(0.1) { // these two may be empty
+	if f.required && f.kind != description && f.kind != plaintext && f.name != "document" && g.chance(0.1) { // these three may be empty
 		return ""
 	}
 	if g.chance(0.1) {
