@@ -67,7 +67,7 @@ var types = []any{
 	api.Role{}, api.CreateRoleRequest{}, api.UpdateRoleRequest{}, api.RoleList{}, api.AssumeRoleRequest{}, api.FederateRequest{}, api.TemporaryCredentials{},
 	api.LoginRequest{}, api.InitialPassword{}, api.LoginProfile{}, api.LoginSession{}, api.MFAEnrollment{}, api.ConfirmMFARequest{}, api.RecoveryCodes{},
 	api.Proof{}, api.HeldProof{}, api.ProofState{}, api.ProofRequest{}, api.AddSecurityKeyRequest{}, api.RemoveMFARequest{}, api.Factor{}, api.Factors{},
-	api.ApprovalRule{}, api.SetApprovalRuleRequest{}, api.ApprovalRuleList{}, api.Approval{}, api.ApprovalParam{}, api.ApprovalWant{}, api.ApprovalVote{},
+	api.ApprovalRule{}, api.SetApprovalRuleRequest{}, api.ApprovalRuleList{}, api.Approval{}, api.ApprovalParam{}, api.ApprovalWant{}, api.ApprovalVote{}, api.ApprovalPart{},
 	api.ListApprovalsRequest{}, api.ApprovalList{}, api.SuspendApprovalRuleRequest{}, api.SuspendedApprovalRule{},
 	api.ScrubReport{}, api.Finding{}, api.Account{}, api.AccountList{}, api.SecretBytes{}, api.SecretText(""),
 }
