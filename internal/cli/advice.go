@@ -88,6 +88,7 @@ var looks = []struct{ words, command string }{
 	{"rotation", "keyward rotation status PLAN"},
 	{"instance", "keyward instance show NAME"},
 	{"rollout", "keyward rollout show NAME"},
+	{"approval rule", "keyward approval rule list"},
 	{"approval", "keyward approval show ID"},
 	{"incident", "keyward incident show ID"},
 	{"finding", "keyward finding show ID"},

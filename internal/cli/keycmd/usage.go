@@ -49,7 +49,7 @@ func verdict(c *cli.Run, u api.KeyUsage) (lines []string) {
 	say := func(en, zh string, args ...any) { lines = append(lines, fmt.Sprintf(c.T(en, zh), args...)) }
 	switch u.Status {
 	case "InUse":
-		say("Key %s is in use: while it is disabled, what stands below fails.", "密钥 %s 正在使用：禁用期间，下列使用将会失败。", u.Key)
+		say("Key %s is in use: while it is disabled or gone, what stands below fails.", "密钥 %s 正在使用：禁用或删除后，下列使用将会失败。", u.Key)
 	case "Idle":
 		say("Key %s was not used for 90 days. Disable it, watch, and delete it later.", "密钥 %s 已 90 天未使用。可先禁用并观察，之后再删除。", u.Key)
 	default:
