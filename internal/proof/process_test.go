@@ -200,8 +200,9 @@ func (s *server) listening(offset int64) string {
 	}
 	for lines := bufio.NewScanner(f); lines.Scan(); {
 		if _, rest, ok := strings.Cut(lines.Text(), `"msg":"listening","address":"`); ok {
-			address, _, _ := strings.Cut(rest, `"`)
-			return address
+			if address, _, whole := strings.Cut(rest, `"`); whole { // it may be on its way
+				return address
+			}
 		}
 	}
 	return ""
