@@ -17,6 +17,7 @@ package expiry
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -55,8 +56,8 @@ const (
 // A Scan is how the last whole scan of an account went.
 type Scan struct {
 	Account string
-	At      time.Time
-	NearAt  time.Time // of the last scan, whole or near
+	At      time.Time // of the last one that ended
+	NearAt  time.Time // of the last one that ended, whole or near
 	Took    time.Duration
 	Seen    int // keys that were looked at
 	Of      int // keys that there are
@@ -163,6 +164,7 @@ func (s *Service) watch(ctx context.Context, j job.Job) (again time.Time, err er
 type findings struct {
 	conditions map[string]notify.Condition
 	next       time.Time // when the next key reaches a rung
+	unadvised  error     // why a key is told of without what to do about it
 }
 
 // scan looks at every key and every provider, or at what is due soon if all of them were
@@ -177,7 +179,7 @@ func (s *Service) scan(ctx context.Context, j job.Job) (again time.Time, err err
 	result := Scan{Account: j.Account, At: began, NearAt: began}
 	found, err := s.look(ctx, j.Account, near, &result)
 	if err == nil {
-		err = s.o.Incidents.Reconcile(ctx, j.Account, ours, found.conditions)
+		err = errors.Join(s.o.Incidents.Reconcile(ctx, j.Account, ours, found.conditions), found.unadvised)
 	}
 	if ctx.Err() != nil {
 		return time.Time{}, context.Cause(ctx)
@@ -188,6 +190,8 @@ func (s *Service) scan(ctx context.Context, j job.Job) (again time.Time, err err
 		result.NearAt, result.Due = began, due
 	} else if err = s.record(ctx, &result, err); err == nil {
 		err = s.o.Incidents.Tidy(ctx, j.Account)
+	} else {
+		result.At, result.NearAt = last.At, last.NearAt // a scan that did not end is none
 	}
 	if saved := s.o.Store.SaveScan(ctx, result); err == nil {
 		err = saved
@@ -260,11 +264,11 @@ func (s *Service) look(ctx context.Context, account string, near bool, result *S
 			return nil
 		}
 		if c, ok := condition(k, plan, now); ok {
-			next, err := s.next(ctx, k)
-			if err != nil {
-				return err
+			if next, err := s.next(ctx, k); err == nil {
+				c.Facts = append(c.Facts, next...)
+			} else {
+				f.unadvised = err // that a key expires must be told whatever is wrong with its plan
 			}
-			c.Facts = append(c.Facts, next...)
 			f.conditions[c.Name] = c
 			result.Due++
 		}

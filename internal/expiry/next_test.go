@@ -2,6 +2,7 @@ package expiry_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -13,20 +14,26 @@ import (
 	"github.com/keyward/keyward/internal/notify"
 	"github.com/keyward/keyward/internal/oncall"
 	"github.com/keyward/keyward/internal/rotation/phrase"
+	"github.com/keyward/keyward/internal/seal/sealtest"
+	"github.com/keyward/keyward/internal/store/storetest"
 )
 
 // A desk is an account with one key, and what is told of it.
 type desk struct {
 	expiry.Incidents
-	key  accesskey.AccessKey
-	now  time.Time
-	told map[string]notify.Condition
+	key   accesskey.AccessKey
+	now   time.Time
+	told  map[string]notify.Condition
+	saved expiry.Scan
 }
 
-func (d *desk) SaveScan(context.Context, expiry.Scan) error    { return nil }
+func (d *desk) SaveScan(_ context.Context, s expiry.Scan) error {
+	d.saved = s
+	return nil
+}
 func (d *desk) CountKeys(context.Context, string) (int, error) { return 1, nil }
 func (d *desk) LastScan(context.Context, string) (expiry.Scan, error) {
-	return expiry.Scan{At: d.now}, nil
+	return expiry.Scan{At: d.now, NearAt: d.now}, nil
 }
 func (d *desk) Ladder(context.Context, string) (oncall.Plan, error)             { return oncall.DefaultPlan(), nil }
 func (d *desk) Standings(context.Context, string) ([]accesskey.Standing, error) { return nil, nil }
@@ -74,5 +81,29 @@ func TestNextCommand(t *testing.T) {
 		if said := phrase.Fact("advice", c.advice); said.English == c.advice || said.Chinese == said.English {
 			t.Errorf("%s: it is said as %q and %q", c.name, said.English, said.Chinese)
 		}
+	}
+}
+
+// A key whose plan cannot be read is told of all the same, without a command; the scan counts as
+// one that did not end, so that its age goes on growing and somebody is told of that, too.
+func TestToldWithoutItsPlan(t *testing.T) {
+	now := time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)
+	d := &desk{now: now.Add(-time.Hour), key: accesskey.AccessKey{Account: "a", Source: "prod", Observed: accesskey.Observed{
+		ID: "AK1", Expiry: accesskey.Expiry{At: now.Add(48 * time.Hour), Basis: accesskey.Provided},
+	}}}
+	node := storetest.Start(t, storetest.Options{URL: storetest.SQLite(t), Origin: "keyward/test", Keys: sealtest.Keyring(t)})
+	damaged := errors.New("a row is not what keyward wrote")
+	scans := expiry.New(expiry.Options{
+		Store: d, Inventory: d, Incidents: d, Log: node.Log, Now: func() time.Time { return now },
+		Replacing: func(context.Context, string, string, string) (string, bool, error) { return "", false, damaged },
+	})
+	if _, err := scans.Handlers()[expiry.JobScan](t.Context(), job.Job{Account: "a"}); !errors.Is(err, damaged) {
+		t.Errorf("the scan answers %v", err)
+	}
+	if _, told := d.told["expiry/prod/AK1"]; !told {
+		t.Error("nobody is told that the key expires")
+	}
+	if d.saved.Error == "" || !d.saved.At.Equal(d.now) || !d.saved.NearAt.Equal(d.now) {
+		t.Errorf("the scan counts as %+v", d.saved)
 	}
 }

@@ -59,6 +59,9 @@ func TestAPlanThatCannotMeetItsDeadline(t *testing.T) {
 	if _, err := w.SavePlan(t.Context(), root(), p); err != nil {
 		t.Errorf("of a dead key: %v", err)
 	}
+	if all, err := w.Plans(t.Context(), root()); err != nil || len(all) != 1 {
+		t.Errorf("made anew it is %v, %v", all, err)
+	}
 }
 
 // A start is refused when the grace period does not fit into the life of the old key, too, and

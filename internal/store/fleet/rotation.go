@@ -29,7 +29,7 @@ type PlanRecord struct {
 }
 
 func rotationPlanRow(p *PlanRecord) bound.Row {
-	return bound.Row{Table: "rotation_plan", Keys: 2, Rev: &p.Rev, Columns: []bound.Column{
+	return bound.Row{Table: "rotation_plan", Keys: 2, Rev: &p.Rev, Reused: true, Columns: []bound.Column{
 		bound.Text("account", &p.Account),
 		bound.Text("name", &p.Name),
 		bound.Text("source", &p.Source),
