@@ -87,10 +87,11 @@ type Provider struct {
 // A ProviderSync is how the last synchronisations of a provider went.
 type ProviderSync struct {
 	StartedAt   time.Time         `json:"startedAt,omitzero"`   // of the last attempt
-	SucceededAt time.Time         `json:"succeededAt,omitzero"` // end of the last attempt that answered anything
+	SucceededAt time.Time         `json:"succeededAt,omitzero"` // end of the last attempt that answered anything that was believed
 	Took        string            `json:"took,omitempty"`       // the last attempt
-	Failures    int               `json:"failures"`             // attempts in a row that answered nothing
-	Error       string            `json:"error,omitempty"`      // why the last attempt answered nothing
+	Failures    int               `json:"failures"`             // attempts in a row that answered nothing that was believed
+	Error       string            `json:"error,omitempty"`      // why the last attempt answered nothing that was believed
+	ErrorZh     string            `json:"errorZh,omitempty"`    // Error in Chinese
 	Identity    ProviderIdentity  `json:"identity"`             // whose the credential is
 	Keys        int               `json:"keys"`
 	Principals  int               `json:"principals"`

@@ -63,6 +63,11 @@ func (s *Service) Each(ctx context.Context, account string, before time.Time, fn
 	if !before.IsZero() {
 		q.Order = ByDue // which has an index
 	}
+	return s.each(ctx, account, q, fn)
+}
+
+// each calls fn with every key that matches until it answers an error.
+func (s *Service) each(ctx context.Context, account string, q Query, fn func(AccessKey) error) error {
 	for {
 		keys, next, err := s.o.Keys.Keys(ctx, account, q)
 		if err != nil {

@@ -58,9 +58,12 @@ type State struct {
 	Source      string
 	StartedAt   time.Time     // of the last attempt
 	Took        time.Duration // of the last attempt
-	SucceededAt time.Time     // end of the last attempt that answered anything
-	Failures    int           // attempts in a row that answered nothing
-	Error       string        // why the last attempt answered nothing
+	SucceededAt time.Time     // end of the last attempt that answered anything that was believed
+	Failures    int           // attempts in a row that did not
+	Error       string        // why the last attempt did not
+	Chinese     string        // Error in Chinese
+	DoubtedAt   time.Time     // when the keys of Missed were first lacking; zero for no doubt
+	Missed      string        // digest of the ids of keys that a list lacks and that are not believed to be gone yet
 	Identity    Identity
 	Facts       Account
 	Problems    []Problem

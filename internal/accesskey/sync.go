@@ -2,6 +2,8 @@ package accesskey
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"maps"
 	"slices"
 	"strconv"
@@ -21,6 +23,11 @@ const (
 	maxProblems  = 200 // that are kept of one synchronisation
 	maxObserved  = 512 // bytes of a text that a provider told
 	maxGrants    = 500 // of one principal, and services of one grant
+
+	// Confirm is how long after a list that lacks too many keys another one must lack the same
+	// ones before they are believed to be gone. docs/inventory.md tells it to users.
+	Confirm = 5 * time.Minute
+	few     = 4 // keys, of which more than half may be gone at once, but not all
 )
 
 // syncDue reads a source and stores what it saw. An attempt that sees nothing changes
@@ -44,19 +51,24 @@ func (s *Service) syncDue(ctx context.Context, j job.Job) (again time.Time, err 
 	}
 	st.Account, st.Source, st.StartedAt, st.Took = src.Account, src.Name, began, s.now().Sub(began)
 	if err != nil {
-		st.Failures++
-		st.Error = clean(fault.Message(err))
+		st.fail(fault.TextOf(err))
 		wait := min(syncRetry<<min(st.Failures-1, 10), maxRetry, src.Pace)
 		return s.now().Add(wait), s.o.Sources.SaveState(ctx, st)
 	}
-	for err = s.save(ctx, src, st, snapshot); fault.Is(err, fault.Changed); err = s.save(ctx, src, st, snapshot) {
+	for again, err = s.save(ctx, src, st, snapshot); fault.Is(err, fault.Changed); again, err = s.save(ctx, src, st, snapshot) {
 		now, gone := s.o.Sources.Source(ctx, j.Account, j.Subject)
 		if gone != nil || !now.reads(src) { // what was read is not what the source stands for now
 			return s.now(), nil
 		}
 		src = now
 	}
-	return s.now().Add(src.Pace), err
+	return again, err
+}
+
+// fail notes why a synchronisation answered nothing that counts.
+func (st *State) fail(why fault.Text) {
+	st.Failures++
+	st.Error, st.Chinese = clean(why.String()), clean(why.Chinese())
 }
 
 // observe opens the source's credential for as long as its provider is read.
@@ -79,12 +91,11 @@ func (s *Service) observe(ctx context.Context, src Source) (snapshot Snapshot, e
 	return p.Observe(ctx)
 }
 
-// save stores a snapshot with its record.
-func (s *Service) save(ctx context.Context, src Source, st State, snapshot Snapshot) error {
+// save stores a snapshot with its record, and answers when the source is to be read again.
+func (s *Service) save(ctx context.Context, src Source, st State, snapshot Snapshot) (again time.Time, err error) {
 	snapshot.tidy()
-	st.SucceededAt, st.Failures, st.Error = s.now(), 0, ""
-	st.Identity, st.Facts, st.Problems = snapshot.Identity, snapshot.Account, snapshot.Problems
-	st.Keys, st.Principals, st.Calls = len(snapshot.Keys), len(snapshot.Principals), snapshot.Calls
+	now := s.now()
+	st.Identity, st.Facts, st.Problems, st.Calls = snapshot.Identity, snapshot.Account, snapshot.Problems, snapshot.Calls
 	whole, unread := true, map[string]bool{}
 	for _, p := range snapshot.Problems {
 		if p.Lists {
@@ -92,13 +103,64 @@ func (s *Service) save(ctx context.Context, src Source, st State, snapshot Snaps
 			unread[p.Subject] = true
 		}
 	}
-	return s.do(ctx, s.scheduler(src.Account), "keyward:ObserveProvider", func(rec *audit.Record) error {
+	doubted := false
+	if whole {
+		if doubted, err = s.doubt(ctx, src, &st, snapshot.Keys, unread); err != nil {
+			return time.Time{}, err
+		}
+	}
+	again = now.Add(src.Pace)
+	if doubted {
+		again = st.DoubtedAt.Add(Confirm)
+	} else {
+		st.SucceededAt, st.Failures, st.Error, st.Chinese = now, 0, "", ""
+		st.Keys, st.Principals = len(snapshot.Keys), len(snapshot.Principals)
+	}
+	return again, s.do(ctx, s.scheduler(src.Account), "keyward:ObserveProvider", func(rec *audit.Record) error {
 		rec.Resource = "acs:keyward:" + s.o.Region + ":" + src.Account + ":provider/" + src.Name
-		rec.Param("Keys", strconv.Itoa(st.Keys))
+		rec.Param("Keys", strconv.Itoa(len(snapshot.Keys)))
 		rec.Param("Problems", strconv.Itoa(len(st.Problems)))
-		return s.o.Keys.SaveSnapshot(ctx, rec, Save{Source: src, State: st, Snapshot: snapshot, At: s.now(), Whole: whole, Unread: unread,
-			Jobs: s.o.Follow(src.Account, s.now())})
+		if doubted {
+			rec.Param("Doubted", "true")
+		}
+		return s.o.Keys.SaveSnapshot(ctx, rec, Save{Source: src, State: st, Snapshot: snapshot, At: now, Whole: whole && !doubted, Unread: unread,
+			Jobs: s.o.Follow(src.Account, now)})
 	})
+}
+
+// doubt tells whether a whole list of keys lacks so many of those that are known that it is
+// not believed yet: all of them, or more than half of a few or more. An empty or a short answer looks
+// like that, and would end every alarm. It is believed when another list, [Confirm] later or
+// more, lacks the same keys.
+func (s *Service) doubt(ctx context.Context, src Source, st *State, keys []Observed, unread map[string]bool) (bool, error) {
+	listed := make(map[string]bool, len(keys))
+	for _, o := range keys {
+		listed[o.ID] = true
+	}
+	known, lost := 0, 0
+	missed := sha256.New()
+	err := s.each(ctx, src.Account, Query{Source: src.Name, Order: BySubject, Limit: MaxPage, Bare: true}, func(k AccessKey) error {
+		if known++; !listed[k.Observed.ID] && !unread[k.Observed.Principal] {
+			lost++
+			missed.Write([]byte(k.Observed.ID + "\n"))
+		}
+		return nil
+	})
+	if err != nil {
+		return false, err
+	}
+	now, digest := s.now(), hex.EncodeToString(missed.Sum(nil))
+	again := digest == st.Missed // with new keys beside them they may be fewer than half now
+	tooMany := lost > 0 && (lost == known || known >= few && 2*lost > known)
+	if !again && !tooMany || again && now.Sub(st.DoubtedAt) >= Confirm {
+		st.DoubtedAt, st.Missed = time.Time{}, ""
+		return false, nil
+	}
+	if !again {
+		st.DoubtedAt, st.Missed = now, digest
+	}
+	st.fail(fault.Say("the provider does not list %d of %d keys any more that it listed before; they are kept until another reading, at least %v later, lacks them, too", lost, known, Confirm))
+	return true, nil
 }
 
 // tidy bounds and cleans what a provider told. A key that cannot be named is a problem,

@@ -355,7 +355,7 @@ func syncAll(ctx context.Context, c *cli.Run, server *client.Client, all []api.P
 	if err := c.Show(done, func(t *cli.Table) {
 		t.Add(c.T("PROVIDER", "来源"), c.T("KEYS", "密钥数"), c.T("TOOK", "用时"), c.T("PROBLEM", "问题"))
 		for _, p := range done.Providers {
-			t.Add(p.Name, strconv.Itoa(p.Sync.Keys), cli.OrDash(p.Sync.Took), cli.OrDash(p.Sync.Error))
+			t.Add(p.Name, strconv.Itoa(p.Sync.Keys), cli.OrDash(p.Sync.Took), cli.OrDash(syncError(c, p.Sync)))
 			for _, problem := range p.Sync.Problems {
 				t.Add("", "", "", problemText(problem))
 			}

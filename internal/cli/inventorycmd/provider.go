@@ -152,12 +152,17 @@ func showProvider(c *cli.Run, p api.Provider) error {
 		t.Add(c.T("Keys", "密钥数"), strconv.Itoa(s.Keys))
 		t.Add(c.T("Failures in a row", "连续失败"), strconv.Itoa(s.Failures))
 		if s.Error != "" {
-			t.Add(c.T("Error", "错误"), s.Error)
+			t.Add(c.T("Error", "错误"), syncError(c, s))
 		}
 		for _, problem := range s.Problems {
 			t.Add(c.T("Problem", "问题"), problemText(problem))
 		}
 	})
+}
+
+// syncError answers why a provider could not be read, "" if it could.
+func syncError(c *cli.Run, s api.ProviderSync) string {
+	return c.T(s.Error, cmp.Or(s.ErrorZh, s.Error))
 }
 
 func problemText(p api.ProviderProblem) string {

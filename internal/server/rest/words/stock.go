@@ -25,7 +25,7 @@ func Provider(s accesskey.Standing) api.Provider {
 		Name: src.Name, Kind: src.Kind, Settings: Settings(src.Settings), Owner: src.Owner, MaxAge: api.FormatDuration(src.MaxAge),
 		Pace: api.FormatDuration(src.Pace), Paused: src.Paused, CreatedAt: src.CreatedAt,
 		Sync: api.ProviderSync{
-			StartedAt: st.StartedAt, SucceededAt: st.SucceededAt, Took: Took(st.Took), Failures: st.Failures, Error: st.Error,
+			StartedAt: st.StartedAt, SucceededAt: st.SucceededAt, Took: Took(st.Took), Failures: st.Failures, Error: st.Error, ErrorZh: st.Chinese,
 			Identity: api.ProviderIdentity(st.Identity), Keys: st.Keys, Principals: st.Principals, Calls: st.Calls,
 			Problems: Each(st.Problems, func(p accesskey.Problem) api.ProviderProblem {
 				return api.ProviderProblem{What: p.What, Subject: p.Subject, Reason: p.Reason, Denied: p.Denied}
