@@ -241,6 +241,7 @@ func (e *engine) services(ctx context.Context, a *App, refusals *refusal.Recorde
 		Mark: func(ctx context.Context, account string, value material.Bytes) []secret.Mark {
 			return e.exposures.Mark(ctx, account, value)
 		},
+		Reserved: func(ctx context.Context, account, name string) error { return e.rotations.Reserves(ctx, account, name) },
 	})
 	e.sinks = sink.New(sink.Options{
 		Store: e.keyStore, Secrets: e.secrets, Tenants: e.iam, Log: e.log, Kinds: []sink.KindOfSink{vault.Kind()}, Region: a.Config.Region, Now: e.now, Allow: a.Config.Egress.Allow,

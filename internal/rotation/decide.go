@@ -67,6 +67,13 @@ type Sight struct {
 	Wave    rollout.Census // of the wave that is being rolled
 	All     rollout.Census // of all members
 	OpensAt time.Time      // when the next window opens; zero if one is open
+	Reads   *Reading       // nil if nobody looked
+}
+
+// A Reading is what readers of the plan's secret get.
+type Reading struct {
+	Secret  string
+	Version string // "" for none: the secret is gone, or about to be deleted
 }
 
 // Decide answers what a rotation is to be stored as, and what is to be done then.
@@ -128,6 +135,11 @@ func (d *decision) next() Act {
 	if d.s.Outcome == nil && d.now.Before(d.NotBefore) {
 		return d.wait(d.NotBefore)
 	}
+	if d.s.Reads != nil {
+		if detail := d.Astray(*d.s.Reads); detail != "" {
+			return d.halt(SecretChanged, detail)
+		}
+	}
 	switch d.Step {
 	case Waiting:
 		return d.waiting()
@@ -161,6 +173,35 @@ func (d *decision) next() Act {
 		return d.withdrawing()
 	}
 	return d.halt(TriesUsedUp, "this version of keyward does not know the step "+string(d.Step))
+}
+
+// Astray answers what is wrong, for people, where somebody else has changed what readers of the
+// secret get, "" where nothing is: they may then have a key that the step ends.
+func (r Rotation) Astray(now Reading) string {
+	want := r.Old.Version
+	switch r.Step {
+	case Rehearsing, Creating:
+	case Settling:
+		if now.Version == r.New.Version {
+			return ""
+		}
+	case Grace, Disabling, Observing, Dropping, Deleting:
+		want = r.New.Version
+	case Withdrawing: // whatever else they have stays
+		if r.New.Version == "" || now.Version != r.New.Version {
+			return ""
+		}
+	default: // no key is touched
+		return ""
+	}
+	switch now.Version {
+	case want:
+		return ""
+	case "":
+		return fmt.Sprintf("secret %s is deleted or about to be, and no key is ended meanwhile: keyward secret restore %s, and let the rotation go on; or roll it back", now.Secret, now.Secret)
+	}
+	return fmt.Sprintf("somebody has made version %s of secret %s the current one, where the rotation needs %s, and no key is ended meanwhile: keyward secret rollback %s %s, and let the rotation go on; or roll it back",
+		now.Version, now.Secret, want, now.Secret, want)
 }
 
 // learn takes in what became of an act that was begun. While that is not known nothing else

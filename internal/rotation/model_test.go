@@ -78,7 +78,7 @@ var kinds = []rotation.ActKind{
 var reasons = []rotation.Reason{
 	"", rotation.RehearsalFailed, rotation.NoRoom, rotation.OldKeyGone, rotation.Ambiguous, rotation.AnswerLost, rotation.CallRefused,
 	rotation.TriesUsedUp, rotation.NotAccepted, rotation.NeedsApproval, rotation.NeedsKey, rotation.NeedsHand, rotation.NodesBehind,
-	rotation.OldKeyUsed, rotation.NewKeyUnused,
+	rotation.OldKeyUsed, rotation.NewKeyUnused, rotation.SecretChanged,
 }
 
 func place[T comparable](in []T, what T) uint8 {
@@ -362,7 +362,7 @@ func (m *model) decide(s *state, o *rotation.Outcome) (row, rotation.Act) {
 	if o != nil {
 		return m.ask(s, o)
 	}
-	q := question{row: s.row, other: s.other, closed: s.closed}
+	q := question{row: s.row, other: s.other, closed: s.closed, current: s.current}
 	for i := range s.nodes {
 		q.joined[i], q.there[i] = s.nodes[i].joined, m.there(s, i)
 	}
@@ -410,7 +410,7 @@ func (m *model) ask(s *state, o *rotation.Outcome) (row, rotation.Act) {
 		decide = rotation.DecideUndrained
 	}
 	r := s.row.rotation(m.agreed)
-	sight := rotation.Sight{Outcome: o, Wave: m.census(s, int(s.row.wave)), All: m.census(s, -1), OpensAt: s.opens(r)}
+	sight := rotation.Sight{Outcome: o, Wave: m.census(s, int(s.row.wave)), All: m.census(s, -1), OpensAt: s.opens(r), Reads: &rotation.Reading{Version: versions[s.current]}}
 	if m.windowless {
 		sight.OpensAt = time.Time{}
 	}

@@ -10,11 +10,12 @@ import (
 
 // A question is what a decision without an outcome follows from.
 type question struct {
-	row    row
-	other  bool
-	closed bool
-	there  [3]bool
-	joined [3]bool
+	row     row
+	other   bool
+	closed  bool
+	current uint8
+	there   [3]bool
+	joined  [3]bool
 }
 
 // An answer is what was decided.

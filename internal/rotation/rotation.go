@@ -76,6 +76,7 @@ const (
 	CallRefused     Reason = "call-refused"     // the provider will not do it
 	TriesUsedUp     Reason = "tries-used-up"    // it failed too often
 	NotAccepted     Reason = "not-accepted"     // a key that must work does not
+	SecretChanged   Reason = "secret-changed"   // by somebody else: readers may get a key that is about to end
 )
 
 // The reasons for which a rotation waits and goes on by itself when they are over.
@@ -176,6 +177,12 @@ func (r Rotation) Over() bool { return r.Step == Done || r.Step == Aborted }
 // Returns tells whether the rotation is on its way back.
 func (r Rotation) Returns() bool {
 	return slices.Contains([]Step{Enabling, Returning, Unsettling, Withdrawing, Aborted}, r.Step)
+}
+
+// Reserves tells whether nobody else may change what readers of the secret get. A person who has
+// paused the rotation may, and when it has halted: it looks at that before it ends a key.
+func (r Rotation) Reserves() bool {
+	return !r.Over() && (r.Intent != nil || r.Paused == "" && r.Halt == "")
 }
 
 // CanGoBack tells whether the rotation can still be undone at a time.

@@ -241,7 +241,7 @@ func (w *world) look(worker, life int, o *rotation.Outcome, of *rotation.Intent)
 	}
 	me.busy = true
 	w.steps++
-	next, act := rotation.Decide(w.r, rotation.Sight{Outcome: o, Wave: w.census(w.r.Wave), All: w.census(-1), OpensAt: w.opens()}, w.now)
+	next, act := rotation.Decide(w.r, rotation.Sight{Outcome: o, Wave: w.census(w.r.Wave), All: w.census(-1), OpensAt: w.opens(), Reads: &rotation.Reading{Version: w.current}}, w.now)
 	if same(next, w.r) && act.Kind == rotation.Wait {
 		me.busy = false
 		w.rest(worker, act.At)

@@ -35,6 +35,9 @@ func (s *Service) Delete(ctx context.Context, c *authz.Call, in DeleteInput) (ou
 		if err != nil {
 			return err
 		}
+		if err := s.free(ctx, c, found, Current); err != nil {
+			return err
+		}
 		if in.Force {
 			if in.Days != 0 {
 				return fault.InvalidParameter.New("The specified parameter RecoveryWindowInDays is not valid. A secret that is deleted at once has no recovery window.")

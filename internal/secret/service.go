@@ -2,6 +2,7 @@ package secret
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,7 +23,7 @@ const (
 	retries     = 8       // attempts at a change that somebody else's change keeps overtaking
 )
 
-// Options says what a Service is made of. All fields but Mark are required.
+// Options says what a Service is made of. All fields but Mark and Reserved are required.
 type Options struct {
 	Store interface {
 		Store
@@ -39,6 +40,9 @@ type Options struct {
 	Fresh func() bool // whether cached values may be used
 	// Mark answers the marks of a value that is about to be stored; nil for none.
 	Mark func(ctx context.Context, account string, value material.Bytes) []Mark
+	// Reserved answers why nobody but keyward itself may change now what readers of a secret
+	// get, such as a rotation that is under way; nil if everybody may, and for always.
+	Reserved func(ctx context.Context, account, name string) error
 }
 
 // A Service offers the operations on secrets. Its methods may be called concurrently.
@@ -52,6 +56,7 @@ type Service struct {
 	now      func() time.Time
 	after    func(context.Context, time.Duration) (time.Duration, error)
 	mark     func(context.Context, string, material.Bytes) []Mark
+	reserved func(context.Context, string, string) error
 	secrets  *cache.Cache[secretRef, held]
 	versions *cache.Cache[versionRef, Version]
 }
@@ -66,8 +71,11 @@ func New(o Options) *Service {
 	if o.Mark == nil {
 		o.Mark = func(context.Context, string, material.Bytes) []Mark { return nil }
 	}
+	if o.Reserved == nil {
+		o.Reserved = func(context.Context, string, string) error { return nil }
+	}
 	return &Service{
-		store: o.Store, policies: o.Store, keys: o.Keys, crypto: o.Crypto, log: o.Log, region: o.Region, now: o.Now, after: o.After, mark: o.Mark,
+		store: o.Store, policies: o.Store, keys: o.Keys, crypto: o.Crypto, log: o.Log, region: o.Region, now: o.Now, after: o.After, mark: o.Mark, reserved: o.Reserved,
 		secrets: cache.New(maxSecrets, o.Fresh, o.load),
 		versions: cache.New(maxVersions, o.Fresh, func(ctx context.Context, r versionRef) (Version, error) {
 			return o.Store.SecretVersion(ctx, r.account, r.secret, r.id)
@@ -150,6 +158,14 @@ func attributes(tags []tag.Tag) []authz.Attribute {
 		all = append(all, authz.Attribute{Key: authz.TagPrefix + t.Key, Value: t.Value})
 	}
 	return all
+}
+
+// free refuses people a change of what readers of a secret get that is reserved to keyward.
+func (s *Service) free(ctx context.Context, c *authz.Call, of Secret, moved ...Stage) error {
+	if c.Kind == authz.Service || !slices.Contains(moved, Current) && !slices.Contains(moved, Pending) {
+		return nil
+	}
+	return s.reserved(ctx, of.Account, of.Name)
 }
 
 // change lets edit change a secret that the caller may do the record's action with, and

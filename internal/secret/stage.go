@@ -40,6 +40,9 @@ func (s *Service) MoveStage(ctx context.Context, c *authz.Call, in MoveInput) (o
 				return err
 			}
 		}
+		if err := s.free(ctx, c, found, in.Stage); err != nil {
+			return err
+		}
 		rec.Param("VersionStage", string(in.Stage))
 		rec.Param("RemoveFromVersion", in.From)
 		rec.Param("MoveToVersion", in.To)
@@ -85,6 +88,9 @@ func (s *Service) Rollback(ctx context.Context, c *authz.Call, name, version str
 			return fault.StateConflict.New("version %s of secret %s is the current one already", to, found.Name)
 		}
 		if _, err := s.store.SecretVersion(ctx, found.Account, found.ID, to); err != nil {
+			return err
+		}
+		if err := s.free(ctx, c, found, Current); err != nil {
 			return err
 		}
 		from := found.At(Current)

@@ -151,6 +151,9 @@ func (s *Service) Put(ctx context.Context, c *authz.Call, in PutInput) (out Vers
 				return err
 			}
 		}
+		if err := s.free(ctx, c, found, in.Stages...); err != nil {
+			return err
+		}
 		if err := s.seal(ctx, c, rec, &out, string(found.Key), in.Data); err != nil {
 			return err
 		}

@@ -59,6 +59,24 @@ func (s *Service) Replacing(ctx context.Context, account, source, key string) (p
 	return "", false, nil
 }
 
+// Reserves refuses, for package secret, a change of what readers of a secret get while a rotation
+// is at it. It asks no policy and leaves no record.
+func (s *Service) Reserves(ctx context.Context, account, name string) error {
+	p, found, err := s.planOf(ctx, account, name)
+	if err != nil || !found {
+		return err
+	}
+	r, found, err := s.o.Store.UnderWay(ctx, account, p.Name)
+	switch {
+	case err != nil || !found || !r.Reserves():
+		return err
+	case r.Paused != "" || r.Halt != "":
+		return fault.ResourceInUse.New("a call of rotation plan %s to the provider is still under way; try again in a minute", p.Name)
+	}
+	return fault.ResourceInUse.New("rotation plan %s is replacing the key in secret %s; wait until it is over, or have it go back to the old key with keyward rotation rollback %s; in an emergency keyward rotation pause %s first, and then change the secret",
+		p.Name, name, p.Name, p.Name)
+}
+
 func (s *Service) planOf(ctx context.Context, account, name string) (p rotation.Plan, found bool, err error) {
 	plans, err := s.plans.Get(ctx, account)
 	for _, p := range plans {

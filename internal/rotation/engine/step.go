@@ -18,6 +18,7 @@ import (
 	"github.com/keyward/keyward/internal/job"
 	"github.com/keyward/keyward/internal/rollout"
 	"github.com/keyward/keyward/internal/rotation"
+	"github.com/keyward/keyward/internal/secret"
 )
 
 const (
@@ -173,6 +174,10 @@ func (s *Service) close(ctx context.Context, r rotation.Rotation) error {
 func (l *look) see(ctx context.Context, r rotation.Rotation) (rotation.Sight, error) {
 	s, plan := l.Service, l.plan
 	sight := rotation.Sight{OpensAt: plan.Care.OpensAt(r, s.now())}
+	reads, err := l.reads(ctx, r)
+	if sight.Reads = reads; err != nil {
+		return sight, err
+	}
 	if plan.Rollout == "" || r.Generation == 0 && len(r.Terms.Waves) == 0 {
 		return sight, nil
 	}
@@ -180,6 +185,19 @@ func (l *look) see(ctx context.Context, r rotation.Rotation) (rotation.Sight, er
 	sight.All = rollout.Count(members, ro.Level, s.now())
 	sight.Wave = rollout.Count(ofWave(members, r.Wave), ro.Level, s.now())
 	return sight, err
+}
+
+// reads looks at what readers of the secret get.
+func (l *look) reads(ctx context.Context, r rotation.Rotation) (*rotation.Reading, error) {
+	out := &rotation.Reading{Secret: l.plan.Secret}
+	sec, err := l.secret(ctx, r.Account, l.plan.Secret)
+	if fault.Is(err, fault.ResourceNotFound) {
+		return out, nil
+	}
+	if err == nil && sec.Usable() == nil {
+		out.Version = sec.At(secret.Current)
+	}
+	return out, err
 }
 
 func ofWave(members []rollout.Member, wave int) (out []rollout.Member) {
@@ -313,6 +331,15 @@ func (l *look) act(ctx context.Context, r rotation.Rotation, act rotation.Act, o
 	i, err := l.borrow(ctx)
 	if err != nil {
 		return noEffect(err)
+	}
+	if act.Kind == rotation.Disable || act.Kind == rotation.Delete { // the secret may have been changed since that was decided
+		reads, err := l.reads(ctx, r)
+		if err != nil {
+			return noEffect(err)
+		}
+		if r.Astray(*reads) != "" {
+			return noEffect(fault.StateConflict.New("secret %s was changed at this very moment", reads.Secret))
+		}
 	}
 	switch act.Kind {
 	case rotation.Look:

@@ -144,7 +144,8 @@ func (w *world) services(t testing.TB, url string, keyring *seal.Keyring) {
 	s, always := sealtest.NewTenants(keyring), func() bool { return true }
 	after := func(_ context.Context, d time.Duration) (time.Duration, error) { return d, nil }
 	w.keys = keytest.New(keytest.Options{Store: kms.Store{Store: w.node.Store}, Tenants: s, Log: w.node.Log, Now: w.clock, After: after})
-	w.secrets = secret.New(secret.Options{Store: kms.Store{Store: w.node.Store}, Keys: w.keys.Keys, Crypto: w.keys.Crypto, Log: w.node.Log, Region: "cn-test", Now: w.clock, After: after, Fresh: always})
+	w.secrets = secret.New(secret.Options{Store: kms.Store{Store: w.node.Store}, Keys: w.keys.Keys, Crypto: w.keys.Crypto, Log: w.node.Log, Region: "cn-test", Now: w.clock, After: after, Fresh: always,
+		Reserved: func(ctx context.Context, account, name string) error { return w.Reserves(ctx, account, name) }})
 	w.fleet, w.tenants = fleet.Store{Store: w.node.Store}, s
 	shelf := inventory.Store{Store: w.node.Store}
 	w.stock = accesskey.New(accesskey.Options{

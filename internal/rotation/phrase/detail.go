@@ -99,6 +99,8 @@ var details = []form.Text{
 	{English: "a key may have been created, and the provider cannot be asked: look there and delete it, and let the rotation go on", Chinese: "可能已创建了一个密钥，而平台无法查询：请到平台查看并删除，然后执行 resume"},
 	{English: "%s was created and its secret is lost; to create another may end the old key at once: delete it and let the rotation go on, or roll it back", Chinese: "%s 已创建但其凭证已丢失；再创建一个可能使旧密钥立即失效：删除它后执行 resume，或回滚"},
 	{English: "one of these keys may be ours, tried at %s: %s; delete the one that nobody uses, and let the rotation go on", Chinese: "以下密钥之一可能是本次轮换（于 %s）创建的：%s；删除无人使用的那个，然后执行 resume"},
+	{English: "secret %s is deleted or about to be, and no key is ended meanwhile: keyward secret restore %s, and let the rotation go on; or roll it back", Chinese: "凭据 %s 已删除或即将删除，在此期间不会停用或删除任何密钥：执行 keyward secret restore %s 后再执行 resume；或回滚"},
+	{English: "somebody has made version %s of secret %s the current one, where the rotation needs %s, and no key is ended meanwhile: keyward secret rollback %s %s, and let the rotation go on; or roll it back", Chinese: "有人将版本 %s 设为凭据 %s 的当前版本，而轮换需要的是 %s，在此期间不会停用或删除任何密钥：执行 keyward secret rollback %s %s 后再执行 resume；或回滚"},
 	{English: "there are %d keys already and %d are allowed: %s; delete one that nobody uses, and let the rotation go on", Chinese: "已有 %s 个密钥，上限为 %s 个：%s；删除一个无人使用的，然后执行 resume"},
 	{English: "the provider answers that the new key is %s", Chinese: "平台的验证结果：新密钥%s"},
 	{English: "the provider answers that the old key is %s", Chinese: "平台的验证结果：旧密钥%s"},

@@ -164,6 +164,7 @@ func newWorld(t testing.TB) *world {
 		Mark: func(ctx context.Context, account string, value material.Bytes) []secret.Mark {
 			return w.exposures.Mark(ctx, account, value)
 		},
+		Reserved: func(ctx context.Context, account, name string) error { return w.rotations.Reserves(ctx, account, name) },
 	})
 	w.vault = httptest.NewServer(&vaulttest.Server{Token: "fake-token"})
 	t.Cleanup(w.vault.Close)
