@@ -138,6 +138,12 @@ func (m Means) ends() bool { return m.Archetype == Manual && m.Overlap > 0 }
 // single tells whether a person's change puts the new key in the place of the old one at once.
 func (m Means) single() bool { return m.Archetype == Manual && m.MaxKeys == 1 }
 
+// Shares tells whether several plans may replace keys of one principal, each its own: what a
+// person does, and what is told apart by tags, as long as there is room.
+func (m Means) Shares() bool {
+	return m.Archetype == Manual || m.Archetype == Counterparty || m.Tagged && (m.MaxKeys == 0 || m.MaxKeys > 2)
+}
+
 // A KindOfIssuer is how keys of one kind of provider are made and ended.
 type KindOfIssuer struct {
 	Name   string // accesskey.KindOfProvider.Name

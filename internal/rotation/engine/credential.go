@@ -2,14 +2,11 @@ package engine
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
 	"time"
 
-	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/rotation"
+	"github.com/keyward/keyward/internal/rotation/credential"
 	"github.com/keyward/keyward/internal/secret"
 )
 
@@ -46,7 +43,7 @@ func (s *Service) orphanDies(p rotation.Plan) time.Time {
 func (s *Service) seal(ctx context.Context, p rotation.Plan, r rotation.Rotation, attempt int, m rotation.Minted, o *rotation.Outcome) error {
 	ctx, cancel := context.WithTimeout(ctx, r.Terms.CallTime())
 	defer cancel()
-	data, err := encode(m.Parts)
+	data, err := credential.Encode(m.Parts)
 	if err != nil {
 		return err
 	}
@@ -108,33 +105,5 @@ func (s *Service) parts(ctx context.Context, p rotation.Plan, version string) (m
 		return nil, err
 	}
 	defer v.Data.Zero()
-	return decode(v.Data)
-}
-
-// encode makes one JSON object of a credential's parts, which is how secrets keep them.
-func encode(parts map[string]material.Bytes) (material.Bytes, error) {
-	plain := make(map[string]string, len(parts))
-	for name, part := range parts {
-		plain[name] = string(part.Expose())
-	}
-	text, err := json.Marshal(plain)
-	if err != nil {
-		return material.Bytes{}, fmt.Errorf("encoding a credential: %w", err)
-	}
-	return material.NewBytes(text), nil
-}
-
-// errNoCredential never tells what a secret holds instead.
-var errNoCredential = errors.New("the value is no JSON object of texts")
-
-func decode(data material.Bytes) (map[string]material.Bytes, error) {
-	var plain map[string]string
-	if json.Unmarshal(data.Expose(), &plain) != nil || len(plain) == 0 {
-		return nil, fault.InvalidParameter.Wrap(errNoCredential, `the secret does not hold a credential that keyward can replace; put it as one JSON object of texts, such as {"access_key_id":"…","access_key_secret":"…"}`)
-	}
-	parts := make(map[string]material.Bytes, len(plain))
-	for name, text := range plain {
-		parts[name] = material.NewBytes([]byte(text))
-	}
-	return parts, nil
+	return credential.Decode(v.Data)
 }

@@ -63,6 +63,9 @@ func (s *Service) begin(ctx context.Context, rec *audit.Record, p rotation.Plan,
 	if err != nil {
 		return rotation.Rotation{}, err
 	}
+	if err := s.alone(ctx, p, m); err != nil {
+		return rotation.Rotation{}, err
+	}
 	f, err := s.forecast(ctx, p, m)
 	if err != nil {
 		return rotation.Rotation{}, err

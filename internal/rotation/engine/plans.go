@@ -84,6 +84,9 @@ func (s *Service) keep(ctx context.Context, c *authz.Call, rec *audit.Record, p 
 	if err := p.Check(); err != nil {
 		return out, err
 	}
+	if err := s.alone(ctx, p, m); err != nil {
+		return out, err
+	}
 	if p.Rev == 0 {
 		p.CreatedAt, p.LastAt = s.now(), s.now()
 	}
@@ -147,6 +150,49 @@ func (s *Service) admit(ctx context.Context, p rotation.Plan) error {
 		return orError(err, fault.StateConflict.New("rotation %s of this plan is under way; wait for its end, or roll it back, and change the plan then", r.ID))
 	}
 	return nil
+}
+
+// alone refuses a plan beside another one whose rotations would end its key, or the other way round.
+func (s *Service) alone(ctx context.Context, p rotation.Plan, m rotation.Means) error {
+	all, err := s.o.Store.Plans(ctx, p.Account)
+	for _, other := range all {
+		same := other.Source == p.Source
+		switch {
+		case err != nil || other.Name == p.Name:
+			continue
+		case other.Key == p.Key && !same:
+			same, err = s.holdSame(ctx, p, other)
+		case same && other.Principal == p.Principal && !m.Shares() && other.Key != p.Key:
+			return fault.ResourceInUse.New("plan %s replaces a key of %s at provider %s already, and rotations of both would be in each other's way: have one plan, or give each its own principal", other.Name, p.Principal, p.Source)
+		}
+		if same && other.Key == p.Key && err == nil {
+			return fault.ResourceInUse.New("plan %s replaces key %s already, and each would end the key that the other needs: keep a key in one secret with one plan, and give that secret to all who use it; delete one of the plans with keyward rotation plan delete", other.Name, p.Key)
+		}
+	}
+	return err
+}
+
+// holdSame tells whether the secrets of two plans, of keys with one id at two providers, hold the
+// same: ids alone may be alike.
+func (s *Service) holdSame(ctx context.Context, p, other rotation.Plan) (bool, error) {
+	one, err := s.parts(ctx, p, "")
+	if err != nil {
+		return false, err
+	}
+	defer rotation.Minted{Parts: one}.Erase()
+	two, err := s.parts(ctx, other, "")
+	defer rotation.Minted{Parts: two}.Erase()
+	if fault.Is(err, fault.ResourceNotFound) || fault.Is(err, fault.InvalidParameter) || fault.Is(err, fault.StateConflict) {
+		return false, nil // it holds none
+	}
+	for _, part := range one {
+		for _, as := range two {
+			if part.Equal(as) && string(part.Expose()) != p.Key {
+				return true, err
+			}
+		}
+	}
+	return false, err
 }
 
 func orError(err, other error) error {

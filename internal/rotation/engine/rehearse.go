@@ -8,9 +8,9 @@ import (
 
 	"github.com/keyward/keyward/internal/accesskey"
 	"github.com/keyward/keyward/internal/fault"
-	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/rollout"
 	"github.com/keyward/keyward/internal/rotation"
+	"github.com/keyward/keyward/internal/rotation/credential"
 )
 
 // rehearse tries everything that can be tried before something is touched outside: that the
@@ -98,7 +98,7 @@ func (s *Service) rehearseKeys(ctx context.Context, i rotation.Issuer, r rotatio
 	if verdict != rotation.Accepted && r.Terms.Profile == rotation.Planned {
 		return refuse(fault.Say("the provider answers that the credential in secret %s is %s: put the one of key %s there", p.Secret, verdict, r.Old.ID))
 	}
-	wrong := spoil(parts)
+	wrong := credential.Spoil(parts)
 	defer rotation.Minted{Parts: wrong}.Erase()
 	if verdict, err = i.Verify(ctx, r.Old.ID, wrong); err != nil {
 		return err
@@ -107,39 +107,4 @@ func (s *Service) rehearseKeys(ctx context.Context, i rotation.Issuer, r rotatio
 		return refuse(fault.Say("the provider accepts a wrong credential, too, so that trying the new key would prove nothing: correct what verifies keys"))
 	}
 	return nil
-}
-
-// spoil answers a credential with every part that is longer than an id turned around, which
-// nobody's is.
-func spoil(parts map[string]material.Bytes) map[string]material.Bytes {
-	longest := 0
-	for _, part := range parts {
-		longest = max(longest, len(part.Expose()))
-	}
-	out := map[string]material.Bytes{}
-	for name, part := range parts {
-		b := slices.Clone(part.Expose())
-		if len(b) == longest {
-			for n, c := range b {
-				b[n] = other(c)
-			}
-		}
-		out[name] = material.NewBytes(b)
-	}
-	return out
-}
-
-// other answers another character of the same sort.
-func other(c byte) byte {
-	switch {
-	case c >= '0' && c < '9', c >= 'a' && c < 'z', c >= 'A' && c < 'Z':
-		return c + 1
-	case c == '9':
-		return '0'
-	case c == 'z':
-		return 'a'
-	case c == 'Z':
-		return 'A'
-	}
-	return c
 }

@@ -92,10 +92,14 @@ func (s *Service) lookAtPlan(ctx context.Context, j job.Job) (again time.Time, e
 			_, err := s.begin(ctx, rec, p, s.input(f, now))
 			return err
 		})
-		if err != nil && !fault.Is(err, fault.ResourceExists) {
+		switch {
+		case fault.Is(err, fault.ResourceInUse): // a person is told when it is late
+			s.o.Logger.Warn("starting a rotation", "plan", p.Name, "error", err)
+		case err != nil && !fault.Is(err, fault.ResourceExists):
 			return again, err
+		default:
+			f.UnderWay = "just now"
 		}
-		f.UnderWay = "just now"
 	}
 	ahead := p.Auto && now.Before(f.Due) // of a key that lives so shortly that no start is early enough
 	if f.UnderWay == "" && !f.Latest.IsZero() && now.After(f.Latest) && !ahead {
