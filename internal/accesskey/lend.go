@@ -3,6 +3,7 @@ package accesskey
 import (
 	"context"
 
+	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/form"
 )
 
@@ -31,6 +32,15 @@ func (s *Service) Borrow(ctx context.Context, account, source string) (Loan, err
 // record.
 func (s *Service) Known(ctx context.Context, account, source, id string) (AccessKey, error) {
 	return s.o.Keys.Key(ctx, account, source, id)
+}
+
+// Vanished tells whether the provider of a key does not list it any more.
+func (s *Service) Vanished(ctx context.Context, account, source, id string) (bool, error) {
+	k, err := s.Known(ctx, account, source, id)
+	if fault.Is(err, fault.ResourceNotFound) { // it was forgotten, or its source removed
+		return false, nil
+	}
+	return k.Observed.Status == Gone, err
 }
 
 // State answers how reading a source went, for keyward's own work and without a record.

@@ -68,7 +68,7 @@ func (e *engine) watchers(a *App) error {
 	e.calendars = subscription.New(subscription.Options{Store: inventory.Calendars{Store: e.store}, Users: e.iam, Log: e.log, URL: a.Config.PublicURL, Region: a.Config.Region, Now: e.now})
 	e.alerts = notify.New(notify.Options{
 		Config: told, Directory: told, Incidents: told, Outbox: told, Tenants: e.iam, Links: links, Log: e.log, Kinds: channel.Kinds(),
-		Region: a.Config.Region, Now: e.now, Allow: a.Config.Egress.Allow, Logger: a.Logger,
+		Region: a.Config.Region, Now: e.now, Allow: a.Config.Egress.Allow, Gone: e.stock.Vanished, Logger: a.Logger,
 		Look: func(ctx context.Context, host string, port uint16, plain bool) error {
 			return egress.Guard{Allow: a.Config.Egress.Allow, Plain: plain}.Look(ctx, host, port)
 		},

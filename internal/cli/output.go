@@ -27,6 +27,19 @@ func (c *Run) Show(v any, fill func(*Table)) error {
 	return t.Write(c.Out)
 }
 
+// ShowParts writes a result of which the parts have columns of their own, one below the other.
+func (c *Run) ShowParts(v any, parts ...func(*Table)) error {
+	if c.Output == "json" {
+		return WriteJSON(c.Out, v)
+	}
+	for _, fill := range parts {
+		if err := c.Show(v, fill); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // A Table is rows whose columns line up on a terminal, where a Chinese character is
 // two columns wide.
 type Table struct {

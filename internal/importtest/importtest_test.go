@@ -178,7 +178,7 @@ var allowed = map[string][]string{
 	"internal/cli/remote":       {"api", "client", "internal/cli", "internal/config", "internal/durable", "internal/fault"},
 	"internal/cli/auditcmd":     slices.Concat(command, []string{"internal/audit", "internal/config", "internal/cosign", "internal/server", "internal/store", "internal/tiles", "internal/witness"}),
 	"internal/cli/datacmd":      slices.Concat(command, []string{"internal/agefile", "internal/key", "internal/material"}),
-	"internal/cli/incidentcmd":  slices.Concat(command, []string{"internal/rotation/phrase"}),
+	"internal/cli/incidentcmd":  slices.Concat(command, []string{"internal/notify/term", "internal/rotation/phrase"}),
 	"internal/cli/instancecmd":  slices.Concat(command, []string{"internal/cloud/xks", "internal/fault", "internal/material"}),
 	"internal/cli/inventorycmd": slices.Concat(command, []string{"internal/cloud/httpapi", "internal/egress", "internal/leak/rules", "internal/material"}),
 	"internal/cli/keycmd":       slices.Concat(command, []string{"internal/authz", "internal/key", "internal/material"}),

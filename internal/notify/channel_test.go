@@ -321,3 +321,16 @@ func TestQuestionsEnd(t *testing.T) {
 		t.Errorf("have %+v, %v", sent, err)
 	}
 }
+
+// Who ignores an id that he has seen misses no message of a test.
+func TestTheMessagesOfATestHaveIDsOfTheirOwn(t *testing.T) {
+	machine := message.Traits{Family: message.Machine, Group: true}
+	w := newWorld(t, map[string]message.Traits{"plain": machine})
+	if _, err := w.Test(t.Context(), root(), "plain", ""); err != nil {
+		t.Fatal(err)
+	}
+	all := w.fake["plain"].all
+	if len(all) != 2 || all[0].Event != message.Test || all[1].Event != message.Resolve || all[0].ID == all[1].ID || all[0].Incident != all[1].Incident {
+		t.Errorf("have %+v", all)
+	}
+}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/keyward/keyward/internal/form"
 	"github.com/keyward/keyward/internal/message"
+	"github.com/keyward/keyward/internal/notify/term"
 	"github.com/keyward/keyward/internal/rotation/phrase"
 )
 
@@ -36,59 +37,31 @@ var headlines = map[string]form.Text{
 	RepositoryUnwatched: {English: "Repository %s is not scanned for leaks", Chinese: "代码仓库 %s 未能完成泄露扫描"},
 }
 
-// factNames are the names of facts, for people.
-var factNames = map[string]form.Text{
-	"key": {English: "Key", Chinese: "密钥"}, "provider": {English: "Provider", Chinese: "来源"}, "owner": {English: "Owner", Chinese: "负责人"},
-	"purpose": {English: "Purpose", Chinese: "用途"}, "system": {English: "System", Chinese: "系统"}, "expires": {English: "Expires", Chinese: "到期时间"},
-	"basis": {English: "Says", Chinese: "依据"}, "reason": {English: "Reason", Chinese: "原因"}, "since": {English: "Since", Chinese: "起始时间"},
-	"seen": {English: "Looked at", Chinese: "已扫描"}, "check": {English: "Check", Chinese: "检查项"}, "advice": {English: "To do", Chinese: "处理方法"}, "fix": {English: "Next", Chinese: "下一步"},
-	"step": {English: "Step", Chinese: "步骤"}, "detail": {English: "Detail", Chinese: "详情"},
-	"user": {English: "User", Chinese: "用户"}, "secret": {English: "Secret", Chinese: "凭据"}, "match": {English: "Match", Chinese: "匹配方式"}, "origin": {English: "Found in", Chinese: "发现于"}, "what": {English: "What", Chinese: "类型"},
-	"requester": {English: "Requested by", Chinese: "请求者"}, "resource": {English: "Resource", Chinese: "资源"}, "approvers": {English: "Approvers", Chinese: "审批人"},
-	"until": {English: "Until", Chinese: "截止时间"}, "able": {English: "Could approve / needed", Chinese: "可审批人数 / 需要人数"},
-	"consumers": {English: "Used by", Chinese: "使用方"}, "rollout": {English: "Rollout", Chinese: "分发"},
-}
-
-// factValues are values of facts that are words of keyward's, for people, by the fact's name.
-var factValues = map[string]map[string]form.Text{
-	"basis": {
-		"provider":    {English: "the provider's date", Chinese: "平台给出的日期"},
-		"certificate": {English: "the certificate's date", Chinese: "证书有效期"},
-		"declared":    {English: "a person's date", Chinese: "人工登记的日期"},
-		"policy":      {English: "the age limit of this provider's keys", Chinese: "该来源设定的密钥最长使用期限"},
-	},
-	"match": {
-		"value": {English: "a value that keyward keeps", Chinese: "与 keyward 管理的值一致"},
-		"pair":  {English: "a known id with an unknown secret", Chinese: "已知 ID 与未知密钥成对出现"},
-		"id":    {English: "an id alone", Chinese: "仅有 ID"},
-	},
-}
-
 // spell answers a fact as a line. Times are told in the people's zone.
 func (f Fact) spell(l message.Language, zone *time.Location) string {
-	value := f.Text(l)
-	if at, err := time.Parse(time.RFC3339, value); err == nil {
-		value = at.In(zone).Format("2006-01-02 15:04:05 -07:00")
-	}
-	return f.Title(l) + l.Pick(": ", "：") + value
+	return f.Title(l) + l.Pick(": ", "：") + f.In(l, func(at time.Time) string { return at.In(zone).Format("2006-01-02 15:04:05 -07:00") })
 }
 
 // Text answers the value of a fact, for people: what is a word of keyward's says what it
 // means.
 func (f Fact) Text(l message.Language) string {
-	if t, ok := factValues[f.Name][f.Value]; ok {
+	if t, ok := term.Value(f.Name, f.Value); ok {
 		return l.Of(t)
 	}
 	return l.Of(phrase.Fact(f.Name, f.Value))
 }
 
-// Title answers the name of a fact, for people.
-func (f Fact) Title(l message.Language) string {
-	if name, ok := factNames[f.Name]; ok {
-		return l.Of(name)
+// In answers the value of a fact, for people; a time is written as when does.
+func (f Fact) In(l message.Language, when func(time.Time) string) string {
+	value := f.Text(l)
+	if at, err := time.Parse(time.RFC3339, value); err == nil {
+		return when(at)
 	}
-	return f.Name
+	return value
 }
+
+// Title answers the name of a fact, for people.
+func (f Fact) Title(l message.Language) string { return l.Of(term.Name(f.Name)) }
 
 // about answers what an incident is about; one of a kind that only a newer release knows
 // is about its subject.
@@ -100,17 +73,23 @@ func about(i Incident, l message.Language) string {
 	return strings.ReplaceAll(l.Of(t), "%s", i.Subject)
 }
 
-// Headline answers an incident's first line.
+// Headline answers an incident's first line: how it stands, or how it stood when it ended.
 func Headline(i Incident, l message.Language, now time.Time) string {
 	line := about(i, l)
-	if !i.Deadline.IsZero() {
-		left := i.Deadline.Sub(now)
-		if left <= 0 {
-			return fmt.Sprintf(l.Pick("Key %s HAS EXPIRED", "密钥 %s 已过期"), i.Subject)
-		}
-		return line + l.Pick(" in ", "，剩余 ") + message.Left(left, l)
+	if i.Deadline.IsZero() {
+		return line
 	}
-	return line
+	if !i.Open() {
+		now = i.EndedAt
+	}
+	left := i.Deadline.Sub(now)
+	switch {
+	case left <= 0:
+		return fmt.Sprintf(l.Pick("Key %s HAS EXPIRED", "密钥 %s 已过期"), i.Subject)
+	case !i.Open():
+		return line + fmt.Sprintf(l.Pick(" (over %s before)", "（提前 %s解除）"), message.Left(left, l))
+	}
+	return line + l.Pick(" in ", "，剩余 ") + message.Left(left, l)
 }
 
 // alarm completes the message of one delivery.

@@ -189,6 +189,9 @@ func (s *Service) end(ctx context.Context, i Incident) error {
 	return s.do(ctx, s.engine(i.Account), "keyward:EndIncident", "incident/"+i.ID, func(rec *audit.Record) error {
 		now := s.now()
 		i.EndedAt, i.ChangedAt, i.NextAt = now, now, time.Time{}
+		if err := s.explain(ctx, &i); err != nil {
+			return err
+		}
 		sent, err := s.o.Incidents.Deliveries(ctx, i.Account, i.ID)
 		if err != nil {
 			return err
@@ -214,6 +217,23 @@ func (s *Service) end(ctx context.Context, i Incident) error {
 		}
 		return s.o.Incidents.SaveIncident(ctx, rec, &i, out, sends(out, now))
 	})
+}
+
+// explain notes at an incident of a key that it is over because the provider does not list the
+// key any more.
+func (s *Service) explain(ctx context.Context, i *Incident) error {
+	if s.o.Gone == nil || i.Kind != KeyExpiry && i.Kind != KeyAge {
+		return nil
+	}
+	known := map[string]string{}
+	for _, f := range i.Facts {
+		known[f.Name] = f.Value
+	}
+	gone, err := s.o.Gone(ctx, i.Account, known["provider"], known["key"])
+	if gone {
+		i.Facts = append([]Fact{{"over", "key-gone"}}, i.Facts...)
+	}
+	return err
 }
 
 // proceed decides what becomes of an incident and stores it with what is to be sent.

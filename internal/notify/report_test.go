@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -308,5 +309,55 @@ func TestOldIncidentsAreForgotten(t *testing.T) {
 	}
 	if open, err := w.Incidents(t.Context(), root(), false); err != nil || len(open) != 1 || open[0].ID != lasts.ID {
 		t.Errorf("have %+v, %v", open, err)
+	}
+}
+
+// Whoever was told is told why it is over, where that is known.
+func TestMessagesSayThatAKeyIsGone(t *testing.T) {
+	for _, l := range []struct {
+		language       message.Language
+		line, headline string
+	}{
+		{message.English, "Over because: the provider does not list the key any more", "Key expiry/gone expires (over 20 days before)"},
+		{message.Chinese, "解除原因：来源不再列出该密钥", "密钥 expiry/gone 即将到期（提前 20 天解除）"},
+	} {
+		w := newWorldOf(t, map[string]message.Traits{"plain": group()}, func(o *notify.Options) {
+			o.Gone = func(_ context.Context, of, provider, key string) (bool, error) {
+				return of == account && provider == "prod" && key == "expiry/gone", nil
+			}
+		})
+		p := oncall.DefaultPlan()
+		p.Lang = l.language
+		if _, err := w.SetPlan(t.Context(), root(), p); err != nil {
+			t.Fatal(err)
+		}
+		said := map[string]bool{}
+		for _, name := range []string{"expiry/gone", "expiry/later"} {
+			c := expires(name, noon.Add(20*days))
+			c.Facts = []notify.Fact{{Name: "provider", Value: "prod"}, {Name: "key", Value: name}}
+			w.report(c)
+			w.work()
+			if err := w.End(t.Context(), account, name); err != nil {
+				t.Fatal(err)
+			}
+			w.work()
+			last := w.fake["plain"].all[len(w.fake["plain"].all)-1]
+			if last.Event != message.Resolve {
+				t.Fatalf("%s: have %+v", name, last)
+			}
+			said[name] = slices.Contains(last.Lines, l.line)
+		}
+		if diff := cmp.Diff(map[string]bool{"expiry/gone": true, "expiry/later": false}, said); diff != "" {
+			t.Error(diff)
+		}
+		ended, err := w.Incidents(t.Context(), root(), true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, i := range ended { // as it stood when it ended, whatever the time is
+			if have := notify.Headline(i, l.language, noon.Add(40*days)); i.Subject == "expiry/gone" && have != l.headline {
+				t.Errorf("have %q", have)
+			}
+		}
 	}
 }

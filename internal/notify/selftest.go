@@ -77,7 +77,7 @@ func (m *mailer) test(ctx context.Context, person string) (message.Receipt, erro
 		})
 	}
 	if f := m.kind.Traits.Family; err == nil && (f == message.Machine || f == message.Paging) {
-		msg.Event = message.Resolve // a test that stays open is an incident
+		msg.ID, msg.Event = ticket(), message.Resolve // a test that stays open is an incident
 		_, err = m.sender.Send(call, msg)
 	}
 	if well := errors.Join(tested, m.well(ctx, err)); well != nil {

@@ -75,7 +75,9 @@ type Options struct {
 	// Healthy tells whether a sign of life may be given for an account: what it would
 	// stand for works.
 	Healthy func(ctx context.Context, account string) bool
-	Logger  *slog.Logger
+	// Gone tells whether the provider of a key does not list it any more; nil for never.
+	Gone   func(ctx context.Context, account, provider, key string) (bool, error)
+	Logger *slog.Logger
 }
 
 // A Service tells people. It may be used concurrently.

@@ -16,6 +16,7 @@ import (
 	"github.com/keyward/keyward/client"
 	"github.com/keyward/keyward/internal/cli"
 	"github.com/keyward/keyward/internal/cli/remote"
+	"github.com/keyward/keyward/internal/notify/term"
 	"github.com/keyward/keyward/internal/rotation/phrase"
 )
 
@@ -294,8 +295,7 @@ func newIncidentShowCmd(c *cli.Run) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return c.Show(f, func(t *cli.Table) {
-				addIncident(c, t, f.Incident)
+			return c.ShowParts(f, func(t *cli.Table) { addIncident(c, t, f.Incident) }, func(t *cli.Table) {
 				if len(f.Deliveries) > 0 {
 					t.Add(c.T("SENT AT", "发送时间"), c.T("CHANNEL", "渠道"), c.T("TO", "接收人"), c.T("WHY", "原因"), c.T("STATE", "状态"), c.T("ERROR", "错误"))
 				}
@@ -313,7 +313,7 @@ func addIncident(c *cli.Run, t *cli.Table, i api.Incident) {
 	t.Add(c.T("Severity", "级别"), c.SeverityText(i.Severity))
 	t.Add(c.T("Owner", "负责人"), cli.OrDash(i.Owner))
 	for _, f := range i.Facts {
-		t.Add("  "+f.Name, c.Word(phrase.Fact(f.Name, f.Value)))
+		t.Add("  "+f.Name, factText(c, f))
 	}
 	t.Add(c.T("Deadline", "截止时间"), cli.When(i.Deadline))
 	t.Add(c.T("Opened", "开始时间"), cli.When(i.OpenedAt))
@@ -323,6 +323,13 @@ func addIncident(c *cli.Run, t *cli.Table, i api.Incident) {
 	t.Add(c.T("Note", "备注"), cli.OrDash(i.AckNote))
 	t.Add(c.T("Alarms", "告警次数"), alarms(c, i))
 	t.Add(c.T("Told again", "下次通知"), cli.When(i.NextAt))
+}
+
+func factText(c *cli.Run, f api.IncidentFact) string {
+	if t, ok := term.Value(f.Name, f.Value); ok {
+		return c.Word(t)
+	}
+	return c.Word(phrase.Fact(f.Name, f.Value))
 }
 
 func newIncidentAckCmd(c *cli.Run) *cobra.Command {

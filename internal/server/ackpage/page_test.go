@@ -167,7 +167,7 @@ func TestAcknowledging(t *testing.T) {
 		}
 	}
 	page := visit(t, "GET", link, nil, "Accept-Language", "zh-CN,zh;q=0.9")
-	for _, want := range []string{`lang="zh"`, "由我处理", "WeChat Pay 商户支付", "&lt;script&gt;", `value="ann"`} {
+	for _, want := range []string{`lang="zh"`, "由我处理", "WeChat Pay 商户支付", "&lt;script&gt;", `value="ann"`, "<dd>2026-03-03 21:00 UTC</dd>", w.now().Format("<dd>2006-01-02 15:04 UTC</dd>")} {
 		if !strings.Contains(page.body, want) {
 			t.Errorf("the page lacks %q:\n%s", want, page.body)
 		}

@@ -42,7 +42,7 @@ func (v *visit) incident(i notify.Incident, plan oncall.Plan, person string) vie
 	out.Severity = &severity{s.String(), v.t(
 		[...]string{"Info", "Warning", "Critical", "Emergency"}[s], [...]string{"提示", "警告", "严重", "紧急"}[s])}
 	for _, f := range i.Facts {
-		out.Facts = append(out.Facts, notify.Fact{Name: f.Title(v.lang), Value: f.Text(v.lang)})
+		out.Facts = append(out.Facts, notify.Fact{Name: f.Title(v.lang), Value: f.In(v.lang, when)})
 	}
 	out.Facts = append(out.Facts, notify.Fact{Name: v.t("Incident", "事件"), Value: i.ID}, notify.Fact{Name: v.t("Since", "起始时间"), Value: when(i.OpenedAt)})
 	if !i.Open() {
