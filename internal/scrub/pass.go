@@ -22,6 +22,7 @@ import (
 	"github.com/keyward/keyward/internal/secret"
 	"github.com/keyward/keyward/internal/sink"
 	"github.com/keyward/keyward/internal/store/bound"
+	"github.com/keyward/keyward/internal/store/database"
 	"github.com/keyward/keyward/internal/store/fleet"
 	"github.com/keyward/keyward/internal/store/identity"
 	"github.com/keyward/keyward/internal/store/kms"
@@ -34,9 +35,14 @@ type pass struct {
 	*Options
 	report Report
 	unseen map[anchor.Key]struct{} // rows that must be there and were not met yet
+	away   error                   // why the database was not there for a while: what was found then says nothing
 }
 
 func (p *pass) found(problem Problem, table, id string, why error) {
+	if database.Away(why) {
+		p.away = why
+		return
+	}
 	if len(p.report.Findings) == maxFindings {
 		p.report.More++
 		return

@@ -133,20 +133,23 @@ func New(o Options) *Scrubber {
 
 const (
 	soon  = time.Minute // after the server was unsealed
+	later = 15 * time.Minute // after one that did not come to its end
 	daily = 24 * time.Hour
 )
 
 // Run scrubs soon and then daily, until ctx ends.
 func (s *Scrubber) Run(ctx context.Context) error {
-	for wait := soon; ; wait = daily {
+	for wait := soon; ; {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-time.After(wait):
 		}
 		call := &authz.Call{Principal: authz.Principal{Kind: authz.Service, Name: "scheduler"}, Time: s.o.Now(), Scheme: "job"}
+		wait = daily
 		if _, err := s.Scrub(ctx, call); err != nil && ctx.Err() == nil {
 			s.o.Logger.Warn("scrubbing", "error", err)
+			wait = later
 		}
 	}
 }
@@ -165,7 +168,11 @@ func (s *Scrubber) Scrub(ctx context.Context, call *authz.Call) (Report, error) 
 	defer s.turn.Unlock()
 	began := s.o.Now()
 	p := &pass{Options: &s.o, report: Report{Began: began}}
-	if err := p.run(ctx); err != nil {
+	err := p.run(ctx)
+	if p.away != nil {
+		return Report{}, fault.Unavailable.Wrap(p.away, "the database was not there while it was looked at; scrub again")
+	}
+	if err != nil {
 		return Report{}, err
 	}
 	report := p.report

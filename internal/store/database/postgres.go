@@ -1,9 +1,15 @@
 package database
 
 import (
+	"database/sql/driver"
+	"errors"
 	"fmt"
+	"io"
+	"net"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
@@ -31,3 +37,18 @@ func redactURL(err error) error {
 
 // databaseMicros is the database's own time, as micros writes times.
 const databaseMicros = `(extract(epoch FROM clock_timestamp()) * 1000000)::bigint`
+
+// Away tells whether an error says that the database was not there, as opposed to that it holds
+// what cannot be read: no connection, a broken one, or one that the server ended because it
+// stops or starts (the class 57P of PostgreSQL's error codes, and 08). An embedded database is
+// never away.
+func Away(err error) bool {
+	var said *pgconn.PgError
+	if errors.As(err, &said) {
+		return strings.HasPrefix(said.Code, "57P") || strings.HasPrefix(said.Code, "08")
+	}
+	var connecting *pgconn.ConnectError
+	var network net.Error
+	return errors.As(err, &connecting) || errors.As(err, &network) || errors.Is(err, driver.ErrBadConn) ||
+		errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed)
+}
