@@ -26,6 +26,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/keyward/keyward/internal/audit"
@@ -210,14 +211,19 @@ func (a *Anchor) Live() func(yield func(Key) bool) {
 }
 
 // Contains tells whether the anchor knows of everything that other, which was made
-// earlier or at the same time, knows of.
+// earlier or at the same time, knows of. What is being committed other may have read already.
 func (a *Anchor) Contains(other *Anchor) bool {
 	other.mu.RLock()
 	defer other.mu.RUnlock()
 	a.mu.RLock()
 	defer a.mu.RUnlock()
+	open := slices.Concat(a.begun, a.doubted)
 	for k, s := range other.rows {
-		if have, ok := a.rows[k]; !ok || have != s && !s.newer(have) {
+		reaches := func(have state) bool { return have == s || s.newer(have) }
+		if have, ok := a.rows[k]; ok && reaches(have) {
+			continue
+		}
+		if !slices.ContainsFunc(open, func(c change) bool { return c.key == k && reaches(c.state) }) {
 			return false
 		}
 	}

@@ -183,3 +183,23 @@ func BenchmarkAnchor(b *testing.B) {
 		}
 	})
 }
+
+// What is being committed others may have read from the log already: it is known.
+func TestContainsWhatIsBeingCommitted(t *testing.T) {
+	keys := sealtest.Keyring(t)
+	var one, other []byte
+	a, b := open(t, keys, &one), open(t, keys, &other)
+	for _, x := range []*anchor.Anchor{a, b} {
+		x.Begin(effect("x", 1, 1))
+		x.Committed()
+		x.Begin(effect("x", 2, 2))
+	}
+	b.Committed()
+	if !a.Contains(b) {
+		t.Error("a commit that is under way is not known")
+	}
+	a.RolledBack()
+	if a.Contains(b) {
+		t.Error("one that was rolled back is")
+	}
+}
