@@ -132,7 +132,7 @@ func New(o Options) *Scrubber {
 }
 
 const (
-	soon  = time.Minute // after the server was unsealed
+	soon  = time.Minute      // after the server was unsealed
 	later = 15 * time.Minute // after one that did not come to its end
 	daily = 24 * time.Hour
 )
