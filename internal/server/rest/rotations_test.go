@@ -18,10 +18,10 @@ import (
 // secret with that key.
 func planFor(t *testing.T, c *client.Client, name string) api.CreateRotationPlanRequest {
 	t.Helper()
-	must(c.CreateSecret(t.Context(), api.CreateSecretRequest{Name: "rotated/" + name, Value: []byte(`{"id":"old","secret":"fake-old"}`)}))(t)
+	must(c.CreateSecret(t.Context(), api.CreateSecretRequest{Name: "rotated/" + name, Value: []byte(`{"id":"old-` + name + `","secret":"fake-old"}`)}))(t)
 	none := ""
 	return api.CreateRotationPlanRequest{
-		Name: name, Provider: "hand", Principal: "payments", Secret: "rotated/" + name, Key: "old",
+		Name: name, Provider: "hand", Principal: "payments", Secret: "rotated/" + name, Key: "old-" + name,
 		Care: api.RotationCareRequest{Grace: &none, Quiet: &none, Observe: &none},
 	}
 }
@@ -59,7 +59,7 @@ func addRotations(t *testing.T, w *world, admin login) {
 			t.Fatalf("the rotation of %s stands at %s with %q %q %q", plan, r.Step, r.Trouble, r.Halt, r.Detail)
 		}
 	}
-	must(c.CreateSecret(ctx, api.CreateSecretRequest{Name: "rotated/made", Value: []byte(`{"id":"old"}`)}))(t)
+	must(c.CreateSecret(ctx, api.CreateSecretRequest{Name: "rotated/made", Value: []byte(`{"id":"old-made"}`)}))(t)
 }
 
 var newKey = api.EnterRotationKeyRequest{ID: "new", Credential: map[string]api.SecretText{"id": "new", "secret": "fake-new"}}
@@ -73,7 +73,7 @@ func (s *scene) rotationSteps() []step {
 	}
 	return []step{
 		{"CreateRotationPlan", func(ctx context.Context, c *client.Client) error {
-			return drop(c.CreateRotationPlan(ctx, api.CreateRotationPlanRequest{Name: "made", Provider: "hand", Principal: "payments", Secret: "rotated/made", Key: "old"}))
+			return drop(c.CreateRotationPlan(ctx, api.CreateRotationPlanRequest{Name: "made", Provider: "hand", Principal: "payments", Secret: "rotated/made", Key: "old-made"}))
 		}, missing},
 		{"ListRotationPlans", func(ctx context.Context, c *client.Client) error { return drop(c.ListRotationPlans(ctx)) }, ""},
 		{"DescribeRotationPlan", func(ctx context.Context, c *client.Client) error { return drop(c.DescribeRotationPlan(ctx, "idle")) }, missing},
@@ -148,7 +148,7 @@ func TestRotationPlansThereAndBack(t *testing.T) {
 	}
 	made := must(c.CreateRotationPlan(ctx, in))(t)
 	want := api.RotationPlan{
-		Name: "pay", ARN: "acs:keyward:" + region + ":" + admin.account + ":rotation/pay", Provider: "hand", Principal: "payments", Key: "old", Secret: "rotated/pay",
+		Name: "pay", ARN: "acs:keyward:" + region + ":" + admin.account + ":rotation/pay", Provider: "hand", Principal: "payments", Key: "old-pay", Secret: "rotated/pay",
 		LastAt: made.Plan.LastAt, CreatedAt: made.Plan.CreatedAt,
 		Care: api.RotationCare{
 			Every: "90d", Call: "30s", Confirm: "30m", Grace: "1d", Observe: "1d", Waves: []api.RotationWave{}, MaxFallbacks: 3, Approve: true,
@@ -190,7 +190,7 @@ func TestRotationByHand(t *testing.T) {
 	must(c.AddProvider(ctx, api.AddProviderRequest{Name: "hand", Kind: "manual"}))(t)
 	must(c.CreateRotationPlan(ctx, planFor(t, c, "pay")))(t)
 	run := must(c.StartRotation(ctx, "pay", api.StartRotationRequest{Cause: "a test"}))(t)
-	if run.Step != "waiting" || run.OldKey != "old" || !run.CanRollBack || run.PointOfNoReturn != "deleting" || run.Cause != "a test" {
+	if run.Step != "waiting" || run.OldKey != "old-pay" || !run.CanRollBack || run.PointOfNoReturn != "deleting" || run.Cause != "a test" {
 		t.Errorf("it starts as %+v", run)
 	}
 	type stand struct{ Step, Trouble, Next string }
