@@ -42,9 +42,8 @@ func TestMakeRotations(t *testing.T) {
 		p := &person{t, s.client(func(string) {})}
 		_, err := p.AddProvider(t.Context(), api.AddProviderRequest{Name: "hand", Kind: "manual"})
 		p.must(err)
-		for _, plan := range []string{beginning, ending} {
-			p.begin(plan)
-		}
+		p.begin(beginning, "older")
+		p.begin(ending, "old")
 		p.enter(ending)
 		p.await(ending, "disabling")
 		content, err := json.MarshalIndent(corpus{AccessKeyID: s.key.AccessKeyID, Secret: string(s.key.AccessKeySecret)}, "", " ")
@@ -104,14 +103,14 @@ func (p *person) must(err error) {
 	}
 }
 
-// begin starts the rotation of a new plan.
-func (p *person) begin(plan string) {
+// begin starts the rotation of a new plan of a key.
+func (p *person) begin(plan, key string) {
 	p.Helper()
 	ctx := p.Context()
-	_, err := p.CreateSecret(ctx, api.CreateSecretRequest{Name: plan, Value: api.SecretBytes(`{"id":"old","secret":"fake-old"}`)})
+	_, err := p.CreateSecret(ctx, api.CreateSecretRequest{Name: plan, Value: api.SecretBytes(`{"id":"` + key + `","secret":"fake-` + key + `"}`)})
 	p.must(err)
 	_, err = p.CreateRotationPlan(ctx, api.CreateRotationPlanRequest{
-		Name: plan, Provider: "hand", Principal: plan, Key: "old", Secret: plan,
+		Name: plan, Provider: "hand", Principal: plan, Key: key, Secret: plan,
 		Care: api.RotationCareRequest{Grace: new("1s"), Quiet: new("1s"), Observe: new("1s")},
 	})
 	p.must(err)

@@ -291,11 +291,11 @@ var restFields = map[string]operation{
 	"RemoveRollout":      rest("", need("{rollout}", rolloutName, "removed")),
 
 	// Nothing is rotated in this world, for that goes on by itself: whoever starts or orders something is refused.
-	"CreateRotationPlan": rest("", need("name", newName, "made"), need("provider", userName, "hand"), need("principal", label, "payments"), need("secret", secretName, "rotated/made"), f("key", label, "old"),
+	"CreateRotationPlan": rest("", need("name", newName, "made"), need("provider", userName, "hand"), need("principal", label, "payments"), need("secret", secretName, "rotated/made"), f("key", label, "old-made"),
 		f("care", shape, `{"every":"90d"}`), f("auto", flag, "false")),
 	"ListRotationPlans":    rest(""),
 	"DescribeRotationPlan": rest("", need("{plan}", userName, "kept")),
-	"UpdateRotationPlan":   rest("", need("{plan}", userName, "kept"), f("key", label, "old"), f("rollout", label, ""), f("care", shape, `{"grace":"1h"}`), f("auto", flag, "false")),
+	"UpdateRotationPlan":   rest("", need("{plan}", userName, "kept"), f("key", label, "old-kept"), f("rollout", label, ""), f("care", shape, `{"grace":"1h"}`), f("auto", flag, "false")),
 	"DeleteRotationPlan":   rest("", need("{plan}", userName, "dropped")),
 	"StartRotation":        refused(rest("", need("{plan}", userName, "missing"), f("profile", word, "planned"), f("cause", label, "a leak"), f("late", flag, "true"))),
 	"ListRotations":        rest("", f("plan", label, ""), f("limit", bytes1K, "10")),

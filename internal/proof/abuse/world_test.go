@@ -547,13 +547,13 @@ func (w *world) fillPlans(t *testing.T, c *client.Client) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"kept", "dropped", "made"} {
-		if _, err := c.CreateSecret(ctx, api.CreateSecretRequest{Name: "rotated/" + name, Value: []byte(`{"id":"old","secret":"fake-old"}`)}); err != nil {
+		if _, err := c.CreateSecret(ctx, api.CreateSecretRequest{Name: "rotated/" + name, Value: []byte(`{"id":"old-` + name + `","secret":"fake-old"}`)}); err != nil {
 			t.Fatal(err)
 		}
 		if name == "made" {
 			continue // its plan is made by a request
 		}
-		if _, err := c.CreateRotationPlan(ctx, api.CreateRotationPlanRequest{Name: name, Provider: "hand", Principal: "payments", Secret: "rotated/" + name, Key: "old"}); err != nil {
+		if _, err := c.CreateRotationPlan(ctx, api.CreateRotationPlanRequest{Name: name, Provider: "hand", Principal: "payments", Secret: "rotated/" + name, Key: "old-" + name}); err != nil {
 			t.Fatal(err)
 		}
 	}
