@@ -222,3 +222,31 @@ func TestIncidentIDsMayBeTyped(t *testing.T) {
 		t.Errorf("asked for %q", s.Requests)
 	}
 }
+
+// What is known of a paused provider is told with its age, wherever it is shown.
+func TestPausedProvidersAreNotForgotten(t *testing.T) {
+	for _, c := range []struct {
+		language   cli.Language
+		note, cell string
+	}{
+		{cli.English, "prod is paused; its keys are as they were 11 days ago", "yes, read 11 days ago"},
+		{cli.Chinese, "prod 已暂停，其密钥信息截至 11 天前", "是，11 天前读取"},
+	} {
+		s := newSession(t, c.language)
+		stock := stockAnswers()
+		read := api.Provider{Name: "prod", Kind: "aws", Paused: true, Sync: api.ProviderSync{SucceededAt: time.Date(2026, 3, 3, 0, 0, 0, 0, time.UTC).Add(-11*cli.Day - time.Hour)}}
+		other := api.Provider{Name: "other", Kind: "aws", Paused: true}
+		s.Answers["GET /v1/inventory"], s.Answers["GET /v1/inventory/prod/a~11"] = stock["GET /v1/inventory"], aStock()
+		s.Answers["GET /v1/providers"], s.Answers["GET /v1/providers/prod"] = api.ProviderList{Providers: []api.Provider{other, read}}, read
+		for _, args := range [][]string{{"accesskey", "list"}, {"accesskey", "show", "prod", "a/1"}} {
+			if status := s.Do(args...); status != cli.ExitOK || !strings.Contains(s.Stderr.String(), c.note) || strings.Contains(s.Stderr.String(), "other") {
+				t.Errorf("%v: status %d: %s", args, status, &s.Stderr)
+			}
+		}
+		for _, args := range [][]string{{"provider", "list"}, {"provider", "show", "prod"}} {
+			if status := s.Do(args...); status != cli.ExitOK || !strings.Contains(s.Stdout.String(), c.cell) {
+				t.Errorf("%v: status %d: %s", args, status, &s.Stdout)
+			}
+		}
+	}
+}

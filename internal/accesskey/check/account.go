@@ -29,6 +29,25 @@ func rootKey(e *Exam) verdict {
 	return no
 }
 
+// Ages of what is known of a paused provider, from which on that is a finding, and a worse one.
+const (
+	pausedWeek  = 7 * day
+	pausedMonth = 30 * day
+)
+
+// paused is AK31: a provider that nobody reads, and that somebody may have forgotten.
+func paused(e *Exam) verdict {
+	since := e.st.State.SucceededAt
+	switch age := e.now.Sub(since); {
+	case !e.st.Source.Paused || age <= pausedWeek:
+		return no
+	case age <= pausedMonth:
+		return yes(finding.Low, moment("since", since))
+	default:
+		return yes(finding.Medium, moment("since", since))
+	}
+}
+
 // of makes a check of a fact about the account.
 func of(tell func(accesskey.Account) accesskey.Fact, severity finding.Severity) func(*Exam) verdict {
 	return func(e *Exam) verdict {

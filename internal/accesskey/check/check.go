@@ -2,7 +2,7 @@
 // who hold them. It is pure: it has no clock, reads nothing and stores nothing, so every
 // boundary can be tested.
 //
-// The table ([Rules]) has the checks AK01 to AK30 but AK25, a key that leaked, which package
+// The table ([Rules]) has the checks AK01 to AK31 but AK25, a key that leaked, which package
 // exposure answers. A check looks at a key, at a principal
 // with all of its keys, or at the whole account, and says one of three things: it is so, it
 // is not so, or nobody knows. What nobody knows is never a finding, and never ends one: a

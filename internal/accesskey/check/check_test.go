@@ -106,6 +106,11 @@ var cases = []struct {
 	{"AK01", "deleted", func(w *world) { root(w); w.key().Status = accesskey.Deleted }, "", false},
 	{"AK01", "not told", func(w *world) { w.st.State.Facts.RootKey = accesskey.Unknown }, "", true},
 
+	{"AK31", "for a week", func(w *world) { w.st.Source.Paused, w.st.State.SucceededAt = true, ago(7*day) }, "", false},
+	{"AK31", "for longer", func(w *world) { w.st.Source.Paused, w.st.State.SucceededAt = true, ago(7*day+tick) }, "prod low", false},
+	{"AK31", "for a month", func(w *world) { w.st.Source.Paused, w.st.State.SucceededAt = true, ago(30*day+tick) }, "prod medium", false},
+	{"AK31", "not paused", func(w *world) { w.st.State.SucceededAt = ago(90 * day) }, "", false},
+
 	{"AK02", "used", root, "prod/AK1 critical", false},
 	{"AK02", "at the limit", func(w *world) { root(w); w.key().Use.At = ago(90 * day) }, "prod/AK1 critical", false},
 	{"AK02", "beyond it", func(w *world) { root(w); w.key().Use.At = ago(90*day + tick) }, "", false},
@@ -329,7 +334,7 @@ func TestEveryCheckIsAnsweredOrExplained(t *testing.T) {
 		}
 	}
 	var want []string
-	for i := 1; i <= 30; i++ {
+	for i := 1; i <= 31; i++ {
 		if i == 25 {
 			continue // package exposure answers it
 		}

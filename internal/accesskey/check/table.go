@@ -134,4 +134,9 @@ var table = []check{
 	}, principal: idleUser, limits: limit("console_idle_days", func(t Thresholds) time.Duration { return t.ConsoleIdle })},
 	{Rule: finding.Rule{ID: "AK30", Severity: finding.Low, Title: words("Nobody is told by the provider", "未设置安全联系人或告警通知"),
 		Needs: words("No provider tells its contacts with the rights that keyward asks for.", "在 keyward 所需的最小权限下，各平台均不提供联系人信息。")}},
+	{Rule: finding.Rule{
+		ID: "AK31", Severity: finding.Low, Title: words("A provider is paused, and its keys are as they were long ago", "密钥来源已暂停，其密钥信息已经过时"),
+		Why:   words("New keys are not seen, dates that moved are not either, and no alarm tells that it is not read.", "新密钥和变更的日期都不会被发现，长期未读取也不会触发告警。"),
+		Fixes: []finding.Fix{command("", "keyward provider update {provider} --resume", words("Read it again, or remove it if nobody needs it.", "恢复读取；如果不再需要，请移除该来源。"))},
+	}, account: paused},
 }

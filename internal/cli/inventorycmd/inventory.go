@@ -56,6 +56,7 @@ func newInventoryListCmd(c *cli.Run) *cobra.Command {
 			}); err != nil {
 				return err
 			}
+			notePaused(ctx, c, server, all.Keys)
 			return c.Show(all, func(t *cli.Table) {
 				t.Add(c.T("PROVIDER", "来源"), c.T("KEY", "密钥"), c.T("NAME", "名称"), c.T("STATUS", "状态"), c.T("OWNER", "负责人"), c.T("AGE", "已使用"),
 					c.T("LAST USED", "最近使用"), c.T("EXPIRES", "到期时间"), c.T("SAYS", "依据"), c.T("LEFT", "剩余"), c.T("UNDO", "可撤销"))
@@ -161,6 +162,7 @@ func newInventoryShowCmd(c *cli.Run) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			notePaused(ctx, c, server, []api.InventoryKey{k})
 			return showInventoryKey(c, k)
 		},
 	})

@@ -143,7 +143,7 @@ func showProvider(c *cli.Run, p api.Provider) error {
 		t.Add(c.T("Owner", "负责人"), cli.OrDash(p.Owner))
 		t.Add(c.T("Age limit", "最长使用期限"), cli.OrDash(p.MaxAge))
 		t.Add(c.T("Read every", "读取间隔"), p.Pace)
-		t.Add(c.T("Paused", "已暂停"), c.YesNo(p.Paused))
+		t.Add(c.T("Paused", "已暂停"), pausedText(c, p))
 		t.Add(c.T("Created", "创建时间"), cli.When(p.CreatedAt))
 		s := p.Sync
 		t.Add(c.T("Account", "账号"), cli.OrDash(s.Identity.Account))
@@ -158,6 +158,33 @@ func showProvider(c *cli.Run, p api.Provider) error {
 			t.Add(c.T("Problem", "问题"), problemText(problem))
 		}
 	})
+}
+
+// pausedText tells whether a provider is paused, and how old what is known of it is then.
+func pausedText(c *cli.Run, p api.Provider) string {
+	if !p.Paused || p.Sync.SucceededAt.IsZero() {
+		return c.YesNo(p.Paused)
+	}
+	return fmt.Sprintf(c.T("yes, read %s ago", "是，%s前读取"), age(c, p.Sync.SucceededAt))
+}
+
+// notePaused says of which providers of a list of keys nothing new is known, if the caller may see
+// providers.
+func notePaused(ctx context.Context, c *cli.Run, server *client.Client, keys []api.InventoryKey) {
+	listed := map[string]bool{}
+	for _, k := range keys {
+		listed[k.Provider] = true
+	}
+	all, err := server.ListProviders(ctx)
+	if err != nil {
+		return
+	}
+	for _, p := range all.Providers {
+		if p.Paused && listed[p.Name] {
+			c.Say("Note: %s is paused; its keys are as they were %s ago. Read it again with: keyward provider update %s --resume",
+				"注意：%s 已暂停，其密钥信息截至 %s前。恢复读取：keyward provider update %s --resume", p.Name, age(c, p.Sync.SucceededAt), p.Name)
+		}
+	}
 }
 
 // syncError answers why a provider could not be read, "" if it could.
@@ -191,7 +218,7 @@ func newProviderListCmd(c *cli.Run) *cobra.Command {
 					c.T("PROBLEMS", "问题"), c.T("OWNER", "负责人"), c.T("AGE LIMIT", "最长使用期限"), c.T("PAUSED", "已暂停"))
 				for _, p := range all.Providers {
 					t.Add(p.Name, p.Kind, strconv.Itoa(p.Sync.Keys), cli.When(p.Sync.SucceededAt), strconv.Itoa(p.Sync.Failures),
-						strconv.Itoa(len(p.Sync.Problems)), cli.OrDash(p.Owner), cli.OrDash(p.MaxAge), c.YesNo(p.Paused))
+						strconv.Itoa(len(p.Sync.Problems)), cli.OrDash(p.Owner), cli.OrDash(p.MaxAge), pausedText(c, p))
 				}
 			})
 		},
