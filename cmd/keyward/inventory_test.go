@@ -30,7 +30,7 @@ func stockAnswers() map[string]any {
 	at := time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
 	never := aStock()
 	never.ID, never.Due, never.Owner, never.Use, never.Remark.Purpose = "b", api.KeyExpiry{}, "", api.KeyUse{Known: "unknown"}, ""
-	never.Undo = nil
+	never.Undo, never.Status, never.Expiry = nil, "inactive", api.KeyExpiry{At: at.AddDate(0, 1, 0), Basis: "provider"} // nothing is due of it
 	over := aStock()
 	over.ID, over.Due = "c", api.KeyExpiry{At: at, Basis: "certificate"}
 	over.Undo = &api.KeyUndo{Overlap: "24h"}

@@ -26,7 +26,10 @@ func run(c *cli.Run, args []string) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), stops...)
 	defer stop()
-	context.AfterFunc(ctx, stop) // a second Ctrl-C ends a command that does not stop by itself
+	context.AfterFunc(ctx, stop)                 // a second Ctrl-C ends a command that does not stop by itself
+	if len(args) > 0 && args[0] == "--version" { // as every other program is asked
+		args = append([]string{"version"}, args[1:]...)
+	}
 	root := rootFor(c, args)
 	root.SetArgs(args)
 	return c.Report(root.ExecuteContext(ctx))

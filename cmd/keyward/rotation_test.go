@@ -249,3 +249,16 @@ func TestWordsOfRotations(t *testing.T) {
 		}
 	}
 }
+
+// An old key of which nobody knows when it expires is said to be one.
+func TestAnOldKeyWithoutADate(t *testing.T) {
+	for lang, want := range map[cli.Language]string{cli.English: "Old key expires +not known\n", cli.Chinese: "旧密钥到期 +未知到期时间\n"} {
+		s := newSession(t, lang)
+		r := aRotation()
+		r.FinishBy = time.Time{}
+		s.Answers["GET /v1/rotations/pay"] = r
+		if s.Do("rotation", "status", "pay"); !regexp.MustCompile(want).MatchString(s.Stdout.String()) {
+			t.Errorf("have:\n%s", &s.Stdout)
+		}
+	}
+}

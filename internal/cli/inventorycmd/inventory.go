@@ -61,7 +61,8 @@ func newInventoryListCmd(c *cli.Run) *cobra.Command {
 				t.Add(c.T("PROVIDER", "来源"), c.T("KEY", "密钥"), c.T("NAME", "名称"), c.T("STATUS", "状态"), c.T("OWNER", "负责人"), c.T("AGE", "已使用"),
 					c.T("LAST USED", "最近使用"), c.T("EXPIRES", "到期时间"), c.T("SAYS", "依据"), c.T("LEFT", "剩余"), c.T("UNDO", "可撤销"))
 				for _, k := range all.Keys {
-					t.Add(k.Provider, k.ID, keyName(k), keyStatus(c, k.Status), cli.OrDash(k.Owner), age(c, k.CreatedAt), used(c, k.Use), cli.When(k.Due.At), basis(c, k.Due.Basis), left(c, k.Due.At), undoable(c, k))
+					ends := expiry(k)
+					t.Add(k.Provider, k.ID, keyName(k), keyStatus(c, k.Status), cli.OrDash(k.Owner), age(c, k.CreatedAt), used(c, k.Use), cli.When(ends.At), basis(c, ends.Basis), left(c, k.Due.At), undoable(c, k))
 				}
 			})
 		},
@@ -76,6 +77,15 @@ func newInventoryListCmd(c *cli.Run) *cobra.Command {
 	cli.Complete(cmd, "status", "active", "inactive", "expired", "deleted", "gone")
 	cli.Complete(cmd, "sort", "due", "age", "use", "name")
 	return cmd
+}
+
+// expiry answers when a key is due or, if nothing is to be done about it as it does not work, when
+// it would have ended as its provider says.
+func expiry(k api.InventoryKey) api.KeyExpiry {
+	if k.Due.At.IsZero() {
+		return k.Expiry
+	}
+	return k.Due
 }
 
 // keyName answers what people call a key.

@@ -223,7 +223,7 @@ func waveState(c *cli.Run, w api.RotationProgress) string {
 
 func deadline(c *cli.Run, r api.RotationRun) string {
 	if r.FinishBy.IsZero() {
-		return c.T("not known to", "未知到期时间")
+		return c.T("not known", "未知到期时间")
 	}
 	if r.Late {
 		return fmt.Sprintf(c.T("%s: the rotation cannot end in time any more", "%s：轮换已无法按时完成"), cli.When(r.FinishBy))

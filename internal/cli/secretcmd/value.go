@@ -59,7 +59,7 @@ value comes from a file.`,
 		return expected(cmd, args)
 	}
 	f := cmd.Flags()
-	f.StringVar(&p.file, "file", "", c.T("read the value from `FILE`", "从文件 `FILE` 读取值"))
+	f.StringVar(&p.file, "file", "", c.T("read the value from `FILE`; - for standard input", "从文件 `FILE` 读取值；- 表示标准输入"))
 	f.BoolVar(&p.raw, "raw", false, c.T("keep a newline at the end of standard input", "保留标准输入末尾的换行"))
 	f.StringVar(&p.Type, "type", "", c.T("`TYPE`: text or binary; by default what the value is", "类型 `TYPE`：text 或 binary；默认由值决定"))
 	f.StringVar(&p.Version, "version-id", "", c.T("`ID` of the version: with the same one the command may be repeated", "版本 `ID`：使用相同的 ID 可以重复执行命令"))
@@ -128,7 +128,7 @@ func (p *putting) put(ctx context.Context, server *client.Client) error {
 
 // read reads the value from where it is.
 func (p *putting) read(ctx context.Context) ([]byte, error) {
-	if p.file != "" {
+	if p.file != "" && p.file != "-" {
 		f, err := os.Open(p.file)
 		if err != nil {
 			return nil, err
@@ -174,6 +174,9 @@ That you read it is in the audit log before you have it.`,
 		Example: "  keyward secret get payment/api_key --out api_key.txt\n  keyward secret get payment/api_key --stage ACSPrevious | program",
 		Secrets: true,
 		Run: func(ctx context.Context, args []string) error {
+			if out == "-" { // as elsewhere, and not a file of that name
+				out = ""
+			}
 			if c.OutTerminal && out == "" && !show {
 				return c.Usage(cmd, "a secret is not for a terminal; redirect the output, or use --out FILE, or --show", "凭据值不适合显示在终端上；请重定向输出，或使用 --out FILE，或 --show")
 			}
@@ -197,7 +200,7 @@ That you read it is in the audit log before you have it.`,
 	f := cmd.Flags()
 	f.StringVar(&in.Version, "version-id", "", c.T("`ID` of a version; by default the current one", "版本 `ID`；默认为当前版本"))
 	f.StringVar(&in.Stage, "stage", "", c.T("the version at this `STAGE`", "位于此阶段 `STAGE` 的版本"))
-	f.StringVar(&out, "out", "", c.T("write to `FILE`, which only you can read", "写入只有您能读取的文件 `FILE`"))
+	f.StringVar(&out, "out", "", c.T("write to `FILE`, which only you can read; - for standard output", "写入只有您能读取的文件 `FILE`；- 表示标准输出"))
 	f.BoolVar(&p.Force, "force", false, c.T("replace a file that exists", "覆盖已存在的文件"))
 	f.BoolVar(&show, "show", false, c.T("also write it to a terminal", "允许显示在终端上"))
 	cli.Complete(cmd, "stage", "ACSCurrent", "ACSPrevious", "ACSPending")
