@@ -54,10 +54,10 @@ func TestSecurityKeyOfWhoIsVouchedFor(t *testing.T) {
 		a := device.Approve(challenge)
 		check(t, w.people.Answer(ctx, w.stranger(), link, people.Answer{Approval: &a}))
 	}
-	in, b := asked()
+	in, _ := asked()
 	_, err := w.finish(t, in)
 	wantKind(t, err, fault.LoginFailed) // nobody used it yet
-	in, b = asked()
+	in, b := asked()
 	use(b)
 	other, _ := asked()
 	other.MFACode = string(b.Proof.Expose())
