@@ -34,13 +34,22 @@ func (s *Service) Known(ctx context.Context, account, source, id string) (Access
 	return s.o.Keys.Key(ctx, account, source, id)
 }
 
-// Vanished tells whether the provider of a key does not list it any more.
-func (s *Service) Vanished(ctx context.Context, account, source, id string) (bool, error) {
-	k, err := s.Known(ctx, account, source, id)
-	if fault.Is(err, fault.ResourceNotFound) { // it was forgotten, or its source removed
-		return false, nil
+// Over tells why nobody is told of a key any more: "unwatched" if its source was removed, "key-gone"
+// if the provider does not list it, "" for another reason. Of no key it tells of the source.
+func (s *Service) Over(ctx context.Context, account, source, id string) (string, error) {
+	if _, err := s.o.Sources.Source(ctx, account, source); fault.Is(err, fault.ResourceNotFound) {
+		return "unwatched", nil
+	} else if err != nil || id == "" {
+		return "", err
 	}
-	return k.Observed.Status == Gone, err
+	k, err := s.Known(ctx, account, source, id)
+	if fault.Is(err, fault.ResourceNotFound) { // it was forgotten
+		return "", nil
+	}
+	if err == nil && k.Observed.Status == Gone {
+		return "key-gone", nil
+	}
+	return "", err
 }
 
 // State answers how reading a source went, for keyward's own work and without a record.

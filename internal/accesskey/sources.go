@@ -2,6 +2,7 @@ package accesskey
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/keyward/keyward/internal/audit"
@@ -177,7 +178,7 @@ func (s *Service) Needs(src Source) (out []job.Need) {
 	return out
 }
 
-// Remove forgets a source and what was observed through it.
+// Remove forgets a source and what was observed through it, unless rotations need it.
 func (s *Service) Remove(ctx context.Context, c *authz.Call, name string) error {
 	return s.do(ctx, c, "keyward:RemoveProvider", func(rec *audit.Record) error {
 		if err := s.may(c, rec, "provider/"+name); err != nil {
@@ -186,6 +187,13 @@ func (s *Service) Remove(ctx context.Context, c *authz.Call, name string) error 
 		src, err := s.o.Sources.Source(ctx, c.Account, name)
 		if err != nil {
 			return err
+		}
+		plans, err := s.o.Plans(ctx, c.Account, name)
+		if err != nil {
+			return err
+		}
+		if len(plans) > 0 {
+			return fault.ResourceInUse.New("rotation plans replace keys of provider %s: %s; let their rotations end or roll them back, and delete each with keyward rotation plan delete first", name, strings.Join(plans, ", "))
 		}
 		return s.o.Sources.DeleteSource(ctx, rec, &src)
 	})

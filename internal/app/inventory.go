@@ -58,7 +58,7 @@ func (e *engine) watchers(a *App) error {
 	shelf, told := inventory.Store{Store: e.store}, alerts.Store{Store: e.store}
 	e.stock = accesskey.New(accesskey.Options{
 		Sources: shelf, Keys: shelf, Tenants: e.iam, Vault: e.secrets, Log: e.log, Kinds: e.providers(a.Config.Inventory.CertificateDirs), Region: a.Config.Region, Now: e.now, Allow: a.Config.Egress.Allow,
-		Follow: follow,
+		Follow: follow, Plans: func(ctx context.Context, of, at string) ([]string, error) { return e.rotations.PlansAt(ctx, of, at) },
 	})
 	var links notify.Links
 	if a.Config.PublicURL != "" {
@@ -68,7 +68,7 @@ func (e *engine) watchers(a *App) error {
 	e.calendars = subscription.New(subscription.Options{Store: inventory.Calendars{Store: e.store}, Users: e.iam, Log: e.log, URL: a.Config.PublicURL, Region: a.Config.Region, Now: e.now})
 	e.alerts = notify.New(notify.Options{
 		Config: told, Directory: told, Incidents: told, Outbox: told, Tenants: e.iam, Links: links, Log: e.log, Kinds: channel.Kinds(),
-		Region: a.Config.Region, Now: e.now, Allow: a.Config.Egress.Allow, Gone: e.stock.Vanished, Logger: a.Logger,
+		Region: a.Config.Region, Now: e.now, Allow: a.Config.Egress.Allow, Over: e.stock.Over, Logger: a.Logger,
 		Look: func(ctx context.Context, host string, port uint16, plain bool) error {
 			return egress.Guard{Allow: a.Config.Egress.Allow, Plain: plain}.Look(ctx, host, port)
 		},

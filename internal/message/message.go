@@ -63,7 +63,9 @@ type Message struct {
 	Link     string      // a page where it can be read and acknowledged; "" if there is none
 	To       []Recipient // one, if the channel is not a group's
 	Language Language
-	Tried    time.Time // of Query: when it was sent last; zero if that is not known
+	// Unwatched says of Resolve that nobody put anything right: what it is about is not watched any more.
+	Unwatched bool
+	Tried     time.Time // of Query: when it was sent last; zero if that is not known
 }
 
 // Values are the parts of a message that an SMS template may name.

@@ -95,9 +95,11 @@ func Headline(i Incident, l message.Language, now time.Time) string {
 // alarm completes the message of one delivery.
 func alarm(i Incident, d Delivery, m message.Message, now time.Time, zone *time.Location) message.Message {
 	l := m.Language
-	m.Incident, m.Event, m.Severity = i.ID, d.Event, d.Severity
+	m.Incident, m.Event, m.Severity, m.Unwatched = i.ID, d.Event, d.Severity, slices.Contains(i.Facts, Fact{"over", "unwatched"})
 	head := Headline(i, l, now)
 	switch {
+	case d.Event == message.Resolve && m.Unwatched:
+		head = l.Pick("Not watched any more: ", "不再监控：") + about(i, l)
 	case d.Event == message.Resolve:
 		head = l.Pick("Over: ", "已解除：") + about(i, l)
 	case d.Why == Lapsed:

@@ -219,19 +219,18 @@ func (s *Service) end(ctx context.Context, i Incident) error {
 	})
 }
 
-// explain notes at an incident of a key that it is over because the provider does not list the
-// key any more.
+// explain notes at an incident why it is over although nobody put anything right.
 func (s *Service) explain(ctx context.Context, i *Incident) error {
-	if s.o.Gone == nil || i.Kind != KeyExpiry && i.Kind != KeyAge {
+	if s.o.Over == nil || !slices.Contains([]string{KeyExpiry, KeyAge, ProviderStale}, i.Kind) {
 		return nil
 	}
-	known := map[string]string{}
+	known := map[string]string{"provider": i.Subject} // of ProviderStale
 	for _, f := range i.Facts {
 		known[f.Name] = f.Value
 	}
-	gone, err := s.o.Gone(ctx, i.Account, known["provider"], known["key"])
-	if gone {
-		i.Facts = append([]Fact{{"over", "key-gone"}}, i.Facts...)
+	why, err := s.o.Over(ctx, i.Account, known["provider"], known["key"])
+	if why != "" {
+		i.Facts = append([]Fact{{"over", why}}, i.Facts...)
 	}
 	return err
 }

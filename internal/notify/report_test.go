@@ -218,6 +218,39 @@ func TestReconcileGoesOn(t *testing.T) {
 	}
 }
 
+// Who was told of what nobody watches any more is not told that it was put right.
+func TestWhatIsNotWatchedAnyMoreIsNotSolved(t *testing.T) {
+	for _, why := range []string{"", "unwatched"} {
+		for _, kind := range []string{notify.KeyExpiry, notify.ProviderStale} {
+			w := newWorldOf(t, map[string]message.Traits{"plain": group()}, func(o *notify.Options) {
+				o.Over = func(_ context.Context, _, provider, _ string) (string, error) {
+					if provider != "prod" {
+						t.Errorf("%s: it asks for provider %q", kind, provider)
+					}
+					return why, nil
+				}
+			})
+			p := oncall.DefaultPlan()
+			p.Lang = message.English
+			if _, err := w.SetPlan(t.Context(), root(), p); err != nil {
+				t.Fatal(err)
+			}
+			c := notify.Condition{Name: "of/prod", Kind: kind, Subject: "prod", Severity: message.Critical, Facts: []notify.Fact{{Name: "provider", Value: "prod"}}}
+			w.report(c)
+			w.work()
+			if err := w.End(t.Context(), account, c.Name); err != nil {
+				t.Fatal(err)
+			}
+			w.work()
+			last := w.fake["plain"].all[len(w.fake["plain"].all)-1]
+			told, lost := last.Title+strings.Join(last.Lines, "\n")+last.Short, why != ""
+			if last.Event != message.Resolve || last.Unwatched != lost || strings.Contains(told, "Not watched any more") != lost || strings.Contains(told, "provider was removed") != lost || strings.Contains(last.Title, "Over: ") == lost {
+				t.Errorf("%s, over because %q: %+v", kind, why, last)
+			}
+		}
+	}
+}
+
 // A plan names people and rotas that there are, and whom it names is not removed.
 func TestPlansNameKnownPeople(t *testing.T) {
 	w := newWorld(t, map[string]message.Traits{"plain": group()})
@@ -322,8 +355,11 @@ func TestMessagesSayThatAKeyIsGone(t *testing.T) {
 		{message.Chinese, "解除原因：来源不再列出该密钥", "密钥 expiry/gone 即将到期（提前 20 天解除）"},
 	} {
 		w := newWorldOf(t, map[string]message.Traits{"plain": group()}, func(o *notify.Options) {
-			o.Gone = func(_ context.Context, of, provider, key string) (bool, error) {
-				return of == account && provider == "prod" && key == "expiry/gone", nil
+			o.Over = func(_ context.Context, of, provider, key string) (string, error) {
+				if of == account && provider == "prod" && key == "expiry/gone" {
+					return "key-gone", nil
+				}
+				return "", nil
 			}
 		})
 		p := oncall.DefaultPlan()

@@ -75,8 +75,8 @@ type Options struct {
 	// Healthy tells whether a sign of life may be given for an account: what it would
 	// stand for works.
 	Healthy func(ctx context.Context, account string) bool
-	// Gone tells whether the provider of a key does not list it any more; nil for never.
-	Gone   func(ctx context.Context, account, provider, key string) (bool, error)
+	// Over tells why nothing is told of a key any more: "key-gone", "unwatched" or "" for another reason; nil for always.
+	Over   func(ctx context.Context, account, provider, key string) (string, error)
 	Logger *slog.Logger
 }
 

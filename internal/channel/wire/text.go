@@ -112,6 +112,9 @@ func Headline(m message.Message) string {
 		label = say(m, "Acknowledged", "已确认")
 	case message.Resolve:
 		label = say(m, "Resolved", "已恢复")
+		if m.Unwatched {
+			label = say(m, "Ended", "已结束")
+		}
 	case message.Test:
 		label = say(m, "Test", "测试")
 	case message.Digest:

@@ -42,7 +42,8 @@ var values = map[string]map[string]form.Text{
 		"policy":      {English: "the age limit of this provider's keys", Chinese: "该来源设定的密钥最长使用期限"},
 	},
 	"over": {
-		"key-gone": {English: "the provider does not list the key any more", Chinese: "来源不再列出该密钥"},
+		"key-gone":  {English: "the provider does not list the key any more", Chinese: "来源不再列出该密钥"},
+		"unwatched": {English: "its provider was removed from keyward and is not watched any more; nothing says that anything was put right", Chinese: "其来源已从 keyward 移除，不再监控；并不表示问题已解决"},
 	},
 	"match": {
 		"value": {English: "a value that keyward keeps", Chinese: "与 keyward 管理的值一致"},

@@ -77,6 +77,18 @@ func (s *Service) Reserves(ctx context.Context, account, name string) error {
 		p.Name, name, p.Name, p.Name)
 }
 
+// PlansAt answers, for package accesskey, the names of the plans that replace keys of a provider. It
+// asks no policy and leaves no record.
+func (s *Service) PlansAt(ctx context.Context, account, source string) (names []string, err error) {
+	plans, err := s.o.Store.Plans(ctx, account)
+	for _, p := range plans {
+		if p.Source == source {
+			names = append(names, p.Name)
+		}
+	}
+	return names, err
+}
+
 func (s *Service) planOf(ctx context.Context, account, name string) (p rotation.Plan, found bool, err error) {
 	plans, err := s.plans.Get(ctx, account)
 	for _, p := range plans {

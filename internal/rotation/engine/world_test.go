@@ -150,6 +150,9 @@ func (w *world) services(t testing.TB, url string, keyring *seal.Keyring) {
 	shelf := inventory.Store{Store: w.node.Store}
 	w.stock = accesskey.New(accesskey.Options{
 		Sources: shelf, Keys: shelf, Tenants: s, Log: w.node.Log, Kinds: []accesskey.KindOfProvider{httpapi.Kind(), manual.Kind()}, Vault: w.secrets, Region: "cn-test", Now: w.clock,
+		Plans: func(ctx context.Context, account, source string) ([]string, error) {
+			return w.PlansAt(ctx, account, source)
+		},
 		Follow: func(string, time.Time) []job.Job { return nil }, Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 	})
 	w.rollouts = rollout.New(rollout.Options{

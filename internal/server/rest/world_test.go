@@ -176,6 +176,9 @@ func newWorld(t testing.TB) *world {
 	w.stock = accesskey.New(accesskey.Options{
 		Sources: shelf, Keys: shelf, Tenants: w.iam, Log: w.node.Log, Vault: shelfVault{}, Kinds: []accesskey.KindOfProvider{own.Kind(identity.Store{Store: w.node.Store}), manual.Kind()}, Region: region, Now: w.now,
 		Follow: expiry.Soon,
+		Plans: func(ctx context.Context, account, source string) ([]string, error) {
+			return w.rotations.PlansAt(ctx, account, source)
+		},
 	})
 	w.alerts = notify.New(notify.Options{
 		Config: alerts, Directory: alerts, Incidents: alerts, Outbox: alerts, Tenants: w.iam, Log: w.node.Log, Kinds: []message.Kind{robot},
