@@ -23,7 +23,9 @@ func TestListsThatLackTooMuchAreDoubted(t *testing.T) {
 	}{
 		"nothing":             {"a b c", "", "a b c", true},
 		"the only one":        {"a", "", "a", true},
-		"all are others":      {"a b", "x y", "a b x y", true},
+		"replaced":            {"a b", "x y", "x y", false},
+		"replaced by one":     {"a b", "x", "x", false},
+		"all are others":      {"a b c d", "w x y z", "a b c d w x y z", true},
 		"two of three":        {"a b c", "a", "a", false},
 		"half of four":        {"a b c d", "a b", "a b", false},
 		"more than half":      {"a b c d", "a", "a b c d", true},

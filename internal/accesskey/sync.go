@@ -129,8 +129,9 @@ func (s *Service) save(ctx context.Context, src Source, st State, snapshot Snaps
 }
 
 // doubt tells whether a whole list of keys lacks so many of those that are known that it is
-// not believed yet: all of them, or more than half of a few or more. An empty or a short answer looks
-// like that, and would end every alarm. It is believed when another list, [Confirm] later or
+// not believed yet: more than half of a few or more, or all of fewer if no other is in their place:
+// where there is one, the only key was replaced. An empty or a short answer looks like that, and
+// would end every alarm. It is believed when another list, [Confirm] later or
 // more, lacks the same keys.
 func (s *Service) doubt(ctx context.Context, src Source, st *State, keys []Observed, unread map[string]bool) (bool, error) {
 	listed := make(map[string]bool, len(keys))
@@ -151,7 +152,7 @@ func (s *Service) doubt(ctx context.Context, src Source, st *State, keys []Obser
 	}
 	now, digest := s.now(), hex.EncodeToString(missed.Sum(nil))
 	again := digest == st.Missed // with new keys beside them they may be fewer than half now
-	tooMany := lost > 0 && (lost == known || known >= few && 2*lost > known)
+	tooMany := lost > 0 && (known >= few && 2*lost > known || lost == known && len(listed) == 0)
 	if !again && !tooMany || again && now.Sub(st.DoubtedAt) >= Confirm {
 		st.DoubtedAt, st.Missed = time.Time{}, ""
 		return false, nil
