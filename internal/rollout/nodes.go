@@ -149,10 +149,29 @@ func (s *Service) Describe(ctx context.Context, c *authz.Call, name string) (out
 func (s *Service) Relabel(ctx context.Context, c *authz.Call, name string, all []form.Pair) (Node, error) {
 	return s.changeNode(ctx, c, "keyward:LabelNode", name, func(rec *audit.Record, n *Node) error {
 		given, err := labels(all)
+		was := *n
 		n.Labels = given
 		rec.Param("Labels", spell(given))
-		return err
+		if err != nil {
+			return err
+		}
+		return s.stays(ctx, was, *n)
 	})
+}
+
+// stays refuses other labels to a node of which a rotation waits for that it has the new key: nobody
+// would wait for it any more, and the old one, which it may still use, would be ended.
+func (s *Service) stays(ctx context.Context, was, n Node) error {
+	all, err := s.o.Plans.Rollouts(ctx, n.Account)
+	for _, r := range all {
+		before, member := r.Wave(was)
+		after, still := r.Wave(n)
+		if r.Owner != "" && member && (!still || after != before) {
+			return fault.StateConflict.New("the rotation %s needs node %s in wave %s of rollout %s; wait until it is over, or take the node out first, when nothing on it uses the key, with keyward node drain %s",
+				r.Owner, n.Name, r.Waves[before].Name, r.Name, n.Name)
+		}
+	}
+	return err
 }
 
 // NewNode answers a node for which the server speaks, with its labels in order, and puts

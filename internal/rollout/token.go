@@ -233,6 +233,11 @@ func (s *Service) join(ctx context.Context, rec *audit.Record, t Token, name str
 	if !now.After(n.JoinedAt) { // two that joined are never taken for one
 		joined.JoinedAt = n.JoinedAt.Add(time.Microsecond)
 	}
+	if known {
+		if err := s.stays(ctx, n, joined); err != nil {
+			return Node{}, err
+		}
+	}
 	t.Uses--
 	return joined, s.o.Registry.Join(ctx, rec, &t, &joined)
 }
