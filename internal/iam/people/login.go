@@ -170,6 +170,8 @@ func (s *Service) verify(ctx context.Context, op *iam.Operation, at place, passw
 			return Person{}, false, err
 		}
 		defer hash.Zero()
+	} else if err := s.pretend(ctx, at, hash); err != nil {
+		return Person{}, false, err
 	}
 	right, old, err := s.Hasher.Verify(ctx, password, hash)
 	if err != nil {
@@ -184,6 +186,20 @@ func (s *Service) verify(ctx context.Context, op *iam.Operation, at place, passw
 		return Person{}, false, err
 	}
 	return p, old, nil
+}
+
+// pretend takes as long as to read a person and to open the hash of the password.
+func (s *Service) pretend(ctx context.Context, at place, hash material.Bytes) error {
+	p, now := Person{Account: at.account, Login: at.login}, s.now()
+	wrapped, err := s.wrap(ctx, &p, "password", now, hash)
+	for range 4 { // one is the hash; the others, by measurement, the row and its MAC
+		if err == nil {
+			var opened material.Bytes
+			opened, err = s.unwrap(ctx, &p, "password", now, wrapped)
+			opened.Zero()
+		}
+	}
+	return err
 }
 
 // checkReplacement checks the new password, which an initial one must have.
