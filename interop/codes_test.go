@@ -355,6 +355,7 @@ func TestDocumentedCodes(t *testing.T) {
 
 	const days = 8 * 24 * time.Hour
 	f := fickleServer{t, s, a}
+	f.set(0, "steady") // a clock that jumps before it is trusted is believed
 	f.set(days, "jumped")
 	s.command(t, a, "operator", "clock", "accept", "--yes", "--data-dir", filepath.Join(s.dir, "data"))
 	w.at = time.Now().Add(days)
