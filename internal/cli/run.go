@@ -12,11 +12,7 @@
 //		return c.Command(cli.Command{
 //			Use:   "show KEY", // the arguments are held against it
 //			Short: c.T("Show a key", "显示密钥"),
-//			Run: func(ctx context.Context, args []string) error {
-//				server, err := remote.Connect(c)
-//				if err != nil {
-//					return err
-//				}
+//			Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 //				k, err := server.DescribeKey(ctx, args[0])
 //				if err != nil {
 //					return err
@@ -25,7 +21,7 @@
 //					t.Add(c.T("Key", "密钥"), k.ID)
 //					t.Add(c.T("Created", "创建时间"), cli.When(k.CreatedAt))
 //				})
-//			},
+//			}),
 //		})
 //	}
 //

@@ -43,11 +43,7 @@ func newAuditListCmd(c *cli.Run) *cobra.Command {
 		Use:     "list",
 		Short:   c.T("List audit records, the newest first", "列出审计记录，最新的在前"),
 		Example: "  keyward audit list --action kms:Decrypt --from 24h --result NoPermission",
-		Run: func(ctx context.Context, _ []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, _ []string) error {
 			all, err := listRecords(ctx, server, in, limit)
 			if err != nil {
 				return err
@@ -59,7 +55,7 @@ func newAuditListCmd(c *cli.Run) *cobra.Command {
 					t.Add(recordRow(r)...)
 				}
 			})
-		},
+		}),
 	})
 	auditFilters(c, cmd, &in)
 	f := cmd.Flags()
@@ -108,17 +104,13 @@ func newAuditTailCmd(c *cli.Run) *cobra.Command {
 			"Show audit records as they come, until Ctrl-C. With -o json each record is one line. Its own looking is not shown.",
 			"持续显示新的审计记录，按 Ctrl-C 结束。使用 -o json 时每条记录一行。不显示本命令自身的查询记录。",
 		),
-		Run: func(ctx context.Context, _ []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, _ []string) error {
 			t := &tail{Run: c, server: server, in: in, seen: map[recordID]time.Time{}}
 			if err := t.begin(ctx, lines); err != nil {
 				return err
 			}
 			return t.follow(ctx, interval)
-		},
+		}),
 	})
 	auditFilters(c, cmd, &in)
 	cmd.Flags().IntVar(&lines, "lines", 10, c.T("begin with the last `N` records", "先显示最近 `N` 条记录"))

@@ -26,11 +26,7 @@ func newChannelKindsCmd(c *cli.Run) *cobra.Command {
 	return c.Command(cli.Command{
 		Use:   "kinds [KIND]",
 		Short: c.T("List the kinds of channels, or what one needs", "列出通知渠道的类型，或某一类型所需的内容"),
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			all, err := server.ListChannelKinds(ctx)
 			if err != nil {
 				return err
@@ -55,7 +51,7 @@ func newChannelKindsCmd(c *cli.Run) *cobra.Command {
 				remote.AddFields(c, t, kind.Settings, false)
 				remote.AddFields(c, t, kind.Parts, true)
 			})
-		},
+		}),
 	})
 }
 
@@ -84,11 +80,7 @@ elsewhere that raises the alarm when keyward itself is silent.`,
 			`添加通知渠道。使用 --heartbeat 时，该渠道只发送心跳：
 供外部监控在 keyward 自身失联时告警。`,
 		),
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			all, err := server.ListChannelKinds(ctx)
 			if err != nil {
 				return err
@@ -107,7 +99,7 @@ elsewhere that raises the alarm when keyward itself is silent.`,
 			}
 			c.Say("Try it: keyward channel test %s", "请测试：keyward channel test %s", ch.Name)
 			return showChannel(c, ch)
-		},
+		}),
 	})
 	fill.Flags(cmd)
 	cmd.Flags().Var(cli.Days(&heartbeat), "heartbeat", c.T("give a sign of life every `PERIOD`", "每隔 `PERIOD` 发送一次心跳"))
@@ -140,11 +132,7 @@ func newChannelListCmd(c *cli.Run) *cobra.Command {
 	return c.Command(cli.Command{
 		Use:   "list",
 		Short: c.T("List channels and how they do", "列出通知渠道及其状态"),
-		Run: func(ctx context.Context, _ []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, _ []string) error {
 			all, err := server.ListChannels(ctx)
 			if err != nil {
 				return err
@@ -156,7 +144,7 @@ func newChannelListCmd(c *cli.Run) *cobra.Command {
 					t.Add(ch.Name, ch.Kind, cli.When(ch.Health.SentAt), strconv.Itoa(ch.Health.Failures), cli.When(ch.Health.ConfirmedAt), cli.OrDash(ch.Heartbeat), c.YesNo(ch.Paused))
 				}
 			})
-		},
+		}),
 	})
 }
 
@@ -164,17 +152,13 @@ func newChannelShowCmd(c *cli.Run) *cobra.Command {
 	return c.Command(cli.Command{
 		Use:   "show NAME",
 		Short: c.T("Show a channel and how it does", "显示通知渠道及其状态"),
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			ch, err := channel(ctx, c, server, args[0])
 			if err != nil {
 				return err
 			}
 			return showChannel(c, ch)
-		},
+		}),
 	})
 }
 

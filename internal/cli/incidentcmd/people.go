@@ -52,11 +52,7 @@ func newPersonListCmd(c *cli.Run) *cobra.Command {
 	return c.Command(cli.Command{
 		Use:   "list",
 		Short: c.T("List people", "列出人员"),
-		Run: func(ctx context.Context, _ []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, _ []string) error {
 			all, err := server.ListPeople(ctx)
 			if err != nil {
 				return err
@@ -67,7 +63,7 @@ func newPersonListCmd(c *cli.Run) *cobra.Command {
 					t.Add(p.Name, cli.OrDash(p.Email), cli.OrDash(p.Mobile), cli.OrDash(cli.Pairs(p.IDs)), cli.OrDash(p.Language))
 				}
 			})
-		},
+		}),
 	})
 }
 
@@ -108,11 +104,7 @@ func newRotaListCmd(c *cli.Run) *cobra.Command {
 	return c.Command(cli.Command{
 		Use:   "list",
 		Short: c.T("List rotas and who is on call", "列出值班表及当前值班人"),
-		Run: func(ctx context.Context, _ []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, _ []string) error {
 			all, err := server.ListRotas(ctx)
 			if err != nil {
 				return err
@@ -123,7 +115,7 @@ func newRotaListCmd(c *cli.Run) *cobra.Command {
 					t.Add(r.Name, r.OnCall, strings.Join(r.People, ", "), r.Turn, cli.When(r.Start))
 				}
 			})
-		},
+		}),
 	})
 }
 
@@ -172,17 +164,13 @@ func newEscalationShowCmd(c *cli.Run) *cobra.Command {
 	return c.Command(cli.Command{
 		Use:   "show",
 		Short: c.T("Show when people are told, over what, and who comes next", "显示告警阶梯与升级策略"),
-		Run: func(ctx context.Context, _ []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, _ []string) error {
 			p, err := server.GetEscalation(ctx)
 			if err != nil {
 				return err
 			}
 			return showEscalation(ctx, c, server, p)
-		},
+		}),
 	})
 }
 
@@ -252,11 +240,7 @@ func newIncidentListCmd(c *cli.Run) *cobra.Command {
 	cmd := c.Command(cli.Command{
 		Use:   "list",
 		Short: c.T("List open incidents", "列出未解除的事件"),
-		Run: func(ctx context.Context, _ []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, _ []string) error {
 			all, err := server.ListIncidents(ctx, in)
 			if err != nil {
 				return err
@@ -268,7 +252,7 @@ func newIncidentListCmd(c *cli.Run) *cobra.Command {
 					t.Add(i.ID, c.SeverityText(i.Severity), c.T(i.Title.English, i.Title.Chinese), cli.OrDash(i.Owner), cli.When(i.Deadline), cli.OrDash(i.AckBy), cli.When(i.AckUntil), alarms(c, i))
 				}
 			})
-		},
+		}),
 	})
 	cmd.Flags().BoolVar(&in.Ended, "ended", false, c.T("those that are over, the newest first", "列出已解除的，最新的在前"))
 	return cmd
@@ -286,11 +270,7 @@ func newIncidentShowCmd(c *cli.Run) *cobra.Command {
 	return c.Command(cli.Command{
 		Use:   "show ID",
 		Short: c.T("Show an incident and who was told", "显示事件及通知记录"),
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			f, err := server.GetIncident(ctx, args[0])
 			if err != nil {
 				return err
@@ -303,7 +283,7 @@ func newIncidentShowCmd(c *cli.Run) *cobra.Command {
 					t.Add(cli.When(d.At), d.Channel, cli.OrDash(d.Person), cli.OrDash(d.Why), d.Progress, cli.OrDash(d.Error))
 				}
 			})
-		},
+		}),
 	})
 }
 

@@ -96,11 +96,7 @@ func newInstanceListCmd(c *cli.Run) *cobra.Command {
 	return c.Command(cli.Command{
 		Use:   "list",
 		Short: c.T("List instances", "列出实例"),
-		Run: func(ctx context.Context, _ []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, _ []string) error {
 			all, err := server.ListInstances(ctx)
 			if err != nil {
 				return err
@@ -111,7 +107,7 @@ func newInstanceListCmd(c *cli.Run) *cobra.Command {
 					t.Add(i.ID, i.Name, instanceClass(c, i.Class), cli.When(i.CreatedAt))
 				}
 			})
-		},
+		}),
 	})
 }
 
@@ -119,11 +115,7 @@ func newInstanceShowCmd(c *cli.Run) *cobra.Command {
 	return c.Command(cli.Command{
 		Use:   "show INSTANCE",
 		Short: c.T("Show an instance and whether its keys can be used now", "显示实例及其密钥当前是否可用"),
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			now, err := server.GetInstance(ctx, args[0])
 			if err != nil {
 				return err
@@ -140,7 +132,7 @@ func newInstanceShowCmd(c *cli.Run) *cobra.Command {
 					t.Add(c.T("Other accounts", "其他账号"), fmt.Sprintf(c.T("%d of %d", "%d / %d"), now.Guests, now.Quota))
 				}
 			})
-		},
+		}),
 	})
 }
 
@@ -212,16 +204,12 @@ func newInstanceDeleteCmd(c *cli.Run) *cobra.Command {
 	return c.Command(cli.Command{
 		Use:   "delete INSTANCE",
 		Short: c.T("Remove an instance that has no keys", "删除没有密钥的实例"),
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			if err := server.DeleteInstance(ctx, args[0]); err != nil {
 				return err
 			}
 			c.Say("%s is removed", "%s 已删除", args[0])
 			return c.ShowJSON(map[string]any{"name": args[0]})
-		},
+		}),
 	})
 }

@@ -98,11 +98,7 @@ func newXKSListCmd(c *cli.Run) *cobra.Command {
 	return c.Command(cli.Command{
 		Use:   "list",
 		Short: c.T("List offers", "列出密钥库"),
-		Run: func(ctx context.Context, _ []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, _ []string) error {
 			all, err := server.ListOffers(ctx)
 			if err != nil {
 				return err
@@ -113,7 +109,7 @@ func newXKSListCmd(c *cli.Run) *cobra.Command {
 					t.Add(o.Name, o.User, fmt.Sprint(len(o.Keys)), o.Path, cli.When(o.CreatedAt))
 				}
 			})
-		},
+		}),
 	})
 }
 
@@ -121,17 +117,13 @@ func newXKSShowCmd(c *cli.Run) *cobra.Command {
 	return c.Command(cli.Command{
 		Use:   "show NAME",
 		Short: c.T("Show an offer and what it publishes", "显示密钥库及其发布的密钥"),
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			o, err := server.GetOffer(ctx, args[0])
 			if err != nil {
 				return err
 			}
 			return c.Show(o, func(t *cli.Table) { addOffer(c, t, o) })
-		},
+		}),
 	})
 }
 

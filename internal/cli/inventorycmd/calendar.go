@@ -18,18 +18,14 @@ func newCalendarCmd(c *cli.Run) *cobra.Command {
 		Use:     "calendar",
 		Short:   c.T("Write all expiries as a calendar (iCalendar)", "将所有到期时间输出为日历（iCalendar）"),
 		Example: "  keyward accesskey calendar > keys.ics\n  keyward accesskey calendar subscribe outlook",
-		Run: func(ctx context.Context, _ []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, _ []string) error {
 			calendar, err := server.GetCalendar(ctx, api.CalendarRequest{Language: string(c.Lang)})
 			if err != nil {
 				return err
 			}
 			_, err = io.WriteString(c.Out, calendar.Text)
 			return err
-		},
+		}),
 	}, newSubscribeCmd(c), newSubscriptionsCmd(c), newUnsubscribeCmd(c))
 }
 
@@ -45,11 +41,7 @@ read the calendar any more. It is shown this once. Its texts are in the language
 持有链接者以您的权限读取日历，直到取消订阅或您不再有读取权限。
 链接只显示这一次；日历文字使用本命令的语言。`,
 		),
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			made, err := server.SubscribeCalendar(ctx, api.SubscribeCalendarRequest{Name: args[0], Language: string(c.Lang)})
 			if err != nil {
 				return err
@@ -60,7 +52,7 @@ read the calendar any more. It is shown this once. Its texts are in the language
 			}
 			_, err = fmt.Fprintln(c.Out, string(made.URL))
 			return err
-		},
+		}),
 	})
 }
 
@@ -68,11 +60,7 @@ func newSubscriptionsCmd(c *cli.Run) *cobra.Command {
 	return c.Command(cli.Command{
 		Use:   "subscriptions",
 		Short: c.T("List the links of calendar programs", "列出日历订阅"),
-		Run: func(ctx context.Context, _ []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, _ []string) error {
 			all, err := server.ListCalendarSubscriptions(ctx)
 			if err != nil {
 				return err
@@ -83,7 +71,7 @@ func newSubscriptionsCmd(c *cli.Run) *cobra.Command {
 					t.Add(s.Name, s.User, s.Language, cli.When(s.CreatedAt), cli.When(s.FetchedAt))
 				}
 			})
-		},
+		}),
 	})
 }
 

@@ -38,11 +38,7 @@ func newGuidesCmd(c *cli.Run) *cobra.Command {
 	return c.Command(cli.Command{
 		Use:   "guides [GUIDE]",
 		Short: c.T("Show how keys are changed that only a person at a console can change", "查看只能由人工在控制台更换的密钥的操作指引"),
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			all, err := guides(ctx, c, server)
 			if err != nil {
 				return err
@@ -60,7 +56,7 @@ func newGuidesCmd(c *cli.Run) *cobra.Command {
 				return err
 			}
 			return c.Show(g, func(t *cli.Table) { addGuide(c, t, g) })
-		},
+		}),
 	})
 }
 
@@ -86,11 +82,7 @@ secret is asked for; otherwise give --credential. What does not pass the checks 
 未通过校验的内容不会保存。`,
 		),
 		Example: "  keyward provider add manual wechat\n  keyward accesskey enter wechat wechatpay-apiv3-key --set mchid=1900000001 --credential key.txt --owner pay",
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			all, err := guides(ctx, c, server)
 			if err != nil {
 				return err
@@ -116,7 +108,7 @@ secret is asked for; otherwise give --credential. What does not pass the checks 
 				c.Say("Look at this: %s", "请注意：%s", c.Of(w))
 			}
 			return showInventoryKey(c, entered.Key)
-		},
+		}),
 	})
 	fill.Flags(cmd)
 	f := cmd.Flags()

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/keyward/keyward/api"
+	"github.com/keyward/keyward/client"
 	"github.com/keyward/keyward/internal/cli"
 	"github.com/keyward/keyward/internal/cli/remote"
 	"github.com/keyward/keyward/internal/leak/rules"
@@ -158,17 +159,13 @@ func newFindingShowCmd(c *cli.Run) *cobra.Command {
 	return c.Command(cli.Command{
 		Use:   "show FINDING",
 		Short: c.T("Show a finding: the evidence, and what to do", "显示问题的证据和处理方法"),
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			f, err := server.GetFinding(ctx, args[0])
 			if err != nil {
 				return err
 			}
 			return showFinding(c, f)
-		},
+		}),
 	})
 }
 
@@ -217,11 +214,7 @@ func newFindingResolveCmd(c *cli.Run) *cobra.Command {
 			"Say that what a finding is about was mended. It counts as resolved until the provider is read again: if it is still so then, it opens again. To live with a finding, suppress it.",
 			"标记问题已修复。在下一次读取平台数据之前视为已解决；若届时问题仍然存在，将重新打开。如需接受该问题，请使用 suppress。",
 		),
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			f, err := server.ResolveFinding(ctx, args[0])
 			if err != nil {
 				return err
@@ -232,7 +225,7 @@ func newFindingResolveCmd(c *cli.Run) *cobra.Command {
 				c.Say("It opens again if it is still so, or is seen in a new place.", "若问题仍然存在，或在新的位置再次出现，将重新打开。")
 			}
 			return showFinding(c, f)
-		},
+		}),
 	})
 }
 
@@ -241,11 +234,7 @@ func newAccessKeyChecksCmd(c *cli.Run) *cobra.Command {
 	return c.Command(cli.Command{
 		Use:   "checks",
 		Short: c.T("Show what is checked, what is not and why, and how much was found", "显示检查项、未检查的原因以及问题数量"),
-		Run: func(ctx context.Context, _ []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, _ []string) error {
 			all, err := server.ListChecks(ctx)
 			if err != nil {
 				return err
@@ -275,6 +264,6 @@ func newAccessKeyChecksCmd(c *cli.Run) *cobra.Command {
 					t.Add(k.ID, c.SeverityText(k.Severity), counts[0], counts[1], counts[2], cli.OrDash(strings.Join(limits, " ")), what)
 				}
 			})
-		},
+		}),
 	})
 }

@@ -38,11 +38,7 @@ func newInventoryListCmd(c *cli.Run) *cobra.Command {
 		Use:     "list",
 		Short:   c.T("List access keys, the most urgent first", "列出访问密钥，最紧急的在前"),
 		Example: "  keyward accesskey list --due-within 30d\n  keyward accesskey list --owner - --output csv > nobodys.csv",
-		Run: func(ctx context.Context, _ []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, _ []string) error {
 			if within != 0 {
 				in.DueBefore = c.Now().Add(within).UTC().Truncate(time.Second)
 			}
@@ -65,7 +61,7 @@ func newInventoryListCmd(c *cli.Run) *cobra.Command {
 					t.Add(k.Provider, k.ID, keyName(k), keyStatus(c, k.Status), cli.OrDash(k.Owner), age(c, k.CreatedAt), used(c, k.Use), cli.When(ends.At), basis(c, ends.Basis), left(c, k.Due.At), undoable(c, k))
 				}
 			})
-		},
+		}),
 	})
 	f := cmd.Flags()
 	f.StringVar(&in.Provider, "provider", "", c.T("only of the provider `NAME`", "只列出来源 `NAME` 的密钥"))
@@ -163,18 +159,14 @@ func newInventoryShowCmd(c *cli.Run) *cobra.Command {
 	return c.Command(cli.Command{
 		Use:   "show PROVIDER KEY",
 		Short: c.T("Show all that is known of an access key", "显示访问密钥的全部信息"),
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			k, err := server.GetInventoryKey(ctx, args[0], args[1])
 			if err != nil {
 				return err
 			}
 			notePaused(ctx, c, server, []api.InventoryKey{k})
 			return showInventoryKey(c, k)
-		},
+		}),
 	})
 }
 
@@ -305,11 +297,7 @@ func syncCmd(c *cli.Run, use string) *cobra.Command {
 	cmd := c.Command(cli.Command{
 		Use:   use,
 		Short: c.T("Read providers now, all unless some are named", "立即读取密钥来源；不指定时读取全部"),
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			all, err := server.ListProviders(ctx)
 			if err != nil {
 				return err
@@ -331,7 +319,7 @@ func syncCmd(c *cli.Run, use string) *cobra.Command {
 				return syncAll(ctx, c, server, wanted, "UnsupportedOperation") // of providers whose keys people enter
 			}
 			return syncAll(ctx, c, server, wanted, "")
-		},
+		}),
 	})
 	cmd.Flags().Var(cli.Days(&patience), "wait", c.T("wait for at most `PERIOD`", "最多等待 `PERIOD`"))
 	return cmd

@@ -30,11 +30,7 @@ func newProviderKindsCmd(c *cli.Run) *cobra.Command {
 	return c.Command(cli.Command{
 		Use:   "kinds [KIND]",
 		Short: c.T("List the kinds of providers, or what one needs", "列出密钥来源的类型，或某一类型所需的内容"),
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			all, err := server.ListProviderKinds(ctx)
 			if err != nil {
 				return err
@@ -52,7 +48,7 @@ func newProviderKindsCmd(c *cli.Run) *cobra.Command {
 				return err
 			}
 			return c.Show(kind, func(t *cli.Table) { addProviderKind(c, t, kind) })
-		},
+		}),
 	})
 }
 
@@ -95,11 +91,7 @@ it needs the right to read only, as "keyward provider policy KIND" prints.`,
 只需要读取权限，可用 "keyward provider policy KIND" 查看所需策略。`,
 		),
 		Example: "  keyward provider add keyward own\n  keyward provider add aws prod --credential aws.txt --owner platform --max-age 180d",
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			all, err := server.ListProviderKinds(ctx)
 			if err != nil {
 				return err
@@ -122,7 +114,7 @@ it needs the right to read only, as "keyward provider policy KIND" prints.`,
 					"警告：这是主账号的凭证；请改用专门的子用户，授予 \"keyward provider policy %s\" 列出的权限。", p.Kind)
 			}
 			return showProvider(c, p)
-		},
+		}),
 	})
 	fill.Flags(cmd)
 	f := cmd.Flags()
@@ -204,11 +196,7 @@ func newProviderListCmd(c *cli.Run) *cobra.Command {
 	return c.Command(cli.Command{
 		Use:   "list",
 		Short: c.T("List providers and how reading them goes", "列出密钥来源及其读取情况"),
-		Run: func(ctx context.Context, _ []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, _ []string) error {
 			all, err := server.ListProviders(ctx)
 			if err != nil {
 				return err
@@ -221,7 +209,7 @@ func newProviderListCmd(c *cli.Run) *cobra.Command {
 						strconv.Itoa(len(p.Sync.Problems)), cli.OrDash(p.Owner), cli.OrDash(p.MaxAge), pausedText(c, p))
 				}
 			})
-		},
+		}),
 	})
 }
 
@@ -229,17 +217,13 @@ func newProviderShowCmd(c *cli.Run) *cobra.Command {
 	return c.Command(cli.Command{
 		Use:   "show NAME",
 		Short: c.T("Show a provider and what could not be read", "显示密钥来源及未能读取的内容"),
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			p, err := server.GetProvider(ctx, args[0])
 			if err != nil {
 				return err
 			}
 			return showProvider(c, p)
-		},
+		}),
 	})
 }
 
@@ -342,11 +326,7 @@ each user whose keys may be replaced.`,
 使用 --rotation 时打印轮换密钥额外需要的权限；其中的 USER 请替换为允许轮换其密钥的用户。`,
 		),
 		Example: "  keyward provider policy aws\n  keyward provider policy prod --rotation",
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			all, err := server.ListProviderKinds(ctx)
 			if err != nil {
 				return err
@@ -365,7 +345,7 @@ each user whose keys may be replaced.`,
 			}
 			_, err = fmt.Fprintln(c.Out, strings.TrimRight(policy, "\n"))
 			return err
-		},
+		}),
 	})
 	cmd.Flags().BoolVar(&rotation, "rotation", false, c.T("the rights that replacing keys needs besides", "轮换密钥额外需要的权限"))
 	return cmd

@@ -40,11 +40,7 @@ has expired, the same can be imported again.`,
 一个密钥始终只接受同一份材料：删除或到期后，可以再次导入相同的材料。`,
 		),
 		Example: "  keyward key import alias/mine mine.key --expires 365d",
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			if err := importKey(ctx, c, server, args, material.Wrapping(wrapping), expires); err != nil {
 				return err
 			}
@@ -53,7 +49,7 @@ has expired, the same can be imported again.`,
 				return err
 			}
 			return showKey(c, k)
-		},
+		}),
 	})
 	f := cmd.Flags()
 	f.StringVar(&wrapping, "wrapping", "", c.T("`NAME` of the way in which the material is wrapped; by default the best that the key takes", "材料的加密方式 `NAME`；默认为密钥支持的最佳方式"))

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/keyward/keyward/api"
+	"github.com/keyward/keyward/client"
 	"github.com/keyward/keyward/internal/cli"
 	"github.com/keyward/keyward/internal/cli/remote"
 	"github.com/keyward/keyward/internal/material"
@@ -167,11 +168,7 @@ func newKeyListCmd(c *cli.Run) *cobra.Command {
 	cmd := c.Command(cli.Command{
 		Use:   "list",
 		Short: c.T("List keys", "列出密钥"),
-		Run: func(ctx context.Context, _ []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, _ []string) error {
 			all := api.KeyList{Keys: []api.Key{}}
 			if err := remote.Pages(func(cursor string) (string, error) {
 				in.Cursor = cursor
@@ -187,7 +184,7 @@ func newKeyListCmd(c *cli.Run) *cobra.Command {
 					t.Add(k.ID, k.Spec, k.Usage, keyState(c, k.State), cli.When(k.CreatedAt), k.Description)
 				}
 			})
-		},
+		}),
 	})
 	f := cmd.Flags()
 	f.StringSliceVar(&in.States, "state", nil, c.T("only in one of the `STATES`: Enabled, Disabled, PendingDeletion, PendingImport", "只列出处于 `STATES` 状态的：Enabled、Disabled、PendingDeletion、PendingImport"))
@@ -208,17 +205,13 @@ func newKeyShowCmd(c *cli.Run) *cobra.Command {
 		Use:   "show KEY",
 		Short: c.T("Show a key", "显示密钥"),
 		Long:  c.T("Show a key, which is named by its id, an alias or its ARN, here and in all commands.", "显示密钥。在所有命令中，密钥都可以用 ID、别名或 ARN 表示。"),
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			key, err := server.DescribeKey(ctx, args[0])
 			if err != nil {
 				return err
 			}
 			return showKey(c, key)
-		},
+		}),
 	})
 }
 
@@ -226,11 +219,7 @@ func newKeyVersionsCmd(c *cli.Run) *cobra.Command {
 	return c.Command(cli.Command{
 		Use:   "versions KEY",
 		Short: c.T("List the versions of a key", "列出密钥的版本"),
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			all := api.KeyVersionList{Versions: []api.KeyVersion{}}
 			if err := remote.Pages(func(cursor string) (string, error) {
 				page, err := server.ListKeyVersions(ctx, args[0], api.PageRequest{Cursor: cursor})
@@ -245,7 +234,7 @@ func newKeyVersionsCmd(c *cli.Run) *cobra.Command {
 					t.Add(strconv.Itoa(v.Number), v.ID, cli.When(v.CreatedAt))
 				}
 			})
-		},
+		}),
 	})
 }
 

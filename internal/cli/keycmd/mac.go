@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/keyward/keyward/api"
+	"github.com/keyward/keyward/client"
 	"github.com/keyward/keyward/internal/cli"
 	"github.com/keyward/keyward/internal/cli/remote"
 	"github.com/keyward/keyward/internal/key"
@@ -62,11 +63,7 @@ func newMACGenerateCmd(c *cli.Run) *cobra.Command {
 		),
 		Example: "  keyward mac generate alias/orders order.json\n  keyward mac generate alias/orders --out order.mac order.json",
 		Secrets: true,
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			message, err := readMessage(ctx, c, args[1:])
 			if err != nil {
 				return err
@@ -79,7 +76,7 @@ func newMACGenerateCmd(c *cli.Run) *cobra.Command {
 				return os.WriteFile(out, mac.MAC, 0o644)
 			}
 			return c.Show(mac, func(t *cli.Table) { t.Add(base64.StdEncoding.EncodeToString(mac.MAC)) })
-		},
+		}),
 	})
 	cmd.Flags().StringVar(&out, "out", "", c.T("write the code to `FILE`", "将消息认证码写入 `FILE`"))
 	return cmd

@@ -75,11 +75,7 @@ func newKeyPolicyShowCmd(c *cli.Run) *cobra.Command {
 	return c.Command(cli.Command{
 		Use:   "show KEY",
 		Short: c.T("Show the policy of a key", "显示密钥策略"),
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			policy, err := server.GetKeyPolicy(ctx, args[0])
 			if err != nil {
 				return err
@@ -89,7 +85,7 @@ func newKeyPolicyShowCmd(c *cli.Run) *cobra.Command {
 			}
 			_, err = fmt.Fprintln(c.Out, cli.PrintableLines(policy.Document))
 			return err
-		},
+		}),
 	})
 }
 

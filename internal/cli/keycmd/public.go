@@ -32,12 +32,9 @@ func newKeyPublicKeyCmd(c *cli.Run) *cobra.Command {
 		Use:     "public-key KEY",
 		Short:   c.T("Show the public key of an asymmetric key", "显示非对称密钥的公钥"),
 		Example: "  keyward key public-key alias/release --format der --out release.der",
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
+			version, err := versionOr(ctx, server, args[0], version)
 			if err != nil {
-				return err
-			}
-			if version, err = versionOr(ctx, server, args[0], version); err != nil {
 				return err
 			}
 			public, err := server.GetPublicKey(ctx, args[0], version)
@@ -67,7 +64,7 @@ func newKeyPublicKeyCmd(c *cli.Run) *cobra.Command {
 				return c.Usage(cmd, "der is not text; name a file with --out", "der 不是文本；请用 --out 指定文件")
 			}
 			return showText(c, public, content)
-		},
+		}),
 	})
 	f := cmd.Flags()
 	f.StringVar(&version, "key-version", "", c.T("`ID` of the key version; by default the newest", "密钥版本的 `ID`；默认为最新版本"))
@@ -97,12 +94,9 @@ func newKeyCSRCmd(c *cli.Run) *cobra.Command {
 			"为用于签名的密钥版本生成证书签名请求（PKCS #10）。各名称按原样写入。",
 		),
 		Example: "  keyward key csr alias/release --cn pay.example.com --o \"Example, Inc.\" --c CN --name pay.example.com --out pay.csr",
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
+			version, err := versionOr(ctx, server, args[0], version)
 			if err != nil {
-				return err
-			}
-			if version, err = versionOr(ctx, server, args[0], version); err != nil {
 				return err
 			}
 			request, err := server.GenerateCSR(ctx, args[0], version, in)
@@ -113,7 +107,7 @@ func newKeyCSRCmd(c *cli.Run) *cobra.Command {
 				return os.WriteFile(out, []byte(request.PEM), 0o644)
 			}
 			return showText(c, request, []byte(request.PEM))
-		},
+		}),
 	})
 	f := cmd.Flags()
 	f.StringVar(&version, "key-version", "", c.T("`ID` of the key version; by default the newest", "密钥版本的 `ID`；默认为最新版本"))

@@ -149,11 +149,7 @@ as it is with --out.`,
 签名以 base64 输出；使用 --out 时写入原始签名。`,
 		),
 		Example: "  keyward key sign alias/release --out app.tar.gz.sig app.tar.gz",
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			in, err := s.prepare(ctx, server, cmd, args)
 			if err != nil {
 				return err
@@ -166,7 +162,7 @@ as it is with --out.`,
 				return os.WriteFile(out, signature.Signature, 0o644)
 			}
 			return c.Show(signature, func(t *cli.Table) { t.Add(base64.StdEncoding.EncodeToString(signature.Signature)) })
-		},
+		}),
 	})
 	s.flags(cmd)
 	cmd.Flags().StringVar(&out, "out", "", c.T("write the signature to `FILE`", "将签名写入 `FILE`"))

@@ -48,11 +48,7 @@ restored. After that, what it encrypted can never be decrypted again.`,
 			`计划删除密钥。从现在起密钥不能使用；在给定的天数内可以取消删除。
 之后，它加密的内容将永远无法解密。`,
 		),
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			key, err := server.DescribeKey(ctx, args[0]) // an alias could be pointed elsewhere while the question stands
 			if err != nil {
 				return err
@@ -70,7 +66,7 @@ restored. After that, what it encrypted can never be decrypted again.`,
 			}
 			c.Say("%s will be deleted on %s, in %d days; until then keyward key restore keeps it", "%s 将于 %s（%d 天后）删除；在此之前可用 keyward key restore 取消", key.ID, when, days)
 			return c.ShowJSON(map[string]any{"key": key.ID, "days": days})
-		},
+		}),
 	})
 	cmd.Flags().IntVar(&days, "days", 30, c.T("how long it can be restored: `DAYS`, 7 to 366", "可以取消删除的天数 `DAYS`，7 至 366"))
 	return cmd
@@ -116,11 +112,7 @@ func newAliasListCmd(c *cli.Run) *cobra.Command {
 	return c.Command(cli.Command{
 		Use:   "list [KEY]",
 		Short: c.T("List aliases: all, or those of a key", "列出全部别名，或某个密钥的别名"),
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			all := api.AliasList{Aliases: []api.Alias{}}
 			if err := remote.Pages(func(cursor string) (string, error) {
 				ask := server.ListAliases
@@ -141,7 +133,7 @@ func newAliasListCmd(c *cli.Run) *cobra.Command {
 					t.Add(a.Name, a.Key, cli.When(a.CreatedAt))
 				}
 			})
-		},
+		}),
 	})
 }
 
@@ -161,11 +153,7 @@ func newTagCmd(c *cli.Run) *cobra.Command {
 	list := c.Command(cli.Command{
 		Use:   "list KEY",
 		Short: c.T("List the tags of a key", "列出密钥的标签"),
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			key, err := server.DescribeKey(ctx, args[0])
 			if err != nil {
 				return err
@@ -176,7 +164,7 @@ func newTagCmd(c *cli.Run) *cobra.Command {
 					t.Add(name, key.Tags[name])
 				}
 			})
-		},
+		}),
 	})
 	return c.Command(cli.Command{Use: "tag", Short: c.T("Manage the tags of keys", "管理密钥的标签")}, add, remove, list)
 }

@@ -25,11 +25,7 @@ other servers of a cluster may be ten seconds old; the audit log has every use.`
 			`显示谁在使用密钥：最近 365 天的主体、产品、来源地址和操作，每个版本加密的次数，以及
 各产品登记的资源。集群中其他服务器的计数可能滞后十秒；审计日志包含每一次使用。`,
 		),
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			u, err := server.GetKeyUsage(ctx, args[0])
 			if err != nil {
 				return err
@@ -40,7 +36,7 @@ other servers of a cluster may be ten seconds old; the audit log has every use.`
 				}
 			}
 			return c.Show(u, func(t *cli.Table) { tabulateUsage(c, t, u) })
-		},
+		}),
 	})
 }
 

@@ -81,11 +81,7 @@ func newNodeTokenListCmd(c *cli.Run) *cobra.Command {
 	return c.Command(cli.Command{
 		Use:   "list",
 		Short: c.T("List the tokens that can still be used", "列出仍可使用的令牌"),
-		Run: func(ctx context.Context, _ []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, _ []string) error {
 			all, err := server.ListNodeTokens(ctx)
 			if err != nil {
 				return err
@@ -96,7 +92,7 @@ func newNodeTokenListCmd(c *cli.Run) *cobra.Command {
 					t.Add(k.ID, cli.OrDash(k.Node), cli.OrDash(pairsOf(k.Labels)), strconv.Itoa(k.Uses), cli.When(k.ExpiresAt))
 				}
 			})
-		},
+		}),
 	})
 }
 
@@ -163,11 +159,7 @@ func newNodeShowCmd(c *cli.Run) *cobra.Command {
 	return c.Command(cli.Command{
 		Use:   "show NAME",
 		Short: c.T("Show a node and what it has", "显示节点及其持有的内容"),
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			n, err := server.GetNode(ctx, args[0])
 			if err != nil {
 				return err
@@ -187,7 +179,7 @@ func newNodeShowCmd(c *cli.Run) *cobra.Command {
 			t.Add()
 			addMembers(c, &t, c.T("ROLLOUT", "分发"), n.Rollouts, func(m api.RolloutMember) string { return m.Rollout })
 			return t.Write(c.Out)
-		},
+		}),
 	})
 }
 
@@ -200,11 +192,7 @@ func newNodeLabelCmd(c *cli.Run) *cobra.Command {
 			"设置节点的标签 KEY=VALUE，或用 KEY- 移除。未提到的标签保持不变。",
 		),
 		Example: "  keyward node label web-1 region=cn-2 canary-",
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			n, err := server.GetNode(ctx, args[0])
 			if err != nil {
 				return err
@@ -231,7 +219,7 @@ func newNodeLabelCmd(c *cli.Run) *cobra.Command {
 			}
 			c.Say("%s has the labels %s", "%s 的标签为 %s", changed.Name, cli.OrDash(pairsOf(changed.Labels)))
 			return c.ShowJSON(changed)
-		},
+		}),
 	})
 }
 

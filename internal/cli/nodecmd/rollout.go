@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/keyward/keyward/api"
+	"github.com/keyward/keyward/client"
 	"github.com/keyward/keyward/internal/cli"
 	"github.com/keyward/keyward/internal/cli/remote"
 )
@@ -111,11 +112,7 @@ func newRolloutUpdateCmd(c *cli.Run) *cobra.Command {
 it has by its name; a new one begins with what the last one has.`,
 			"修改分发的对象与批次。未指定的保持不变。同名批次保留其内容；新批次从最后一个批次的内容开始。",
 		),
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			r, err := server.GetRollout(ctx, args[0])
 			if err != nil {
 				return err
@@ -141,7 +138,7 @@ it has by its name; a new one begins with what the last one has.`,
 				return err
 			}
 			return showRollout(c, r)
-		},
+		}),
 	})
 	p.flags(cmd)
 	return cmd
@@ -151,11 +148,7 @@ func newRolloutListCmd(c *cli.Run) *cobra.Command {
 	return c.Command(cli.Command{
 		Use:   "list",
 		Short: c.T("List rollouts", "列出分发"),
-		Run: func(ctx context.Context, _ []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, _ []string) error {
 			all, err := server.ListRollouts(ctx)
 			if err != nil {
 				return err
@@ -166,7 +159,7 @@ func newRolloutListCmd(c *cli.Run) *cobra.Command {
 					t.Add(r.Name, r.Secret, cli.OrDash(pairsOf(r.Members)), strconv.Itoa(len(r.Waves)), cli.OrDash(r.Owner))
 				}
 			})
-		},
+		}),
 	})
 }
 
@@ -174,17 +167,13 @@ func newRolloutShowCmd(c *cli.Run) *cobra.Command {
 	return c.Command(cli.Command{
 		Use:   "show NAME",
 		Short: c.T("Show a rollout and what each wave is to have", "显示分发及每个批次应持有的版本"),
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			r, err := server.GetRollout(ctx, args[0])
 			if err != nil {
 				return err
 			}
 			return showRollout(c, r)
-		},
+		}),
 	})
 }
 
@@ -246,17 +235,13 @@ func newRolloutPublishCmd(c *cli.Run) *cobra.Command {
 anyway. What they have now stays with them as the fallback.`,
 			"立即向所有批次发布凭据的某个版本，也可以是旧版本：代次总是递增。当前版本保留为备用版本。",
 		),
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			r, err := server.PublishRollout(ctx, args[0], in)
 			if err != nil {
 				return err
 			}
 			return showRollout(c, r)
-		},
+		}),
 	})
 	cmd.Flags().StringVar(&in.Version, "version", "", c.T("`ID` of the version; by default the current one", "版本 `ID`；默认当前版本"))
 	return cmd
@@ -266,11 +251,7 @@ func newRolloutCoverageCmd(c *cli.Run) *cobra.Command {
 	return c.Command(cli.Command{
 		Use:   "coverage NAME",
 		Short: c.T("Show which node has what, and when it last used it", "显示每个节点持有什么以及最近使用时间"),
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			all := api.RolloutCoverage{Members: []api.RolloutMember{}}
 			if err := remote.Pages(func(cursor string) (string, error) {
 				page, err := server.GetRolloutCoverage(ctx, args[0], api.PageRequest{Cursor: cursor})
@@ -282,7 +263,7 @@ func newRolloutCoverageCmd(c *cli.Run) *cobra.Command {
 				return err
 			}
 			return showCoverage(c, all)
-		},
+		}),
 	})
 }
 

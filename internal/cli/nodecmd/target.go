@@ -24,11 +24,7 @@ func newTargetKindsCmd(c *cli.Run) *cobra.Command {
 	return c.Command(cli.Command{
 		Use:   "kinds [KIND]",
 		Short: c.T("List the kinds of targets, or what one needs", "列出目标的类型，或某一类型所需的内容"),
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			all, err := server.ListTargetKinds(ctx)
 			if err != nil {
 				return err
@@ -50,7 +46,7 @@ func newTargetKindsCmd(c *cli.Run) *cobra.Command {
 				remote.AddFields(c, t, kind.Settings, false)
 				remote.AddFields(c, t, kind.Parts, true)
 			})
-		},
+		}),
 	})
 }
 
@@ -120,11 +116,7 @@ func newTargetListCmd(c *cli.Run) *cobra.Command {
 	return c.Command(cli.Command{
 		Use:   "list",
 		Short: c.T("List targets", "列出目标"),
-		Run: func(ctx context.Context, _ []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, _ []string) error {
 			all, err := server.ListTargets(ctx)
 			if err != nil {
 				return err
@@ -139,7 +131,7 @@ func newTargetListCmd(c *cli.Run) *cobra.Command {
 					t.Add(one.Name, one.Kind, where, cli.When(one.CreatedAt))
 				}
 			})
-		},
+		}),
 	})
 }
 
@@ -147,11 +139,7 @@ func newTargetShowCmd(c *cli.Run) *cobra.Command {
 	return c.Command(cli.Command{
 		Use:   "show NAME",
 		Short: c.T("Show how a target is reached", "显示目标的连接方式"),
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			one, err := server.GetTarget(ctx, args[0])
 			if err != nil {
 				return err
@@ -169,7 +157,7 @@ func newTargetShowCmd(c *cli.Run) *cobra.Command {
 				t.Add(c.T("Overwrites next", "下次覆盖"), c.YesNo(one.Overwrite))
 				t.Add(c.T("Created", "创建时间"), cli.When(one.CreatedAt))
 			})
-		},
+		}),
 	})
 }
 
@@ -184,11 +172,7 @@ credential is taken anew: it is never sent where it was not entered for.`,
 			`修改目标的连接方式。--set 未指定的设置保持不变；凭证须重新提供：它绝不会被发送到录入时未指定的地方。`,
 		),
 		Example: "  keyward node target update shop-cluster --credential token.txt",
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			have, err := server.GetTarget(ctx, args[0])
 			if err != nil {
 				return err
@@ -211,7 +195,7 @@ credential is taken anew: it is never sent where it was not entered for.`,
 			}
 			c.Say("%s is changed", "%s 已修改", t.Name)
 			return c.ShowJSON(t)
-		},
+		}),
 	})
 	fill.Flags(cmd)
 	return cmd

@@ -46,11 +46,7 @@ func newApprovalListCmd(c *cli.Run) *cobra.Command {
 	cmd := c.Command(cli.Command{
 		Use:   "list",
 		Short: c.T("List the requests that wait for approval", "列出等待审批的请求"),
-		Run: func(ctx context.Context, _ []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, _ []string) error {
 			all, err := server.ListApprovals(ctx, in)
 			if err != nil {
 				return err
@@ -61,7 +57,7 @@ func newApprovalListCmd(c *cli.Run) *cobra.Command {
 					t.Add(a.ID, approvalState(c, a.State), a.Requester, a.Action, a.Resource, cli.When(a.ExpiresAt))
 				}
 			})
-		},
+		}),
 	})
 	cmd.Flags().BoolVar(&in.All, "all", false, c.T("those that have ended, too", "包括已结束的请求"))
 	return cmd
@@ -83,17 +79,13 @@ func newApprovalShowCmd(c *cli.Run) *cobra.Command {
 	return c.Command(cli.Command{
 		Use:   "show ID",
 		Short: c.T("Show who wants what, and who has approved it", "显示请求的内容及审批情况"),
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			a, err := server.GetApproval(ctx, args[0])
 			if err != nil {
 				return err
 			}
 			return c.Show(a, func(t *cli.Table) { addApproval(c, t, a) })
-		},
+		}),
 	})
 }
 
@@ -152,18 +144,14 @@ request on. What lets somebody act as one of its approvers needs approval, too.`
 		),
 		Example: "  keyward approval rule add destroy --need 2 --approver alice,bob,carol --action kms:ScheduleKeyDeletion,kms:DisableKey\n" +
 			"  keyward approval rule add power --need 1 --approver alice,bob --action 'ram:*' --exempt user/automation --life 4h",
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			rule, err := server.SetApprovalRule(ctx, args[0], in)
 			if err != nil {
 				return err
 			}
 			c.Say("the rule %s is in force", "规则 %s 已生效", rule.Name)
 			return c.ShowJSON(rule)
-		},
+		}),
 	})
 	f := cmd.Flags()
 	f.IntVar(&in.Need, "need", 1, c.T("`NUMBER` of people who must approve", "需要批准的人数 `NUMBER`"))
@@ -179,11 +167,7 @@ func newApprovalRuleListCmd(c *cli.Run) *cobra.Command {
 	return c.Command(cli.Command{
 		Use:   "list",
 		Short: c.T("List the rules", "列出规则"),
-		Run: func(ctx context.Context, _ []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, _ []string) error {
 			all, err := server.ListApprovalRules(ctx)
 			if err != nil {
 				return err
@@ -198,6 +182,6 @@ func newApprovalRuleListCmd(c *cli.Run) *cobra.Command {
 					t.Add(r.Name, fmt.Sprint(r.Need), strings.Join(r.Approvers, ","), strings.Join(r.Actions, ","), strings.Join(r.Resources, ","), cli.OrDash(strings.Join(r.Exempt, ",")), r.Life, until)
 				}
 			})
-		},
+		}),
 	})
 }

@@ -94,11 +94,7 @@ func newPolicyListCmd(c *cli.Run) *cobra.Command {
 	return c.Command(cli.Command{
 		Use:   "list",
 		Short: c.T("List policies", "列出策略"),
-		Run: func(ctx context.Context, _ []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, _ []string) error {
 			all := api.PolicyList{Policies: []api.Policy{}}
 			if err := remote.Pages(func(cursor string) (string, error) {
 				page, err := server.ListPolicies(ctx, api.PageRequest{Cursor: cursor})
@@ -113,7 +109,7 @@ func newPolicyListCmd(c *cli.Run) *cobra.Command {
 					t.Add(p.Name, policyKind(c, p), cli.When(p.UpdatedAt), p.Description)
 				}
 			})
-		},
+		}),
 	})
 }
 
@@ -121,17 +117,13 @@ func newPolicyShowCmd(c *cli.Run) *cobra.Command {
 	return c.Command(cli.Command{
 		Use:   "show POLICY",
 		Short: c.T("Show a policy and its document", "显示策略及其文档"),
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			policy, err := server.GetPolicy(ctx, args[0])
 			if err != nil {
 				return err
 			}
 			return showPolicy(c, policy)
-		},
+		}),
 	})
 }
 

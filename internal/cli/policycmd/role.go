@@ -100,11 +100,7 @@ func newRoleListCmd(c *cli.Run) *cobra.Command {
 	return c.Command(cli.Command{
 		Use:   "list",
 		Short: c.T("List roles", "列出角色"),
-		Run: func(ctx context.Context, _ []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, _ []string) error {
 			all := api.RoleList{Roles: []api.Role{}}
 			if err := remote.Pages(func(cursor string) (string, error) {
 				page, err := server.ListRoles(ctx, api.PageRequest{Cursor: cursor})
@@ -119,7 +115,7 @@ func newRoleListCmd(c *cli.Run) *cobra.Command {
 					t.Add(r.Name, cli.OrDash(strings.Join(r.Policies, ",")), longestSession(r), cli.When(r.CreatedAt), r.Description)
 				}
 			})
-		},
+		}),
 	})
 }
 
@@ -127,17 +123,13 @@ func newRoleShowCmd(c *cli.Run) *cobra.Command {
 	return c.Command(cli.Command{
 		Use:   "show ROLE",
 		Short: c.T("Show a role and whom it trusts", "显示角色及其信任策略"),
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			role, err := server.GetRole(ctx, args[0])
 			if err != nil {
 				return err
 			}
 			return showRole(c, role)
-		},
+		}),
 	})
 }
 

@@ -4,9 +4,10 @@
 // [Connect] answers a client for the settings of this run, which come from flags, the environment,
 // profiles.toml and the session of "keyward login" ([FindSettings] says in which order). Where a
 // request wants a second factor, or the approval of others, the client asks here, for that one
-// request: the person types a code or answers a page, or waits; a command does not notice. Most
-// commands that only have the server do something are one call of [OnServer]. [Operator] is the
-// other way in, by the socket on the server's machine.
+// request: the person types a code or answers a page, or waits; a command does not notice. A
+// command that begins with a connection is written with [With]; one that only has the server do
+// something is one call of [OnServer]. [Operator] is the other way in, by the socket on the
+// server's machine.
 //
 // [Issue] is for commands that get an access key, which is shown once or written to a private
 // file. [Filling] is for those that are given a connection to something else: its settings as
@@ -44,6 +45,17 @@ func Connect(c *cli.Run) (*client.Client, error) {
 		}
 	}
 	return clientOf(c, s, func(ctx context.Context, w client.Wanted) (string, error) { return code(ctx, c, w) })
+}
+
+// With answers what a command does that begins with a connection to the server.
+func With(c *cli.Run, do func(ctx context.Context, server *client.Client, args []string) error) func(context.Context, []string) error {
+	return func(ctx context.Context, args []string) error {
+		server, err := Connect(c)
+		if err != nil {
+			return err
+		}
+		return do(ctx, server, args)
+	}
 }
 
 // clientOf answers a client that asks code, unless that is nil, for what proves a second factor.
@@ -92,11 +104,7 @@ func HTTPClient(c *cli.Run, caCert string) (*http.Client, error) {
 func OnServer(c *cli.Run, use string, short, done string, act func(ctx context.Context, server *client.Client, args []string) (any, error)) *cobra.Command {
 	return c.Command(cli.Command{
 		Use: use, Short: short,
-		Run: func(ctx context.Context, args []string) error {
-			server, err := Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			result, err := act(ctx, server, args)
 			if err != nil {
 				return err
@@ -106,7 +114,7 @@ func OnServer(c *cli.Run, use string, short, done string, act func(ctx context.C
 				result = Named(use, args)
 			}
 			return c.ShowJSON(result)
-		},
+		}),
 	})
 }
 

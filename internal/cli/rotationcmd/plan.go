@@ -187,11 +187,7 @@ func newRotationPlanUpdateCmd(c *cli.Run) *cobra.Command {
 		Short:   c.T("Change a plan of which no rotation is under way", "修改没有轮换在进行的计划"),
 		Long:    c.T("Change a plan of which no rotation is under way. What no flag names stays.", "修改没有轮换在进行的计划。未指定的保持不变。"),
 		Example: "  keyward rotation plan update payments --grace 12h --auto=false",
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			var waves []api.RotationWave
 			if len(a.bakes)+len(a.approved) > 0 && a.rollout == "" {
 				now, err := server.DescribeRotationPlan(ctx, args[0])
@@ -200,10 +196,11 @@ func newRotationPlanUpdateCmd(c *cli.Run) *cobra.Command {
 				}
 				waves = now.Plan.Care.Waves
 			}
-			var in api.UpdateRotationPlanRequest
-			if in.Care, err = a.care(waves); err != nil {
+			care, err := a.care(waves)
+			if err != nil {
 				return err
 			}
+			in := api.UpdateRotationPlanRequest{Care: care}
 			set(a, "key", &a.key, &in.Key)
 			set(a, "rollout", &a.rollout, &in.Rollout)
 			set(a, "auto", &a.auto, &in.Auto)
@@ -212,7 +209,7 @@ func newRotationPlanUpdateCmd(c *cli.Run) *cobra.Command {
 				return err
 			}
 			return showPlan(c, plan)
-		},
+		}),
 	})
 	a.flags(cmd)
 	return cmd
@@ -222,17 +219,13 @@ func newRotationPlanShowCmd(c *cli.Run) *cobra.Command {
 	return c.Command(cli.Command{
 		Use:   "show NAME",
 		Short: c.T("Show a plan and what it comes to", "显示轮换计划及其推算的时间"),
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			plan, err := server.DescribeRotationPlan(ctx, args[0])
 			if err != nil {
 				return err
 			}
 			return showPlan(c, plan)
-		},
+		}),
 	})
 }
 
@@ -286,11 +279,7 @@ func newRotationPlanListCmd(c *cli.Run) *cobra.Command {
 	return c.Command(cli.Command{
 		Use:   "list",
 		Short: c.T("List plans", "列出轮换计划"),
-		Run: func(ctx context.Context, _ []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, _ []string) error {
 			all, err := server.ListRotationPlans(ctx)
 			if err != nil {
 				return err
@@ -301,7 +290,7 @@ func newRotationPlanListCmd(c *cli.Run) *cobra.Command {
 					t.Add(p.Name, p.Provider, p.Principal, p.Key, p.Secret, cli.OrDash(p.Rollout), cli.OrDash(p.Care.Every), c.YesNo(p.Auto), cli.When(p.LastAt))
 				}
 			})
-		},
+		}),
 	})
 }
 

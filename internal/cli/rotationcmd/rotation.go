@@ -67,11 +67,7 @@ func newRotationListCmd(c *cli.Run) *cobra.Command {
 	cmd := c.Command(cli.Command{
 		Use:   "list",
 		Short: c.T("List rotations, the newest first", "列出轮换，最新的在前"),
-		Run: func(ctx context.Context, _ []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, _ []string) error {
 			all, err := server.ListRotations(ctx, in)
 			if err != nil {
 				return err
@@ -82,7 +78,7 @@ func newRotationListCmd(c *cli.Run) *cobra.Command {
 					t.Add(r.ID, r.Plan, cli.When(r.CreatedAt), cli.When(r.EndedAt), c.Word(phrase.Name(r.Step)), r.OldKey, cli.OrDash(r.NewKey), cli.OrDash(waitsFor(c, r)))
 				}
 			})
-		},
+		}),
 	})
 	cmd.Flags().StringVar(&in.Plan, "plan", "", c.T("only of this `PLAN`", "只列出此计划 `PLAN` 的"))
 	cmd.Flags().IntVar(&in.Limit, "limit", 0, c.T("at most `N`, by default 100", "最多 `N` 个，默认 100"))
@@ -93,11 +89,7 @@ func newRotationHistoryCmd(c *cli.Run) *cobra.Command {
 	return c.Command(cli.Command{
 		Use:   "history PLAN",
 		Short: c.T("Show what happened in the last rotation of a plan, or in the one with an id", "显示某计划最近一次轮换（或指定 ID 的轮换）的经过"),
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			r, err := server.DescribeRotation(ctx, args[0])
 			if err != nil {
 				return err
@@ -108,7 +100,7 @@ func newRotationHistoryCmd(c *cli.Run) *cobra.Command {
 					t.Add(cli.When(e.At), c.Word(phrase.Name(e.Step)), c.Word(phrase.Event(e.Text)), cli.OrDash(e.Actor))
 				}
 			})
-		},
+		}),
 	})
 }
 
@@ -116,17 +108,13 @@ func newRotationHistoryCmd(c *cli.Run) *cobra.Command {
 func newRotationOrderCmd(c *cli.Run, use string, short string, order func(*client.Client, context.Context, string) (api.RotationRun, error)) *cobra.Command {
 	return c.Command(cli.Command{
 		Use: use, Short: short,
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			r, err := order(server, ctx, args[0])
 			if err != nil {
 				return err
 			}
 			return showRotation(c, r)
-		},
+		}),
 	})
 }
 

@@ -37,11 +37,7 @@ change. The exit status is 0 if it is done, and not if it was rolled back or has
 使用 --watch 持续显示直到结束：在终端上实时刷新，否则每次变化输出一行。
 完成时退出码为 0；回滚或停止时不为 0。`,
 		),
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			if watch {
 				return watchRotation(ctx, c, server, args[0])
 			}
@@ -50,7 +46,7 @@ change. The exit status is 0 if it is done, and not if it was rolled back or has
 				return err
 			}
 			return showRotation(c, r)
-		},
+		}),
 	})
 	cmd.Flags().BoolVar(&watch, "watch", false, c.T("show it until it ends", "持续显示直到结束"))
 	return cmd

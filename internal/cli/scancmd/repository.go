@@ -248,11 +248,7 @@ func newRepositoryListCmd(c *cli.Run) *cobra.Command {
 	return c.Command(cli.Command{
 		Use:   "list",
 		Short: c.T("List watched repositories and how they stand", "列出监视的仓库及其状态"),
-		Run: func(ctx context.Context, _ []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, _ []string) error {
 			all, err := server.ListRepositories(ctx)
 			if err != nil {
 				return err
@@ -263,7 +259,7 @@ func newRepositoryListCmd(c *cli.Run) *cobra.Command {
 					t.Add(r.Name, repositoryStatus(c, r.State.Status), cli.When(r.State.CompleteAt), strconv.Itoa(r.State.Found), r.URL)
 				}
 			})
-		},
+		}),
 	})
 }
 
@@ -271,17 +267,13 @@ func newRepositoryShowCmd(c *cli.Run) *cobra.Command {
 	return c.Command(cli.Command{
 		Use:   "show NAME",
 		Short: c.T("Show a watched repository and how the last look went", "显示监视的仓库及最近一次检查的情况"),
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			r, err := server.GetRepository(ctx, args[0])
 			if err != nil {
 				return err
 			}
 			return c.Show(r, func(t *cli.Table) { repositoryTable(c, t, r) })
-		},
+		}),
 	})
 }
 

@@ -64,18 +64,14 @@ func newSecretPolicyCmd(c *cli.Run) *cobra.Command {
 	show := c.Command(cli.Command{
 		Use:   "show NAME",
 		Short: c.T("Show the policy of a secret", "显示凭据策略"),
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			p, err := server.GetSecretPolicy(ctx, args[0])
 			if err != nil {
 				return err
 			}
 			_, err = fmt.Fprintln(c.Out, p.Document)
 			return err
-		},
+		}),
 	})
 	set := remote.OnServer(c, "set NAME", c.T("Give a secret another policy; without --file the default", "设置凭据策略；不带 --file 则恢复默认"), c.T("the policy of %s is set", "%s 的策略已设置"),
 		func(ctx context.Context, server *client.Client, args []string) (any, error) {

@@ -29,11 +29,7 @@ func newSecretListCmd(c *cli.Run) *cobra.Command {
 	cmd := c.Command(cli.Command{
 		Use:   "list",
 		Short: c.T("List secrets, without their values", "列出凭据，不显示凭据值"),
-		Run: func(ctx context.Context, _ []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, _ []string) error {
 			all := api.SecretList{Secrets: []api.Secret{}}
 			if err := remote.Pages(func(cursor string) (string, error) {
 				in.Cursor = cursor
@@ -49,7 +45,7 @@ func newSecretListCmd(c *cli.Run) *cobra.Command {
 					t.Add(s.Name, secretState(c, s), strconv.Itoa(s.Versions), cli.When(s.UpdatedAt), s.Description)
 				}
 			})
-		},
+		}),
 	})
 	f := cmd.Flags()
 	f.StringVar(&in.StartsWith, "prefix", "", c.T("only those whose name begins with `TEXT`", "只列出名称以 `TEXT` 开头的"))
@@ -70,17 +66,13 @@ func newSecretShowCmd(c *cli.Run) *cobra.Command {
 	return c.Command(cli.Command{
 		Use:   "show NAME",
 		Short: c.T("Show a secret, without its value", "显示凭据，不显示凭据值"),
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			secret, err := server.DescribeSecret(ctx, args[0])
 			if err != nil {
 				return err
 			}
 			return showSecret(c, secret)
-		},
+		}),
 	})
 }
 
@@ -114,11 +106,7 @@ func newSecretVersionsCmd(c *cli.Run) *cobra.Command {
 	return c.Command(cli.Command{
 		Use:   "versions NAME",
 		Short: c.T("List the versions of a secret, without their values", "列出凭据的版本，不显示凭据值"),
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			all := api.SecretVersionList{Versions: []api.SecretVersion{}}
 			if err := remote.Pages(func(cursor string) (string, error) {
 				page, err := server.ListSecretVersions(ctx, args[0], api.PageRequest{Cursor: cursor})
@@ -133,7 +121,7 @@ func newSecretVersionsCmd(c *cli.Run) *cobra.Command {
 					t.Add(strconv.Itoa(v.Number), v.ID, cli.OrDash(strings.Join(v.Stages, ", ")), cli.When(v.CreatedAt))
 				}
 			})
-		},
+		}),
 	})
 }
 
@@ -147,11 +135,7 @@ version that was current becomes the previous one: a second rollback undoes the 
 			`将凭据的上一个版本（或指定的 VERSION）重新设为当前版本。
 原来的当前版本成为上一个版本：再次回滚即可恢复。`,
 		),
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			var in api.RollbackSecretRequest
 			if len(args) == 2 {
 				in.Version = args[1]
@@ -162,7 +146,7 @@ version that was current becomes the previous one: a second rollback undoes the 
 			}
 			c.Say("%s: version %s is current now", "%s：当前版本现在是 %s", secret.Name, secret.Stages["ACSCurrent"])
 			return c.ShowJSON(secret)
-		},
+		}),
 	})
 }
 
@@ -253,11 +237,7 @@ restored. With --force it is deleted at once, with all its versions, for ever.`,
 			`删除凭据。从现在起不能读取凭据值；在给定的天数内可以恢复。
 使用 --force 时立即删除凭据及其所有版本，无法恢复。`,
 		),
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			name := args[0]
 			end := time.Now().AddDate(0, 0, in.Days).UTC().Format(time.DateOnly)
 			question := c.T(
@@ -284,7 +264,7 @@ restored. With --force it is deleted at once, with all its versions, for ever.`,
 				c.Say("%s will be deleted on %s; until then keyward secret restore keeps it", "%s 将于 %s 删除；在此之前可用 keyward secret restore 恢复", name, cli.When(secret.DeleteAt))
 			}
 			return c.ShowJSON(secret)
-		},
+		}),
 	})
 	cmd.Flags().IntVar(&in.Days, "days", 30, c.T("how long it can be restored: `DAYS`, 7 to 30", "可以恢复的天数 `DAYS`，7 至 30"))
 	cmd.Flags().BoolVar(&in.Force, "force", false, c.T("delete it at once, for ever", "立即永久删除"))

@@ -196,11 +196,7 @@ func newSinkListCmd(c *cli.Run) *cobra.Command {
 	return c.Command(cli.Command{
 		Use:   "list",
 		Short: c.T("List sinks", "列出同步目标"),
-		Run: func(ctx context.Context, _ []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, _ []string) error {
 			all, err := server.ListSinks(ctx)
 			if err != nil {
 				return err
@@ -211,7 +207,7 @@ func newSinkListCmd(c *cli.Run) *cobra.Command {
 					t.Add(s.Name, s.Kind, s.Settings["address"], strings.Join(append(s.Secrets, s.TagKeys...), ", "))
 				}
 			})
-		},
+		}),
 	})
 }
 
@@ -219,11 +215,7 @@ func newSinkShowCmd(c *cli.Run) *cobra.Command {
 	return c.Command(cli.Command{
 		Use:   "show NAME",
 		Short: c.T("Show a sink and how its copies stand", "显示同步目标及其复制状态"),
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			all := api.SinkStatus{Copies: []api.SecretCopy{}}
 			if err := remote.Pages(func(cursor string) (string, error) {
 				page, err := server.DescribeSink(ctx, args[0], api.PageRequest{Cursor: cursor})
@@ -233,7 +225,7 @@ func newSinkShowCmd(c *cli.Run) *cobra.Command {
 				return err
 			}
 			return showSink(c, all)
-		},
+		}),
 	})
 }
 
@@ -282,11 +274,7 @@ func newSinkSyncCmd(c *cli.Run) *cobra.Command {
 	cmd := c.Command(cli.Command{
 		Use:   "sync NAME",
 		Short: c.T("Have a sink looked at now, instead of within a minute", "立即同步，而不是等待一分钟内的下一次"),
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			if in.Overwrite {
 				if err := c.Confirm(ctx, args[0], c.T(
 					fmt.Sprintf("What somebody changed at %s is overwritten with what is here.", args[0]),
@@ -300,7 +288,7 @@ func newSinkSyncCmd(c *cli.Run) *cobra.Command {
 			}
 			c.Say("%s is being looked at; keyward sink show tells what came of it", "%s 正在同步；用 keyward sink show 查看结果", args[0])
 			return c.ShowJSON(map[string]any{"name": args[0], "overwrite": in.Overwrite})
-		},
+		}),
 	})
 	cmd.Flags().BoolVar(&in.Overwrite, "overwrite", false, c.T("also overwrite what somebody changed there", "同时覆盖他人在目标所做的修改"))
 	return cmd

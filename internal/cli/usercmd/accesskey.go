@@ -71,11 +71,7 @@ func newAccessKeyListCmd(c *cli.Run) *cobra.Command {
 	cmd := c.Command(cli.Command{
 		Use:   "list",
 		Short: c.T("List access keys and their last use", "列出访问密钥及其最近使用情况"),
-		Run: func(ctx context.Context, _ []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, _ []string) error {
 			all := api.AccessKeyList{AccessKeys: []api.AccessKey{}}
 			if err := remote.Pages(func(cursor string) (string, error) {
 				in.Cursor = cursor
@@ -93,7 +89,7 @@ func newAccessKeyListCmd(c *cli.Run) *cobra.Command {
 					t.Add(k.ID, k.User, c.YesNo(k.Enabled), cli.When(k.ExpiresAt), cli.When(use.At), cli.OrDash(use.Source), cli.OrDash(use.Action), k.Remark)
 				}
 			})
-		},
+		}),
 	})
 	cmd.Flags().StringVar(&in.User, "user", "", c.T("only of this `USER`", "只列出此用户 `USER` 的"))
 	return cmd
@@ -110,11 +106,7 @@ func newAccessKeyShowCmd(c *cli.Run) *cobra.Command {
 	return c.Command(cli.Command{
 		Use:   "show ID",
 		Short: c.T("Show an access key and its last use", "显示访问密钥及其最近使用情况"),
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			k, err := server.GetAccessKey(ctx, args[0])
 			if err != nil {
 				return err
@@ -132,7 +124,7 @@ func newAccessKeyShowCmd(c *cli.Run) *cobra.Command {
 				t.Add(c.T("From", "来源"), cli.OrDash(use.Source))
 				t.Add(c.T("Action", "操作"), cli.OrDash(use.Action))
 			})
-		},
+		}),
 	})
 }
 

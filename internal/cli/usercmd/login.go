@@ -154,18 +154,14 @@ func newLogoutCmd(c *cli.Run) *cobra.Command {
 	return c.Command(cli.Command{
 		Use:   "logout",
 		Short: c.T("End the session that keyward login began", "结束 keyward login 建立的会话"),
-		Run: func(ctx context.Context, _ []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
-			err = server.Logout(ctx)
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, _ []string) error {
+			err := server.Logout(ctx)
 			var refusal *client.Error
 			if err != nil && (!errors.As(err, &refusal) || refusal.Code != string(fault.SecurityTokenInvalid)) {
 				return err
 			}
 			c.Say("the session has ended", "会话已结束")
 			return remote.SaveSession(c, remote.ProfileInUse(c), remote.Session{})
-		},
+		}),
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/keyward/keyward/api"
+	"github.com/keyward/keyward/client"
 	"github.com/keyward/keyward/internal/cli"
 	"github.com/keyward/keyward/internal/cli/remote"
 )
@@ -58,11 +59,7 @@ func newMFAListCmd(c *cli.Run) *cobra.Command {
 	return c.Command(cli.Command{
 		Use:   "list",
 		Short: c.T("List your own second factors", "列出自己的第二因素"),
-		Run: func(ctx context.Context, _ []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, _ []string) error {
 			all, err := server.GetMFA(ctx)
 			if err != nil {
 				return err
@@ -73,7 +70,7 @@ func newMFAListCmd(c *cli.Run) *cobra.Command {
 					t.Add(f.Name, factorKind(c, f), cli.When(f.AddedAt), cli.When(f.UsedAt), cli.OrDash(f.Host))
 				}
 			})
-		},
+		}),
 	})
 }
 
@@ -93,11 +90,7 @@ func newMFARemoveCmd(c *cli.Run) *cobra.Command {
 	cmd := c.Command(cli.Command{
 		Use:   "remove USER",
 		Short: c.T("Take second factors from a user, and end the user's sessions", "移除用户的第二因素，并结束其会话"),
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			warning := c.T("The user then logs in with the password alone.", "此后该用户仅凭密码即可登录。")
 			if in.Factor != "" {
 				warning = c.T("If it is the last one, the user then logs in with the password alone.", "若这是最后一个，此后该用户仅凭密码即可登录。")
@@ -114,7 +107,7 @@ func newMFARemoveCmd(c *cli.Run) *cobra.Command {
 				c.Say("%s has no second factor any more", "%s 已无多因素验证", args[0])
 			}
 			return c.ShowJSON(map[string]any{"user": args[0]})
-		},
+		}),
 	})
 	cmd.Flags().StringVar(&in.Factor, "factor", "", c.T("only this one: `NAME` of a security key, or app", "仅移除此项：安全密钥名称 `NAME`，或 app"))
 	return cmd

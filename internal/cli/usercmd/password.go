@@ -36,11 +36,7 @@ login, which must replace it. The user's sessions end.`,
 		),
 		Example: "  keyward user password reset alice --out alice.txt",
 		Secrets: true,
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			if err := i.Open(); err != nil {
 				return err
 			}
@@ -61,7 +57,7 @@ login, which must replace it. The user's sessions end.`,
 				t.Add(c.T("Initial password", "初始密码"), string(made.Password))
 				t.Add(c.T("Expires", "过期时间"), cli.When(made.ExpiresAt))
 			})
-		},
+		}),
 	})
 	cmd.Flags().StringVar(&i.Out, "out", "", c.T("write the password to a new `FILE` (0600) and do not show it", "将密码写入新文件 `FILE`（0600），不在屏幕上显示"))
 	return cmd
@@ -114,11 +110,7 @@ authenticator app; then give a code that it shows to "keyward user mfa confirm".
 再用 "keyward user mfa confirm" 提交其显示的验证码。`,
 		),
 		Secrets: true,
-		Run: func(ctx context.Context, _ []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, _ []string) error {
 			e, err := server.EnrollMFA(ctx)
 			if err != nil {
 				return err
@@ -127,7 +119,7 @@ authenticator app; then give a code that it shows to "keyward user mfa confirm".
 				t.Add(c.T("Secret", "密钥"), string(e.Secret))
 				t.Add("URI", string(e.URI))
 			})
-		},
+		}),
 	})
 }
 
@@ -136,11 +128,7 @@ func newMFAConfirmCmd(c *cli.Run) *cobra.Command {
 		Use:     "confirm",
 		Short:   c.T("Prove the second factor with a code, and get recovery codes", "提交验证码以启用多因素验证，并获取恢复码"),
 		Secrets: true,
-		Run: func(ctx context.Context, _ []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, _ []string) error {
 			code, err := (&remote.Dialogue{Run: c}).Ask(ctx, c.T("Code", "验证码"))
 			if err != nil {
 				return err
@@ -151,7 +139,7 @@ func newMFAConfirmCmd(c *cli.Run) *cobra.Command {
 			}
 			c.Say("Logging in needs a second factor from now on.", "此后登录需要第二因素。")
 			return showRecovery(c, all)
-		},
+		}),
 	})
 }
 
@@ -175,11 +163,7 @@ func newUserLoginsCmd(c *cli.Run) *cobra.Command {
 	return c.Command(cli.Command{
 		Use:   "logins USER",
 		Short: c.T("Show how a user logs in, and the user's sessions", "查看用户的登录方式及其会话"),
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			p, err := server.GetUserLogin(ctx, args[0])
 			if err != nil {
 				return err
@@ -205,6 +189,6 @@ func newUserLoginsCmd(c *cli.Run) *cobra.Command {
 					t.Add(c.T("Session", "会话"), fmt.Sprintf(c.T("from %s, %s to %s", "来自 %s，%s 至 %s"), cli.OrDash(s.Source), cli.When(s.BegunAt), cli.When(s.ExpiresAt))+by)
 				}
 			})
-		},
+		}),
 	})
 }

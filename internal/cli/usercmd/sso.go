@@ -112,11 +112,7 @@ func newSSOListCmd(c *cli.Run) *cobra.Command {
 	return c.Command(cli.Command{
 		Use:   "list",
 		Short: c.T("List identity providers", "列出身份提供商"),
-		Run: func(ctx context.Context, _ []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, _ []string) error {
 			all, err := server.ListIdentityProviders(ctx)
 			if err != nil {
 				return err
@@ -127,7 +123,7 @@ func newSSOListCmd(c *cli.Run) *cobra.Command {
 					t.Add(p.Name, p.Issuer, p.ClientID, p.Claim, cli.When(p.CreatedAt))
 				}
 			})
-		},
+		}),
 	})
 }
 
@@ -135,17 +131,13 @@ func newSSOShowCmd(c *cli.Run) *cobra.Command {
 	return c.Command(cli.Command{
 		Use:   "show PROVIDER",
 		Short: c.T("Show an identity provider and who is linked there", "显示身份提供商及其关联的用户"),
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			p, err := server.GetIdentityProvider(ctx, args[0])
 			if err != nil {
 				return err
 			}
 			return showIdentityProvider(c, p)
-		},
+		}),
 	})
 }
 
@@ -161,17 +153,13 @@ first: the audit log then has the value (keyward audit list --action keyward:Log
 若不知道该值，可让本人先尝试登录一次，再从审计日志中查看（keyward audit list --action keyward:Login）。`,
 		),
 		Example: "  keyward sso link corp alice 00u1a2b3c4",
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			l, err := server.LinkUser(ctx, args[0], args[1], api.LinkUserRequest{Value: args[2]})
 			if err != nil {
 				return err
 			}
 			c.Say("%s logs in at %s with: keyward login --sso %s", "%s 可通过 %s 登录：keyward login --sso %s", l.User, args[0], args[0])
 			return c.ShowJSON(l)
-		},
+		}),
 	})
 }

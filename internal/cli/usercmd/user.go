@@ -27,18 +27,14 @@ func newUserCreateCmd(c *cli.Run) *cobra.Command {
 	cmd := c.Command(cli.Command{
 		Use:   "create USER",
 		Short: c.T("Create a user, who may do nothing until a policy is attached", "创建用户；附加策略之前没有任何权限"),
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			in.Name = args[0]
 			user, err := server.CreateUser(ctx, in)
 			if err != nil {
 				return err
 			}
 			return showUser(c, user)
-		},
+		}),
 	})
 	cmd.Flags().StringVar(&in.Remark, "remark", "", c.T("`TEXT` for people", "供人阅读的备注 `TEXT`"))
 	return cmd
@@ -60,11 +56,7 @@ func newUserListCmd(c *cli.Run) *cobra.Command {
 	return c.Command(cli.Command{
 		Use:   "list",
 		Short: c.T("List users", "列出用户"),
-		Run: func(ctx context.Context, _ []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, _ []string) error {
 			all := api.UserList{Users: []api.User{}}
 			if err := remote.Pages(func(cursor string) (string, error) {
 				page, err := server.ListUsers(ctx, api.PageRequest{Cursor: cursor})
@@ -79,7 +71,7 @@ func newUserListCmd(c *cli.Run) *cobra.Command {
 					t.Add(u.Name, u.Kind, c.YesNo(u.Enabled), cli.OrDash(strings.Join(u.Policies, ",")), cli.When(u.CreatedAt), u.Remark)
 				}
 			})
-		},
+		}),
 	})
 }
 
@@ -87,17 +79,13 @@ func newUserShowCmd(c *cli.Run) *cobra.Command {
 	return c.Command(cli.Command{
 		Use:   "show USER",
 		Short: c.T("Show a user", "显示用户"),
-		Run: func(ctx context.Context, args []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			user, err := server.GetUser(ctx, args[0])
 			if err != nil {
 				return err
 			}
 			return showUser(c, user)
-		},
+		}),
 	})
 }
 
@@ -154,11 +142,7 @@ func newWhoamiCmd(c *cli.Run) *cobra.Command {
 	return c.Command(cli.Command{
 		Use:   "whoami",
 		Short: c.T("Show as whom the server sees you", "显示服务器识别出的身份"),
-		Run: func(ctx context.Context, _ []string) error {
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
+		Run: remote.With(c, func(ctx context.Context, server *client.Client, _ []string) error {
 			me, err := server.WhoAmI(ctx)
 			if err != nil {
 				return err
@@ -176,6 +160,6 @@ func newWhoamiCmd(c *cli.Run) *cobra.Command {
 				t.Add(c.T("Access key", "访问密钥"), me.AccessKey)
 				t.Add(c.T("Region", "地域"), me.Region)
 			})
-		},
+		}),
 	})
 }
