@@ -30,6 +30,11 @@ func (b busy) SaveRotation(ctx context.Context, rec *audit.Record, r *rotation.R
 	if b.w.refuses != nil && b.w.refuses(r) {
 		return tooBusy()
 	}
+	for _, p := range rec.Params {
+		if name, _, _ := strings.Cut(p.Name, "#"); name == "Event" {
+			b.w.events = append(b.w.events, p.Value)
+		}
+	}
 	return b.Store.SaveRotation(ctx, rec, r, p, jobs)
 }
 

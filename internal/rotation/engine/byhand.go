@@ -73,13 +73,9 @@ func (s *Service) Enter(ctx context.Context, c *authz.Call, plan string, in Ente
 		if err != nil {
 			return r, err
 		}
-		var o rotation.Outcome
 		next.Attempt++
-		if err := s.seal(ctx, p, next, next.Attempt, rotation.Minted{ID: id, Parts: in.Credential}, &o); err != nil {
-			return r, err
-		}
-		next.New = o.Key
-		return next, nil
+		next.New, err = s.seal(ctx, p, next, next.Attempt, rotation.Minted{ID: id, Parts: in.Credential})
+		return next, err
 	})
 	return out, warnings, err
 }

@@ -11,24 +11,28 @@ import (
 )
 
 // create has a key made and does not let its credential go before it is in the secret.
-func (s *Service) create(ctx context.Context, i rotation.Issuer, r rotation.Rotation, p rotation.Plan, attempt int, o *rotation.Outcome) error {
+func (s *Service) create(ctx context.Context, i rotation.Issuer, r rotation.Rotation, p rotation.Plan, attempt int) (k rotation.Key, err error) {
 	w, err := s.o.Tenants.Tenant(ctx, r.Account)
 	if err != nil {
-		return noEffect(err)
+		return k, noEffect(err)
 	}
 	m, err := i.Create(ctx, rotation.Attempt{ID: version(r.ID, attempt), Tag: r.Tag(attempt), Principal: p.Principal, Old: r.Old.ID, Expire: s.orphanDies(p)})
 	if err != nil {
-		return err
+		return k, err
 	}
 	defer m.Erase()
 	// The key is there now, and its credential nowhere but here.
 	if err := s.o.Spool.Keep(w, r, attempt, m); err != nil {
-		return err
+		return k, err
 	}
 	// It is on this machine's disk; the secret makes it everybody's.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.Terms.CallTime())
 	defer cancel()
-	return insist(ctx, func() error { return s.seal(ctx, p, r, attempt, m, o) })
+	err = insist(ctx, func() error {
+		k, err = s.seal(ctx, p, r, attempt, m)
+		return err
+	})
+	return k, err
 }
 
 // orphanDies answers when a key of which nothing is known any more may die by itself.
@@ -39,38 +43,37 @@ func (s *Service) orphanDies(p rotation.Plan) time.Time {
 	return s.now().Add(2*p.Care.Every + 24*time.Hour)
 }
 
-// seal stores a new key's credential as a version of the secret that no reader gets yet.
-func (s *Service) seal(ctx context.Context, p rotation.Plan, r rotation.Rotation, attempt int, m rotation.Minted, o *rotation.Outcome) error {
+// seal stores a new key's credential as a version of the secret that no reader gets yet. Done twice
+// it has the effect that it has once.
+func (s *Service) seal(ctx context.Context, p rotation.Plan, r rotation.Rotation, attempt int, m rotation.Minted) (rotation.Key, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.Terms.CallTime())
 	defer cancel()
 	data, err := credential.Encode(m.Parts)
 	if err != nil {
-		return err
+		return rotation.Key{}, err
 	}
 	defer data.Zero()
-	id := version(r.ID, attempt)
-	if _, _, err := s.o.Secrets.Put(ctx, s.self(p.Account), secret.PutInput{Secret: p.Secret, Version: id, Data: data, Stages: []secret.Stage{secret.Pending}}); err != nil {
-		return err
-	}
-	o.Key = rotation.Key{ID: m.ID, Version: id}
-	return nil
+	k := rotation.Key{ID: m.ID, Version: version(r.ID, attempt)}
+	_, _, err = s.o.Secrets.Put(ctx, s.self(p.Account), secret.PutInput{Secret: p.Secret, Version: k.Version, Data: data, Stages: []secret.Stage{secret.Pending}})
+	return k, err
 }
 
-// recover takes up what was spooled and perhaps not stored.
-func (s *Service) recover(ctx context.Context, r rotation.Rotation, p rotation.Plan, attempt int, o *rotation.Outcome) error {
+// recover takes up what was spooled and perhaps not stored; [rotation.ErrNoEffect] is that there is
+// nothing.
+func (s *Service) recover(ctx context.Context, r rotation.Rotation, p rotation.Plan, attempt int) (k rotation.Key, err error) {
 	w, err := s.o.Tenants.Tenant(ctx, r.Account)
 	if err != nil {
-		return err
+		return k, err
 	}
 	m, found, err := s.o.Spool.Find(w, r.ID, attempt)
 	if err != nil {
-		return err
+		return k, err
 	}
 	if !found {
-		return rotation.ErrNoEffect
+		return k, rotation.ErrNoEffect
 	}
 	defer m.Erase()
-	return s.seal(ctx, p, r, attempt, m, o)
+	return s.seal(ctx, p, r, attempt, m)
 }
 
 // settle makes a version the current one.

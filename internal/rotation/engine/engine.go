@@ -93,7 +93,7 @@ type Counter interface {
 	Halted(reason string) // a rotation halted
 }
 
-// Options says what a Service is made of. All other fields are required.
+// Options says what a Service is made of. All fields but Count are required.
 type Options struct {
 	Store     Store
 	Inventory *accesskey.Service

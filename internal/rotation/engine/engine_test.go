@@ -7,6 +7,7 @@ import (
 
 	"github.com/keyward/keyward/internal/cloud/cloudtest"
 	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/rollout"
 	"github.com/keyward/keyward/internal/rotation"
 	"github.com/keyward/keyward/internal/rotation/engine"
 	"github.com/keyward/keyward/internal/store/storetest"
@@ -138,6 +139,22 @@ func TestSchedule(t *testing.T) {
 		if late, ok := w.told.open["rotation-late/pay"]; !ok || !late.Deadline.Equal(p.Expires) && !p.Expires.IsZero() {
 			t.Errorf("nobody was told: %+v", w.told.open)
 		}
+	}
+}
+
+// A plan that cannot begin when it is due raises the alarm in time, whatever keeps it from that.
+func TestADuePlanThatCannotBegin(t *testing.T) {
+	w := newWorld(t, storetest.SQLite(t))
+	_, err := w.AmendPlan(t.Context(), root(), "pay", func(p *rotation.Plan) error { p.Auto = true; return nil })
+	check(t, err)
+	_, err = w.rollouts.Update(t.Context(), root(), "pay", rollout.Draft{}) // the plan knows waves that are not there any more
+	check(t, err)
+	w.pass(t, 9*24*time.Hour, 2*time.Hour)
+	if _, err := w.Rotation(t.Context(), root(), "pay"); !fault.Is(err, fault.ResourceNotFound) {
+		t.Errorf("it began: %v", err)
+	}
+	if _, told := w.told.open["rotation-late/pay"]; !told {
+		t.Errorf("people are told of %v", w.told.open)
 	}
 }
 

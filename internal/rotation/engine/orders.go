@@ -43,8 +43,6 @@ func (s *Service) Start(ctx context.Context, c *authz.Call, in StartInput) (out 
 		if err != nil {
 			return err
 		}
-		rec.Param("Profile", string(in.Profile))
-		rec.Param("Cause", in.Cause)
 		out, err = s.begin(ctx, rec, p, in)
 		return err
 	})
@@ -56,8 +54,10 @@ func (s *Service) Start(ctx context.Context, c *authz.Call, in StartInput) (out 
 
 // begin stores a new rotation.
 func (s *Service) begin(ctx context.Context, rec *audit.Record, p rotation.Plan, in StartInput) (rotation.Rotation, error) {
-	if r, found, err := s.o.Store.UnderWay(ctx, p.Account, p.Name); err != nil || found {
-		return r, orError(err, fault.StateConflict.New("rotation %s of this plan is under way already", r.ID))
+	rec.Param("Profile", string(in.Profile))
+	rec.Param("Cause", in.Cause)
+	if err := s.free(ctx, p); err != nil {
+		return rotation.Rotation{}, err
 	}
 	m, err := s.means(ctx, p)
 	if err != nil {

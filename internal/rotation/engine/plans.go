@@ -66,11 +66,9 @@ func (s *Service) AmendPlan(ctx context.Context, c *authz.Call, name string, ame
 
 // keep tries a plan, answers what it comes to, and stores it.
 func (s *Service) keep(ctx context.Context, c *authz.Call, rec *audit.Record, p rotation.Plan) (out Forecast, err error) {
-	for name, value := range map[string]string{"Provider": p.Source, "Secret": p.Secret, "Rollout": p.Rollout} {
-		if len(value) <= 256 {
-			rec.Param(name, value)
-		}
-	}
+	rec.Param("Provider", p.Source)
+	rec.Param("Secret", p.Secret)
+	rec.Param("Rollout", p.Rollout)
 	if err := s.mayReplace(c, p); err != nil {
 		return out, err
 	}
@@ -112,7 +110,8 @@ func (f Forecast) feasible(now time.Time) error {
 }
 
 // mayReplace asks the caller's policies about what the plan will do in keyward's name: it
-// writes the secret, and hands it to the nodes of the rollout.
+// writes the secret, and changes keys with the provider's credential. Of the rollout nothing is
+// asked: whoever made it has decided who gets what the secret holds.
 func (s *Service) mayReplace(c *authz.Call, p rotation.Plan) error {
 	for _, r := range []authz.Request{
 		{Action: "kms:PutSecretValue", Resource: s.o.Secrets.ARN(c.Account, p.Secret)},
@@ -146,60 +145,68 @@ func (s *Service) admit(ctx context.Context, p rotation.Plan) error {
 	if p.Rev == 0 {
 		return nil
 	}
-	if r, found, err := s.o.Store.UnderWay(ctx, p.Account, p.Name); err != nil || found {
-		return orError(err, fault.StateConflict.New("rotation %s of this plan is under way; wait for its end, or roll it back, and change the plan then", r.ID))
+	return s.free(ctx, p)
+}
+
+// free refuses what cannot be while a rotation of the plan is under way.
+func (s *Service) free(ctx context.Context, p rotation.Plan) error {
+	r, found, err := s.o.Store.UnderWay(ctx, p.Account, p.Name)
+	if err == nil && found {
+		err = fault.StateConflict.New("rotation %s of this plan is under way; wait for its end, or roll it back", r.ID)
 	}
-	return nil
+	return err
 }
 
 // alone refuses a plan beside another one whose rotations would end its key, or the other way round.
 func (s *Service) alone(ctx context.Context, p rotation.Plan, m rotation.Means) error {
 	all, err := s.o.Store.Plans(ctx, p.Account)
+	if err != nil {
+		return err
+	}
 	for _, other := range all {
-		same := other.Source == p.Source
-		switch {
-		case err != nil || other.Name == p.Name:
+		if other.Name == p.Name {
 			continue
-		case other.Key == p.Key && !same:
-			same, err = s.holdSame(ctx, p, other)
-		case same && other.Principal == p.Principal && !m.Shares() && other.Key != p.Key:
+		}
+		same, err := s.sameKey(ctx, p, other)
+		switch {
+		case err != nil:
+			return err
+		case same:
+			return fault.ResourceInUse.New("plan %s replaces key %s already, and each would end the key that the other needs: keep a key in one secret with one plan, and give that secret to all who use it; delete one of the plans with keyward rotation plan delete", other.Name, p.Key)
+		case other.Source == p.Source && other.Principal == p.Principal && !m.Shares():
 			return fault.ResourceInUse.New("plan %s replaces a key of %s at provider %s already, and rotations of both would be in each other's way: have one plan, or give each its own principal", other.Name, p.Principal, p.Source)
 		}
-		if same && other.Key == p.Key && err == nil {
-			return fault.ResourceInUse.New("plan %s replaces key %s already, and each would end the key that the other needs: keep a key in one secret with one plan, and give that secret to all who use it; delete one of the plans with keyward rotation plan delete", other.Name, p.Key)
-		}
 	}
-	return err
+	return nil
 }
 
-// holdSame tells whether the secrets of two plans, of keys with one id at two providers, hold the
-// same: ids alone may be alike.
-func (s *Service) holdSame(ctx context.Context, p, other rotation.Plan) (bool, error) {
+// sameKey tells whether two plans replace one key. Two providers may read one account, and ids of
+// two accounts may be alike: there what the secrets hold decides.
+func (s *Service) sameKey(ctx context.Context, p, other rotation.Plan) (bool, error) {
+	if p.Key != other.Key || p.Source == other.Source {
+		return p.Key == other.Key, nil
+	}
 	one, err := s.parts(ctx, p, "")
 	if err != nil {
 		return false, err
 	}
 	defer rotation.Minted{Parts: one}.Erase()
 	two, err := s.parts(ctx, other, "")
-	defer rotation.Minted{Parts: two}.Erase()
 	if fault.Is(err, fault.ResourceNotFound) || fault.Is(err, fault.InvalidParameter) || fault.Is(err, fault.StateConflict) {
 		return false, nil // it holds none
 	}
+	if err != nil {
+		return false, err
+	}
+	defer rotation.Minted{Parts: two}.Erase()
 	for _, part := range one {
 		for _, as := range two {
 			if part.Equal(as) && string(part.Expose()) != p.Key {
-				return true, err
+				return true, nil
 			}
 		}
 	}
-	return false, err
-}
-
-func orError(err, other error) error {
-	if err != nil {
-		return err
-	}
-	return other
+	return false, nil
 }
 
 // try looks at the provider, the secret and the rollout and completes the plan with what it
@@ -297,7 +304,7 @@ func (s *Service) DeletePlan(ctx context.Context, c *authz.Call, name string) er
 		if err != nil {
 			return err
 		}
-		if err := s.admit(ctx, p); err != nil {
+		if err := s.free(ctx, p); err != nil {
 			return err
 		}
 		return s.o.Store.DeletePlan(ctx, rec, &p)

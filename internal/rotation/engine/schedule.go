@@ -87,32 +87,35 @@ func (s *Service) lookAtPlan(ctx context.Context, j job.Job) (again time.Time, e
 	if f.Due.After(now) && f.Due.Before(again) {
 		again = f.Due
 	}
-	if f.UnderWay == "" && p.Auto && !f.Due.IsZero() && !now.Before(f.Due) {
-		err := s.do(ctx, s.self(p.Account), "keyward:StartRotation", p.Name, func(rec *audit.Record) error {
-			_, err := s.begin(ctx, rec, p, s.input(f, now))
-			return err
-		})
-		switch {
-		case fault.Is(err, fault.ResourceInUse): // a person is told when it is late
-			s.o.Logger.Warn("starting a rotation", "plan", p.Name, "error", err)
-		case err != nil && !fault.Is(err, fault.ResourceExists):
-			return again, err
-		default:
-			f.UnderWay = "just now"
-		}
-	}
+	underWay, err := s.beginDue(ctx, f, now)
 	ahead := p.Auto && now.Before(f.Due) // of a key that lives so shortly that no start is early enough
-	if f.UnderWay == "" && !f.Latest.IsZero() && now.After(f.Latest) && !ahead {
-		return again, s.o.Incidents.Report(ctx, p.Account, notify.Condition{
-			Name: lateCondition(p.Name), Kind: notify.RotationLate, Subject: p.Name, Deadline: f.Expires,
-			Facts: []notify.Fact{{Name: "key", Value: p.Key}, {Name: "expires", Value: f.Expires.Format(time.RFC3339)}, {Name: "fix", Value: "keyward rotation start " + p.Name}},
-		})
+	if underWay || f.Latest.IsZero() || !now.After(f.Latest) || ahead {
+		return again, errors.Join(err, s.o.Incidents.End(ctx, p.Account, lateCondition(p.Name)))
 	}
-	return again, s.o.Incidents.End(ctx, p.Account, lateCondition(p.Name))
+	return again, errors.Join(err, s.o.Incidents.Report(ctx, p.Account, notify.Condition{ // whatever keeps it from beginning
+		Name: lateCondition(p.Name), Kind: notify.RotationLate, Subject: p.Name, Deadline: f.Expires,
+		Facts: []notify.Fact{{Name: "key", Value: p.Key}, {Name: "expires", Value: f.Expires.Format(time.RFC3339)}, {Name: "fix", Value: "keyward rotation start " + p.Name}},
+	}))
 }
 
-// input says how a plan's own rotation begins: late rather than not at all.
-func (s *Service) input(f Forecast, now time.Time) StartInput {
+// beginDue begins a rotation if the plan is due and does so by itself, and tells whether one is
+// under way then.
+func (s *Service) beginDue(ctx context.Context, f Forecast, now time.Time) (underWay bool, err error) {
+	if f.UnderWay != "" || !f.Plan.Auto || f.Due.IsZero() || now.Before(f.Due) {
+		return f.UnderWay != "", nil
+	}
+	err = s.do(ctx, s.self(f.Plan.Account), "keyward:StartRotation", f.Plan.Name, func(rec *audit.Record) error {
+		_, err := s.begin(ctx, rec, f.Plan, automatic(f, now))
+		return err
+	})
+	if fault.Is(err, fault.ResourceExists) { // somebody has begun one at this moment
+		err = nil
+	}
+	return err == nil, err
+}
+
+// automatic says how a plan's own rotation begins: late rather than not at all.
+func automatic(f Forecast, now time.Time) StartInput {
 	in := StartInput{Plan: f.Plan.Name, Profile: rotation.Planned, Cause: "the key reaches its age", Late: true}
 	if !f.Expires.IsZero() {
 		in.Cause = "the key expires at " + f.Expires.Format(time.RFC3339)
@@ -122,6 +125,10 @@ func (s *Service) input(f Forecast, now time.Time) StartInput {
 	}
 	return in
 }
+
+// stuckNear is how close the end of its key must be for a rotation that is stuck to escalate towards
+// it: before, that it waits is what is wrong, and not when the key ends.
+const stuckNear = 72 * time.Hour
 
 func lateCondition(plan string) string   { return "rotation-late/" + plan }
 func stuckCondition(plan string) string  { return "rotation-stuck/" + plan }
@@ -135,11 +142,11 @@ func (s *Service) tell(ctx context.Context, r rotation.Rotation) error {
 		return err
 	}
 	why, deadline := cmp.Or(r.Halt, r.Trouble), r.FinishBy
-	if deadline.Sub(s.now()) > 72*time.Hour { // that it waits is what is wrong now, not that
-		deadline = time.Time{}
-	}
 	if r.Over() || why == "" {
 		return s.o.Incidents.End(ctx, r.Account, stuckCondition(r.Plan))
+	}
+	if deadline.Sub(s.now()) > stuckNear {
+		deadline = time.Time{}
 	}
 	return s.o.Incidents.Report(ctx, r.Account, notify.Condition{
 		Name: stuckCondition(r.Plan), Kind: notify.RotationStuck, Subject: r.Plan, Facts: facts(r, why), Deadline: deadline, Severity: message.Critical,

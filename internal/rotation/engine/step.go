@@ -230,16 +230,27 @@ func (l *look) save(ctx context.Context, was rotation.Rotation, r *rotation.Rota
 		if r.Intent != nil && r.Intent != was.Intent {
 			rec.Param("Intent", string(r.Intent.Kind)+" "+r.Intent.Key)
 		}
-		for _, e := range r.History[min(len(was.History), len(r.History)):] {
+		for _, e := range news(was.History, r.History) {
 			rec.Param("Event", e.Text)
 		}
 		r.ChangedAt = l.now()
 		return l.o.Store.SaveRotation(ctx, rec, r, l.renewed(l.plan, *r), nil)
 	})
 	if err == nil && l.o.Count != nil {
-		l.count(r.History[min(len(was.History), len(r.History)):])
+		l.count(news(was.History, r.History))
 	}
 	return err
+}
+
+// news answers the events of a history that an older one has not. Of a long history those in the
+// middle were dropped since ([rotation.MaxHistory]), so that lengths tell nothing.
+func news(was, is []rotation.Event) []rotation.Event {
+	for n := len(is); n > 0 && len(was) > 0; n-- {
+		if is[n-1] == was[len(was)-1] {
+			return is[n:]
+		}
+	}
+	return is
 }
 
 // count counts what is new in a history: several steps may be stored at once.
@@ -324,7 +335,8 @@ func (l *look) act(ctx context.Context, r rotation.Rotation, act rotation.Act, o
 	case rotation.Rehearse:
 		return l.rehearse(ctx, r)
 	case rotation.Recover:
-		return l.recover(ctx, r, l.plan, act.Attempt, o)
+		o.Key, err = l.recover(ctx, r, l.plan, act.Attempt)
+		return err
 	case rotation.Settle:
 		return l.settle(ctx, l.plan, act.Key.Version)
 	}
@@ -347,7 +359,7 @@ func (l *look) act(ctx context.Context, r rotation.Rotation, act rotation.Act, o
 	case rotation.Verify:
 		o.Verdict, err = l.verify(ctx, i, l.plan, act.Key)
 	case rotation.Create:
-		err = l.create(ctx, i, r, l.plan, act.Attempt, o)
+		o.Key, err = l.create(ctx, i, r, l.plan, act.Attempt)
 	case rotation.Disable:
 		err = absentIsFine(i.Disable(ctx, act.Key.ID))
 	case rotation.Enable:

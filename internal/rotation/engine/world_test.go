@@ -65,6 +65,7 @@ type world struct {
 
 	refuses func(r *rotation.Rotation) bool // whether the audit log is too busy to store a rotation; nil for never
 	opens   int                             // times that it is too busy to open a tenant
+	events  []string                        // of rotations, that are on record
 
 	mu  sync.Mutex // guards now
 	now time.Time
