@@ -42,6 +42,7 @@ type plan struct {
 	connections []int
 	operations  []operation
 	databases   []string // "sqlite" or "postgres"
+	against     string   // another binary of keyward, or ""
 	keys        []int    // instead of all that: how a server with so many keys starts, and what it holds
 	secrets     int      // that GetSecretValue reads
 	inventory   int      // or: what an inventory of so many keys costs
@@ -100,12 +101,13 @@ func parse(args []string) (plan, error) {
 	rotations := f.Int("rotations", 0, "measure instead so many rotations that are due in the same second")
 	files := f.Int("files", 0, "measure instead the search for leaked keys in so many files and a history of 13,000 commits; needs ripgrep")
 	accounts := f.Int("accounts", 20, "accounts at a simulated provider that the keys of -inventory are spread over")
+	against := f.String("against", "", "another binary of keyward, which runs beside this one on SQLite: the release before, say")
 	names := f.String("operations", strings.Join(operationNames(), ","), "what to measure")
 	f.StringVar(&databases, "database", databases, "sqlite and postgres; postgres needs "+postgresVariable+", which ./scripts/with-postgres sets")
 	if err := f.Parse(args); err != nil {
 		return plan{}, err
 	}
-	p := plan{duration: *duration, secrets: *secrets, inventory: *inventory, accounts: *accounts, agents: *agents, rotations: *rotations, files: *files}
+	p := plan{duration: *duration, secrets: *secrets, inventory: *inventory, accounts: *accounts, agents: *agents, rotations: *rotations, files: *files, against: *against}
 	if p.secrets < 1 {
 		return plan{}, errors.New("there must be secrets to read")
 	}
@@ -202,15 +204,23 @@ func (p plan) operate(ctx context.Context, at place) (err error) {
 			err = errors.Join(err, s.stop())
 		}
 	}()
+	var places []place
 	for _, at.database = range p.databases {
+		places = append(places, at)
+	}
+	if p.against != "" {
+		at.binary, at.database, at.as = p.against, "sqlite", "against"
+		places = append(places, at)
+	}
+	for _, at := range places {
 		s, err := startServer(ctx, at)
 		if err != nil {
-			return fmt.Errorf("starting keyward on %s: %w", at.database, err)
+			return fmt.Errorf("starting keyward on %s: %w", at.called(), err)
 		}
 		servers = append(servers, s)
 		if slices.ContainsFunc(p.operations, func(o operation) bool { return o.paths != nil }) {
 			if err := s.makeSecrets(ctx, p.secrets); err != nil {
-				return fmt.Errorf("making secrets on %s: %w", at.database, err)
+				return fmt.Errorf("making secrets on %s: %w", at.called(), err)
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -51,11 +52,15 @@ func (s *server) form(o operation) form {
 type place struct {
 	binary, dir string
 	database    string // "sqlite" or "postgres"
+	as          string // name in the table, unless the database says it
 	token       string // socket of a hardware token's helper; "" for none
 }
 
+// called answers the server's name in the table.
+func (at place) called() string { return cmp.Or(at.as, at.database) }
+
 // data is the directory of the server's data.
-func (at place) data() string { return filepath.Join(at.dir, at.database) }
+func (at place) data() string { return filepath.Join(at.dir, at.called()) }
 
 // startServer runs `keyward server` on a new database and prepares it. Nothing but the
 // limits of its configuration is special; its log goes to a file.
@@ -102,7 +107,7 @@ func (at place) launch() (*server, error) {
 		return nil, err
 	}
 	return &server{place: at, child: child{
-		name: at.database, process: process{cmd.Process.Pid, address},
+		name: at.called(), process: process{cmd.Process.Pid, address},
 		end: func() error { return cmd.Process.Signal(syscall.SIGTERM) }, wait: cmd.Wait,
 	}}, nil
 }
