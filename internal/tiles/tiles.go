@@ -10,9 +10,11 @@
 //	tile/1/001, tile/2/000   hashes over 256 of those, and so on
 //	tile/0/x001/235.p/17     a tile at the edge with 17 hashes yet
 //
-// Files never change, but for the checkpoint, which is written last: a crash leaves an
-// export of what was there before, and running it again finishes the work. A log is
-// written from a verified export, so a directory holds what its checkpoint signs.
+// Files never change, but for the checkpoint, which is written when all that it signs is
+// there; only then the narrower tiles go that a full one contains. So a crash leaves all
+// that was there before, and running it again finishes the work; until then there are
+// files that [Verify] does not accept. A log is written from a verified export, so a
+// directory holds what its checkpoint signs.
 //
 // Verification trusts what package audit trusts, a public key and remembered checkpoints.
 // It reads every record, recomputes every tile, and accepts no file that does not belong.
@@ -51,8 +53,8 @@ type builder struct {
 
 // add takes the next record and the stored hashes that it creates.
 func (b *builder) add(leaf []byte, hashes []tlog.Hash) error {
-	if len(leaf) > 1<<16-1 {
-		return fmt.Errorf("writing tiles: record %d has %d bytes, the format allows %d", b.size, len(leaf), 1<<16-1)
+	if len(leaf) > audit.MaxLeaf {
+		return fmt.Errorf("writing tiles: record %d has %d bytes, the format allows %d", b.size, len(leaf), audit.MaxLeaf)
 	}
 	b.bundle = append(binary.BigEndian.AppendUint16(b.bundle, uint16(len(leaf))), leaf...)
 	b.size++
@@ -119,6 +121,7 @@ type Writer struct {
 	log     string // below dir
 	builder builder
 	added   int
+	full    []string // tiles of the log that were added; narrower ones beside them are superfluous
 }
 
 // NewWriter makes a writer to a directory, which need not exist.
@@ -142,7 +145,7 @@ func (w *Writer) Begin(log string) error {
 	if !filepath.IsLocal(filepath.FromSlash(log)) || log == "." {
 		return fmt.Errorf("writing tiles: the log's name %q cannot be a directory", log)
 	}
-	w.log, w.builder = filepath.Join(w.dir, filepath.FromSlash(log)), builder{emit: w.emit}
+	w.log, w.builder, w.full = filepath.Join(w.dir, filepath.FromSlash(log)), builder{emit: w.emit}, nil
 	return nil
 }
 
@@ -163,11 +166,19 @@ func (w *Writer) End(_ audit.Report, head []byte) error {
 		return nil
 	}
 	w.added++
-	return durable.Replace(path, head)
+	if err := durable.Replace(path, head); err != nil {
+		return err
+	}
+	// No checkpoint needs the narrower tiles any more.
+	for _, name := range w.full {
+		if err := os.RemoveAll(name + ".p"); err != nil {
+			return fmt.Errorf("writing tiles: %w", err)
+		}
+	}
+	return nil
 }
 
-// emit writes one file, unless it is there. Of a tile that is full the partial ones are
-// then superfluous.
+// emit writes one file, unless it is there.
 func (w *Writer) emit(path string, content []byte) error {
 	name := filepath.Join(w.log, filepath.FromSlash(path))
 	have, err := os.ReadFile(name)
@@ -183,8 +194,6 @@ func (w *Writer) emit(path string, content []byte) error {
 		return fmt.Errorf("writing tiles: %w", err)
 	}
 	w.added++
-	if err := durable.Replace(name, content); err != nil {
-		return err
-	}
-	return os.RemoveAll(name + ".p")
+	w.full = append(w.full, name) // or a narrower one, beside which there is nothing
+	return durable.Replace(name, content)
 }

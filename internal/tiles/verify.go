@@ -20,7 +20,7 @@ import (
 
 const (
 	maxCheckpoint = 1 << 20 // bytes
-	maxBundle     = width * (2 + 1<<16)
+	maxBundle     = width * (2 + audit.MaxLeaf)
 )
 
 // Verify verifies every log in a directory that a [Writer] wrote: below it, or, if it
