@@ -83,7 +83,7 @@ func (s *Sessions) Give(o Offer) (Progress, *Complete, error) {
 func (s *Sessions) give(o Offer) (Progress, *Complete, error) {
 	share, err := shamir.Parse(o.Text)
 	if err != nil {
-		return Progress{}, nil, fault.InvalidParameter.Wrap(err, "%v", err)
+		return Progress{}, nil, err
 	}
 	grown, err := s.accept(o, share)
 	if err == nil && o.Record != nil { // without the lock: the log may be slow

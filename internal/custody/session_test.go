@@ -134,6 +134,31 @@ func TestForgedShareIsKnownAtOnce(t *testing.T) {
 	}
 }
 
+// Who mistypes a share reads in their own language what is wrong with it, and how many are
+// missing.
+func TestShareFaultsInBothLanguages(t *testing.T) {
+	_, envelopes, shares := shared(t, 2, 3)
+	var s custody.Sessions
+	text := shares[0]
+	for name, bad := range map[string][]byte{"no share": []byte("passphrase"), "cut": text[:20], "letter": append(text[:len(text)-1:len(text)-1], '1')} {
+		_, _, err := s.Give(offer("", custody.Test, envelopes, bad))
+		wantChinese(t, name, err, fault.InvalidParameter)
+	}
+	one, err := shamir.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = seal.WithShares([]shamir.Share{one})(envelopes)
+	wantChinese(t, "too few", err, fault.StateConflict)
+}
+
+func wantChinese(t *testing.T, what string, err error, kind fault.Kind) {
+	t.Helper()
+	if text := fault.TextOf(err); !fault.Is(err, kind) || text.Chinese() == text.String() {
+		t.Errorf("%s: a %s fault that says %q in Chinese", what, fault.KindOf(err), text.Chinese())
+	}
+}
+
 func TestSessionsEnd(t *testing.T) {
 	_, envelopes, shares := shared(t, 2, 3)
 	var s custody.Sessions

@@ -113,7 +113,7 @@ var allowed = map[string][]string{
 	"internal/material":  {"internal/erase", "internal/fault"},
 	"internal/audit":     {"internal/audit", "internal/authz", "internal/fault"},
 	"internal/seal":      {"internal/material", "internal/shamir", "internal/erase", "internal/fault"},
-	"internal/shamir":    {"internal/material"},
+	"internal/shamir":    {"internal/material", "internal/fault"},
 	"internal/clock":     {"internal/audit", "internal/fault"},
 	"internal/authn":     {"internal/authz", "internal/material", "internal/erase", "internal/fault"},
 	"internal/iam":       slices.Concat(domains, leaves),

@@ -112,9 +112,8 @@ func WithShares(shares []shamir.Share) Opener {
 			}
 		}
 		key, err := shamir.Combine(shares)
-		var missing *shamir.MissingError
-		if errors.As(err, &missing) {
-			return material.Bytes{}, Envelope{}, fault.StateConflict.New("%v", missing)
+		if fault.Is(err, fault.StateConflict) {
+			return material.Bytes{}, Envelope{}, err
 		}
 		if err != nil {
 			return material.Bytes{}, Envelope{}, fault.InvalidParameter.Wrap(err, "the shares do not belong together")

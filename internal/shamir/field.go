@@ -33,8 +33,8 @@ func letter(v byte) byte {
 // value answers the five bits that a base-32 digit of either case stands for; bad is
 // not 0 if c is none.
 func value(c byte) (v, bad byte) {
-	lower := c | 0x20
-	alpha := within(lower, 'a', 'z') & ^(c >> 7 * 0xff)
+	lower := c | 0x20 // of a byte beyond ASCII it is one, too
+	alpha := within(lower, 'a', 'z')
 	digit := within(c, '2', '7')
 	return (lower-'a')&alpha | (c-'2'+26)&digit, ^(alpha | digit)
 }

@@ -23,6 +23,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/material"
 )
 
@@ -54,13 +55,6 @@ var (
 	ErrDuplicate = errors.New("the share was given already")
 	ErrWrong     = errors.New("one of the shares is not genuine")
 )
-
-// A MissingError says that there are too few shares.
-type MissingError struct{ Given, Threshold int }
-
-func (e *MissingError) Error() string {
-	return fmt.Sprintf("%d of %d shares are there, %d more are needed", e.Given, e.Threshold, e.Threshold-e.Given)
-}
 
 // Split makes n shares of a secret of Size bytes, any k of which combine.
 func Split(secret material.Bytes, k, n int) ([]Share, error) {
@@ -125,20 +119,19 @@ func (s Share) Joins(others []Share) error {
 }
 
 // Combine answers the secret of which these are shares; more than are needed may be
-// given, and all are used. Too few are a [*MissingError]; otherwise the error wraps
+// given, and all are used. Too few are a StateConflict fault; otherwise the error wraps
 // ErrForeign, ErrDuplicate or ErrWrong. A secret that is answered is the one that was
 // shared, unless somebody forged the fingerprint of every share.
 func Combine(shares []Share) (material.Bytes, error) {
-	if len(shares) == 0 {
-		return material.Bytes{}, &MissingError{Threshold: MinThreshold}
-	}
+	k := MinThreshold
 	for i, s := range shares {
 		if err := s.Joins(shares[:i]); err != nil {
 			return material.Bytes{}, err
 		}
+		k = s.Threshold
 	}
-	if k := shares[0].Threshold; len(shares) < k {
-		return material.Bytes{}, &MissingError{Given: len(shares), Threshold: k}
+	if n := len(shares); n < k {
+		return material.Bytes{}, fault.StateConflict.New("%d of %d shares are there, %d more are needed", n, k, k-n)
 	}
 	sum := make([]byte, Size)
 	for i, s := range shares {

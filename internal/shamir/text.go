@@ -3,8 +3,8 @@ package shamir
 import (
 	"crypto/sha256"
 	"crypto/subtle"
-	"errors"
 
+	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/material"
 )
 
@@ -31,12 +31,13 @@ const (
 	MaxText = 512
 )
 
-// What is wrong with the text of a share. No error quotes the text.
+// What is wrong with the text of a share, said to who typed it: each is an InvalidParameter
+// fault. None quotes the text.
 var (
-	ErrNoShare  = errors.New(`this is no share; one begins with "kwshare1-"`)
-	ErrLength   = errors.New("the share has too few or too many characters; part of it is missing, or something was added")
-	ErrLetter   = errors.New("the share has a character that no share has; shares are written with the letters a to z and the digits 2 to 7")
-	ErrMistyped = errors.New("the share is mistyped: its checksum does not fit")
+	ErrNoShare  = fault.InvalidParameter.New(`this is no share; one begins with "kwshare1-"`)
+	ErrLength   = fault.InvalidParameter.New("the share has too few or too many characters; part of it is missing, or something was added")
+	ErrLetter   = fault.InvalidParameter.New("the share has a character that no share has; shares are written with the letters a to z and the digits 2 to 7")
+	ErrMistyped = fault.InvalidParameter.New("the share is mistyped: its checksum does not fit; read it again")
 )
 
 // Text writes the share down.
