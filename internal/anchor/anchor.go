@@ -100,8 +100,8 @@ type Anchor struct {
 	mu      sync.RWMutex // guards the fields below
 	rows    map[Key]state
 	begun   []change // the commit that is under way
-	doubted []change // commits of unknown outcome
-	settled bool     // a later commit succeeded, so the log tells their outcome
+	doubted []change // commits of unknown outcome, oldest first
+	settled bool     // a later commit than these succeeded, so the log tells their outcome
 }
 
 // Open makes the anchor from what was saved and from the logs, which it verifies as far
@@ -235,19 +235,18 @@ func (a *Anchor) Contains(other *Anchor) bool {
 func (a *Anchor) CatchUp(ctx context.Context) error {
 	a.reading.Lock()
 	defer a.reading.Unlock()
+	told := 0 // of the doubted commits, those that the own log tells the outcome of
 	a.mu.RLock()
-	own := len(a.doubted) > 0 && a.settled
+	if a.settled {
+		told = len(a.doubted)
+	}
 	a.mu.RUnlock()
-	if err := a.readLogs(ctx, own); err != nil {
+	if err := a.readLogs(ctx, told > 0); err != nil {
 		return fmt.Errorf("reading the changes of the audit logs: %w", err)
 	}
-	if own {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		if a.settled {
-			a.doubted = nil
-		}
-	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.doubted = a.doubted[told:] // there may be more by now, which the log did not tell of yet
 	return nil
 }
 

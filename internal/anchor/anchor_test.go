@@ -97,6 +97,51 @@ func TestOutcomesOfACommit(t *testing.T) {
 	agrees("made again", 4, digest(3), true)
 }
 
+// A busy reader does something before it answers.
+type busy struct {
+	empty
+	first func()
+}
+
+func (b *busy) Logs(ctx context.Context) ([]audit.Identity, error) {
+	b.first()
+	return b.empty.Logs(ctx)
+}
+
+// A commit that comes into doubt while the log is read stays in doubt: the log may have been
+// read before it.
+func TestDoubtWhileReading(t *testing.T) {
+	logs := &busy{first: func() {}}
+	a, err := anchor.Open(t.Context(), anchor.Options{Reader: logs, Own: "keyward/a", Keys: sealtest.Keyring(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	doubt := func(id string) {
+		a.Begin(effect(id, 1, 1))
+		a.Doubted()
+		a.Begin(nil)
+		a.Committed()
+	}
+	doubt("x")
+	logs.first = func() { doubt("y") }
+	if err := a.CatchUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if a.Agrees(anchor.KeyOf("t", "x"), 1, digest(1)) {
+		t.Error("the log does not have x, and it may be there")
+	}
+	if !a.Agrees(anchor.KeyOf("t", "y"), 1, digest(1)) {
+		t.Error("nobody knows of y, and it may not be there")
+	}
+	logs.first = func() {}
+	if err := a.CatchUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if a.Agrees(anchor.KeyOf("t", "y"), 1, digest(1)) {
+		t.Error("the log does not have y, and it may be there")
+	}
+}
+
 // What is saved is read back whole by this server, and not at all by anybody else, or
 // if a bit of it was changed.
 func TestSave(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/binary"
-	"errors"
 	"fmt"
 
 	"github.com/keyward/keyward/internal/audit"
@@ -21,10 +20,6 @@ import (
 const format = "keyward-anchor/v1\x00"
 
 const rowSize = len(Key{}) + 8 + len(state{}.digest)
-
-// errForeign is the reason to begin from nothing: what was saved is not this server's,
-// or was cut off. It is not alarming, because nothing was believed.
-var errForeign = errors.New("the saved anchor is not this server's")
 
 // Grown tells how many records the own log has that the save does not cover.
 func (a *Anchor) Grown(own audit.Checkpoint) int64 {
@@ -85,7 +80,7 @@ func (a *Anchor) encode() ([]byte, error) {
 	return append(b, mac...), err
 }
 
-// load reads what was saved. What is not this server's is as good as nothing.
+// load reads what was saved.
 func (a *Anchor) load() error {
 	if a.o.Load == nil {
 		return nil
@@ -94,22 +89,21 @@ func (a *Anchor) load() error {
 	if err != nil {
 		return fmt.Errorf("reading the saved anchor: %w", err)
 	}
-	if err := a.decode(b); err != nil {
-		clear(a.rows)
-		clear(a.seen)
-	}
+	a.decode(b)
 	return nil
 }
 
-func (a *Anchor) decode(b []byte) error {
+// decode takes over what encode wrote. What is not this server's, or was cut off, is as good as
+// nothing: the anchor is then made from the logs alone.
+func (a *Anchor) decode(b []byte) {
 	if len(b) < len(format)+4+sha256.Size || string(b[:len(format)]) != format {
-		return errForeign
+		return
 	}
 	body, mac := b[:len(b)-sha256.Size], b[len(b)-sha256.Size:]
 	epoch := binary.BigEndian.Uint32(b[len(format):])
 	want, err := a.o.Keys.RowMAC(epoch, body)
 	if err != nil || subtle.ConstantTimeCompare(want, mac) != 1 {
-		return errForeign
+		return
 	}
 	// From here on it is what encode wrote.
 	rest := body[len(format)+4:]
@@ -134,5 +128,4 @@ func (a *Anchor) decode(b []byte) error {
 		a.rows[Key(rest[:16])] = state{int64(binary.BigEndian.Uint64(rest[16:])), [8]byte(rest[24:])}
 	}
 	a.saved = a.seen[a.o.Own].Size
-	return nil
 }
