@@ -19,7 +19,7 @@ func TestTextsAreSaidInBothLanguages(t *testing.T) {
 	}{
 		{"a sentence", fault.Say("the new password is the old one"), "the new password is the old one", "新密码与旧密码相同"},
 		{"arguments", told.Text, "the digest has 3 bytes; it must have 32", "摘要有 3 字节；须为 32 字节"},
-		{"arguments in another order", fault.Say("rollout %s has no wave %d", "pay", 2), "rollout pay has no wave 2", "分发 pay 没有批次 2"},
+		{"arguments in another order", fault.Say("decrypting version %s of secret %s", "v2", "pay"), "decrypting version v2 of secret pay", "解密凭据 pay 的版本 v2"},
 		{"a text in a text", fault.Say("the %s is longer than %d characters", fault.Say("remark"), 9), "the remark is longer than 9 characters", "备注超过 9 个字符"},
 		{"what others said", fault.Say("the base URL: %v", errors.New("no route")), "the base URL: no route", "基础 URL：no route"},
 		{"a word that only looks like a text", fault.Say("the user %q has no password", "remark"), `the user "remark" has no password`, `用户 "remark" 没有密码`},

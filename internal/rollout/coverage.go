@@ -5,7 +5,6 @@ import (
 
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authz"
-	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/key"
 )
 
@@ -41,7 +40,7 @@ func (s *Service) Coverage(ctx context.Context, c *authz.Call, name string, p ke
 func (s *Service) cover(r Rollout, members []Member) Coverage {
 	out := Coverage{Rollout: r, Members: members, Total: len(members)}
 	for i := range r.Waves {
-		out.Waves = append(out.Waves, Count(wave(members, i), r.Level, s.clock()))
+		out.Waves = append(out.Waves, Count(InWave(members, i), r.Level, s.clock()))
 	}
 	return out
 }
@@ -99,20 +98,8 @@ func (s *Service) members(ctx context.Context, r Rollout, standings []Standing) 
 	return out, nil
 }
 
-// Census answers how the members of one wave stand, counted from 0, as [Service.Members] does.
-func (s *Service) Census(ctx context.Context, account, name string, number int) (Census, error) {
-	r, members, err := s.Members(ctx, account, name)
-	if err != nil {
-		return Census{}, err
-	}
-	if number < 0 || number >= len(r.Waves) {
-		return Census{}, fault.ResourceNotFound.New("rollout %s has no wave %d", name, number)
-	}
-	return Count(wave(members, number), r.Level, s.clock()), nil
-}
-
-// wave answers the members of one wave.
-func wave(members []Member, number int) []Member {
+// InWave answers the members of one wave, counted from 0.
+func InWave(members []Member, number int) []Member {
 	var out []Member
 	for _, m := range members {
 		if m.Wave == number {

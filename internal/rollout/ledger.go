@@ -70,12 +70,17 @@ func (l *ledger) forget(n nodeRef) {
 	delete(l.last, n)
 }
 
-// note adds what a node said to the next page. With wait it returns when that is stored.
+// note adds what a node said to the next page; that of one that has joined anew since is passed
+// over. With wait it returns when the page is stored.
 func (l *ledger) note(ctx context.Context, n Node, p Presence, acks []said, wait bool) error {
 	ref := nodeRef{n.Account, n.Name}
 	l.mu.Lock()
 	on := l.page
 	r := on.nodes[ref]
+	if r != nil && r.JoinedAt.After(n.JoinedAt) { // it has joined anew since
+		l.mu.Unlock()
+		return nil
+	}
 	if r == nil || r.JoinedAt.Before(n.JoinedAt) {
 		r = &Report{JoinedAt: n.JoinedAt}
 		on.nodes[ref], on.acks[ref] = r, map[string]said{}
@@ -84,7 +89,7 @@ func (l *ledger) note(ctx context.Context, n Node, p Presence, acks []said, wait
 		r.Presence = p
 	}
 	for _, s := range acks {
-		if before, ok := on.acks[ref][s.ack.Rollout]; ok && r.JoinedAt.Equal(n.JoinedAt) {
+		if before, ok := on.acks[ref][s.ack.Rollout]; ok {
 			s = s.after(before)
 		}
 		on.acks[ref][s.ack.Rollout] = s

@@ -125,9 +125,6 @@ type Census struct {
 // Named is how many members a census names.
 const Named = 10
 
-// Whole tells whether there are members and all of them are there.
-func (c Census) Whole() bool { return c.Members > 0 && c.There == c.Members }
-
 // A Member is one node of a rollout, for whoever takes a census or shows a matrix.
 type Member struct {
 	Node     Node
@@ -137,14 +134,15 @@ type Member struct {
 	Presence Presence
 }
 
-// There tells whether a member has what it is to have: an acknowledgement counts for its
-// own generation or an older one that the member is still to have, never for a newer one.
+// There tells whether a member has what it is to have. An acknowledgement counts for its own
+// generation and for older ones, which a node that has it does not take any more; never for a
+// newer one, though it may name the same version.
 func (m Member) There(level Level) bool {
 	return m.Target.Number > 0 && m.Ack.Generation >= m.Target.Number && m.Ack.Level.Reached(level)
 }
 
-// Count takes the census of members at a time. An acknowledgement counts if it is of the
-// generation that the member is to have, not if it merely names the same version.
+// Count takes the census of members at a time. Uses, refusals and errors count of whichever
+// generation a member last told.
 func Count(members []Member, level Level, now time.Time) Census {
 	var c Census
 	for i, m := range members {

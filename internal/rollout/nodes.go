@@ -149,12 +149,12 @@ func (s *Service) Describe(ctx context.Context, c *authz.Call, name string) (out
 func (s *Service) Relabel(ctx context.Context, c *authz.Call, name string, all []form.Pair) (Node, error) {
 	return s.changeNode(ctx, c, "keyward:LabelNode", name, func(rec *audit.Record, n *Node) error {
 		given, err := labels(all)
-		was := *n
-		n.Labels = given
-		rec.Param("Labels", spell(given))
 		if err != nil {
 			return err
 		}
+		rec.Param("Labels", spell(given))
+		was := *n
+		n.Labels = given
 		return s.stays(ctx, was, *n)
 	})
 }
@@ -213,11 +213,10 @@ func (s *Service) Undrain(ctx context.Context, c *authz.Call, name string) (Node
 
 func (s *Service) changeNode(ctx context.Context, c *authz.Call, action, name string, edit func(*audit.Record, *Node) error) (out Node, err error) {
 	err = s.do(ctx, c, action, s.ARN(c.Account, "node", name), func(rec *audit.Record) error {
-		return again(func() error {
+		return again(rec, func() error {
 			if out, err = s.o.Registry.Node(ctx, c.Account, name); err != nil {
 				return err
 			}
-			rec.Params = nil
 			if err := edit(rec, &out); err != nil {
 				return err
 			}
@@ -234,7 +233,7 @@ func (s *Service) changeNode(ctx context.Context, c *authz.Call, action, name st
 // may keep; who removes a node that was stolen rotates what was delivered to it.
 func (s *Service) RemoveNode(ctx context.Context, c *authz.Call, name string) error {
 	return s.do(ctx, c, "keyward:RemoveNode", s.ARN(c.Account, "node", name), func(rec *audit.Record) error {
-		return again(func() error {
+		return again(rec, func() error {
 			n, err := s.o.Registry.Node(ctx, c.Account, name)
 			if err != nil {
 				return err

@@ -164,14 +164,13 @@ func (s *Service) Publish(ctx context.Context, c *authz.Call, name, version stri
 // change lets edit change a rollout that no rotation owns.
 func (s *Service) change(ctx context.Context, c *authz.Call, action, name string, edit func(*audit.Record, *Rollout) error) (out Rollout, err error) {
 	err = s.do(ctx, c, action, s.ARN(c.Account, "rollout", name), func(rec *audit.Record) error {
-		return again(func() error {
+		return again(rec, func() error {
 			if out, err = s.find(ctx, c.Account, name); err != nil {
 				return err
 			}
 			if err := out.free(); err != nil {
 				return err
 			}
-			rec.Params = nil
 			if err := edit(rec, &out); err != nil {
 				return err
 			}
@@ -238,7 +237,7 @@ func (s *Service) Rollout(ctx context.Context, c *authz.Call, name string) (out 
 // Remove ends a rollout: its nodes stop delivering the secret and keep nothing of it.
 func (s *Service) Remove(ctx context.Context, c *authz.Call, name string) error {
 	return s.do(ctx, c, "keyward:RemoveRollout", s.ARN(c.Account, "rollout", name), func(rec *audit.Record) error {
-		return again(func() error {
+		return again(rec, func() error {
 			r, err := s.find(ctx, c.Account, name)
 			if err != nil {
 				return err

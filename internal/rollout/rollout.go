@@ -12,7 +12,7 @@
 // what is not newer than what it has ([Newer]), so an answer that was late cannot undo a
 // rollback. A node acknowledges the generation, not the version: received, then applied,
 // then used. Of a generation that is older than what the node is to have no acknowledgement
-// counts ([Count]).
+// counts ([Member.There]).
 //
 // Who may call: package rotation publishes; the API for agents serves nodes; the other
 // dialects manage nodes and rollouts. What is stored: nodes, tokens' hashes and rollouts in

@@ -1,13 +1,17 @@
 package rollout_test
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/form"
 	"github.com/keyward/keyward/internal/rollout"
 )
@@ -115,10 +119,45 @@ func TestCensus(t *testing.T) {
 	want := rollout.Census{
 		Members: 5, There: 2, Behind: []string{"c", "d", "e"}, Lost: 1, LastAck: day.Add(time.Second), UsedAt: day, Fallbacks: 5, Errors: []string{"d: a probe failed"},
 	}
-	if diff := cmp.Diff(want, c); diff != "" || c.Whole() {
+	if diff := cmp.Diff(want, c); diff != "" {
 		t.Error(diff)
 	}
-	if (rollout.Census{}).Whole() {
-		t.Error("nobody is everybody")
-	}
+}
+
+// A shelf has no rollouts and remembers what is reported.
+type shelf struct {
+	rollout.Plans
+	rollout.Reports
+	said []rollout.Report
+}
+
+func (*shelf) Rollouts(context.Context, string) ([]rollout.Rollout, error) { return nil, nil }
+
+func (s *shelf) SaveReports(_ context.Context, all []rollout.Report) error {
+	s.said = append(s.said, all...)
+	return nil
+}
+
+// What is said in the name of a node that has joined anew since is not taken for what it says.
+func TestWhoJoinedBeforeIsNotHeard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		kept := &shelf{}
+		s := rollout.New(rollout.Options{Plans: kept, Reports: kept, Now: time.Now, Fresh: func() bool { return true }, Logger: slog.New(slog.DiscardHandler)})
+		ctx, stop := context.WithCancel(t.Context())
+		go func() { _ = s.Run(ctx) }()
+		old := rollout.Node{Account: "1000000000000001", Name: "web-1", JoinedAt: time.Now()}
+		anew := old
+		anew.JoinedAt = old.JoinedAt.Add(time.Second)
+		for n, node := range []rollout.Node{old, anew, old} {
+			st := rollout.Statement{SaidAt: time.Now().Add(time.Duration(n) * time.Second), Version: fmt.Sprint(n)}
+			if _, err := s.Report(ctx, &authz.Call{}, node, st); err != nil {
+				t.Fatal(err)
+			}
+		}
+		stop()
+		synctest.Wait()
+		if len(kept.said) != 1 || kept.said[0].Presence.Version != "1" || !kept.said[0].JoinedAt.Equal(anew.JoinedAt) {
+			t.Errorf("kept is %+v", kept.said)
+		}
+	})
 }

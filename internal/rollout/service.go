@@ -114,9 +114,12 @@ func (s *Service) do(ctx context.Context, c *authz.Call, action, resource string
 	return s.o.Log.Perform(ctx, c, action, resource, fn)
 }
 
-// again runs a change until nobody else's change overtakes it any more.
-func again(change func() error) error {
+// again runs a change until nobody else's change overtakes it any more. What a try noted in the
+// record is not there in the next.
+func again(rec *audit.Record, change func() error) error {
+	given := len(rec.Params)
 	for try := 1; ; try++ {
+		rec.Params = rec.Params[:given]
 		if err := change(); !fault.Is(err, fault.Changed) || try == retries {
 			return err
 		}

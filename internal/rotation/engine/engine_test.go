@@ -110,6 +110,21 @@ func TestANodeIsCutOff(t *testing.T) {
 	}
 }
 
+// What nodes counted of the old key before a rotation does not speak against the new one.
+func TestOldTroublesDoNotCount(t *testing.T) {
+	w := newWorld(t, storetest.SQLite(t))
+	w.shops[2].shaken = 10
+	w.live(t)
+	_, err := w.Start(t.Context(), root(), engine.StartInput{Plan: "pay"})
+	check(t, err)
+	r := w.until(t, rotation.Grace, 10*time.Second)
+	w.shops[2].shaken = 10
+	w.pass(t, time.Minute, 10*time.Second)
+	if r = w.rotation(t); r.Back == "" {
+		t.Errorf("trouble with the new key is passed over: it is %s\n%s", r.Step, history(r))
+	}
+}
+
 // A plan that begins by itself is done before its key expires; one that does not raises the
 // alarm while there still is time for a careful rotation by hand.
 func TestSchedule(t *testing.T) {

@@ -226,7 +226,8 @@ const retries = 8
 // order changes a rotation as a person says.
 func (s *Service) order(ctx context.Context, c *authz.Call, action, plan string, change func(r rotation.Rotation, by string, now time.Time) (rotation.Rotation, error)) (out rotation.Rotation, err error) {
 	err = s.do(ctx, c, action, plan, func(rec *audit.Record) error {
-		for try := 1; ; try++ {
+		for given, try := len(rec.Params), 1; ; try++ {
+			rec.Params = rec.Params[:given]
 			r, err := s.find(ctx, c, rec, plan)
 			if err == nil && r.Plan != plan { // the id of one, about which no policy was asked
 				err = fault.ResourceNotFound.New("there is no plan %q", plan)

@@ -56,7 +56,7 @@ func (s *Service) rehearseNodes(ctx context.Context, r rotation.Rotation, p rota
 		return noEffect(err)
 	}
 	for n, w := range r.Terms.Waves {
-		c := rollout.Count(ofWave(members, n), ro.Level, s.now())
+		c := rollout.Count(rollout.InWave(members, n), ro.Level, s.now())
 		if c.Members == 0 && r.Terms.Profile == rotation.Planned {
 			return refuse(fault.Say("no node is in wave %s of rollout %s: change its labels, or have nodes join", w.Name, p.Rollout))
 		}

@@ -182,8 +182,13 @@ func (l *look) see(ctx context.Context, r rotation.Rotation) (rotation.Sight, er
 		return sight, nil
 	}
 	ro, members, err := s.o.Rollouts.Members(ctx, r.Account, plan.Rollout)
+	for i, m := range members {
+		if m.Ack.Generation <= r.Base { // what it counted since then it says of the old key
+			members[i].Ack.Refused, members[i].Ack.Fallbacks = 0, 0
+		}
+	}
 	sight.All = rollout.Count(members, ro.Level, s.now())
-	sight.Wave = rollout.Count(ofWave(members, r.Wave), ro.Level, s.now())
+	sight.Wave = rollout.Count(rollout.InWave(members, r.Wave), ro.Level, s.now())
 	return sight, err
 }
 
@@ -198,15 +203,6 @@ func (l *look) reads(ctx context.Context, r rotation.Rotation) (*rotation.Readin
 		out.Version = sec.At(secret.Current)
 	}
 	return out, err
-}
-
-func ofWave(members []rollout.Member, wave int) (out []rollout.Member) {
-	for _, m := range members {
-		if m.Wave == wave {
-			out = append(out, m)
-		}
-	}
-	return out
 }
 
 // keep stores what was decided. What follows from an act's outcome is not given up while the audit

@@ -78,6 +78,7 @@ type shop struct {
 	away   bool // it cannot reach the server
 	orders int
 	usedAt time.Time
+	shaken int // times that what it had first was refused since it has it
 }
 
 func (w *world) clock() time.Time {
@@ -231,7 +232,7 @@ func (w *world) live(t testing.TB) {
 	check(t, err)
 	for _, s := range w.shops {
 		if g, ok := ro.For(s.node); ok && !s.away && rollout.Newer(s.have.Number, g.Number) {
-			s.have = g
+			s.have, s.shaken = g, 0
 		}
 		if s.have.Number == 0 {
 			continue
@@ -245,7 +246,7 @@ func (w *world) live(t testing.TB) {
 			JoinedAt: s.node.JoinedAt,
 			Presence: rollout.Presence{Account: account, Node: s.node.Name, SeenAt: now, SaidAt: now},
 			Acks: []rollout.Ack{{
-				Account: account, Rollout: "pay", Node: s.node.Name, Generation: s.have.Number, Level: rollout.Used, At: now, UsedAt: s.usedAt, SaidAt: now,
+				Account: account, Rollout: "pay", Node: s.node.Name, Generation: s.have.Number, Level: rollout.Used, At: now, UsedAt: s.usedAt, Refused: s.shaken, Fallbacks: s.shaken, SaidAt: now,
 			}},
 		}}))
 	}

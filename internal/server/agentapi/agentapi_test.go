@@ -14,7 +14,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/keyward/keyward/api/delivery"
+	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/form"
 	"github.com/keyward/keyward/internal/rollout"
 	"github.com/keyward/keyward/internal/server/agentapi"
 	"github.com/keyward/keyward/internal/server/agentapi/agenttest"
@@ -65,10 +67,10 @@ func TestDelivery(t *testing.T) {
 	}
 	_, err = a.Report(t.Context(), a.Ack("pay", "used"))
 	check(t, err)
-	c, err := w.Census(t.Context(), account, "pay", 0)
+	_, members, err := w.Members(t.Context(), account, "pay")
 	check(t, err)
-	if !c.Whole() {
-		t.Errorf("the census is %+v", c)
+	if len(members) != 1 || !members[0].There(rollout.Used) {
+		t.Errorf("the members are %+v", members)
 	}
 	if diff := cmp.Diff([]string{"keyward:DeliverSecret OK", "keyward:DeliverSecret OK"}, w.records(t, "keyward:DeliverSecret")); diff != "" {
 		t.Error(diff)
@@ -392,5 +394,35 @@ func TestBadRequests(t *testing.T) {
 	}
 	if m := w.member(t, "pay", "web-1"); m.Ack.Generation != 0 {
 		t.Errorf("it stands at %+v", m.Ack)
+	}
+}
+
+// What was on record of a call before it changes a node or a rollout stays there: the code that it was
+// approved with.
+func TestTheCodeIsOnRecord(t *testing.T) {
+	w := open(t)
+	w.rollout(t, "pay")
+	w.agent(t, "web-1")
+	c := root()
+	c.Fresh = true
+	_, err := w.Relabel(t.Context(), c, "web-1", []form.Pair{{Name: "tier", Value: "main"}})
+	check(t, err)
+	_, err = w.Publish(t.Context(), c, "pay", "")
+	check(t, err)
+	found := 0
+	check(t, w.node.DB.Batches(t.Context(), w.node.Log.Origin(), 0, func(b audit.Batch) error {
+		for line := range strings.Lines(string(b.Leaves)) {
+			e, err := audit.ParseEntry([]byte(line))
+			check(t, err)
+			if a := e.Action; a == "keyward:LabelNode" || a == "keyward:PublishRollout" {
+				if found++; e.Params["MFA"] != "code" || len(e.Params) < 2 {
+					t.Errorf("%s is on record with %v", a, e.Params)
+				}
+			}
+		}
+		return nil
+	}))
+	if found != 2 {
+		t.Errorf("%d records", found)
 	}
 }

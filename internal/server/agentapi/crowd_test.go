@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/api/delivery"
+	"github.com/keyward/keyward/internal/rollout"
 	"github.com/keyward/keyward/internal/server/agentapi/agenttest"
 	"github.com/keyward/keyward/internal/store/storetest"
 )
@@ -154,8 +155,8 @@ func BenchmarkWaiting(b *testing.B) {
 				b.ReportMetric(took[n*99/100].Seconds(), "s-99%")
 				b.ReportMetric(took[n-1].Seconds(), "s-100%")
 			}
-			c, err := w.Census(b.Context(), account, "pay", 0)
-			if err != nil || !c.Whole() {
+			_, members, err := w.Members(b.Context(), account, "pay")
+			if c := rollout.Count(members, rollout.Used, w.clock()); err != nil || c.There != n {
 				b.Errorf("the census is %+v, %v", c, err)
 			}
 		})
