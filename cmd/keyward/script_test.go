@@ -60,6 +60,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("LANG", "C.UTF-8")
+			env.Setenv("DISPLAY", ":0") // without which no browser is opened
 			env.Values[serverOf("")], env.Values[serverOf("witness")] = &serving{}, &serving{}
 			return nil
 		},

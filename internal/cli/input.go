@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -24,7 +23,7 @@ func (c *Run) Confirm(ctx context.Context, word, question string) error {
 		}
 	}
 	fmt.Fprintf(c.Err, "%s\n%s ", question, c.T("Type "+word+" to go on:", "输入 "+word+" 以继续："))
-	line, err := bufio.NewReader(Interruptible(ctx, c.In)).ReadString('\n')
+	line, err := c.Line(ctx)
 	if err != nil && line == "" {
 		return fmt.Errorf("reading the confirmation: %w", err)
 	}
@@ -32,6 +31,45 @@ func (c *Run) Confirm(ctx context.Context, word, question string) error {
 		return &Problem{Message: c.T("not confirmed; nothing was changed", "未确认，没有做任何更改")}
 	}
 	return nil
+}
+
+// Line reads one line of standard input, without its line feed and no byte beyond it: what comes
+// next may answer another question, such as [Run.ReadPassword]. A last line may lack the line
+// feed; its error is io.EOF.
+func (c *Run) Line(ctx context.Context) (string, error) {
+	return awaited(ctx, func() (string, error) {
+		var line []byte
+		for b := make([]byte, 1); ; {
+			n, err := c.In.Read(b)
+			if n > 0 && b[0] == '\n' {
+				return string(line), nil
+			}
+			line = append(line, b[:n]...)
+			if err != nil {
+				return string(line), err
+			}
+		}
+	})
+}
+
+// awaited answers what read answers, or fails when ctx ends first. Then read is left waiting: the
+// process is about to end.
+func awaited[T any](ctx context.Context, read func() (T, error)) (T, error) {
+	type answer struct {
+		value T
+		err   error
+	}
+	answers := make(chan answer, 1)
+	go func() {
+		value, err := read()
+		answers <- answer{value, err}
+	}()
+	select {
+	case a := <-answers:
+		return a.value, a.err
+	case <-ctx.Done():
+		return *new(T), ctx.Err()
+	}
 }
 
 // readPassword reads one line from the terminal without showing it. When ctx ends
@@ -42,25 +80,29 @@ func readPassword(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading from the terminal: %w", err)
 	}
-	type answer struct {
-		line []byte
-		err  error
-	}
-	answers := make(chan answer, 1)
-	go func() {
-		line, err := term.ReadPassword(fd)
-		answers <- answer{line, err}
-	}()
-	select {
-	case a := <-answers:
-		return a.line, a.err
-	case <-ctx.Done():
+	line, err := awaited(ctx, func() ([]byte, error) { return term.ReadPassword(fd) })
+	if ctx.Err() != nil {
 		return nil, errors.Join(ctx.Err(), term.Restore(fd, before))
 	}
+	return line, err
+}
+
+// Input opens the file of a name or, named "-", standard input, which nobody reads otherwise: the
+// same terminal may have to answer questions.
+func (c *Run) Input(ctx context.Context, name string) (io.ReadCloser, error) {
+	if name == "-" {
+		return io.NopCloser(Interruptible(ctx, c.In)), nil
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
 }
 
 // Interruptible answers a reader of r that fails when ctx ends, even while r waits
-// for its next byte. What r had to give is then lost: the process is about to end.
+// for its next byte. What r had to give is then lost: the process is about to end. It reads r
+// at once and to its end, so that nothing else can read of r any more.
 func Interruptible(ctx context.Context, r io.Reader) io.Reader {
 	pr, pw := io.Pipe()
 	context.AfterFunc(ctx, func() { pw.CloseWithError(ctx.Err()) })
@@ -101,15 +143,11 @@ const maxDocument = 1 << 20
 
 // ReadDocument reads a policy from a file or, named "-", from standard input.
 func (c *Run) ReadDocument(ctx context.Context, name string) (string, error) {
-	in := Interruptible(ctx, c.In)
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return "", err
-		}
-		defer func() { _ = f.Close() }() // it was only read
-		in = f
+	in, err := c.Input(ctx, name)
+	if err != nil {
+		return "", err
 	}
+	defer func() { _ = in.Close() }() // it was only read
 	document, err := io.ReadAll(io.LimitReader(in, maxDocument))
 	if err != nil {
 		return "", fmt.Errorf("reading the policy: %w", err)
@@ -133,21 +171,21 @@ func ReadAtMost(r io.Reader, limit int) ([]byte, error) {
 // MaxValue is the longest value of a secret that the server takes, in bytes.
 const MaxValue = 30_720
 
-// ReadLine reads a credential, or what else belongs to a connection, from a file; white space
-// around it does not belong to it.
-func (c *Run) ReadLine(name string) (string, error) {
-	f, err := os.Open(name)
+// ReadText reads a credential, or what else belongs to a connection, from a file or, named "-",
+// from standard input; white space around it does not belong to it.
+func (c *Run) ReadText(ctx context.Context, name string) (string, error) {
+	in, err := c.Input(ctx, name)
 	if err != nil {
 		return "", err
 	}
-	defer func() { _ = f.Close() }() // it was only read
-	content, err := ReadAtMost(f, MaxValue)
+	defer func() { _ = in.Close() }() // it was only read
+	content, err := ReadAtMost(in, MaxValue)
 	if err != nil {
 		return "", err
 	}
-	line := strings.TrimSpace(string(content))
-	if line == "" {
+	text := strings.TrimSpace(string(content))
+	if text == "" {
 		return "", &Problem{Message: fmt.Sprintf(c.T("%s is empty", "%s 为空"), name)}
 	}
-	return line, nil
+	return text, nil
 }

@@ -139,15 +139,11 @@ func (t *providerTest) report(ctx context.Context, cmd *cobra.Command, text []by
 
 // readCredential reads the credential from its file or from standard input.
 func (t *providerTest) readCredential(ctx context.Context) (material.Bytes, error) {
-	in := cli.Interruptible(ctx, t.In)
-	if t.credential != "-" {
-		f, err := os.Open(t.credential)
-		if err != nil {
-			return material.Bytes{}, err
-		}
-		defer func() { _ = f.Close() }() // it was only read
-		in = f
+	in, err := t.Input(ctx, t.credential)
+	if err != nil {
+		return material.Bytes{}, err
 	}
+	defer func() { _ = in.Close() }() // it was only read
 	content, err := io.ReadAll(io.LimitReader(in, document.MaxSize))
 	if err != nil {
 		return material.Bytes{}, fmt.Errorf("reading the credential: %w", err)

@@ -7,7 +7,6 @@ import (
 	"encoding/pem"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
@@ -53,7 +52,7 @@ has expired, the same can be imported again.`,
 	})
 	f := cmd.Flags()
 	f.StringVar(&wrapping, "wrapping", "", c.T("`NAME` of the way in which the material is wrapped; by default the best that the key takes", "材料的加密方式 `NAME`；默认为密钥支持的最佳方式"))
-	f.Var(cli.Ahead(&expires, time.Now), "expires", c.T("delete the material at `TIME`: a date, a time or 90d; by default never", "在 `TIME` 删除材料：日期、时间或 90d；默认永不"))
+	f.Var(cli.Ahead(&expires, c.Now), "expires", c.T("delete the material at `TIME`: a date, a time or 90d; by default never", "在 `TIME` 删除材料：日期、时间或 90d；默认永不"))
 	cli.Complete(cmd, "wrapping", string(material.WrapOAEPSHA256), string(material.WrapOAEPSHA1), string(material.WrapPKCS1), string(material.WrapSM2), string(material.WrapOAEPAES), string(material.WrapSM2SM4))
 	return cmd
 }
@@ -86,15 +85,11 @@ func importKey(ctx context.Context, c *cli.Run, server *client.Client, args []st
 
 // readMaterial reads a key of a spec from a file or standard input.
 func readMaterial(ctx context.Context, c *cli.Run, spec material.Spec, name string) (material.Bytes, error) {
-	in := cli.Interruptible(ctx, c.In)
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return material.Bytes{}, err
-		}
-		defer func() { _ = f.Close() }() // it was only read
-		in = f
+	in, err := c.Input(ctx, name)
+	if err != nil {
+		return material.Bytes{}, err
 	}
+	defer func() { _ = in.Close() }() // it was only read
 	content, err := io.ReadAll(io.LimitReader(in, maxMaterial))
 	if err != nil {
 		return material.Bytes{}, fmt.Errorf("reading the key material: %w", err)

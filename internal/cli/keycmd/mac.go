@@ -33,15 +33,15 @@ not changed.`,
 
 // readMessage reads the file that is named, or standard input.
 func readMessage(ctx context.Context, c *cli.Run, names []string) ([]byte, error) {
-	in := cli.Interruptible(ctx, c.In)
-	if len(names) == 1 && names[0] != "-" {
-		f, err := os.Open(names[0])
-		if err != nil {
-			return nil, err
-		}
-		defer func() { _ = f.Close() }() // it was only read
-		in = f
+	name := "-"
+	if len(names) == 1 {
+		name = names[0]
 	}
+	in, err := c.Input(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = in.Close() }() // it was only read
 	message, err := io.ReadAll(io.LimitReader(in, key.MaxMessage+1))
 	if err != nil {
 		return nil, fmt.Errorf("reading the message: %w", err)

@@ -117,15 +117,11 @@ type joined struct {
 
 // token reads the token.
 func (j *joining) token(ctx context.Context) (api.SecretText, error) {
-	in := cli.Interruptible(ctx, j.In)
-	if j.tokenFile != "-" {
-		f, err := os.Open(j.tokenFile)
-		if err != nil {
-			return "", fmt.Errorf("opening the token's file: %w", err)
-		}
-		defer func() { _ = f.Close() }() // it was only read
-		in = f
+	in, err := j.Input(ctx, j.tokenFile)
+	if err != nil {
+		return "", fmt.Errorf("opening the token's file: %w", err)
 	}
+	defer func() { _ = in.Close() }() // it was only read
 	content, err := io.ReadAll(io.LimitReader(in, maxToken+1))
 	if err != nil {
 		return "", fmt.Errorf("reading the token: %w", err)
@@ -142,7 +138,7 @@ func (j *joining) token(ctx context.Context) (api.SecretText, error) {
 
 // agentConfig reads the configuration: the file that is named, or the one in its usual
 // place if there is one.
-func agentConfig(c *cli.Run, path string) (agentconfig.Config, error) {
+func agentConfig(path string) (agentconfig.Config, error) {
 	if path != "" {
 		return agentconfig.Load(path)
 	}
@@ -175,7 +171,7 @@ server only for what is new.`,
 			if err := c.OneOf(cmd, "log-format", format, "text", "json"); err != nil {
 				return err
 			}
-			cfg, err := agentConfig(c, path)
+			cfg, err := agentConfig(path)
 			if err != nil {
 				return err
 			}
@@ -208,7 +204,7 @@ func newAgentCheckCmd(c *cli.Run) *cobra.Command {
 		Use:   "check",
 		Short: c.T("Check the configuration without fetching or writing anything", "检查配置，不获取也不写入任何内容"),
 		Run: func(context.Context, []string) error {
-			cfg, err := agentConfig(c, path)
+			cfg, err := agentConfig(path)
 			if err != nil {
 				return err
 			}
@@ -230,7 +226,7 @@ func newAgentStatusCmd(c *cli.Run) *cobra.Command {
 		Use:   "status",
 		Short: c.T("Show what this machine has and how far it is", "显示本机持有的内容和进度"),
 		Run: func(ctx context.Context, _ []string) error {
-			cfg, err := agentConfig(c, path)
+			cfg, err := agentConfig(path)
 			if err != nil {
 				return err
 			}

@@ -116,17 +116,11 @@ func (f *Filling) credential(ctx context.Context, parts []api.Field) (map[string
 
 // ReadCredential reads File, or standard input for "-".
 func (f *Filling) ReadCredential(ctx context.Context) ([]byte, error) {
-	var from io.Reader
-	if f.File == "-" {
-		from = cli.Interruptible(ctx, f.In)
-	} else {
-		file, err := os.Open(f.File)
-		if err != nil {
-			return nil, fmt.Errorf("reading the credential: %w", err)
-		}
-		defer file.Close()
-		from = file
+	from, err := f.Input(ctx, f.File)
+	if err != nil {
+		return nil, fmt.Errorf("reading the credential: %w", err)
 	}
+	defer func() { _ = from.Close() }() // it was only read
 	content, err := io.ReadAll(io.LimitReader(from, maxCredential+1))
 	if err != nil {
 		return nil, fmt.Errorf("reading the credential: %w", err)

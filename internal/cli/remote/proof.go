@@ -1,14 +1,14 @@
 package remote
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os/exec"
 	"runtime"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/keyward/keyward/api"
@@ -19,10 +19,7 @@ import (
 
 // A Dialogue asks for what must not be seen: on a terminal without showing it, otherwise
 // line by line from standard input.
-type Dialogue struct {
-	*cli.Run
-	Lines *bufio.Reader // of standard input; made when it is needed
-}
+type Dialogue struct{ *cli.Run }
 
 // Ask asks for one thing.
 func (d *Dialogue) Ask(ctx context.Context, prompt string) (api.SecretText, error) {
@@ -35,14 +32,11 @@ func (d *Dialogue) Ask(ctx context.Context, prompt string) (api.SecretText, erro
 		fmt.Fprintln(d.Err)
 		return api.SecretText(line), err
 	}
-	if d.Lines == nil {
-		d.Lines = bufio.NewReader(cli.Interruptible(ctx, d.In))
-	}
-	line, err := d.Lines.ReadString('\n')
+	line, err := d.Line(ctx)
 	if err != nil && (line == "" || !errors.Is(err, io.EOF)) {
 		return "", &cli.Problem{Message: fmt.Sprintf(d.T("standard input has no line for: %s", "标准输入中缺少：%s"), prompt), Cause: err}
 	}
-	return api.SecretText(bytes.TrimRight([]byte(line), "\r\n")), nil
+	return api.SecretText(strings.TrimRight(line, "\r")), nil
 }
 
 // code answers what proves the person's second factor for a request that wants it: a code
@@ -91,7 +85,7 @@ func (d *Dialogue) Prove(ctx context.Context, s Settings, p api.Proof) (api.Secr
 	}
 	ShowPage(d.Run, p)
 	if d.Interactive {
-		openBrowser(p.URL, d.Getenv)
+		OpenBrowser(d.Run, p.URL)
 	}
 	return p.Proof, AwaitProof(ctx, d.Run, s, p)
 }
@@ -135,27 +129,20 @@ func AwaitProof(ctx context.Context, c *cli.Run, s Settings, p api.Proof) error 
 // RefusedAs tells whether the server refused with one of the kinds.
 func RefusedAs(err error, kinds ...fault.Kind) bool {
 	var refusal *client.Error
-	if !errors.As(err, &refusal) {
-		return false
-	}
-	for _, kind := range kinds {
-		if refusal.Code == string(kind) {
-			return true
-		}
-	}
-	return false
+	return errors.As(err, &refusal) && slices.Contains(kinds, fault.Kind(refusal.Code))
 }
 
-// openBrowser tries to open a page; who has no browser here opens it elsewhere. Other users
-// of this machine may see its address, with which they could only refuse.
-func openBrowser(url string, getenv func(string) string) {
+// OpenBrowser tries to open a page; who has no browser here opens it elsewhere. Other users
+// of this machine may see its address: at the server's own page they could only refuse, at an
+// identity provider only log in as themselves.
+func OpenBrowser(c *cli.Run, url string) {
 	var cmd *exec.Cmd
 	switch {
 	case runtime.GOOS == "darwin":
 		cmd = exec.Command("open", url)
 	case runtime.GOOS == "windows":
 		cmd = exec.Command("rundll32", "url.dll,FileProtocolHandler", url)
-	case getenv("DISPLAY") != "" || getenv("WAYLAND_DISPLAY") != "":
+	case c.Getenv("DISPLAY") != "" || c.Getenv("WAYLAND_DISPLAY") != "":
 		cmd = exec.Command("xdg-open", url)
 	default:
 		return

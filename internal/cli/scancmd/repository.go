@@ -48,27 +48,17 @@ func (w *watching) flags(cmd *cobra.Command) {
 }
 
 // fill reads the files that the flags name.
-func (w *watching) fill() error {
+func (w *watching) fill(ctx context.Context) error {
 	w.Pace = api.FormatDuration(w.pace)
 	if w.caFile != "" {
-		ca, err := w.ReadLine(w.caFile)
+		ca, err := w.ReadText(ctx, w.caFile)
 		if err != nil {
 			return err
 		}
 		w.Place.CA = ca
 	}
-	switch w.tokenFile {
-	case "":
-	case "-":
-		content, err := cli.ReadAtMost(w.In, cli.MaxValue)
-		if err != nil {
-			return err
-		}
-		if w.Place.Token = api.SecretText(strings.TrimSpace(string(content))); w.Place.Token == "" {
-			return &cli.Problem{Message: w.T("there is no token on standard input", "标准输入中没有令牌")}
-		}
-	default:
-		token, err := w.ReadLine(w.tokenFile)
+	if w.tokenFile != "" {
+		token, err := w.ReadText(ctx, w.tokenFile)
 		if err != nil {
 			return err
 		}
@@ -101,7 +91,7 @@ standard input, never from the command line; give it the right to read and nothi
 			if w.Place.URL == "" {
 				return c.Usage(cmd, "--url is missing", "缺少 --url")
 			}
-			if err := w.fill(); err != nil {
+			if err := w.fill(ctx); err != nil {
 				return err
 			}
 			server, err := remote.Connect(c)
@@ -150,7 +140,7 @@ func (w *watching) update(ctx context.Context, name string, allRefs bool) error 
 	if allRefs && len(w.Refs) > 0 || w.open && w.tokenFile != "" {
 		return w.Usage(w.cmd, "these flags exclude each other", "这些选项不能同时使用")
 	}
-	if err := w.fill(); err != nil {
+	if err := w.fill(ctx); err != nil {
 		return err
 	}
 	server, err := remote.Connect(w.Run)

@@ -85,14 +85,14 @@ func (a *addingVault) flags(cmd *cobra.Command) {
 }
 
 // fill reads settings and credential from the flags and the files that they name.
-func (a *addingVault) fill() error {
+func (a *addingVault) fill(ctx context.Context) error {
 	for name, value := range a.settings {
 		if *value != "" {
 			a.Settings[name] = *value
 		}
 	}
 	if a.caFile != "" {
-		ca, err := a.ReadLine(a.caFile)
+		ca, err := a.ReadText(ctx, a.caFile)
 		if err != nil {
 			return err
 		}
@@ -102,7 +102,7 @@ func (a *addingVault) fill() error {
 		if file == "" {
 			continue
 		}
-		content, err := a.ReadLine(file)
+		content, err := a.ReadText(ctx, file)
 		if err != nil {
 			return err
 		}
@@ -115,7 +115,7 @@ func (a *addingVault) fill() error {
 }
 
 func (a *addingVault) run(ctx context.Context) error {
-	if err := a.fill(); err != nil {
+	if err := a.fill(ctx); err != nil {
 		return err
 	}
 	server, err := remote.Connect(a.Run)
@@ -158,7 +158,7 @@ func (a *addingVault) update(ctx context.Context, cmd *cobra.Command, name strin
 	if err != nil {
 		return err
 	}
-	if err := a.fill(); err != nil {
+	if err := a.fill(ctx); err != nil {
 		return err
 	}
 	var in api.UpdateSinkRequest

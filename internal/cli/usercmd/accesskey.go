@@ -45,7 +45,7 @@ func newAccessKeyCreateCmd(c *cli.Run) *cobra.Command {
 		},
 	})
 	cmd.Flags().StringVar(&in.Remark, "remark", "", c.T("`TEXT` for people", "供人阅读的备注 `TEXT`"))
-	cmd.Flags().Var(cli.Ahead(&in.ExpiresAt, time.Now), "expires", c.T("refuse it from `TIME` on: a date, a time or 90d", "从 `TIME` 起拒绝：日期、时间或 90d"))
+	cmd.Flags().Var(cli.Ahead(&in.ExpiresAt, c.Now), "expires", c.T("refuse it from `TIME` on: a date, a time or 90d", "从 `TIME` 起拒绝：日期、时间或 90d"))
 	issue.Flags(cmd)
 	return cmd
 }
@@ -143,7 +143,7 @@ func newAccessKeyExpireCmd(c *cli.Run) *cobra.Command {
 			}
 			return server.UpdateAccessKey(ctx, args[0], in)
 		})
-	cmd.Flags().Var(cli.Ahead(&at, time.Now), "at", c.T("refuse it from `TIME` on: a date, a time or 90d", "从 `TIME` 起拒绝：日期、时间或 90d"))
+	cmd.Flags().Var(cli.Ahead(&at, c.Now), "at", c.T("refuse it from `TIME` on: a date, a time or 90d", "从 `TIME` 起拒绝：日期、时间或 90d"))
 	cmd.Flags().BoolVar(&never, "never", false, c.T("remove the expiry", "取消过期时间"))
 	return cmd
 }

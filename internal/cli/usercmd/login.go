@@ -2,7 +2,6 @@ package usercmd
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"time"
 
@@ -37,12 +36,11 @@ func logIn(ctx context.Context, d *remote.Dialogue, s remote.Settings, in api.Lo
 	server := client.Config{Endpoint: s.Endpoint.Value, HTTPClient: web, Language: string(d.Lang)}
 	for {
 		issued, err := client.Login(ctx, server, in)
-		var refusal *client.Error
-		switch errors.As(err, &refusal); {
-		case refusal != nil && refusal.Code == string(fault.PasswordChangeRequired) && in.NewPassword == "":
+		switch {
+		case remote.RefusedAs(err, fault.PasswordChangeRequired) && in.NewPassword == "":
 			d.Say("The password is an initial one; choose a new one.", "这是初始密码，请设置新密码。")
 			in.NewPassword, err = askNew(ctx, d)
-		case refusal != nil && refusal.Code == string(fault.MFARequired) && in.Code == "":
+		case remote.RefusedAs(err, fault.MFARequired) && in.Code == "":
 			in.Code, err = second(ctx, d, s, server, in)
 		default:
 			return issued, err
@@ -115,7 +113,7 @@ instead, with which Alibaba Cloud's SDKs and command line work, too.`,
 		},
 	})
 	cmd.Flags().StringVar(&in.Account, "account", "", c.T("id or name of the `ACCOUNT`, if the server has several", "账号 `ACCOUNT` 的 ID 或名称（服务器有多个账号时需要）"))
-	cmd.Flags().DurationVar(&duration, "duration", time.Hour, c.T("`DURATION` of the session, 15m to 12h", "会话时长 `DURATION`，15m 至 12h"))
+	cmd.Flags().Var(cli.Days(&duration), "duration", c.T("`DURATION` of the session, 15m to 12h", "会话时长 `DURATION`，15m 至 12h"))
 	sso.flags(c, cmd)
 	i.Flags(cmd)
 	return cmd
@@ -137,7 +135,7 @@ func login(c *cli.Run, i *remote.Issue, logIn func(*remote.Dialogue, remote.Sett
 	if i.File != nil {
 		return i.Deliver(remote.Credentials{ID: issued.AccessKeyID, Secret: issued.Secret, Token: issued.SecurityToken}, nil, nil)
 	}
-	if err := remote.SaveSession(c, remote.ProfileInUse(c), remote.Session{Endpoint: s.Endpoint.Value, AccessKeyID: issued.AccessKeyID, AccessKeySecret: string(issued.Secret), SecurityToken: string(issued.SecurityToken), ExpiresAt: issued.ExpiresAt}); err != nil {
+	if err := keep(c, s, issued); err != nil {
 		return err
 	}
 	if s.KeyID.Value != "" && s.KeyID.From != remote.LoginCommand {
@@ -150,14 +148,19 @@ func login(c *cli.Run, i *remote.Issue, logIn func(*remote.Dialogue, remote.Sett
 	}{issued.ARN, issued.ExpiresAt})
 }
 
+// keep keeps a session for the profile and the endpoint in use.
+func keep(c *cli.Run, s remote.Settings, issued api.TemporaryCredentials) error {
+	return remote.SaveSession(c, remote.ProfileInUse(c), remote.Session{
+		Endpoint: s.Endpoint.Value, AccessKeyID: issued.AccessKeyID, AccessKeySecret: string(issued.Secret), SecurityToken: string(issued.SecurityToken), ExpiresAt: issued.ExpiresAt,
+	})
+}
+
 func newLogoutCmd(c *cli.Run) *cobra.Command {
 	return c.Command(cli.Command{
 		Use:   "logout",
 		Short: c.T("End the session that keyward login began", "结束 keyward login 建立的会话"),
 		Run: remote.With(c, func(ctx context.Context, server *client.Client, _ []string) error {
-			err := server.Logout(ctx)
-			var refusal *client.Error
-			if err != nil && (!errors.As(err, &refusal) || refusal.Code != string(fault.SecurityTokenInvalid)) {
+			if err := server.Logout(ctx); err != nil && !remote.RefusedAs(err, fault.SecurityTokenInvalid) {
 				return err
 			}
 			c.Say("the session has ended", "会话已结束")

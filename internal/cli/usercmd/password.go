@@ -87,7 +87,7 @@ func newPasswordChangeCmd(c *cli.Run) *cobra.Command {
 				return err
 			}
 			c.Say("the password of %s is changed", "%s 的密码已修改", args[0])
-			return remote.SaveSession(c, remote.ProfileInUse(c), remote.Session{Endpoint: s.Endpoint.Value, AccessKeyID: issued.AccessKeyID, AccessKeySecret: string(issued.Secret), SecurityToken: string(issued.SecurityToken), ExpiresAt: issued.ExpiresAt})
+			return keep(c, s, issued)
 		},
 	})
 	cmd.Flags().StringVar(&in.Account, "account", "", c.T("id or name of the `ACCOUNT`, if the server has several", "账号 `ACCOUNT` 的 ID 或名称（服务器有多个账号时需要）"))

@@ -3,6 +3,7 @@ package usercmd
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -61,7 +62,7 @@ about a second factor: amr if the claim amr names mfa, acr=VALUE if acr has that
 				if err != nil {
 					return err
 				}
-				in.ClientSecret = api.SecretText(trimNewline(content))
+				in.ClientSecret = api.SecretText(strings.TrimRight(content, "\r\n"))
 			}
 			server, err := remote.Connect(c)
 			if err != nil {
@@ -82,14 +83,6 @@ about a second factor: amr if the claim amr names mfa, acr=VALUE if acr has that
 	f.StringVar(&in.Claim, "claim", "sub", c.T("`CLAIM` by whose value users are linked", "用于关联用户的声明 `CLAIM`"))
 	f.StringVar(&in.MFA, "trust-mfa", "", c.T("believe the provider about a second factor by `WHAT`: amr or acr=VALUE", "采信身份提供商的多因素验证，依据 `WHAT`：amr 或 acr=VALUE"))
 	return cmd
-}
-
-// trimNewline takes the line break from the end of a file.
-func trimNewline(s string) string {
-	for len(s) > 0 && (s[len(s)-1] == '\n' || s[len(s)-1] == '\r') {
-		s = s[:len(s)-1]
-	}
-	return s
 }
 
 func showIdentityProvider(c *cli.Run, p api.IdentityProvider) error {

@@ -1,7 +1,6 @@
 package usercmd
 
 import (
-	"bufio"
 	"cmp"
 	"context"
 	"crypto/rand"
@@ -14,8 +13,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os/exec"
-	"runtime"
 	"strings"
 	"time"
 
@@ -155,10 +152,7 @@ func (l *ssoLogin) ours(back url.Values) bool {
 func (l *ssoLogin) paste(ctx context.Context) (url.Values, error) {
 	l.Say("Open this address in a browser on any machine and log in:\n\n  %s\n\nThe browser then shows that it cannot reach 127.0.0.1. Copy the whole address that it shows, and paste it here.",
 		"请在任意一台机器的浏览器中打开以下地址并登录：\n\n  %s\n\n随后浏览器会提示无法访问 127.0.0.1。请复制地址栏中的完整地址，并粘贴到此处。", l.begun.URL)
-	if l.Lines == nil {
-		l.Lines = bufio.NewReader(cli.Interruptible(ctx, l.In))
-	}
-	line, err := l.Lines.ReadString('\n')
+	line, err := l.Line(ctx)
 	if err != nil && (line == "" || !errors.Is(err, io.EOF)) {
 		return nil, &cli.Problem{Message: l.T("standard input has no address", "标准输入中没有地址"), Cause: err}
 	}
@@ -203,7 +197,7 @@ func (l *ssoLogin) wait(ctx context.Context) (url.Values, error) {
 	l.Say("Log in with your browser at:\n\n  %s\n\nIf the browser is on another machine, use --no-browser.",
 		"请在浏览器中登录：\n\n  %s\n\n若浏览器在另一台机器上，请使用 --no-browser。", l.begun.URL)
 	if !l.NoInput {
-		browse(l.begun.URL)
+		remote.OpenBrowser(l.Run, l.begun.URL)
 	}
 	select {
 	case back := <-answers:
@@ -212,20 +206,5 @@ func (l *ssoLogin) wait(ctx context.Context) (url.Values, error) {
 		return nil, fmt.Errorf("waiting for the browser: %w", err)
 	case <-ctx.Done():
 		return nil, &cli.Problem{Message: l.T("nobody logged in within ten minutes", "十分钟内没有完成登录"), Cause: context.Cause(ctx), Next: l.T("begin again", "请重新开始")}
-	}
-}
-
-// browse opens an address in the person's browser, if there is a way to.
-func browse(address string) {
-	command := []string{"xdg-open", address}
-	switch runtime.GOOS {
-	case "darwin":
-		command = []string{"open", address}
-	case "windows":
-		command = []string{"rundll32", "url.dll,FileProtocolHandler", address}
-	}
-	browser := exec.Command(command[0], command[1:]...) // which may outlive the login
-	if browser.Start() == nil {                         // otherwise: the address stands on the terminal, too
-		go func() { _ = browser.Wait() }()
 	}
 }
