@@ -110,7 +110,7 @@ func globalFlags(c *cli.Run, root *cobra.Command) {
 	f.StringVar(&c.Profile, "profile", "", c.T("`NAME` of a profile in profiles.toml (KEYWARD_PROFILE)", "profiles.toml 中配置的名称 `NAME`（KEYWARD_PROFILE）"))
 	f.StringVar(&c.CACert, "ca-cert", "", c.T("`FILE` with the certificates of authorities to trust (KEYWARD_CACERT)", "受信任 CA 证书的文件 `FILE`（KEYWARD_CACERT）"))
 	f.StringVarP(&c.Output, "output", "o", c.Output, c.T("`FORMAT` of results: table, json or csv (KEYWARD_OUTPUT)", "结果的格式 `FORMAT`：table、json 或 csv（KEYWARD_OUTPUT）"))
-	f.String("lang", string(c.Lang), c.T("`LANGUAGE` of texts: en or zh (KEYWARD_LANG)", "文字的语言 `LANGUAGE`：en 或 zh（KEYWARD_LANG）")) // read by prepare
+	f.String("lang", string(c.Lang), c.T("`LANGUAGE` of texts: en or zh (KEYWARD_LANG)", "文字的语言 `LANGUAGE`：en 或 zh（KEYWARD_LANG）")) // read by Prepare
 	f.BoolVarP(&c.Yes, "yes", "y", false, c.T("confirm what is asked", "对所有确认提问回答“是”"))
 	f.BoolVar(&c.NoInput, "no-input", false, c.T("ask nothing", "不提出任何问题"))
 	f.StringVar(&c.Reason, "reason", "", c.T("`TEXT` for those who must approve: why you want it", "向审批人说明原因的文字 `TEXT`"))

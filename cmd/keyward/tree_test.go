@@ -77,47 +77,67 @@ func TestGroupsHaveTheCommandsThatTheyName(t *testing.T) {
 }
 
 // What is secret has no flag, for a command line is public on its machine.
-func TestNoFlagTakesASecret(t *testing.T) {
-	s := newSession(t, cli.English)
-	secret := regexp.MustCompile(`secret|passphrase|password|token`)
+// eachFlag looks at every flag of every command.
+func eachFlag(t *testing.T, look func(*cobra.Command, *pflag.Flag)) {
+	t.Helper()
 	var walk func(*cobra.Command)
 	walk = func(cmd *cobra.Command) {
-		check := func(f *pflag.Flag) {
-			named := f.Name == "secret" && strings.Contains(f.Usage, "`NAME`") // of one that the server keeps
-			if secret.MatchString(f.Name) && !strings.HasSuffix(f.Name, "-file") && !named && f.Value.Type() != "bool" {
-				t.Errorf("%s --%s takes a secret", cmd.CommandPath(), f.Name)
-			}
-		}
-		cmd.Flags().VisitAll(check)
-		cmd.PersistentFlags().VisitAll(check)
+		cmd.Flags().VisitAll(func(f *pflag.Flag) { look(cmd, f) })
+		cmd.PersistentFlags().VisitAll(func(f *pflag.Flag) { look(cmd, f) })
 		for _, child := range cmd.Commands() {
 			walk(child)
 		}
 	}
-	walk(newRoot(&s.Run))
+	walk(newRoot(&newSession(t, cli.English).Run))
+}
+
+func TestNoFlagTakesASecret(t *testing.T) {
+	secret := regexp.MustCompile(`secret|passphrase|password|token`)
+	eachFlag(t, func(cmd *cobra.Command, f *pflag.Flag) {
+		named := f.Name == "secret" && strings.Contains(f.Usage, "`NAME`") // of one that the server keeps
+		if secret.MatchString(f.Name) && !strings.HasSuffix(f.Name, "-file") && !named && f.Value.Type() != "bool" {
+			t.Errorf("%s --%s takes a secret", cmd.CommandPath(), f.Name)
+		}
+	})
+}
+
+// A flag takes what its own error says that it must look like.
+func TestFlagsTakeWhatTheirErrorsAskFor(t *testing.T) {
+	tried := 0
+	eachFlag(t, func(cmd *cobra.Command, f *pflag.Flag) {
+		if f.Value.Type() == "bool" {
+			return
+		}
+		s := newSession(t, cli.English)
+		s.Do(append(strings.Fields(cmd.CommandPath())[1:], "--"+f.Name+"=\x00")...)
+		_, examples, refused := strings.Cut(s.Stderr.String(), " must look like ")
+		if !refused {
+			return
+		}
+		examples, _, _ = strings.Cut(examples, "\n")
+		for example := range strings.SplitSeq(examples, ", ") {
+			tried++
+			if err := f.Value.Set(example); err != nil {
+				t.Errorf("%s --%s %s: %v", cmd.CommandPath(), f.Name, example, err)
+			}
+		}
+	})
+	if tried < 50 {
+		t.Errorf("%d examples were tried", tried)
+	}
 }
 
 // What protects has no switch: not in a flag, not in the environment, not in the code and
 // not in a build tag. docs/design/incidents.md says which products had one.
 func TestL29NothingSwitchesProtectionOff(t *testing.T) {
-	s := newSession(t, cli.English)
 	off := regexp.MustCompile(`(?i)insecure|unsafe|skip|no-?(verify|check|auth|tls|audit)|disable-|allow-http|trust-all|debug`)
 	flags := 0
-	var walk func(*cobra.Command)
-	walk = func(cmd *cobra.Command) {
-		check := func(f *pflag.Flag) {
-			flags++
-			if off.MatchString(f.Name) {
-				t.Errorf("%s --%s", cmd.CommandPath(), f.Name)
-			}
+	eachFlag(t, func(cmd *cobra.Command, f *pflag.Flag) {
+		flags++
+		if off.MatchString(f.Name) {
+			t.Errorf("%s --%s", cmd.CommandPath(), f.Name)
 		}
-		cmd.Flags().VisitAll(check)
-		cmd.PersistentFlags().VisitAll(check)
-		for _, child := range cmd.Commands() {
-			walk(child)
-		}
-	}
-	walk(newRoot(&s.Run))
+	})
 	inSource := regexp.MustCompile(`InsecureSkipVerify|InsecureIgnoreHostKey|"KEYWARD_\w*(INSECURE|SKIP|NO_|DISABLE|DEBUG)\w*"`)
 	tag := regexp.MustCompile(`(?m)^//go:build (.*)$`)
 	platform := regexp.MustCompile(`^[!()|& ]*((unix|linux|amd64|arm64|cgo|goexperiment\.runtimesecret)[!()|& ]*)+$`)

@@ -124,6 +124,18 @@ func width(s string) int {
 	return n
 }
 
+// Rows answers how many rows lines take on a terminal, which breaks those that are longer than
+// its columns; with 0 columns it breaks none.
+func Rows(lines string, columns int) (rows int) {
+	for line := range strings.Lines(lines) {
+		rows++
+		if columns > 0 {
+			rows += max(width(strings.TrimSuffix(line, "\n"))-1, 0) / columns
+		}
+	}
+	return rows
+}
+
 // wide tells whether a character takes two columns: the ranges that Unicode's East
 // Asian Width gives to Chinese, Japanese and Korean text, and emoji.
 func wide(r rune) bool {

@@ -31,3 +31,19 @@ func TestCSVIsHarmless(t *testing.T) {
 		}
 	})
 }
+
+// What is drawn in place is taken away whole, also where the terminal broke its lines.
+func TestRows(t *testing.T) {
+	for _, test := range []struct {
+		lines   string
+		columns int
+		want    int
+	}{
+		{"", 80, 0}, {"\n", 80, 1}, {"ab\ncd\n", 80, 2}, {"ab\ncd\n", 0, 2},
+		{"1234567890\n", 10, 1}, {"12345678901\nx\n", 10, 3}, {"密钥密钥密\n", 10, 1}, {"密钥密钥密x\n", 10, 2},
+	} {
+		if rows := Rows(test.lines, test.columns); rows != test.want {
+			t.Errorf("%q on %d columns: %d rows, want %d", test.lines, test.columns, rows, test.want)
+		}
+	}
+}

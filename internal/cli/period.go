@@ -58,7 +58,7 @@ func ParsePeriod(s string) (time.Duration, error) {
 	return v, nil
 }
 
-// Period writes a duration as [parsePeriod] reads it.
+// Period writes a duration as [ParsePeriod] reads it.
 func Period(d time.Duration) string {
 	if d > 0 && d%Day == 0 {
 		return fmt.Sprintf("%dd", d/Day)

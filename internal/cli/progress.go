@@ -25,15 +25,23 @@ type Progress struct {
 }
 
 // Progress answers a reader of r that shows on a terminal how far it is. The result's
-// finish must be called before anything else is written there.
+// Finish must be called before anything else is written there.
 func (c *Run) Progress(r io.Reader, name string, total int64) *Progress {
 	p := &Progress{r: r, name: name, total: total, now: time.Now}
-	if columns := c.Width(); columns > 0 && c.Getenv("TERM") != "dumb" && !Truthy(c.Getenv("CI")) {
-		p.w, p.width = c.Err, columns
+	if p.width = c.Columns(); p.width > 0 {
+		p.w = c.Err
 	}
 	p.start = p.now()
 	p.next = p.start.Add(Redraw)
 	return p
+}
+
+// Columns answers how wide a line may be that is drawn again and again; 0 where none may be.
+func (c *Run) Columns() int {
+	if c.Getenv("TERM") == "dumb" || Truthy(c.Getenv("CI")) {
+		return 0
+	}
+	return c.Width()
 }
 
 // Read reads on and draws the line when it is due.

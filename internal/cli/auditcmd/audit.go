@@ -59,8 +59,8 @@ func newAuditListCmd(c *cli.Run) *cobra.Command {
 	})
 	auditFilters(c, cmd, &in)
 	f := cmd.Flags()
-	f.Var(cli.Ago(&in.From, time.Now), "from", c.T("only from `TIME` on: a date, a time, or 24h for so long ago", "只列出 `TIME` 之后的：日期、时间，或 24h 表示多久之前"))
-	f.Var(cli.Ago(&in.To, time.Now), "to", c.T("only before `TIME`", "只列出 `TIME` 之前的"))
+	f.Var(cli.Ago(&in.From, c.Now), "from", c.T("only from `TIME` on: a date, a time, or 24h for so long ago", "只列出 `TIME` 之后的：日期、时间，或 24h 表示多久之前"))
+	f.Var(cli.Ago(&in.To, c.Now), "to", c.T("only before `TIME`", "只列出 `TIME` 之前的"))
 	f.BoolVar(&in.Oldest, "oldest", false, c.T("the oldest first", "最早的在前"))
 	f.IntVar(&limit, "limit", 100, c.T("at most `N` records; 0 for all", "最多 `N` 条记录；0 表示全部"))
 	return cmd

@@ -298,10 +298,7 @@ func checkProof(c *cli.Run, cmd *cobra.Command, name string, given []string) err
 func publicKeys(given []string) (map[string]string, error) {
 	keys := map[string]string{}
 	for _, one := range given {
-		content, err := readEvidence(one)
-		if errors.Is(err, fs.ErrNotExist) && strings.Contains(one, "+") {
-			content, err = []byte(one), nil
-		}
+		content, err := keyOrFile(one)
 		if err != nil {
 			return nil, err
 		}
@@ -316,6 +313,15 @@ func publicKeys(given []string) (map[string]string, error) {
 		}
 	}
 	return keys, nil
+}
+
+// keyOrFile answers a key that was given as itself, or else what is in the file of that name.
+func keyOrFile(given string) ([]byte, error) {
+	content, err := readEvidence(given)
+	if errors.Is(err, fs.ErrNotExist) && strings.Contains(given, "+") {
+		return []byte(given), nil
+	}
+	return content, err
 }
 
 // readEvidence reads a small file.

@@ -267,10 +267,7 @@ func (w *witnessing) serve(ctx context.Context, cmd *cobra.Command, served *witn
 func witnessLogs(given []string) ([]witness.Log, error) {
 	var logs []witness.Log
 	for _, one := range given {
-		content, err := readEvidence(one)
-		if errors.Is(err, fs.ErrNotExist) && strings.Contains(one, "+") {
-			content, err = []byte(one), nil
-		}
+		content, err := keyOrFile(one)
 		if err != nil {
 			return nil, err
 		}

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -60,7 +62,7 @@ type xksReport struct {
 }
 
 func newXKSCheckCmd(c *cli.Run) *cobra.Command {
-	k := &xksCheck{Run: c}
+	k := &xksCheck{Run: c, timeout: xks.DefaultTimeout}
 	cmd := c.Command(cli.Command{
 		Use:   "check URL [ID]",
 		Short: c.T("Check a proxy of external keys from this machine", "从本机检查外部密钥代理"),
@@ -83,8 +85,8 @@ encrypt and decrypt.`,
 			}
 			return c.Show(report, func(t *cli.Table) {
 				t.Add(c.T("Proxy", "代理"), report.Proxy)
-				for id, health := range report.Managers {
-					t.Add(c.T("Manager", "密钥管理系统"), id+", "+health)
+				for _, id := range slices.Sorted(maps.Keys(report.Managers)) {
+					t.Add(c.T("Manager", "密钥管理系统"), id+", "+report.Managers[id])
 				}
 				t.Add(c.T("Health answered in", "健康检查耗时"), report.Health)
 				if report.Key != "" {
@@ -96,7 +98,7 @@ encrypt and decrypt.`,
 	})
 	f := cmd.Flags()
 	k.flags(c, f)
-	f.DurationVar(&k.timeout, "timeout", xks.DefaultTimeout, c.T("`TIME` that the proxy has for an answer", "代理应答的时限 `TIME`"))
+	f.Var(cli.Days(&k.timeout), "timeout", c.T("`TIME` that the proxy has for an answer", "代理应答的时限 `TIME`"))
 	return cmd
 }
 

@@ -165,25 +165,15 @@ func newXKSCredentialRemoveCmd(c *cli.Run) *cobra.Command {
 }
 
 func newXKSRemoveCmd(c *cli.Run) *cobra.Command {
-	return c.Command(cli.Command{
-		Use:   "remove NAME",
-		Short: c.T("Forget an offer; nobody reaches a key through it any more", "移除密钥库；外部系统将无法再通过它使用密钥"),
-		Run: func(ctx context.Context, args []string) error {
+	return remote.OnServer(c, "remove NAME", c.T("Forget an offer; nobody reaches a key through it any more", "移除密钥库；外部系统将无法再通过它使用密钥"),
+		c.T("%s is removed; its keys are untouched", "%s 已移除；密钥本身不受影响"),
+		func(ctx context.Context, server *client.Client, args []string) (any, error) {
 			if err := c.Confirm(ctx, args[0], c.T(
 				"Whoever uses keys through "+args[0]+" cannot decrypt any more, until the same keys are published again.",
 				"通过 "+args[0]+" 使用密钥的系统将无法解密，直到重新发布相同的密钥。",
 			)); err != nil {
-				return err
+				return nil, err
 			}
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
-			if err := server.RemoveOffer(ctx, args[0]); err != nil {
-				return err
-			}
-			c.Say("%s is removed; its keys are untouched", "%s 已移除；密钥本身不受影响", args[0])
-			return c.ShowJSON(map[string]any{"name": args[0]})
-		},
-	})
+			return nil, server.RemoveOffer(ctx, args[0])
+		})
 }

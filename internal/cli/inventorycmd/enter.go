@@ -13,7 +13,7 @@ import (
 )
 
 // guides answers the guides of all kinds of providers.
-func guides(ctx context.Context, c *cli.Run, server *client.Client) ([]api.Guide, error) {
+func guides(ctx context.Context, server *client.Client) ([]api.Guide, error) {
 	all, err := server.ListProviderKinds(ctx)
 	var out []api.Guide
 	for _, k := range all.Kinds {
@@ -39,7 +39,7 @@ func newGuidesCmd(c *cli.Run) *cobra.Command {
 		Use:   "guides [GUIDE]",
 		Short: c.T("Show how keys are changed that only a person at a console can change", "查看只能由人工在控制台更换的密钥的操作指引"),
 		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
-			all, err := guides(ctx, c, server)
+			all, err := guides(ctx, server)
 			if err != nil {
 				return err
 			}
@@ -83,7 +83,7 @@ secret is asked for; otherwise give --credential. What does not pass the checks 
 		),
 		Example: "  keyward provider add manual wechat\n  keyward accesskey enter wechat wechatpay-apiv3-key --set mchid=1900000001 --credential key.txt --owner pay",
 		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
-			all, err := guides(ctx, c, server)
+			all, err := guides(ctx, server)
 			if err != nil {
 				return err
 			}

@@ -94,7 +94,7 @@ var evidence = map[string]words{
 	"purpose": {"Purpose", "用途"}, "account": {"Account", "账号"}, "created": {"Created", "创建时间"}, "first-seen": {"First seen", "首次出现"}, "used": {"Last used", "最近使用"},
 	"changed": {"Changed", "变更时间"}, "limit-days": {"Limit (days)", "期限（天）"}, "grace-days": {"Grace (days)", "宽限期（天）"}, "newer-created": {"Second key created", "第二个密钥创建时间"},
 	"user-created": {"User created", "用户创建时间"}, "policies": {"Policies", "策略"}, "boundary": {"Boundary", "权限边界"}, "missing": {"Missing", "缺少"}, "off": {"Off", "未开启"},
-	"since":  {"last read", "最近读取"},
+	"since":  {"Last read", "最近读取"},
 	"reason": {"Reason", "原因"}, "root-keys": {"Keys of the account", "主账号密钥数"}, "password-policy": {"Password policy", "密码策略"}, "login": {"Last login", "最近登录"},
 	"what": {"What", "类型"}, "match": {"Match", "匹配方式"}, "secret": {"Secret", "凭据"}, "version": {"Version", "版本"}, "stages": {"Stages", "阶段"}, "origin": {"Found in", "发现于"},
 	"place": {"Place", "位置"}, "more-places": {"More places", "其他位置数"}, "works": {"Its issuer says", "签发方答复"}, "why-unknown": {"Because", "原因"}, "asked": {"Asked at", "询问时间"}, "belongs-to": {"Belongs to", "所属"}, "gone": {"Gone from all refs", "已从所有引用中移除"}, "commit": {"First commit", "首次提交"}, "reported": {"First reported", "首次上报"}, "reported-by": {"Reported by", "上报者"},
@@ -202,7 +202,7 @@ func newFindingSuppressCmd(c *cli.Run) *cobra.Command {
 	})
 	cmd.Flags().StringVar(&in.Owner, "owner", "", c.T("`NAME` of who answers for it", "负责人 `NAME`"))
 	cmd.Flags().StringVar(&in.Reason, "reason", "", c.T("`TEXT`: why it is accepted", "接受的原因 `TEXT`"))
-	cmd.Flags().Var(cli.Ahead(&in.Until, time.Now), "until", c.T("`TIME` at which it opens again: a date, a time or 30d", "重新打开的时间 `TIME`：日期、时间或 30d"))
+	cmd.Flags().Var(cli.Ahead(&in.Until, c.Now), "until", c.T("`TIME` at which it opens again: a date, a time or 30d", "重新打开的时间 `TIME`：日期、时间或 30d"))
 	return cmd
 }
 

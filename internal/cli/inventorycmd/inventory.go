@@ -2,7 +2,6 @@ package inventorycmd
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -16,6 +15,7 @@ import (
 	"github.com/keyward/keyward/client"
 	"github.com/keyward/keyward/internal/cli"
 	"github.com/keyward/keyward/internal/cli/remote"
+	"github.com/keyward/keyward/internal/fault"
 )
 
 func newAccessKeyCmd(c *cli.Run) *cobra.Command {
@@ -316,23 +316,21 @@ func syncCmd(c *cli.Run, use string) *cobra.Command {
 			ctx, cancel := context.WithTimeout(ctx, patience)
 			defer cancel()
 			if len(args) == 0 {
-				return syncAll(ctx, c, server, wanted, "UnsupportedOperation") // of providers whose keys people enter
+				return syncAll(ctx, c, server, wanted, fault.UnsupportedOperation) // of providers whose keys people enter
 			}
-			return syncAll(ctx, c, server, wanted, "")
+			return syncAll(ctx, c, server, wanted)
 		}),
 	})
 	cmd.Flags().Var(cli.Days(&patience), "wait", c.T("wait for at most `PERIOD`", "最多等待 `PERIOD`"))
 	return cmd
 }
 
-// syncAll has providers read and waits for each, but for those that are refused with the code
-// without.
-func syncAll(ctx context.Context, c *cli.Run, server *client.Client, all []api.Provider, without string) error {
+// syncAll has providers read and waits for each, but for those that are refused as without says.
+func syncAll(ctx context.Context, c *cli.Run, server *client.Client, all []api.Provider, without ...fault.Kind) error {
 	var wanted []api.Provider
 	for _, p := range all {
 		err := server.SyncProvider(ctx, p.Name)
-		var refused *client.Error
-		if errors.As(err, &refused) && refused.Code == without {
+		if remote.RefusedAs(err, without...) {
 			continue
 		}
 		if err != nil {

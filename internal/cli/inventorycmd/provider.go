@@ -3,7 +3,6 @@ package inventorycmd
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -17,6 +16,7 @@ import (
 	"github.com/keyward/keyward/client"
 	"github.com/keyward/keyward/internal/cli"
 	"github.com/keyward/keyward/internal/cli/remote"
+	"github.com/keyward/keyward/internal/fault"
 )
 
 func newProviderCmd(c *cli.Run) *cobra.Command {
@@ -360,8 +360,7 @@ func kindOrProvider(ctx context.Context, c *cli.Run, server *client.Client, all 
 		return kind, anyone, nil
 	}
 	p, missing := server.GetProvider(ctx, name)
-	var refused *client.Error
-	if errors.As(missing, &refused) && refused.Code == "ResourceNotFound" {
+	if remote.RefusedAs(missing, fault.ResourceNotFound) {
 		return kind, "", err
 	}
 	if missing != nil {

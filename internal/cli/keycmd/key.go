@@ -3,8 +3,6 @@ package keycmd
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -129,11 +127,7 @@ func showKey(c *cli.Run, k api.Key) error {
 		if !k.ExpireAt.IsZero() {
 			t.Add(c.T("Material expires", "密钥材料到期"), cli.When(k.ExpireAt))
 		}
-		var tags []string
-		for _, key := range slices.Sorted(maps.Keys(k.Tags)) {
-			tags = append(tags, key+"="+k.Tags[key])
-		}
-		t.Add(c.T("Tags", "标签"), cli.OrDash(strings.Join(tags, ", ")))
+		t.Add(c.T("Tags", "标签"), cli.OrDash(cli.Pairs(k.Tags)))
 	})
 }
 

@@ -29,19 +29,20 @@ func (p *keyPolicy) flags(c *cli.Run, f *pflag.FlagSet, file string) {
 }
 
 // given tells whether the flags say anything.
-func (p *keyPolicy) given() bool {
-	return p.file != "" || len(p.grants.Administrators)+len(p.grants.Users)+len(p.grants.Others) > 0
+func (p *keyPolicy) given() bool { return p.file != "" || p.people() }
+
+func (p *keyPolicy) people() bool {
+	return len(p.grants.Administrators)+len(p.grants.Users)+len(p.grants.Others) > 0
 }
 
 // document answers the policy that the flags say; empty for the default.
 func (p *keyPolicy) document(ctx context.Context, c *cli.Run, server *client.Client) (string, error) {
-	people := len(p.grants.Administrators)+len(p.grants.Users)+len(p.grants.Others) > 0
 	switch {
-	case p.file != "" && people:
+	case p.file != "" && p.people():
 		return "", &cli.Problem{Message: c.T("a policy is either a file or people: leave one of them out", "策略只能用文件或人员之一指定，请去掉其中一种")}
 	case p.file != "":
 		return c.ReadDocument(ctx, p.file)
-	case !people:
+	case !p.people():
 		return "", nil
 	}
 	me, err := server.WhoAmI(ctx)

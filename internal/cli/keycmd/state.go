@@ -54,7 +54,7 @@ restored. After that, what it encrypted can never be decrypted again.`,
 				return err
 			}
 			warn(ctx, c, server, key.ID)
-			when := time.Now().AddDate(0, 0, days).UTC().Format(time.DateOnly)
+			when := c.Now().AddDate(0, 0, days).UTC().Format(time.DateOnly)
 			if err := c.Confirm(ctx, key.ID, c.T(
 				fmt.Sprintf("%s (%s) will be deleted on %s, in %d days. From then on, nothing that it encrypted can ever be decrypted again.", args[0], key.ID, when, days),
 				fmt.Sprintf("%s（%s）将于 %s（%d 天后）删除。此后，它加密的内容将永远无法解密。", args[0], key.ID, when, days),

@@ -2,7 +2,6 @@ package keycmd
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 
@@ -12,6 +11,7 @@ import (
 	"github.com/keyward/keyward/client"
 	"github.com/keyward/keyward/internal/cli"
 	"github.com/keyward/keyward/internal/cli/remote"
+	"github.com/keyward/keyward/internal/fault"
 )
 
 func newKeyUsageCmd(c *cli.Run) *cobra.Command {
@@ -84,9 +84,8 @@ func tabulateUsage(c *cli.Run, t *cli.Table, u api.KeyUsage) {
 // the caller may not know, does not hold up what has to be done.
 func warn(ctx context.Context, c *cli.Run, server *client.Client, key string) {
 	u, err := server.GetKeyUsage(ctx, key)
-	var refused *client.Error
 	switch {
-	case errors.As(err, &refused) && refused.Code == "NoPermission":
+	case remote.RefusedAs(err, fault.NoPermission):
 		c.Say("Note: you may not see who uses %s (kms:ListKeyAssociations)", "注意：您无权查看谁在使用 %s（kms:ListKeyAssociations）", key)
 	case err != nil: // what follows tells what is wrong
 	case u.Status != "Unused":

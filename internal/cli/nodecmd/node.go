@@ -249,25 +249,14 @@ func newNodeDrainCmd(c *cli.Run) *cobra.Command {
 }
 
 func newNodeRemoveCmd(c *cli.Run) *cobra.Command {
-	return c.Command(cli.Command{
-		Use:   "remove NAME",
-		Short: c.T("Forget a node: nothing that it says is believed from then on", "移除节点：此后不再相信它的任何上报"),
-		Run: func(ctx context.Context, args []string) error {
+	return remote.OnServer(c, "remove NAME", c.T("Forget a node: nothing that it says is believed from then on", "移除节点：此后不再相信它的任何上报"), c.T("%s is removed", "%s 已移除"),
+		func(ctx context.Context, server *client.Client, args []string) (any, error) {
 			if err := c.Confirm(ctx, args[0], c.T(
 				fmt.Sprintf("%s gets nothing any more. What it holds it may keep: if it was stolen, rotate what was delivered to it.", args[0]),
 				fmt.Sprintf("%s 将不再得到任何内容。它已持有的仍在：如果机器被盗，请轮换已分发给它的凭据。", args[0]),
 			)); err != nil {
-				return err
+				return nil, err
 			}
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
-			if err := server.RemoveNode(ctx, args[0]); err != nil {
-				return err
-			}
-			c.Say("%s is removed", "%s 已移除", args[0])
-			return nil
-		},
-	})
+			return nil, server.RemoveNode(ctx, args[0])
+		})
 }

@@ -302,25 +302,14 @@ func addMembers(c *cli.Run, t *cli.Table, title string, members []api.RolloutMem
 }
 
 func newRolloutRemoveCmd(c *cli.Run) *cobra.Command {
-	return c.Command(cli.Command{
-		Use:   "remove NAME",
-		Short: c.T("End a rollout: its nodes keep nothing of the secret", "结束分发：其节点不再保留该凭据"),
-		Run: func(ctx context.Context, args []string) error {
+	return remote.OnServer(c, "remove NAME", c.T("End a rollout: its nodes keep nothing of the secret", "结束分发：其节点不再保留该凭据"), c.T("%s is removed", "%s 已移除"),
+		func(ctx context.Context, server *client.Client, args []string) (any, error) {
 			if err := c.Confirm(ctx, args[0], c.T(
 				fmt.Sprintf("All nodes of %s stop delivering its secret; what uses it there stops working.", args[0]),
 				fmt.Sprintf("%s 的所有节点将停止提供该凭据；使用它的程序将无法工作。", args[0]),
 			)); err != nil {
-				return err
+				return nil, err
 			}
-			server, err := remote.Connect(c)
-			if err != nil {
-				return err
-			}
-			if err := server.RemoveRollout(ctx, args[0]); err != nil {
-				return err
-			}
-			c.Say("%s is removed", "%s 已移除", args[0])
-			return nil
-		},
-	})
+			return nil, server.RemoveRollout(ctx, args[0])
+		})
 }

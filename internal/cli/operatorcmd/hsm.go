@@ -31,20 +31,20 @@ others. docs/hardware.md tells how to give the server one.`,
 			return o.Show(s, func(t *cli.Table) {
 				t.Add(o.T("State", "状态"), o.tokenState(s.State))
 				if s.Detail != "" {
-					t.Add(o.T("Detail", "详情"), cli.Printable(s.Detail))
+					t.Add(o.T("Detail", "详情"), s.Detail)
 				}
 				if s.Since != nil {
 					t.Add(o.T("Since", "自"), cli.When(*s.Since))
 				}
-				t.Add(o.T("Token", "令牌"), cli.OrDash(cli.Printable(s.Label)))
-				t.Add(o.T("Serial number", "序列号"), cli.OrDash(cli.Printable(s.Serial)))
-				t.Add(o.T("Maker", "制造商"), cli.OrDash(cli.Printable(s.Maker)))
+				t.Add(o.T("Token", "令牌"), cli.OrDash(s.Label))
+				t.Add(o.T("Serial number", "序列号"), cli.OrDash(s.Serial))
+				t.Add(o.T("Maker", "制造商"), cli.OrDash(s.Maker))
 				t.Add(o.T("Sessions", "会话"), strconv.Itoa(s.Sessions))
 				t.Add(o.T("Lost", "丢失次数"), strconv.Itoa(s.Lost))
 				for _, offer := range s.Offers {
 					made := o.T("made", "可生成")
 					if offer.Reason != "" {
-						made = o.T("not made: ", "不可生成：") + cli.Printable(offer.Reason)
+						made = o.T("not made: ", "不可生成：") + offer.Reason
 					}
 					t.Add(offer.Spec, made)
 				}

@@ -3,6 +3,7 @@ package operatorcmd
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -54,7 +55,7 @@ func (o *operation) showScrub(r api.ScrubReport) error {
 		for _, f := range r.Findings {
 			t.Add("")
 			t.Add(o.T("Problem", "问题"), f.Problem+": "+o.problemText(f.Problem))
-			t.Add(o.T("Where", "位置"), cli.OrDash(f.Table+" "+f.ID))
+			t.Add(o.T("Where", "位置"), cli.OrDash(strings.TrimSpace(f.Table+" "+f.ID)))
 			t.Add(o.T("Detail", "详情"), f.Detail)
 			t.Add(o.T("What to do", "处理办法"), o.problemAdvice(f.Problem))
 		}

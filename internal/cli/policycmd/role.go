@@ -68,7 +68,7 @@ func newRoleCreateCmd(c *cli.Run) *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&trust, "trust", "", c.T("read the trust policy from `FILE`; - for standard input", "从 `FILE` 读取信任策略；- 表示标准输入"))
 	f.StringVar(&in.Description, "description", "", c.T("`TEXT` for people", "供人阅读的描述 `TEXT`"))
-	f.DurationVar(&longest, "max-session", longest, c.T("the longest `DURATION` of a session, 1h to 12h", "会话的最长时长 `DURATION`，1h 至 12h"))
+	f.Var(cli.Days(&longest), "max-session", c.T("the longest `DURATION` of a session, 1h to 12h", "会话的最长时长 `DURATION`，1h 至 12h"))
 	return cmd
 }
 
@@ -169,7 +169,7 @@ func newRoleUpdateCmd(c *cli.Run) *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&trust, "trust", "", c.T("read the trust policy from `FILE`; - for standard input", "从 `FILE` 读取信任策略；- 表示标准输入"))
 	f.StringVar(&description, "description", "", c.T("`TEXT` for people", "供人阅读的描述 `TEXT`"))
-	f.DurationVar(&longest, "max-session", longest, c.T("the longest `DURATION` of a session, 1h to 12h", "会话的最长时长 `DURATION`，1h 至 12h"))
+	f.Var(cli.Days(&longest), "max-session", c.T("the longest `DURATION` of a session, 1h to 12h", "会话的最长时长 `DURATION`，1h 至 12h"))
 	return cmd
 }
 
@@ -235,7 +235,8 @@ type sessionRequest struct {
 func (s *sessionRequest) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringVar(&s.name, "session", "keyward-cli", s.T("`NAME` of the session, for policies and the audit log", "会话名称 `NAME`，用于策略和审计日志"))
-	f.DurationVar(&s.duration, "duration", time.Hour, s.T("`DURATION` of the session, from 15m on", "会话时长 `DURATION`，至少 15m"))
+	s.duration = time.Hour
+	f.Var(cli.Days(&s.duration), "duration", s.T("`DURATION` of the session, from 15m on", "会话时长 `DURATION`，至少 15m"))
 	f.StringVar(&s.file, "policy", "", s.T("narrow what the session may do by the policy in `FILE`; - for standard input", "用 `FILE` 中的策略收窄会话权限；- 表示标准输入"))
 	s.Issue.Flags(cmd)
 }

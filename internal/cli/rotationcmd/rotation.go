@@ -143,7 +143,7 @@ is disabled is enabled and tried before any node returns to it; the new key is e
 				return err
 			}
 			if !r.CanRollBack {
-				return &cli.Problem{Message: canRollBack(c, r), Next: nextCommand(c, r)}
+				return &cli.Problem{Message: canRollBack(c, r), Next: nextCommand(r)}
 			}
 			if err := c.Confirm(ctx, args[0], afterRollback(c, r)); err != nil {
 				return err
@@ -275,7 +275,7 @@ func waitsFor(c *cli.Run, r api.RotationRun) string {
 }
 
 // nextCommand answers what a person would run next; "" for nothing.
-func nextCommand(c *cli.Run, r api.RotationRun) string {
+func nextCommand(r api.RotationRun) string {
 	if strings.HasPrefix(r.Next, "keyward rotation enter ") {
 		if r.Guide != "" {
 			return r.Next + " --file FILE"

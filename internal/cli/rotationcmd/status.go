@@ -70,7 +70,7 @@ func watchRotation(ctx context.Context, c *cli.Run, server *client.Client, name 
 		case r.Step == "aborted":
 			return &cli.Problem{Message: fmt.Sprintf(c.T("the rotation was rolled back: %s", "轮换已回滚：%s"), cmp.Or(c.Word(phrase.Back(r.Back)), "-"))}
 		case r.Halt != "":
-			return &cli.Problem{Message: fmt.Sprintf(c.T("the rotation has halted: %s", "轮换已停止：%s"), c.Word(phrase.Reason(r.Halt))), Next: nextCommand(c, r)}
+			return &cli.Problem{Message: fmt.Sprintf(c.T("the rotation has halted: %s", "轮换已停止：%s"), c.Word(phrase.Reason(r.Halt))), Next: nextCommand(r)}
 		}
 		select {
 		case <-ctx.Done():
@@ -84,8 +84,8 @@ func watchRotation(ctx context.Context, c *cli.Run, server *client.Client, name 
 // change.
 type view struct {
 	*cli.Run
-	lines int    // that stand on the terminal
-	last  string // what was shown
+	rows int    // that stand on the terminal
+	last string // what was shown
 }
 
 func (v *view) show(r api.RotationRun) error {
@@ -99,10 +99,10 @@ func (v *view) show(r api.RotationRun) error {
 		if text == v.last {
 			return nil
 		}
-		if v.lines > 0 {
-			fmt.Fprintf(v.Out, "\x1b[%dA\x1b[J", v.lines)
+		if v.rows > 0 {
+			fmt.Fprintf(v.Out, "\x1b[%dA\x1b[J", v.rows)
 		}
-		v.last, v.lines = text, strings.Count(text, "\n")
+		v.last, v.rows = text, cli.Rows(text, v.Width())
 		_, err := io.WriteString(v.Out, text)
 		return err
 	}
@@ -176,7 +176,7 @@ func rotationTable(c *cli.Run, r api.RotationRun) cli.Table {
 	t.Add(c.T("Old key expires", "旧密钥到期"), deadline(c, r))
 	t.Add(c.T("Rollback", "回滚"), canRollBack(c, r))
 	if r.Next != "" && !strings.HasPrefix(r.Next, "keyward rotation status ") {
-		t.Add(c.T("Next", "下一步"), nextCommand(c, r))
+		t.Add(c.T("Next", "下一步"), nextCommand(r))
 	}
 	return t
 }

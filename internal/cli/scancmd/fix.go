@@ -19,6 +19,7 @@ import (
 	"github.com/keyward/keyward/client"
 	"github.com/keyward/keyward/internal/cli"
 	"github.com/keyward/keyward/internal/cli/remote"
+	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/leak"
 	"github.com/keyward/keyward/internal/leak/report"
 )
@@ -47,10 +48,10 @@ type stretch struct {
 
 // A mended is one file with what happens to it.
 type mended struct {
-	path     string
-	mode     os.FileMode
-	content  []byte
-	stretchs []stretch // in order, without overlaps
+	path      string
+	mode      os.FileMode
+	content   []byte
+	stretches []stretch // in order, without overlaps
 }
 
 // mend moves what was found, as far as it can be moved.
@@ -117,12 +118,12 @@ func (s *scan) plan(findings []leak.Finding) (files []*mended, values map[string
 			} else {
 				left++
 			}
-			m.stretchs = append(m.stretchs, part)
+			m.stretches = append(m.stretches, part)
 		}
 	}
 	for _, m := range by {
-		slices.SortFunc(m.stretchs, func(a, b stretch) int { return cmp.Compare(a.start, b.start) })
-		if slices.ContainsFunc(m.stretchs, func(p stretch) bool { return p.name != "" }) {
+		slices.SortFunc(m.stretches, func(a, b stretch) int { return cmp.Compare(a.start, b.start) })
+		if slices.ContainsFunc(m.stretches, func(p stretch) bool { return p.name != "" }) {
 			files = append(files, m)
 		}
 	}
@@ -169,7 +170,7 @@ func (m *mended) offset(at leak.Location, length int) (start int, ok bool) {
 		start += i + 1
 	}
 	start += at.Column - 1
-	overlap := slices.ContainsFunc(m.stretchs, func(p stretch) bool { return start < p.end && p.start < start+length })
+	overlap := slices.ContainsFunc(m.stretches, func(p stretch) bool { return start < p.end && p.start < start+length })
 	return start, start+length <= len(m.content) && !overlap
 }
 
@@ -177,7 +178,7 @@ func (m *mended) offset(at leak.Location, length int) (start int, ok bool) {
 func (m *mended) with(instead func(stretch) string) []byte {
 	var b bytes.Buffer
 	from := 0
-	for _, p := range m.stretchs {
+	for _, p := range m.stretches {
 		b.Write(m.content[from:p.start])
 		b.WriteString(instead(p))
 		from = p.end
@@ -201,7 +202,7 @@ func (m *mended) reference(template string) func(stretch) string {
 func (m *mended) diff(template string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "--- %[1]s\n+++ %[1]s\n", cli.Printable(m.path))
-	for _, p := range m.stretchs {
+	for _, p := range m.stretches {
 		if p.name != "" {
 			line := 1 + bytes.Count(m.content[:p.start], []byte{'\n'})
 			fmt.Fprintf(&b, "@@ -%[1]d +%[1]d @@\n-%s\n+%s\n", line, cli.Printable(p.shown), cli.Printable(strings.ReplaceAll(template, "{name}", p.name)))
@@ -247,8 +248,7 @@ func (s *scan) move(ctx context.Context, files []*mended, values map[string][]by
 func keep(ctx context.Context, server *client.Client, name string, value []byte) error {
 	const version = "found"
 	_, err := server.CreateSecret(ctx, api.CreateSecretRequest{Name: name, Version: version, Value: value, Description: "found by keyward scan"})
-	var refused *client.Error
-	if errors.As(err, &refused) && refused.Code == "ResourceExists" {
+	if remote.RefusedAs(err, fault.ResourceExists) {
 		_, err = server.PutSecretValue(ctx, name, api.PutSecretRequest{Version: version, Value: value})
 	}
 	return err

@@ -395,7 +395,7 @@ func (s *scan) skipReason(reason string) string {
 
 // watch draws on a terminal how far the search is, until it is stopped.
 func (s *scan) watch(run *search.Search) (stop func()) {
-	if s.Width() <= 0 || s.Getenv("TERM") == "dumb" || cli.Truthy(s.Getenv("CI")) || s.Output == "json" {
+	if s.Columns() == 0 || s.Output == "json" {
 		return func() {}
 	}
 	done, gone := make(chan struct{}), make(chan struct{})

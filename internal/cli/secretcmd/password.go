@@ -69,7 +69,10 @@ func newSecretPolicyCmd(c *cli.Run) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintln(c.Out, p.Document)
+			if c.Output == "json" {
+				return cli.WriteJSON(c.Out, p)
+			}
+			_, err = fmt.Fprintln(c.Out, cli.PrintableLines(p.Document))
 			return err
 		}),
 	})

@@ -94,11 +94,7 @@ func showSecret(c *cli.Run, s api.Secret) error {
 		for _, stage := range slices.Sorted(maps.Keys(s.Stages)) {
 			t.Add(stage, s.Stages[stage])
 		}
-		var tags []string
-		for _, key := range slices.Sorted(maps.Keys(s.Tags)) {
-			tags = append(tags, key+"="+s.Tags[key])
-		}
-		t.Add(c.T("Tags", "标签"), cli.OrDash(strings.Join(tags, ", ")))
+		t.Add(c.T("Tags", "标签"), cli.OrDash(cli.Pairs(s.Tags)))
 	})
 }
 
@@ -239,7 +235,7 @@ restored. With --force it is deleted at once, with all its versions, for ever.`,
 		),
 		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
 			name := args[0]
-			end := time.Now().AddDate(0, 0, in.Days).UTC().Format(time.DateOnly)
+			end := c.Now().AddDate(0, 0, in.Days).UTC().Format(time.DateOnly)
 			question := c.T(
 				fmt.Sprintf("%s will be deleted on %s, in %d days. From now on nobody can read it.", name, end, in.Days),
 				fmt.Sprintf("%s 将于 %s（%d 天后）删除。从现在起无人能读取它。", name, end, in.Days),

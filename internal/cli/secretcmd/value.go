@@ -3,7 +3,6 @@ package secretcmd
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -16,6 +15,7 @@ import (
 	"github.com/keyward/keyward/client"
 	"github.com/keyward/keyward/internal/cli"
 	"github.com/keyward/keyward/internal/cli/remote"
+	"github.com/keyward/keyward/internal/fault"
 )
 
 // A putting is one call of secret put.
@@ -100,18 +100,22 @@ func (p *putting) run(ctx context.Context) (err error) {
 // put adds a version to the secret, or makes the secret if there is none.
 func (p *putting) put(ctx context.Context, server *client.Client) error {
 	version, err := server.PutSecretValue(ctx, p.Name, api.PutSecretRequest{Value: p.Value, Type: p.Type, Version: p.Version, Stages: p.stages})
-	var refused *client.Error
-	if err == nil || !errors.As(err, &refused) || refused.Code != "ResourceNotFound" {
-		if err != nil {
-			return err
-		}
-		if p.Key != "" || p.Description != "" || p.Tags != nil {
-			p.Say("Note: %s was there already; --key, --description and --tag are for new secrets. Use keyward secret update and keyward secret tag.",
-				"注意：%s 已存在；--key、--description 和 --tag 只用于新建凭据。请使用 keyward secret update 和 keyward secret tag。", p.Name)
-		}
-		p.Say("%s has a new version %s (%s)", "%s 有了新版本 %s（%s）", p.Name, version.ID, strings.Join(version.Stages, ", "))
-		return p.ShowJSON(version)
+	if remote.RefusedAs(err, fault.ResourceNotFound) {
+		return p.create(ctx, server)
 	}
+	if err != nil {
+		return err
+	}
+	if p.Key != "" || p.Description != "" || p.Tags != nil {
+		p.Say("Note: %s was there already; --key, --description and --tag are for new secrets. Use keyward secret update and keyward secret tag.",
+			"注意：%s 已存在；--key、--description 和 --tag 只用于新建凭据。请使用 keyward secret update 和 keyward secret tag。", p.Name)
+	}
+	p.Say("%s has a new version %s (%s)", "%s 有了新版本 %s（%s）", p.Name, version.ID, strings.Join(version.Stages, ", "))
+	return p.ShowJSON(version)
+}
+
+// create makes the secret with its first version.
+func (p *putting) create(ctx context.Context, server *client.Client) error {
 	if len(p.stages) > 0 {
 		return &cli.Problem{
 			Message: fmt.Sprintf(p.T("there is no secret %s yet, and the first version of a secret is the current one", "凭据 %s 尚不存在，而凭据的第一个版本总是当前版本"), p.Name),
@@ -219,7 +223,7 @@ func writeValue(p cli.Place, out string, got api.SecretValue) error {
 		return cli.WriteJSON(p.Out, got)
 	}
 	if p.OutTerminal {
-		_, err := fmt.Fprintln(p.Out, cli.Printable(string(got.Value)))
+		_, err := fmt.Fprintln(p.Out, cli.PrintableLines(string(got.Value)))
 		return err
 	}
 	_, err := p.Out.Write(got.Value)
