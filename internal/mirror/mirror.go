@@ -79,10 +79,9 @@ func (m *Mirrors) Allows(address string) error {
 	case u.Scheme == "file" && u.Host == "":
 		_, err := m.local(u.Path)
 		return err
-	case u.Scheme == "https" && u.Hostname() != "" && u.Opaque == "" && u.Path != "" && u.Path != "/":
-		return nil
-	case u.Scheme == "http" && u.Hostname() != "" && len(m.o.Allow) > 0:
-		return nil // the guard of connections looks whether its network is allowed
+	case u.Hostname() == "" || u.Path == "" || u.Path == "/":
+	case u.Scheme == "https", u.Scheme == "http" && len(m.o.Allow) > 0:
+		return nil // the guard of connections looks where it leads
 	}
 	return fault.InvalidParameter.New("the URL of a repository looks like https://host/path.git; http is for networks that the operator allowed with egress.allow, and file:///path for directories in repositories.directories")
 }
@@ -151,7 +150,7 @@ func (m *Mirrors) Harvest(ctx context.Context, r watch.Remote, s watch.Search) (
 		return h, err
 	}
 	if h.Bytes, err = size(dir); err != nil {
-		return h, fmt.Errorf("measuring a mirror: %w", err)
+		return h, err
 	}
 	s.Gone = s.Gone || h.Rewritten
 	found, err := m.search(ctx, dir, s)
@@ -235,8 +234,12 @@ func (m *Mirrors) fetch(ctx context.Context, r watch.Remote, dir string, h *watc
 		return err
 	}
 	h.Fetched = g.passed.Load()
-	if n, err := size(dir); err != nil || n > m.o.Most {
-		return errors.Join(m.large(), err)
+	n, err := size(dir)
+	if err != nil {
+		return err
+	}
+	if n > m.o.Most {
+		return m.large()
 	}
 	h.Rewritten = g.rewritten(ctx, before)
 	return g.tidy(ctx)
@@ -277,7 +280,10 @@ func size(dir string) (n int64, err error) {
 		}
 		return err
 	})
-	return n, err
+	if err != nil {
+		return 0, fmt.Errorf("measuring a mirror: %w", err)
+	}
+	return n, nil
 }
 
 // rewritten tells whether something that refs led to before is not led to any more.

@@ -542,6 +542,41 @@ func TestURLs(t *testing.T) {
 			t.Errorf("%s: %v", url, err)
 		}
 	}
+	inside := mirror.New(mirror.Options{Dir: t.TempDir(), Allow: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}})
+	for url, allowed := range map[string]bool{"http://git.internal/shop.git": true, "http://git.internal": false, "http://git.internal/": false} {
+		if err := inside.Allows(url); (err == nil) != allowed || err != nil && !fault.Is(err, fault.InvalidParameter) {
+			t.Errorf("%s: %v", url, err)
+		}
+	}
+}
+
+// A mirror that cannot be measured is not called too large, for which it would be removed.
+func TestMirrorsThatCannotBeMeasured(t *testing.T) {
+	w := newWorld(t)
+	w.commit("main", "a.yaml", password(1))
+	w.harvest(watch.Search{})
+	at, err := os.OpenRoot(filepath.Join(w.options.Dir, w.remote.ID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 20 { // deeper than a path can tell, where git looks for nothing
+		name := strings.Repeat("d", 250)
+		if err := at.MkdirAll("objects/xx/"+name, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		below, err := at.OpenRoot("objects/xx/" + name)
+		if err := errors.Join(err, at.Close()); err != nil {
+			t.Fatal(err)
+		}
+		at = below
+	}
+	if err := at.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, err = mirror.New(w.options).Harvest(t.Context(), w.remote, watch.Search{Key: "key"})
+	if _, trouble := errors.AsType[*watch.Trouble](err); err == nil || trouble || !w.mirrored() {
+		t.Errorf("%v; the mirror is there: %v", err, w.mirrored())
+	}
 }
 
 // Secrets come back if they are asked for by their rules, and only then.
