@@ -59,45 +59,61 @@ type Filling struct {
 // that is empty, [fault.InvalidParameter] for a field that the form does not have or a
 // value that is too long or not text.
 func (f Form) Check(in Filling) error {
-	if err := complete(f.Settings, slices.Sorted(maps.Keys(in.Settings)), func(name string) (int, bool) {
-		v, most, never := in.Settings[name], MaxValue, "\x00\r\n"
-		if slices.ContainsFunc(f.Settings, func(f Field) bool { return f.Name == name && f.Lines }) {
-			most, never = MaxLines, "\x00"
+	for _, name := range slices.Sorted(maps.Keys(in.Settings)) {
+		field, err := find(f.Settings, name)
+		if err != nil {
+			return err
 		}
-		return len(v), utf8.ValidString(v) && !strings.ContainsAny(v, never) && len(v) <= most
-	}); err != nil {
+		if err := field.check(in.Settings[name]); err != nil {
+			return err
+		}
+	}
+	if err := complete(f.Settings, func(name string) bool { return in.Settings[name] != "" }); err != nil {
 		return err
 	}
-	return complete(f.Credential, slices.Sorted(maps.Keys(in.Credential)), func(name string) (int, bool) {
-		n := len(in.Credential[name].Expose())
-		return n, n <= MaxSecret
-	})
-}
-
-func complete(fields []Field, names []string, measure func(name string) (size int, ok bool)) error {
-	for _, name := range names {
-		if !slices.ContainsFunc(fields, func(f Field) bool { return f.Name == name }) {
-			return fault.InvalidParameter.New("there is no field %q here; the fields are %s", name, list(fields))
+	for _, name := range slices.Sorted(maps.Keys(in.Credential)) {
+		if _, err := find(f.Credential, name); err != nil {
+			return err
 		}
-		if _, ok := measure(name); !ok {
-			return fault.InvalidParameter.New("the field %q is too long or is not one line of text", name)
+		if in.Credential[name].Len() > MaxSecret {
+			return fault.InvalidParameter.New("the field %q may have at most %d bytes", name, MaxSecret)
 		}
 	}
-	for _, f := range fields {
-		if n, _ := measure(f.Name); f.Required && n == 0 {
-			return fault.MissingParameter.New("the field %q is required: %s", f.Name, f.Help.Both())
+	return complete(f.Credential, func(name string) bool { return in.Credential[name].Len() > 0 })
+}
+
+// find answers the field of a name.
+func find(fields []Field, name string) (Field, error) {
+	names := make([]string, len(fields))
+	for i, f := range fields {
+		if f.Name == name {
+			return f, nil
 		}
+		names[i] = f.Name
+	}
+	if len(names) == 0 {
+		return Field{}, fault.InvalidParameter.New("there is no field %q here, nor any other", name)
+	}
+	return Field{}, fault.InvalidParameter.New("there is no field %q here; the fields are %s", name, strings.Join(names, ", "))
+}
+
+// check refuses a value that a setting cannot have.
+func (f Field) check(value string) error {
+	switch text := utf8.ValidString(value) && !strings.ContainsRune(value, 0); {
+	case f.Lines && (!text || len(value) > MaxLines):
+		return fault.InvalidParameter.New("the field %q must be text of at most %d bytes", f.Name, MaxLines)
+	case !f.Lines && (!text || len(value) > MaxValue || strings.ContainsAny(value, "\r\n")):
+		return fault.InvalidParameter.New("the field %q must be one line of text of at most %d bytes", f.Name, MaxValue)
 	}
 	return nil
 }
 
-func list(fields []Field) string {
-	if len(fields) == 0 {
-		return "none"
+// complete refuses to go without a required field.
+func complete(fields []Field, has func(name string) bool) error {
+	for _, f := range fields {
+		if f.Required && !has(f.Name) {
+			return fault.MissingParameter.New("the field %q is required: %s", f.Name, f.Help.Both())
+		}
 	}
-	names := make([]string, len(fields))
-	for i, f := range fields {
-		names[i] = f.Name
-	}
-	return strings.Join(names, ", ")
+	return nil
 }
