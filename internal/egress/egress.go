@@ -5,12 +5,12 @@
 // A [Guard] looks at the address that is about to be dialled, after the name has been
 // resolved, so a name that answers differently the second time gains nothing. What is
 // not a plain public address is refused unless the operator allowed its network.
-// Requests follow no redirect, use no proxy from the environment, carry no credential,
-// and are bounded in time and size.
+// Requests follow no redirect and use no proxy from the environment. Those of a [Client]
+// are bounded in time and size; who has only an HTTP client bounds both.
 //
-// Who may call: whatever dials an address that a person entered: the witnesses of package
-// publish, the providers under package cloud, the channels of package channel. What is trusted: the address that the kernel is about to connect to, and
-// the networks that the operator allowed; no name and no answer is.
+// Who may call: whatever dials an address that a person entered: a witness, a provider, a
+// channel, a repository, a sink. What is trusted: the address that the kernel is about to
+// connect to, and the networks that the operator allowed; no name and no answer is.
 package egress
 
 import (
@@ -45,34 +45,35 @@ var ErrRefused = errors.New("refused by the guard of outgoing connections")
 // special are the networks that are not plainly public: of the machine, of its site, of
 // the provider, or ways to write one of these as something else (RFC 6890 and others).
 var special = prefixes(
-	"0.0.0.0/8",       // this network
-	"10.0.0.0/8",      // private
-	"100.64.0.0/10",   // carrier-grade NAT; Alibaba Cloud's metadata is 100.100.100.200
-	"127.0.0.0/8",     // loopback
-	"169.254.0.0/16",  // link-local; the metadata of AWS, Tencent Cloud and others
-	"172.16.0.0/12",   // private
-	"192.0.0.0/24",    // IETF protocols
-	"192.0.2.0/24",    // documentation
-	"192.88.99.0/24",  // 6to4 relays
-	"192.168.0.0/16",  // private
-	"198.18.0.0/15",   // benchmarks
-	"198.51.100.0/24", // documentation
-	"203.0.113.0/24",  // documentation
-	"224.0.0.0/4",     // multicast
-	"240.0.0.0/4",     // reserved, broadcast
-	"::/96",           // unspecified, loopback, IPv4-compatible
-	"64:ff9b::/96",    // NAT64
-	"64:ff9b:1::/48",  // NAT64 of the site
-	"100::/64",        // discard
-	"2001::/23",       // IETF protocols, among them Teredo
-	"2001:db8::/32",   // documentation
-	"2002::/16",       // 6to4
-	"3fff::/20",       // documentation
-	"5f00::/16",       // segment routing
-	"fc00::/7",        // unique local
-	"fe80::/10",       // link-local
-	"fec0::/10",       // site-local, as it was once
-	"ff00::/8",        // multicast
+	"0.0.0.0/8",        // this network
+	"10.0.0.0/8",       // private
+	"100.64.0.0/10",    // carrier-grade NAT; Alibaba Cloud's metadata is 100.100.100.200
+	"127.0.0.0/8",      // loopback
+	"168.63.129.16/32", // the metadata of Azure, at an address that is public otherwise
+	"169.254.0.0/16",   // link-local; the metadata of AWS, Tencent Cloud and others
+	"172.16.0.0/12",    // private
+	"192.0.0.0/24",     // IETF protocols
+	"192.0.2.0/24",     // documentation
+	"192.88.99.0/24",   // 6to4 relays
+	"192.168.0.0/16",   // private
+	"198.18.0.0/15",    // benchmarks
+	"198.51.100.0/24",  // documentation
+	"203.0.113.0/24",   // documentation
+	"224.0.0.0/4",      // multicast
+	"240.0.0.0/4",      // reserved, broadcast
+	"::/96",            // unspecified, loopback, IPv4-compatible
+	"64:ff9b::/96",     // NAT64
+	"64:ff9b:1::/48",   // NAT64 of the site
+	"100::/64",         // discard
+	"2001::/23",        // IETF protocols, among them Teredo
+	"2001:db8::/32",    // documentation
+	"2002::/16",        // 6to4
+	"3fff::/20",        // documentation
+	"5f00::/16",        // segment routing
+	"fc00::/7",         // unique local
+	"fe80::/10",        // link-local
+	"fec0::/10",        // site-local, as it was once
+	"ff00::/8",         // multicast
 )
 
 func prefixes(texts ...string) []netip.Prefix {
@@ -168,11 +169,8 @@ const idle = 5 * time.Second
 // HTTP answers a client for requests to whatever addresses a person entered: https to
 // public addresses, and both https and http to the networks in allow. It follows no
 // redirect, uses no proxy and never repeats a request by itself once its body was sent.
-// The caller bounds the time and the body of the answer ([ReadBody]). It may be used
-// concurrently.
-//
-// Who reads a provider's pages finds the connection open; who opens a provider for a moment,
-// as each step of a rotation does, does not leave one open for long.
+// The caller bounds the time and the body of the answer ([ReadBody]). A connection stays open
+// for some seconds, for the next page of an answer. It may be used concurrently.
 func HTTP(allow []netip.Prefix) *http.Client {
 	return client(allow, func(t *http.Transport) http.RoundTripper {
 		t.ForceAttemptHTTP2, t.MaxIdleConnsPerHost, t.IdleConnTimeout = true, 4, idle
