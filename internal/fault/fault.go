@@ -42,8 +42,8 @@ const (
 	VersionNotSupported  Kind = "VersionNotSupported"
 	UnsupportedOrigin    Kind = "UnsupportedOrigin"  // only for keys with imported material
 	InvalidKeyMaterial   Kind = "InvalidKeyMaterial" // not what may be imported, or not what was imported before
-	InvalidImportToken   Kind = "InvalidImportToken" //
-	ExpiredImportToken   Kind = "ExpiredImportToken" //
+	InvalidImportToken   Kind = "InvalidImportToken"
+	ExpiredImportToken   Kind = "ExpiredImportToken"
 )
 
 // The caller could not be identified, or may not do this.
@@ -160,8 +160,8 @@ func KindOf(err error) Kind {
 	return Internal
 }
 
-// Is tells whether err is a fault of kind k.
-func Is(err error, k Kind) bool { return err != nil && KindOf(err) == k }
+// Is tells whether err is of kind k, as [KindOf] answers it.
+func Is(err error, k Kind) bool { return KindOf(err) == k }
 
 // Message answers in English what the caller may read about err.
 func Message(err error) string { return TextOf(err).String() }

@@ -37,8 +37,11 @@ func (t Text) Error() string { return t.english }
 
 // Chinese answers the text in Chinese. Text that was read elsewhere stays as it is.
 func (t Text) Chinese() string {
-	if t.chinese != "" {
+	switch {
+	case t.chinese != "":
 		return t.chinese
+	case t.format == "":
+		return t.english
 	}
 	format, ok := translations()[t.format]
 	if !ok {
@@ -50,9 +53,6 @@ func (t Text) Chinese() string {
 			arg = bilingual.Chinese()
 		}
 		args[i] = arg
-	}
-	if format == "" {
-		return t.english
 	}
 	return fmt.Sprintf(format, args...)
 }

@@ -35,7 +35,7 @@ const (
 const (
 	pace        = time.Minute      // between two looks at a sink
 	firstRetry  = 5 * time.Second  // after a look at which something failed; doubled with each further one
-	maxRetry    = 10 * time.Minute //
+	maxRetry    = 10 * time.Minute // the longest of these
 	patience    = 20 * time.Second // of a person who waits for a check
 	passing     = 10 * time.Minute // for one look, whatever it waits for
 	maxReported = 512              // bytes of what a target says
