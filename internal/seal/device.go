@@ -1,13 +1,10 @@
 package seal
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/material"
@@ -80,14 +77,9 @@ func newDeviceKey(ctx context.Context, d Device) (deviceKey, error) {
 
 // parseDeviceParams reads and bounds the parameters of an envelope.
 func parseDeviceParams(document []byte) (deviceParams, error) {
-	var p deviceParams
-	decoder := json.NewDecoder(bytes.NewReader(document))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&p); err != nil {
-		return p, fmt.Errorf("reading the parameters: %w", err)
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return p, errors.New("reading the parameters: there is more than one value")
+	p, err := readParams[deviceParams](document)
+	if err != nil {
+		return p, err
 	}
 	if p.Algorithm != deviceAlgorithm {
 		return p, errors.New("the parameters name an unknown algorithm")
@@ -110,7 +102,8 @@ func OpensWithDevice(envelopes []Envelope) bool {
 
 // WithDevice has the token, which may be nil, open the keys of the envelopes that are its,
 // and answers what opens one of them, once. A store without such an envelope is a
-// StateConflict fault; otherwise the fault is the token's for the last envelope.
+// StateConflict fault, and so is a damaged one; otherwise the fault is the token's for the
+// last envelope.
 func WithDevice(ctx context.Context, store Store, d Device) (Opener, error) {
 	if d == nil {
 		return nil, errNoDevice()
@@ -139,17 +132,22 @@ func WithDevice(ctx context.Context, store Store, d Device) (Opener, error) {
 		return nil, err
 	}
 	return func(envelopes []Envelope) (root material.Bytes, of Envelope, err error) {
+		defer func() {
+			for _, key := range keys {
+				key.Zero()
+			}
+		}()
 		err = fault.StateConflict.New("the root envelopes of the token were changed meanwhile; try again")
 		for _, e := range envelopes {
-			if key := keys[e.ID]; key.Len() > 0 && of.ID == "" {
-				if root, err = e.open(key); err == nil {
-					of = e
-				}
+			key := keys[e.ID]
+			if key.Len() == 0 { // another's, or erased
+				continue
 			}
+			if root, err = e.open(key); err == nil {
+				return root, e, nil
+			}
+			err = fault.StateConflict.Wrap(err, "the token opened its key, but the root envelope was damaged; restore it from a backup")
 		}
-		for _, key := range keys {
-			key.Zero()
-		}
-		return root, of, err
+		return material.Bytes{}, Envelope{}, err
 	}, nil
 }

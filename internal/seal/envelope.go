@@ -1,11 +1,14 @@
 package seal
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"strconv"
 	"time"
 
@@ -112,6 +115,19 @@ func newEnvelope(root material.Bytes, p Protection, createdAt time.Time) (Envelo
 	}
 	e.Wrapped, err = rootKind.seal(key, 0, e.binding(), root)
 	return e, shares, err
+}
+
+// readParams reads Envelope.Params of one provider: one JSON object without unknown members.
+func readParams[P any](document []byte) (p P, err error) {
+	decoder := json.NewDecoder(bytes.NewReader(document))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&p); err != nil {
+		return p, fmt.Errorf("reading the parameters: %w", err)
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return p, errors.New("reading the parameters: there is more than one value")
+	}
+	return p, nil
 }
 
 // open answers the root key if key is the one that the envelope was made with.

@@ -7,7 +7,6 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 
 	"github.com/keyward/keyward/internal/erase"
@@ -32,9 +31,7 @@ func newKeyring(masters map[uint32]material.Bytes) (*Keyring, error) {
 	if len(masters) == 0 {
 		return nil, errors.New("opening the keyring: the store has no epoch; restore it from a backup")
 	}
-	page := os.Getpagesize()
-	size := (len(masters)*secretSize + page - 1) / page * page
-	memory, weakness, err := newPages(size)
+	memory, weakness, err := newPages(len(masters) * secretSize)
 	if err != nil {
 		return nil, err
 	}
@@ -79,8 +76,7 @@ func (k *Keyring) Learn(r *Root) error {
 		}
 	}
 	if size := (len(k.slots) + len(r.masters)) * secretSize; size > len(k.memory) {
-		page := os.Getpagesize()
-		memory, weakness, err := newPages((size + page - 1) / page * page)
+		memory, weakness, err := newPages(size)
 		if err != nil {
 			return err
 		}

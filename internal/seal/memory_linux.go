@@ -12,11 +12,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// newPages maps zeroed memory outside the Go heap, page by page, so that the
-// garbage collector neither moves nor copies it. The weakness answered is not an
+// newPages maps at least size bytes of zeroed memory outside the Go heap, in whole pages, so
+// that the garbage collector neither moves nor copies it. The weakness answered is not an
 // error: it says which protection the system refused, most often locking, by
 // RLIMIT_MEMLOCK.
 func newPages(size int) (memory []byte, weakness, err error) {
+	page := os.Getpagesize()
+	size = (size + page - 1) / page * page
 	memory, err = unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
 	if err != nil {
 		return nil, nil, fmt.Errorf("mapping memory for keys: %w", err)
@@ -42,7 +44,7 @@ func freePages(memory []byte) {
 // CheckMemory answers which protection the system refuses to memory for keys, nil if it
 // grants all. It tries with a page of its own.
 func CheckMemory() error {
-	memory, weakness, err := newPages(os.Getpagesize())
+	memory, weakness, err := newPages(1)
 	if err != nil {
 		return err
 	}

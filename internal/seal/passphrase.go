@@ -3,7 +3,6 @@ package seal
 import (
 	"bytes"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -73,14 +72,9 @@ func newPassphraseParams(cost Cost) passphraseParams {
 
 // parseParams reads and bounds the parameters of an envelope; nothing was computed yet.
 func parseParams(document []byte) (passphraseParams, error) {
-	var p passphraseParams
-	decoder := json.NewDecoder(bytes.NewReader(document))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&p); err != nil {
-		return p, fmt.Errorf("reading the parameters: %w", err)
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return p, errors.New("reading the parameters: there is more than one value")
+	p, err := readParams[passphraseParams](document)
+	if err != nil {
+		return p, err
 	}
 	if p.Algorithm != "argon2id" {
 		return p, errors.New("the parameters name an unknown algorithm")
@@ -113,8 +107,8 @@ func ReadPassphrase(path string) (material.Bytes, error) {
 
 // PassphraseFromEnvironment looks for a passphrase in the systemd credential
 // "keyward-passphrase", then in the variable KEYWARD_PASSPHRASE, which it removes
-// from the environment and, on Linux, erases where the kernel put it. The source answered is fit for a log line. A
-// MissingParameter fault says that there is neither.
+// from the environment and, on Linux, erases where the kernel put it. The source answered
+// is fit for a log line. A MissingParameter fault says that there is neither.
 func PassphraseFromEnvironment() (passphrase material.Bytes, source string, err error) {
 	passphrase, err = ReadCredential(passphraseCredential)
 	if !errors.Is(err, fs.ErrNotExist) {

@@ -61,7 +61,7 @@ func Found(ctx context.Context, store Store, p Protection, now time.Time) (*Keyr
 }
 
 // An Opener opens one of the envelopes and answers the root key and which one it was.
-// [WithPassphrase] and [WithShares] make them.
+// [WithPassphrase], [WithShares] and [WithDevice] make them.
 type Opener func(envelopes []Envelope) (material.Bytes, Envelope, error)
 
 // Open opens the stored hierarchy. It only reads. Faults are the opener's, and

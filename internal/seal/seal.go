@@ -1,7 +1,7 @@
-// Package seal protects everything that keyward stores: it turns an operator's
-// passphrase, or the shares of several, into a [Root], this into a [Keyring], and the
-// keyring into the keys that wrap tenant keys, authenticate rows and seal keyward's own
-// secrets.
+// Package seal protects everything that keyward stores: it turns an operator's passphrase,
+// the shares of several, or the key of a hardware token into a [Root], this into a
+// [Keyring], and the keyring into the keys that wrap tenant keys, authenticate rows and
+// seal keyward's own secrets.
 //
 // The hierarchy, from the top (docs/design/hierarchy.md has the whole):
 //
@@ -20,8 +20,8 @@
 // with the place it belongs to, parameters are bounded before they cost anything,
 // and a store that was never initialised is told from a wrong passphrase.
 //
-// While unsealed the master secrets live in one locked page outside the Go heap
-// and all other keys are derived when needed; [Keyring.Close] erases the page, and
+// While unsealed the master secrets live in locked pages outside the Go heap
+// and all other keys are derived when needed; [Keyring.Close] erases the pages, and
 // from then on every operation is refused.
 package seal
 

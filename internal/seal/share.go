@@ -1,13 +1,10 @@
 package seal
 
 import (
-	"bytes"
 	"crypto/subtle"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/material"
@@ -40,14 +37,9 @@ func shareParamsOf(shares []shamir.Share) shareParams {
 
 // parseShareParams reads and bounds the parameters of an envelope.
 func parseShareParams(document []byte) (shareParams, error) {
-	var p shareParams
-	decoder := json.NewDecoder(bytes.NewReader(document))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&p); err != nil {
-		return p, fmt.Errorf("reading the parameters: %w", err)
-	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return p, errors.New("reading the parameters: there is more than one value")
+	p, err := readParams[shareParams](document)
+	if err != nil {
+		return p, err
 	}
 	if p.Algorithm != shareAlgorithm {
 		return p, errors.New("the parameters name an unknown algorithm")
@@ -61,7 +53,7 @@ func parseShareParams(document []byte) (shareParams, error) {
 }
 
 // Shares answers how many shares open the envelope and how many there are; both are 0
-// if it opens with a passphrase or its parameters are unreasonable.
+// if it opens with something else or its parameters are unreasonable.
 func (e Envelope) Shares() (threshold, shares int) {
 	if e.Provider != shareProvider {
 		return 0, 0
@@ -74,9 +66,9 @@ func (e Envelope) Shares() (threshold, shares int) {
 }
 
 // EnvelopeOf answers the envelope that the share is of, and only if the share is a
-// genuine one of it. The others, of which more than one may be nil, were accepted
-// before. Each thing that may be wrong with a share has its own InvalidParameter fault;
-// one that was not mistyped is wrong for ever.
+// genuine one of it. The others, if any, are those that were accepted before. Each thing
+// that may be wrong with a share has its own InvalidParameter fault; one that was not
+// mistyped is wrong for ever.
 func EnvelopeOf(envelopes []Envelope, s shamir.Share, others []shamir.Share) (Envelope, error) {
 	if err := s.Joins(others); errors.Is(err, shamir.ErrDuplicate) {
 		return Envelope{}, fault.InvalidParameter.Wrap(err, "share %d was given already; another holder's share is needed", s.Index)
