@@ -55,9 +55,10 @@ func (s *Service) look(ctx context.Context, j job.Job) (again time.Time, err err
 		return at.Add(every), nil
 	}
 	rec := audit.NewRecord(s.self(j.Account), "keyward:CompareLeaks")
-	for name, n := range map[string]int{"Sightings": len(seen), "Opened": t.Opened, "Resolved": t.Resolved, "Lasting": t.Lasting} {
-		rec.Param(name, strconv.Itoa(n))
-	}
+	rec.Param("Sightings", strconv.Itoa(len(seen)))
+	rec.Param("Opened", strconv.Itoa(t.Opened))
+	rec.Param("Resolved", strconv.Itoa(t.Resolved))
+	rec.Param("Lasting", strconv.Itoa(t.Lasting))
 	return at.Add(every), s.o.Log.Do(ctx, rec, func() error { return nil })
 }
 

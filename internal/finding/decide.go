@@ -14,7 +14,7 @@ type Batch struct {
 	ReadAt   time.Time // when what it looked at was read
 	// Read answers when what one finding says was learnt; nil if that is ReadAt for all.
 	Read  func(*Finding) time.Time
-	Found []Finding
+	Found []Finding // of a rule about a subject one at most
 	// Unknown tells whether the look could not say if a rule holds of a subject; nil if it
 	// could say so of everything.
 	Unknown func(rule string, s Subject) bool

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authz"
@@ -58,7 +59,7 @@ func (s *Service) RemovePerson(ctx context.Context, c *authz.Call, name string) 
 // SetRota stores a rota, a new one or a changed one.
 func (s *Service) SetRota(ctx context.Context, c *authz.Call, r oncall.Rota) (oncall.Rota, error) {
 	err := s.do(ctx, c, "keyward:SetRota", "rota/"+r.Name, func(rec *audit.Record) error {
-		r.Start = r.Start.UTC().Truncate(1000)
+		r.Start = r.Start.UTC().Truncate(time.Microsecond)
 		if err := r.Check(); err != nil {
 			return err
 		}

@@ -73,7 +73,8 @@ func about(i Incident, l message.Language) string {
 	return strings.ReplaceAll(l.Of(t), "%s", i.Subject)
 }
 
-// Headline answers an incident's first line: how it stands, or how it stood when it ended.
+// Headline answers an incident's first line: how it stands, or how it stood when it ended. A
+// deadline is when a key expires: the one that it is about, or that of the rotation.
 func Headline(i Incident, l message.Language, now time.Time) string {
 	line := about(i, l)
 	if i.Deadline.IsZero() {
@@ -84,10 +85,14 @@ func Headline(i Incident, l message.Language, now time.Time) string {
 	}
 	left := i.Deadline.Sub(now)
 	switch {
-	case left <= 0:
+	case left <= 0 && i.Kind == KeyExpiry:
 		return fmt.Sprintf(l.Pick("Key %s HAS EXPIRED", "密钥 %s 已过期"), i.Subject)
+	case left <= 0:
+		return line + l.Pick("; its key HAS EXPIRED", "；其密钥已过期")
 	case !i.Open():
 		return line + fmt.Sprintf(l.Pick(" (over %s before)", "（提前 %s解除）"), message.Left(left, l))
+	case i.Kind != KeyExpiry:
+		line += l.Pick("; its key expires", "；其密钥即将到期")
 	}
 	return line + l.Pick(" in ", "，剩余 ") + message.Left(left, l)
 }

@@ -184,6 +184,17 @@ func TestHeadlines(t *testing.T) {
 			t.Errorf("%s: %q, want %q", kind, have, want)
 		}
 	}
+	for want, i := range map[string]notify.Incident{
+		"Key pay expires in 3 h": {Kind: notify.KeyExpiry, Deadline: noon.Add(3 * time.Hour)},
+		"Key pay HAS EXPIRED":    {Kind: notify.KeyExpiry, Deadline: noon},
+		"The rotation pay needs somebody; its key expires in 3 h":                 {Kind: notify.RotationStuck, Deadline: noon.Add(3 * time.Hour)},
+		"The rotation pay cannot finish in time any more; its key HAS EXPIRED":    {Kind: notify.RotationMissed, Deadline: noon},
+		"It is too late for a careful rotation of pay; its key expires in 2 days": {Kind: notify.RotationLate, Deadline: noon.Add(48 * time.Hour)},
+	} {
+		if i.Subject = "pay"; notify.Headline(i, message.English, noon) != want {
+			t.Errorf("%q, want %q", notify.Headline(i, message.English, noon), want)
+		}
+	}
 }
 
 // A broken store refuses one condition.

@@ -398,21 +398,13 @@ func confirmCondition(name string) string { return "confirm/" + name }
 
 func channelCondition(name string) string { return "channel/" + name }
 
-// person answers whom a delivery is for.
-func (m *mailer) person(name string) oncall.Person {
-	if p, ok := m.people.Person(name); ok {
-		return p
-	}
-	return oncall.Person{Name: name}
-}
-
 // render makes the message of deliveries: one alarm, or many in one.
 func (m *mailer) render(batch []Delivery, incidents []Incident) message.Message {
 	d, i := batch[0], incidents[0]
 	lang := m.plan.Lang
 	to := []message.Recipient{}
 	if d.Person != "" {
-		p := m.person(d.Person)
+		p, _ := m.people.Person(d.Person) // who is reached: see still
 		lang = cmp.Or(p.Language, lang)
 		to = append(to, p.Recipient())
 	} else { // a group is told whose it is

@@ -50,20 +50,20 @@ type Tenants interface {
 	Tenant(ctx context.Context, account string) (material.Wrapper, error)
 }
 
-// Links answers the pages on which messages can be acknowledged; "" if there are none.
+// Links answers the pages on which messages can be acknowledged.
 type Links interface {
 	Incident(account, incident, person string) string
 	Confirm(account, channel, person string) string
 }
 
-// Options says what a Service is made of.
+// Options says what a Service is made of. All fields that do not say what nil is for are required.
 type Options struct {
 	Config    ConfigStore
 	Directory DirectoryStore
 	Incidents IncidentStore
 	Outbox    Outbox
 	Tenants   Tenants
-	Links     Links
+	Links     Links // nil if there are no pages
 	Log       *audit.Log
 	Kinds     []message.Kind
 	Region    string // of the ARNs

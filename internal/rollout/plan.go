@@ -195,19 +195,19 @@ func (r Rollout) free() error {
 // find answers a rollout, as it was before this call or later.
 func (s *Service) find(ctx context.Context, account, name string) (Rollout, error) {
 	all, err := s.o.Plans.Rollouts(ctx, account)
-	return pick(all, name, err)
-}
-
-func pick(all []Rollout, name string, err error) (Rollout, error) {
 	if err != nil {
 		return Rollout{}, err
 	}
+	return pick(all, name)
+}
+
+func pick(all []Rollout, name string) (Rollout, error) {
 	if i := slices.IndexFunc(all, func(r Rollout) bool { return r.Name == name }); i >= 0 {
 		r := all[i]
 		r.Now = slices.Clone(r.Now) // others may have read the same list
 		return r, nil
 	}
-	return Rollout{}, fault.ResourceNotFound.New("there is no such rollout")
+	return Rollout{}, fault.ResourceNotFound.New("there is no rollout %q; list them with: keyward rollout list", name)
 }
 
 // Rollouts answers all rollouts of the account, by name.

@@ -66,7 +66,7 @@ func (s *Service) Report(ctx context.Context, c *authz.Call, n Node, st Statemen
 	var acks []said
 	wait := false
 	for _, claim := range st.Claims {
-		r, err := pick(plans, claim.Rollout, nil)
+		r, err := pick(plans, claim.Rollout)
 		if err != nil {
 			continue // it was removed, which the node will hear when it watches
 		}

@@ -23,7 +23,7 @@ func (s *Service) Leaked(ctx context.Context, account, name, version string, sur
 	out.Plan, out.Rollout = p.Name, p.Rollout
 	if p.Rollout != "" {
 		_, members, err := s.o.Rollouts.Members(ctx, account, p.Rollout)
-		if err != nil {
+		if err != nil && !fault.Is(err, fault.ResourceNotFound) { // one that was removed delivers to nobody
 			return out, err
 		}
 		for _, m := range members {

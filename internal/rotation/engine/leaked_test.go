@@ -127,6 +127,21 @@ func TestALeakedKeyIsReplaced(t *testing.T) {
 	}
 }
 
+// Whatever is wrong with the plan that should replace it, a leak is told, and why nothing began.
+func TestALeakIsToldWithoutItsRollout(t *testing.T) {
+	w := newWorld(t, storetest.SQLite(t))
+	w.onLeak(t)
+	x, parts := w.watch(t), w.credential(t)
+	check(t, w.rollouts.Remove(t.Context(), root(), "pay"))
+	x.report(t, x.blind.Mark([]byte(parts["key_secret"])), "")
+	found, _, err := x.inbox.List(t.Context(), root(), finding.Query{State: finding.Open, Limit: 10})
+	check(t, err)
+	told := func(e notify.Fact) bool { return e.Name == "refused" && strings.Contains(e.Value, `no rollout "pay"`) }
+	if len(found) != 1 || !slices.ContainsFunc(found[0].Evidence, told) {
+		t.Errorf("told is %+v", found)
+	}
+}
+
 // What is no proof begins nothing: an id, an id with a made-up secret, a leak that a person
 // accepts; nor does anything begin of a plan that does not say so.
 func TestWhatBeginsNoRotation(t *testing.T) {
