@@ -42,6 +42,10 @@ var built struct {
 
 // TestMain removes the binary when all tests have ended.
 func TestMain(m *testing.M) {
+	if os.Getenv(bareVariable) != "" {
+		fmt.Fprintln(os.Stderr, serveBare())
+		os.Exit(1)
+	}
 	code := m.Run()
 	_ = os.RemoveAll(built.dir)
 	os.Exit(code)
