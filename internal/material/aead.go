@@ -20,16 +20,16 @@ import (
 // A Suite is a set of primitives for an [AEAD]; its number is the suite byte of a ciphertext.
 type Suite byte
 
-// The released suites. Numbers 2 (XAES-256-GCM), 4 (plain AES-GCM) and 5 are reserved. An
-// [AEAD] makes the first two; those of a token are made by it.
+// The released suites. Numbers 2 (XAES-256-GCM), 4 (plain AES-GCM) and 5 are reserved.
 const (
 	SuiteAES Suite = 1 // HKDF-SHA256 and AES-256-GCM
 	SuiteSM4 Suite = 3 // HKDF-SM3 and SM4-GCM
-	// SuiteExternal is that of ciphertexts for which an external key manager works, too; no
-	// [AEAD] has it.
-	SuiteExternal Suite = 7
+)
 
-	SuiteToken Suite = 6 // AES-GCM in a hardware token
+// The suites of ciphertexts that no [AEAD] makes.
+const (
+	SuiteToken    Suite = 6 // AES-GCM in a hardware token
+	SuiteExternal Suite = 7 // an external key manager works for them, too
 )
 
 const (

@@ -167,8 +167,10 @@ func DetachedVersion(metadata []byte) (version [16]byte, ok bool) {
 	return [16]byte(metadata[1:]), true
 }
 
-// SealDetached encrypts plaintext. The additional data, of at most [MaxDetachedData] bytes,
-// must be known again to open it. Each message has its own key, derived with its random IV.
+// SealDetached encrypts plaintext with AES-256-GCM, whatever the suite of the cipher: it is
+// meant for keys of [AES256]. The additional data, of at most [MaxDetachedData] bytes, or it
+// is an InvalidParameter fault, must be known again to open it. Each message has its own
+// key, derived with its random IV.
 func (c *Cipher) SealDetached(plaintext, additional []byte) (Detached, error) {
 	if len(additional) > MaxDetachedData {
 		return Detached{}, fault.InvalidParameter.New("the additional data has %d bytes; at most %d are allowed", len(additional), MaxDetachedData)

@@ -14,6 +14,8 @@
 //   - [Private] and [Public] are the two halves of an asymmetric key. What a [Spec]
 //     can do is one table; asking for another [Algorithm] is an
 //     UnsupportedOperation fault.
+//   - [Wrapping] is how key material of others comes in; [SealTo] is how a value goes to
+//     one machine, and [Proves] how that machine shows that it has it.
 //   - [Wrapper] is what domain packages use to protect material at rest. They never
 //     see the key that protects it; package seal implements it.
 //

@@ -11,7 +11,7 @@ import (
 // sm2Overhead is the point C1 (65 bytes) and the hash C3 (32 bytes) around an SM2PKE plaintext.
 const sm2Overhead = 65 + 32
 
-// sm2Order is the layout that current standards prescribe; an older one has C2 before C3.
+// C1C3C2 is the layout that current standards prescribe; an older one has C2 before C3.
 var (
 	sm2EncrypterOptions = sm2.NewPlainEncrypterOpts(sm2.MarshalUncompressed, sm2.C1C3C2)
 	sm2DecrypterOptions = sm2.NewPlainDecrypterOpts(sm2.C1C3C2)

@@ -112,6 +112,8 @@ func (s Spec) MAC() bool { return s.row().mac }
 func (s Spec) Asymmetric() bool { row := s.row(); return row.spec != "" && !row.secret() }
 
 // secret tells whether a key is secret bytes of a fixed length.
+func (s Spec) secret() bool { return s.row().secret() }
+
 func (row specRow) secret() bool { return row.suite != 0 || row.mac }
 
 // rsa tells whether a key is one of RSA.

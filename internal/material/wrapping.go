@@ -1,6 +1,7 @@
 package material
 
 import (
+	"bytes"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
@@ -72,9 +73,6 @@ func (w Wrapping) row() wrappingRow {
 	return wrappingRow{takes: func(Spec) bool { return false }}
 }
 
-// secret tells whether a key of the spec is secret bytes.
-func (s Spec) secret() bool { return s.row().secret() }
-
 // Takes tells whether the wrapping is for material of a spec.
 func (w Wrapping) Takes(spec Spec) bool { return w.row().takes(spec) }
 
@@ -129,9 +127,10 @@ func wrapWith(public *Public, a Algorithm, key Bytes, blocks []byte, newCipher f
 	return out, nil
 }
 
-// Unwrap opens wrapped material of a spec with the private key, PKCS#8 DER, and answers
-// it as [Generate] would have made it, with the public half if there is one. Whatever is
-// wrong with it, the answer is the same InvalidKeyMaterial fault.
+// Unwrap opens wrapped material of a spec, which the wrapping [Wrapping.Takes], with the
+// private key, PKCS#8 DER, and answers it as [Generate] would have made it, with the public
+// half if there is one. Whatever is wrong with it, the answer is the same
+// InvalidKeyMaterial fault.
 func (w Wrapping) Unwrap(spec Spec, private Bytes, wrapped []byte) (m Bytes, public []byte, err error) {
 	erase.Do(func() {
 		var raw Bytes
@@ -191,8 +190,8 @@ func (w Wrapping) unwrap(spec Spec, private Bytes, wrapped []byte) (Bytes, error
 // size, costs the same work and leaves the random bytes that were there before, so that
 // an oracle would need tens of millions of imports for one bit.
 func unwrapPKCS1(key *rsa.PrivateKey, size int, wrapped []byte) (Bytes, error) {
-	opened, before := Random(size), Bytes{}
-	before = NewBytes(append([]byte(nil), opened.Expose()...))
+	opened := Random(size)
+	before := NewBytes(bytes.Clone(opened.Expose()))
 	defer before.Zero()
 	//lint:ignore SA1019 the service documents this wrapping, and this is the one way to open it that is no oracle by itself
 	if err := rsa.DecryptPKCS1v15SessionKey(nil, key, wrapped, opened.Expose()); err != nil {

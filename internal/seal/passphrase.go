@@ -140,7 +140,7 @@ func ReadCredential(name string) (material.Bytes, error) {
 
 // readPassphrase reads a file whose mode must lie within allowed. A missing file is fs.ErrNotExist.
 func readPassphrase(path string, allowed fs.FileMode) (material.Bytes, error) {
-	file, err := os.OpenFile(path, openFlags, 0) // not blocking, should it be a pipe
+	file, err := os.OpenFile(path, openFlags, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return material.Bytes{}, fault.InvalidParameter.Wrap(err, "there is no file %q; check the path", path)
 	}

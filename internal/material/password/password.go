@@ -126,11 +126,11 @@ func decode(text string) (c Cost, salt []byte, sum material.Bytes, err error) {
 		return Cost{}, nil, material.Bytes{}, errHash
 	}
 	b := make([]byte, saltSize+hashSize)
-	const split = 22 // characters of a salt
-	if len(tail) != split+1+43 || tail[split] != '$' {
+	strict := base64.RawStdEncoding.Strict()
+	split := strict.EncodedLen(saltSize)
+	if len(tail) != split+1+strict.EncodedLen(hashSize) || tail[split] != '$' {
 		return Cost{}, nil, material.Bytes{}, errHash
 	}
-	strict := base64.RawStdEncoding.Strict()
 	if _, err := strict.Decode(b[:saltSize], []byte(tail[:split])); err != nil {
 		return Cost{}, nil, material.Bytes{}, errHash
 	}

@@ -41,9 +41,9 @@ import (
 // The algorithms that are accepted, by their numbers in COSE (RFC 9053): each browser can spell
 // out a public key of these three.
 const (
-	ES256 = -7 // ECDSA on P-256 with SHA-256
-	EdDSA = -8 // Ed25519
-	RS256 = -257
+	ES256 = -7   // ECDSA on P-256 with SHA-256
+	EdDSA = -8   // Ed25519
+	RS256 = -257 // RSASSA-PKCS1-v1_5 with SHA-256
 )
 
 // Algorithms answers them, what is preferred first.

@@ -1,5 +1,3 @@
-//go:build unix
-
 package seal
 
 import (
@@ -10,6 +8,7 @@ import (
 	"github.com/keyward/keyward/internal/fault"
 )
 
+// openFlags open a file without waiting, should it be a pipe.
 const openFlags = os.O_RDONLY | syscall.O_NONBLOCK
 
 // checkOwner refuses a file that belongs to neither this process's user nor root.

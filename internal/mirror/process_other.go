@@ -1,9 +1,0 @@
-//go:build !unix
-
-package mirror
-
-import "os/exec"
-
-func apart(*exec.Cmd) {}
-
-func lower(*exec.Cmd) {}
