@@ -25,7 +25,8 @@ func (w *Witness) serveAdd(out http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err != nil {
-		return // whoever sent it is gone
+		http.Error(out, "the request was cut off", http.StatusBadRequest)
+		return
 	}
 	line, err := w.Add(body)
 	var refusal *Refusal

@@ -42,8 +42,8 @@ func (s Submission) Encode() []byte {
 	return []byte(b.String())
 }
 
-// ParseSubmission reads a request. The checkpoint is not looked at.
-func ParseSubmission(body []byte) (Submission, error) {
+// parseSubmission reads a request. The checkpoint is not looked at.
+func parseSubmission(body []byte) (Submission, error) {
 	top, checkpoint, ok := strings.Cut(string(body), "\n\n")
 	if !ok {
 		return Submission{}, errors.New("reading the request: there is no empty line")

@@ -181,7 +181,7 @@ func refuse(status int, format string, args ...any) error {
 // Add handles an add-checkpoint request and answers the cosignature's line. An error is
 // a [*Refusal], or one of this machine.
 func (w *Witness) Add(body []byte) (string, error) {
-	s, err := ParseSubmission(body)
+	s, err := parseSubmission(body)
 	if err != nil {
 		return "", refuse(400, "%v", err)
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
@@ -224,6 +225,16 @@ func TestCosigningAsALogGrows(t *testing.T) {
 	}
 	if len(w.conflicts(t, "*")) > 0 || strings.Contains(w.alarms.String(), "CONFLICT") {
 		t.Errorf("a conflict without one:\n%s", w.alarms.String())
+	}
+}
+
+// A request that was cut off is not answered as if it had been cosigned.
+func TestRequestCutOff(t *testing.T) {
+	w := start(t, newLog(t, "keyward/node-1"))
+	out := httptest.NewRecorder()
+	w.Handler().ServeHTTP(out, httptest.NewRequest("POST", "/add-checkpoint", iotest.ErrReader(io.ErrUnexpectedEOF)))
+	if out.Code != http.StatusBadRequest {
+		t.Errorf("answered %d %q", out.Code, out.Body)
 	}
 }
 
