@@ -14,6 +14,9 @@
 // Who may call: the command line. What is trusted: the server behind the [Wrapper].
 // Nothing in a file is: no byte of it is passed on before it was authenticated. What
 // a file does not prove is who made it, for whoever may encrypt with the key can.
+//
+// [SealText] is for package custody: it encrypts shares of the root key to the age
+// recipients of people, who open them without keyward.
 package agefile
 
 import (

@@ -9,12 +9,14 @@
 //
 // What is stored is public within the operator's team: a record never holds a
 // secret, a plaintext or free text of the caller; services put parameters into it
-// one by one ([Record.Param]). What is trusted is only the public key: [Verify]
-// recomputes everything else from the leaves and finds any edit, deletion,
-// reordering, insertion or truncation, offline.
+// one by one ([Record.Param]). What is trusted is only the public key, and the
+// checkpoints that somebody remembered: a [Prover] recomputes everything else from the
+// leaves and finds any edit, deletion, reordering, insertion or truncation, offline.
+// [VerifyStore] does so with a store, package export with text, package tiles with files.
 //
 // A Log needs a [Store]; internal/store implements it beside the domain stores, so
-// that both take part in the same transactions.
+// that both take part in the same transactions. What a commit of unknown outcome does to
+// a Log is drawn in docs/design/audit.md.
 package audit
 
 import (

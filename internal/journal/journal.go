@@ -63,7 +63,7 @@ func names(path string) [2]string { return [2]string{path + ".0", path + ".1"} }
 
 // Open opens the journal at path, two files path.0 and path.1 of mode 0600, creating
 // what is missing, and answers the records it holds. It takes no more records before
-// [Journal.Reset] has dropped these.
+// [Journal.Reset] has dropped these. No other process may have it open: the owner sees to that.
 func Open(path string) (*Journal, [][]byte, error) {
 	j := &Journal{failed: errors.New("it holds records from before the start")}
 	for i, name := range names(path) {
@@ -179,7 +179,8 @@ func (j *Journal) Append(content []byte) error {
 	return nil
 }
 
-// Turn makes the other file current and answers true, unless it still holds records.
+// Turn makes the other file current and answers true, unless that still holds records that
+// somebody needs, or the journal failed.
 func (j *Journal) Turn() bool {
 	if !j.cleared || j.failed != nil {
 		return false

@@ -107,11 +107,11 @@ func Validate(list []Witness) error {
 		if err != nil {
 			return fmt.Errorf("witness %s: %w", w.URL, err)
 		}
-		if name := fmt.Sprintf("%s+%08x", v.Name(), v.KeyHash()); seen[name] {
+		name := fmt.Sprintf("%s+%08x", v.Name(), v.KeyHash())
+		if seen[name] {
 			return fmt.Errorf("witness %s: its key is there twice", w.URL)
-		} else {
-			seen[name] = true
 		}
+		seen[name] = true
 	}
 	return nil
 }

@@ -181,8 +181,8 @@ func (p *pass) holder(ctx context.Context, r bound.Found, account string, polici
 	}
 }
 
-// watched looks at a row that refers to nothing, most of which have to be looked at again and
-// again.
+// watched looks at a row of the services around keys and secrets, most of which have to be
+// looked at again and again. Of a type that it does not know it needs nothing but the row.
 func (p *pass) watched(ctx context.Context, r bound.Found) (err error) {
 	var needs []job.Need
 	switch v := r.Value.(type) {

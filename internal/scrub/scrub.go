@@ -47,8 +47,8 @@ import (
 	"github.com/keyward/keyward/internal/watch"
 )
 
-// A Problem is what is wrong with what was found. cmd/keyward and docs/operations.md say
-// of each what to do.
+// A Problem is what is wrong with what was found. The command and docs/operations.md say of
+// each what to do.
 type Problem string
 
 // The problems.
@@ -109,11 +109,10 @@ type Options struct {
 	Offers       *offer.Service
 	Repositories *watch.Service
 	Instances    *instance.Service
-	// Federation is where people prove elsewhere who they are.
-	Federation *federation.Service
-	Log        *audit.Log
-	Now        func() time.Time
-	Logger     *slog.Logger
+	Federation   *federation.Service
+	Log          *audit.Log
+	Now          func() time.Time
+	Logger       *slog.Logger
 }
 
 // A Scrubber scrubs. Its methods may be called concurrently.

@@ -30,11 +30,11 @@ import (
 const JobLook = "upkeep.look"
 
 const (
-	every   = 6 * time.Hour
-	near    = 7 * 24 * time.Hour // before a deletion that people are told
+	every   = 6 * time.Hour      // between two looks
+	near    = 7 * 24 * time.Hour // how long before a deletion people are told of it
 	overdue = time.Hour          // after which a rotation that was due counts as missed
-	prefix  = "upkeep/"
-	named   = 20 // unused keys that a message names
+	prefix  = "upkeep/"          // of the names of conditions that are reported here
+	named   = 20                 // unused keys that a message names
 )
 
 // Keys reads keys; the store is one.

@@ -1,5 +1,9 @@
 // Package export writes audit logs to text and verifies it, for whoever wants to keep them
 // elsewhere and believe nobody.
+//
+// An export has, for each log, one header line (JSON) and then its leaves, one a line. It is
+// readable for ever with nothing but a text editor and verifiable with nothing but the
+// public key. Nothing in it is trusted, the public key in its headers least of all.
 package export
 
 import (
@@ -16,9 +20,7 @@ import (
 	"github.com/keyward/keyward/internal/audit"
 )
 
-// An export is text: for each log one header line, then its leaves, one a line. It
-// is readable for ever with nothing but a text editor and verifiable with nothing
-// but the public key.
+// A header begins a log. Checkpoint is its signed head, and "" if it is empty.
 type header struct {
 	Format     string `json:"format"`
 	V          int    `json:"v"`

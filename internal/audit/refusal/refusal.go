@@ -15,9 +15,9 @@ import (
 )
 
 const (
-	each    = 20     // refused calls of one source that are recorded singly in a minute
-	sources = 10_000 // sources that are told apart in a minute
-	window  = time.Minute
+	window = time.Minute
+	each   = 20     // refused calls of one source and kind that are recorded singly in a window
+	pairs  = 10_000 // of source and kind that are told apart in a window; others share one source
 )
 
 // A Recorder records calls that were refused before anything was done: their caller could
@@ -27,18 +27,18 @@ const (
 type Recorder struct {
 	log *audit.Log
 
-	mu     sync.Mutex // guards counts
-	counts map[kind]int
+	mu     sync.Mutex   // guards counts
+	counts map[pair]int // of this window
 }
 
-type kind struct {
+type pair struct {
 	source netip.Addr
-	what   fault.Kind
+	kind   fault.Kind
 }
 
 // New makes a Recorder that writes to log.
 func New(log *audit.Log) *Recorder {
-	return &Recorder{log: log, counts: map[kind]int{}}
+	return &Recorder{log: log, counts: map[pair]int{}}
 }
 
 // Refuse records that a call was refused because of cause and answers cause, or
@@ -59,14 +59,14 @@ func (r *Recorder) Refuse(ctx context.Context, c *authz.Call, action, claimed st
 }
 
 // count counts one refusal and tells whether it is to be recorded by itself.
-func (r *Recorder) count(source netip.Addr, what fault.Kind) bool {
+func (r *Recorder) count(source netip.Addr, kind fault.Kind) bool {
 	if source.Is6() && !source.Is4In6() {
 		source = netip.PrefixFrom(source, 64).Masked().Addr() // one customer's network
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	key := kind{source, what}
-	if _, known := r.counts[key]; !known && len(r.counts) >= sources {
+	key := pair{source, kind}
+	if _, known := r.counts[key]; !known && len(r.counts) >= pairs {
 		key.source = netip.Addr{}
 	}
 	r.counts[key]++
@@ -91,7 +91,7 @@ func (r *Recorder) Run(ctx context.Context) error {
 func (r *Recorder) summarize(ctx context.Context) {
 	r.mu.Lock()
 	counts := r.counts
-	r.counts = map[kind]int{}
+	r.counts = map[pair]int{}
 	r.mu.Unlock()
 	for key, n := range counts {
 		if n <= each {
@@ -99,7 +99,7 @@ func (r *Recorder) summarize(ctx context.Context) {
 		}
 		rec := audit.NewRecord(&authz.Call{Time: r.log.Now(), Source: key.source}, "keyward:Authenticate")
 		rec.Param("Refused", strconv.Itoa(n-each))
-		rec.Result = string(key.what)
+		rec.Result = string(key.kind)
 		_ = r.log.Append(ctx, rec) // what it counts was refused already; the next minute counts anew
 	}
 }
