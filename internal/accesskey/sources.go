@@ -227,8 +227,8 @@ func (s *Service) Get(ctx context.Context, c *authz.Call, name string) (out Stan
 		if out.Source, err = s.o.Sources.Source(ctx, c.Account, name); err != nil {
 			return err
 		}
-		states, err := s.o.Sources.States(ctx, c.Account)
-		out.State = states[name]
+		st, err := s.o.Sources.State(ctx, c.Account, name)
+		out = s.standing(out.Source, st)
 		return err
 	})
 	return out, err
@@ -246,10 +246,14 @@ func (s *Service) Standings(ctx context.Context, account string) ([]Standing, er
 	}
 	out := make([]Standing, len(sources))
 	for i, src := range sources {
-		k, err := s.kind(src.Kind)
-		out[i] = Standing{src, states[src.Name], err == nil && k.Capabilities.Manual}
+		out[i] = s.standing(src, states[src.Name])
 	}
 	return out, nil
+}
+
+func (s *Service) standing(src Source, st State) Standing {
+	k, err := s.kind(src.Kind)
+	return Standing{src, st, err == nil && k.Capabilities.Manual}
 }
 
 // Sync has a source synchronised as soon as possible; its state tells when it was.

@@ -3,6 +3,7 @@ package agent_test
 import (
 	"errors"
 	"io/fs"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -276,6 +277,46 @@ func TestReload(t *testing.T) {
 		if diff := cmp.Diff(canary+"1shop\n"+canary+"3shop\n", m.file("reloaded")); diff != "" {
 			t.Errorf("what was reloaded: %s", diff)
 		}
+		m.stop()
+	})
+}
+
+// A generation that is not announced because another follows is not probed either: the consumer
+// works with the one before.
+func TestNoProbeWithoutReload(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine(t, withReload+`
+[deliver.probe]
+command = ["DIR/probe"]
+interval = "10s"
+`)
+		m.script("reload", `cd "$(dirname "$0")" && cp secret seen`)
+		m.script("probe", `cd "$(dirname "$0")" && cmp -s secret seen || echo early >> early`)
+		m.server.Publish(rollout, 1, version(1), agenttest.Version{})
+		m.start()
+		m.await(1, delivery.LevelUsed)
+		m.server.Publish(rollout, 2, version(2), version(1))
+		m.await(2, delivery.LevelReceived)
+		m.server.Publish(rollout, 3, version(3), version(2))
+		m.await(3, delivery.LevelUsed)
+		if _, err := os.Stat(filepath.Join(m.dir, "early")); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("it was probed before it was told: %v", err)
+		}
+		m.stop()
+	})
+}
+
+// A program that counts without end does not make the server refuse what the node reports.
+func TestUsesWithoutEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine(t, "")
+		m.server.Publish(rollout, 2, version(2), version(1))
+		m.start()
+		m.await(2, delivery.LevelApplied)
+		for range 2 {
+			m.agent.Use(rollout, delivery.Use{Version: version(2).ID, Result: delivery.ResultRefused, Times: math.MaxInt})
+		}
+		m.awaitAck(func(a delivery.Ack) bool { return a.Refused == 1<<40 })
 		m.stop()
 	})
 }

@@ -42,7 +42,7 @@ func (a *Agent) deliver(ctx context.Context, d config.Delivery) error {
 }
 
 // apply writes the files of a generation, and tells the consumer. What is known to be
-// done is not done again.
+// done is not done again, and what there is a newer generation for by then not at all.
 func (a *Agent) apply(ctx context.Context, d config.Delivery, h *holding) error {
 	contents := make([]material.Bytes, len(d.Files))
 	defer func() {
@@ -116,7 +116,7 @@ func (a *Agent) probe(ctx context.Context, d config.Delivery, h *holding) {
 		}
 		return
 	}
-	for again := true; again; again = a.rest(ctx, d.Rollout, h, d.Probe.Interval) {
+	for pause := time.Duration(0); a.rest(ctx, d.Rollout, h, pause); pause = d.Probe.Interval {
 		err := d.Probe.Run(ctx)
 		if ctx.Err() != nil {
 			return

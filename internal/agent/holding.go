@@ -45,20 +45,23 @@ func (p progress) level() string {
 	return delivery.LevelApplied
 }
 
+// maxUses is up to how many uses are counted: of a report with more the server believes nothing.
+const maxUses = 1 << 40
+
 // use takes in what a program says of a version, and tells whether the version is one of
 // this generation.
 func (h *holding) use(u delivery.Use, now time.Time) bool {
-	times := max(u.Times, 1)
+	count := func(n *int) { *n += min(max(u.Times, 1), maxUses-*n) }
 	switch {
 	case u.Version == h.key.Primary.Version && u.Result == delivery.ResultUsed:
 		h.UsedAt, h.LastWord = now, delivery.ResultUsed
 	case u.Version == h.key.Primary.Version:
-		h.Refused += times
+		count(&h.Refused)
 		h.LastWord = delivery.ResultRefused
 	case u.Version == h.key.Fallback.Version && u.Version != "" && u.Result == delivery.ResultUsed:
 		h.FallbackAt = now
 		if u.Instead {
-			h.Fallbacks += times
+			count(&h.Fallbacks)
 		}
 	case u.Version == h.key.Fallback.Version && u.Version != "": // of no use to anybody: the primary version is what counts
 	default:

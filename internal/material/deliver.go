@@ -40,16 +40,21 @@ func SealTo(public, info []byte, value Bytes) ([]byte, error) {
 // proofKey begins what the key of a proof is the SHA-256 of; the value follows.
 const proofKey = "keyward-proof-v1\n"
 
-// Proves tells, in constant time, whether proof authenticates a message with a value, as only
-// who holds the value can: HMAC-SHA256 under SHA-256 of a fixed line and the value.
-func Proves(value Bytes, message, proof []byte) (ok bool) {
+// Proof authenticates a message with a value, as only who holds the value can: HMAC-SHA256 under
+// SHA-256 of a fixed line and the value.
+func Proof(value Bytes, message []byte) (proof []byte) {
 	erase.Do(func() {
 		h := sha256.New()
 		h.Write([]byte(proofKey))
 		h.Write(value.Expose())
 		mac := hmac.New(sha256.New, h.Sum(nil))
 		mac.Write(message)
-		ok = hmac.Equal(mac.Sum(nil), proof)
+		proof = mac.Sum(nil)
 	})
-	return ok
+	return proof
+}
+
+// Proves tells, in constant time, whether proof is the [Proof] of a message with a value.
+func Proves(value Bytes, message, proof []byte) bool {
+	return hmac.Equal(Proof(value, message), proof)
 }

@@ -138,9 +138,11 @@ func (s *Service) record(ctx context.Context, run *Run, err error) error {
 	rec := audit.NewRecord(&authz.Call{
 		Principal: authz.Principal{Account: run.Account, Kind: authz.Service, Name: "checks"}, Time: run.At, Scheme: "job",
 	}, "keyward:CheckAccessKeys")
-	for name, n := range map[string]int{"Seen": run.Seen, "Of": run.Of, "Opened": run.Tally.Opened, "Resolved": run.Tally.Resolved, "Lasting": run.Tally.Lasting} {
-		rec.Param(name, strconv.Itoa(n))
-	}
+	rec.Param("Seen", strconv.Itoa(run.Seen))
+	rec.Param("Of", strconv.Itoa(run.Of))
+	rec.Param("Opened", strconv.Itoa(run.Tally.Opened))
+	rec.Param("Resolved", strconv.Itoa(run.Tally.Resolved))
+	rec.Param("Lasting", strconv.Itoa(run.Tally.Lasting))
 	return s.o.Log.Do(ctx, rec, func() error { return err })
 }
 

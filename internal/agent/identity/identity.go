@@ -14,7 +14,6 @@ package identity
 import (
 	"crypto/ed25519"
 	"crypto/hkdf"
-	"crypto/hmac"
 	"crypto/hpke"
 	"crypto/sha256"
 	"encoding/hex"
@@ -125,12 +124,7 @@ func (k Keys) Open(n Node, rollout string, sealed delivery.Sealed) (material.Byt
 
 // Proof proves that this node holds the value, see [delivery.ProofMessage].
 func Proof(n Node, b delivery.Bundle, value material.Bytes) []byte {
-	h := sha256.New()
-	h.Write([]byte("keyward-proof-v1\n"))
-	h.Write(value.Expose())
-	mac := hmac.New(sha256.New, h.Sum(nil))
-	mac.Write(delivery.ProofMessage(n.Account, b.Rollout, n.Name, b.Primary.Version, b.Generation))
-	return mac.Sum(nil)
+	return material.Proof(value, delivery.ProofMessage(n.Account, b.Rollout, n.Name, b.Primary.Version, b.Generation))
 }
 
 // Save makes it durable that the machine has joined.
