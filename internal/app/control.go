@@ -48,8 +48,8 @@ func (a *App) unsealAtStart(ctx context.Context, start startPassphrase) error {
 	return nil
 }
 
-// unsealByToken unseals the server when it starts, as soon as the token is there. Whoever
-// unseals it otherwise meanwhile, or has no such envelope, ends that.
+// unsealByToken unseals the server when it starts, as soon as token and database are there.
+// Whoever unseals it otherwise meanwhile, or has no such envelope, ends that.
 func (a *App) unsealByToken(ctx context.Context) error {
 	if !a.Config.Seal.HSM {
 		return nil
@@ -57,15 +57,17 @@ func (a *App) unsealByToken(ctx context.Context) error {
 	said := ""
 	for {
 		envelopes, err := a.db.Envelopes(ctx)
-		if err != nil || !seal.OpensWithDevice(envelopes) || a.requireSealed() != nil {
-			return err
+		if err == nil && !seal.OpensWithDevice(envelopes) || a.requireSealed() != nil {
+			return nil
 		}
-		err = a.unseal(ctx, nil, func() (*seal.Root, error) { return a.openByToken(ctx) })
+		if err == nil {
+			err = a.unseal(ctx, nil, func() (*seal.Root, error) { return a.openByToken(ctx) })
+		}
 		if err == nil {
 			a.Logger.Info("the hardware token unsealed the server")
 			return nil
 		}
-		if fault.Is(err, fault.StateConflict) && a.requireSealed() != nil {
+		if a.requireSealed() != nil { // somebody was faster
 			return nil
 		}
 		if text := err.Error(); text != said && ctx.Err() == nil {

@@ -286,7 +286,7 @@ func (e *engine) stop() {
 	if e.store != nil {
 		e.store.Close()
 	}
-	if e.secrets != nil {
+	if e.agents != nil { // the last of those that cache: without it nothing was served
 		e.changed("", "")
 	}
 	e.keyring.Close()
@@ -324,20 +324,17 @@ func (e *engine) openLog(ctx context.Context, a *App) error {
 	return err
 }
 
-// logBinding is what the sealed signer key of an audit log is bound to.
+// findLog answers the audit log with an origin, and whether there is one.
 func (a *App) findLog(ctx context.Context, origin string) (audit.Identity, bool, error) {
 	logs, err := a.db.Logs(ctx)
-	if err != nil {
+	i := slices.IndexFunc(logs, func(id audit.Identity) bool { return id.Origin == origin })
+	if err != nil || i < 0 {
 		return audit.Identity{}, false, err
 	}
-	for _, id := range logs {
-		if id.Origin == origin {
-			return id, true, nil
-		}
-	}
-	return audit.Identity{}, false, nil
+	return logs[i], true, nil
 }
 
+// logBinding is what the sealed signer key of an audit log is bound to.
 func logBinding(origin string) []byte { return material.Binding("keyward-audit-key/v1", origin) }
 
 // logKey opens the signing key of a log of this server, of whichever node, and proves

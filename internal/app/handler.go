@@ -25,7 +25,7 @@ import (
 func (a *App) handler() http.Handler {
 	rpc := a.edge.Handle("alibaba", server.MaxBody, a.unsealed(
 		func(e *engine) server.Handler { return e.alibaba }, (&alibaba.Dialect{}).Serve))
-	native := a.edge.Handle("rest", server.MaxPolicy, a.unsealed(
+	native := a.edge.Handle("rest", rest.MaxBody, a.unsealed(
 		func(e *engine) server.Handler { return e.rest }, rest.Refuse))
 	page := a.edge.Handle("link", server.MaxBody, a.unsealed(
 		func(e *engine) server.Handler { return e.page }, pages.Refuse))

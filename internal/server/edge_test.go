@@ -124,6 +124,29 @@ func TestPanicIsAnInternalError(t *testing.T) {
 	}
 }
 
+// Who is refused is told the limit that was reached, and no other, which may be none.
+func TestRateNamesItsLimit(t *testing.T) {
+	call := &authz.Call{Principal: authz.Principal{Account: "1", AccessKey: "a"}, Time: time.Now()}
+	for want, l := range map[string]*server.Limiter{"at most 1 calls a second per access key": {PerKey: 1}, "at most 1 calls a second per account": {PerAccount: 1}} {
+		if err := l.Admit(call); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Admit(call); !fault.Is(err, fault.Throttled) || !strings.Contains(err.Error(), want+".") {
+			t.Errorf("%v, want %q", err, want)
+		}
+	}
+	l := &server.Limiter{PerKey: 1}
+	if err := l.AdmitVisitor("192.0.2.1", call.Time); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.AdmitVisitor("192.0.2.1", call.Time); !fault.Is(err, fault.Throttled) || strings.Contains(err.Error(), "access key") {
+		t.Errorf("a visitor is told: %v", err)
+	}
+	if err := l.AdmitVisitor("192.0.2.2", call.Time); err != nil {
+		t.Errorf("another visitor: %v", err)
+	}
+}
+
 func TestRateIsBoundedByKeyAndAccount(t *testing.T) {
 	l := &server.Limiter{PerKey: 10, PerAccount: 15}
 	now := time.Now()

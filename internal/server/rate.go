@@ -1,6 +1,7 @@
 package server
 
 import (
+	"maps"
 	"sync"
 	"time"
 
@@ -8,18 +9,18 @@ import (
 	"github.com/keyward/keyward/internal/fault"
 )
 
-// A Limiter bounds the calls per second of each access key and of each account. It
-// looks at authenticated calls, after the dialect decoded them, so that no encoding
-// of a request escapes it. A limit of 0 is none.
+// A Limiter bounds how often somebody calls. It looks at authenticated calls, whose access key
+// and account it knows by then, or at visitors, who are known by nothing but an address or a name.
+// A limit of 0 is none.
 type Limiter struct {
-	PerKey     int
-	PerAccount int
+	PerKey     int // calls a second of one access key, or of one visitor
+	PerAccount int // calls a second of one account
 
 	mu      sync.Mutex // guards buckets
 	buckets map[bucket]time.Time
 }
 
-// A bucket is an access key's or an account's.
+// A bucket is an access key's or a visitor's, or an account's.
 type bucket struct {
 	account bool
 	id      string
@@ -28,22 +29,21 @@ type bucket struct {
 // maxBuckets bounds memory; beyond it, buckets that are full again are dropped.
 const maxBuckets = 100_000
 
-// Admit answers [fault.Throttled] when the call comes too soon.
+// Admit answers [fault.Throttled] when an authenticated call comes too soon.
 func (l *Limiter) Admit(c *authz.Call) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.buckets == nil {
-		l.buckets = map[bucket]time.Time{}
+	if !l.take(bucket{false, c.AccessKey}, l.PerKey, c.Time) {
+		return fault.Throttled.New("The request was denied due to throttling: at most %d calls a second per access key. Wait a moment and try again.", l.PerKey)
 	}
-	if len(l.buckets) > maxBuckets {
-		for name, t := range l.buckets {
-			if t.Before(c.Time) {
-				delete(l.buckets, name)
-			}
-		}
+	if !l.take(bucket{true, c.Account}, l.PerAccount, c.Time) {
+		return fault.Throttled.New("The request was denied due to throttling: at most %d calls a second per account. Wait a moment and try again.", l.PerAccount)
 	}
-	if !l.take(bucket{false, c.AccessKey}, l.PerKey, c.Time) || !l.take(bucket{true, c.Account}, l.PerAccount, c.Time) {
-		return fault.Throttled.New("The request was denied due to throttling: at most %d calls a second per access key and %d per account. Wait a moment and try again.", l.PerKey, l.PerAccount)
+	return nil
+}
+
+// AdmitVisitor answers [fault.Throttled] when a visitor comes too soon.
+func (l *Limiter) AdmitVisitor(name string, now time.Time) error {
+	if !l.take(bucket{false, name}, l.PerKey, now) {
+		return fault.Throttled.New("there are too many requests from you; wait a second and try again")
 	}
 	return nil
 }
@@ -53,6 +53,14 @@ func (l *Limiter) Admit(c *authz.Call) error {
 func (l *Limiter) take(b bucket, perSecond int, now time.Time) bool {
 	if perSecond == 0 {
 		return true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.buckets == nil {
+		l.buckets = map[bucket]time.Time{}
+	}
+	if len(l.buckets) > maxBuckets {
+		maps.DeleteFunc(l.buckets, func(_ bucket, full time.Time) bool { return full.Before(now) })
 	}
 	full := l.buckets[b]
 	if full.Before(now) {

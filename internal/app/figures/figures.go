@@ -5,6 +5,7 @@
 package figures
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -58,12 +59,7 @@ func (s Sources) Read(ctx context.Context, now time.Time) (server.Watch, error) 
 			break
 		}
 	}
-	slices.SortStableFunc(out.Keys, func(a, b server.WatchedKey) int {
-		if a.Left < b.Left {
-			return -1
-		}
-		return 1
-	})
+	slices.SortStableFunc(out.Keys, func(a, b server.WatchedKey) int { return cmp.Compare(a.Left, b.Left) })
 	out.Keys = out.Keys[:min(len(out.Keys), mostKeys)]
 	return out, nil
 }

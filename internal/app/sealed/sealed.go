@@ -1,6 +1,8 @@
-// Package sealed makes and opens what callers carry around and cannot read: page tokens of
-// lists, the tickets of sessions, and the transactions of logins. Both are sealed under the keyring's token key, each bound
-// to its purpose, so that one kind is never taken for another.
+// Package sealed makes and opens what callers carry around and cannot read: tokens of pages and
+// detections, the tickets of sessions, and the transactions of logins. All are sealed under the
+// keyring's token key, each bound to its purpose, so that one kind is never taken for another.
+//
+// Who may call: package app, which hands them to those who declare what they need of them.
 package sealed
 
 import (
@@ -10,7 +12,7 @@ import (
 	"github.com/keyward/keyward/internal/seal"
 )
 
-// Pages seals page tokens with the keyring.
+// Pages seals tokens of the Alibaba Cloud API with the keyring.
 type Pages struct{ Keyring *seal.Keyring }
 
 // What they are bound to.

@@ -62,12 +62,6 @@ func Leads(path string) bool {
 	return strings.HasPrefix(path, "/"+ack+"/") || strings.HasPrefix(path, "/"+confirm+"/")
 }
 
-// Refuse answers every request in plain text, for a server that cannot serve.
-func Refuse(w http.ResponseWriter, _ *http.Request, x *server.Exchange, err error) {
-	x.Note("-", err)
-	http.Error(w, "keyward: "+fault.Message(err), http.StatusServiceUnavailable)
-}
-
 func (p *page) serve(w http.ResponseWriter, r *http.Request, x *server.Exchange, err error) {
 	h := w.Header()
 	sheet.Protect(h, p.policy)
@@ -123,9 +117,9 @@ type visit struct {
 
 // run finds out what a link is for and does it.
 func (v *visit) run(purpose, text string) (view, error) {
-	ctx := v.r.Context()
+	ctx := v.x.Context()
 	c := v.x.Call(v.r, authz.Principal{}, "link", nil)
-	if err := v.limiter.Admit(&authz.Call{Principal: authz.Principal{AccessKey: c.Source.String()}, Time: c.Time}); err != nil {
+	if err := v.limiter.AdmitVisitor(c.Source.String(), c.Time); err != nil {
 		return view{}, err
 	}
 	posted := v.r.Method == http.MethodPost

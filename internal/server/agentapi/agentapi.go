@@ -170,7 +170,7 @@ func (v visit) decode(into any) error {
 func (d *Dialect) join(v visit) (any, error) {
 	ctx, x := v.x.Context(), v.x
 	stranger := x.Call(v.r, authz.Principal{}, "", nil)
-	if err := d.joining.Admit(&authz.Call{Principal: authz.Principal{AccessKey: x.Source.String()}, Time: x.Received}); err != nil {
+	if err := d.joining.AdmitVisitor(x.Source.String(), x.Received); err != nil {
 		return nil, d.Refusals.Refuse(ctx, stranger, "keyward:JoinNode", "", err)
 	}
 	var in delivery.JoinRequest
@@ -217,7 +217,7 @@ func (d *Dialect) identify(v visit) (guest, error) {
 		return guest{}, d.Refusals.Refuse(ctx, x.Call(v.r, authz.Principal{}, "", nil), "keyward:Authenticate", "", err)
 	}
 	c := x.Call(v.r, authz.Principal{Account: n.Account, Kind: authz.Service, Name: "node/" + n.Name}, scheme, nil)
-	if err := d.nodes.Admit(&authz.Call{Principal: authz.Principal{AccessKey: name}, Time: x.Received}); err != nil {
+	if err := d.nodes.AdmitVisitor(name, x.Received); err != nil {
 		return guest{}, d.Refusals.Refuse(ctx, c, "keyward:Authenticate", "", err)
 	}
 	return guest{n, c, signed}, nil

@@ -97,7 +97,7 @@ func listKeyAssociations(d *Dialect, c *authz.Call, v *rpc.Values) act {
 			Conclusion: string(r.Status()), CountedSince: date(r.Since), LastCallTime: date(r.LastUsed()), CiphertextCount: r.Made(),
 		}
 		out.Associations.Association, out.KeyVersions.KeyVersion, out.Resources.Resource = []associationEntry{}, []associatedVersion{}, []associatedResource{}
-		for _, u := range r.Uses[min((p.Number-1)*p.Size, len(r.Uses)):min(p.Number*p.Size, len(r.Uses))] {
+		for _, u := range pageOf(r.Uses, p) {
 			out.Associations.Association = append(out.Associations.Association, associationEntry{u.Product, u.Principal, u.Source, u.Action, u.N, date(u.First), date(u.Last)})
 		}
 		for _, u := range r.Versions {

@@ -8,8 +8,8 @@
 //
 // A request goes: verify the signature, which answers the parameters that are executed;
 // admit it by rate; read each parameter, which refuses what the operation does not take;
-// call the service; encode. Page tokens are sealed ([Tokens]), so that a caller can only
-// pass back what it was given.
+// call the service; encode. What a caller passes back, such as the token of the next page, is
+// sealed ([Tokens]), so that it can only be what the caller was given.
 package alibaba
 
 import (
@@ -40,7 +40,8 @@ import (
 // Version is the version of the KMS API.
 const Version = "2016-01-20"
 
-// Tokens seals page tokens, so that a caller can only pass back what it was given.
+// Tokens seals what callers pass back: page tokens, and those of detections. Each says of what it
+// is, so that one is never taken for another.
 type Tokens interface {
 	SealToken(plain string) (string, error)
 	OpenToken(sealed string) (string, error)

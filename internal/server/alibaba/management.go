@@ -25,7 +25,7 @@ func onKey(method func(*lifecycle.Service, context.Context, *authz.Call, string)
 	}
 }
 
-// keyMetadata is a key on the rpc. Members that do not apply are left out.
+// keyMetadata is a key on the wire. Members that do not apply are left out.
 type keyMetadata struct {
 	Arn                           string
 	AutomaticRotation             string

@@ -276,9 +276,9 @@ func listSecretVersionIDs(d *Dialect, c *authz.Call, v *rpc.Values) act {
 			VersionIds struct{ VersionId []secretVersionEntry }
 		}{paged: paged{p.Number, p.Size, len(versions)}, SecretName: of.Name}
 		out.VersionIds.VersionId = []secretVersionEntry{}
-		for i := (p.Number - 1) * p.Size; i < min(p.Number*p.Size, len(versions)); i++ {
+		for _, v := range pageOf(versions, p) {
 			out.VersionIds.VersionId = append(out.VersionIds.VersionId, secretVersionEntry{
-				CreateTime: date(versions[i].CreatedAt), VersionId: versions[i].ID, VersionStages: stagesOf(of.On(versions[i].ID)),
+				CreateTime: date(v.CreatedAt), VersionId: v.ID, VersionStages: stagesOf(of.On(v.ID)),
 			})
 		}
 		return out, err
@@ -358,10 +358,7 @@ func getSecretPolicy(d *Dialect, c *authz.Call, v *rpc.Values) act {
 	name, policy := v.Need("SecretName"), v.Text("PolicyName")
 	return func(ctx context.Context) (rpc.Response, error) {
 		document, err := d.Secrets.GetPolicy(ctx, c, name, policy)
-		return &struct {
-			rpc.Reply
-			Policy string
-		}{Policy: document}, err
+		return &policyReply{Policy: document}, err
 	}
 }
 

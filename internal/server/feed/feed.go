@@ -94,7 +94,7 @@ func statusOf(err error) int {
 func (f *feed) follow(r *http.Request, x *server.Exchange) (text, tag string, err error) {
 	ctx := x.Context()
 	c := x.Call(r, authz.Principal{}, "link", nil)
-	if err := f.limiter.Admit(&authz.Call{Principal: authz.Principal{AccessKey: c.Source.String()}, Time: c.Time}); err != nil {
+	if err := f.limiter.AdmitVisitor(c.Source.String(), c.Time); err != nil {
 		return "", "", err
 	}
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {

@@ -129,7 +129,7 @@ func (v *visit) admit() error {
 	if v.r.Method != http.MethodPost && v.r.Method != http.MethodGet && v.r.Method != http.MethodHead {
 		return fault.MethodNotAllowed.New("this page takes GET and POST only")
 	}
-	return v.limiter.Admit(&authz.Call{Principal: authz.Principal{AccessKey: v.call.Source.String()}, Time: v.call.Time})
+	return v.limiter.AdmitVisitor(v.call.Source.String(), v.call.Time)
 }
 
 // link answers the link that was followed.

@@ -14,7 +14,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"time"
 
 	"github.com/keyward/keyward/api"
 	"github.com/keyward/keyward/internal/audit/refusal"
@@ -22,7 +21,6 @@ import (
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/iam/federation"
 	"github.com/keyward/keyward/internal/iam/people"
-	"github.com/keyward/keyward/internal/iam/role"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/server"
 	"github.com/keyward/keyward/internal/server/rest/words"
@@ -68,7 +66,7 @@ func operations() map[string]operation {
 }
 
 // New makes the handler of logins, for an edge that reads bodies of up to
-// [server.MaxBody] and sends here what [Leads] here.
+// [server.MaxBody] and sends here what [Leads] knows.
 func New(o Options) server.Handler {
 	return (&dialect{o, &server.Limiter{PerKey: perAddress}, &server.Limiter{PerKey: askedOften}}).serve
 }
@@ -111,8 +109,7 @@ func (d *dialect) run(w http.ResponseWriter, r *http.Request, x *server.Exchange
 	if op.scheme != "password" { // whoever waits for a proof asks again and again
 		limiter = d.asked
 	}
-	if err := limiter.Admit(&authz.Call{Principal: authz.Principal{AccessKey: x.Source.String()}, Time: x.Received}); err != nil {
-		err = fault.Throttled.Wrap(err, "there are too many attempts from this address; wait a second and try again")
+	if err := limiter.AdmitVisitor(x.Source.String(), x.Received); err != nil {
 		return nil, d.Refusals.Refuse(x.Context(), c, people.ActionLogin, "", err)
 	}
 	return op.act(d, r, x, c)
@@ -129,7 +126,7 @@ func decode(r *http.Request, x *server.Exchange, into any) error {
 
 func (d *dialect) login(r *http.Request, x *server.Exchange, c *authz.Call) (any, error) {
 	out, err := attempt(r, x, c, d.People.Login)
-	return credentials(out), err
+	return words.Session(out), err
 }
 
 func (d *dialect) beginProof(r *http.Request, x *server.Exchange, c *authz.Call) (any, error) {
@@ -159,7 +156,7 @@ func attempt[T any](r *http.Request, x *server.Exchange, c *authz.Call, do func(
 	}
 	attempt := people.Attempt{
 		Account: in.Account, User: in.User, Password: secret(in.Password), Code: string(in.Code), NewPassword: secret(in.NewPassword),
-		Duration: seconds(in.DurationSeconds),
+		Duration: words.Seconds(in.DurationSeconds),
 	}
 	defer attempt.Password.Zero()
 	defer attempt.NewPassword.Zero()
@@ -182,7 +179,7 @@ func (d *dialect) finishSSO(r *http.Request, x *server.Exchange, c *authz.Call) 
 	}
 	out, again, err := d.Federation.Finish(x.Context(), c, federation.Finish{
 		Transaction: string(in.Transaction), Verifier: string(in.CodeVerifier), State: in.State, Code: string(in.Code), Issuer: in.Issuer,
-		MFACode: string(in.MFACode), Duration: seconds(in.DurationSeconds),
+		MFACode: string(in.MFACode), Duration: words.Seconds(in.DurationSeconds),
 	})
 	if fault.Is(err, fault.MFARequired) {
 		out := api.SSOLogin{Transaction: api.SecretText(again)}
@@ -192,21 +189,8 @@ func (d *dialect) finishSSO(r *http.Request, x *server.Exchange, c *authz.Call) 
 		}
 		return out, nil
 	}
-	issued := credentials(out)
+	issued := words.Session(out)
 	return api.SSOLogin{Session: &issued}, err
 }
 
-func credentials(out role.Issued) api.TemporaryCredentials {
-	return api.TemporaryCredentials{
-		AccessKeyID: out.AccessKey, Secret: api.SecretText(out.Secret.Expose()), SecurityToken: api.SecretText(out.Token),
-		ARN: out.Principal.ARN(), ExpiresAt: out.Expires,
-	}
-}
-
 func secret(s api.SecretText) material.Bytes { return material.NewBytes([]byte(s)) }
-
-// seconds answers a duration; more than fit, in either direction, are too many for any rule.
-func seconds(n int) time.Duration {
-	const most = 1 << 30
-	return time.Duration(max(min(n, most), -most)) * time.Second
-}

@@ -8,6 +8,7 @@ import (
 	"github.com/keyward/keyward/internal/accesskey"
 	"github.com/keyward/keyward/internal/accesskey/subscription"
 	"github.com/keyward/keyward/internal/audit/refusal"
+	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/iam/people"
 	"github.com/keyward/keyward/internal/notify"
 	"github.com/keyward/keyward/internal/server"
@@ -50,6 +51,7 @@ func New(o Options) (server.Handler, error) {
 func Leads(path string) bool { return keypage.Leads(path) || feed.Leads(path) || ackpage.Leads(path) }
 
 // Refuse answers every request in plain text, for a server that cannot serve.
-func Refuse(w http.ResponseWriter, r *http.Request, x *server.Exchange, err error) {
-	ackpage.Refuse(w, r, x, err)
+func Refuse(w http.ResponseWriter, _ *http.Request, x *server.Exchange, err error) {
+	x.Note("-", err)
+	http.Error(w, "keyward: "+fault.Message(err), http.StatusServiceUnavailable)
 }

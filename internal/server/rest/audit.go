@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"cmp"
 	"context"
 	"strconv"
 
@@ -46,10 +47,7 @@ func (d *dialect) whoAmI(ctx context.Context, q request, _ none) (out api.Identi
 func (d *dialect) listRecords(ctx context.Context, q request, in api.ListAuditRecordsRequest) (out api.AuditRecordList, err error) {
 	query := audit.Query{
 		Account: q.call.Account, Action: in.Action, Resource: in.Resource, Principal: in.Principal, AccessKey: in.AccessKey,
-		Result: in.Result, RequestID: in.RequestID, From: in.From, To: in.To, Oldest: in.Oldest, Limit: in.Limit, Cursor: in.Cursor,
-	}
-	if query.Limit == 0 {
-		query.Limit = defaultLimit
+		Result: in.Result, RequestID: in.RequestID, From: in.From, To: in.To, Oldest: in.Oldest, Limit: cmp.Or(in.Limit, defaultLimit), Cursor: in.Cursor,
 	}
 	err = d.readAudit(ctx, q.call, "keyward:ListAuditRecords", func(*audit.Record) error {
 		entries, next, err := audit.List(ctx, d.Audit, query)

@@ -5,7 +5,6 @@ import (
 	"context"
 
 	"github.com/keyward/keyward/api"
-	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/finding"
 	"github.com/keyward/keyward/internal/notify"
 	"github.com/keyward/keyward/internal/server/rest/words"
@@ -22,13 +21,12 @@ func findingRoutes() []route {
 }
 
 func (d *dialect) listFindings(ctx context.Context, q request, in api.ListFindingsRequest) (api.FindingList, error) {
-	severity, ok := finding.ParseSeverity(cmp.Or(in.Severity, "low"))
-	if !ok {
-		return api.FindingList{}, d.refuse(ctx, q.call, "keyward:ListFindings",
-			fault.InvalidParameter.New("there is no severity %q; use critical, high, medium or low", in.Severity))
+	severity, err := severity(cmp.Or(in.Severity, finding.Low.String()))
+	if err != nil {
+		return api.FindingList{}, d.refuse(ctx, q.call, "keyward:ListFindings", err)
 	}
 	found, next, err := d.Findings.List(ctx, q.call, finding.Query{
-		Rule: in.Rule, Severity: severity, State: finding.State(in.State), Provider: in.Provider, Subject: in.Subject, After: in.Cursor, Limit: cmp.Or(in.Limit, 100),
+		Rule: in.Rule, Severity: severity, State: finding.State(in.State), Provider: in.Provider, Subject: in.Subject, After: in.Cursor, Limit: cmp.Or(in.Limit, defaultLimit),
 	})
 	return api.FindingList{Findings: words.Each(found, d.finding), Next: next}, err
 }

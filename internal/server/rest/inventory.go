@@ -115,10 +115,7 @@ func (d *dialect) syncProvider(ctx context.Context, q request, _ none) (none, er
 func (d *dialect) listInventory(ctx context.Context, q request, in api.ListInventoryRequest) (api.InventoryList, error) {
 	query := accesskey.Query{
 		Source: in.Provider, Status: accesskey.Status(in.Status), Owner: in.Owner, Text: in.Text, DueBefore: in.DueBefore,
-		Order: accesskey.Order(in.Order), After: in.Cursor, Limit: in.Limit,
-	}
-	if query.Limit == 0 {
-		query.Limit = defaultLimit
+		Order: accesskey.Order(in.Order), After: in.Cursor, Limit: cmp.Or(in.Limit, defaultLimit),
 	}
 	keys, next, err := d.Stock.Keys(ctx, q.call, query)
 	return api.InventoryList{Keys: words.Each(keys, words.InventoryKey), Next: next}, err
@@ -194,10 +191,13 @@ func keyOf(segment string) string {
 }
 
 // fillingOf takes a connection over; whoever has it erases it.
-func fillingOf(c api.Connection) form.Filling {
-	f := form.Filling{Settings: c.Settings, Credential: make(map[string]material.Bytes, len(c.Credential))}
-	for name, part := range c.Credential {
-		f.Credential[name] = material.NewBytes(part)
+func fillingOf(c api.Connection) form.Filling { return filled(c.Settings, c.Credential) }
+
+// filled takes over what was filled in; whoever has it erases it.
+func filled[Part ~string | ~[]byte](settings map[string]string, credential map[string]Part) form.Filling {
+	f := form.Filling{Settings: settings, Credential: make(map[string]material.Bytes, len(credential))}
+	for name, part := range credential {
+		f.Credential[name] = material.NewBytes([]byte(part))
 	}
 	return f
 }

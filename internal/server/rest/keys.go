@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
@@ -56,7 +57,7 @@ func (d *dialect) createKey(ctx context.Context, q request, in api.CreateKeyRequ
 		More: words.Each(in.AdditionalUsages, func(u string) key.Usage { return key.Usage(u) }),
 	}
 	if in.Rotation != nil {
-		new.Rotate, new.Interval = in.Rotation.Enabled, interval(in.Rotation.IntervalSeconds)
+		new.Rotate, new.Interval = in.Rotation.Enabled, words.Seconds(in.Rotation.IntervalSeconds)
 	}
 	k, err := d.Keys.Create(ctx, q.call, new)
 	return d.key(k), err
@@ -109,7 +110,7 @@ func (d *dialect) protectKey(ctx context.Context, q request, in api.Protection) 
 }
 
 func (d *dialect) setRotation(ctx context.Context, q request, in api.RotationRequest) (none, error) {
-	return none{}, d.Keys.UpdateRotationPolicy(ctx, q.call, q.vars["key"], in.Enabled, interval(in.IntervalSeconds))
+	return none{}, d.Keys.UpdateRotationPolicy(ctx, q.call, q.vars["key"], in.Enabled, words.Seconds(in.IntervalSeconds))
 }
 
 func (d *dialect) createVersion(ctx context.Context, q request, _ none) (api.KeyVersion, error) {
@@ -222,26 +223,13 @@ func tagsOf(m map[string]string) []key.Tag {
 	return tags
 }
 
-// interval answers a number of seconds as a duration. One that no duration can hold
-// becomes one that no interval can be, for the service to refuse.
-func interval(seconds int64) time.Duration {
-	d := time.Duration(seconds) * time.Second
-	if int64(d/time.Second) != seconds {
-		return -1
-	}
-	return d
-}
-
 // defaultLimit is how many items a page has that was asked for without a limit.
 const defaultLimit = 100
 
 // page answers the page of a list whose cursors are the numbers of pages. A cursor that
 // is none becomes a number that no page has, for the service to refuse.
 func page(limit int, cursor string) key.Page {
-	p := key.Page{Number: 1, Size: limit}
-	if limit == 0 {
-		p.Size = defaultLimit
-	}
+	p := key.Page{Number: 1, Size: cmp.Or(limit, defaultLimit)}
 	if cursor != "" {
 		p.Number, _ = strconv.Atoi(cursor)
 	}

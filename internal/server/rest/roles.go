@@ -28,15 +28,9 @@ func roleRoutes() []route {
 
 func (d *dialect) createRole(ctx context.Context, q request, in api.CreateRoleRequest) (api.Role, error) {
 	r, err := d.Roles.CreateRole(ctx, q.call, role.NewRole{
-		Name: in.Name, Description: in.Description, Trust: in.TrustPolicy, MaxSession: seconds(in.MaxSessionSeconds),
+		Name: in.Name, Description: in.Description, Trust: in.TrustPolicy, MaxSession: words.Seconds(in.MaxSessionSeconds),
 	})
 	return roleOf(r), err
-}
-
-// seconds answers a duration; more than fit, in either direction, are too many for any rule.
-func seconds(n int) time.Duration {
-	const most = 1 << 30
-	return time.Duration(max(min(n, most), -most)) * time.Second
 }
 
 func (d *dialect) listRoles(ctx context.Context, q request, in api.PageRequest) (api.RoleList, error) {
@@ -52,7 +46,7 @@ func (d *dialect) getRole(ctx context.Context, q request, _ none) (api.Role, err
 func (d *dialect) updateRole(ctx context.Context, q request, in api.UpdateRoleRequest) (api.Role, error) {
 	change := role.Change{Description: in.Description, Trust: in.TrustPolicy}
 	if in.MaxSessionSeconds != nil {
-		longest := seconds(*in.MaxSessionSeconds)
+		longest := words.Seconds(*in.MaxSessionSeconds)
 		change.MaxSession = &longest
 	}
 	r, err := d.Roles.UpdateRole(ctx, q.call, q.vars["role"], change)
@@ -77,23 +71,16 @@ func (d *dialect) endRoleSessions(ctx context.Context, q request, _ none) (none,
 
 func (d *dialect) assumeRole(ctx context.Context, q request, in api.AssumeRoleRequest) (api.TemporaryCredentials, error) {
 	issued, err := d.Roles.AssumeRole(ctx, q.call, role.Assumption{
-		Role: in.Role, Session: in.SessionName, Duration: seconds(in.DurationSeconds), Policy: in.Policy, ExternalID: in.ExternalID,
+		Role: in.Role, Session: in.SessionName, Duration: words.Seconds(in.DurationSeconds), Policy: in.Policy, ExternalID: in.ExternalID,
 	})
-	return temporary(issued), err
+	return words.Session(issued), err
 }
 
 func (d *dialect) federate(ctx context.Context, q request, in api.FederateRequest) (api.TemporaryCredentials, error) {
 	issued, err := d.Roles.Federate(ctx, q.call, role.Federation{
-		Session: in.SessionName, Duration: seconds(in.DurationSeconds), Policy: in.Policy,
+		Session: in.SessionName, Duration: words.Seconds(in.DurationSeconds), Policy: in.Policy,
 	})
-	return temporary(issued), err
-}
-
-func temporary(i role.Issued) api.TemporaryCredentials {
-	return api.TemporaryCredentials{
-		AccessKeyID: i.AccessKey, Secret: api.SecretText(i.Secret.Expose()), SecurityToken: api.SecretText(i.Token),
-		ARN: i.Principal.ARN(), ExpiresAt: i.Expires,
-	}
+	return words.Session(issued), err
 }
 
 func roleOf(r role.Role) api.Role {

@@ -37,7 +37,7 @@ func (d *dialect) createNodeToken(ctx context.Context, q request, in api.CreateN
 	if err != nil {
 		return api.IssuedNodeToken{}, d.refuse(ctx, q.call, "keyward:CreateNodeToken", err)
 	}
-	t, text, err := d.Rollouts.CreateToken(ctx, q.call, rollout.TokenInput{Node: in.Node, Labels: labelPairs(in.Labels), Uses: in.Uses, Life: *life})
+	t, text, err := d.Rollouts.CreateToken(ctx, q.call, rollout.TokenInput{Node: in.Node, Labels: words.Pairs(in.Labels), Uses: in.Uses, Life: *life})
 	return api.IssuedNodeToken{Info: nodeToken(t), Token: api.SecretText(text.Expose())}, err
 }
 
@@ -69,7 +69,7 @@ func (d *dialect) getNode(ctx context.Context, q request, _ none) (api.NodeStatu
 }
 
 func (d *dialect) labelNode(ctx context.Context, q request, in api.LabelNodeRequest) (api.Node, error) {
-	n, err := d.Rollouts.Relabel(ctx, q.call, q.vars["node"], labelPairs(in.Labels))
+	n, err := d.Rollouts.Relabel(ctx, q.call, q.vars["node"], words.Pairs(in.Labels))
 	return d.node(q)(rollout.Standing{Node: n}), err
 }
 
@@ -89,7 +89,7 @@ func (d *dialect) removeNode(ctx context.Context, q request, _ none) (none, erro
 
 func (d *dialect) createRollout(ctx context.Context, q request, in api.CreateRolloutRequest) (api.Rollout, error) {
 	r, err := d.Rollouts.Create(ctx, q.call, in.Name, rollout.Draft{
-		Secret: in.Secret, Members: labelPairs(in.Members), Waves: waves(in.Waves), Level: rollout.Level(in.Level),
+		Secret: in.Secret, Members: words.Pairs(in.Members), Waves: waves(in.Waves), Level: rollout.Level(in.Level),
 	})
 	return d.rollout(r), err
 }
@@ -106,7 +106,7 @@ func (d *dialect) getRollout(ctx context.Context, q request, _ none) (api.Rollou
 
 func (d *dialect) updateRollout(ctx context.Context, q request, in api.UpdateRolloutRequest) (api.Rollout, error) {
 	r, err := d.Rollouts.Update(ctx, q.call, q.vars["rollout"], rollout.Draft{
-		Members: labelPairs(in.Members), Waves: waves(in.Waves), Level: rollout.Level(in.Level),
+		Members: words.Pairs(in.Members), Waves: waves(in.Waves), Level: rollout.Level(in.Level),
 	})
 	return d.rollout(r), err
 }
@@ -122,11 +122,10 @@ func (d *dialect) getRolloutCoverage(ctx context.Context, q request, in api.Page
 	out := api.RolloutCoverage{
 		Rollout: d.rollout(c.Rollout), Waves: []api.WaveCoverage{}, Members: words.Each(c.Members, member(c.Rollout, q.call.Time)), Total: c.Total, Next: next(p, c.Total),
 	}
-	same := func(s string) string { return s }
 	for i, w := range c.Waves {
 		out.Waves = append(out.Waves, api.WaveCoverage{
-			Wave: c.Rollout.Waves[i].Name, Members: w.Members, There: w.There, Behind: words.Each(w.Behind, same), Lost: w.Lost, LastAck: w.LastAck,
-			UsedAt: w.UsedAt, OldUseAt: w.OldUseAt, Fallbacks: w.Fallbacks, Refused: w.Refused, Errors: words.Each(w.Errors, same),
+			Wave: c.Rollout.Waves[i].Name, Members: w.Members, There: w.There, Behind: append([]string{}, w.Behind...), Lost: w.Lost, LastAck: w.LastAck,
+			UsedAt: w.UsedAt, OldUseAt: w.OldUseAt, Fallbacks: w.Fallbacks, Refused: w.Refused, Errors: append([]string{}, w.Errors...),
 		})
 	}
 	return out, err
@@ -136,33 +135,16 @@ func (d *dialect) removeRollout(ctx context.Context, q request, _ none) (none, e
 	return none{}, d.Rollouts.Remove(ctx, q.call, q.vars["rollout"])
 }
 
-// labelPairs answers labels as a list. Unlike settings, a label may have an empty value.
-func labelPairs(m map[string]string) []form.Pair {
-	out := make([]form.Pair, 0, len(m))
-	for name, value := range m {
-		out = append(out, form.Pair{Name: name, Value: value})
-	}
-	return out
-}
-
-func labelMap(all []form.Pair) map[string]string {
-	out := make(map[string]string, len(all))
-	for _, p := range all {
-		out[p.Name] = p.Value
-	}
-	return out
-}
-
 func waves(in []api.RolloutWave) []rollout.Wave {
 	var out []rollout.Wave
 	for _, w := range in {
-		out = append(out, rollout.Wave{Name: w.Name, Labels: labelPairs(w.Labels), Percent: w.Percent})
+		out = append(out, rollout.Wave{Name: w.Name, Labels: words.Pairs(w.Labels), Percent: w.Percent})
 	}
 	return out
 }
 
 func nodeToken(t rollout.Token) api.NodeToken {
-	return api.NodeToken{ID: t.ID, Node: t.Node, Labels: labelMap(t.Labels), Uses: t.Uses, ExpiresAt: t.ExpiresAt, CreatedAt: t.CreatedAt}
+	return api.NodeToken{ID: t.ID, Node: t.Node, Labels: words.Settings(t.Labels), Uses: t.Uses, ExpiresAt: t.ExpiresAt, CreatedAt: t.CreatedAt}
 }
 
 // node answers how to word a node as the API does.
@@ -170,7 +152,7 @@ func (d *dialect) node(q request) func(rollout.Standing) api.Node {
 	return func(s rollout.Standing) api.Node {
 		n := s.Node
 		out := api.Node{
-			Name: n.Name, ARN: d.Rollouts.ARN(n.Account, "node", n.Name), Kind: string(n.Kind), State: string(s.State(q.call.Time)), Labels: labelMap(n.Labels),
+			Name: n.Name, ARN: d.Rollouts.ARN(n.Account, "node", n.Name), Kind: string(n.Kind), State: string(s.State(q.call.Time)), Labels: words.Settings(n.Labels),
 			JoinedAt: n.JoinedAt, SeenAt: s.Presence.SeenAt, Agent: s.Presence.Version, Trouble: s.Presence.Trouble,
 		}
 		if s.Presence.Skew != 0 {
@@ -183,12 +165,12 @@ func (d *dialect) node(q request) func(rollout.Standing) api.Node {
 // rollout answers a rollout as the API words it.
 func (d *dialect) rollout(r rollout.Rollout) api.Rollout {
 	out := api.Rollout{
-		Name: r.Name, ARN: d.Rollouts.ARN(r.Account, "rollout", r.Name), Secret: r.Secret, Members: labelMap(r.Members), Waves: []api.RolloutWave{},
+		Name: r.Name, ARN: d.Rollouts.ARN(r.Account, "rollout", r.Name), Secret: r.Secret, Members: words.Settings(r.Members), Waves: []api.RolloutWave{},
 		Level: string(r.Level), Owner: r.Owner, CreatedAt: r.CreatedAt, ChangedAt: r.ChangedAt,
 	}
 	for i, w := range r.Waves {
 		now := api.Generation(r.Now[i])
-		out.Waves = append(out.Waves, api.RolloutWave{Name: w.Name, Labels: labelMap(w.Labels), Percent: w.Percent, Now: &now})
+		out.Waves = append(out.Waves, api.RolloutWave{Name: w.Name, Labels: words.Settings(w.Labels), Percent: w.Percent, Now: &now})
 	}
 	return out
 }

@@ -7,8 +7,6 @@ import (
 	"github.com/keyward/keyward/api"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
-	"github.com/keyward/keyward/internal/form"
-	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/rotation"
 	"github.com/keyward/keyward/internal/rotation/engine"
 	"github.com/keyward/keyward/internal/server/rest/words"
@@ -123,11 +121,8 @@ func (d *dialect) rollBackRotation(ctx context.Context, q request, in api.RollBa
 }
 
 func (d *dialect) enterRotationKey(ctx context.Context, q request, in api.EnterRotationKeyRequest) (api.RotationRun, error) {
-	filling := form.Filling{Settings: in.Settings, Credential: make(map[string]material.Bytes, len(in.Credential))}
+	filling := filled(in.Settings, in.Credential)
 	defer filling.Erase()
-	for name, part := range in.Credential {
-		filling.Credential[name] = material.NewBytes([]byte(part))
-	}
 	r, warnings, err := d.Rotations.Enter(ctx, q.call, q.vars["plan"], engine.EnterInput{ID: in.ID, Filling: filling})
 	run := d.rotation(r)
 	run.Warnings = words.Each(warnings, words.Text)

@@ -4,7 +4,6 @@ import (
 	"context"
 
 	"github.com/keyward/keyward/api"
-	"github.com/keyward/keyward/internal/form"
 	"github.com/keyward/keyward/internal/key"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/secret"
@@ -164,7 +163,7 @@ func sinkRoutes() []route {
 }
 
 func (d *dialect) addSink(ctx context.Context, q request, in api.AddSinkRequest) (api.Sink, error) {
-	filling := sinkFilling(in.Settings, in.Credential)
+	filling := filled(in.Settings, in.Credential)
 	defer filling.Erase()
 	s, err := d.Sinks.Add(ctx, q.call, in.Name, sink.Draft{Filling: filling, Kind: in.Kind, Secrets: in.Secrets, Tags: in.TagKeys})
 	return d.sink(s), err
@@ -173,21 +172,12 @@ func (d *dialect) addSink(ctx context.Context, q request, in api.AddSinkRequest)
 func (d *dialect) updateSink(ctx context.Context, q request, in api.UpdateSinkRequest) (api.Sink, error) {
 	change := sink.Change{Secrets: in.Secrets, Tags: in.TagKeys}
 	if in.Connection != nil {
-		filling := sinkFilling(in.Connection.Settings, in.Connection.Credential)
+		filling := filled(in.Connection.Settings, in.Connection.Credential)
 		defer filling.Erase()
 		change.Filling = &filling
 	}
 	s, err := d.Sinks.Update(ctx, q.call, q.vars["sink"], change)
 	return d.sink(s), err
-}
-
-// sinkFilling answers what was filled in. The caller erases it.
-func sinkFilling(settings map[string]string, credential map[string]api.SecretText) form.Filling {
-	filling := form.Filling{Settings: settings, Credential: make(map[string]material.Bytes, len(credential))}
-	for name, part := range credential {
-		filling.Credential[name] = material.NewBytes([]byte(part))
-	}
-	return filling
 }
 
 func (d *dialect) listSinks(ctx context.Context, q request, _ none) (api.SinkList, error) {
@@ -211,14 +201,9 @@ func (d *dialect) removeSink(ctx context.Context, q request, _ none) (none, erro
 
 // sink answers a sink as the API words it.
 func (d *dialect) sink(s sink.Sink) api.Sink {
-	settings := make(map[string]string, len(s.Settings))
-	for _, p := range s.Settings {
-		settings[p.Name] = p.Value
-	}
-	same := func(s string) string { return s }
 	return api.Sink{
-		Name: s.Name, ARN: d.Sinks.ARN(s.Account, s.Name), Kind: s.Kind, Settings: settings,
-		Secrets: words.Each(s.Secrets, same), TagKeys: words.Each(s.Tags, same), OverwriteAt: s.Overwrite, CreatedAt: s.CreatedAt,
+		Name: s.Name, ARN: d.Sinks.ARN(s.Account, s.Name), Kind: s.Kind, Settings: words.Settings(s.Settings),
+		Secrets: append([]string{}, s.Secrets...), TagKeys: append([]string{}, s.Tags...), OverwriteAt: s.Overwrite, CreatedAt: s.CreatedAt,
 	}
 }
 

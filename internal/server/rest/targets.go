@@ -33,7 +33,7 @@ func (d *dialect) listTargetKinds(ctx context.Context, q request, _ none) (out a
 func (d *dialect) addTarget(ctx context.Context, q request, in api.AddTargetRequest) (api.Target, error) {
 	filling := fillingOf(in.Connection)
 	defer filling.Erase()
-	t, err := d.Targets.Add(ctx, q.call, in.Name, target.Draft{Filling: filling, Kind: rollout.NodeKind(in.Kind), Labels: labelPairs(in.Labels)})
+	t, err := d.Targets.Add(ctx, q.call, in.Name, target.Draft{Filling: filling, Kind: rollout.NodeKind(in.Kind), Labels: words.Pairs(in.Labels)})
 	return d.target(t), err
 }
 
@@ -65,6 +65,6 @@ func (d *dialect) removeTarget(ctx context.Context, q request, _ none) (none, er
 // target answers a target as the API words it.
 func (d *dialect) target(t target.Target) api.Target {
 	return api.Target{
-		Name: t.Name, ARN: d.Targets.ARN(t.Account, t.Name), Kind: string(t.Kind), Settings: labelMap(t.Settings), Overwrite: t.Overwrite, CreatedAt: t.CreatedAt,
+		Name: t.Name, ARN: d.Targets.ARN(t.Account, t.Name), Kind: string(t.Kind), Settings: words.Settings(t.Settings), Overwrite: t.Overwrite, CreatedAt: t.CreatedAt,
 	}
 }

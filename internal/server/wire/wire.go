@@ -1,6 +1,5 @@
-// Package wire has what the two JSON dialects, package rest and package operator, do
-// alike: it reads the request types of package api strictly and writes answers and
-// problems.
+// Package wire has what the dialects in JSON do alike: it reads the request types of package
+// api strictly and writes answers and problems.
 //
 // What a caller sent is never repeated in an answer but for the names of members and
 // parameters, and never logged.
@@ -99,7 +98,7 @@ func Fail(w http.ResponseWriter, r *http.Request, requestID string, err error) {
 	case status == http.StatusTooManyRequests && h.Get("Retry-After") == "":
 		h.Set("Retry-After", "1")
 	}
-	write(w, api.ProblemType, status, api.Problem{
+	Write(w, api.ProblemType, status, api.Problem{
 		Type: "about:blank", Title: http.StatusText(status), Status: status,
 		Code: string(kind), Detail: Tell(r.Header, err), RequestID: requestID,
 	})
@@ -111,12 +110,14 @@ func Succeed(w http.ResponseWriter, value any) {
 		w.WriteHeader(http.StatusNoContent)
 		return
 	}
-	write(w, "application/json", http.StatusOK, value)
+	Write(w, "application/json", http.StatusOK, value)
 }
 
-func write(w http.ResponseWriter, mediaType string, status int, value any) {
+// Write answers a request with a value as JSON. A value that does not encode panics: every test
+// of the answer meets it.
+func Write(w http.ResponseWriter, mediaType string, status int, value any) {
 	body, err := json.Marshal(value)
-	if err != nil { // the types of package api always encode
+	if err != nil {
 		panic(err)
 	}
 	w.Header().Set("Content-Type", mediaType)

@@ -1,10 +1,10 @@
 package xks
 
 import (
-	"encoding/json"
 	"net/http"
 
 	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/server/wire"
 	protocol "github.com/keyward/keyward/internal/xks"
 )
 
@@ -85,16 +85,5 @@ func fail(w http.ResponseWriter, err error) {
 	if kind == fault.MethodNotAllowed {
 		status = http.StatusMethodNotAllowed
 	}
-	answer(w, status, protocol.NewError(name, fault.Message(err)))
-}
-
-// answer writes an answer.
-func answer(w http.ResponseWriter, status int, value any) {
-	body, err := json.Marshal(value)
-	if err != nil { // the types of the protocol always encode
-		panic(err)
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_, _ = w.Write(append(body, '\n')) // who hung up reads nothing
+	wire.Write(w, "application/json", status, protocol.NewError(name, fault.Message(err)))
 }

@@ -26,6 +26,7 @@ import (
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/offer"
 	"github.com/keyward/keyward/internal/server"
+	"github.com/keyward/keyward/internal/server/wire"
 	protocol "github.com/keyward/keyward/internal/xks"
 )
 
@@ -105,7 +106,7 @@ func (d *Dialect) Serve(w http.ResponseWriter, r *http.Request, x *server.Exchan
 		fail(w, err)
 		return
 	}
-	answer(w, http.StatusOK, out)
+	wire.Succeed(w, out)
 }
 
 // A request is what the path of a request says.

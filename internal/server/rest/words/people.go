@@ -10,6 +10,7 @@ import (
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/form"
 	"github.com/keyward/keyward/internal/iam/people"
+	"github.com/keyward/keyward/internal/iam/role"
 	"github.com/keyward/keyward/internal/message"
 	"github.com/keyward/keyward/internal/notify"
 	"github.com/keyward/keyward/internal/oncall"
@@ -18,6 +19,14 @@ import (
 // Proof answers what whoever asks for an approval gets.
 func Proof(b people.Begun) api.Proof {
 	return api.Proof{Proof: api.SecretText(b.Proof.Expose()), URL: b.URL, Code: b.Code, ExpiresAt: b.ExpiresAt, HasApp: b.HasApp}
+}
+
+// Session answers the credentials of a session.
+func Session(i role.Issued) api.TemporaryCredentials {
+	return api.TemporaryCredentials{
+		AccessKeyID: i.AccessKey, Secret: api.SecretText(i.Secret.Expose()), SecurityToken: api.SecretText(i.Token),
+		ARN: i.Principal.ARN(), ExpiresAt: i.Expires,
+	}
 }
 
 // ChannelKind answers a kind of channels.
@@ -41,11 +50,7 @@ func Channel(s notify.Standing) api.Channel {
 
 // Person answers how somebody can be told.
 func Person(p oncall.Person) api.Person {
-	ids := make(map[string]string, len(p.IDs))
-	for _, id := range p.IDs {
-		ids[id.Name] = id.Value
-	}
-	return api.Person{Name: p.Name, Email: p.Email, Mobile: p.Mobile, IDs: ids, Language: string(p.Language)}
+	return api.Person{Name: p.Name, Email: p.Email, Mobile: p.Mobile, IDs: Settings(p.IDs), Language: string(p.Language)}
 }
 
 // Pairs answers pairs in the order of their names.

@@ -24,13 +24,11 @@ func RotationPlan(p rotation.Plan, arn string) api.RotationPlan {
 			}),
 			MaxRefused: c.Gates.Refused, MaxFallbacks: c.Gates.Fallbacks,
 			Windows: api.RotationWindows{
-				Zone: c.Windows.Zone, Allow: Each(c.Windows.Allow, same), Deny: Each(c.Windows.Deny, same), Unless: api.FormatDuration(c.Windows.Unless),
+				Zone: c.Windows.Zone, Allow: append([]string{}, c.Windows.Allow...), Deny: append([]string{}, c.Windows.Deny...), Unless: api.FormatDuration(c.Windows.Unless),
 			},
 		},
 	}
 }
-
-func same(s string) string { return s }
 
 // Forecast answers a plan with what it comes to.
 func Forecast(f engine.Forecast, arn string) api.RotationForecast {

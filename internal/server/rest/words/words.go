@@ -2,7 +2,7 @@
 // the API says for them. It holds no rule of the product: what it cannot read is refused with
 // [fault.InvalidParameter], and what makes no sense is for the services to say.
 //
-// Who may call: package rest. Nothing is stored and nothing is trusted.
+// Who may call: packages rest and login. Nothing is stored and nothing is trusted.
 package words
 
 import (
@@ -61,6 +61,16 @@ func Durations(first, second string) (a, b time.Duration, err error) {
 		return 0, 0, err
 	}
 	return *p, *q, nil
+}
+
+// Seconds answers a duration. More than a duration can hold become one that no rule takes, for the
+// service to refuse.
+func Seconds[N int | int64](n N) time.Duration {
+	d := time.Duration(n) * time.Second
+	if N(d/time.Second) != n {
+		return -1
+	}
+	return d
 }
 
 // Took writes how long something took.
