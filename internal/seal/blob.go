@@ -24,21 +24,20 @@ const (
 	blobHeaderSize = 8
 )
 
-// A kind says what a blob holds, and so under which key. Numbers are never reused.
+// A kind says what a blob holds, and so under which key. Numbers are never reused; 7 is taken.
 type kind byte
 
 const (
-	rootKind      kind = 1 // root key under a passphrase
+	rootKind      kind = 1 // root key under the key of an envelope
 	masterKind    kind = 2 // master secret under the root key
 	tenantKind    kind = 3 // tenant key under the epoch's KEK
 	materialKind  kind = 4 // material under a tenant key
-	auditSignKind kind = 5
-	tokenKind     kind = 6
-	backupKind    kind = 7
+	auditSignKind kind = 5 // of AuditSign
+	tokenKind     kind = 6 // of Token
 )
 
 // sealingKinds are the labels for SealBytes and OpenBytes.
-var sealingKinds = map[Label]kind{AuditSign: auditSignKind, Token: tokenKind, Backup: backupKind}
+var sealingKinds = map[Label]kind{AuditSign: auditSignKind, Token: tokenKind}
 
 var errDamaged = errors.New("the blob was altered, or does not belong here, or is under another key")
 

@@ -72,14 +72,13 @@ type Label string
 // The purposes for [Keyring.SealBytes] and [Keyring.OpenBytes].
 const (
 	AuditSign Label = "kms/audit-sign/v1" // the key that signs checkpoints, at rest
-	Token     Label = "kms/token/v1"      // page tokens, in callers' hands
-	Backup    Label = "kms/backup/v1"     // backup keys, at rest
+	Token     Label = "kms/token/v1"      // page tokens, session tokens, logins: in callers' hands
 )
 
 // The purposes for [Keyring.HMAC].
 const (
 	AuditHMAC Label = "kms/audit-hmac/v1" // correlates secret values in the audit log
-	Lookup    Label = "kms/lookup/v1"     // finds a token without storing it
+	Lookup    Label = "kms/lookup/v1"     // finds a token without storing it; nothing does yet
 	Link      Label = "kms/link/v1"       // links in messages, in people's hands
 )
 
