@@ -29,7 +29,7 @@ type Keyring struct {
 // newKeyring copies the master secrets into locked pages.
 func newKeyring(masters map[uint32]material.Bytes) (*Keyring, error) {
 	if len(masters) == 0 {
-		return nil, errors.New("opening the keyring: the store has no epoch; restore it from a backup")
+		return nil, fault.StateConflict.New("the store has no epoch; restore it from a backup")
 	}
 	memory, weakness, err := newPages(len(masters) * secretSize)
 	if err != nil {

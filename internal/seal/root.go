@@ -65,7 +65,7 @@ func Found(ctx context.Context, store Store, p Protection, now time.Time) (*Keyr
 type Opener func(envelopes []Envelope) (material.Bytes, Envelope, error)
 
 // Open opens the stored hierarchy. It only reads. Faults are the opener's, and
-// StateConflict for a store that was never initialised.
+// StateConflict for a store that was never initialised or whose epochs were damaged.
 func Open(ctx context.Context, store Store, with Opener) (*Root, error) {
 	envelopes, err := store.Envelopes(ctx)
 	if err != nil {
@@ -90,7 +90,7 @@ func Open(ctx context.Context, store Store, with Opener) (*Root, error) {
 		master, err := erase.With(func() (material.Bytes, error) { return epoch.open(root.key) })
 		if err != nil {
 			root.Close()
-			return nil, fmt.Errorf("opening epoch %d: %w", epoch.Number, err)
+			return nil, fault.StateConflict.Wrap(err, "the root key is right, but epoch %d was damaged; restore it from a backup", epoch.Number)
 		}
 		root.masters[epoch.Number] = master
 		root.newest = max(root.newest, epoch.Number)
