@@ -16,7 +16,7 @@ const maxTitle = 150 // runes of a title; Slack's headings have the least room
 // without control characters or marks that turn the direction of writing, the title of
 // bounded length. Names in a message were chosen by others.
 func Tidy(m message.Message) message.Message {
-	m.Title = clip(oneLine(m.Title), maxTitle)
+	m.Title = message.Cut(oneLine(m.Title), maxTitle)
 	m.Short = oneLine(m.Short)
 	m.Lines = slices.Clone(m.Lines)
 	for i, line := range m.Lines {
@@ -37,17 +37,8 @@ func oneLine(text string) string {
 	}, strings.ToValidUTF8(text, "\uFFFD")))
 }
 
-// clip answers at most n runes, the last an ellipsis if there were more.
-func clip(text string, n int) string {
-	runes := []rune(text)
-	if len(runes) <= n {
-		return text
-	}
-	return string(runes[:n-1]) + "…"
-}
-
 // Clip answers the text in at most n runes on one line, the last an ellipsis if it had more.
-func Clip(text string, n int) string { return clip(oneLine(text), n) }
+func Clip(text string, n int) string { return message.Cut(oneLine(text), n) }
 
 // Fit answers the message with as much of its lines as a channel takes, and a note if that
 // is not all of them. Size tells how large a message would be there, with all its markup:
@@ -93,44 +84,37 @@ func cut(m message.Message, n int) message.Message {
 		}
 		break
 	}
-	m.Lines = append(lines, say(m, "… (shortened)", "……（内容过长，已截断）"))
+	m.Lines = append(lines, m.Language.Pick("… (shortened)", "……（内容过长，已截断）"))
 	return m
-}
-
-func say(m message.Message, english, chinese string) string {
-	if m.Language == message.Chinese {
-		return chinese
-	}
-	return english
 }
 
 // Headline answers the title with what kind of message it is before it.
 func Headline(m message.Message) string {
-	label := say(m, [...]string{"Info", "Warning", "Critical", "Emergency"}[m.Severity], [...]string{"提醒", "警告", "严重", "紧急"}[m.Severity])
+	label := m.Language.Pick([...]string{"Info", "Warning", "Critical", "Emergency"}[m.Severity], [...]string{"提醒", "警告", "严重", "紧急"}[m.Severity])
 	switch m.Event {
 	case message.Acknowledge:
-		label = say(m, "Acknowledged", "已确认")
+		label = m.Language.Pick("Acknowledged", "已确认")
 	case message.Resolve:
-		label = say(m, "Resolved", "已恢复")
+		label = m.Language.Pick("Resolved", "已恢复")
 		if m.Unwatched {
-			label = say(m, "Ended", "已结束")
+			label = m.Language.Pick("Ended", "已结束")
 		}
 	case message.Test:
-		label = say(m, "Test", "测试")
+		label = m.Language.Pick("Test", "测试")
 	case message.Digest:
-		label = say(m, "Digest", "汇总")
+		label = m.Language.Pick("Digest", "汇总")
 	case message.Heartbeat:
-		label = say(m, "Heartbeat", "心跳")
+		label = m.Language.Pick("Heartbeat", "心跳")
 	}
-	return say(m, label+": ", "【"+label+"】") + m.Title
+	return m.Language.Pick(label+": ", "【"+label+"】") + m.Title
 }
 
 // Open answers the words on the message's link.
 func Open(m message.Message) string {
 	if m.Event == message.Acknowledge || m.Event == message.Resolve {
-		return say(m, "Open", "查看")
+		return m.Language.Pick("Open", "查看")
 	}
-	return say(m, "Open and acknowledge", "查看并确认")
+	return m.Language.Pick("Open and acknowledge", "查看并确认")
 }
 
 // Ticket answers the line with the incident's number, or "" if it has none.
@@ -138,7 +122,7 @@ func Ticket(m message.Message) string {
 	if m.Values.Ticket == "" {
 		return ""
 	}
-	return say(m, "Incident ", "事件编号 ") + oneLine(m.Values.Ticket)
+	return m.Language.Pick("Incident ", "事件编号 ") + oneLine(m.Values.Ticket)
 }
 
 // Plain answers the lines and the ticket as text without any markup.

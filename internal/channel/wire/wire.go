@@ -147,7 +147,7 @@ func Clean(text string, o message.Opening) string {
 			}
 		}
 	}
-	return clip(oneLine(text), maxQuote)
+	return message.Cut(oneLine(text), maxQuote)
 }
 
 // Garbage is the error of an answer of success that is none of the channel's.
