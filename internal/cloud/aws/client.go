@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -67,13 +68,11 @@ func (c *client) call(ctx context.Context, s service, action string, params url.
 	if c.lost >= maxLost {
 		return fault.Unavailable.New("%s was not called: %s does not answer", s.name+":"+action, s.url)
 	}
-	body := url.Values{"Action": {action}, "Version": {s.version}}
-	for name, values := range params {
-		body[name] = values
-	}
+	form := url.Values{"Action": {action}, "Version": {s.version}}
+	maps.Copy(form, params)
 	wait := firstWait
 	for try := 1; ; try++ {
-		after, err := c.once(ctx, s, body.Encode(), out)
+		after, err := c.once(ctx, s, form, out)
 		switch {
 		case ctx.Err() != nil:
 			return fmt.Errorf("calling %s:%s: %w", s.name, action, ctx.Err())
@@ -97,21 +96,20 @@ func (c *client) call(ctx context.Context, s service, action string, params url.
 func (c *client) single(ctx context.Context, s service, action string, params url.Values, out any) error {
 	params.Set("Action", action)
 	params.Set("Version", s.version)
-	_, err := c.once(ctx, s, params.Encode(), out)
+	_, err := c.once(ctx, s, params, out)
 	return err
 }
 
 const never = time.Duration(-1) // asking again is useless
 
 // once sends one request. With an error it answers after what time another may succeed.
-func (c *client) once(ctx context.Context, s service, body string, out any) (after time.Duration, err error) {
+func (c *client) once(ctx context.Context, s service, form url.Values, out any) (after time.Duration, err error) {
 	if err := c.turn(ctx); err != nil {
 		return never, fmt.Errorf("%w: %w", egress.ErrUnsent, err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	form, _ := url.ParseQuery(body) // it was encoded by call
-	action := form.Get("Action")
+	action, body := form.Get("Action"), form.Encode()
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url, strings.NewReader(body))
 	if err != nil {
 		return never, fmt.Errorf("making a request: %w", err)
