@@ -167,8 +167,9 @@ type Incident struct {
 
 // An IncidentFact is one thing that is known of an incident.
 type IncidentFact struct {
-	Name  string `json:"name"`
-	Value string `json:"value"`
+	Name    string `json:"name"`
+	Value   string `json:"value"`
+	Chinese string `json:"valueZh,omitempty"` // Value in Chinese, of a sentence
 }
 
 // ListIncidentsRequest chooses incidents.

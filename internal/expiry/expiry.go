@@ -362,6 +362,6 @@ func staleness(st accesskey.Standing, now time.Time) (notify.Condition, bool) {
 	}
 	return notify.Condition{
 		Name: provider + st.Source.Name, Kind: notify.ProviderStale, Subject: st.Source.Name, Owner: st.Source.Owner, Severity: message.Critical,
-		Facts: []notify.Fact{{Name: "since", Value: since.Format(time.RFC3339)}, {Name: "reason", Value: st.State.Error}},
+		Facts: []notify.Fact{{Name: "since", Value: since.Format(time.RFC3339)}, {Name: "reason", Value: st.State.Error, Chinese: st.State.Chinese}},
 	}, true
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/keyward/keyward/internal/accesskey"
 	"github.com/keyward/keyward/internal/expiry"
 	"github.com/keyward/keyward/internal/job"
+	"github.com/keyward/keyward/internal/message"
 	"github.com/keyward/keyward/internal/notify"
 	"github.com/keyward/keyward/internal/oncall"
 	"github.com/keyward/keyward/internal/rotation/phrase"
@@ -23,6 +24,7 @@ type desk struct {
 	expiry.Incidents
 	key   accesskey.AccessKey
 	now   time.Time
+	of    []accesskey.Standing // providers
 	told  map[string]notify.Condition
 	saved expiry.Scan
 }
@@ -36,7 +38,7 @@ func (d *desk) LastScan(context.Context, string) (expiry.Scan, error) {
 	return expiry.Scan{At: d.now, NearAt: d.now}, nil
 }
 func (d *desk) Ladder(context.Context, string) (oncall.Plan, error)             { return oncall.DefaultPlan(), nil }
-func (d *desk) Standings(context.Context, string) ([]accesskey.Standing, error) { return nil, nil }
+func (d *desk) Standings(context.Context, string) ([]accesskey.Standing, error) { return d.of, nil }
 func (d *desk) Each(_ context.Context, _ string, _ time.Time, fn func(accesskey.AccessKey) error) error {
 	return fn(d.key)
 }
@@ -105,5 +107,28 @@ func TestToldWithoutItsPlan(t *testing.T) {
 	}
 	if d.saved.Error == "" || !d.saved.At.Equal(d.now) || !d.saved.NearAt.Equal(d.now) {
 		t.Errorf("the scan counts as %+v", d.saved)
+	}
+}
+
+// Why a provider was not read is told in the reader's language.
+func TestStaleProviderSaysWhy(t *testing.T) {
+	now := time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)
+	d := &desk{now: now, of: []accesskey.Standing{{
+		Source: accesskey.Source{Account: "a", Name: "prod", CreatedAt: now.AddDate(0, -1, 0)},
+		State:  accesskey.State{Error: "the credential was refused", Chinese: "凭证被拒绝"},
+	}}}
+	node := storetest.Start(t, storetest.Options{URL: storetest.SQLite(t), Origin: "keyward/test", Keys: sealtest.Keyring(t)})
+	scans := expiry.New(expiry.Options{Store: d, Inventory: d, Incidents: d, Log: node.Log, Now: func() time.Time { return now },
+		Replacing: func(context.Context, string, string, string) (string, bool, error) { return "", false, nil }})
+	if _, err := scans.Handlers()[expiry.JobScan](t.Context(), job.Job{Account: "a"}); err != nil {
+		t.Fatal(err)
+	}
+	told, found := d.told["provider/prod"]
+	if !found {
+		t.Fatalf("told is %v", d.told)
+	}
+	reason := told.Facts[1]
+	if en, zh := reason.Text(message.English), reason.Text(message.Chinese); en != "the credential was refused" || zh != "凭证被拒绝" {
+		t.Errorf("the reason is %q and %q", en, zh)
 	}
 }

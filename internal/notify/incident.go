@@ -34,7 +34,10 @@ type Incident struct {
 }
 
 // A Fact is one thing that is known, for people.
-type Fact struct{ Name, Value string }
+type Fact struct {
+	Name, Value string
+	Chinese     string `json:",omitempty"` // of a Value that is no word of keyward's, if it is known
+}
 
 // The kinds of incidents.
 const (

@@ -9,7 +9,6 @@ import (
 	"github.com/keyward/keyward/internal/form"
 	"github.com/keyward/keyward/internal/message"
 	"github.com/keyward/keyward/internal/notify/term"
-	"github.com/keyward/keyward/internal/rotation/phrase"
 )
 
 // headlines are the first lines of messages, by kind of incident; %s is the subject.
@@ -45,10 +44,7 @@ func (f Fact) spell(l message.Language, zone *time.Location) string {
 // Text answers the value of a fact, for people: what is a word of keyward's says what it
 // means.
 func (f Fact) Text(l message.Language) string {
-	if t, ok := term.Value(f.Name, f.Value); ok {
-		return l.Of(t)
-	}
-	return l.Of(phrase.Fact(f.Name, f.Value))
+	return l.Of(term.Text(f.Name, f.Value, f.Chinese))
 }
 
 // In answers the value of a fact, for people; a time is written as when does.
@@ -100,7 +96,7 @@ func Headline(i Incident, l message.Language, now time.Time) string {
 // alarm completes the message of one delivery.
 func alarm(i Incident, d Delivery, m message.Message, now time.Time, zone *time.Location) message.Message {
 	l := m.Language
-	m.Incident, m.Event, m.Severity, m.Unwatched = i.ID, d.Event, d.Severity, slices.Contains(i.Facts, Fact{"over", "unwatched"})
+	m.Incident, m.Event, m.Severity, m.Unwatched = i.ID, d.Event, d.Severity, slices.Contains(i.Facts, Fact{Name: "over", Value: "unwatched"})
 	head := Headline(i, l, now)
 	switch {
 	case d.Event == message.Resolve && m.Unwatched:

@@ -152,7 +152,7 @@ func (c *Condition) tidy() {
 	c.Deadline = c.Deadline.UTC().Truncate(time.Microsecond)
 	c.Facts = slices.Clone(c.Facts[:min(len(c.Facts), maxFacts)])
 	for n, f := range c.Facts {
-		c.Facts[n] = Fact{message.Line(f.Name, maxSubject), message.Line(f.Value, maxFact)}
+		c.Facts[n] = Fact{message.Line(f.Name, maxSubject), message.Line(f.Value, maxFact), message.Line(f.Chinese, maxFact)}
 	}
 }
 
@@ -230,7 +230,7 @@ func (s *Service) explain(ctx context.Context, i *Incident) error {
 	}
 	why, err := s.o.Over(ctx, i.Account, known["provider"], known["key"])
 	if why != "" {
-		i.Facts = append([]Fact{{"over", why}}, i.Facts...)
+		i.Facts = append([]Fact{{Name: "over", Value: why}}, i.Facts...)
 	}
 	return err
 }

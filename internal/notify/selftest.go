@@ -133,7 +133,7 @@ func (s *Service) selfTest(ctx context.Context, j job.Job) (again time.Time, err
 	case !h.TestedAt.After(h.ConfirmedAt):
 		err = s.End(ctx, j.Account, confirmCondition(j.Subject))
 	case now.Sub(h.TestedAt) >= confirmWithin:
-		err = s.unread(ctx, j, Fact{"since", h.TestedAt.Format(time.RFC3339)})
+		err = s.unread(ctx, j, Fact{Name: "since", Value: h.TestedAt.Format(time.RFC3339)})
 	}
 	if err != nil {
 		return time.Time{}, err
@@ -143,7 +143,8 @@ func (s *Service) selfTest(ctx context.Context, j job.Job) (again time.Time, err
 	}
 	switch _, err := m.test(ctx, ""); {
 	case fault.Is(err, fault.InvalidParameter): // nobody has an address for it
-		return now.Add(day), s.unread(ctx, j, Fact{"reason", fault.Message(err)})
+		why := fault.TextOf(err)
+		return now.Add(day), s.unread(ctx, j, Fact{"reason", why.String(), why.Chinese()})
 	case fault.Is(err, fault.Internal):
 		return time.Time{}, err
 	}

@@ -385,7 +385,7 @@ func (m *mailer) dead(ctx context.Context) error {
 		return nil
 	}
 	return m.Report(ctx, m.channel.Account, Condition{
-		Name: condition, Kind: ChannelFailing, Subject: m.channel.Name, Severity: message.Critical, Facts: []Fact{{"reason", m.health.Error}},
+		Name: condition, Kind: ChannelFailing, Subject: m.channel.Name, Severity: message.Critical, Facts: []Fact{{Name: "reason", Value: m.health.Error}},
 	})
 }
 

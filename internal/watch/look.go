@@ -229,7 +229,7 @@ func (s *Service) tell(ctx context.Context, account string) error {
 			Facts: []notify.Fact{{Name: "since", Value: of.Since().Format(time.RFC3339)}, {Name: "what", Value: string(of.State.Status)}},
 		}
 		if of.State.Error != "" {
-			c.Facts = append(c.Facts, notify.Fact{Name: "reason", Value: of.State.Error})
+			c.Facts = append(c.Facts, notify.Fact{Name: "reason", Value: of.State.Error, Chinese: of.State.Chinese})
 		}
 		c.Facts = append(c.Facts, notify.Fact{Name: "fix", Value: "keyward repository show " + of.Name})
 		found[c.Name] = c

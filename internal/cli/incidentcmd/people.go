@@ -17,7 +17,6 @@ import (
 	"github.com/keyward/keyward/internal/cli"
 	"github.com/keyward/keyward/internal/cli/remote"
 	"github.com/keyward/keyward/internal/notify/term"
-	"github.com/keyward/keyward/internal/rotation/phrase"
 )
 
 func newPersonCmd(c *cli.Run) *cobra.Command {
@@ -293,7 +292,7 @@ func addIncident(c *cli.Run, t *cli.Table, i api.Incident) {
 	t.Add(c.T("Severity", "级别"), c.SeverityText(i.Severity))
 	t.Add(c.T("Owner", "负责人"), cli.OrDash(i.Owner))
 	for _, f := range i.Facts {
-		t.Add("  "+f.Name, factText(c, f))
+		t.Add("  "+f.Name, c.Word(term.Text(f.Name, f.Value, f.Chinese)))
 	}
 	t.Add(c.T("Deadline", "截止时间"), cli.When(i.Deadline))
 	t.Add(c.T("Opened", "开始时间"), cli.When(i.OpenedAt))
@@ -303,13 +302,6 @@ func addIncident(c *cli.Run, t *cli.Table, i api.Incident) {
 	t.Add(c.T("Note", "备注"), cli.OrDash(i.AckNote))
 	t.Add(c.T("Alarms", "告警次数"), alarms(c, i))
 	t.Add(c.T("Told again", "下次通知"), cli.When(i.NextAt))
-}
-
-func factText(c *cli.Run, f api.IncidentFact) string {
-	if t, ok := term.Value(f.Name, f.Value); ok {
-		return c.Word(t)
-	}
-	return c.Word(phrase.Fact(f.Name, f.Value))
 }
 
 func newIncidentAckCmd(c *cli.Run) *cobra.Command {

@@ -3,7 +3,10 @@
 // Who may call: whatever shows an incident. It stores nothing.
 package term
 
-import "github.com/keyward/keyward/internal/form"
+import (
+	"github.com/keyward/keyward/internal/form"
+	"github.com/keyward/keyward/internal/rotation/phrase"
+)
 
 // Name answers the name of a fact; one that is not known stays as it is.
 func Name(name string) form.Text {
@@ -13,10 +16,16 @@ func Name(name string) form.Text {
 	return form.Text{English: name, Chinese: name}
 }
 
-// Value answers what the value of a fact means, if it is a word of keyward's.
-func Value(name, value string) (form.Text, bool) {
-	t, ok := values[name][value]
-	return t, ok
+// Text answers the value of a fact. A word of keyward's says what it means; a sentence that was
+// stored with its Chinese is said in it, and anything else stays as it is.
+func Text(name, value, chinese string) form.Text {
+	if chinese != "" {
+		return form.Text{English: value, Chinese: chinese}
+	}
+	if t, ok := values[name][value]; ok {
+		return t
+	}
+	return phrase.Fact(name, value)
 }
 
 // names are the names of facts, for people.
