@@ -20,7 +20,7 @@ func lockDataDir(dir string) (unlock func(), err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("opening the data directory: %w", err)
 	}
-	cosigned, err := filepath.Glob(filepath.Join(dir, "witness-*.checkpoint"))
+	cosigned, err := durable.List(dir, "witness-*.checkpoint")
 	if err != nil {
 		return nil, fmt.Errorf("opening the data directory: %w", err)
 	}

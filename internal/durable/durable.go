@@ -7,6 +7,7 @@
 //     returns. Who must not forget what it answered calls it before it answers.
 //   - [Lock] makes one process the only user of a file or directory.
 //   - [RequirePrivate] refuses files that other users of the machine can read or write.
+//   - [List] finds files by a pattern of their names, whatever the directory is called.
 //
 // What is trusted: the file system's rename, fsync and flock. It is no place for records
 // that come often: package journal is.
@@ -51,6 +52,17 @@ func SyncDirectory(dir string) error {
 		return fmt.Errorf("writing %s: %w", dir, err)
 	}
 	return nil
+}
+
+// List answers the paths of what lies below a directory under a name that matches the
+// pattern (package path), sorted; none if there is no such directory. Unlike [filepath.Glob]
+// it takes no part of the directory's own path, which a person chose, for a pattern.
+func List(dir, pattern string) ([]string, error) {
+	names, err := fs.Glob(os.DirFS(dir), pattern)
+	for i, name := range names {
+		names[i] = filepath.Join(dir, name)
+	}
+	return names, err
 }
 
 // RequirePrivate refuses what other users of the machine may read, write or enter, and

@@ -4,11 +4,33 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/keyward/keyward/internal/durable"
 )
+
+// What a directory is called has no part in what is found in it.
+func TestList(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "[a-c]*\\")
+	for _, name := range []string{"x/b.txt", "x/a.txt", "x/c.md", "y.txt"} {
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, nil, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for pattern, want := range map[string][]string{
+		"*.txt": {filepath.Join(dir, "y.txt")}, "*/?.txt": {filepath.Join(dir, "x/a.txt"), filepath.Join(dir, "x/b.txt")}, "z*": nil,
+	} {
+		if got, err := durable.List(dir, pattern); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s: %q, %v; want %q", pattern, got, err, want)
+		}
+	}
+	if got, err := durable.List(filepath.Join(dir, "none"), "*"); err != nil || len(got) > 0 {
+		t.Errorf("no directory: %q, %v", got, err)
+	}
+}
 
 func TestReplace(t *testing.T) {
 	dir := t.TempDir()

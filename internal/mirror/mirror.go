@@ -297,7 +297,7 @@ func (g *gateway) rewritten(ctx context.Context, before []byte) bool {
 
 // tidy makes one pack of many, which keeps what no ref leads to.
 func (g *gateway) tidy(ctx context.Context) error {
-	have, err := filepath.Glob(filepath.Join(g.dir, "objects", "pack", "*.pack"))
+	have, err := fs.Glob(os.DirFS(g.dir), "objects/pack/*.pack")
 	if err != nil || len(have) <= packs {
 		return err
 	}

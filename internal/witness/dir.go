@@ -79,7 +79,7 @@ func Inspect(dir string) ([]Standing, error) {
 	if err != nil {
 		return nil, err
 	}
-	files, err := filepath.Glob(filepath.Join(dir, "*", checkpointFile)) // sorted
+	files, err := durable.List(dir, "*/"+checkpointFile)
 	if err != nil {
 		return nil, fmt.Errorf("reading the witness's state: %w", err)
 	}

@@ -307,7 +307,7 @@ func (w *Witness) keepConflict(l *ledger, s Submission, kind, what string) {
 	if _, err := os.Stat(path); err == nil {
 		return // it is known
 	}
-	kept, err := filepath.Glob(filepath.Join(l.dir, prefix+"*.txt"))
+	kept, err := durable.List(l.dir, prefix+"*.txt")
 	if err == nil && len(kept) >= maxConflicts {
 		err = errors.New("there are too many already; this one is not kept")
 	}
@@ -319,7 +319,7 @@ func (w *Witness) keepConflict(l *ledger, s Submission, kind, what string) {
 }
 
 func conflicts(dir string) ([]string, error) {
-	return filepath.Glob(filepath.Join(dir, conflictPrefix+"*.txt"))
+	return durable.List(dir, conflictPrefix+"*.txt")
 }
 
 // Checkpoint answers the newest cosigned checkpoint of the log whose origin has the

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/keyward/keyward/internal/cosign"
+	"github.com/keyward/keyward/internal/durable"
 	"github.com/keyward/keyward/internal/witness"
 )
 
@@ -123,7 +124,7 @@ type world struct {
 
 func start(t testing.TB, logs ...*log) *world {
 	t.Helper()
-	w := &world{dir: t.TempDir(), now: time.Unix(1800000000, 0)}
+	w := &world{dir: filepath.Join(t.TempDir(), "[state]"), now: time.Unix(1800000000, 0)}
 	for _, l := range logs {
 		w.logs = append(w.logs, witness.Log{Origin: l.origin, PublicKey: l.public})
 	}
@@ -183,7 +184,7 @@ func (w *world) want(t testing.TB, body []byte, status int) string {
 
 func (w *world) conflicts(t testing.TB, kind string) []string {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(w.dir, "*", "conflict-"+kind+"-*.txt"))
+	files, err := durable.List(w.dir, "*/conflict-"+kind+"-*.txt")
 	if err != nil {
 		t.Fatal(err)
 	}

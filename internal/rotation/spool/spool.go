@@ -90,7 +90,7 @@ func (s *Spool) Drop(rotation string, upTo int) error {
 // Sweep removes what is left of files whose writing a crash ended; the keys in them are
 // orphans. Call it before anything is kept.
 func (s *Spool) Sweep() error {
-	left, err := filepath.Glob(filepath.Join(s.Directory, ".tmp-*"))
+	left, err := durable.List(s.Directory, ".tmp-*")
 	for _, path := range left {
 		err = errors.Join(err, os.Remove(path))
 	}
@@ -108,7 +108,7 @@ type Leftover struct {
 
 // Left answers what the spool holds.
 func (s *Spool) Left() (out []Leftover, err error) {
-	paths, err := filepath.Glob(filepath.Join(s.Directory, "*-*"))
+	paths, err := durable.List(s.Directory, "*-*")
 	for _, path := range paths {
 		rotation, attempt, _ := strings.Cut(filepath.Base(path), "-")
 		n, notOurs := strconv.Atoi(attempt)
