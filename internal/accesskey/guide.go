@@ -188,7 +188,7 @@ func (s *Service) Forget(ctx context.Context, c *authz.Call, source, id string) 
 		if err != nil {
 			return err
 		}
-		if !kind.Capabilities.Manual && k.Observed.Status != Gone {
+		if !kind.entered() && k.Observed.Status != Gone {
 			return fault.StateConflict.New("the provider %s lists this key; delete it there, and it will be gone here", source)
 		}
 		return s.o.Keys.ForgetKey(ctx, rec, c.Account, source, id)

@@ -81,13 +81,16 @@ type KindOfProvider struct {
 	Form         form.Form
 	Capabilities Capabilities
 	Varies       bool          // each account tells its own: see Account.Can
-	Guides       []Guide       // of a kind whose keys a person changes; nil for others
+	Guides       []Guide       // by which people enter the keys of the kind; nil for one that is read
 	Policy       string        // the least rights of the credential, in the provider's own form; "" for none
 	Pace         time.Duration // between two synchronisations unless the source says otherwise
 	// Open makes a provider of what fits the form. It makes no request; it refuses settings
 	// that cannot work with [fault.InvalidParameter].
 	Open func(Opening) (Provider, error)
 }
+
+// entered tells whether people enter the keys of the kind, so that there is nothing to read.
+func (k KindOfProvider) entered() bool { return len(k.Guides) > 0 }
 
 // An Opening is what a provider is opened with.
 type Opening struct {

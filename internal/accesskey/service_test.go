@@ -94,6 +94,9 @@ func newWorld(t *testing.T, url string) *world {
 				return w, nil
 			},
 		}, {
+			Name: "watched", Pace: time.Hour, Capabilities: accesskey.Capabilities{Manual: true}, // as certificates, which only people change
+			Open: func(accesskey.Opening) (accesskey.Provider, error) { return w, nil },
+		}, {
 			Name: "paper", Pace: time.Hour, Capabilities: accesskey.Capabilities{Manual: true},
 			Open:   func(accesskey.Opening) (accesskey.Provider, error) { return w, nil },
 			Guides: []accesskey.Guide{{Name: "stamp", Check: check}, {Name: "seal", Check: check, Capabilities: accesskey.Capabilities{Undo: 7 * 24 * time.Hour, Manual: true}}},
@@ -442,6 +445,33 @@ func TestEnteredKeys(t *testing.T) {
 			t.Errorf("%v, %q", err, w.ids(""))
 		}
 	})
+}
+
+// Keys that only people change are read where there is something to read.
+func TestWhatPeopleChangeIsRead(t *testing.T) {
+	w := newWorld(t, storetest.SQLite(t))
+	w.snapshot.Keys = []accesskey.Observed{{ID: "certificate"}}
+	src, _, err := w.Add(t.Context(), root(), "files", "watched", accesskey.Draft{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.work()
+	st, err := w.Get(t.Context(), root(), "files")
+	if err != nil || st.Manual || !st.State.SucceededAt.Equal(noon) || w.ids("") != "certificate" || len(w.Needs(src)) != 1 {
+		t.Errorf("it is %+v, %v, with %q", st, err, w.ids(""))
+	}
+	if err := w.Sync(t.Context(), root(), "files"); err != nil {
+		t.Error(err)
+	}
+	if err := w.Forget(t.Context(), root(), "files", "certificate"); !fault.Is(err, fault.StateConflict) {
+		t.Errorf("what comes back is forgotten: %v", err)
+	}
+	if _, _, err := w.Add(t.Context(), root(), "desk", "paper", accesskey.Draft{}); err != nil {
+		t.Fatal(err)
+	}
+	if st, err := w.Get(t.Context(), root(), "desk"); err != nil || !st.Manual || !fault.Is(w.Sync(t.Context(), root(), "desk"), fault.UnsupportedOperation) {
+		t.Errorf("what people enter is read: %+v, %v", st, err)
+	}
 }
 
 // What ending a key means is what its account told, or its guide says, and not guessed.

@@ -161,7 +161,7 @@ func valueOr[T any](p *T, otherwise T) T {
 
 // syncs plans a synchronisation now, if there is anything to read.
 func (s *Service) syncs(src Source) []job.Job {
-	if k, err := s.kind(src.Kind); err != nil || k.Capabilities.Manual {
+	if k, err := s.kind(src.Kind); err != nil || k.entered() {
 		return nil
 	}
 	return []job.Job{{Kind: JobSync, Account: src.Account, Subject: src.Name, Due: s.now(), Hasten: true}}
@@ -253,14 +253,14 @@ func (s *Service) Standings(ctx context.Context, account string) ([]Standing, er
 
 func (s *Service) standing(src Source, st State) Standing {
 	k, err := s.kind(src.Kind)
-	return Standing{src, st, err == nil && k.Capabilities.Manual}
+	return Standing{src, st, err == nil && k.entered()}
 }
 
 // Sync has a source synchronised as soon as possible; its state tells when it was.
 // One whose keys people enter is refused: there is nothing to read.
 func (s *Service) Sync(ctx context.Context, c *authz.Call, name string) error {
 	return s.hasten(ctx, c, name, func(src Source) error {
-		if k, err := s.kind(src.Kind); err == nil && k.Capabilities.Manual {
+		if k, err := s.kind(src.Kind); err == nil && k.entered() {
 			return fault.UnsupportedOperation.New("the keys of the provider %s are entered by people; there is nothing to read", name)
 		}
 		return nil
