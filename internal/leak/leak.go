@@ -1,6 +1,6 @@
 // Package leak finds credentials in bytes: keys of clouds, payment platforms and services,
 // private keys, passwords. It knows nothing of files, archives and repositories, which
-// hand it stretches of text (see unpack, source), and prints nothing (see report).
+// hand it stretches of text (see unpack and search), and prints nothing (see report).
 //
 // A search has four steps, each of which looks at much less than the one before it:
 //

@@ -81,8 +81,8 @@ type entry struct {
 	seen map[Location]bool
 }
 
-// Add adds a finding at a place. What is known under its fingerprint becomes better by it:
-// the surer rule stays, and an identifier that was missing is filled in.
+// Add adds a finding at a place. What is known under its fingerprint becomes better by it,
+// whichever came first: the surer rule stays, and an identifier that was missing is filled in.
 func (l *Ledger) Add(f Finding, at Location) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -99,11 +99,11 @@ func (l *Ledger) Add(f Finding, at Location) {
 		e.Locations = nil
 		l.findings[f.Fingerprint] = e
 	}
-	if better := cmp.Or(cmp.Compare(f.Confidence, e.Confidence), cmp.Compare(f.Severity, e.Severity)); better > 0 || better == 0 && e.KeyID == "" && f.KeyID != "" {
-		f.KeyID = cmp.Or(f.KeyID, e.KeyID)
-		f.Locations = e.Locations
+	if compareEvidence(f, e.Finding) > 0 {
+		f.KeyID, f.Locations = cmp.Or(f.KeyID, e.KeyID), e.Locations
 		e.Finding = f
 	}
+	e.KeyID = cmp.Or(e.KeyID, f.KeyID)
 	if !e.seen[at] && len(e.seen) < MaxLocations {
 		e.seen[at] = true
 		e.Locations = append(e.Locations, at)
@@ -131,6 +131,12 @@ func (l *Ledger) Findings() []Finding {
 		return cmp.Or(cmp.Compare(b.Severity, a.Severity), cmp.Compare(b.Confidence, a.Confidence), compareLocations(a.Locations[0], b.Locations[0]), cmp.Compare(a.Fingerprint, b.Fingerprint))
 	})
 	return out
+}
+
+// compareEvidence tells which of two findings of one credential says more of it: the surer, the
+// worse; of equals, the one whose rule is the first by its name.
+func compareEvidence(a, b Finding) int {
+	return cmp.Or(cmp.Compare(a.Confidence, b.Confidence), cmp.Compare(a.Severity, b.Severity), cmp.Compare(b.Rule, a.Rule))
 }
 
 func compareLocations(a, b Location) int {

@@ -23,14 +23,13 @@ type bond struct {
 	secret  syntax.Span
 	cost    int
 	rule    *Rule
-	proven  bool
 }
 
 // pairs finds the secrets of identifiers: the cheapest bonds first, each identifier with
 // one secret of a rule and each secret with one identifier.
 func (w *Worker) pairs() {
 	var bonds []bond
-	slices.SortFunc(w.values, func(a, b value) int { return cmp.Compare(a.Value.End, b.Value.End) })
+	slices.SortFunc(w.values, func(a, b syntax.Assignment) int { return cmp.Compare(a.Value.End, b.Value.End) })
 	ids := 0
 	for i, m := range w.matches {
 		if m.Rule.Class == Secret {
@@ -82,8 +81,8 @@ func (w *Worker) bonds(bonds []bond, b bond, p *Pair) []bond {
 		if b.cost > within+backwards+extra && !w.part.Pool {
 			return
 		}
-		if proven, ok := w.judge(b.rule, s.In(w.part.Text)); ok && judge.Random(s.In(w.part.Text)) {
-			b.secret, b.proven = s, proven
+		if _, ok := b.rule.judge(s.In(w.part.Text)); ok && judge.Random(s.In(w.part.Text)) {
+			b.secret = s
 			bonds = append(bonds, b)
 		}
 	}
@@ -106,12 +105,12 @@ func (w *Worker) bonds(bonds []bond, b bond, p *Pair) []bond {
 }
 
 // valuesNear answers the assigned values that may be near enough to an identifier.
-func (w *Worker) valuesNear(id Match, within int) []value {
+func (w *Worker) valuesNear(id Match, within int) []syntax.Assignment {
 	if w.part.Pool {
 		return nil // names are lost
 	}
-	from, _ := slices.BinarySearchFunc(w.values, id.Start-within-backwards, func(v value, at int) int { return cmp.Compare(v.Value.End, at) })
-	to, _ := slices.BinarySearchFunc(w.values, id.End+within+backwards, func(v value, at int) int { return cmp.Compare(v.Value.End, at) })
+	from, _ := slices.BinarySearchFunc(w.values, id.Start-within-backwards, func(v syntax.Assignment, at int) int { return cmp.Compare(v.Value.End, at) })
+	to, _ := slices.BinarySearchFunc(w.values, id.End+within+backwards, func(v syntax.Assignment, at int) int { return cmp.Compare(v.Value.End, at) })
 	return w.values[from:to]
 }
 

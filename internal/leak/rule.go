@@ -1,5 +1,7 @@
 package leak
 
+import "github.com/keyward/keyward/internal/leak/judge"
+
 // A Provider is who issues credentials.
 type Provider struct {
 	ID   string // "tencent"
@@ -38,9 +40,17 @@ type Rule struct {
 	// files of at most MaxWhole bytes that begin like DER.
 	Whole func(content []byte) (Found, bool)
 
-	// Judge decides about a candidate's value: whether it is one, and whether its form proves
+	// Judge decides about the value of a token, a name or a pair: whether it is one, and whether its form proves
 	// it. nil takes all values that are no placeholders.
 	Judge func(value []byte) (proven, ok bool)
+}
+
+// judge asks the rule's judge.
+func (r *Rule) judge(value []byte) (proven, ok bool) {
+	if r.Judge != nil {
+		return r.Judge(value)
+	}
+	return false, !judge.Placeholder(value)
 }
 
 // MaxWhole is the largest file that [Rule.Whole] looks at, in bytes.
@@ -127,16 +137,14 @@ type Pair struct {
 // A Finder finds structures.
 type Finder struct {
 	Anchors []string // one of them stands in the structure, in whatever case
-	// Look looks around an anchor, which stands at text[start:end], at most a window of a few
-	// kilobytes far. It must not keep the text.
-	Look func(text []byte, start, end int) (Found, bool)
-	// Applies tells whether files at a path are looked at; nil is all.
-	Applies func(path string) bool
+	// Look looks around an anchor, which stands at p.Text[start:end], at most [Context] far. It
+	// must not keep the text.
+	Look func(p Part, start, end int) (Found, bool)
 }
 
 // A Found is what a [Finder] found.
 type Found struct {
-	Start, End int // of the secret
+	Start, End int // of the secret in what was looked at
 	Confidence Confidence
 	Identity   []byte   // what the fingerprint is of, if it is not the secret's text
 	Severity   Severity // if it is lower than the rule's; see Weak

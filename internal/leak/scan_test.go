@@ -133,6 +133,26 @@ func TestLedger(t *testing.T) {
 	}
 }
 
+// In whatever order a credential is met, what is told of it is the same.
+func TestLedgerHasNoOrder(t *testing.T) {
+	findings := []leak.Finding{
+		{Fingerprint: "f", Rule: "b", Severity: leak.High, Confidence: leak.Certain},
+		{Fingerprint: "f", Rule: "a", Severity: leak.High, Confidence: leak.Certain},
+		{Fingerprint: "f", Rule: "c", Severity: leak.Critical, Confidence: leak.Likely, KeyID: "id"},
+	}
+	for first := range findings {
+		for second := range findings {
+			var l leak.Ledger
+			for _, i := range []int{first, second, 0, 1, 2} {
+				l.Add(findings[i], leak.Location{Path: "p"})
+			}
+			if got := l.Findings()[0]; got.Rule != "a" || got.KeyID != "id" {
+				t.Errorf("%d, %d first: rule %s with the identifier %q", first, second, got.Rule, got.KeyID)
+			}
+		}
+	}
+}
+
 func TestNewRefuses(t *testing.T) {
 	p := &leak.Provider{ID: "p"}
 	set := leak.NewSet("a-z")

@@ -48,18 +48,13 @@ type Worker struct {
 	near     nearHints
 	onPath   pathHints
 	matches  []Match
-	values   []value
-	plain    []byte // a name, and
-	word     []byte // a word of it, as they are compared
-	lastName int    // where the name ends that was looked at last
+	values   []syntax.Assignment // to names that secrets have
+	plain    []byte              // a name, and
+	word     []byte              // a word of it, as they are compared
+	lastName int                 // where the name ends that was looked at last
 	part     Part
 
 	gbk, kubernetes bool // what it met
-}
-
-// A value is something assigned to a name that secrets have.
-type value struct {
-	syntax.Assignment
 }
 
 // Worker answers a new worker of the scanner.
@@ -140,10 +135,7 @@ const (
 )
 
 func (w *Worker) find(r *Rule, start, end int) {
-	if r.Find.Applies != nil && !r.Find.Applies(w.part.Path) {
-		return
-	}
-	if f, ok := r.Find.Look(w.part.Text, start, end); ok {
+	if f, ok := r.Find.Look(w.part, start, end); ok {
 		w.matches = append(w.matches, matchOf(r, f))
 	}
 }
@@ -177,7 +169,7 @@ func (w *Worker) token(u use, start, end int) {
 		}
 		start = from
 	}
-	proven, ok := w.judge(u.rule, text[start:stop])
+	proven, ok := u.rule.judge(text[start:stop])
 	if !ok {
 		return
 	}
@@ -192,14 +184,6 @@ func (w *Worker) token(u use, start, end int) {
 		m.KeyID = text[start:stop]
 	}
 	w.matches = append(w.matches, m)
-}
-
-// judge asks the rule's judge.
-func (w *Worker) judge(r *Rule, value []byte) (proven, ok bool) {
-	if r.Judge != nil {
-		return r.Judge(value)
-	}
-	return false, !judge.Placeholder(value)
 }
 
 func isWord(c byte) bool {
@@ -232,7 +216,7 @@ func (w *Worker) name(start, end int) {
 		return // the same name has several stems
 	}
 	text := w.part.Text
-	if end-start == 2 && end < len(text) && text[end]|0x20 >= 'a' && text[end]|0x20 <= 'z' && text[end] >= 'a' {
+	if end-start == 2 && end < len(text) && text[end] >= 'a' && text[end] <= 'z' {
 		return // ak and sk end names, or stand between capitals
 	}
 	a, ok := syntax.At(text, start, end)
@@ -244,7 +228,7 @@ func (w *Worker) name(start, end int) {
 	if len(got) < 6 || len(got) > 2000 {
 		return
 	}
-	w.values = append(w.values, value{a})
+	w.values = append(w.values, a)
 	w.plain = syntax.Plain(w.plain[:0], a.Name.In(text))
 	best := Match{rank: -1}
 	for n := range w.scanner.endings.lengths(w.plain) {
@@ -272,7 +256,7 @@ func (w *Worker) better(best Match, u namedUse, a syntax.Assignment) Match {
 	if rank <= best.rank {
 		return best
 	}
-	proven, ok := w.judge(u.rule, got)
+	proven, ok := u.rule.judge(got)
 	if !ok {
 		return best
 	}

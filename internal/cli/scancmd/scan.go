@@ -209,7 +209,7 @@ func (s *scan) options(root string) (o search.Options, problems []error, err err
 	if content, err := beside(root, &s.rulesFile, ".gitleaks.toml"); err != nil {
 		return o, nil, err
 	} else if content != nil {
-		own, err := custom.Parse(content)
+		own, err := custom.Parse(content, all)
 		if err != nil {
 			return o, nil, fmt.Errorf("%s: %w", s.rulesFile, err)
 		}

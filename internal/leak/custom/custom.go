@@ -10,6 +10,7 @@ package custom
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -21,6 +22,7 @@ import (
 
 	"github.com/keyward/keyward/internal/leak"
 	"github.com/keyward/keyward/internal/leak/judge"
+	"github.com/keyward/keyward/internal/leak/prefilter"
 )
 
 type file struct {
@@ -63,8 +65,9 @@ type Set struct {
 	allow    []*allowed
 }
 
-// Parse reads a file. The error is of what is no TOML; everything else is in Problems.
-func Parse(content []byte) (*Set, error) {
+// Parse reads a file whose rules are used beside others. The error is of what is no TOML;
+// everything else is in Problems.
+func Parse(content []byte, others []leak.Rule) (*Set, error) {
 	var f file
 	meta, err := toml.Decode(string(content), &f)
 	if err != nil {
@@ -77,12 +80,17 @@ func Parse(content []byte) (*Set, error) {
 		}
 	}
 	s.allow = s.lists("the file", f.Allowlist, f.Allowlists)
+	taken := map[string]bool{}
+	for _, r := range others {
+		taken[r.ID] = true
+	}
 	for _, r := range f.Rules {
-		compiled, err := s.rule(r)
+		compiled, err := s.rule(r, taken)
 		if err != nil {
 			s.Problems = append(s.Problems, fmt.Errorf("compiling rule %q: %w", r.ID, err))
 			continue
 		}
+		taken[r.ID] = true
 		s.Rules = append(s.Rules, compiled)
 	}
 	return s, nil
@@ -96,20 +104,23 @@ func (s *Set) Allowed(path string, secret, line []byte) bool {
 // window is how far around a keyword an expression is tried, to either side.
 const window = 4 << 10
 
-func (s *Set) rule(r rule) (leak.Rule, error) {
+func (s *Set) rule(r rule, taken map[string]bool) (leak.Rule, error) {
 	if r.ID == "" || r.Regex == "" {
 		return leak.Rule{}, errors.New("it needs an id and a regex; rules of paths alone are not understood")
+	}
+	if taken[r.ID] {
+		return leak.Rule{}, errors.New("a built-in rule, or one before it, has this id: choose another one")
 	}
 	expression, err := regexp.Compile(r.Regex)
 	if err != nil {
 		return leak.Rule{}, err
 	}
-	if r.SecretGroup > expression.NumSubexp() {
+	if r.SecretGroup < 0 || r.SecretGroup > expression.NumSubexp() {
 		return leak.Rule{}, fmt.Errorf("secretGroup is %d, the regex has %d groups", r.SecretGroup, expression.NumSubexp())
 	}
-	severity, ok := leak.ParseSeverity(r.Severity)
+	severity, ok := leak.ParseSeverity(cmp.Or(r.Severity, leak.High.String()))
 	if !ok {
-		severity = leak.High
+		return leak.Rule{}, fmt.Errorf("its severity %q is none of low, medium, high and critical", r.Severity)
 	}
 	keywords := slices.DeleteFunc(r.Keywords, func(k string) bool { return k == "" })
 	if len(keywords) == 0 {
@@ -117,10 +128,10 @@ func (s *Set) rule(r rule) (leak.Rule, error) {
 			return leak.Rule{}, errors.New("it needs keywords: its regex has no literal of three characters")
 		}
 	}
-	name := r.Description
-	if name == "" {
-		name = r.ID
+	if slices.ContainsFunc(keywords, func(k string) bool { return len(k) > prefilter.MaxPattern }) {
+		return leak.Rule{}, fmt.Errorf("a keyword has more than %d bytes", prefilter.MaxPattern)
 	}
+	name := cmp.Or(r.Description, r.ID)
 	advice := leak.Text{English: r.Advice, Chinese: r.Advice}
 	if r.Advice == "" {
 		advice = leak.Text{English: "replace it where it was issued; removing it from the text is not enough", Chinese: "请在签发处更换；仅从文本中删除是不够的"}
@@ -132,7 +143,7 @@ func (s *Set) rule(r rule) (leak.Rule, error) {
 		}
 	}
 	return leak.Rule{ID: r.ID, Provider: &leak.Provider{ID: "custom", Name: leak.Text{English: "own rules", Chinese: "自定义规则"}, Advice: advice},
-		Title: leak.Text{English: name, Chinese: name}, Severity: severity, Find: &leak.Finder{Anchors: keywords, Look: finder.look, Applies: finder.applies}}, nil
+		Title: leak.Text{English: name, Chinese: name}, Severity: severity, Find: &leak.Finder{Anchors: keywords, Look: finder.look}}, nil
 }
 
 // literals answers a literal that every match of an expression has.
@@ -159,7 +170,7 @@ func literals(expression string) []string {
 	if len(best) < 3 {
 		return nil
 	}
-	return []string{best}
+	return []string{best[:min(len(best), prefilter.MaxPattern)]}
 }
 
 // A finder tries an expression around a keyword.
@@ -171,11 +182,11 @@ type finder struct {
 	allow      []*allowed
 }
 
-func (f *finder) applies(path string) bool {
-	return (f.path == nil || f.path.MatchString(path)) && !slices.ContainsFunc(f.allow, func(a *allowed) bool { return a.anywhere(path) })
-}
-
-func (f *finder) look(text []byte, start, end int) (leak.Found, bool) {
+func (f *finder) look(p leak.Part, start, end int) (leak.Found, bool) {
+	if f.path != nil && !f.path.MatchString(p.Path) {
+		return leak.Found{}, false
+	}
+	text := p.Text
 	from := max(0, start-window)
 	around := text[from:min(len(text), end+window)]
 	for _, m := range f.expression.FindAllSubmatchIndex(around, 64) {
@@ -197,7 +208,7 @@ func (f *finder) look(text []byte, start, end int) (leak.Found, bool) {
 			continue
 		}
 		line := lineOf(around, m[0], m[1])
-		if slices.ContainsFunc(f.allow, func(l *allowed) bool { return l.allows("", secret, around[m[0]:m[1]], line) }) {
+		if slices.ContainsFunc(f.allow, func(l *allowed) bool { return l.allows(p.Path, secret, around[m[0]:m[1]], line) }) {
 			continue
 		}
 		return leak.Found{Start: from + a, End: from + b, Confidence: leak.Likely}, true
@@ -222,6 +233,7 @@ type allowed struct {
 	all            bool // every criterion must hold
 }
 
+// lists answers the lists of a file or a rule; what of them cannot be used is a problem.
 func (s *Set) lists(of string, one *allowlist, many []allowlist) (out []*allowed) {
 	if one != nil {
 		many = append([]allowlist{*one}, many...)
@@ -251,11 +263,7 @@ func (s *Set) lists(of string, one *allowlist, many []allowlist) (out []*allowed
 	return out
 }
 
-// anywhere tells whether the list allows everything in a file.
-func (a *allowed) anywhere(path string) bool {
-	return !a.all && slices.ContainsFunc(a.paths, func(e *regexp.Regexp) bool { return e.MatchString(path) })
-}
-
+// allows tells whether the list allows a secret within a match in a line.
 func (a *allowed) allows(path string, secret, match, line []byte) bool {
 	target := secret
 	switch a.target {
@@ -265,18 +273,15 @@ func (a *allowed) allows(path string, secret, match, line []byte) bool {
 		target = line
 	}
 	criteria := []struct{ asked, holds bool }{
-		{len(a.paths) > 0, slices.ContainsFunc(a.paths, func(e *regexp.Regexp) bool { return path != "" && e.MatchString(path) })},
+		{len(a.paths) > 0, slices.ContainsFunc(a.paths, func(e *regexp.Regexp) bool { return e.MatchString(path) })},
 		{len(a.regexes) > 0, slices.ContainsFunc(a.regexes, func(e *regexp.Regexp) bool { return e.Match(target) })},
 		{len(a.words) > 0, slices.ContainsFunc(a.words, func(w []byte) bool { return bytes.Contains(bytes.ToLower(secret), w) })},
 	}
-	any, every := false, true
+	one, every := false, true
 	for _, c := range criteria {
 		if c.asked {
-			any, every = any || c.holds, every && c.holds
+			one, every = one || c.holds, every && c.holds
 		}
 	}
-	if a.all {
-		return any && every
-	}
-	return any
+	return one && (every || !a.all)
 }

@@ -1,6 +1,7 @@
 package custom_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -8,6 +9,7 @@ import (
 
 	"github.com/keyward/keyward/internal/leak"
 	"github.com/keyward/keyward/internal/leak/custom"
+	"github.com/keyward/keyward/internal/leak/rules"
 )
 
 const file = `
@@ -46,7 +48,7 @@ func found(t *testing.T, s *leak.Scanner, path, text string) (out []string) {
 }
 
 func TestRules(t *testing.T) {
-	set, err := custom.Parse([]byte(file))
+	set, err := custom.Parse([]byte(file), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,16 +80,84 @@ func TestRules(t *testing.T) {
 	}
 }
 
+// A list whose criteria must all hold allows what stands at its path and matches, and nothing else.
+func TestListsOfAllCriteria(t *testing.T) {
+	set, err := custom.Parse([]byte(`
+[[rules]]
+id = "acme-token"
+regex = 'acme_[a-z0-9]{20}'
+  [[rules.allowlists]]
+  condition = "AND"
+  paths = ['(^|/)docs/']
+  regexes = ['^acme_a']
+`), nil)
+	if err != nil || len(set.Problems) > 0 {
+		t.Fatal(err, set.Problems)
+	}
+	s, err := leak.New(set.Rules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, b := "acme_"+strings.Repeat("a1b2", 5), "acme_"+strings.Repeat("b2a1", 5)
+	for path, want := range map[string][]string{"docs/a.md": {"acme-token " + b}, "src/a.md": {"acme-token " + a, "acme-token " + b}} {
+		if diff := cmp.Diff(want, found(t, s, path, a+" "+b)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", path, diff)
+		}
+	}
+}
+
+// A rule that cannot be used is named, and the others find what they are for.
+func TestRulesThatCannotBeUsed(t *testing.T) {
+	for what, lines := range map[string]string{
+		"has this id":       `id = "jwt"`,
+		"one before it":     `id = "acme-token"`,
+		"secretGroup":       "id = \"x\"\nsecretGroup = -1",
+		"severity \"hihg\"": "id = \"x\"\nseverity = \"hihg\"",
+		"128 bytes":         "id = \"x\"\nkeywords = [\"" + strings.Repeat("k", 129) + "\"]",
+	} {
+		set, err := custom.Parse([]byte("[[rules]]\nid = \"acme-token\"\nregex = 'acme_[a-z0-9]{20}'\n[[rules]]\nregex = 'acme_(x)'\n"+lines), rules.All())
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		if len(set.Rules) != 1 || len(set.Problems) != 1 || !strings.Contains(set.Problems[0].Error(), what) {
+			t.Errorf("%s: %d rules, problems %v", what, len(set.Rules), set.Problems)
+		}
+		s, err := leak.New(slices.Concat(rules.All(), set.Rules))
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		if got := found(t, s, "a", "acme_"+strings.Repeat("a1b2", 5)); len(got) != 1 {
+			t.Errorf("%s: found %v", what, got)
+		}
+	}
+}
+
+// The literal of an expression may be longer than what is looked for at once.
+func TestLongLiteral(t *testing.T) {
+	long := strings.Repeat("acme-", 30)
+	set, err := custom.Parse([]byte("[[rules]]\nid = \"x\"\nregex = '"+long+"([0-9]+)'"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := leak.New(set.Rules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"x 4711"}, found(t, s, "a", long+"4711")); diff != "" {
+		t.Errorf("found (-want +got):\n%s", diff)
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(file), []byte("acme_ ACMEID-123456-AB"))
 	f.Fuzz(func(t *testing.T, content, text []byte) {
-		set, err := custom.Parse(content)
+		set, err := custom.Parse(content, nil)
 		if err != nil {
 			return
 		}
 		for _, r := range set.Rules {
 			for at := range min(len(text), 3) {
-				if found, ok := r.Find.Look(text, at, at+1); ok && (found.Start < 0 || found.End > len(text) || found.Start >= found.End) {
+				if found, ok := r.Find.Look(leak.Part{Text: text}, at, at+1); ok && (found.Start < 0 || found.End > len(text) || found.Start >= found.End) {
 					t.Fatalf("%d:%d of %d", found.Start, found.End, len(text))
 				}
 			}

@@ -143,7 +143,7 @@ func plain(file *os.File) (*os.File, error) {
 	}
 	err = os.Remove(temp.Name())
 	if err == nil {
-		err = format.Unpack(unpack.Source{Head: head, Reader: buffered}, func(m unpack.Member) error {
+		err = format.Unpack(unpack.Source{Head: head, Reader: buffered, Window: window}, func(m unpack.Member) error {
 			n, err := io.Copy(temp, io.LimitReader(m.Reader, maxPlain+1))
 			if n > maxPlain {
 				err = fmt.Errorf("%w: more than %d GiB came out", unpack.ErrLimit, maxPlain>>30)

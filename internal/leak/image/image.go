@@ -50,7 +50,7 @@ func Look(ctx context.Context, name string, s *search.Search) error {
 		return err
 	}
 	s.CountImage(0, 1)
-	r := &reader{archive: archive, search: s, lane: s.Lane(), seen: map[string]bool{}, budget: unpack.NewBudget(limits, s.Options().Now)}
+	r := &reader{archive: archive, search: s, lane: s.Lane(), configs: map[string]bool{}, layers: map[string]*tree{}, budget: unpack.NewBudget(limits, s.Options().Now)}
 	for _, i := range images {
 		base := name
 		if len(images) > 1 {

@@ -120,7 +120,7 @@ func dockerSave(t *testing.T) (content []byte, want []string) {
 
 func TestDockerSave(t *testing.T) {
 	content, want := dockerSave(t)
-	for name, content := range map[string][]byte{"shop.tar": content, "shop.tar.gz": leaktest.Gzip(content)} {
+	for name, content := range map[string][]byte{"shop.tar": content, "shop.tar.gz": leaktest.Gzip(content), "shop.tar.zst": leaktest.Zstd(content), "shop.tar.xz": leaktest.XZ(content), "shop.tar.bz2": leaktest.Bzip2(content)} {
 		path := write(t, name, content)
 		s := look(t, path)
 		if diff := cmp.Diff(want, places(s, path)); diff != "" {
@@ -159,6 +159,22 @@ func TestCompressedLayers(t *testing.T) {
 		if diff := cmp.Diff([]string{"!app.env:1 @layer 1 of 1"}, places(look(t, path), path)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
+	}
+}
+
+// A layer that two images share hides in both what it deletes.
+func TestSharedLayer(t *testing.T) {
+	tokens := secrets(t, 2)
+	base := func(i int) []byte {
+		return leaktest.Tar(map[string][]byte{"a.env": []byte("TOKEN=" + tokens[i] + "\n")})
+	}
+	path := write(t, "two.tar", leaktest.Tar(map[string][]byte{
+		"1": base(0), "2": base(1), "top": leaktest.Tar(map[string][]byte{".wh.a.env": nil}), "c": []byte("{}"),
+		"manifest.json": marshal(t, []object{{"Config": "c", "RepoTags": []string{"one"}, "Layers": []string{"1", "top"}}, {"Config": "c", "RepoTags": []string{"two"}, "Layers": []string{"2", "top"}}}),
+	}))
+	want := []string{"!one!a.env:1 @layer 1 of 2 hidden", "!two!a.env:1 @layer 1 of 2 hidden"}
+	if diff := cmp.Diff(want, places(look(t, path), path)); diff != "" {
+		t.Errorf("places (-want +got):\n%s", diff)
 	}
 }
 

@@ -21,7 +21,8 @@ type reader struct {
 	archive archive
 	search  *search.Search
 	lane    *search.Lane
-	seen    map[string]bool // parts that were looked at
+	configs map[string]bool  // that were looked at, by name
+	layers  map[string]*tree // that were read, by name: what each does to those below it
 	budget  *unpack.Budget
 }
 
@@ -33,11 +34,12 @@ func (r *reader) image(ctx context.Context, base string, i image) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if r.seen[name] {
+		if shared := r.layers[name]; shared != nil {
+			above.cover(shared)
 			continue
 		}
-		r.seen[name] = true
 		l := &layer{reader: r, base: base, title: fmt.Sprintf("layer %d of %d", n+1, len(i.layers)), above: above, own: newTree()}
+		r.layers[name] = l.own
 		if err := l.read(ctx, name); err != nil {
 			if ctx.Err() != nil {
 				return ctx.Err()
@@ -52,10 +54,10 @@ func (r *reader) image(ctx context.Context, base string, i image) error {
 
 // config looks at a configuration.
 func (r *reader) config(base, name string) {
-	if r.seen[name] {
+	if r.configs[name] {
 		return
 	}
-	r.seen[name] = true
+	r.configs[name] = true
 	var c config
 	if err := readJSON(r.archive, name, &c); err != nil {
 		r.search.Problem(base+"!"+name, err)
@@ -109,7 +111,7 @@ func (l *layer) stream(ctx context.Context, r io.Reader, depth int) error {
 	})
 }
 
-// window lets a layer have the window it needs: layers are read one after the other. What the
+// window lets a layer, or an archive, have the window it needs: they are read one after the other. What the
 // documents within need is counted apart.
 func window(n int64) (release func(), err error) {
 	if n > unpack.MaxWindow {

@@ -158,7 +158,7 @@ func PKCS12(der []byte) bool {
 }
 
 // Base64DER parses a private key in base64, of either alphabet, with or without padding
-// and line breaks, and answers how much of the text it is.
+// and line breaks.
 func (k *Keys) Base64DER(text []byte) (PrivateKey, bool) {
 	clean := make([]byte, 0, len(text))
 	for _, c := range text {
@@ -171,7 +171,6 @@ func (k *Keys) Base64DER(text []byte) (PrivateKey, bool) {
 			clean = append(clean, c)
 		}
 	}
-	clean = clean[:len(clean)/4*4+min(len(clean)%4, 3)]
 	if len(clean)%4 == 1 {
 		clean = clean[:len(clean)-1]
 	}

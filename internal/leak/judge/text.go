@@ -17,7 +17,7 @@ var placeholders = []string{
 }
 
 // templates are what programs replace before anybody uses the value.
-var templates = []string{"${", "#{", "{{", "}}", "<%", "%>", "$(", "%(", "[[", "@@", "<<", "%s", "%v", "%d", "%0", "\\(", "${", "$[["}
+var templates = []string{"${", "#{", "{{", "}}", "<%", "%>", "$(", "%(", "[[", "@@", "<<", "%s", "%v", "%d", "%0", "\\("}
 
 // reference is how the name of a secret of keyward begins, which `keyward scan --fix` leaves
 // where a value was.

@@ -46,7 +46,8 @@ const maxCommand = 2000 // bytes of a command that are looked at
 
 // commandPassword looks behind a command's name for the password among its arguments: words
 // of a shell, or strings of a list as in {"command": ["mysql", "-pVALUE"]}.
-func commandPassword(text []byte, start, end int) (leak.Found, bool) {
+func commandPassword(p leak.Part, start, end int) (leak.Found, bool) {
+	text := p.Text
 	if end == len(text) || bytes.IndexByte([]byte(" \t\"'\\"), text[end]) < 0 || start > 0 && (nameBytes[text[start-1]] || text[start-1] == '-') {
 		return leak.Found{}, false
 	}

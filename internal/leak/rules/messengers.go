@@ -30,10 +30,7 @@ func messengers() []leak.Rule {
 		{ID: "dingtalk-robot-secret", Provider: dingtalk, Title: title("DingTalk robot's signing secret", "钉钉群机器人加签密钥"), Severity: leak.Medium,
 			Tokens: token("SEC", of(hex, 64)), Judge: func(v []byte) (bool, bool) { return digest(v[3:]) }},
 		{ID: "dingtalk-app-key", Provider: dingtalk, Title: title("DingTalk AppKey", "钉钉 AppKey"), Class: leak.Public,
-			Tokens: token("ding", of(leak.NewSet("0-9a-z"), 16)), Judge: func(v []byte) (bool, bool) {
-				m := judge.MixOf(v[4:])
-				return false, m.Digit > 0 && m.Distinct > 5
-			}},
+			Tokens: token("ding", of(leak.NewSet("0-9a-z"), 16)), Judge: randomID},
 		{ID: "dingtalk-app-secret", Provider: dingtalk, Title: title("DingTalk AppSecret", "钉钉 AppSecret"), Severity: leak.High,
 			Pairs: []leak.Pair{{With: "dingtalk-app-key", Shape: of(url64, 64)}},
 			Named: named(of(url64, 64), "appsecret", "secret", "clientsecret"), Judge: mixed},
@@ -63,6 +60,7 @@ func publicID(value []byte) (proven, ok bool) {
 	return false, judge.MixOf(value[2:]).Distinct > 5 && !judge.Placeholder(value)
 }
 
+// randomID takes ids with a prefix of four characters behind which chance made the rest.
 func randomID(value []byte) (proven, ok bool) {
 	m := judge.MixOf(value[4:])
 	return false, m.Digit > 0 && m.Distinct > 5
@@ -70,8 +68,8 @@ func randomID(value []byte) (proven, ok bool) {
 
 // after finds what stands at most 200 bytes behind an anchor and directly behind a mark.
 func after(anchor, mark string, s leak.Shape, judged func([]byte) (bool, bool)) *leak.Finder {
-	return &leak.Finder{Anchors: []string{anchor}, Look: func(text []byte, start, end int) (leak.Found, bool) {
-		rest := text[end:min(len(text), end+300)]
+	return &leak.Finder{Anchors: []string{anchor}, Look: func(p leak.Part, _, end int) (leak.Found, bool) {
+		rest := p.Text[end:min(len(p.Text), end+300)]
 		i := bytes.Index(rest, []byte(mark))
 		if i < 0 || i > 200 {
 			return leak.Found{}, false

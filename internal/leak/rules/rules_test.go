@@ -77,7 +77,23 @@ func ways(r leak.Rule) (out []string) {
 	return out
 }
 
-// Every text is there in both languages, and every kind that is no identifier has a case.
+// A key as Tencent's console gives it has six groups of five.
+func TestTencentMapKey(t *testing.T) {
+	s, err := leak.New(rules.All())
+	if err != nil {
+		t.Fatal(err)
+	}
+	groups := []string{"K4TBZ", "D7W3U", "B2VVO", "4PJWX", "6TKDJ", "WQB73", "X5YRA"}
+	for n := 5; n <= 7; n++ {
+		text := []byte("https://apis.map.qq.com/ws/geocoder/v1/?location=1,2&key=" + strings.Join(groups[:n], "-") + "\n")
+		got := s.Worker().Scan(leak.Part{Text: text, To: len(text)})
+		if found := len(got) == 1 && got[0].Rule.ID == "tencent-map-key"; found != (n == 6) {
+			t.Errorf("%d groups: %+v", n, got)
+		}
+	}
+}
+
+// Every text is there in both languages, and every rule has a way to be found.
 func TestComplete(t *testing.T) {
 	for _, r := range rules.All() {
 		for _, text := range []leak.Text{r.Title, r.Provider.Name, r.Provider.Advice} {

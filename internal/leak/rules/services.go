@@ -44,7 +44,7 @@ func platforms() []leak.Rule {
 
 // simple is a rule of a service whose tokens have a prefix and nothing to prove.
 func simple(p *leak.Provider, kind leak.Text, s leak.Shape, prefixes ...string) leak.Rule {
-	return leak.Rule{ID: p.ID + "-" + "token", Provider: p, Title: kind, Severity: leak.High, Tokens: tokens(s, prefixes...), Judge: func(v []byte) (bool, bool) {
+	return leak.Rule{ID: p.ID + "-token", Provider: p, Title: kind, Severity: leak.High, Tokens: tokens(s, prefixes...), Judge: func(v []byte) (bool, bool) {
 		return false, !judge.Placeholder(v) && judge.MixOf(v).Distinct >= 10
 	}}
 }
@@ -93,11 +93,11 @@ func services() []leak.Rule {
 		{ID: "amap-key", Provider: amap, Title: title("Amap key", "高德地图 Key"), Severity: leak.Low,
 			Named: named(of(hex, 32), "key", "apikey", "secret", "securityjskey", "amapkey"), Judge: digest},
 		{ID: "tencent-map-key", Provider: provider("tencentmap", "Tencent Location", "腾讯位置服务", "lbs.qq.com/dev/console", "=lbs", "qqmap", "map.qq"), Title: title("Tencent map key", "腾讯地图 Key"), Severity: leak.Low,
-			Named: []leak.Named{{Names: []string{"key"}, Shape: of(leak.NewSet("0-9A-Z-"), 41), Alone: true}}, Judge: mapKey},
+			Named: []leak.Named{{Names: []string{"key"}, Shape: of(leak.NewSet("0-9A-Z-"), 35), Alone: true}}, Judge: mapKey},
 		{ID: "jpush-master-secret", Provider: jpush, Title: title("JPush master secret", "极光推送 MasterSecret"), Severity: leak.High,
 			Named: []leak.Named{{Names: []string{"mastersecret"}, Shape: of(hex, 24), Alone: true}, {Names: []string{"secret"}, Shape: of(hex, 24)}}, Judge: digest},
 		{ID: "getui-master-secret", Provider: getui, Title: title("Getui master secret", "个推 MasterSecret"), Severity: leak.High,
-			Named: named(from(alnum, 22, 22), "mastersecret", "secret", "appsecret"), Judge: mixed},
+			Named: named(of(alnum, 22), "mastersecret", "secret", "appsecret"), Judge: mixed},
 		{ID: "umeng-master-secret", Provider: umeng, Title: title("Umeng app master secret", "友盟 App Master Secret"), Severity: leak.High,
 			Named: named(of(leak.NewSet("0-9a-z"), 32), "mastersecret", "secret", "messagesecret"), Judge: digest},
 		{ID: "keyward-access-key-id", Provider: keyward, Title: title("keyward access key id", "keyward 访问密钥 ID"), Severity: leak.Low, Class: leak.Identifier,
@@ -109,9 +109,8 @@ func services() []leak.Rule {
 
 // mapKey takes six groups of five, joined by hyphens.
 func mapKey(value []byte) (proven, ok bool) {
-	groups := bytes.Split(value, []byte("-"))
-	for _, g := range groups {
-		if len(g) != 5 && len(groups) != 7 || len(g) != 5 {
+	for i, c := range value {
+		if (c == '-') != (i%6 == 5) {
 			return false, false
 		}
 	}
@@ -129,18 +128,18 @@ func models() []leak.Rule {
 				return ok, ok
 			}},
 		{ID: "deepseek-key", Provider: deepseek, Title: title("DeepSeek API key", "DeepSeek API 密钥"), Severity: leak.High,
-			Tokens: shared("sk-", of(hex, 32)), Judge: func(v []byte) (bool, bool) { return digest(v[3:]) }},
+			Tokens: shared(of(hex, 32)), Judge: func(v []byte) (bool, bool) { return digest(v[3:]) }},
 		{ID: "dashscope-key", Provider: dashscope, Title: title("Alibaba Cloud Model Studio API key", "阿里云百炼 API 密钥"), Severity: leak.High,
-			Tokens: shared("sk-", of(hex, 32)), Judge: func(v []byte) (bool, bool) { return digest(v[3:]) }},
+			Tokens: shared(of(hex, 32)), Judge: func(v []byte) (bool, bool) { return digest(v[3:]) }},
 		{ID: "moonshot-key", Provider: moonshot, Title: title("Moonshot AI API key", "月之暗面 API 密钥"), Severity: leak.High,
-			Tokens: shared("sk-", of(alnum, 48)), Judge: func(v []byte) (bool, bool) {
+			Tokens: shared(of(alnum, 48)), Judge: func(v []byte) (bool, bool) {
 				if bytes.Contains(v, []byte("T3BlbkFJ")) { // OpenAI's
 					return false, false
 				}
 				return mixed(v[3:])
 			}},
 		{ID: "siliconflow-key", Provider: siliconflow, Title: title("SiliconFlow API key", "硅基流动 API 密钥"), Severity: leak.High,
-			Tokens: shared("sk-", of(letters, 48)), Judge: randomTail(3)},
+			Tokens: shared(of(letters, 48)), Judge: randomTail(3)},
 		{ID: "zhipu-key", Provider: zhipu, Title: title("Zhipu AI API key", "智谱 API 密钥"), Severity: leak.High,
 			Named: []leak.Named{{Names: []string{"key", "token", "secret"}, Shape: of(leak.NewSet("0-9A-Za-z."), 49), Alone: true}}, Judge: func(v []byte) (bool, bool) {
 				return false, v[32] == '.' && judge.Hex(v[:32]) && judge.Random(v[:32]) && bytes.IndexByte(v[33:], '.') < 0
@@ -156,7 +155,7 @@ func models() []leak.Rule {
 	}
 }
 
-// shared answers a token whose form several providers have.
-func shared(prefix string, s leak.Shape) []leak.Token {
-	return []leak.Token{{Prefix: prefix, Shape: s, Shared: true}}
+// shared answers a token that begins with "sk-", as those of several providers do.
+func shared(s leak.Shape) []leak.Token {
+	return []leak.Token{{Prefix: "sk-", Shape: s, Shared: true}}
 }

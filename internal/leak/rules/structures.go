@@ -28,11 +28,12 @@ func structures() []leak.Rule {
 
 const maxKey = 7000 // characters of the largest private key in base64, RSA with 8,192 bits
 
-// privateKeys are the rules' that look for private keys.
+// privateKeys is what the rules of private keys share: the keys that were met before.
 type privateKeys struct{ judge judge.Keys }
 
 // pem looks at "PRIVATE KEY-----" as the end of a first line.
-func (k *privateKeys) pem(text []byte, start, end int) (leak.Found, bool) {
+func (k *privateKeys) pem(p leak.Part, start, end int) (leak.Found, bool) {
+	text := p.Text
 	before := text[max(0, start-24):start]
 	mark := []byte("-----BEGIN ")
 	at := bytes.LastIndex(before, mark)
@@ -62,7 +63,8 @@ func (k *privateKeys) pem(text []byte, start, end int) (leak.Found, bool) {
 var bareKeys = []string{"BADANBgkqhkiG9w0BAQEFAASC", "IBAAKC", "AgEAMBMGByqGSM49AgEG", "AgEAMIGHAgEAMBMGByqGSM49", "MC4CAQAwBQYDK2VwBCIEI", "MHcCAQEEI"}
 
 // bare looks at the run of base64 around an anchor.
-func (k *privateKeys) bare(text []byte, start, end int) (leak.Found, bool) {
+func (k *privateKeys) bare(p leak.Part, start, end int) (leak.Found, bool) {
+	text := p.Text
 	from := start
 	for from > 0 && start-from < 40 && base64[text[from-1]] {
 		from--
@@ -128,12 +130,12 @@ func (k *privateKeys) file(content []byte) (leak.Found, bool) {
 	return found, true
 }
 
-// ends of what stands before the @ of a URL.
+// urlEnd has what ends a URL's host, or its user and password if there is no host behind them.
 var urlEnd = leak.NewSet("/?# \t\r\n\"'`<>\\,;)]}|")
 
 // urlPassword looks behind "://" for user:password@host.
-func urlPassword(text []byte, start, end int) (leak.Found, bool) {
-	rest := text[end:min(len(text), end+300)]
+func urlPassword(p leak.Part, _, end int) (leak.Found, bool) {
+	rest := p.Text[end:min(len(p.Text), end+300)]
 	at, colon := -1, -1
 	for i, c := range rest {
 		if c == ':' && colon < 0 {

@@ -5,9 +5,8 @@
 // Everything here reads bytes of strangers. All of it works within a [Budget], which every
 // byte and every member that comes out is charged to: depth, number, size, the ratio of
 // what comes out to what went in, and time. Memory is bounded by each format's own reader;
-// what needs random access and does not come from a file is kept in memory up to a few
-// megabytes, and beyond that in an unnamed temporary file. Nothing is ever written under a
-// name from an archive, so that paths which climb do nothing.
+// how a container is got at, as a stream or at random, is its [Source]'s. Nothing is ever
+// written under a name from an archive, so that paths which climb do nothing.
 package unpack
 
 import (
@@ -19,6 +18,7 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/internal/leak"
+	"github.com/keyward/keyward/internal/leak/unpack/plist"
 )
 
 // Limits bound what one document may become.
@@ -175,7 +175,8 @@ type Source struct {
 	Reader io.Reader // all, from the beginning
 	// Random answers random access to all of it.
 	Random func() (io.ReaderAt, int64, error)
-	// Window waits until so much memory may be used, at least 1 byte, until it is released.
+	// Window waits until so much memory may be used, at least 1 byte, until it is released. Whoever
+	// unpacks must give one.
 	Window func(bytes int64) (release func(), err error)
 }
 
@@ -249,7 +250,7 @@ var formats = []Format{
 	{"rpm", magic("\xed\xab\xee\xdb"), nil},
 	{"dex", isDEX, undex},
 	{"resources", isResources, unresources},
-	{"property list", magic("bplist00"), unplist},
+	{"property list", magic(plist.Magic), unplist},
 	{"wxapkg", isWxapkg, unwxapkg},
 	{"encrypted wxapkg", magic("V1MMWX"), unencryptedWxapkg},
 	{"pdf", magic("%PDF-"), unpdf},
