@@ -102,16 +102,17 @@ func (p *pass) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	var failed error
 	for _, sec := range chosen {
 		away, err := p.look(ctx, sec)
-		if err != nil {
-			return err
-		}
 		if away {
-			return nil // the others would fail for the same reason
+			return failed // the others would fail for the same reason
+		}
+		if failed = errors.Join(failed, err); ctx.Err() != nil || err != nil && !fault.Is(err, fault.Internal) {
+			return failed
 		}
 	}
-	return p.forget(ctx, chosen)
+	return errors.Join(failed, p.forget(ctx, chosen))
 }
 
 // allCopies answers the copies of the sink by secret.
@@ -182,8 +183,9 @@ func (p *pass) forget(ctx context.Context, chosen []secret.Secret) error {
 }
 
 // look compares one secret with its copy and does what is needed. An error is one of
-// keyward's own; one of the target is noted in the copy, and away tells whether it
-// concerns all secrets.
+// keyward's own: if it is [fault.Internal] this secret may be damaged, which keeps no other
+// back. One of the target is noted in the copy, and away tells whether it concerns all
+// secrets.
 func (p *pass) look(ctx context.Context, sec secret.Secret) (away bool, err error) {
 	c, known := p.copies[sec.Name]
 	if !known {

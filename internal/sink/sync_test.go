@@ -171,6 +171,27 @@ func TestFailures(t *testing.T) {
 	}
 }
 
+// A secret that was damaged in the database keeps no other one back.
+func TestDamagedSecret(t *testing.T) {
+	w := open(t, storetest.SQLite(t), nil)
+	for _, name := range []string{"a", "b", "c"} {
+		w.put(t, name, "fake-1")
+	}
+	w.add(t, "*")
+	w.pass(t, 10*time.Second)
+	for _, name := range []string{"a", "b", "c"} {
+		w.put(t, name, "fake-2")
+	}
+	_, err := storetest.Raw(t, w.database).ExecContext(t.Context(), `UPDATE secret_version SET sealed = sealed || x'00' WHERE name = 'b'`)
+	check(t, err)
+	w.pass(t, 10*time.Minute)
+	for name, value := range map[string]string{"a": "fake-2", "b": "fake-1", "c": "fake-2"} {
+		if have := w.there(name); have != value {
+			t.Errorf("%s is %q there, want %q", name, have, value)
+		}
+	}
+}
+
 // Requests and answers that are lost, doubled or garbled neither lose a value nor look
 // like somebody else's change; and nothing of somebody else's is ever lost.
 func TestLostAnswers(t *testing.T) {

@@ -42,6 +42,8 @@ type world struct {
 	vault   *vaulttest.Server
 	url     string
 
+	database string // URL of the store
+
 	mu  sync.Mutex // guards now
 	now time.Time
 }
@@ -70,7 +72,7 @@ func (w *world) pass(t testing.TB, d time.Duration) {
 // open makes a world; between stands between keyward and its Vault, nil for nothing.
 func open(t testing.TB, url string, between func(http.Handler) http.Handler) *world {
 	t.Helper()
-	w := &world{now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), vault: &vaulttest.Server{Token: "fake-token", RoleID: "fake-role", SecretID: "fake-secret-id"}}
+	w := &world{database: url, now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC), vault: &vaulttest.Server{Token: "fake-token", RoleID: "fake-role", SecretID: "fake-secret-id"}}
 	var handler http.Handler = w.vault
 	if between != nil {
 		handler = between(handler)
