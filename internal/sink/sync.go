@@ -1,6 +1,7 @@
 package sink
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -108,7 +109,7 @@ func (p *pass) run(ctx context.Context) (err error) {
 		if away {
 			return failed // the others would fail for the same reason
 		}
-		if failed = errors.Join(failed, err); ctx.Err() != nil || err != nil && !fault.Is(err, fault.Internal) {
+		if failed = cmp.Or(failed, err); ctx.Err() != nil || err != nil && !fault.Is(err, fault.Internal) {
 			return failed
 		}
 	}

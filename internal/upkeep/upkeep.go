@@ -9,11 +9,13 @@
 //
 // Who may call: package app, which plans the job. Nothing is stored here. What is trusted:
 // the rows of keys, and the counts of package usage; where those were deleted a key that is
-// in use may be called unused, which changes nothing but what people are told.
+// in use may be called unused, which changes nothing but what people are told. A count that
+// cannot be read fails the job, but only when all else was told.
 package upkeep
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -81,6 +83,7 @@ func (s *Service) look(ctx context.Context, j job.Job) (again time.Time, err err
 	now := s.o.Now()
 	found := map[string]notify.Condition{}
 	var unused []string
+	var uncounted error
 	for p := (key.Page{Number: 1, Size: 100}); ; p.Number++ {
 		keys, total, err := s.o.Keys.Keys(ctx, j.Account, key.Filter{}, p)
 		if err != nil {
@@ -92,9 +95,8 @@ func (s *Service) look(ctx context.Context, j job.Job) (again time.Time, err err
 			}
 			idle, err := s.idle(ctx, k, now)
 			if err != nil {
-				return time.Time{}, err
-			}
-			if idle {
+				uncounted = fmt.Errorf("reading when key %s was used: %w", k.ID, err)
+			} else if idle {
 				unused = append(unused, string(k.ID))
 			}
 		}
@@ -106,7 +108,7 @@ func (s *Service) look(ctx context.Context, j job.Job) (again time.Time, err err
 		found[c.Name] = c
 	}
 	ours := func(condition string) bool { return strings.HasPrefix(condition, prefix) }
-	return now.Add(every), s.o.Incidents.Reconcile(ctx, j.Account, ours, found)
+	return now.Add(every), errors.Join(s.o.Incidents.Reconcile(ctx, j.Account, ours, found), uncounted)
 }
 
 // condition answers what is to be told of one key, if anything.

@@ -2,7 +2,9 @@ package upkeep_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -24,6 +26,7 @@ type world struct {
 	keys  []key.Key
 	used  map[key.ID]time.Time
 	since time.Time
+	torn  key.ID // whose count cannot be read
 	told  map[string]notify.Condition
 }
 
@@ -32,6 +35,9 @@ func (w *world) Keys(_ context.Context, _ string, _ key.Filter, p key.Page) ([]k
 }
 
 func (w *world) LastUsed(_ context.Context, k key.Key) (last, since time.Time, err error) {
+	if k.ID == w.torn {
+		return last, since, errors.New("the row was tampered with")
+	}
 	return w.used[k.ID], w.since, nil
 }
 
@@ -98,6 +104,21 @@ func TestWhatIsTold(t *testing.T) {
 	delete(want, "upkeep/unused")
 	if diff := cmp.Diff(want, w.look(t)); diff != "" {
 		t.Errorf("when the counting is young: -want +told\n%s", diff)
+	}
+}
+
+// A count that cannot be read keeps nobody from being told of what is urgent.
+func TestCountThatCannotBeRead(t *testing.T) {
+	gone := aged("gone", key.PendingDeletion)
+	gone.DeleteAt = noon.Add(day)
+	w := &world{since: noon.Add(-100 * day), torn: "torn", keys: []key.Key{aged("torn", key.Enabled), aged("never", key.Enabled), gone}}
+	s := upkeep.New(upkeep.Options{Keys: w, Uses: w, Incidents: w, Now: func() time.Time { return noon }})
+	_, err := s.Handlers()[upkeep.JobLook](t.Context(), job.Job{Kind: upkeep.JobLook, Account: "1"})
+	if err == nil || !strings.Contains(err.Error(), "torn") {
+		t.Errorf("the job does not fail for it: %v", err)
+	}
+	if len(w.told) != 2 || w.told["upkeep/gone"].Kind != notify.KMSDeletion || w.told["upkeep/unused"].Subject != "1" {
+		t.Errorf("told %+v", w.told)
 	}
 }
 
