@@ -244,12 +244,12 @@ func (p *pass) refers(r bound.Found, err error) {
 func (p *pass) gone(problem Problem, r bound.Found, why error) {
 	ctx := context.Background() // a point read
 	if again, err := p.Store.Unchanged(ctx, r); again || err != nil {
-		p.found(problem, r.Table, r.ID, why)
+		p.found(problem, r.Table, r.ID, errors.Join(why, err)) // with err the database may be away
 	}
 }
 
-// grace is how much later than it is due a job may be planned: the longest that one
-// which failed is put off, and the lease of one that is being done.
+// grace is how much later than it is due a job may be planned: the longest that package job
+// puts one off which failed, and the lease of one that is being done.
 const grace = 12 * time.Minute
 
 // jobs plans what a row needs and is not planned.
