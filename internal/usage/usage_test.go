@@ -161,6 +161,81 @@ func TestUsesAreAttributedAndAddedUp(t *testing.T) {
 	})
 }
 
+// What was only tried, and what was refused in the middle, is no use of any key.
+func TestWhatDidNotSucceedIsNotCounted(t *testing.T) {
+	a := cluster(t, storetest.SQLite(t), "a")[0]
+	c := a.as("root", "10.0.0.1")
+	k := must(a.keys.Create(t.Context(), c, lifecycle.CreateInput{}))(t)
+	rsa := must(a.keys.Create(t.Context(), c, lifecycle.CreateInput{Spec: material.RSA2048, Usage: key.EncryptDecrypt}))(t)
+	to := cryptography.Export{Wrapping: material.WrapOAEPSHA256}
+	var err error
+	if _, to.PublicKey, err = material.Generate(to.Wrapping.Key()); err != nil {
+		t.Fatal(err)
+	}
+	sealed := a.encrypt(t, c, k.ID, nil).Blob
+	long := must(a.keys.Encrypt(t.Context(), c, cryptography.EncryptInput{Key: string(k.ID), Plaintext: material.NewBytes(make([]byte, 1000))}))(t).Blob
+	by := cryptography.AsymmetricInput{Key: string(rsa.ID), Version: rsa.Primary, Algorithm: material.OAEPSHA256}
+	under := must(a.keys.AsymmetricEncrypt(t.Context(), c, by, material.NewBytes([]byte("x"))))(t).Blob
+	before := map[key.ID][]usage.VersionCount{}
+	for _, id := range []key.ID{k.ID, rsa.ID} {
+		before[id] = must(a.Usage(t.Context(), c, string(id)))(t).Versions
+	}
+	again := cryptography.ReEncryptInput{Ciphertext: sealed, Destination: string(k.ID)}
+	outside := cryptography.ReEncryptInput{Ciphertext: under, SourceKey: by.Key, SourceVersion: by.Version, SourceAlgorithm: by.Algorithm, Destination: string(k.ID)}
+	by.DryRun = true
+	for name, try := range map[string]func() error{
+		"a dry decryption": func() error {
+			_, err := a.keys.Decrypt(t.Context(), c, cryptography.DecryptInput{Ciphertext: sealed, DryRun: true})
+			return err
+		},
+		"a dry decryption by RSA": func() error {
+			_, err := a.keys.AsymmetricDecrypt(t.Context(), c, by, under)
+			return err
+		},
+		"a dry export": func() error {
+			_, err := a.keys.ExportDataKey(t.Context(), c, cryptography.ExportInput{Ciphertext: sealed, To: to, DryRun: true})
+			return err
+		},
+		"an export of too much": func() error {
+			_, err := a.keys.ExportDataKey(t.Context(), c, cryptography.ExportInput{Ciphertext: long, To: to})
+			return err
+		},
+		"a dry re-encryption": func() error {
+			dry := again
+			dry.DryRun = true
+			_, err := a.keys.ReEncrypt(t.Context(), c, dry)
+			return err
+		},
+		"a dry re-encryption from RSA": func() error {
+			dry := outside
+			dry.DryRun = true
+			_, err := a.keys.ReEncrypt(t.Context(), c, dry)
+			return err
+		},
+		"a re-encryption to where it cannot go": func() error {
+			nowhere := again
+			nowhere.Destination = string(rsa.ID)
+			_, err := a.keys.ReEncrypt(t.Context(), c, nowhere)
+			return err
+		},
+	} {
+		if err := try(); err == nil {
+			t.Errorf("%s succeeded", name)
+		}
+		for id, want := range before {
+			if diff := cmp.Diff(want, must(a.Usage(t.Context(), c, string(id)))(t).Versions); diff != "" {
+				t.Errorf("%s was counted (-before +after):\n%s", name, diff)
+			}
+		}
+	}
+	must(a.keys.ReEncrypt(t.Context(), c, outside))(t)
+	for id, more := range map[key.ID]int64{k.ID: 1, rsa.ID: 1} {
+		if now := must(a.Usage(t.Context(), c, string(id)))(t).Versions; now[0].Used != before[id][0].Used+more {
+			t.Errorf("a re-encryption was counted as %d uses of %s", now[0].Used-before[id][0].Used, id)
+		}
+	}
+}
+
 // What is beyond the bound is counted as others, and nothing is lost of the sums.
 func TestUsesAreBounded(t *testing.T) {
 	a := cluster(t, storetest.SQLite(t), "a")[0]

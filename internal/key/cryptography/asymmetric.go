@@ -104,27 +104,23 @@ func (s *Service) AsymmetricEncrypt(ctx context.Context, c *authz.Call, in Asymm
 // AsymmetricDecrypt decrypts with the private half of a key version.
 func (s *Service) AsymmetricDecrypt(ctx context.Context, c *authz.Call, in AsymmetricInput, ciphertext []byte) (out Plaintext, err error) {
 	err = s.do(ctx, c, "kms:AsymmetricDecrypt", func(rec *audit.Record) error {
-		out, err = s.openAsymmetric(ctx, c, rec, rec.Action, in, ciphertext)
+		o, err := s.openAsymmetric(ctx, c, rec, rec.Action, in, ciphertext)
+		if err != nil {
+			return err
+		}
+		out, err = s.hand(c, rec.Action, o, in.DryRun)
 		return err
 	})
 	return kept(out, err)
 }
 
-func (s *Service) openAsymmetric(ctx context.Context, c *authz.Call, rec *audit.Record, action string, in AsymmetricInput, ciphertext []byte) (Plaintext, error) {
+func (s *Service) openAsymmetric(ctx context.Context, c *authz.Call, rec *audit.Record, action string, in AsymmetricInput, ciphertext []byte) (opened, error) {
 	e, v, err := s.asymmetric(ctx, c, rec, action, in, key.EncryptDecrypt)
 	if err != nil {
-		return Plaintext{}, err
+		return opened{}, err
 	}
 	data, err := v.Private.Decrypt(ctx, in.Algorithm, ciphertext)
-	if err != nil {
-		return Plaintext{}, err
-	}
-	if in.DryRun {
-		data.Zero()
-		return Plaintext{}, errDryRun()
-	}
-	s.used(c, action, &e.Key, v.ID, nil)
-	return Plaintext{Key: e.Key.ID, Version: v.ID, Data: data}, nil
+	return opened{Plaintext{Key: e.Key.ID, Version: v.ID, Data: data}, &e.Key, nil}, err
 }
 
 // A PublicKey is the public half of a key version.

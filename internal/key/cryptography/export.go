@@ -61,20 +61,18 @@ func (s *Service) ExportDataKey(ctx context.Context, c *authz.Call, in ExportInp
 		if err := in.To.check(rec); err != nil {
 			return err
 		}
-		plain, err := s.open(ctx, c, rec, rec.Action, DecryptInput{Ciphertext: in.Ciphertext, Context: in.Context})
+		o, err := s.open(ctx, c, rec, rec.Action, in.Ciphertext, in.Context)
 		if err != nil {
 			return err
 		}
-		defer plain.Data.Zero()
-		wrapped, err := in.To.Wrapping.Wrap(in.To.PublicKey, plain.Data)
+		defer o.Data.Zero()
+		wrapped, err := in.To.Wrapping.Wrap(in.To.PublicKey, o.Data)
 		if err != nil {
 			return err
 		}
-		if in.DryRun {
-			return errDryRun()
-		}
+		plain, err := s.hand(c, rec.Action, o, in.DryRun)
 		out = ExportedDataKey{Ciphertext{Key: plain.Key, Version: plain.Version}, wrapped}
-		return nil
+		return err
 	})
 	return kept(out, err)
 }

@@ -30,9 +30,12 @@ func (s *Service) DataKeyFor(ctx context.Context, c *authz.Call, rec *audit.Reco
 // DecryptFor decrypts, as [Service.Decrypt] does, for the operation of rec.
 func (s *Service) DecryptFor(ctx context.Context, c *authz.Call, rec *audit.Record, in DecryptInput) (Plaintext, error) {
 	part := audit.NewRecord(c, "kms:Decrypt")
-	out, err := s.open(ctx, c, part, part.Action, in)
+	o, err := s.open(ctx, c, part, part.Action, in.Ciphertext, in.Context)
 	join(rec, part, err)
-	return out, err
+	if err != nil {
+		return Plaintext{}, err
+	}
+	return s.hand(c, part.Action, o, in.DryRun)
 }
 
 // join tells in a record which key did a part of the work, and what allowed it if nothing else

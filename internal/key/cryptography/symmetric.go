@@ -131,45 +131,59 @@ type DecryptInput struct {
 // Decrypt decrypts what Encrypt or GenerateDataKey answered. The ciphertext names its key.
 func (s *Service) Decrypt(ctx context.Context, c *authz.Call, in DecryptInput) (out Plaintext, err error) {
 	err = s.do(ctx, c, "kms:Decrypt", func(rec *audit.Record) error {
-		out, err = s.open(ctx, c, rec, rec.Action, in)
+		o, err := s.open(ctx, c, rec, rec.Action, in.Ciphertext, in.Context)
+		if err != nil {
+			return err
+		}
+		out, err = s.hand(c, rec.Action, o, in.DryRun)
 		return err
 	})
 	return kept(out, err)
 }
 
+// An opened is a plaintext that was not handed out yet, and what it was opened with: only an
+// operation that succeeds is a use of the key.
+type opened struct {
+	Plaintext
+	key *key.Key
+	of  material.Context
+}
+
+// hand answers what was opened, as a use of its key, or [fault.DryRun].
+func (s *Service) hand(c *authz.Call, action string, o opened, dryRun bool) (Plaintext, error) {
+	if dryRun {
+		o.Data.Zero()
+		return Plaintext{}, errDryRun()
+	}
+	s.used(c, action, o.key, o.Version, o.of)
+	return o.Plaintext, nil
+}
+
 // open decrypts with the version that the ciphertext names.
-func (s *Service) open(ctx context.Context, c *authz.Call, rec *audit.Record, action string, in DecryptInput) (Plaintext, error) {
-	if len(in.Ciphertext) == 0 {
-		return Plaintext{}, fault.MissingParameter.New("CiphertextBlob is mandatory for this action.")
+func (s *Service) open(ctx context.Context, c *authz.Call, rec *audit.Record, action string, ciphertext []byte, of material.Context) (opened, error) {
+	if len(ciphertext) == 0 {
+		return opened{}, fault.MissingParameter.New("CiphertextBlob is mandatory for this action.")
 	}
-	if err := s.noteContext(rec, in.Context); err != nil {
-		return Plaintext{}, err
+	if err := s.noteContext(rec, of); err != nil {
+		return opened{}, err
 	}
-	h, err := material.ParseHeader(in.Ciphertext)
+	h, err := material.ParseHeader(ciphertext)
 	if err != nil {
-		return Plaintext{}, err
+		return opened{}, err
 	}
-	e, err := s.ring.Resolve(ctx, keyring.Ask{Call: c, Record: rec, Action: action, Name: string(key.IDOf(h.Key)), Sealed: true, Attributes: cryptoAttributes(symmetricDefault, in.Context)})
+	e, err := s.ring.Resolve(ctx, keyring.Ask{Call: c, Record: rec, Action: action, Name: string(key.IDOf(h.Key)), Sealed: true, Attributes: cryptoAttributes(symmetricDefault, of)})
 	if err != nil {
-		return Plaintext{}, err
+		return opened{}, err
 	}
 	v, err := s.symmetric(ctx, rec, e, key.VersionOf(h.Version))
 	if fault.Is(err, fault.KeyVersionNotFound) {
-		return Plaintext{}, fault.InvalidCiphertext.New("the ciphertext is not valid for this key and encryption context")
+		return opened{}, fault.InvalidCiphertext.New("the ciphertext is not valid for this key and encryption context")
 	}
 	if err != nil {
-		return Plaintext{}, err
+		return opened{}, err
 	}
-	data, err := v.Cipher.Open(ctx, in.Ciphertext, in.Context)
-	if err != nil {
-		return Plaintext{}, err
-	}
-	if in.DryRun {
-		data.Zero()
-		return Plaintext{}, errDryRun()
-	}
-	s.used(c, action, &e.Key, v.ID, in.Context)
-	return Plaintext{Key: e.Key.ID, Version: v.ID, Data: data}, nil
+	data, err := v.Cipher.Open(ctx, ciphertext, of)
+	return opened{Plaintext{Key: e.Key.ID, Version: v.ID, Data: data}, &e.Key, of}, err
 }
 
 // ReEncryptInput is what ReEncrypt takes. With SourceKey the source is an asymmetric
@@ -189,27 +203,31 @@ type ReEncryptInput struct {
 // It takes kms:ReEncryptFrom on the source and kms:ReEncryptTo on the destination.
 func (s *Service) ReEncrypt(ctx context.Context, c *authz.Call, in ReEncryptInput) (out Ciphertext, err error) {
 	err = s.do(ctx, c, "kms:ReEncryptTo", func(rec *audit.Record) error {
-		plain, err := s.reEncryptSource(ctx, c, rec, in)
+		source, err := s.reEncryptSource(ctx, c, rec, in)
 		if err != nil {
 			return err
 		}
-		defer plain.Data.Zero()
-		rec.Param("SourceKeyId", string(plain.Key))
-		rec.Param("SourceKeyVersionId", string(plain.Version))
+		defer source.Data.Zero()
+		rec.Param("SourceKeyId", string(source.Key))
+		rec.Param("SourceKeyVersionId", string(source.Version))
 		out, err = s.seal(ctx, c, rec, EncryptInput{
-			Key: in.Destination, Plaintext: plain.Data, Context: in.DestinationContext, DryRun: in.DryRun,
+			Key: in.Destination, Plaintext: source.Data, Context: in.DestinationContext, DryRun: in.DryRun,
 		})
+		if err == nil {
+			s.used(c, reEncryptFrom, source.key, source.Version, source.of)
+		}
 		return err
 	})
 	return kept(out, err)
 }
 
-func (s *Service) reEncryptSource(ctx context.Context, c *authz.Call, rec *audit.Record, in ReEncryptInput) (Plaintext, error) {
-	const action = "kms:ReEncryptFrom"
+const reEncryptFrom = "kms:ReEncryptFrom"
+
+func (s *Service) reEncryptSource(ctx context.Context, c *authz.Call, rec *audit.Record, in ReEncryptInput) (opened, error) {
 	if in.SourceKey == "" {
-		return s.open(ctx, c, rec, action, DecryptInput{Ciphertext: in.Ciphertext, Context: in.SourceContext})
+		return s.open(ctx, c, rec, reEncryptFrom, in.Ciphertext, in.SourceContext)
 	}
-	return s.openAsymmetric(ctx, c, rec, action, AsymmetricInput{
+	return s.openAsymmetric(ctx, c, rec, reEncryptFrom, AsymmetricInput{
 		Key: in.SourceKey, Version: in.SourceVersion, Algorithm: in.SourceAlgorithm,
 	}, in.Ciphertext)
 }
