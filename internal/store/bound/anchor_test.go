@@ -37,8 +37,13 @@ func TestOlderRowsAreNotBelieved(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		var counted uint64
 		expect := func(what string, err error, want bound.Damage) {
 			t.Helper()
+			before := counted
+			if counted = n.Store.Tampered(); counted == before {
+				t.Errorf("%s: it was not counted", what)
+			}
 			if have := damage(err); have != want || fault.KindOf(err) != fault.Internal {
 				t.Errorf("%s: have %v, want %q", what, err, want)
 			}

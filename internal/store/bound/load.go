@@ -55,12 +55,19 @@ func (s *Store) Load(ctx context.Context, r Row) error {
 			}
 			return s.tampered(r, Stale)
 		}
-		if err := s.anchor.CatchUp(ctx); errors.As(err, new(*audit.TamperError)) {
-			return s.tampered(r, err)
-		} else if err != nil {
-			return database.Unavailable(err, "comparing with the audit log")
+		if err := s.catchUp(ctx, r); err != nil {
+			return err
 		}
 	}
+}
+
+// catchUp has the anchor read what other nodes wrote, because it does not agree with a row.
+func (s *Store) catchUp(ctx context.Context, r Row) error {
+	err := s.anchor.CatchUp(ctx)
+	if errors.As(err, new(*audit.TamperError)) {
+		return s.tampered(r, err)
+	}
+	return database.Unavailable(err, "comparing with the audit log")
 }
 
 // LoadCounted is Load for a row that is bound by its MAC only.
@@ -208,5 +215,5 @@ func (s *Store) scan(from interface{ Scan(...any) error }, r Row) ([]byte, error
 func (s *Store) tampered(r Row, why error) error {
 	s.tamper.Add(1)
 	s.logger.Error("SECURITY: a database row is not what keyward wrote", "table", r.Table, "row", r.id(), "error", why)
-	return fmt.Errorf("reading row %s %q: %w: %w", r.Table, r.id(), database.ErrTampered, why)
+	return fmt.Errorf("row %s %q: %w: %w", r.Table, r.id(), database.ErrTampered, why)
 }

@@ -137,7 +137,7 @@ func (t *Tx) Insert(ctx context.Context, r Row) error {
 	return nil
 }
 
-// vacant tells whether a row that was free to be written is so by the audit log, too.
+// vacant refuses a row that was free to be written and, by the audit log, is there.
 func (t *Tx) vacant(ctx context.Context, r Row) error {
 	if r.Counted != "" {
 		return nil
@@ -146,13 +146,13 @@ func (t *Tx) vacant(ctx context.Context, r Row) error {
 	if t.store.anchor.Agrees(k, 0, nil) {
 		return nil
 	}
-	if err := t.store.anchor.CatchUp(ctx); err != nil {
+	if err := t.store.catchUp(ctx, r); err != nil {
 		return err
 	}
 	if t.store.anchor.Agrees(k, 0, nil) {
 		return nil
 	}
-	return fmt.Errorf("writing row %s %q: %w: %w", r.Table, r.id(), database.ErrTampered, Missing)
+	return t.store.tampered(r, Missing)
 }
 
 // Save inserts a row that is new, which its revision tells, and updates another one.
