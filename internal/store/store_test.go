@@ -1,12 +1,14 @@
 package store_test
 
 import (
+	"context"
 	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -15,8 +17,18 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/seal/sealtest"
 	"github.com/keyward/keyward/internal/store"
+	"github.com/keyward/keyward/internal/store/alerts"
+	"github.com/keyward/keyward/internal/store/bound"
 	"github.com/keyward/keyward/internal/store/database"
+	"github.com/keyward/keyward/internal/store/fleet"
+	"github.com/keyward/keyward/internal/store/identity"
+	"github.com/keyward/keyward/internal/store/inventory"
+	"github.com/keyward/keyward/internal/store/kms"
+	"github.com/keyward/keyward/internal/store/root"
 	"github.com/keyward/keyward/internal/store/storetest"
 )
 
@@ -161,4 +173,73 @@ func TestRowsThatComeAgainHaveAFloor(t *testing.T) {
 	if diff := cmp.Diff(reused, floors); diff != "" {
 		t.Errorf("-rows that come again +floors\n%s", diff)
 	}
+}
+
+// Whatever is asked of a database that does not answer, callers are told to try again: who
+// is told of an internal error gives up.
+func TestDatabaseThatDoesNotAnswer(t *testing.T) {
+	n := storetest.Start(t, storetest.Options{URL: storetest.SQLite(t), Origin: "keyward/test", Keys: sealtest.Keyring(t)})
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	of := reflect.TypeFor[*bound.Store]()
+	asked := 0
+	for _, s := range []any{
+		n.DB, n.Store, identity.Store{Store: n.Store}, identity.Approvals{Store: n.Store}, kms.Store{Store: n.Store}, kms.Usage{Store: n.Store},
+		inventory.Store{Store: n.Store}, inventory.Calendars{Store: n.Store}, inventory.Exposures{Store: n.Store}, inventory.Findings{Store: n.Store},
+		inventory.Repositories{Store: n.Store}, fleet.Store{Store: n.Store}, fleet.Rotations{Store: n.Store}, alerts.Store{Store: n.Store}, root.Store{Store: n.Store},
+	} {
+		v := reflect.ValueOf(s)
+		for i := range v.NumMethod() {
+			m := v.Type().Method(i)
+			if _, promoted := of.MethodByName(m.Name); promoted && v.Type() != of || slices.Contains(plumbing, m.Name) || !reads(m.Type) {
+				continue
+			}
+			args := []reflect.Value{reflect.ValueOf(gone)}
+			for in := 2; in < m.Type.NumIn(); in++ {
+				args = append(args, something(m.Type.In(in)))
+			}
+			call := v.Method(i).Call
+			if m.Type.IsVariadic() {
+				call = v.Method(i).CallSlice
+			}
+			out := call(args)
+			asked++
+			if err, _ := out[len(out)-1].Interface().(error); !fault.Is(err, fault.Unavailable) {
+				t.Errorf("%T.%s: %v", s, m.Name, err)
+			}
+		}
+	}
+	if asked < 100 {
+		t.Errorf("only %d methods were asked", asked)
+	}
+}
+
+// plumbing is what stores are made of, and what the audit log and the start call, who word its
+// errors themselves; and Unchanged, which answers without asking of a table that there is not.
+var plumbing = []string{"Apart", "Append", "CreateLog", "Exec", "LockNode", "Ping", "Probe", "QueryContext", "Returning", "Run", "Transact", "Unchanged"}
+
+// reads tells whether a method asks the database for something by itself, or changes it without
+// a record.
+func reads(m reflect.Type) bool {
+	for i := range m.NumIn() {
+		if in := m.In(i); in == reflect.TypeFor[*audit.Record]() || in == reflect.TypeFor[database.Queryer]() {
+			return false
+		}
+	}
+	return m.NumIn() > 1 && m.In(1) == reflect.TypeFor[context.Context]() && m.NumOut() > 0 && m.Out(m.NumOut()-1) == reflect.TypeFor[error]()
+}
+
+// something answers a value of a type, with an element where there can be one.
+func something(of reflect.Type) reflect.Value {
+	switch of.Kind() {
+	case reflect.Slice:
+		return reflect.MakeSlice(of, 1, 1)
+	case reflect.Pointer:
+		return reflect.New(of.Elem())
+	case reflect.Map:
+		m := reflect.MakeMap(of)
+		m.SetMapIndex(reflect.Zero(of.Key()), reflect.Zero(of.Elem()))
+		return m
+	}
+	return reflect.Zero(of)
 }

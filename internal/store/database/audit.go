@@ -160,18 +160,18 @@ func (db *DB) batchHashes(ctx context.Context, log string, record int64, tail []
 func (db *DB) Strays(ctx context.Context) ([]string, error) {
 	rows, err := db.read.QueryContext(ctx, `SELECT DISTINCT log FROM audit_batch WHERE log NOT IN (SELECT origin FROM audit_log) ORDER BY log`)
 	if err != nil {
-		return nil, fmt.Errorf("looking for audit records of no log: %w", err)
+		return nil, Unavailable(err, "looking for audit records of no log")
 	}
 	defer rows.Close()
 	var out []string
 	for rows.Next() {
 		var log string
 		if err := rows.Scan(&log); err != nil {
-			return nil, fmt.Errorf("looking for audit records of no log: %w", err)
+			return nil, Unavailable(err, "looking for audit records of no log")
 		}
 		out = append(out, log)
 	}
-	return out, rows.Err()
+	return out, Unavailable(rows.Err(), "looking for audit records of no log")
 }
 
 // searchPage is how many batches one query of Search reads.
@@ -250,7 +250,7 @@ func searchQuery(backwards bool) string {
 func (db *DB) searchPage(ctx context.Context, from audit.Position, backwards bool) ([]audit.Batch, error) {
 	rows, err := db.read.QueryContext(ctx, searchQuery(backwards), Micros(from.At), from.Log, from.First, searchPage)
 	if err != nil {
-		return nil, fmt.Errorf("reading audit records: %w", err)
+		return nil, Unavailable(err, "reading audit records")
 	}
 	defer rows.Close()
 	var page []audit.Batch
@@ -261,5 +261,5 @@ func (db *DB) searchPage(ctx context.Context, from audit.Position, backwards boo
 		}
 		page = append(page, b)
 	}
-	return page, rows.Err()
+	return page, Unavailable(rows.Err(), "reading audit records")
 }

@@ -194,7 +194,8 @@ var replaceable = []struct{ table, mark string }{
 
 // Named implements approval.Reader.
 func (s Approvals) Named(ctx context.Context, account, text string) ([]string, error) {
-	return named(ctx, s.DB, "", account, text)
+	marks, err := named(ctx, s.DB, "", account, text)
+	return marks, database.Unavailable(err, "reading what a request names")
 }
 
 func named(ctx context.Context, from database.Queryer, hold, account, text string) (marks []string, err error) {

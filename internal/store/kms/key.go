@@ -199,10 +199,7 @@ func (s Store) KeyOwner(ctx context.Context, id key.ID) (account string, err err
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", fault.KeyNotFound.New("The specified Key is not found.")
 	}
-	if err != nil {
-		return "", fmt.Errorf("finding the owner of key %s: %w", id, err)
-	}
-	return account, nil
+	return account, database.Unavailable(err, "finding the owner of a key")
 }
 
 // Keys implements key.Store.
