@@ -17,6 +17,7 @@ package client
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -114,11 +115,7 @@ func (c Config) transport() (transport, error) {
 	if err != nil {
 		return transport{}, err
 	}
-	timeout := c.Timeout
-	if timeout == 0 {
-		timeout = defaultTimeout
-	}
-	return transport{http: withoutRedirects(c.HTTPClient), base: base, timeout: timeout, language: c.Language}, nil
+	return transport{http: withoutRedirects(c.HTTPClient), base: base, timeout: cmp.Or(c.Timeout, defaultTimeout), language: c.Language}, nil
 }
 
 func parseEndpoint(endpoint string, plaintext bool) (string, error) {

@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/keyward/keyward/api"
 )
@@ -10,21 +9,13 @@ import (
 // BeginSSO begins a login at an identity provider. Of the configuration it takes the
 // endpoint and how to reach it; access keys are not needed.
 func BeginSSO(ctx context.Context, c Config, in api.BeginSSORequest) (api.SSOTransaction, error) {
-	t, err := c.transport()
-	if err != nil {
-		return api.SSOTransaction{}, fmt.Errorf("configuring client: %w", err)
-	}
-	return call[api.SSOTransaction](ctx, t, "POST", api.SSOPath, in)
+	return unsigned[api.SSOTransaction](ctx, c, api.SSOPath, in)
 }
 
 // FinishSSO answers temporary credentials of a user whom the identity provider means, or
 // what to finish with once more. It takes of the configuration what [BeginSSO] does.
 func FinishSSO(ctx context.Context, c Config, in api.FinishSSORequest) (api.SSOLogin, error) {
-	t, err := c.transport()
-	if err != nil {
-		return api.SSOLogin{}, fmt.Errorf("configuring client: %w", err)
-	}
-	return call[api.SSOLogin](ctx, t, "POST", api.FinishSSOPath, in)
+	return unsigned[api.SSOLogin](ctx, c, api.FinishSSOPath, in)
 }
 
 // CreateIdentityProvider lets users of the account log in at an OpenID Connect provider, as

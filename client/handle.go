@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -312,9 +313,7 @@ type Agent struct {
 // NewAgent makes an Agent. It does not connect.
 func NewAgent(c AgentConfig) (*Agent, error) {
 	t := transport{base: "http://localhost", timeout: agentTimeout + agentWait}
-	if c.Address == "" {
-		c.Address = DefaultAgent
-	}
+	c.Address = cmp.Or(c.Address, DefaultAgent)
 	if filepath.IsAbs(c.Address) {
 		t.http = withoutRedirects(&http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			var d net.Dialer

@@ -143,6 +143,25 @@ var (
 	fenced  = regexp.MustCompile("(?ms)^```.*?^```$")
 )
 
+// TestDocumentsAreListed holds that docs/README.md leads to each document.
+func TestDocumentsAreListed(t *testing.T) {
+	listed := map[string]bool{"README.md": true}
+	for _, found := range link.FindAllSubmatch(page(t, "docs/README.md"), -1) {
+		listed[string(found[1])] = true
+	}
+	for _, pattern := range []string{"*.md", "providers/*.md", "design/*.md"} {
+		pages, err := fs.Glob(os.DirFS(filepath.Join(root, "docs")), pattern)
+		if err != nil || len(pages) == 0 {
+			t.Fatalf("%s: %d pages, %v", pattern, len(pages), err)
+		}
+		for _, page := range pages {
+			if !listed[page] {
+				t.Errorf("docs/README.md does not list %s", page)
+			}
+		}
+	}
+}
+
 // TestLinks holds that links between documents lead to a file, and to a heading of it.
 func TestLinks(t *testing.T) {
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {

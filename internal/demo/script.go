@@ -83,6 +83,7 @@ func RunScript(ctx context.Context, o Options) error {
 	return s.reckon(kiosks)
 }
 
+// endWeb ends what is served at addresses of this machine.
 func (s *stage) endWeb() {
 	for _, w := range s.web {
 		_ = w.Close() // nobody waits for it

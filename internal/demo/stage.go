@@ -124,9 +124,7 @@ func (s *stage) strike() error {
 	for _, r := range s.relays {
 		r.close()
 	}
-	for _, w := range s.web {
-		_ = w.Close() // nobody waits for it
-	}
+	s.endWeb()
 	s.view.freeze()
 	if s.Keep {
 		s.view.say("What it left is in %s", "留下的文件在 %s", s.dir)
@@ -220,33 +218,26 @@ func (n notice) of(i api.Incident) bool {
 
 // An inbox receives alarms.
 type inbox struct {
-	mu   sync.Mutex // guards what follows
-	all  []notice
-	fail error
+	mu  sync.Mutex // guards all
+	all []notice
 }
 
 // ServeHTTP takes a message.
 func (i *inbox) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var n notice
-	err := json.NewDecoder(io.LimitReader(r.Body, 64<<10)).Decode(&n)
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	if err != nil {
-		i.fail = err
+	if err := json.NewDecoder(io.LimitReader(r.Body, 64<<10)).Decode(&n); err != nil {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
 	i.all = append(i.all, n)
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// find answers the first message that is so.
-func (i *inbox) find(so func(notice) bool) (notice, bool) {
+// has tells whether there is a message that is so.
+func (i *inbox) has(so func(notice) bool) bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	n := slices.IndexFunc(i.all, so)
-	if n < 0 {
-		return notice{}, false
-	}
-	return i.all[n], true
+	return slices.ContainsFunc(i.all, so)
 }

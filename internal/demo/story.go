@@ -27,8 +27,7 @@ func (s *stage) alarm(ctx context.Context) error {
 	told := func(who string) func() (bool, error) {
 		return func() (bool, error) {
 			i, open := s.seen.now().incident("key-expiry")
-			_, ok := s.alerts.find(func(n notice) bool { return n.of(i) && slices.Contains(n.Data.People, who) })
-			return open && ok, nil
+			return open && s.alerts.has(func(n notice) bool { return n.of(i) && slices.Contains(n.Data.People, who) }), nil
 		}
 	}
 	if err := s.wait(ctx, "the expiry is noticed", told(owner)); err != nil {
@@ -106,8 +105,7 @@ func (s *stage) cutOff(ctx context.Context) error {
 	s.view.say("The canary pays with it. And the line to %s is cut, just before its turn.", "金丝雀节点已用新密钥支付。就在轮到 %s 之前，通往那里的线路断了。", region)
 	if err := s.advance(ctx, "the missing region is noticed", func(now sight) bool {
 		stuck, ok := now.incident("rotation-stuck")
-		_, told := s.alerts.find(func(n notice) bool { return n.of(stuck) })
-		return now.run.Trouble == "nodes-behind" && ok && told
+		return now.run.Trouble == "nodes-behind" && ok && s.alerts.has(func(n notice) bool { return n.of(stuck) })
 	}); err != nil {
 		return err
 	}

@@ -25,7 +25,7 @@ type forest struct {
 // more than all others together.
 const fromOne = 3000
 
-// enough says that there are as many files as wanted.
+// errEnough says that there are as many files as wanted.
 var errEnough = errors.New("there are enough files")
 
 // plant makes a tree of text: Go's own source, and then the modules of the module cache in

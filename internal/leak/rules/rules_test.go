@@ -3,6 +3,7 @@ package rules_test
 import (
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/keyward/keyward/internal/leak"
+	"github.com/keyward/keyward/internal/leak/leaktest"
 	"github.com/keyward/keyward/internal/leak/rules"
 )
 
@@ -89,6 +91,67 @@ func TestTencentMapKey(t *testing.T) {
 		got := s.Worker().Scan(leak.Part{Text: text, To: len(text)})
 		if found := len(got) == 1 && got[0].Rule.ID == "tencent-map-key"; found != (n == 6) {
 			t.Errorf("%d groups: %+v", n, got)
+		}
+	}
+}
+
+// Rules that package leaktest has no case of find what they themselves describe: characters of their
+// sets by chance, behind their prefix, or under one of their names beside a hint.
+func TestRulesFindWhatTheyDescribe(t *testing.T) {
+	s, err := leak.New(rules.All())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cased := map[string]bool{"pkcs12": true, "uuid-key": true, "basic-authorization": true, "tencent-map-key": true, "adyen-api-key": true} // a file, and what has a form within its set
+	for _, k := range leaktest.New(1).Kinds() {
+		cased[k.Rule] = true
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	chance := func(shape leak.Shape) string {
+		var members []byte
+		for c, is := range shape.Set {
+			if is {
+				members = append(members, byte(c))
+			}
+		}
+		out := make([]byte, shape.Min)
+		for i := range out {
+			out[i] = members[random.IntN(len(members))]
+		}
+		return string(out)
+	}
+	for _, r := range rules.All() {
+		if cased[r.ID] || r.Class != leak.Secret {
+			continue
+		}
+		ways := map[string]func() string{}
+		for _, token := range r.Tokens {
+			ways[token.Prefix] = func() string {
+				lead := ""
+				if token.Lead != nil {
+					lead = chance(*token.Lead)
+				}
+				return lead + token.Prefix + chance(token.Shape)
+			}
+		}
+		for _, named := range r.Named {
+			for _, name := range named.Names {
+				ways[name] = func() string {
+					return r.Provider.Hints[0] + "_" + strings.TrimPrefix(name, "=") + ` = "` + chance(named.Shape) + `"`
+				}
+			}
+		}
+		for way, write := range ways {
+			found := 0
+			for range 100 {
+				text := []byte(write() + "\n")
+				if got := s.Worker().Scan(leak.Part{Text: text, To: len(text)}); slices.ContainsFunc(got, func(m leak.Match) bool { return m.Rule.ID == r.ID }) {
+					found++
+				}
+			}
+			if found < 50 {
+				t.Errorf("%s: %d of 100 are found by %s", r.ID, found, way)
+			}
 		}
 	}
 }

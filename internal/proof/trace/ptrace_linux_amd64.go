@@ -125,9 +125,6 @@ func (t *tracer) run() {
 			return // no thread is left
 		}
 		if !status.Stopped() {
-			if tid == t.process.Pid {
-				t.process.state = status
-			}
 			delete(t.threads, tid)
 			continue
 		}

@@ -18,7 +18,7 @@ type Call struct {
 	Path   string // of the file that it is about, its descriptor's or its argument; "" if there is none
 	To     string // second path, of a rename
 	Args   [6]uint64
-	Return int64 // set in Left: what the kernel answered, negative for an error
+	Return int64 // set in Leave: what the kernel answered, negative for an error
 	thread int
 }
 
@@ -39,7 +39,6 @@ type Hooks struct {
 type Process struct {
 	Pid   int
 	ended chan struct{}
-	state syscall.WaitStatus // of the program, once ended is closed
 }
 
 // Kill ends the program as kill -9 does and waits until it is gone.
@@ -50,9 +49,3 @@ func (p *Process) Kill() {
 
 // Ended is closed when the program has ended.
 func (p *Process) Ended() <-chan struct{} { return p.ended }
-
-// State answers how the program ended; it waits until then.
-func (p *Process) State() syscall.WaitStatus {
-	<-p.ended
-	return p.state
-}
