@@ -87,10 +87,10 @@ type Claim struct {
 type Handler func(ctx context.Context, j Job) (again time.Time, err error)
 
 const (
-	lease    = time.Minute
-	perClaim = 16
-	idle     = time.Second // between two looks at an empty queue
-	maxDelay = 10 * time.Minute
+	lease    = time.Minute      // of a claim, made longer while the handler runs
+	perClaim = 16               // jobs that a runner claims at once which runs them one by one
+	idle     = time.Second      // between two looks at an empty queue
+	maxDelay = 10 * time.Minute // before a job that failed is tried again
 )
 
 // A Runner claims due jobs of the kinds that it has handlers for.
@@ -99,7 +99,8 @@ type Runner struct {
 	Owner    string // unique among the processes and, of several runners in one, to this one; the next process has it again
 	Handlers map[string]Handler
 	// Parallel is how many handlers run at once. With one or none, jobs run in the order
-	// of their times; handlers that wait for others' services should run beside each other.
+	// of their times, and the leases of those that wait are not renewed: the handlers must be
+	// quick. Handlers that wait for others' services should run beside each other.
 	Parallel int
 	Now      func() time.Time
 	// Served answers how long the service has served, and whether jobs may be done at

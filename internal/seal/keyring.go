@@ -72,7 +72,7 @@ func (k *Keyring) Learn(r *Root) error {
 		}
 		have := k.memory[slot*secretSize:][:secretSize]
 		if subtle.ConstantTimeCompare(have, master.Expose()) != 1 {
-			return fmt.Errorf("comparing epoch %d: %w", epoch, errOtherRoot)
+			return fmt.Errorf("epoch %d of the store is not that of this keyring: the database was changed behind keyward's back", epoch)
 		}
 	}
 	if size := (len(k.slots) + len(r.masters)) * secretSize; size > len(k.memory) {

@@ -2,7 +2,6 @@ package seal
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -160,6 +159,3 @@ func (e Epoch) open(root material.Bytes) (material.Bytes, error) {
 func (e Epoch) binding() []byte {
 	return material.Binding("kms-epoch/v1", strconv.FormatUint(uint64(e.Number), 10), strconv.FormatInt(e.CreatedAt.UnixMicro(), 10))
 }
-
-// errOtherRoot says that a database was replaced under a running server.
-var errOtherRoot = errors.New("the store's epochs are not those of this keyring: the database was changed behind keyward's back")
