@@ -163,6 +163,14 @@ func (g Guard) control(_, address string, _ syscall.RawConn) error {
 // Dialer answers a dialer that reaches only what the guard allows.
 func (g Guard) Dialer() *net.Dialer { return &net.Dialer{Timeout: patience, Control: g.control} }
 
+// transport answers what requests go over: connections of the dialer, no proxy.
+func (g Guard) transport() *http.Transport {
+	return &http.Transport{DialContext: g.Dialer().DialContext, TLSHandshakeTimeout: patience, MaxResponseHeaderBytes: 64 << 10}
+}
+
+// stay is [http.Client.CheckRedirect] of who follows none.
+func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+
 // idle is how long a connection stays open that nobody uses.
 const idle = 5 * time.Second
 
@@ -207,13 +215,8 @@ func (s single) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 func client(allow []netip.Prefix, shape func(*http.Transport) http.RoundTripper) *http.Client {
-	transport := func(g Guard) http.RoundTripper {
-		return shape(&http.Transport{DialContext: g.Dialer().DialContext, TLSHandshakeTimeout: patience, MaxResponseHeaderBytes: 64 << 10})
-	}
-	return &http.Client{
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport:     schemes{https: transport(Guard{Allow: allow}), http: transport(Guard{Allow: allow, Plain: true})},
-	}
+	over := schemes{https: shape(Guard{Allow: allow}.transport()), http: shape(Guard{Allow: allow, Plain: true}.transport())}
+	return &http.Client{CheckRedirect: stay, Transport: over}
 }
 
 // Private answers a client as [HTTP] does that believes the servers whose certificates
@@ -306,15 +309,9 @@ func NewClient(base string, allow []netip.Prefix) (*Client, error) {
 			return nil, fmt.Errorf("reading URL %q: bad port", base)
 		}
 	}
-	dialer := Guard{Allow: allow, Ports: []uint16{uint16(port)}, Plain: u.Scheme == "http"}.Dialer()
-	return &Client{u, &http.Client{
-		Timeout:       patience,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Transport: &http.Transport{
-			DialContext: dialer.DialContext, ForceAttemptHTTP2: true, TLSHandshakeTimeout: patience,
-			MaxIdleConns: 2, IdleConnTimeout: time.Minute, MaxResponseHeaderBytes: 64 << 10,
-		},
-	}}, nil
+	t := Guard{Allow: allow, Ports: []uint16{uint16(port)}, Plain: u.Scheme == "http"}.transport()
+	t.ForceAttemptHTTP2, t.MaxIdleConns, t.IdleConnTimeout = true, 2, time.Minute
+	return &Client{u, &http.Client{Timeout: patience, CheckRedirect: stay, Transport: t}}, nil
 }
 
 // An Answer is what came back.
