@@ -177,7 +177,7 @@ func (v *verifier) rest() error {
 		tile, text, partial := strings.Cut(name, ".p/")
 		w, err := strconv.Atoi(text)
 		if !partial || err != nil || w < 1 || w >= width || strconv.Itoa(w) != text || !v.narrower(tile, name, w) {
-			return v.prover.Tampered("%s does not belong there", name)
+			return v.prover.Tampered("%s does not belong there; an export that was interrupted leaves such files, and is finished by running it again", name)
 		}
 		return nil
 	})
