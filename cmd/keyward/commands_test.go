@@ -271,9 +271,9 @@ func TestErrorsHaveTheirExitStatus(t *testing.T) {
 		{errors.New("a disk is full"), 1},
 		{&url.Error{Op: "Get", URL: "http://localhost", Err: errors.New("refused")}, 1},
 		{agefile.ErrDamaged, 1},
-		{&audit.TamperError{Log: "l", Where: "here"}, 3},
+		{&audit.TamperError{Log: "l", Where: fault.Say("here")}, 3},
 		{&cli.Problem{Code: "Tampered", Status: cli.ExitTampered}, 3},
-		{errors.Join(&audit.TamperError{Log: "l", Where: "here"}, errors.New("closing")), 3},
+		{errors.Join(&audit.TamperError{Log: "l", Where: fault.Say("here")}, errors.New("closing")), 3},
 	} {
 		if got := s.Report(test.err); got != test.want {
 			t.Errorf("%v: status %d, want %d", test.err, got, test.want)

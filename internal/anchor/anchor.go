@@ -30,6 +30,7 @@ import (
 	"sync"
 
 	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/fault"
 )
 
 // A Key names a row: a hash of its table and id.
@@ -268,7 +269,7 @@ func (a *Anchor) readLogs(ctx context.Context, own bool) error {
 	}
 	for log, c := range a.seen {
 		if c.Size > 0 && !there[log] {
-			return &audit.TamperError{Log: log, Where: "the log is gone"}
+			return &audit.TamperError{Log: log, Where: fault.Say("the log is gone")}
 		}
 	}
 	return nil

@@ -91,47 +91,45 @@ func Began(ctx context.Context, r Reader, log string) (time.Time, error) {
 }
 
 // VerifyProof checks a proof with the log's public key and answers the proven record
-// and the head that contains it.
+// and the head that contains it. Its error is a [fault.Text] that says what is wrong.
 func VerifyProof(proof []byte, publicKey string) (Entry, Checkpoint, error) {
-	bad := func(what string) (Entry, Checkpoint, error) {
-		return Entry{}, Checkpoint{}, fmt.Errorf("verifying proof: %s", what)
-	}
+	bad := func(what fault.Text) (Entry, Checkpoint, error) { return Entry{}, Checkpoint{}, what }
 	top, signed, ok := strings.Cut(string(proof), "\n\n")
 	lines := strings.Split(top, "\n")
 	if !ok || len(lines) < 3 || lines[0] != proofHeader {
-		return bad("this is not a " + proofHeader + " file with the record in it")
+		return bad(fault.Say("this is not a %s file with the record in it", proofHeader))
 	}
 	extra, isExtra := strings.CutPrefix(lines[1], "extra ")
 	index, isIndex := strings.CutPrefix(lines[2], "index ")
 	leaf, err := base64.StdEncoding.Strict().DecodeString(extra)
 	if !isExtra || !isIndex || err != nil || base64.StdEncoding.EncodeToString(leaf) != extra { // decoding passes over line ends
-		return bad("its extra or index line is malformed")
+		return bad(fault.Say("its extra or index line is malformed"))
 	}
 	seq, err := strconv.ParseInt(index, 10, 64)
 	if err != nil || seq < 0 || strconv.FormatInt(seq, 10) != index {
-		return bad("its index is malformed")
+		return bad(fault.Say("its index is malformed"))
 	}
 	var path tlog.RecordProof
 	for _, line := range lines[3:] {
 		h, err := tlog.ParseHash(line)
 		if err != nil || h.String() != line {
-			return bad("one of its hashes is malformed")
+			return bad(fault.Say("one of its hashes is malformed"))
 		}
 		path = append(path, h)
 	}
 	head, err := OpenCheckpoint([]byte(signed), publicKey)
 	if err != nil {
-		return Entry{}, Checkpoint{}, fmt.Errorf("verifying proof: %w", err)
+		return bad(fault.Say("its checkpoint does not verify: %v", err))
 	}
 	if err := tlog.CheckRecord(path, head.Size, head.Root, seq, tlog.RecordHash(leaf)); err != nil {
-		return bad("the record is not in the tree that the checkpoint signs")
+		return bad(fault.Say("the record is not in the tree that the checkpoint signs"))
 	}
 	entry, err := ParseEntry(leaf)
 	if err != nil {
-		return Entry{}, Checkpoint{}, err
+		return bad(fault.Say("its record cannot be read: %v", err))
 	}
 	if entry.Seq != seq || entry.Log != head.Origin {
-		return bad("the record is not the one that belongs there")
+		return bad(fault.Say("the record is not the one that belongs there"))
 	}
 	return entry, head, nil
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 
 	"golang.org/x/mod/sumdb/note"
+
+	"github.com/keyward/keyward/internal/fault"
 )
 
 // Replay verifies what a log holds beyond the head from, which was verified before, and
@@ -21,13 +23,13 @@ func Replay(ctx context.Context, r Reader, from Checkpoint, publicKey string, yi
 	}
 	p := &Prover{log: from.Origin, key: publicKey}
 	if head.Size < from.Size {
-		return Checkpoint{}, p.Tampered("rollback suspected: it had %d records and holds %d", from.Size, head.Size)
+		return Checkpoint{}, p.Tampered(fault.Say("rollback suspected: it had %d records and holds %d", from.Size, head.Size))
 	}
 	if p.tree, err = loadFrontier(from.Size, storedHashes{ctx, r, from.Origin}); err != nil {
 		return Checkpoint{}, err
 	}
 	if from.Size > 0 && p.tree.root() != from.Root {
-		return Checkpoint{}, p.Tampered("rollback suspected: its first %d records are not those that were seen", from.Size)
+		return Checkpoint{}, p.Tampered(fault.Say("rollback suspected: its first %d records are not those that were seen", from.Size))
 	}
 	err = r.Batches(ctx, from.Origin, from.Size, func(b Batch) error {
 		switch {
@@ -36,7 +38,7 @@ func Replay(ctx context.Context, r Reader, from Checkpoint, publicKey string, yi
 		case b.First >= head.Size:
 			return errEnough // written since
 		case b.First != p.tree.size:
-			return p.Tampered("records %d to %d are missing or out of order", p.tree.size, b.First-1)
+			return p.Tampered(fault.Say("records %d to %d are missing or out of order", p.tree.size, b.First-1))
 		}
 		if err := p.batch(b); err != nil {
 			return err
@@ -47,7 +49,7 @@ func Replay(ctx context.Context, r Reader, from Checkpoint, publicKey string, yi
 		return Checkpoint{}, err
 	}
 	if p.tree.size != head.Size {
-		return Checkpoint{}, p.Tampered("it holds %d records, its head says %d", p.tree.size, head.Size)
+		return Checkpoint{}, p.Tampered(fault.Say("it holds %d records, its head says %d", p.tree.size, head.Size))
 	}
 	report, err := p.Finish(head.Checkpoint)
 	return Checkpoint{Origin: from.Origin, Size: report.Size, Root: report.Root}, err
@@ -84,7 +86,7 @@ func CheckKey(id Identity, private string) error {
 		return err
 	}
 	if c, err := OpenCheckpoint(signed, id.PublicKey); err != nil || c != head {
-		return &TamperError{Log: id.Origin, Where: "its public key is not that of the key it is signed with"}
+		return &TamperError{Log: id.Origin, Where: fault.Say("its public key is not that of the key it is signed with")}
 	}
 	return nil
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/keyward/keyward/internal/fault"
 )
 
 // A Report says what a successful verification proved.
@@ -28,7 +30,7 @@ type Trust struct {
 // A TamperError says where a log fails its verification.
 type TamperError struct {
 	Log   string
-	Where string
+	Where fault.Text
 }
 
 func (e *TamperError) Error() string {
@@ -61,17 +63,17 @@ func VerifyStore(ctx context.Context, r Reader, log string, trust Trust) (Report
 			return errEnough
 		}
 		if b.First != p.tree.size {
-			return p.Tampered("records %d to %d are missing or out of order", p.tree.size, b.First-1)
+			return p.Tampered(fault.Say("records %d to %d are missing or out of order", p.tree.size, b.First-1))
 		}
 		if b.At.Before(at) {
-			return p.Tampered("the batch at record %d is dated before its predecessor", b.First)
+			return p.Tampered(fault.Say("the batch at record %d is dated before its predecessor", b.First))
 		}
 		at = b.At
 		if err := p.batch(b); err != nil {
 			return err
 		}
 		if p.tree.size-b.First != b.Count {
-			return p.Tampered("the batch at record %d holds %d records and claims %d", b.First, p.tree.size-b.First, b.Count)
+			return p.Tampered(fault.Say("the batch at record %d holds %d records and claims %d", b.First, p.tree.size-b.First, b.Count))
 		}
 		return nil
 	})
@@ -84,14 +86,14 @@ func VerifyStore(ctx context.Context, r Reader, log string, trust Trust) (Report
 			return Report{}, err
 		}
 		if now.Size <= head.Size {
-			return Report{}, p.Tampered("it holds records beyond its head")
+			return Report{}, p.Tampered(fault.Say("it holds records beyond its head"))
 		}
 	}
 	if head.Size != p.tree.size {
-		return Report{}, p.Tampered("it holds %d records, its head says %d", p.tree.size, head.Size)
+		return Report{}, p.Tampered(fault.Say("it holds %d records, its head says %d", p.tree.size, head.Size))
 	}
 	if head.Size > 0 && !head.At.Equal(at) {
-		return Report{}, p.Tampered("its head and its last batch differ in time")
+		return Report{}, p.Tampered(fault.Say("its head and its last batch differ in time"))
 	}
 	report, err := p.Finish(head.Checkpoint)
 	report.At = at
@@ -115,7 +117,7 @@ func (p *Prover) identity(ctx context.Context, r Reader) error {
 // Claim compares the key that a log names as its own with the one that is trusted.
 func (p *Prover) Claim(publicKey string) error {
 	if publicKey != p.key {
-		return p.Tampered("it names another public key than the one that is trusted")
+		return p.Tampered(fault.Say("it names another public key than the one that is trusted"))
 	}
 	return nil
 }
@@ -141,7 +143,7 @@ func NewProver(log string, trust Trust) (*Prover, error) {
 			continue // another log's, or another key's: it says nothing about this log
 		}
 		if root, twice := p.remembered[c.Size]; twice && root != c.Root {
-			return nil, p.Tampered("two signed checkpoints of %d records disagree", c.Size)
+			return nil, p.Tampered(fault.Say("two signed checkpoints of %d records disagree", c.Size))
 		}
 		p.remembered[c.Size] = c.Root
 	}
@@ -149,8 +151,8 @@ func NewProver(log string, trust Trust) (*Prover, error) {
 }
 
 // Tampered answers the error that says where the log fails.
-func (p *Prover) Tampered(format string, args ...any) error {
-	return &TamperError{Log: p.log, Where: fmt.Sprintf(format, args...)}
+func (p *Prover) Tampered(where fault.Text) error {
+	return &TamperError{Log: p.log, Where: where}
 }
 
 // Size answers how many leaves were added.
@@ -168,12 +170,12 @@ func (p *Prover) leaf(leaf []byte, at time.Time) ([]tlog.Hash, error) {
 		want = appendTime(want, at)
 	}
 	if !bytes.HasPrefix(leaf, want) {
-		return nil, p.Tampered("record %d is not the one that belongs there", p.tree.size)
+		return nil, p.Tampered(fault.Say("record %d is not the one that belongs there", p.tree.size))
 	}
 	p.scratch = p.tree.add(leaf, p.scratch[:0])
 	if root, ok := p.remembered[p.tree.size]; ok {
 		if root != p.tree.root() {
-			return nil, p.Tampered("its first %d records are not those of a remembered checkpoint", p.tree.size)
+			return nil, p.Tampered(fault.Say("its first %d records are not those of a remembered checkpoint", p.tree.size))
 		}
 		p.contained = append(p.contained, p.tree.size)
 		delete(p.remembered, p.tree.size)
@@ -187,7 +189,7 @@ func (p *Prover) batch(b Batch) error {
 	for leaf := range bytes.Lines(b.Leaves) {
 		seq := p.tree.size
 		if !bytes.HasSuffix(leaf, []byte{'\n'}) {
-			return p.Tampered("record %d is cut off", seq)
+			return p.Tampered(fault.Say("record %d is cut off", seq))
 		}
 		hashes, err := p.leaf(leaf[:len(leaf)-1], b.At)
 		if err != nil {
@@ -195,13 +197,13 @@ func (p *Prover) batch(b Batch) error {
 		}
 		for _, h := range hashes {
 			if len(rest) < tlog.HashSize || !bytes.Equal(rest[:tlog.HashSize], h[:]) {
-				return p.Tampered("record %d does not have the hash stored with it", seq)
+				return p.Tampered(fault.Say("record %d does not have the hash stored with it", seq))
 			}
 			rest = rest[tlog.HashSize:]
 		}
 	}
 	if len(rest) > 0 {
-		return p.Tampered("the batch at record %d stores too many hashes", b.First)
+		return p.Tampered(fault.Say("the batch at record %d stores too many hashes", b.First))
 	}
 	return nil
 }
@@ -213,7 +215,7 @@ func (p *Prover) Finish(head []byte) (Report, error) {
 		if size == 0 && root == new(frontier).root() {
 			continue
 		}
-		return Report{}, p.Tampered("it was cut: a remembered checkpoint has %d records, it holds %d", size, p.tree.size)
+		return Report{}, p.Tampered(fault.Say("it was cut: a remembered checkpoint has %d records, it holds %d", size, p.tree.size))
 	}
 	report := Report{Log: p.log, Size: p.tree.size, Root: p.tree.root(), Remembered: p.contained}
 	if p.tree.size == 0 && len(head) == 0 {
@@ -221,10 +223,10 @@ func (p *Prover) Finish(head []byte) (Report, error) {
 	}
 	c, err := openHead(head, p.key)
 	if err != nil {
-		return Report{}, p.Tampered("its head is not signed by its key: %v", err)
+		return Report{}, p.Tampered(fault.Say("its head is not signed by its key: %v", err))
 	}
 	if c.Origin != p.log || c.Size != p.tree.size || c.Root != report.Root {
-		return Report{}, p.Tampered("its records are not those that its head signs")
+		return Report{}, p.Tampered(fault.Say("its records are not those that its head signs"))
 	}
 	return report, nil
 }

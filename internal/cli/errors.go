@@ -193,7 +193,7 @@ func (c *Run) failureOf(err error) Failure {
 		return Failure{status: ExitLocal, Code: "Interrupted", Message: c.T("interrupted", "已中断")}
 	case errors.As(err, &tampered):
 		return Failure{status: ExitTampered, Code: "Tampered",
-			Message: fmt.Sprintf(c.T("TAMPERED: audit log %q: %s", "已被篡改：审计日志 %q：%s"), tampered.Log, tampered.Where),
+			Message: fmt.Sprintf(c.T("TAMPERED: audit log %q: %s", "已被篡改：审计日志 %q：%s"), tampered.Log, c.T(tampered.Where.String(), tampered.Where.Chinese())),
 			Next:    c.T("keep this copy and the checkpoints as evidence, and compare with an earlier export", "请保留该副本和检查点作为证据，并与较早的导出文件比较")}
 	case errors.As(err, &local):
 		return Failure{status: cmp.Or(local.Status, ExitLocal), Code: cmp.Or(local.Code, "Local"), Message: c.withCause(local), Next: local.Next}

@@ -143,7 +143,7 @@ var allowed = map[string][]string{
 	"internal/channel":   slices.Concat(leaves, []string{"internal/message", "internal/egress", "internal/cloud", "internal/channel"}),
 	"internal/custody":   slices.Concat(leaves, []string{"internal/seal", "internal/shamir", "internal/agefile"}),
 	"internal/config":    {},
-	"internal/anchor":    {"internal/audit"},
+	"internal/anchor":    {"internal/audit", "internal/fault"},
 	"internal/scrub":     slices.Concat(domains, leaves, []string{"internal/store", "internal/anchor"}),
 	"internal/server":    slices.Concat(domains, leaves, []string{"internal/server", "internal/authn", "internal/clock", "internal/custody", "internal/publish", "internal/seal", "internal/hsm", "api"}),
 	"internal/agefile":   {},
@@ -152,7 +152,7 @@ var allowed = map[string][]string{
 	"internal/egress":    {},
 	"internal/witness":   {"internal/cosign", "internal/durable"},
 	"internal/publish":   {"internal/audit", "internal/cosign", "internal/durable", "internal/egress", "internal/witness"},
-	"internal/tiles":     {"internal/audit", "internal/durable"},
+	"internal/tiles":     {"internal/audit", "internal/durable", "internal/fault"},
 
 	"internal/store":           {"internal/store"},
 	"internal/store/batch":     {"internal/audit", "internal/replay"},

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/fault"
 )
 
 const (
@@ -65,7 +66,7 @@ func find(dir fs.FS) ([]string, error) {
 		return nil, fmt.Errorf("reading tiles: %w", err)
 	}
 	if len(files) > 0 {
-		return nil, &audit.TamperError{Log: path.Dir(files[0]), Where: files[0] + " does not belong to a log"}
+		return nil, &audit.TamperError{Log: path.Dir(files[0]), Where: fault.Say("%s does not belong to a log", files[0])}
 	}
 	slices.Sort(logs)
 	return slices.Compact(logs), nil
@@ -79,7 +80,7 @@ type verifier struct {
 }
 
 func verify(dir fs.FS, at string, trust func(log string) (audit.Trust, error)) (audit.Report, error) {
-	bad := func(what string) (audit.Report, error) {
+	bad := func(what fault.Text) (audit.Report, error) {
 		return audit.Report{}, &audit.TamperError{Log: at, Where: what}
 	}
 	sub, err := fs.Sub(dir, at)
@@ -88,14 +89,14 @@ func verify(dir fs.FS, at string, trust func(log string) (audit.Trust, error)) (
 	}
 	head, err := read(sub, checkpointFile, maxCheckpoint)
 	if errors.Is(err, fs.ErrNotExist) {
-		return bad("its checkpoint is missing")
+		return bad(fault.Say("its checkpoint is missing"))
 	}
 	if err != nil {
 		return audit.Report{}, err
 	}
 	log, _, _ := strings.Cut(string(head), "\n")
 	if at != "." && log != at {
-		return bad(fmt.Sprintf("its checkpoint is of log %q", log))
+		return bad(fault.Say("its checkpoint is of log %q", log))
 	}
 	believed, err := trust(log)
 	if err != nil {
@@ -107,7 +108,7 @@ func verify(dir fs.FS, at string, trust func(log string) (audit.Trust, error)) (
 	}
 	c, err := audit.OpenCheckpoint(head, believed.PublicKey)
 	if err != nil {
-		return audit.Report{}, v.prover.Tampered("its head is not signed by its key: %v", err)
+		return audit.Report{}, v.prover.Tampered(fault.Say("its head is not signed by its key: %v", err))
 	}
 	if err := v.records(c.Size); err != nil {
 		return audit.Report{}, err
@@ -126,14 +127,14 @@ func (v *verifier) records(size int64) error {
 		name := tilePath(entries, n, w)
 		content, err := read(v.dir, name, maxBundle)
 		if errors.Is(err, fs.ErrNotExist) {
-			return v.prover.Tampered("%s is missing", name)
+			return v.prover.Tampered(fault.Say("%s is missing", name))
 		}
 		if err != nil {
 			return err
 		}
 		leaves, ok := split(content)
 		if !ok || len(leaves) != w {
-			return v.prover.Tampered("%s does not hold %d records", name, w)
+			return v.prover.Tampered(fault.Say("%s does not hold %d records", name, w))
 		}
 		for _, leaf := range leaves {
 			hashes, err := v.prover.Leaf(leaf)
@@ -152,13 +153,13 @@ func (v *verifier) records(size int64) error {
 func (v *verifier) compare(name string, want []byte) error {
 	have, err := read(v.dir, name, maxBundle)
 	if errors.Is(err, fs.ErrNotExist) {
-		return v.prover.Tampered("%s is missing", name)
+		return v.prover.Tampered(fault.Say("%s is missing", name))
 	}
 	if err != nil {
 		return err
 	}
 	if !bytes.Equal(have, want) {
-		return v.prover.Tampered("%s is not what the records demand", name)
+		return v.prover.Tampered(fault.Say("%s is not what the records demand", name))
 	}
 	v.seen[name] = true
 	return nil
@@ -177,7 +178,7 @@ func (v *verifier) rest() error {
 		tile, text, partial := strings.Cut(name, ".p/")
 		w, err := strconv.Atoi(text)
 		if !partial || err != nil || w < 1 || w >= width || strconv.Itoa(w) != text || !v.narrower(tile, name, w) {
-			return v.prover.Tampered("%s does not belong there; an export that was interrupted leaves such files, and is finished by running it again", name)
+			return v.prover.Tampered(fault.Say("%s does not belong there; an export that was interrupted leaves such files, and is finished by running it again", name))
 		}
 		return nil
 	})

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/keyward/keyward/internal/audit"
+	"github.com/keyward/keyward/internal/fault"
 )
 
 // A header begins a log. Checkpoint is its signed head, and "" if it is empty.
@@ -96,7 +97,7 @@ func Verify(r io.Reader, trust func(log, claimedKey string) audit.Trust, sink Si
 			return nil, err
 		}
 		if seen[h.Log] {
-			return nil, &audit.TamperError{Log: h.Log, Where: "the export holds it twice"}
+			return nil, &audit.TamperError{Log: h.Log, Where: fault.Say("the export holds it twice")}
 		}
 		seen[h.Log] = true
 		report, err := h.verify(in, trust(h.Log, h.PublicKey), sink)
@@ -116,7 +117,7 @@ func parseHeader(line []byte) (header, error) {
 		if again, err := json.Marshal(h); err == nil && bytes.Equal(again, line) {
 			return h, nil
 		}
-		return h, &audit.TamperError{Log: h.Log, Where: "its header in the export is not as it was written"}
+		return h, &audit.TamperError{Log: h.Log, Where: fault.Say("its header in the export is not as it was written")}
 	}
 	return h, fmt.Errorf("verifying export: this is not a header of a %s, version 1: the file was cut, joined or is something else", format)
 }
@@ -138,7 +139,7 @@ func (h header) verify(in *bufio.Reader, trust audit.Trust, sink Sink) (audit.Re
 	for p.Size() < h.Size {
 		leaf, err := readLine(in)
 		if errors.Is(err, io.EOF) {
-			return audit.Report{}, p.Tampered("the export ends after %d of %d records", p.Size(), h.Size)
+			return audit.Report{}, p.Tampered(fault.Say("the export ends after %d of %d records", p.Size(), h.Size))
 		}
 		if err != nil {
 			return audit.Report{}, err

@@ -20,6 +20,7 @@ import (
 	"github.com/keyward/keyward/internal/audit/export"
 	"github.com/keyward/keyward/internal/cli"
 	"github.com/keyward/keyward/internal/cli/remote"
+	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/store/database"
 )
 
@@ -279,7 +280,8 @@ func checkProof(c *cli.Run, cmd *cobra.Command, name string, given []string) err
 	}
 	entry, head, err := audit.VerifyProof(proof, key)
 	if err != nil {
-		return &audit.TamperError{Log: log, Where: err.Error()}
+		where, _ := errors.AsType[fault.Text](err)
+		return &audit.TamperError{Log: log, Where: where}
 	}
 	return c.Show(entry, func(t *cli.Table) {
 		t.Add(c.T("Proven", "已证明"), fmt.Sprintf(c.T("record %d is among the first %d of %s", "记录 %d 在 %[3]s 的前 %[2]d 条记录中"), entry.Seq, head.Size, head.Origin))

@@ -19,6 +19,7 @@ import (
 	"github.com/keyward/keyward/internal/audit/export"
 	"github.com/keyward/keyward/internal/cli"
 	"github.com/keyward/keyward/internal/cosign"
+	"github.com/keyward/keyward/internal/fault"
 )
 
 func newAuditVerifyCmd(c *cli.Run) *cobra.Command {
@@ -151,12 +152,12 @@ func (v *verification) run(ctx context.Context, cmd *cobra.Command, what subject
 	}
 	for log := range v.keys {
 		if _, found := v.claimed[log]; !found {
-			return nil, &audit.TamperError{Log: log, Where: v.T("it is missing, though its public key was given", "给出了它的公钥，但日志不存在")}
+			return nil, &audit.TamperError{Log: log, Where: fault.Say("it is missing, though its public key was given")}
 		}
 	}
 	for _, r := range v.remembered {
 		if _, found := v.claimed[r.log]; !found {
-			return nil, &audit.TamperError{Log: r.log, Where: v.T("it is missing, though there is a checkpoint of it: ", "存在它的检查点，但日志不存在：") + r.file}
+			return nil, &audit.TamperError{Log: r.log, Where: fault.Say("it is missing, though there is a checkpoint of it: %s", r.file)}
 		}
 	}
 	return reports, nil
@@ -218,7 +219,7 @@ func (v *verification) verifyStore(ctx context.Context, cmd *cobra.Command, sour
 		return nil, err
 	}
 	if len(strays) > 0 {
-		return nil, &audit.TamperError{Log: strays[0], Where: v.T("it has records and no signed head", "它有记录，却没有签名的日志头")}
+		return nil, &audit.TamperError{Log: strays[0], Where: fault.Say("it has records and no signed head")}
 	}
 	logs, err := db.Logs(ctx)
 	if err != nil {
@@ -247,7 +248,7 @@ func (v *verification) trust(log, claimed string) (audit.Trust, error) {
 	if given {
 		trust.PublicKey = key
 	} else if len(v.keys) > 0 {
-		return trust, &audit.TamperError{Log: log, Where: v.T("its public key is not among those given; a server that is new has to be made known with --public-key", "给出的公钥中没有它的公钥；新增的服务器需要用 --public-key 说明")}
+		return trust, &audit.TamperError{Log: log, Where: fault.Say("its public key is not among those given; a server that is new has to be made known with --public-key")}
 	}
 	for _, r := range v.remembered {
 		if r.log != log {
@@ -256,7 +257,7 @@ func (v *verification) trust(log, claimed string) (audit.Trust, error) {
 		if _, err := audit.OpenCheckpoint(r.signed, trust.PublicKey); err != nil && given {
 			return trust, &cli.Problem{Message: fmt.Sprintf(v.T("the checkpoint %s is not signed by the given key", "检查点 %s 不是由给出的密钥签名的"), r.file), Cause: err}
 		} else if err != nil {
-			return trust, &audit.TamperError{Log: log, Where: v.T("it claims a public key that did not sign the checkpoint ", "它自称的公钥没有签名检查点 ") + r.file}
+			return trust, &audit.TamperError{Log: log, Where: fault.Say("it claims a public key that did not sign the checkpoint %s", r.file)}
 		}
 		trust.Remembered = append(trust.Remembered, r.signed)
 	}
