@@ -67,7 +67,7 @@ func (s *scan) push(ctx context.Context, bypass bool) error {
 	if err != nil {
 		return err
 	}
-	updates, err := history.ReadUpdates(s.In)
+	tips, err := history.ReadTips(s.In)
 	if err != nil {
 		return &cli.Problem{Message: s.T("the hook did not get what git gives to it", "钩子没有收到 git 提供的输入"), Cause: err, Status: cli.ExitPartial}
 	}
@@ -76,7 +76,7 @@ func (s *scan) push(ctx context.Context, bypass bool) error {
 		if err != nil {
 			return err
 		}
-		return r.Received(ctx, updates)
+		return r.Received(ctx, tips)
 	}
 	weak := func(f leak.Finding) bool { return f.Severity < threshold }
 	first := *s // which remembers the files that it reads

@@ -11,9 +11,6 @@ import (
 	"github.com/keyward/keyward/internal/lazy"
 )
 
-// An Update is a ref that a push changes. Ids are zeros for a ref that is made or removed.
-type Update struct{ Old, New, Ref string }
-
 var (
 	objectID = lazy.Regexp(`^[0-9a-f]{40}([0-9a-f]{24})?$`)
 	zeros    = lazy.Regexp(`^0+$`)
@@ -22,37 +19,35 @@ var (
 // maxUpdates is how many refs of one push are looked at: their ids stand on git's command line.
 const maxUpdates = 10_000
 
-// ReadUpdates reads what git tells a pre-receive hook: a line "old new ref" for each ref.
-func ReadUpdates(r io.Reader) (updates []Update, err error) {
-	lines := bufio.NewScanner(r)
+// ReadTips reads what git tells a pre-receive hook, a line "old new ref" for each ref, and answers
+// the ids that refs are to have, each once. An id of zeros is of a ref that goes.
+func ReadTips(r io.Reader) (tips []string, err error) {
+	lines, n := bufio.NewScanner(r), 0
 	for lines.Scan() {
 		columns := strings.SplitN(lines.Text(), " ", 3)
-		if len(columns) != 3 || !objectID().MatchString(columns[0]) || !objectID().MatchString(columns[1]) || columns[2] == "" {
-			return nil, fmt.Errorf("reading the updates of a push: line %d is not two ids and a ref", len(updates)+1)
+		if n++; len(columns) != 3 || !objectID().MatchString(columns[0]) || !objectID().MatchString(columns[1]) || columns[2] == "" {
+			return nil, fmt.Errorf("reading the updates of a push: line %d is not two ids and a ref", n)
 		}
-		if len(updates) == maxUpdates {
+		if n > maxUpdates {
 			return nil, fmt.Errorf("reading the updates of a push: there are more than %d", maxUpdates)
 		}
-		updates = append(updates, Update{columns[0], columns[1], columns[2]})
+		if !zeros().MatchString(columns[1]) {
+			tips = append(tips, columns[1])
+		}
 	}
-	return updates, lines.Err()
+	slices.Sort(tips)
+	return slices.Compact(tips), lines.Err()
 }
 
 // Received looks at what a push brings that the repository's refs do not lead to yet: files,
 // messages of commits and tags, and files that a ref or a tag names without a commit. It is
 // for a pre-receive hook, whose environment tells git where the objects wait.
-func (r *Repository) Received(ctx context.Context, updates []Update) error {
-	var tips, commits []string
-	for _, u := range updates {
-		if !zeros().MatchString(u.New) && !slices.Contains(tips, u.New) {
-			tips = append(tips, u.New)
-		}
-	}
+func (r *Repository) Received(ctx context.Context, tips []string) error {
 	if len(tips) == 0 {
 		r.search.Unchanged()
 		return nil
 	}
-	var loose []string
+	var commits, loose []string
 	for _, tip := range tips {
 		if _, err := r.output(ctx, "rev-parse", "--quiet", "--verify", tip+"^{commit}"); err == nil {
 			commits = append(commits, tip)

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/keyward/keyward/internal/leak/history"
 )
 
@@ -31,20 +33,18 @@ func TestReceived(t *testing.T) {
 	r.git("tag", "-d", "v1")
 	r.git("checkout", "-q", "main")
 	r.git("reflog", "expire", "--expire=now", "--all")
-	zero := strings.Repeat("0", 40)
 	for _, c := range []struct {
-		name    string
-		updates []history.Update
-		want    []string
+		name string
+		tips []string
+		want []string
 	}{
-		{"commits", []history.Update{{known, tip, "refs/heads/main"}}, []string{"new.env @" + first, "commit message @" + tip}},
-		{"a tag", []history.Update{{zero, tag, "refs/tags/v1"}}, []string{"new.env @" + first, "commit message @" + tip, "tag message " + tag + " @"}},
-		{"a file without a commit", []history.Update{{zero, loose, "refs/tags/file"}}, []string{"dangling object " + loose + " @"}},
-		{"what is there", []history.Update{{zero, known, "refs/heads/other"}}, nil},
-		{"a ref that goes", []history.Update{{known, zero, "refs/heads/main"}}, nil},
+		{"commits", []string{tip}, []string{"new.env @" + first, "commit message @" + tip}},
+		{"a tag", []string{tag}, []string{"new.env @" + first, "commit message @" + tip, "tag message " + tag + " @"}},
+		{"a file without a commit", []string{loose}, []string{"dangling object " + loose + " @"}},
+		{"what is there", []string{known}, nil},
 		{"nothing", nil, nil},
 	} {
-		places, covered := r.look(func(h *history.Repository) error { return h.Received(t.Context(), c.updates) })
+		places, covered := r.look(func(h *history.Repository) error { return h.Received(t.Context(), c.tips) })
 		have := map[string]bool{}
 		for _, p := range places {
 			have[p.Path+" @"+p.Commit] = true
@@ -60,16 +60,25 @@ func TestReceived(t *testing.T) {
 	}
 }
 
-func FuzzReadUpdates(f *testing.F) {
+// Tips are what refs are to have: nothing of those that go, and each once.
+func TestReadTips(t *testing.T) {
+	a, b, zero := strings.Repeat("a", 40), strings.Repeat("b", 64), strings.Repeat("0", 40)
+	tips, err := history.ReadTips(strings.NewReader(zero + " " + b + " refs/heads/x y\n" + a + " " + zero + " refs/heads/gone\n" + zero + " " + a + " r\n" + zero + " " + a + " s\n"))
+	if diff := cmp.Diff([]string{a, b}, tips); diff != "" || err != nil {
+		t.Errorf("%v (-want +got):\n%s", err, diff)
+	}
+}
+
+func FuzzReadTips(f *testing.F) {
 	id := strings.Repeat("a", 40)
 	for _, seed := range []string{"", id + " " + id + " refs/heads/main\n", id + " " + id + " refs/heads/a b", id + "  x", "--all --all --all\n", strings.Repeat("0", 64) + " " + id + " r"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		updates, err := history.ReadUpdates(strings.NewReader(text))
-		for _, u := range updates {
-			if strings.HasPrefix(u.New, "-") || len(u.New) != 40 && len(u.New) != 64 || u.Ref == "" || err != nil {
-				t.Errorf("%q: %+v, %v", text, u, err)
+		tips, err := history.ReadTips(strings.NewReader(text))
+		for _, tip := range tips {
+			if strings.Trim(tip, "0123456789abcdef") != "" || len(tip) != 40 && len(tip) != 64 || err != nil {
+				t.Errorf("%q: %s, %v", text, tip, err)
 			}
 		}
 	})

@@ -29,6 +29,7 @@ import (
 const (
 	ForeignProcess = "processes of others"
 	ForeignFile    = "files of others"
+	ForeignHome    = "home directories of others"
 )
 
 // inHomes are the files below a home directory, as patterns of path.Match.
@@ -72,8 +73,12 @@ func Look(ctx context.Context, root, home string, s *search.Search) error {
 	}
 	patterns := slices.Clone(onMachines)
 	for _, dir := range l.homes(home) {
+		if _, err := fs.Stat(l.files, path.Join(dir, inHomes[0])); errors.Is(err, fs.ErrPermission) {
+			s.Skip(ForeignHome) // a pattern in it would answer nothing
+			continue
+		}
 		for _, below := range inHomes {
-			patterns = append(patterns, path.Join(dir, below))
+			patterns = append(patterns, path.Join(escape(dir), below))
 		}
 	}
 	for _, pattern := range patterns {
@@ -113,7 +118,7 @@ func (m *machine) homes(own string) (out []string) {
 	}
 	out = append(out, filepath.ToSlash(own))
 	for i, dir := range out {
-		out[i] = escape(strings.TrimPrefix(path.Clean("/"+dir), "/"))
+		out[i] = strings.TrimPrefix(path.Clean("/"+dir), "/")
 	}
 	out = slices.DeleteFunc(out, func(dir string) bool { return dir == "" })
 	slices.Sort(out)
@@ -132,11 +137,11 @@ func (m *machine) file(name string) {
 	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.Mode().IsRegular() {
 		return
 	}
-	if err == nil && slices.ContainsFunc(m.seen, func(other os.FileInfo) bool { return os.SameFile(info, other) }) {
-		return
-	}
-	m.seen = append(m.seen, info)
 	if err == nil {
+		if slices.ContainsFunc(m.seen, func(other os.FileInfo) bool { return os.SameFile(info, other) }) {
+			return
+		}
+		m.seen = append(m.seen, info)
 		err = m.lane.File(at)
 	}
 	m.missed(at, ForeignFile, err)

@@ -2,8 +2,12 @@ package host_test
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/keyward/keyward/internal/leak/host"
@@ -32,4 +36,45 @@ func TestThisMachine(t *testing.T) {
 		}
 	}
 	t.Errorf("the process was not found; coverage %+v", s.Coverage())
+}
+
+// A home that may not be entered is left out and counted, and the others are looked at.
+func TestHomesOfOthers(t *testing.T) {
+	root := t.TempDir()
+	if err := os.Chmod(root, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string]string{
+		"etc/passwd": "root:x:0:0:root:/root:/bin/sh\nops:x:1:1::/home/ops:/bin/sh\n", "root/.netrc": "TOKEN=" + secret(t, 1), "home/ops/.netrc": "TOKEN=" + secret(t, 2),
+	} {
+		path := filepath.Join(root, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(filepath.Join(root, "root"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(filepath.Dir(root), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	as := func(user int) {
+		if _, _, errno := syscall.RawSyscall(syscall.SYS_SETFSUID, uintptr(user), 0, 0); errno != 0 {
+			t.Fatal(errno)
+		}
+	}
+	s := newSearch(t)
+	runtime.LockOSThread() // until the test ends, for it is the thread that becomes somebody else
+	as(65534)
+	err := host.Look(t.Context(), root, "", s)
+	as(os.Getuid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := s.Coverage(); c.Skipped[host.ForeignHome] != 1 || len(s.Findings()) != 1 || c.Partial() {
+		t.Errorf("%d findings, coverage %+v", len(s.Findings()), c)
+	}
 }
