@@ -53,7 +53,7 @@ func (s *Service) Delete(ctx context.Context, c *authz.Call, in DeleteInput) (ou
 			return fault.InvalidParameter.New("The specified parameter RecoveryWindowInDays is not valid. It must be between %d and %d.", MinWindow, MaxWindow)
 		}
 		rec.Param("RecoveryWindowInDays", strconv.Itoa(in.Days))
-		out, err = s.change(ctx, c, rec, in.Secret, func(sec *Secret) ([]job.Job, error) {
+		out, err = s.change(ctx, rec, found, func(sec *Secret) ([]job.Job, error) {
 			if err := sec.Usable(); err != nil {
 				return nil, err
 			}
@@ -73,7 +73,7 @@ func (s *Service) Delete(ctx context.Context, c *authz.Call, in DeleteInput) (ou
 // remove deletes a secret now.
 func (s *Service) remove(ctx context.Context, rec *audit.Record, found Secret) (Secret, error) {
 	for try := 1; ; try++ {
-		fresh, err := s.store.Secret(ctx, found.Account, found.Name)
+		fresh, err := s.fresh(ctx, found)
 		if err != nil {
 			return Secret{}, err
 		}
@@ -88,7 +88,11 @@ func (s *Service) remove(ctx context.Context, rec *audit.Record, found Secret) (
 // Restore keeps a secret that is about to be deleted.
 func (s *Service) Restore(ctx context.Context, c *authz.Call, name string) (out Secret, err error) {
 	err = s.do(ctx, c, "kms:RestoreSecret", func(rec *audit.Record) error {
-		out, err = s.change(ctx, c, rec, name, func(sec *Secret) ([]job.Job, error) {
+		found, err := s.Find(ctx, c, rec, name)
+		if err != nil {
+			return err
+		}
+		out, err = s.change(ctx, rec, found, func(sec *Secret) ([]job.Job, error) {
 			if sec.DeleteAt.IsZero() {
 				return nil, fault.StateConflict.New("secret %s is not about to be deleted", sec.Name)
 			}

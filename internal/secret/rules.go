@@ -8,7 +8,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/keyward/keyward/internal/fault"
-	"github.com/keyward/keyward/internal/key"
 	"github.com/keyward/keyward/internal/lazy"
 )
 
@@ -83,13 +82,6 @@ func checkValue(kind Kind, value []byte) error {
 	}
 	if kind == Text && !utf8.Valid(value) {
 		return fault.InvalidParameter.New("The specified parameter SecretData is not valid. It is not UTF-8; put it as binary.")
-	}
-	return nil
-}
-
-func checkDescription(s string) error {
-	if len(s) > key.MaxDescription || !utf8.ValidString(s) || strings.ContainsRune(s, 0) {
-		return fault.InvalidParameter.New("The specified parameter Description is not valid. It may have %d bytes of UTF-8.", key.MaxDescription)
 	}
 	return nil
 }

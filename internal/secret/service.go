@@ -168,16 +168,22 @@ func (s *Service) free(ctx context.Context, c *authz.Call, of Secret, moved ...S
 	return s.reserved(ctx, of.Account, of.Name)
 }
 
-// change lets edit change a secret that the caller may do the record's action with, and
-// stores it; when somebody else changed it meanwhile it starts again with what is there
-// then. edit answers the jobs that the change needs; it must not keep what it is given.
-func (s *Service) change(ctx context.Context, c *authz.Call, rec *audit.Record, name string, edit func(*Secret) ([]job.Job, error)) (Secret, error) {
-	found, err := s.Find(ctx, c, rec, name)
-	if err != nil {
-		return Secret{}, err
+// fresh reads a secret as it is now. It must be the one that policies were asked about, and
+// not another one of the name, which may have another policy.
+func (s *Service) fresh(ctx context.Context, found Secret) (Secret, error) {
+	now, err := s.store.Secret(ctx, found.Account, found.Name)
+	if err == nil && now.ID != found.ID {
+		err = fault.Changed.New("secret %s was replaced by somebody else meanwhile; look at it again", found.Name)
 	}
+	return now, err
+}
+
+// change lets edit change a secret that Find has answered, and stores it; when somebody else
+// changed it meanwhile it starts again with what is there then. edit answers the jobs that the
+// change needs; it must not keep what it is given.
+func (s *Service) change(ctx context.Context, rec *audit.Record, found Secret, edit func(*Secret) ([]job.Job, error)) (Secret, error) {
 	for try := 1; ; try++ {
-		fresh, err := s.store.Secret(ctx, c.Account, found.Name)
+		fresh, err := s.fresh(ctx, found)
 		if err != nil {
 			return Secret{}, err
 		}

@@ -218,6 +218,44 @@ func TestDelete(t *testing.T) {
 	})
 }
 
+// Who was let at a secret is not let at another one that was made under its name meanwhile.
+func TestReplacedMeanwhile(t *testing.T) {
+	w := open(t, storetest.SQLite(t))
+	c := user(t, `{"Version":"1","Statement":[{"Effect":"Allow","Action":"kms:*","Resource":"*"}]}`)
+	for name, act := range map[string]func() error{
+		"delete now": func() error {
+			_, err := w.Delete(t.Context(), c, secret.DeleteInput{Secret: "a", Force: true})
+			return err
+		},
+		"delete": func() error { _, err := w.Delete(t.Context(), c, secret.DeleteInput{Secret: "a"}); return err },
+		"put": func() error {
+			_, _, err := w.Put(t.Context(), c, secret.PutInput{Secret: "a", Data: data("three")})
+			return err
+		},
+		"move": func() error {
+			_, err := w.MoveStage(t.Context(), c, secret.MoveInput{Secret: "a", Stage: secret.Current, To: "v2"})
+			return err
+		},
+		"roll back": func() error { _, err := w.Rollback(t.Context(), c, "a", "v2"); return err },
+	} {
+		w.create(t, "a", "one")
+		w.put(t, "a", "v2", "two", secret.Pending)
+		var other secret.Secret
+		w.meanwhile = func() {
+			must(w.Delete(t.Context(), root(account), secret.DeleteInput{Secret: "a", Force: true}))(t)
+			other = must(w.Create(t.Context(), root(account), secret.CreateInput{Name: "a", Data: data("of another"), Policy: `{"Version":"1","Statement":[{"Effect":"Deny","Action":["kms:DeleteSecret","kms:PutSecretValue","kms:UpdateSecretVersionStage"],"Principal":{"RAM":["acs:ram::` + account + `:user/ada"]},"Resource":["*"]}]}`}))(t)
+		}
+		if err := act(); !fault.Is(err, fault.Changed) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if now, err := w.Describe(t.Context(), root(account), "a"); err != nil || now.ID != other.ID || now.Rev != other.Rev {
+			t.Errorf("%s: the other secret is %+v, %v", name, now, err)
+		} else {
+			must(w.Delete(t.Context(), root(account), secret.DeleteInput{Secret: "a", Force: true}))(t)
+		}
+	}
+}
+
 func TestList(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, url string) {
 		w := open(t, url)

@@ -46,18 +46,18 @@ func (s *Service) MoveStage(ctx context.Context, c *authz.Call, in MoveInput) (o
 		rec.Param("VersionStage", string(in.Stage))
 		rec.Param("RemoveFromVersion", in.From)
 		rec.Param("MoveToVersion", in.To)
-		out, err = s.change(ctx, c, rec, in.Secret, func(sec *Secret) ([]job.Job, error) { return nil, sec.move(found.ID, in) })
+		out, err = s.change(ctx, rec, found, func(sec *Secret) ([]job.Job, error) { return nil, sec.move(in) })
 		return err
 	})
 	return kept(out, err)
 }
 
-// move moves a stage of the secret with the id.
-func (s *Secret) move(id string, in MoveInput) error {
+// move moves a stage of the secret.
+func (s *Secret) move(in MoveInput) error {
 	if err := s.Usable(); err != nil {
 		return err
 	}
-	if s.ID != id || in.From != "" && s.At(in.Stage) != in.From {
+	if in.From != "" && s.At(in.Stage) != in.From {
 		return fault.Changed.New("stage %s of secret %s does not stand where it was said to; look at its versions again", in.Stage, s.Name)
 	}
 	if in.To == "" {
@@ -97,8 +97,8 @@ func (s *Service) Rollback(ctx context.Context, c *authz.Call, name, version str
 		rec.Param("VersionStage", string(Current))
 		rec.Param("RemoveFromVersion", from)
 		rec.Param("MoveToVersion", to)
-		out, err = s.change(ctx, c, rec, name, func(sec *Secret) ([]job.Job, error) {
-			return nil, sec.move(found.ID, MoveInput{Stage: Current, From: from, To: to})
+		out, err = s.change(ctx, rec, found, func(sec *Secret) ([]job.Job, error) {
+			return nil, sec.move(MoveInput{Stage: Current, From: from, To: to})
 		})
 		return err
 	})

@@ -51,20 +51,20 @@ func (s *Service) retag(ctx context.Context, c *authz.Call, action string, names
 		if len(names) == 0 || len(names) > tag.MaxMany {
 			return fault.InvalidParameter.New("The specified parameter ResourceId is not valid. Name 1 to %d secrets.", tag.MaxMany)
 		}
-		var found []string
+		var found []Secret
 		for _, name := range names {
 			sec, err := s.Find(ctx, c, rec, name)
 			if err != nil {
 				return err
 			}
-			if !slices.Contains(found, sec.Name) {
-				found = append(found, sec.Name)
+			if !slices.ContainsFunc(found, func(s Secret) bool { return s.Name == sec.Name }) {
+				found = append(found, sec)
 			}
 		}
 		for try := 1; ; try++ {
 			secrets := make([]*Secret, len(found))
-			for i, name := range found {
-				sec, err := s.store.Secret(ctx, c.Account, name)
+			for i := range found {
+				sec, err := s.fresh(ctx, found[i])
 				if err != nil {
 					return err
 				}

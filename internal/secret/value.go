@@ -2,6 +2,7 @@ package secret
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -84,7 +85,7 @@ func (s *Service) open(ctx context.Context, c *authz.Call, rec *audit.Record, v 
 
 // errNotItself marks a version that was changed behind keyward's back. It has no kind,
 // so that callers are told of an internal error.
-var errNotItself = fmt.Errorf("it is not what keyward stored")
+var errNotItself = errors.New("it is not what keyward stored")
 
 // OpenValue decrypts the value of a version with its data key; false for what was not
 // sealed as the value of exactly this version.

@@ -32,6 +32,8 @@ type world struct {
 	node storetest.Node
 	jobs *job.Runner
 
+	meanwhile func() // happens once a secret was found, before it is changed; nil: nothing
+
 	mu     sync.Mutex // guards the fields below
 	now    time.Time
 	served time.Duration
@@ -87,9 +89,17 @@ func open(t testing.TB, url string) *world {
 		}
 		return w.known(ctx, account, principals)
 	}})
-	w.Service = secret.New(secret.Options{Store: kms.Store{Store: w.node.Store}, Keys: w.keys.Keys, Crypto: w.keys.Crypto, Log: w.node.Log, Region: "cn-test", Now: w.clock, After: w.after, Fresh: always})
+	w.Service = secret.New(secret.Options{Store: kms.Store{Store: w.node.Store}, Keys: w.keys.Keys, Crypto: w.keys.Crypto, Log: w.node.Log, Region: "cn-test", Now: w.clock, After: w.after, Fresh: always, Reserved: w.reserved})
 	w.jobs = &job.Runner{Store: w.node.Store, Owner: "test", Handlers: w.Handlers(), Now: w.clock, Served: w.servedNow, Logger: slog.New(slog.DiscardHandler)}
 	return w
+}
+
+func (w *world) reserved(context.Context, string, string) error {
+	if act := w.meanwhile; act != nil {
+		w.meanwhile = nil
+		act()
+	}
+	return nil
 }
 
 // root is the root user of an account.

@@ -91,7 +91,7 @@ func (s *Service) newSecret(c *authz.Call, in CreateInput) (Secret, Version, err
 	if err != nil {
 		return Secret{}, Version{}, err
 	}
-	if err := checkDescription(in.Description); err != nil {
+	if err := key.CheckDescription(in.Description); err != nil {
 		return Secret{}, Version{}, err
 	}
 	if new.Tags, err = tag.Merge(nil, in.Tags); err != nil {
@@ -158,7 +158,7 @@ func (s *Service) Put(ctx context.Context, c *authz.Call, in PutInput) (out Vers
 			return err
 		}
 		out.Marks = out.Marked(s.mark(ctx, c.Account, in.Data))
-		stages, err = s.add(ctx, rec, &out, in.Stages)
+		stages, err = s.add(ctx, rec, found, &out, in.Stages)
 		return err
 	})
 	if err != nil {
@@ -190,17 +190,14 @@ func (s *Service) repeated(ctx context.Context, of Secret, in PutInput) (Version
 }
 
 // add stores a new version of a secret and moves stages to it.
-func (s *Service) add(ctx context.Context, rec *audit.Record, v *Version, stages []Stage) ([]Stage, error) {
+func (s *Service) add(ctx context.Context, rec *audit.Record, found Secret, v *Version, stages []Stage) ([]Stage, error) {
 	for try := 1; ; try++ {
-		fresh, err := s.store.Secret(ctx, v.Account, v.Name)
+		fresh, err := s.fresh(ctx, found)
 		if err != nil {
 			return nil, err
 		}
 		if err := fresh.Usable(); err != nil {
 			return nil, err
-		}
-		if fresh.ID != v.Secret { // deleted and made anew meanwhile
-			return nil, fault.Changed.New("secret %s was replaced by somebody else meanwhile; look at it again", v.Name)
 		}
 		for _, stage := range stages {
 			if err := fresh.label(stage, v.ID); err != nil {
@@ -257,7 +254,7 @@ func (s *Service) Update(ctx context.Context, c *authz.Call, in UpdateInput) (ou
 			return err
 		}
 		if in.Description != nil {
-			if err := checkDescription(*in.Description); err != nil {
+			if err := key.CheckDescription(*in.Description); err != nil {
 				return err
 			}
 		}
@@ -269,7 +266,7 @@ func (s *Service) Update(ctx context.Context, c *authz.Call, in UpdateInput) (ou
 			}
 			next = v.Key
 		}
-		out, err = s.change(ctx, c, rec, in.Secret, func(sec *Secret) ([]job.Job, error) {
+		out, err = s.change(ctx, rec, found, func(sec *Secret) ([]job.Job, error) {
 			if in.Description != nil {
 				sec.Description = *in.Description
 			}
