@@ -135,10 +135,11 @@ func (s *Server) serve(ctx context.Context, peer *net.UnixConn) {
 		}
 		clear(frame)
 		_ = peer.SetWriteDeadline(time.Now().Add(frameTime)) // writing says what is wrong with it
-		if hsm.WriteFrame(peer, answer.Encode()) != nil || err != nil {
+		failed := hsm.WriteFrame(peer, answer.Encode())
+		clear(answer.Data)
+		if failed != nil || err != nil {
 			return
 		}
-		clear(answer.Data)
 	}
 }
 

@@ -124,6 +124,46 @@ func TestGarbage(t *testing.T) {
 	}
 }
 
+// A gone answers when its peer is gone, with what nobody else may find.
+type gone struct {
+	peer   chan struct{}
+	secret []byte
+}
+
+func (g gone) Do(context.Context, hsm.Request) hsm.Answer {
+	<-g.peer
+	return hsm.Answer{Data: g.secret}
+}
+
+// What was decrypted for a peer that does not take it does not stay in memory.
+func TestAnswersAreErased(t *testing.T) {
+	g := gone{make(chan struct{}), []byte("fake secret")}
+	l, err := daemon.Listen(filepath.Join(t.TempDir(), "s"), []int{os.Geteuid()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- (&daemon.Server{Token: g, Users: []int{os.Geteuid()}, Logger: slog.New(slog.DiscardHandler)}).Run(ctx, l)
+	}()
+	conn, err := net.Dial("unix", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(hsm.WriteFrame(conn, hsm.Request{Op: hsm.OpDecrypt, Wait: time.Minute}.Encode()), conn.Close()); err != nil {
+		t.Fatal(err)
+	}
+	g.peer <- struct{}{} // the request was read
+	cancel()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if string(g.secret) != strings.Repeat("\x00", len(g.secret)) {
+		t.Errorf("it is still there: %q", g.secret)
+	}
+}
+
 // Who waits is answered when the time is over, and others meanwhile.
 func TestTimeOut(t *testing.T) {
 	me := os.Geteuid()

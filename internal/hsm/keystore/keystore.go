@@ -35,6 +35,7 @@ const (
 	labelPrefix = "keyward/"
 	referenceV1 = 1 // the first byte of Version.Wrapped
 	probeSize   = 16
+	tagSize     = 16               // of AES-GCM
 	settled     = 10 * time.Minute // after so long a row that is not there will not come
 	maxSweep    = 10_000           // versions that are remembered until then
 )
@@ -279,7 +280,7 @@ func (c cipher) Open(ctx context.Context, ciphertext []byte, of material.Context
 		return material.Bytes{}, err
 	}
 	iv, sealed, ok := hsm.SplitIV(ciphertext[material.HeaderSize:])
-	if header != c.header || !ok || len(sealed) > key.MaxPlaintext+probeSize {
+	if header != c.header || !ok || len(sealed) > key.MaxPlaintext+tagSize {
 		return material.Bytes{}, errInvalid()
 	}
 	plaintext, err := c.client.Decrypt(ctx, c.object, iv, sealed, additional)
