@@ -210,7 +210,7 @@ func TestOlderDatabaseIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	r = run(t, c)
-	if err := r.Unseal(t.Context(), passphrase(sealtest.Passphrase)); err == nil || !strings.Contains(err.Error(), "rollback suspected") {
+	if err := r.Unseal(t.Context(), passphrase(sealtest.Passphrase)); !fault.Is(err, fault.StateConflict) || !strings.Contains(fault.Message(err), "rollback suspected") {
 		t.Errorf("an older database: %v", err)
 	}
 }

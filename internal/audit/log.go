@@ -73,8 +73,8 @@ type Options struct {
 }
 
 // Open reads where the log stands and verifies that it continues what this node
-// remembers. A store that is behind, or that has another history, is refused: it was
-// rolled back or replaced. Call Run to start the writer.
+// remembers. A store that is behind, or that has another history, is refused as a
+// StateConflict fault: it was rolled back or replaced. Call Run to start the writer.
 func Open(ctx context.Context, o Options) (*Log, error) {
 	signer, err := note.NewSigner(o.PrivateKey)
 	if err != nil {
@@ -92,19 +92,8 @@ func Open(ctx context.Context, o Options) (*Log, error) {
 	if l.tree, err = loadFrontier(head.Size, hashes); err != nil {
 		return nil, err
 	}
-	if head.Size > 0 {
-		c, err := OpenCheckpoint(head.Checkpoint, o.PublicKey)
-		if err != nil {
-			return nil, fmt.Errorf("opening audit log: %w", err)
-		}
-		if c.Size != head.Size || c.Root != l.tree.root() {
-			return nil, fmt.Errorf("opening audit log: its records do not agree with its signed head; run `keyward audit verify`")
-		}
-	}
-	if len(o.Remembered) > 0 {
-		if err := continues(o.Remembered, o.PublicKey, head.Size, hashes); err != nil {
-			return nil, err
-		}
+	if err := l.extends(o.Remembered, head, l.tree, hashes); err != nil {
+		return nil, fmt.Errorf("opening audit log: %w", err)
 	}
 	l.at = head.At
 	l.head.Store(&head.Checkpoint)
@@ -114,25 +103,6 @@ func Open(ctx context.Context, o Options) (*Log, error) {
 // errUnread says that a proof was not possible, because the store could not be read, and
 // not that it failed.
 var errUnread = errors.New("the stored hashes cannot be read")
-
-// continues proves that a log of the given size contains the remembered checkpoint.
-func continues(remembered []byte, publicKey string, size int64, hashes tlog.HashReader) error {
-	c, err := OpenCheckpoint(remembered, publicKey)
-	if err != nil {
-		return fmt.Errorf("opening audit log: the remembered checkpoint: %w", err)
-	}
-	if c.Size > size {
-		return fmt.Errorf("opening audit log: rollback suspected: this node has seen %d records, the database holds %d; restore the newest database", c.Size, size)
-	}
-	root, err := tlog.TreeHash(c.Size, hashes)
-	if err != nil {
-		return fmt.Errorf("opening audit log: %w: %w", errUnread, err)
-	}
-	if root != c.Root {
-		return fmt.Errorf("opening audit log: rollback suspected: the first %d records are not those that this node has seen", c.Size)
-	}
-	return nil
-}
 
 // Now answers the time by the log's clock.
 func (l *Log) Now() time.Time { return l.now() }
@@ -377,7 +347,7 @@ func (l *Log) agree(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := l.extends(head, tree, hashes); err != nil {
+	if err := l.extends(l.Checkpoint(), head, tree, hashes); err != nil {
 		if !errors.Is(err, errUnread) {
 			l.broken.Store(&err)
 		}
@@ -395,20 +365,35 @@ func (l *Log) agree(ctx context.Context) error {
 	return nil
 }
 
-// extends proves that the store's log is signed by this log's key and contains the
-// newest head that this process knows of.
-func (l *Log) extends(head Head, tree frontier, hashes tlog.HashReader) error {
+// extends proves that the store's log is signed by this log's key and contains the checkpoint
+// that is known of it, if there is one. A store that was rolled back, or that was changed, is a
+// StateConflict fault, or one without a kind where a signature does not verify.
+func (l *Log) extends(known []byte, head Head, tree frontier, hashes tlog.HashReader) error {
 	if head.Size > 0 {
 		c, err := OpenCheckpoint(head.Checkpoint, l.publicKey)
 		if err != nil {
 			return err
 		}
 		if c.Size != head.Size || c.Root != tree.root() {
-			return fmt.Errorf("writing audit log %q: its records do not agree with its signed head; run `keyward audit verify`", l.origin)
+			return fault.StateConflict.New("the records of audit log %q do not agree with its signed head; run: keyward audit verify", l.origin)
 		}
 	}
-	if known := l.Checkpoint(); len(known) > 0 {
-		return continues(known, l.publicKey, head.Size, hashes)
+	if len(known) == 0 {
+		return nil
+	}
+	c, err := OpenCheckpoint(known, l.publicKey)
+	if err != nil {
+		return fmt.Errorf("the remembered checkpoint: %w", err)
+	}
+	if c.Size > head.Size {
+		return fault.StateConflict.New("rollback suspected: this node has seen %d records, the database holds %d; restore the newest database", c.Size, head.Size)
+	}
+	root, err := tlog.TreeHash(c.Size, hashes)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errUnread, err)
+	}
+	if root != c.Root {
+		return fault.StateConflict.New("rollback suspected: the first %d records are not those that this node has seen; restore the newest database", c.Size)
 	}
 	return nil
 }
