@@ -179,7 +179,9 @@ func Open(content, password []byte) (crypto.Signer, []*X509, error) {
 		certs = append(certs, cert)
 	}
 	switch {
-	case len(certs) > maxCertificates || len(contents.Keys) > 1:
+	case len(certs) > maxCertificates:
+		return nil, nil, fmt.Errorf("the PKCS#12 file holds more than %d certificates; export those that belong to the key", maxCertificates)
+	case len(contents.Keys) > 1:
 		return nil, nil, errors.New("the PKCS#12 file holds more than one private key; export one of them")
 	case len(contents.Keys) == 0:
 		return nil, certs, nil

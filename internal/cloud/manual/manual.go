@@ -8,7 +8,7 @@
 // the wrong length or from the wrong line of the console is refused with what to do. What
 // is only suspicious is a warning.
 //
-// [Guide.Check] is pure: it stores nothing, asks nobody and looks at no clock. It answers
+// Its Check is pure: it stores nothing, asks nobody and looks at no clock. It answers
 // [accesskey.Evidence], which holds no secret and may be shown: what the inventory keeps of the key.
 // Who calls it seals what was entered.
 //

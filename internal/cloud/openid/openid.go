@@ -128,7 +128,7 @@ func (c *Client) place(ctx context.Context, issuer string) (*place, error) {
 		}
 	}
 	config, err := c.discover(ctx, issuer)
-	if ctx.Err() != nil {
+	if err != nil && ctx.Err() != nil {
 		return nil, err // which says nothing about the provider
 	}
 	// A new set of keys, so that those which the provider took back are forgotten.

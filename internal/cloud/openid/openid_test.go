@@ -381,6 +381,19 @@ func TestDown(t *testing.T) {
 	}
 }
 
+// An ended has just ended, when nothing is waited for any more.
+type ended struct{ context.Context }
+
+func (ended) Err() error { return context.Canceled }
+
+// Who goes away when the provider has answered is no trouble.
+func TestGoneAfterTheAnswer(t *testing.T) {
+	b := newBench(t)
+	if to, err := b.Authorize(ended{t.Context()}, b.as, federation.Request{Redirect: home, State: "the-state", Nonce: "the-nonce"}); err != nil || to == "" {
+		t.Errorf("%q, %v", to, err)
+	}
+}
+
 // A provider that does not answer holds nobody up for longer than they wait.
 func TestSlow(t *testing.T) {
 	b := newBench(t)
