@@ -125,9 +125,9 @@ func newHelpCmd(c *cli.Run, root *cobra.Command) *cobra.Command {
 		Use:   "help [COMMAND...]",
 		Short: c.T("Show help for a command", "显示命令的帮助"),
 		Run: func(_ context.Context, args []string) error {
-			cmd, rest, err := root.Find(args)
-			if err != nil || len(rest) > 0 {
-				return c.UnknownCommand(root, args[len(args)-1])
+			cmd, rest, _ := root.Find(args) // as far as it is known; its error is in English only
+			if len(rest) > 0 {
+				return c.UnknownCommand(cmd, rest[0])
 			}
 			help(c, cmd)
 			return nil

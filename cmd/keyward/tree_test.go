@@ -181,6 +181,18 @@ func TestHelp(t *testing.T) {
 	}
 }
 
+// Help for what is not there names the first word that is not, and what its group has instead.
+func TestHelpForWhatIsNotThere(t *testing.T) {
+	for args, want := range map[string]string{
+		"key lst": `no command "lst"; did you mean list`, "kye list": `no command "kye"; did you mean key?`, "key list extra": `no command "extra"`,
+	} {
+		s := newSession(t, cli.English)
+		if status := s.Do(append([]string{"help"}, strings.Fields(args)...)...); status != cli.ExitLocal || !strings.Contains(s.Stderr.String(), want) {
+			t.Errorf("help %s: status %d: %s", args, status, &s.Stderr)
+		}
+	}
+}
+
 func TestCompletionScripts(t *testing.T) {
 	s := newSession(t, cli.English)
 	for _, shell := range []string{"bash", "zsh", "fish", "powershell"} {
