@@ -22,12 +22,6 @@ const (
 	anchorShare  = 100             // saving takes at most this fraction of the time
 )
 
-// openAnchor finds out from the audit logs what each row must be.
-func (e *engine) openAnchor(ctx context.Context, a *App) (err error) {
-	e.anchor, err = anchor.Open(ctx, e.anchorOptions(a))
-	return err
-}
-
 func (e *engine) anchorOptions(a *App) anchor.Options {
 	path := filepath.Join(a.Config.DataDir, anchorFile)
 	return anchor.Options{

@@ -215,6 +215,29 @@ func TestOlderDatabaseIsRefused(t *testing.T) {
 	}
 }
 
+// Who unseals a server whose audit log was changed is told where.
+func TestChangedLogIsTold(t *testing.T) {
+	c := configure(t, "")
+	r := run(t, c)
+	if _, err := r.Initialize(t.Context(), passphrase(sealtest.Passphrase), "first"); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(c.DataDir, "anchor")); err != nil { // what it covers is not read again
+		t.Fatal(err)
+	}
+	if _, err := storetest.Raw(t, string(c.Database)).ExecContext(t.Context(), `UPDATE audit_batch SET leaves = replace(leaves, 'first', 'other')`); err != nil {
+		t.Fatal(err)
+	}
+	r = run(t, c)
+	err := r.Unseal(t.Context(), passphrase(sealtest.Passphrase))
+	if text := fault.TextOf(err); !fault.Is(err, fault.StateConflict) || !strings.Contains(text.String(), "does not have the hash stored with it") || !strings.Contains(text.Chinese(), "哈希") {
+		t.Errorf("told %q, %q: %v", text, text.Chinese(), err)
+	}
+}
+
 func TestL27FilesAreMadePrivate(t *testing.T) {
 	c := configure(t, "")
 	r := run(t, c)

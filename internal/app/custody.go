@@ -2,7 +2,9 @@ package app
 
 import (
 	"context"
+	"errors"
 
+	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/custody"
 	"github.com/keyward/keyward/internal/erase"
 	"github.com/keyward/keyward/internal/fault"
@@ -118,6 +120,9 @@ func (a *App) enter(ctx context.Context, open func() (*seal.Keyring, custody.Ope
 	// A slow machine may have used up the request's time for the passphrase; the work
 	// was done, and must not be done again for the want of a moment.
 	e, err := a.startEngine(context.WithoutCancel(ctx), keyring, opening)
+	if tampered, ok := errors.AsType[*audit.TamperError](err); ok { // the operator, and nobody else, is told
+		return fault.StateConflict.Wrap(err, "audit log %q was tampered with: %s; keep a copy of the database, and run: keyward audit verify", tampered.Log, tampered.Where)
+	}
 	if err != nil {
 		return err
 	}

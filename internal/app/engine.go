@@ -153,7 +153,7 @@ func (a *App) startEngine(ctx context.Context, keyring *seal.Keyring, opening cu
 	if err := e.openLog(ctx, a); err != nil {
 		return nil, err
 	}
-	if err := e.openAnchor(ctx, a); err != nil {
+	if e.anchor, err = anchor.Open(ctx, e.anchorOptions(a)); err != nil {
 		return nil, err
 	}
 	refusals := refusal.New(e.log)
