@@ -53,9 +53,9 @@ type Means struct {
 	Verifies  bool          `json:"verifies,omitempty"`  // a key can be tried
 }
 
-// An Attempt is one try to create a key.
+// An Attempt is one try to create a key. Where [Means.Repeats] it is the same with every repetition.
 type Attempt struct {
-	ID        string    // the same with every repetition, 32 hexadecimal digits
+	ID        string    // 32 hexadecimal digits
 	Tag       string    // "keyward/<rotation>/<number>", for the key's description
 	Principal string    // whose key it becomes: accesskey.Principal.ID
 	Old       string    // id of the key that it will replace

@@ -16,7 +16,7 @@ func (s *Service) create(ctx context.Context, i rotation.Issuer, r rotation.Rota
 	if err != nil {
 		return k, noEffect(err)
 	}
-	m, err := i.Create(ctx, rotation.Attempt{ID: version(r.ID, attempt), Tag: r.Tag(attempt), Principal: p.Principal, Old: r.Old.ID, Expire: s.orphanDies(p)})
+	m, err := i.Create(ctx, rotation.Attempt{ID: version(r.ID, attempt), Tag: r.Tag(attempt), Principal: p.Principal, Old: r.Old.ID, Expire: orphanDies(p, r)})
 	if err != nil {
 		return k, err
 	}
@@ -35,12 +35,13 @@ func (s *Service) create(ctx context.Context, i rotation.Issuer, r rotation.Rota
 	return k, err
 }
 
-// orphanDies answers when a key of which nothing is known any more may die by itself.
-func (s *Service) orphanDies(p rotation.Plan) time.Time {
-	if p.Care.Every == 0 {
+// orphanDies answers when a key of which nothing is known any more may die by itself: the same
+// with every repetition of an attempt.
+func orphanDies(p rotation.Plan, r rotation.Rotation) time.Time {
+	if p.Care.Every == 0 || r.TriedAt.IsZero() {
 		return time.Time{}
 	}
-	return s.now().Add(2*p.Care.Every + 24*time.Hour)
+	return r.TriedAt.Add(2*p.Care.Every + 24*time.Hour)
 }
 
 // seal stores a new key's credential as a version of the secret that no reader gets yet. Done twice

@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -81,6 +82,39 @@ func TestTheAnswerIsLost(t *testing.T) {
 	w.whole(t, r.New.ID)
 	if n := len(w.platform.Lives()); n != 3 || r.Attempt != 2 {
 		t.Errorf("%d keys in %d attempts, want 3 in 2:\n%s", n, r.Attempt, history(r))
+	}
+}
+
+// A repeating issuer would make no second key of one attempt, and remembers what it was asked for.
+type repeating struct {
+	rotation.Issuer
+	tried *[]rotation.Attempt
+}
+
+func (r repeating) Means() rotation.Means {
+	m := r.Issuer.Means()
+	m.Repeats = true
+	return m
+}
+
+func (r repeating) Create(ctx context.Context, a rotation.Attempt) (rotation.Minted, error) {
+	*r.tried = append(*r.tried, a)
+	return r.Issuer.Create(ctx, a)
+}
+
+// Who recognises a repetition is asked for the very same again, whenever that is.
+func TestARepetitionIsTheSame(t *testing.T) {
+	w := newWorld(t, storetest.SQLite(t))
+	_, err := w.AmendPlan(t.Context(), root(), "pay", func(p *rotation.Plan) error { p.Care.Every = 90 * 24 * time.Hour; return nil })
+	check(t, err)
+	var tried []rotation.Attempt
+	w.wrap = func(i rotation.Issuer) rotation.Issuer { return repeating{i, &tried} }
+	w.platform.Creating.Next(cloudtest.LoseAfter)
+	_, err = w.Start(t.Context(), root(), engine.StartInput{Plan: "pay"})
+	check(t, err)
+	w.pass(t, 5*time.Minute, 10*time.Second)
+	if len(tried) < 2 || tried[0] != tried[1] || tried[0].Expire.IsZero() {
+		t.Errorf("it was asked for %+v", tried)
 	}
 }
 

@@ -67,6 +67,8 @@ type world struct {
 	opens   int                             // times that it is too busy to open a tenant
 	events  []string                        // of rotations, that are on record
 
+	wrap func(rotation.Issuer) rotation.Issuer // has issuers behave otherwise; nil for as they do
+
 	mu  sync.Mutex // guards now
 	now time.Time
 }
@@ -163,7 +165,7 @@ func (w *world) services(t testing.TB, url string, keyring *seal.Keyring) {
 	})
 	w.Service = engine.New(engine.Options{
 		Store: busy{fleet.Rotations{Store: w.node.Store}, w}, Inventory: w.stock, Secrets: w.secrets, Rollouts: w.rollouts, Incidents: w.told, Tenants: w,
-		Spool: &spool.Spool{Directory: w.spool}, Log: w.node.Log, Kinds: []rotation.KindOfIssuer{httpapi.Issuer()}, Region: "cn-test", Now: w.clock,
+		Spool: &spool.Spool{Directory: w.spool}, Log: w.node.Log, Kinds: []rotation.KindOfIssuer{w.kind()}, Region: "cn-test", Now: w.clock,
 		Fresh: always, Logger: slog.New(slog.DiscardHandler),
 	})
 	handlers := w.Handlers()
@@ -172,6 +174,20 @@ func (w *world) services(t testing.TB, url string, keyring *seal.Keyring) {
 		Store: w.node.Store, Owner: "test", Handlers: handlers, Now: w.clock,
 		Served: func() (time.Duration, bool) { return 0, true }, Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	}
+}
+
+// kind is how the platform's keys are replaced.
+func (w *world) kind() rotation.KindOfIssuer {
+	k := httpapi.Issuer()
+	open := k.Open
+	k.Open = func(o accesskey.Opening, principal string) (rotation.Issuer, error) {
+		i, err := open(o, principal)
+		if err == nil && w.wrap != nil {
+			i = w.wrap(i)
+		}
+		return i, err
+	}
+	return k
 }
 
 // fill makes a merchant with one key, its secret, three shops in two regions, and a plan.
