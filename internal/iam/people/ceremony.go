@@ -136,7 +136,7 @@ func (c *Ceremony) challenge(link string) []byte {
 	return sum[:]
 }
 
-// begin stores a ceremony of a person and answers what whoever asked for it needs.
+// beginCeremony stores a ceremony of a person and answers what whoever asked for it needs.
 func (s *Service) beginCeremony(ctx context.Context, op *iam.Operation, p Person, c Ceremony) (Begun, error) {
 	if s.Party.ID == "" {
 		return Begun{}, fault.UnsupportedOperation.New("this server has no security keys: its operator must set public_url to https:// and a host name")

@@ -178,10 +178,9 @@ func (s *Service) tryCode(ctx context.Context, p Person, code string) (recovery 
 	if err := s.charge(ctx, limits); err != nil {
 		return "", err
 	}
-	if recovery, err = s.useCode(ctx, p, code); err != nil {
-		return "", err
-	}
-	return recovery, s.Store.Refund(ctx, limits, true)
+	recovery, err = s.useCode(ctx, p, code)
+	s.settle(ctx, limits, err)
+	return recovery, err
 }
 
 // useCode uses a code of a person's second factor up. A recovery code is answered as its

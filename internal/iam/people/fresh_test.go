@@ -1,6 +1,7 @@
 package people_test
 
 import (
+	"context"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -77,6 +78,32 @@ func TestLateFactorProvesNothing(t *testing.T) {
 	old := w.login(t)
 	a := w.enroll(t)
 	wantKind(t, w.Prove(t.Context(), w.as(t, old), a.code()), fault.MFANotSetUp)
+}
+
+// An offline store cannot use a code up.
+type offline struct{ people.Store }
+
+func (offline) Advance(context.Context, time.Time, string, int64) (bool, error) {
+	return false, fault.Unavailable.New("the database cannot be read now; try again")
+}
+
+// Whose code could not be looked at has not guessed.
+func TestCodesOfABadHour(t *testing.T) {
+	w := newWorld(t)
+	a := w.enroll(t)
+	call := w.as(t, w.admin(t, a))
+	w.advance(time.Minute)
+	whole := w.Store
+	w.Store = offline{whole}
+	for range 10 {
+		if err := w.Prove(t.Context(), call, a.code()); !fault.Is(err, fault.Unavailable) {
+			t.Fatal(err)
+		}
+	}
+	w.Store = whole
+	if err := w.Prove(t.Context(), call, a.code()); err != nil {
+		t.Error(err)
+	}
 }
 
 // Guesses of codes are counted, however many come at once, and of one code one is accepted.

@@ -47,19 +47,24 @@ func (s *Service) Counted(ctx context.Context, call *authz.Call, act func() erro
 	return s.counted(ctx, call, []Limit{{from, freeOfNetwork, longest, false}}, act)
 }
 
-// counted does what is an attempt to log in, if it may be made, and takes back what was
-// counted of it unless it failed as a guess does.
+// counted does what is an attempt to log in, if it may be made.
 func (s *Service) counted(ctx context.Context, call *authz.Call, limits []Limit, act func() error) error {
 	if err := s.charge(ctx, limits); err != nil {
 		return s.Refusals.Refuse(ctx, call, ActionLogin, "", err)
 	}
 	err := act()
-	if !fault.Is(err, fault.LoginFailed) {
-		if undone := s.Store.Refund(context.WithoutCancel(ctx), limits, err == nil); undone != nil {
-			s.Logger.Warn("taking back a counted attempt to log in", "error", undone)
-		}
-	}
+	s.settle(ctx, limits, err)
 	return err
+}
+
+// settle takes back what was counted of an attempt, unless it failed as a guess does.
+func (s *Service) settle(ctx context.Context, limits []Limit, err error) {
+	if fault.Is(err, fault.LoginFailed) {
+		return
+	}
+	if undone := s.Store.Refund(context.WithoutCancel(ctx), limits, err == nil); undone != nil {
+		s.Logger.Warn("taking back a counted attempt to log in", "error", undone)
+	}
 }
 
 // Admit begins a session of a user for whom an identity provider vouches, as a part of the
