@@ -178,12 +178,8 @@ func (s *Service) For(ctx context.Context, p authz.Principal) (authz.Approval, e
 	return &Check{s: s, rules: rules}, nil
 }
 
-// Header is where a request names an approval request, and the refusal of one answers it;
-// HeaderReason is where it says why it is made.
-const (
-	Header       = "x-acs-approval-id"
-	HeaderReason = "x-acs-approval-reason"
-)
+// Header is where a request names an approval request, and the refusal of one answers it.
+const Header = "x-acs-approval-id"
 
 // An Attempt is a request as a dialect has it, past its signature.
 type Attempt struct {

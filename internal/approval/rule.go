@@ -73,7 +73,7 @@ func (s *Service) check(r Rule) error {
 	}
 	for _, who := range r.Exempt {
 		kind, name, _ := strings.Cut(who, "/")
-		if kind != "user" && kind != "role" || kind == "user" && iam.UserARN("", name) == iam.UserARN("", "") || kind == "role" && !iam.ValidRoleName(name) {
+		if kind != "user" && kind != "role" || kind == "user" && !iam.ValidUserName(name) || kind == "role" && !iam.ValidRoleName(name) {
 			return fault.InvalidParameter.New("an exemption is user/NAME or role/NAME")
 		}
 		if strings.EqualFold(who, "user/"+iam.RootName) {

@@ -20,9 +20,6 @@ type Policy struct {
 	statements []statement
 }
 
-// Name answers the name under which the policy was compiled.
-func (p *Policy) Name() string { return p.name }
-
 // A statement is one rule of a policy.
 type statement struct {
 	id         string // the Sid, else the number counted from 1

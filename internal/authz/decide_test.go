@@ -155,7 +155,7 @@ func TestAllowOfNotActionLeavesPowerOut(t *testing.T) {
 		{[]*authz.Policy{denied}, "kms:Encrypt", true},
 	} {
 		if d := user(test.policies...).Decide(authz.Request{Action: test.action, Resource: key}); d.Allowed != test.want {
-			t.Errorf("%s under %s: %+v", test.action, test.policies[0].Name(), d)
+			t.Errorf("%s: %+v, want %t", test.action, d, test.want)
 		}
 	}
 }

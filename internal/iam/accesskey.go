@@ -63,14 +63,6 @@ type AccessKeyReport struct {
 	LastUse   Use
 }
 
-// IdleSince answers when the key was last used or, if it never was, made.
-func (r AccessKeyReport) IdleSince() time.Time {
-	if r.LastUse.At.After(r.AccessKey.CreatedAt) {
-		return r.LastUse.At
-	}
-	return r.AccessKey.CreatedAt
-}
-
 // ListAccessKeys answers the access keys of the user, or of all users of the account
 // when user is empty, in the order of their ids.
 func (s *Service) ListAccessKeys(ctx context.Context, call *authz.Call, user string, page Page) (List[AccessKeyReport], error) {
@@ -83,7 +75,7 @@ func (s *Service) ListAccessKeys(ctx context.Context, call *authz.Call, user str
 			return list, err
 		}
 		if user != "" {
-			if _, err := s.user(ctx, call.Account, user); err != nil {
+			if _, err := s.User(ctx, call.Account, user); err != nil {
 				return list, err
 			}
 		}

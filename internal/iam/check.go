@@ -24,8 +24,9 @@ func wellFormed(s string, max int, set string) bool {
 
 func consists(s, set string) bool { return strings.Trim(s, set) == "" }
 
-// validUserName also refuses names of dots alone, which no path of an API can carry.
-func validUserName(name string) bool {
+// ValidUserName tells whether a user could have the name. Names of dots alone no path of an
+// API can carry.
+func ValidUserName(name string) bool {
 	return wellFormed(name, maxUserName, userCharacters) && !consists(name, ".")
 }
 func validPolicyName(name string) bool { return wellFormed(name, maxPolicyName, policyCharacters) }
@@ -36,7 +37,7 @@ func ValidRoleName(name string) bool {
 }
 
 func checkUserName(name string) error {
-	if !validUserName(name) {
+	if !ValidUserName(name) {
 		return fault.InvalidParameter.New("a user name has 1 to %d characters, which are letters, digits or one of . _ @ -, not dots alone", maxUserName)
 	}
 	return nil
@@ -55,7 +56,7 @@ func checkNewUserName(name string) error {
 }
 
 func checkAccountName(name string) error {
-	if !validUserName(name) {
+	if !ValidUserName(name) {
 		return fault.InvalidParameter.New("an account name has 1 to %d characters, which are letters, digits or one of . _ @ -, not dots alone", maxUserName)
 	}
 	return nil

@@ -50,7 +50,7 @@ func (s *Service) Credential(ctx context.Context, accessKeyID string) (Credentia
 	switch {
 	case !signer.key.Enabled:
 		c.Refusal = fault.AccessKeyInactive.New("Specified access key is disabled.")
-	case !signer.key.ExpiresAt.IsZero() && signer.key.Expired(s.clock()):
+	case signer.key.Expired(s.clock()):
 		c.Refusal = fault.AccessKeyInactive.New("Specified access key has expired.")
 	case !actor.enabled:
 		c.Refusal = fault.AccessKeyInactive.New("The user of the specified access key is disabled.")
@@ -159,7 +159,7 @@ func (s *Service) Delegate(ctx context.Context, call *authz.Call, rec *audit.Rec
 	if err := op.guardRoot(user); err != nil {
 		return err
 	}
-	u, err := s.user(ctx, call.Account, user)
+	u, err := s.User(ctx, call.Account, user)
 	if err != nil {
 		return err
 	}

@@ -206,7 +206,7 @@ func RoleARN(account, name string) string {
 // UserARN names a user for policies and records. What is no user name is left out:
 // only who may act on all users then learns what is wrong with it.
 func UserARN(account, name string) string {
-	if !validUserName(name) {
+	if !ValidUserName(name) {
 		name = ""
 	}
 	return "acs:ram::" + account + ":user/" + name

@@ -35,7 +35,7 @@ func (s *Service) GetUser(ctx context.Context, call *authz.Call, name string) (U
 		if err := op.Authorize(UserARN(call.Account, name)); err != nil {
 			return User{}, err
 		}
-		return s.user(ctx, call.Account, name)
+		return s.User(ctx, call.Account, name)
 	})
 }
 
@@ -205,7 +205,7 @@ func (op *Operation) noteEnabled(enabled *bool) {
 func (s *Service) changeUser(ctx context.Context, op *Operation, name string, apply func(*User) error) (User, error) {
 	var user User
 	err := Retry(func() (err error) {
-		if user, err = s.user(ctx, op.Call.Account, name); err != nil {
+		if user, err = s.User(ctx, op.Call.Account, name); err != nil {
 			return err
 		}
 		return apply(&user)
@@ -213,13 +213,8 @@ func (s *Service) changeUser(ctx context.Context, op *Operation, name string, ap
 	return user, err
 }
 
-// User reads a user of the account, for an operation of a package below.
+// User reads a user of the account. It authorizes nothing.
 func (s *Service) User(ctx context.Context, account, name string) (User, error) {
-	return s.user(ctx, account, name)
-}
-
-// user reads a user of the account.
-func (s *Service) user(ctx context.Context, account, name string) (User, error) {
 	if err := checkUserName(name); err != nil {
 		return User{}, err
 	}

@@ -9,14 +9,12 @@ import (
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/lazy"
 	"github.com/keyward/keyward/internal/material"
-	"github.com/keyward/keyward/internal/tag"
 )
 
 // The limits of keys, as Alibaba Cloud KMS documents them.
 const (
 	MaxDescription = 8192 // bytes
 	MaxAlias       = 255  // characters, with "alias/"
-	MaxTags        = tag.Max
 	MaxPlaintext   = 6144 // bytes that Encrypt takes
 	MaxBatch       = 100  // items of one batch
 	MaxDataKey     = 1024 // bytes of a data key
@@ -34,9 +32,7 @@ const (
 )
 
 // An alias is matched whole; Go's regular expressions run in linear time.
-var (
-	aliasPattern = lazy.Regexp(`^alias/[A-Za-z0-9_/-]{1,249}$`)
-)
+var aliasPattern = lazy.Regexp(`^alias/[A-Za-z0-9_/-]{1,249}$`)
 
 // usages answers what keys of the spec may be used for, the default first.
 func usages(s material.Spec) []Usage {

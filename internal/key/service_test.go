@@ -22,6 +22,7 @@ import (
 	"github.com/keyward/keyward/internal/seal/sealtest"
 	"github.com/keyward/keyward/internal/store/kms"
 	"github.com/keyward/keyward/internal/store/storetest"
+	"github.com/keyward/keyward/internal/tag"
 )
 
 // A world is one node with a clock of its own.
@@ -293,7 +294,7 @@ func TestRules(t *testing.T) {
 	want(t, w.Tag(ctx, c, id, []key.Tag{{Key: "a", Value: "!"}}), fault.InvalidTagValue)
 	want(t, w.Tag(ctx, c, id, []key.Tag{{Key: "a"}, {Key: "a"}}), fault.DuplicateTagKey)
 	var many []key.Tag
-	for i := range key.MaxTags {
+	for i := range tag.Max {
 		many = append(many, key.Tag{Key: fmt.Sprintf("k%d", i), Value: "支付"})
 	}
 	if err := w.Tag(ctx, c, id, many); err != nil {

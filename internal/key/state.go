@@ -24,9 +24,6 @@ const (
 	PendingImport   State = "PendingImport"
 )
 
-// States lists every state.
-func States() []State { return []State{Enabled, Disabled, PendingDeletion, PendingImport} }
-
 // An Act is a class of operations that the states treat alike.
 type Act int
 
@@ -60,7 +57,7 @@ var verdicts = map[Act]map[State]fault.Kind{
 }
 
 // Allow tells whether the key's state allows the act: [fault.KeyDisabled],
-// [fault.KeyPendingDeletion] or [fault.StateConflict] if not.
+// [fault.KeyPendingDeletion], [fault.KeyPendingImport] or [fault.StateConflict] if not.
 func (k Key) Allow(a Act) error {
 	switch kind := verdicts[a][k.State]; kind {
 	case "":

@@ -1,6 +1,7 @@
 package federation
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -110,7 +111,7 @@ func (s *Service) find(ctx context.Context, in Start) (Provider, error) {
 	none := fault.ResourceNotFound.New("there is no such identity provider; say which with keyward login --sso NAME, and with --account if the server has several accounts")
 	account, err := s.IAM.FindAccount(ctx, in.Account)
 	if err != nil || account == "" {
-		return Provider{}, orElse(err, none)
+		return Provider{}, cmp.Or[error](err, none)
 	}
 	all, err := s.Store.IdentityProviders(ctx, account)
 	if err != nil {
@@ -122,13 +123,6 @@ func (s *Service) find(ctx context.Context, in Start) (Provider, error) {
 		}
 	}
 	return Provider{}, none
-}
-
-func orElse(err, other error) error {
-	if err != nil {
-		return err
-	}
-	return other
 }
 
 // A Finish is what the browser brought back, and what the login was begun with.
@@ -190,7 +184,7 @@ func (s *Service) finish(ctx context.Context, op *iam.Operation, t transaction, 
 	issued, t.Epoch, err = s.admit(ctx, op, t, in)
 	if fault.Is(err, fault.MFARequired) {
 		sealed, failed := s.seal(t)
-		return issued, sealed, orElse(failed, err)
+		return issued, sealed, cmp.Or(failed, err)
 	}
 	return issued, "", err
 }

@@ -1,6 +1,7 @@
 package federation
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"time"
@@ -66,10 +67,7 @@ func (s *Service) CreateProvider(ctx context.Context, call *authz.Call, in NewPr
 			return Provider{}, err
 		}
 		p := Provider{
-			Account: call.Account, Name: in.Name, ID: rand.Text(), Issuer: in.Issuer, ClientID: in.ClientID, Claim: in.Claim, MFA: in.MFA, CreatedAt: s.now(),
-		}
-		if p.Claim == "" {
-			p.Claim = "sub"
+			Account: call.Account, Name: in.Name, ID: rand.Text(), Issuer: in.Issuer, ClientID: in.ClientID, Claim: cmp.Or(in.Claim, "sub"), MFA: in.MFA, CreatedAt: s.now(),
 		}
 		if err := p.check(); err != nil {
 			return Provider{}, err

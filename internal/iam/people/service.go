@@ -108,7 +108,8 @@ func (s *Service) InForce(ctx context.Context, account, user, session string) (b
 	return in[session], err
 }
 
-// Profile answers how a user logs in. A user who cannot is answered with an empty Person.
+// Profile answers how a user logs in. Of a user for whom that was never
+// said it answers a Person with a Rev of 0.
 func (s *Service) Profile(ctx context.Context, call *authz.Call, user string) (Person, error) {
 	op := iam.Begin(s.Log, call, ActionGetLogin)
 	return iam.Perform(ctx, op, func() (Person, error) {

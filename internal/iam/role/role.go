@@ -11,8 +11,8 @@
 // signature. [Service.Credential] opens it and answers what the signature is verified with.
 //
 // What ends a session early is its lineage: the access key with which it was begun, at the
-// reset that it had then, and each role that was assumed on the way, at the generation that
-// it had. All of these are looked at with every request, in the caches that the store's
+// reset that it had then, or the login of a person (package people), and each role that was
+// assumed on the way, at the generation that it had. All of these are looked at with every request, in the caches that the store's
 // change feed keeps true: whoever disables the access key or its user, resets or deletes the
 // key, deletes the role or changes whom it trusts, or orders so ([Service.EndSessions]), ends
 // every session that came of it, on every node, within a second. A role's policies are read

@@ -16,6 +16,7 @@ import (
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/iam"
 )
 
 // Action is what policies and the audit log call the operation.
@@ -76,7 +77,7 @@ func (s *Service) Simulate(ctx context.Context, c *authz.Call, q Question) (out 
 }
 
 func (s *Service) simulate(ctx context.Context, c *authz.Call, rec *audit.Record, q Question) (Answer, error) {
-	if err := rec.Permit(c, authz.Request{Resource: "acs:ram::" + c.Account + ":user/" + q.User}); err != nil {
+	if err := rec.Permit(c, authz.Request{Resource: iam.UserARN(c.Account, q.User)}); err != nil {
 		return Answer{}, err
 	}
 	if q.Action == "" || q.Resource == "" || len(q.Action) > 128 {
