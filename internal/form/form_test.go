@@ -1,8 +1,11 @@
 package form_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/form"
@@ -50,5 +53,58 @@ func TestCheck(t *testing.T) {
 		if err != nil && strings.Contains(err.Error(), "fake") {
 			t.Errorf("%s: the value is told: %v", name, err)
 		}
+	}
+}
+
+// A wrapper keeps the contract of material.Wrapper with a key in memory.
+type wrapper struct{ *material.AEAD }
+
+func (w wrapper) Wrap(binding []byte, m material.Bytes) ([]byte, error) {
+	return w.Seal(nil, m.Expose(), binding)
+}
+
+func (w wrapper) Unwrap(binding, wrapped []byte) (material.Bytes, error) {
+	m, ok := w.Open(0, wrapped, binding)
+	if !ok {
+		return m, errors.New("it was made for something else")
+	}
+	return m, nil
+}
+
+// A credential opens with the settings that it was entered with, and so is sent nowhere else.
+func TestSealedToItsSettings(t *testing.T) {
+	aead, err := material.NewAEAD(material.SuiteAES, material.Random(32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := wrapper{aead}
+	settings := form.Pairs(map[string]string{"url": "https://vault.example.com", "mount": "secret", "empty": ""})
+	sealed, err := form.Seal(w, settings, map[string]material.Bytes{"token": material.NewBytes([]byte("fake\xff"))}, "kind", "id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened, err := form.Open(w, settings, sealed, "kind", "id")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]string{"url": "https://vault.example.com", "mount": "secret"}, opened.Settings); diff != "" || string(opened.Credential["token"].Expose()) != "fake\xff" {
+		t.Error(diff)
+	}
+	opened.Erase()
+	if opened.Credential["token"].Len() > 0 {
+		t.Error("the credential is there after it was erased")
+	}
+	for name, other := range map[string][]form.Pair{
+		"another value": {{Name: "mount", Value: "secret"}, {Name: "url", Value: "https://evil.example.com"}},
+		"one less":      {{Name: "mount", Value: "secret"}},
+		"one more":      append(settings[:len(settings):len(settings)], form.Pair{Name: "x", Value: "y"}),
+		"joined":        {{Name: "mount", Value: "secreturlhttps://vault.example.com"}},
+	} {
+		if _, err := form.Open(w, other, sealed, "kind", "id"); err == nil {
+			t.Errorf("%s: it opens", name)
+		}
+	}
+	if _, err := form.Open(w, settings, sealed, "kind", "other"); err == nil {
+		t.Error("it opens for another id")
 	}
 }
