@@ -141,7 +141,7 @@ func (e *engine) startJobs(a *App) {
 	maps.Copy(look, e.approvals.Handlers())
 	maps.Copy(look, e.watched.Checks())
 	maps.Copy(look, upkeep.New(upkeep.Options{Keys: e.keyStore, Uses: e.usage, Incidents: e.alerts, Now: e.now}).Handlers())
-	look[notify.JobStep] = tell[notify.JobStep]
+	look[notify.JobStep] = tell[notify.JobStep] // decides who is told, and waits for no channel
 	delete(tell, notify.JobStep)
 	read := e.stock.Handlers()
 	maps.Copy(read, e.sinks.Handlers())

@@ -106,8 +106,11 @@ const proofPrefix = "kwproof_"
 // IsProof tells whether what stands for a code is the proof of a ceremony.
 func IsProof(code string) bool { return strings.HasPrefix(code, proofPrefix) }
 
+// LinkSize is how many characters a link has.
+const LinkSize = 26
+
 // linkOf answers the link that belongs to a proof. Who has the link cannot tell the proof.
-func linkOf(proof string) string { return derived("link", proof)[:26] }
+func linkOf(proof string) string { return derived("link", proof)[:LinkSize] }
 
 // CodeOf answers the short code by which a person sees that a page belongs to what stands on
 // the terminal.

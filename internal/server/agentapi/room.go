@@ -48,21 +48,19 @@ func (r *room) enter(account, node string) (*seat, error) {
 	if r.closed {
 		return nil, errClosing
 	}
-	of := r.seats[account]
-	if of == nil {
-		of = map[string]*seat{}
-		r.seats[account] = of
-	}
-	if former := of[node]; former != nil {
+	if former := r.seats[account][node]; former != nil {
 		close(former.wake)
+		delete(r.seats[account], node)
 		r.taken--
 	}
 	if r.taken >= r.most {
-		delete(of, node)
 		return nil, errCrowded
 	}
 	s := &seat{account, node, make(chan struct{}, 1)}
-	of[node] = s
+	if r.seats[account] == nil {
+		r.seats[account] = map[string]*seat{}
+	}
+	r.seats[account][node] = s
 	r.taken++
 	return s, nil
 }

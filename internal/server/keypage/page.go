@@ -38,10 +38,7 @@ var pageHTML string
 //go:embed page.js
 var pageJS string
 
-const (
-	perAddress = 10 // requests a second of one address
-	linkSize   = 26 // characters
-)
+const perAddress = 10 // requests a second of one address
 
 // Options says what the page is served from. All fields are required.
 type Options struct {
@@ -135,7 +132,7 @@ func (v *visit) admit() error {
 // link answers the link that was followed.
 func (v *visit) link() string {
 	link := strings.TrimPrefix(v.r.URL.EscapedPath(), people.CeremonyPath)
-	if len(link) != linkSize {
+	if len(link) != people.LinkSize {
 		return "" // nobody's
 	}
 	return link
