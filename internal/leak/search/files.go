@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"path/filepath"
 
 	"golang.org/x/sync/errgroup"
@@ -15,7 +16,7 @@ import (
 	"github.com/keyward/keyward/internal/leak/unpack"
 )
 
-// Files looks at files, and at all files below directories. Links are not followed. What
+// Files looks at files, and at all files below directories. Links in them are not followed. What
 // cannot be read is a problem of the run, and the rest is looked at; the error is the
 // context's.
 func (s *Search) Files(ctx context.Context, paths []string) error {
@@ -80,8 +81,11 @@ func (s *Search) walkAll(paths []string, send func(batch []string) error) error 
 	return send(batch)
 }
 
-// walk calls take with the files at and below a path.
+// walk calls take with the files at and below a path. A link that was named is followed.
 func (s *Search) walk(root string, take func(path string) error) error {
+	if at, err := os.Stat(root); err == nil && at.IsDir() {
+		root = filepath.Clean(root) + string(filepath.Separator) // what the link leads to
+	}
 	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:

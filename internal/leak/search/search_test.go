@@ -91,6 +91,27 @@ func TestFiles(t *testing.T) {
 	}
 }
 
+// A link that is named is followed, be it to a file or to a directory; what is below has its name.
+func TestNamedLinks(t *testing.T) {
+	dir := t.TempDir()
+	real, link, file := filepath.Join(dir, "real"), filepath.Join(dir, "link"), filepath.Join(dir, "file")
+	if err := errors.Join(os.Mkdir(real, 0o755), os.WriteFile(filepath.Join(real, "a.env"), []byte("TOKEN="+token(t).Secret), 0o644),
+		os.Symlink(real, link), os.Symlink(filepath.Join(real, "a.env"), file)); err != nil {
+		t.Fatal(err)
+	}
+	s := search.New(options(t))
+	if err := s.Files(t.Context(), []string{link, file}); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, l := range s.Findings()[0].Locations {
+		got = append(got, l.Path)
+	}
+	if diff := cmp.Diff([]string{file, filepath.Join(link, "a.env")}, got); diff != "" || s.Coverage().Partial() {
+		t.Errorf("places (-want +got):\n%s %+v", diff, s.Coverage().Problems)
+	}
+}
+
 // A long document is looked at block by block; where a block ends makes no difference.
 func TestEveryPlaceOfALongDocument(t *testing.T) {
 	k, o := token(t), options(t)
