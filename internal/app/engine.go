@@ -165,7 +165,7 @@ func (a *App) startEngine(ctx context.Context, keyring *seal.Keyring, opening cu
 	}
 	e.witness, err = publish.New(publish.Options{
 		Reader: a.db, Log: e.log.Origin(), PublicKey: e.identity.PublicKey, Head: e.log.Checkpoint, Dir: a.Config.DataDir,
-		Witnesses: a.witnesses(), Now: a.Now, Logger: a.Logger,
+		Witnesses: a.witnesses(), Logger: a.Logger,
 	})
 	if err != nil {
 		return nil, err

@@ -61,7 +61,6 @@ type Options struct {
 	Head      func() []byte // answers the newest durable signed checkpoint; empty for an empty log
 	Dir       string        // where cosigned checkpoints are kept
 	Witnesses []Witness
-	Now       func() time.Time
 	Logger    *slog.Logger
 }
 

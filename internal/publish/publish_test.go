@@ -3,6 +3,7 @@ package publish_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"fmt"
 	"io"
 	"log/slog"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authz"
@@ -65,7 +67,7 @@ func (n *node) publisher(t *testing.T, witnesses ...publish.Witness) *publish.Pu
 	t.Helper()
 	p, err := publish.New(publish.Options{
 		Reader: n.DB, Log: "keyward/node-1", PublicKey: n.key, Head: n.Log.Checkpoint, Dir: n.dir, Witnesses: witnesses,
-		Now: time.Now, Logger: slog.New(slog.NewTextHandler(&n.logs, nil)),
+		Logger: slog.New(slog.NewTextHandler(&n.logs, nil)),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -179,7 +181,7 @@ func TestRollbackIsFoundOut(t *testing.T) {
 	n.dir = t.TempDir() // the node's files are as old as the database
 	p, err := publish.New(publish.Options{
 		Reader: n.DB, Log: "keyward/node-1", PublicKey: n.key, Head: func() []byte { return early }, Dir: n.dir,
-		Witnesses: []publish.Witness{w.Witness}, Now: time.Now, Logger: slog.New(slog.NewTextHandler(&n.logs, nil)),
+		Witnesses: []publish.Witness{w.Witness}, Logger: slog.New(slog.NewTextHandler(&n.logs, nil)),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -190,6 +192,79 @@ func TestRollbackIsFoundOut(t *testing.T) {
 	}
 	if !strings.Contains(n.logs.String(), "WITNESS CONFLICT") {
 		t.Errorf("it is not said:\n%s", n.logs.String())
+	}
+}
+
+// A history is a log in memory, as far as it is published.
+type history struct {
+	audit.Reader
+	signer note.Signer
+	hashes []tlog.Hash
+	size   int64
+}
+
+// Hashes implements audit.Reader.
+func (h *history) Hashes(_ context.Context, _ string, indexes []int64) ([]tlog.Hash, error) {
+	return h.ReadHashes(indexes)
+}
+
+// ReadHashes implements tlog.HashReader.
+func (h *history) ReadHashes(indexes []int64) (out []tlog.Hash, err error) {
+	for _, i := range indexes {
+		out = append(out, h.hashes[i])
+	}
+	return out, nil
+}
+
+// publish grows the history to a size and shows it to a witness, as a node that knows nothing of it.
+func (h *history) publish(t *testing.T, size int64, what, key string, to publish.Witness) (publish.Status, error) {
+	t.Helper()
+	for ; h.size < size; h.size++ {
+		hashes, err := tlog.StoredHashes(h.size, []byte(what), h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.hashes = append(h.hashes, hashes...)
+	}
+	root, err := tlog.TreeHash(size, h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signed, err := note.Sign(&note.Note{Text: fmt.Sprintf("keyward/node-1\n%d\n%s\n", size, root)}, h.signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := publish.New(publish.Options{
+		Reader: h, Log: "keyward/node-1", PublicKey: key, Head: func() []byte { return signed }, Dir: t.TempDir(),
+		Witnesses: []publish.Witness{to}, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = p.Publish(t.Context())
+	return p.Status()[0], err
+}
+
+// A history that grew past the one that the witness saw, but not from it, is found out.
+func TestForkIsFoundOut(t *testing.T) {
+	private, public, err := note.GenerateKey(rand.Reader, "keyward/node-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := note.NewSigner(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := startWitness(t, "w1", witness.Log{Origin: "keyward/node-1", PublicKey: public})
+	one, other := &history{signer: signer}, &history{signer: signer}
+	if s, err := one.publish(t, 10, "one", public, w.Witness); err != nil || s.Size != 10 {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	if s, err := other.publish(t, 15, "other", public, w.Witness); err == nil || !s.Conflict || !strings.Contains(s.Problem, "first 10 records") {
+		t.Errorf("a fork: %+v, %v", s, err)
+	}
+	if s, err := one.publish(t, 12, "one", public, w.Witness); err != nil || s.Size != 12 || s.Conflict {
+		t.Errorf("the history that it saw: %+v, %v", s, err)
 	}
 }
 

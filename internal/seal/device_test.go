@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -128,6 +129,16 @@ func TestDeviceRefuses(t *testing.T) {
 		if _, err := seal.WithDevice(t.Context(), r, d); err == nil {
 			t.Errorf("the parameters %.40s are accepted", params)
 		}
+	}
+	r := rowsOf(t, store)
+	r.envelopes[0].Wrapped = bytes.Clone(r.envelopes[0].Wrapped)
+	r.envelopes[0].Wrapped[20] ^= 1
+	with, err := seal.WithDevice(t.Context(), r, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := seal.Open(t.Context(), r, with); !fault.Is(err, fault.StateConflict) || !strings.Contains(fault.Message(err), "restore it from a backup") {
+		t.Errorf("a damaged envelope: %v", err)
 	}
 	if _, err := seal.WithDevice(t.Context(), store, nil); !fault.Is(err, fault.UnsupportedOperation) {
 		t.Errorf("no device: %v", err)
