@@ -11,15 +11,23 @@ import (
 	"github.com/keyward/keyward/internal/fault"
 )
 
-// The lock may stay for a while with a process that was killed: its connection ends with
+// The advisory locks of PostgreSQL that keyward takes: numbers that nobody else uses there.
+const (
+	schemaLock = `7220742` // migrating
+	nodeLock   = `7220743` // serving as a node, whose name is the second key
+	epochLock  = `7220744` // beginning an epoch; shared, taking a node's lock
+)
+
+// A node's lock may stay for a while with a process that was killed: its connection ends with
 // it, but its session only when the database notices.
 const (
 	lockPatience = 3 * time.Second
 	lockPause    = 20 * time.Millisecond
 )
 
-// unlockPatience is how long giving up the lock may take; a database that does not
-// answer by then ends the session by itself.
+// unlockPatience is how long giving up a node's lock may take, and moving the tail when a
+// database is closed. A database that does not answer by then ends the session by itself, and
+// the tail is durable where it is.
 const unlockPatience = 2 * time.Second
 
 // LockNode makes this process the only one that serves as the named node, until unlock
@@ -38,7 +46,7 @@ func (db *DB) LockNode(ctx context.Context, name string) (unlock func(), err err
 		return func() {
 			ctx, cancel := context.WithTimeout(context.Background(), unlockPatience)
 			defer cancel()
-			_, err := conn.ExecContext(ctx, `SELECT pg_advisory_unlock(7220743, hashtext($1))`, name)
+			_, err := conn.ExecContext(ctx, `SELECT pg_advisory_unlock(`+nodeLock+`, hashtext($1))`, name)
 			if err != nil { // end the session, and the lock with it
 				err = conn.Raw(func(any) error { return driver.ErrBadConn })
 			}
@@ -69,11 +77,11 @@ func lockNameSoon(ctx context.Context, conn *sql.Conn, name string) (locked bool
 // lockName takes the node's lock, but not while another node begins an epoch: whoever
 // has the lock afterwards sees the epoch, and whoever had it before is seen.
 func lockName(ctx context.Context, conn *sql.Conn, name string) (locked bool, err error) {
-	if _, err := conn.ExecContext(ctx, `SELECT pg_advisory_lock_shared(7220744)`); err != nil {
+	if _, err := conn.ExecContext(ctx, `SELECT pg_advisory_lock_shared(`+epochLock+`)`); err != nil {
 		return false, err
 	}
-	err = conn.QueryRowContext(ctx, `SELECT pg_try_advisory_lock(7220743, hashtext($1))`, name).Scan(&locked)
-	_, unlockErr := conn.ExecContext(ctx, `SELECT pg_advisory_unlock_shared(7220744)`)
+	err = conn.QueryRowContext(ctx, `SELECT pg_try_advisory_lock(`+nodeLock+`, hashtext($1))`, name).Scan(&locked)
+	_, unlockErr := conn.ExecContext(ctx, `SELECT pg_advisory_unlock_shared(`+epochLock+`)`)
 	return locked, errors.Join(err, unlockErr)
 }
 
@@ -82,11 +90,11 @@ func (t *Tx) requireOnlyNode(ctx context.Context) error {
 	if !t.db.Shared() {
 		return nil // an embedded database serves one process
 	}
-	if _, err := t.Exec(ctx, `SELECT pg_advisory_xact_lock(7220744)`); err != nil {
+	if _, err := t.Exec(ctx, `SELECT pg_advisory_xact_lock(`+epochLock+`)`); err != nil {
 		return err
 	}
 	var nodes int
-	err := t.sql.QueryRowContext(ctx, `SELECT COUNT(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = 7220743 AND granted
+	err := t.sql.QueryRowContext(ctx, `SELECT COUNT(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = `+nodeLock+` AND granted
 		AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`).Scan(&nodes)
 	if err != nil {
 		return fmt.Errorf("counting nodes: %w", err)

@@ -118,7 +118,7 @@ func (m migration) statements() []string {
 // migrations exists. SQLite's immediate transaction is lock enough.
 func (db *DB) lockSchema(ctx context.Context, tx *sql.Tx) error {
 	if db.dialect == postgres {
-		if _, err := tx.ExecContext(ctx, `SELECT pg_advisory_xact_lock(7220742)`); err != nil {
+		if _, err := tx.ExecContext(ctx, `SELECT pg_advisory_xact_lock(`+schemaLock+`)`); err != nil {
 			return err
 		}
 	}

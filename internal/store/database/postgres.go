@@ -35,7 +35,7 @@ func redactURL(err error) error {
 	return fmt.Errorf("it is malformed (%T); the form is postgres://USER:PASSWORD@HOST:PORT/DATABASE?sslmode=verify-full", err)
 }
 
-// databaseMicros is the database's own time, as micros writes times.
+// databaseMicros is the database's own time, as [Micros] writes times.
 const databaseMicros = `(extract(epoch FROM clock_timestamp()) * 1000000)::bigint`
 
 // Away tells whether an error says that the database was not there, as opposed to that it holds

@@ -17,8 +17,8 @@ import (
 // The tail of an embedded database's audit logs is what is durable in a journal beside
 // the database and not yet in its tables. A transaction of SQLite costs many times what
 // the record of one encryption does; so the records that change nothing go to the
-// journal, one write and one sync for as many as wait, and are moved into the tables a
-// megabyte at a time. A change takes the tail along in its own transaction: the tables
+// journal, one write and one sync for as many as wait, and are moved into the tables
+// many at a time. A change takes the tail along in its own transaction: the tables
 // always hold a prefix of each log, and whoever reads sees the tables and the tail.
 type tail struct {
 	journal *journal.Journal

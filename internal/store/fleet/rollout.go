@@ -227,15 +227,8 @@ const (
 // levels is how levels are stored: in their order.
 var levels = []rollout.Level{1: rollout.Received, 2: rollout.Applied, 3: rollout.Used}
 
-// rankOf answers the place of a level.
-func rankOf(l rollout.Level) int64 {
-	for i, known := range levels {
-		if known == l {
-			return int64(i)
-		}
-	}
-	return 0
-}
+// rankOf answers the place of a level, 0 for none.
+func rankOf(l rollout.Level) int64 { return int64(max(slices.Index(levels, l), 0)) }
 
 // perReports is how many nodes' reports are stored in one transaction: changes wait for it.
 const perReports = 250

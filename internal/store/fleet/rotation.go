@@ -5,11 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/job"
-	"github.com/keyward/keyward/internal/rollout"
 	"github.com/keyward/keyward/internal/rotation"
 	"github.com/keyward/keyward/internal/store/bound"
 )
@@ -205,20 +205,11 @@ func (s Rotations) deliver(ctx context.Context, t *bound.Tx, r *rotation.Rotatio
 		return fault.StateConflict.New("rollout %s has %d waves, and the rotation was planned for %d", ro.Name, len(ro.Now), len(r.Terms.Waves))
 	}
 	now := r.Generations(ro.Now)
-	if ro.Owner == owner && sameGenerations(ro.Now, now) {
+	if ro.Owner == owner && slices.Equal(ro.Now, now) {
 		return nil
 	}
 	ro.Now, ro.Owner, ro.ChangedAt = now, owner, r.ChangedAt
 	return t.Update(ctx, rolloutRow(&ro))
-}
-
-func sameGenerations(a, b []rollout.Generation) bool {
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return len(a) == len(b)
 }
 
 // Rotation implements engine.Store.

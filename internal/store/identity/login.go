@@ -58,7 +58,7 @@ func (s Store) SavePerson(ctx context.Context, rec *audit.Record, p *people.Pers
 
 // deletePerson removes how a user, who is being deleted, logs in.
 func (s Store) deletePerson(ctx context.Context, t *bound.Tx, u *iam.User) error {
-	some, err := bound.List(ctx, s.Store, t, loginRow, `WHERE account = $1 AND login = $2`, u.Account, strings.ToLower(u.Name))
+	some, err := s.logins(ctx, t, u.Account, u.Name)
 	if err != nil || len(some) == 0 {
 		return err
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strconv"
 	"strings"
 	"time"
 
@@ -197,78 +196,63 @@ func (s Store) Key(ctx context.Context, account, source, id string) (accesskey.A
 // orders are the columns that a list can be in the order of, before source and id.
 var orders = map[accesskey.Order]string{accesskey.ByDue: "k.due_at", accesskey.ByAge: "k.created_at", accesskey.ByUse: "k.used_at", accesskey.BySubject: "0"}
 
-// Keys implements accesskey.KeyStore. A cursor is the place of the last key in the order.
+// Keys implements accesskey.KeyStore.
 func (s Store) Keys(ctx context.Context, account string, q accesskey.Query) ([]accesskey.AccessKey, string, error) {
-	where, args := []string{"k.account = $1"}, []any{account}
-	also := func(condition string, values ...any) {
-		for _, v := range values {
-			args = append(args, v)
-			condition = strings.Replace(condition, "?", fmt.Sprintf("$%d", len(args)), 1)
-		}
-		where = append(where, condition)
-	}
-	if q.Source != "" {
-		also("k.source = ?", q.Source)
-	}
-	switch {
-	case q.Status != "":
-		also("k.status = ?", string(q.Status))
-	default:
-		also("k.gone_at = 0")
-	}
-	switch q.Owner {
-	case "":
-	case "-":
-		also("k.owner = ''")
-	default:
-		also("k.owner = ?", q.Owner)
-	}
-	if q.Text != "" {
-		pattern := "%" + strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`).Replace(strings.ToLower(q.Text)) + "%"
-		also(`(lower(k.id) LIKE ? ESCAPE '\' OR lower(k.name) LIKE ? ESCAPE '\')`, pattern, pattern)
-	}
-	if !q.DueBefore.IsZero() {
-		also("k.due_at < ?", database.Micros(q.DueBefore))
-	}
-	column := orders[q.Order]
+	w, column := chosen(account, q), orders[q.Order]
 	if q.After != "" {
-		at, source, id, err := cursor(q.After)
+		c, err := parseCursor(q.After)
 		if err != nil {
 			return nil, "", err
 		}
-		also("("+column+", k.source, k.id) > (?, ?, ?)", at, source, id)
+		w.and("("+column+", k.source, k.id) > (?, ?, ?)", c.at, c.name, c.id)
 	}
-	args = append(args, q.Limit+1)
-	order := fmt.Sprintf("ORDER BY %s, k.source, k.id LIMIT $%d", column, len(args))
-	if column == "0" {
-		order = fmt.Sprintf("ORDER BY k.source, k.id LIMIT $%d", len(args))
+	order := "ORDER BY " + column + ", k.source, k.id"
+	if q.Order == accesskey.BySubject { // a number alone would mean a column of the answer
+		order = "ORDER BY k.source, k.id"
 	}
-	keys, err := s.joined(ctx, !q.Bare, strings.Join(where, " AND "), order, args...)
+	order += " LIMIT " + w.argument(q.Limit+1)
+	keys, err := s.joined(ctx, !q.Bare, w.text, order, w.args...)
 	if err != nil || len(keys) <= q.Limit {
 		return keys, "", err
 	}
 	keys = keys[:q.Limit]
-	return keys, place(keys[q.Limit-1], q.Order), nil
-}
-
-// place answers the cursor behind a key.
-func place(k accesskey.AccessKey, order accesskey.Order) string {
+	last := keys[q.Limit-1]
 	at := map[accesskey.Order]int64{
-		accesskey.ByDue: dueMicros(k.Due), accesskey.ByAge: database.Micros(k.Observed.CreatedAt), accesskey.ByUse: database.Micros(k.Observed.Use.At),
-	}[order]
-	return fmt.Sprintf("%d/%s/%s", at, k.Source, k.Observed.ID)
+		accesskey.ByDue: dueMicros(last.Due), accesskey.ByAge: database.Micros(last.Observed.CreatedAt), accesskey.ByUse: database.Micros(last.Observed.Use.At),
+	}[q.Order]
+	return keys, cursor{at, last.Source, last.Observed.ID}.String(), nil
 }
 
-func cursor(text string) (at int64, source, id string, err error) {
-	first, rest, _ := strings.Cut(text, "/")
-	source, id, found := strings.Cut(rest, "/")
-	if at, err = strconv.ParseInt(first, 10, 64); err != nil || !found {
-		return 0, "", "", fault.InvalidParameter.New("the cursor is none that this list answered")
+// chosen is the condition on the keys that a query chooses.
+func chosen(account string, q accesskey.Query) *condition {
+	w := &condition{}
+	w.and("k.account = ?", account)
+	if q.Source != "" {
+		w.and("k.source = ?", q.Source)
 	}
-	return at, source, id, nil
+	if q.Status != "" {
+		w.and("k.status = ?", string(q.Status))
+	} else {
+		w.and("k.gone_at = 0")
+	}
+	switch q.Owner {
+	case "":
+	case "-":
+		w.and("k.owner = ''")
+	default:
+		w.and("k.owner = ?", q.Owner)
+	}
+	if q.Text != "" {
+		pattern := "%" + strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`).Replace(strings.ToLower(q.Text)) + "%"
+		w.and(`(lower(k.id) LIKE ? ESCAPE '\' OR lower(k.name) LIKE ? ESCAPE '\')`, pattern, pattern)
+	}
+	if !q.DueBefore.IsZero() {
+		w.and("k.due_at < ?", database.Micros(q.DueBefore))
+	}
+	return w
 }
 
-// inventory reads keys with their principals and remarks.
+// joined reads keys with their remarks and, if wanted, their principals.
 func (s Store) joined(ctx context.Context, principals bool, where, order string, args ...any) ([]accesskey.AccessKey, error) {
 	holder, join := "''", ""
 	if principals {

@@ -2,7 +2,6 @@ package inventory
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -50,44 +49,36 @@ func (s Findings) Finding(ctx context.Context, account, id string) (finding.Find
 // Findings implements finding.Store. The state that a page is chosen by is computed from
 // columns; the suppressions that are answered had their MACs compared.
 func (s Findings) Findings(ctx context.Context, account string, q finding.Query) ([]finding.Finding, string, error) {
-	where, args := "f.account = $1", []any{account}
-	also := func(condition string, values ...any) {
-		for _, v := range values {
-			args = append(args, v)
-			condition = strings.Replace(condition, "?", fmt.Sprintf("$%d", len(args)), 1)
-		}
-		where += " AND " + condition
-	}
-	also("f.rank <= ?", rank(q.Severity))
+	w := &condition{}
+	w.and("f.account = ?", account)
+	w.and("f.rank <= ?", rank(q.Severity))
 	if q.Rule != "" {
-		also("f.rule = ?", q.Rule)
+		w.and("f.rule = ?", q.Rule)
 	}
 	if q.Provider != "" {
-		also("f.provider = ?", q.Provider)
+		w.and("f.provider = ?", q.Provider)
 	}
 	if q.Subject != "" {
-		also("(f.subject = ? OR f.provider || '/' || f.subject = ?)", q.Subject, q.Subject)
+		w.and("(f.subject = ? OR f.provider || '/' || f.subject = ?)", q.Subject, q.Subject)
 	}
 	const silent = `EXISTS (SELECT 1 FROM finding_suppression p WHERE p.account = f.account AND p.finding = f.id AND p.until_at > ?)`
 	switch q.State {
 	case finding.Open:
-		also("f.resolved_at = 0 AND NOT "+silent, database.Micros(q.Now))
+		w.and("f.resolved_at = 0 AND NOT "+silent, database.Micros(q.Now))
 	case finding.Suppressed:
-		also("f.resolved_at = 0 AND "+silent, database.Micros(q.Now))
+		w.and("f.resolved_at = 0 AND "+silent, database.Micros(q.Now))
 	case finding.Resolved:
-		also("f.resolved_at > 0")
+		w.and("f.resolved_at > 0")
 	}
 	if q.After != "" {
-		var at int64
-		first, rest, _ := strings.Cut(q.After, "/")
-		rule, id, ok := strings.Cut(rest, "/")
-		if _, err := fmt.Sscanf(first, "%d", &at); err != nil || !ok {
-			return nil, "", fault.InvalidParameter.New("the cursor is none that this list answered")
+		c, err := parseCursor(q.After)
+		if err != nil {
+			return nil, "", err
 		}
-		also("(f.rank, f.rule, f.id) > (?, ?, ?)", at, rule, id)
+		w.and("(f.rank, f.rule, f.id) > (?, ?, ?)", c.at, c.name, c.id)
 	}
-	args = append(args, q.Limit+1)
-	found, err := bound.Documents[finding.Finding](ctx, s.Store, fmt.Sprintf(`SELECT f.body FROM finding f WHERE %s ORDER BY f.rank, f.rule, f.id LIMIT $%d`, where, len(args)), args...)
+	limit := w.argument(q.Limit + 1)
+	found, err := bound.Documents[finding.Finding](ctx, s.Store, `SELECT f.body FROM finding f WHERE `+w.text+` ORDER BY f.rank, f.rule, f.id LIMIT `+limit, w.args...)
 	if err != nil {
 		return nil, "", err
 	}
@@ -95,7 +86,7 @@ func (s Findings) Findings(ctx context.Context, account string, q finding.Query)
 	if len(found) > q.Limit {
 		found = found[:q.Limit]
 		last := found[q.Limit-1]
-		next = fmt.Sprintf("%d/%s/%s", rank(last.Severity), last.Rule, last.ID)
+		next = cursor{rank(last.Severity), last.Rule, last.ID}.String()
 	}
 	return found, next, s.addSuppressions(ctx, account, found)
 }

@@ -17,8 +17,7 @@ import (
 	"github.com/keyward/keyward/internal/store/database"
 )
 
-// A Store is the store of keys and secrets and of what stands on them: of packages key,
-// secret, instance, sink and offer, and of the marks that package exposure compares.
+// A Store is the store of this package, but for what [Usage] is of.
 type Store struct{ *bound.Store }
 
 func keyRow(k *key.Key) bound.Row {

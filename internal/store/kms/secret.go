@@ -67,12 +67,7 @@ func (s Store) SecretPolicy(ctx context.Context, account, secretID string) (secr
 
 // SaveSecretPolicy implements secret.PolicyStore.
 func (s Store) SaveSecretPolicy(ctx context.Context, rec *audit.Record, p *secret.Policy) error {
-	return s.Mutate(ctx, rec, func(ctx context.Context, t *bound.Tx) error {
-		if p.Rev == 0 {
-			return t.Insert(ctx, secretPolicyRow(p))
-		}
-		return t.Update(ctx, secretPolicyRow(p))
-	})
+	return s.Mutate(ctx, rec, func(ctx context.Context, t *bound.Tx) error { return t.Save(ctx, secretPolicyRow(p)) })
 }
 
 // CreateSecret implements secret.Store.

@@ -94,12 +94,7 @@ func (s Store) Sinks(ctx context.Context, account string) ([]sink.Sink, error) {
 
 // SaveCopy implements sink.Store.
 func (s Store) SaveCopy(ctx context.Context, rec *audit.Record, c *sink.Copy) error {
-	return s.Mutate(ctx, rec, func(ctx context.Context, t *bound.Tx) error {
-		if c.Rev == 0 {
-			return t.Insert(ctx, copyRow(c))
-		}
-		return t.Update(ctx, copyRow(c))
-	})
+	return s.Mutate(ctx, rec, func(ctx context.Context, t *bound.Tx) error { return t.Save(ctx, copyRow(c)) })
 }
 
 // DeleteCopies implements sink.Store.

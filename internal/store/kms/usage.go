@@ -178,8 +178,7 @@ func (s Usage) ForgetUses(ctx context.Context, before time.Time) (n int, err err
 // CountingSince implements usage.Store.
 func (s Usage) CountingSince(ctx context.Context, now time.Time) (time.Time, error) {
 	var at int64
-	const read = `SELECT at FROM key_use_since WHERE id = 1`
-	err := s.DB.QueryRowContext(ctx, read).Scan(&at)
+	err := s.DB.QueryRowContext(ctx, `SELECT at FROM key_use_since WHERE id = 1`).Scan(&at)
 	if errors.Is(err, sql.ErrNoRows) {
 		at = database.Micros(now)
 		_, err = s.DB.Exec(ctx, `INSERT INTO key_use_since (id, at) VALUES (1, $1) ON CONFLICT DO NOTHING`, at)
