@@ -79,18 +79,50 @@ func ways(r leak.Rule) (out []string) {
 	return out
 }
 
-// A key as Tencent's console gives it has six groups of five.
-func TestTencentMapKey(t *testing.T) {
+// Tokens of several parts, by their issuers' documents, examples and libraries: a rule that has the
+// length of one part wrong finds none.
+func TestTokensOfSeveralParts(t *testing.T) {
+	const alnum, hex, capitals = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz", "0123456789abcdef", "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+	random := rand.New(rand.NewPCG(3, 4))
+	of := func(set string, n int) string {
+		out := make([]byte, n)
+		for i := range out {
+			out[i] = set[random.IntN(len(set))]
+		}
+		return string(out)
+	}
+	groups := func(n int) string {
+		out := make([]string, n)
+		for i := range out {
+			out[i] = of(capitals, 5)
+		}
+		return "https://apis.map.qq.com/ws/geocoder/v1/?location=1,2&key=" + strings.Join(out, "-")
+	}
 	s, err := leak.New(rules.All())
 	if err != nil {
 		t.Fatal(err)
 	}
-	groups := []string{"K4TBZ", "D7W3U", "B2VVO", "4PJWX", "6TKDJ", "WQB73", "X5YRA"}
-	for n := 5; n <= 7; n++ {
-		text := []byte("https://apis.map.qq.com/ws/geocoder/v1/?location=1,2&key=" + strings.Join(groups[:n], "-") + "\n")
-		got := s.Worker().Scan(leak.Part{Text: text, To: len(text)})
-		if found := len(got) == 1 && got[0].Rule.ID == "tencent-map-key"; found != (n == 6) {
-			t.Errorf("%d groups: %+v", n, got)
+	for text, want := range map[string]string{
+		groups(5): "", groups(6): "tencent-map-key", groups(7): "",
+		"p" + "at." + of(alnum, 22) + "." + of(hex, 24) + "." + of(alnum, 20):                                  "harness-token",
+		"dt0" + "c01." + of(capitals, 24) + "." + of(capitals, 64):                                             "dynatrace-token",
+		"S" + "G." + of(alnum, 22) + "." + of(alnum, 43):                                                       "sendgrid-token",
+		"gl" + "sa_" + of(alnum, 32) + "_" + of(hex, 8):                                                        "grafana-token",
+		"PM" + "AK-" + of(hex, 24) + "-" + of(hex, 34):                                                         "postman-token",
+		"dn" + "key-" + of(alnum, 26) + "-" + of(alnum, 52):                                                    "definednetworking-token",
+		of(alnum, 14) + ".atlas" + "v1." + of(alnum, 67):                                                       "terraform-token",
+		of(alnum, 76) + "AZ" + "DO" + of(alnum, 4):                                                             "azure-devops-token",
+		"hv" + "b." + of(alnum, 260):                                                                           "vault-token",
+		"AGE-SECRET-" + "KEY-1" + of(capitals, 58):                                                             "age-token",
+		"https://hooks.slack.com/services/T" + of(capitals, 8) + "/B" + of(capitals, 10) + "/" + of(alnum, 24): "slack-webhook",
+		"https://discord.com/api/webhooks/" + of("123456789", 18) + "/" + of(alnum, 68):                        "discord-webhook",
+	} {
+		got := ""
+		if found := s.Worker().Scan(leak.Part{Text: []byte(text + "\n"), To: len(text)}); len(found) == 1 {
+			got = found[0].Rule.ID
+		}
+		if got != want {
+			t.Errorf("%s is %q, not %q", text, got, want)
 		}
 	}
 }
