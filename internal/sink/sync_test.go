@@ -247,6 +247,55 @@ func TestLostAnswers(t *testing.T) {
 	})
 }
 
+// A write that did not happen is made again: over what was looked at before it, and over nothing
+// else, also when no value that was ever there is here any more to be compared.
+func TestInterruptedWrites(t *testing.T) {
+	var lose bool
+	w := open(t, storetest.SQLite(t), func(h http.Handler) http.Handler {
+		return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			if lose && r.Method != http.MethodGet {
+				rw.WriteHeader(http.StatusServiceUnavailable)
+				return
+			}
+			h.ServeHTTP(rw, r)
+		})
+	})
+	w.vault.Put("gone", map[string]any{"value": "theirs"})
+	w.vault.Delete("gone")
+	for _, name := range []string{"gone", "forgot", "theirs"} {
+		w.put(t, name, "fake-0")
+	}
+	w.add(t, "*")
+	w.pass(t, 10*time.Second)
+	if c := w.status(t, "gone"); c.Status != sink.Drifted {
+		t.Fatalf("what somebody deleted there: %+v", c)
+	}
+	lose = true
+	check(t, w.Sync(t.Context(), root(), "ours", true))
+	w.pass(t, 10*time.Second)
+	if c := w.status(t, "gone"); c.Status != sink.Failed || c.Written != "" || c.Version == "" {
+		t.Fatalf("a write that was lost: %+v", c)
+	}
+	w.vault.Seal(true)
+	for i := range secret.MaxVersions + 2 { // so that the first one is dropped here
+		w.put(t, "forgot", fmt.Sprint("fake-", i+1))
+		w.put(t, "theirs", fmt.Sprint("fake-", i+1))
+	}
+	w.vault.Seal(false)
+	w.vault.Put("theirs", map[string]any{"value": "theirs"})
+	lose = false
+	w.pass(t, 20*time.Minute)
+	last := fmt.Sprint("fake-", secret.MaxVersions+2)
+	for name, c := range map[string]struct {
+		status sink.Status
+		value  string
+	}{"gone": {sink.Synced, "fake-0"}, "forgot": {sink.Synced, last}, "theirs": {sink.Drifted, "theirs"}} {
+		if have := w.status(t, name); have.Status != c.status || w.there(name) != c.value {
+			t.Errorf("%s: %q is there and the copy is %+v; want %q, %s", name, w.there(name), have, c.value, c.status)
+		}
+	}
+}
+
 // No value leaves before it is on record.
 func TestNothingLeavesThatIsNotRecorded(t *testing.T) {
 	w := open(t, storetest.SQLite(t), nil)
