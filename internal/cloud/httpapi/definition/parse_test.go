@@ -37,6 +37,7 @@ func TestBadDefinitions(t *testing.T) {
 		"merge":                     {[]string{"items: /keys", "<<: {items: /keys}"}, 16, "merge"},
 		"tag":                       {[]string{"items: /keys", "items: !!str /keys"}, 16, "tags"},
 		"wrong type":                {[]string{"version: 1", "version: one"}, 3, "it must be integer"},
+		"number without end":        {[]string{"version: 1", "version: 18446744073709551615"}, 3, "metadata.version: it must be"},
 		"unquoted":                  {[]string{"title: {en: Small,", "title: {en: 1,"}, 3, "put it in quotes"},
 		"no list, no status":        {[]string{"list:", "create:", "method: GET", "method: POST", "id: /id", "id: /id\n        secret: /key", "      items: /keys\n", ""}, 0, "no key is ever seen"},
 		"template loop":             {[]string{path, `"/{{range .Keys}}/{{.}}/{{end}}"`}, 15, "no loops"},

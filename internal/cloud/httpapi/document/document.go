@@ -223,7 +223,7 @@ func plain(n *yaml.Node) (any, error) {
 	case "null":
 		return nil, nil
 	case "boolean":
-		return strings.EqualFold(n.Value, "true"), nil
+		return boolean(n), nil
 	case "integer", "number":
 		if json.Valid([]byte(n.Value)) {
 			return json.Number(n.Value), nil
@@ -232,6 +232,9 @@ func plain(n *yaml.Node) (any, error) {
 	}
 	return n.Value, nil
 }
+
+// boolean answers the value of a node of that type.
+func boolean(n *yaml.Node) bool { return strings.EqualFold(n.Value, "true") }
 
 // kindOf answers the type that JSON Schema gives to a node.
 func kindOf(n *yaml.Node) string {

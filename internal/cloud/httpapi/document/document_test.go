@@ -11,7 +11,7 @@ import (
 )
 
 const schema = `{"type":"object","required":["a"],"additionalProperties":false,"properties":{
-"a":{"type":"integer"},"b":{"type":"array","minItems":1,"maxItems":2,"items":{"$ref":"#/$defs/word"}},"any":{},
+"a":{"type":"integer","minimum":0,"maximum":20},"t":{"type":"boolean","const":true},"b":{"type":"array","minItems":1,"maxItems":2,"items":{"$ref":"#/$defs/word"}},"any":{},
 "m":{"type":"object","maxProperties":1,"propertyNames":{"$ref":"#/$defs/word"},"additionalProperties":{"type":["string","boolean"]}}},
 "$defs":{"word":{"type":"string","pattern":"^[a-z]+$","minLength":2,"maxLength":3}}}`
 
@@ -54,8 +54,12 @@ func TestRefused(t *testing.T) {
 		"a: 1\nm: {x: a}":         "line 2, column 5: m.x: it is 1 characters long",
 		"a: 1\nm: {xy: a, yz: b}": "there are 2 fields",
 		"a: 1\nm: {xy: 3}":        "must be string or boolean",
-		"a: 1\nc: 1":              "line 2, column 1: c: there is no such field; the fields here are a, any, b, m",
+		"a: 1\nc: 1":              "line 2, column 1: c: there is no such field; the fields here are a, any, b, m, t",
 		"a: 0x10":                 "not written as JSON",
+		"a: -1":                   "line 1, column 4: a: it must be 0 or more",
+		"a: 21":                   "a: it must be 20 or less",
+		"a: 18446744073709551615": "a: it must be",
+		"a: 1\nt: false":          "line 2, column 4: t: this can only be true",
 		"? [x]\n: 1":              "name of a field must be a word",
 		"a: 1\nb: c: d":           "line 2, column 5: this is not YAML",
 		"a: 1\nany: {x: *y}":      "",
@@ -74,6 +78,8 @@ func TestCompile(t *testing.T) {
 	for _, bad := range []string{
 		"", "[]", `{"type":"object"}`, `{"oneOf":[]}`, `{"format":"uri"}`, `{"properties":{"a":{"minimum":1}}}`, `{"pattern":"["}`, `{"$ref":"#/$defs/x"}`,
 		`{"items":{"$ref":"elsewhere.json"}}`, `{"type":"object","additionalProperties":{"const":1}}`,
+		`{"type":"integer","pattern":"^[1-5]$"}`, `{"type":"boolean","enum":["true"]}`, `{"type":"string","minimum":1}`, `{"minItems":1}`, `{"propertyNames":{}}`,
+		`{"$ref":"#/$defs/x","type":"string","$defs":{"x":{"type":"string"}}}`, `{"$ref":"#/$defs/x","maxLength":1,"$defs":{"x":{"type":"string"}}}`,
 	} {
 		if _, err := document.Compile([]byte(bad)); err == nil {
 			t.Errorf("%s is accepted", bad)

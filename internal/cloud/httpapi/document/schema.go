@@ -7,6 +7,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -42,6 +43,9 @@ type rule struct {
 	MaxLength  int              `json:"maxLength"`
 	Enum       []string         `json:"enum"`
 	Pattern    string           `json:"pattern"`
+	Minimum    *int64           `json:"minimum"`
+	Maximum    *int64           `json:"maximum"`
+	Const      *bool            `json:"const"`
 
 	pattern *regexp.Regexp
 }
@@ -77,7 +81,8 @@ func strictly(text []byte, into any) error {
 }
 
 // Compile reads a schema. It refuses words that it does not enforce, an object that says
-// nothing about unknown fields, references that lead nowhere, and bad patterns.
+// nothing about unknown fields, references that lead nowhere, and bad patterns. A word about
+// values of a type stands only where the type is named.
 func Compile(text []byte) (*Schema, error) {
 	s := &Schema{}
 	if err := strictly(text, &s.root); err != nil {
@@ -93,6 +98,12 @@ func Compile(text []byte) (*Schema, error) {
 func (s *Schema) compile(r *rule, where string) (err error) {
 	if to := s.resolve(r); to == nil || to.Ref != "" && to != r {
 		return fmt.Errorf("%s: %s leads nowhere, or to another reference", where, r.Ref)
+	}
+	if r.Ref != "" && len(r.Type) > 0 {
+		return fmt.Errorf("%s: what stands beside a reference is not looked at", where)
+	}
+	if idle := r.idle(); idle != "" {
+		return fmt.Errorf("%s: words about values of type %s say nothing of this type", where, idle)
 	}
 	if slices.Contains(r.Type, "object") && r.Additional == nil {
 		return fmt.Errorf("%s: nothing is said of unknown fields", where)
@@ -126,6 +137,24 @@ func (s *Schema) compile(r *rule, where string) (err error) {
 	return nil
 }
 
+// idle answers the type whose words a rule has although no value of that type fits it, "" for
+// none. By JSON Schema such words hold nothing, whatever one who reads them may think.
+func (r *rule) idle() string {
+	words := map[string]bool{
+		"object":  r.Properties != nil || r.Required != nil || r.Additional != nil || r.Names != nil || r.MinFields+r.MaxFields > 0,
+		"array":   r.Items != nil || r.MinItems+r.MaxItems > 0,
+		"string":  r.Enum != nil || r.Pattern != "" || r.MinLength+r.MaxLength > 0,
+		"integer": r.Minimum != nil || r.Maximum != nil,
+		"boolean": r.Const != nil,
+	}
+	for _, kind := range slices.Sorted(maps.Keys(words)) {
+		if words[kind] && !slices.Contains(r.Type, kind) {
+			return kind
+		}
+	}
+	return ""
+}
+
 func (s *Schema) check(n *yaml.Node) error { return s.hold(n, s.root, "") }
 
 // resolve follows a reference.
@@ -152,8 +181,16 @@ func (s *Schema) hold(n *yaml.Node, r *rule, path string) error {
 		return s.holdFields(n, r, path)
 	case "array":
 		return s.holdItems(n, r, path)
+	case "string":
+		return holdText(n, r, path)
+	case "integer":
+		return holdNumber(n, r, path)
+	case "boolean":
+		if r.Const != nil && boolean(n) != *r.Const {
+			return at(n, path, "this can only be %t", *r.Const)
+		}
 	}
-	return holdScalar(n, r, path)
+	return nil
 }
 
 func (s *Schema) holdFields(n *yaml.Node, r *rule, path string) error {
@@ -175,7 +212,7 @@ func (s *Schema) holdFields(n *yaml.Node, r *rule, path string) error {
 			continue // an object of any shape
 		}
 		if r.Names != nil {
-			if err := holdScalar(key, s.resolve(r.Names), below); err != nil {
+			if err := holdText(key, s.resolve(r.Names), below); err != nil {
 				return err
 			}
 		}
@@ -206,7 +243,18 @@ func (s *Schema) holdItems(n *yaml.Node, r *rule, path string) error {
 	return nil
 }
 
-func holdScalar(n *yaml.Node, r *rule, path string) error {
+func holdNumber(n *yaml.Node, r *rule, path string) error {
+	v, err := strconv.ParseInt(n.Value, 0, 64)
+	switch {
+	case r.Minimum != nil && (err != nil || v < *r.Minimum):
+		return at(n, path, "it must be %d or more", *r.Minimum)
+	case r.Maximum != nil && (err != nil || v > *r.Maximum):
+		return at(n, path, "it must be %d or less", *r.Maximum)
+	}
+	return nil
+}
+
+func holdText(n *yaml.Node, r *rule, path string) error {
 	length := utf8.RuneCountInString(n.Value)
 	switch {
 	case len(r.Enum) > 0 && !slices.Contains(r.Enum, n.Value):
