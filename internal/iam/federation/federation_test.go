@@ -313,6 +313,9 @@ func TestSecondFactors(t *testing.T) {
 	in = w.begin(t)
 	in.MFACode = string(recovery[0].Expose())
 	must(w.finish(t, in))(t)
+	if all := w.records(t); all[len(all)-1].Decision != "identity provider and its second factor and recovery code" {
+		t.Errorf("the record says %q", all[len(all)-1].Decision)
+	}
 	in = w.begin(t)
 	in.MFACode = string(recovery[0].Expose())
 	_, err = w.finish(t, in)

@@ -105,7 +105,10 @@ func (s *Service) login(ctx context.Context, op *iam.Operation, at place, in Att
 	if err := s.checkReplacement(p, in); err != nil {
 		return role.Issued{}, err
 	}
-	with, err := s.second(ctx, p, in.Code)
+	if p.HasMFA() && in.Code == "" {
+		return role.Issued{}, missing()
+	}
+	with, err := s.second(ctx, p, in.Code, nil, s.useCode)
 	if err != nil {
 		return role.Issued{}, err
 	}
@@ -125,7 +128,7 @@ func (s *Service) login(ctx context.Context, op *iam.Operation, at place, in Att
 		return role.Issued{}, err
 	}
 	op.Record.Principal = issued.Principal.ARN()
-	op.Record.Decision = with.decision(session.MFA)
+	op.Record.Decision = with.decision("password", session.MFA)
 	return issued, iam.Retry(func() error { return s.begin(ctx, op, p, entry{session, with, hash, in.NewPassword.Len() > 0}) })
 }
 
@@ -136,22 +139,29 @@ type second struct {
 	key      string // id of a security key
 }
 
-// second uses up the code or the proof that a login came with.
-func (s *Service) second(ctx context.Context, p Person, code string) (with second, err error) {
+// second uses up the code, by use, or the proof that a login came with, which must be of this
+// digest.
+func (s *Service) second(ctx context.Context, p Person, code string, digest []byte, use func(context.Context, Person, string) (recovery string, err error)) (with second, err error) {
 	switch {
 	case !p.HasMFA():
-	case code == "":
-		err = fault.MFARequired.New("a code of the second factor is needed, too")
 	case IsProof(code):
 		var c Ceremony
-		c, err = s.useProof(ctx, p, code, Ceremony{Purpose: ToLogIn})
+		c, err = s.useProof(ctx, p, code, Ceremony{Purpose: ToLogIn, Digest: digest})
 		with.key = c.Key
 	case totp.WellFormed(code) && !p.hasApp():
-		err = wrong()
+		err = wrong() // there are security keys only
 	default:
-		with.recovery, err = s.useCode(ctx, p, code)
+		with.recovery, err = use(ctx, p, code)
 	}
 	return with, err
+}
+
+func missing() error { return fault.MFARequired.New("a code of the second factor is needed, too") }
+
+// still tells whether what was proved of the second factors that a person had holds of those
+// that the person has now.
+func (w second) still(had, has *Person) bool {
+	return has.ConfirmedAt == had.ConfirmedAt && has.HasMFA() == had.HasMFA() && (w.key == "" || has.keyOf(w.key) != nil)
 }
 
 // verify answers the person whose password it is, and whether its hash should be renewed.
@@ -230,8 +240,7 @@ type entry struct {
 // begin stores a session of a person who was verified as they are in p.
 func (s *Service) begin(ctx context.Context, op *iam.Operation, p Person, e entry) error {
 	now, err := s.Store.Person(ctx, p.Account, p.Login)
-	if fault.Is(err, fault.ResourceNotFound) || err == nil && (len(now.Password) == 0 || now.PasswordAt != p.PasswordAt || now.ConfirmedAt != p.ConfirmedAt ||
-		now.HasMFA() != p.HasMFA() || e.with.key != "" && now.keyOf(e.with.key) == nil) {
+	if fault.Is(err, fault.ResourceNotFound) || err == nil && (len(now.Password) == 0 || now.PasswordAt != p.PasswordAt || !e.with.still(&p, &now)) {
 		return wrong() // what was proved is no longer so
 	}
 	if err != nil {
@@ -252,17 +261,18 @@ func (s *Service) begin(ctx context.Context, op *iam.Operation, p Person, e entr
 	return s.Store.SavePerson(ctx, op.Record, &now)
 }
 
-// decision says by what a login was allowed, as records tell it.
-func (w second) decision(mfa bool) string {
+// decision says by what a login was allowed, as records tell it: by what was proved first, and
+// by a second factor.
+func (w second) decision(first string, mfa bool) string {
 	switch {
 	case w.key != "":
-		return "password and security key"
+		return first + " and security key"
 	case w.recovery != "":
-		return "password and recovery code"
+		return first + " and recovery code"
 	case mfa:
-		return "password and code"
+		return first + " and code"
 	}
-	return "password"
+	return first
 }
 
 func sourceOf(call *authz.Call) string {

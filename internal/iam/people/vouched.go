@@ -12,7 +12,6 @@ import (
 	"github.com/keyward/keyward/internal/iam"
 	"github.com/keyward/keyward/internal/iam/role"
 	"github.com/keyward/keyward/internal/material"
-	"github.com/keyward/keyward/internal/material/totp"
 )
 
 // A Vouching is what an identity provider says of somebody who logs in.
@@ -119,29 +118,10 @@ func (v Vouching) digest() []byte {
 	return sum[:]
 }
 
-// factor uses up what proves the second factor of a person who is vouched for.
-func (s *Service) factor(ctx context.Context, op *iam.Operation, v Vouching, p Person) (with second, err error) {
-	switch {
-	case !p.HasMFA():
-	case v.Code == "":
-		return second{}, s.want(ctx, op, v, p)
-	case IsProof(v.Code):
-		var c Ceremony
-		c, err = s.useProof(ctx, p, v.Code, Ceremony{Purpose: ToLogIn, Digest: v.digest()})
-		with.key = c.Key
-	case totp.WellFormed(v.Code) && !p.hasApp():
-		err = wrong() // there are security keys only
-	default:
-		with.recovery, err = s.tryCode(ctx, p, v.Code)
-	}
-	return with, err
-}
-
 // want says that a second factor is missing and, to who has a security key, begins to ask for it.
 func (s *Service) want(ctx context.Context, op *iam.Operation, v Vouching, p Person) error {
-	missing := fault.MFARequired.New("a code of the second factor is needed, too")
 	if len(s.usable(p)) == 0 || s.Party.ID == "" {
-		return missing
+		return missing()
 	}
 	asking := iam.Begin(s.Log, op.Call, ActionBeginProof)
 	asking.Record.Account, asking.Record.Resource, asking.Record.Decision = p.Account, iam.UserARN(p.Account, p.User), "identity provider"
@@ -151,7 +131,7 @@ func (s *Service) want(ctx context.Context, op *iam.Operation, v Vouching, p Per
 	if err != nil {
 		return err
 	}
-	return &Wanted{begun, missing}
+	return &Wanted{begun, missing()}
 }
 
 // overtaken is said of a login that waited for a code while something of the user changed.
@@ -161,7 +141,10 @@ func overtaken() error {
 
 // admit is Admit for a person as p is.
 func (s *Service) admit(ctx context.Context, op *iam.Operation, v Vouching, p Person) (role.Issued, error) {
-	with, err := s.factor(ctx, op, v, p)
+	if p.HasMFA() && v.Code == "" {
+		return role.Issued{}, s.want(ctx, op, v, p)
+	}
+	with, err := s.second(ctx, p, v.Code, v.digest(), s.tryCode)
 	if err != nil {
 		return role.Issued{}, err
 	}
@@ -171,10 +154,10 @@ func (s *Service) admit(ctx context.Context, op *iam.Operation, v Vouching, p Pe
 		return role.Issued{}, err
 	}
 	session.ExpiresAt = issued.Expires
-	op.Record.Principal, op.Record.Decision = issued.Principal.ARN(), v.proved(session.MFA, with)
+	op.Record.Principal, op.Record.Decision = issued.Principal.ARN(), with.decision(v.proved(), session.MFA)
 	return issued, iam.Retry(func() error {
 		now, err := s.Store.Person(ctx, v.Account, p.Login)
-		if fault.Is(err, fault.ResourceNotFound) || err == nil && (now.ConfirmedAt != p.ConfirmedAt || now.HasMFA() != p.HasMFA() || with.key != "" && now.keyOf(with.key) == nil) {
+		if fault.Is(err, fault.ResourceNotFound) || err == nil && !with.still(&p, &now) {
 			return NotAdmitted() // what was proved is no longer so
 		}
 		if err != nil {
@@ -194,19 +177,12 @@ func (s *Service) admit(ctx context.Context, op *iam.Operation, v Vouching, p Pe
 	})
 }
 
-// proved says by what a login was allowed, as records tell it.
-func (v Vouching) proved(own bool, with second) string {
-	out := "identity provider"
+// proved says what the identity provider vouched for, as records tell it.
+func (v Vouching) proved() string {
 	if v.MFA {
-		out += " and its second factor"
+		return "identity provider and its second factor"
 	}
-	switch {
-	case with.key != "":
-		out += " and security key"
-	case own:
-		out += " and code"
-	}
-	return out
+	return "identity provider"
 }
 
 // add adds a session that begins, for which the one that began first makes room.
