@@ -49,7 +49,7 @@ type Keyring interface {
 	Rewrap(binding, wrapped []byte) (renewed []byte, old bool, err error)
 }
 
-// Options says what a Service is made of. All fields are required.
+// Options says what a Service is made of. All fields but Actions are required.
 type Options struct {
 	Store   Store
 	Log     *audit.Log
@@ -57,7 +57,7 @@ type Options struct {
 	Logger  *slog.Logger
 	Now     func() time.Time // clock
 	Fresh   func() bool      // whether the change feed is up to date; see package cache
-	Actions []string         // that there are; none where no dialect is, and no policy's are looked at
+	Actions []string         // that policies can speak of; without them no spelling is looked at
 }
 
 // A Service is the rules about accounts, users, access keys and policies. Its methods

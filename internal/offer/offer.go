@@ -5,7 +5,7 @@
 // whom the other side acts: what that user's policies do not allow, and what is not
 // published in the offer, cannot be done through it. It publishes [Key]s under external ids,
 // each for encrypting, for decrypting or for both; an external id means the same key for as
-// long as it is published. And it has one or two credentials, made here and shown once, which
+// long as it is published. And it has two credentials at most, made here and shown once, which
 // serve nothing else; two, so that one can be replaced without an outage.
 //
 // A [Service] offers the operations: those with which people manage offers, and those that
@@ -22,6 +22,7 @@ package offer
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/keyward/keyward/internal/audit"
@@ -96,15 +97,7 @@ func (o Offer) Prefix() string { return "/xks/" + o.Account + "/" + o.Name }
 
 // find answers where the key with an external id is, or would be.
 func (o Offer) find(id string) (int, bool) {
-	return slices.BinarySearchFunc(o.Keys, id, func(k Key, id string) int {
-		switch {
-		case k.ID < id:
-			return -1
-		case k.ID > id:
-			return 1
-		}
-		return 0
-	})
+	return slices.BinarySearchFunc(o.Keys, id, func(k Key, id string) int { return strings.Compare(k.ID, id) })
 }
 
 // published answers the key with an external id.

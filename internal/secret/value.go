@@ -126,10 +126,14 @@ func (s *Service) ensureKey(ctx context.Context, account string) error {
 	return err
 }
 
+// Keeper is the service in whose name keyward opens values for its own work, such as the scrub's
+// daily look: that is nobody's use of a key.
+const Keeper = "secrets"
+
 // self is the principal of what keyward does by itself.
 func (s *Service) self(account string) *authz.Call {
 	return &authz.Call{
-		Principal: authz.Principal{Account: account, Kind: authz.Service, Name: "secrets"},
+		Principal: authz.Principal{Account: account, Kind: authz.Service, Name: Keeper},
 		Time:      s.now(), Scheme: "job",
 	}
 }

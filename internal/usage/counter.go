@@ -10,6 +10,7 @@ import (
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/key"
 	"github.com/keyward/keyward/internal/material"
+	"github.com/keyward/keyward/internal/secret"
 )
 
 // shards is into how many parts a counter is divided, so that operations with different keys
@@ -57,13 +58,10 @@ func NewCounter() *Counter {
 	return c
 }
 
-// keeper is the service of keyward that looks after secrets: the scrub opens each of them
-// every day, in its name. That is nobody's use. Who reads a secret does it in his own name.
-const keeper = "secrets"
-
-// Note counts a use of a version of a key by an operation that has succeeded.
+// Note counts a use of a version of a key by an operation that has succeeded; but for what the
+// keeper of secrets does, which is nobody's use: who reads a secret does it in his own name.
 func (c *Counter) Note(call *authz.Call, action string, k *key.Key, version key.VersionID, of material.Context) {
-	if call.Kind == authz.Service && call.Name == keeper {
+	if call.Kind == authz.Service && call.Name == secret.Keeper {
 		return
 	}
 	u := seen{

@@ -26,8 +26,8 @@ type Status string
 // The statuses.
 const (
 	InUse  Status = "InUse"  // it was used within [Recent], or a resource is registered
-	Idle   Status = "Idle"   // it was used before that, or made something that only it opens
-	Unused Status = "Unused" // nothing of that was counted since counting began
+	Idle   Status = "Idle"   // it was used before that
+	Unused Status = "Unused" // no use was counted since counting began
 )
 
 // Status answers whether the key may be disabled.

@@ -25,8 +25,8 @@ type Store interface {
 	// SaveResource stores a resource, a new one if its Rev is 0, together with the record.
 	// A key with [MaxResources] of them is [fault.LimitExceeded].
 	SaveResource(ctx context.Context, rec *audit.Record, r *Resource) error
-	// RemoveResource removes a resource together with the record; [fault.ResourceNotFound]
-	// if it is not there.
+	// RemoveResource removes a resource together with the record; [fault.Changed] if it is
+	// not what was read.
 	RemoveResource(ctx context.Context, rec *audit.Record, r Resource) error
 	// Resources answers the resources of a key, by product and name.
 	Resources(ctx context.Context, account string, k key.ID) ([]Resource, error)

@@ -121,8 +121,13 @@ func (s *Service) newKey(ctx context.Context, c *authz.Call, in CreateInput) (ke
 }
 
 // Describe answers a key.
-func (s *Service) Describe(ctx context.Context, c *authz.Call, name string) (out key.Key, err error) {
-	err = s.do(ctx, c, "kms:DescribeKey", func(rec *audit.Record) error {
+func (s *Service) Describe(ctx context.Context, c *authz.Call, name string) (key.Key, error) {
+	return s.look(ctx, c, "kms:DescribeKey", name)
+}
+
+// look does an operation that answers a key, and nothing besides.
+func (s *Service) look(ctx context.Context, c *authz.Call, action, name string) (out key.Key, err error) {
+	err = s.do(ctx, c, action, func(rec *audit.Record) error {
 		e, err := s.resolve(ctx, c, rec, name)
 		if err != nil {
 			return err

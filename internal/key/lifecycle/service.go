@@ -27,7 +27,7 @@ import (
 
 const retries = 8 // attempts at a change that somebody else's change keeps overtaking
 
-// Options says what a Service is made of. All fields are required.
+// Options says what a Service is made of. All fields but Actions and DefaultKeys are required.
 type Options struct {
 	Ring    *keyring.Ring
 	Store   key.Store

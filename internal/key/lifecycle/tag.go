@@ -15,20 +15,14 @@ import (
 // Tag adds tags to one key; a tag with a known key gets the new value.
 func (s *Service) Tag(ctx context.Context, c *authz.Call, name string, tags []key.Tag) error {
 	return s.do(ctx, c, "kms:TagResource", func(rec *audit.Record) error {
-		return s.retag(ctx, c, rec, []string{name}, func(k *key.Key) (err error) {
-			k.Tags, err = tag.Merge(k.Tags, tags)
-			return err
-		})
+		return s.retag(ctx, c, rec, []string{name}, adding(tags))
 	})
 }
 
 // TagMany adds tags to up to fifty keys, to all or to none.
 func (s *Service) TagMany(ctx context.Context, c *authz.Call, keys []string, tags []key.Tag) error {
 	return s.do(ctx, c, "kms:TagResources", func(rec *audit.Record) error {
-		return s.retag(ctx, c, rec, keys, func(k *key.Key) (err error) {
-			k.Tags, err = tag.Merge(k.Tags, tags)
-			return err
-		})
+		return s.retag(ctx, c, rec, keys, adding(tags))
 	})
 }
 
@@ -44,6 +38,13 @@ func (s *Service) UntagMany(ctx context.Context, c *authz.Call, keys, tagKeys []
 	return s.do(ctx, c, "kms:UntagResources", func(rec *audit.Record) error {
 		return s.retag(ctx, c, rec, keys, removing(tagKeys, all))
 	})
+}
+
+func adding(tags []key.Tag) func(*key.Key) error {
+	return func(k *key.Key) (err error) {
+		k.Tags, err = tag.Merge(k.Tags, tags)
+		return err
+	}
 }
 
 func removing(tagKeys []string, all bool) func(*key.Key) error {
@@ -90,17 +91,9 @@ func (s *Service) retag(ctx context.Context, c *authz.Call, rec *audit.Record, n
 	}
 }
 
-// Tags answers the tags of one key.
-func (s *Service) Tags(ctx context.Context, c *authz.Call, name string) (out key.Key, err error) {
-	err = s.do(ctx, c, "kms:ListResourceTags", func(rec *audit.Record) error {
-		e, err := s.resolve(ctx, c, rec, name)
-		if err != nil {
-			return err
-		}
-		out = e.Key
-		return nil
-	})
-	return kept(out, err)
+// Tags answers a key to whoever may see its tags.
+func (s *Service) Tags(ctx context.Context, c *authz.Call, name string) (key.Key, error) {
+	return s.look(ctx, c, "kms:ListResourceTags", name)
 }
 
 // Tagged answers one page of the keys that have all of the tags, of which an empty value stands
