@@ -50,18 +50,14 @@ const passHeader = "Keyward-Pass"
 
 // open answers a gateway to a repository, which the caller closes.
 func (m *Mirrors) open(ctx context.Context, r watch.Remote) (*gateway, error) {
-	g := &gateway{mirrors: m, remote: r, address: r.URL}
-	if err := m.Allows(r.URL); err != nil {
+	base, dir, err := m.find(r.URL)
+	if err != nil {
 		return nil, err
 	}
-	var err error
-	if g.base, err = url.Parse(r.URL); err != nil {
-		return nil, err
-	}
-	if g.base.Scheme == "file" {
-		dir, err := m.local(g.base.Path)
+	g := &gateway{mirrors: m, remote: r, base: base}
+	if dir != "" {
 		g.address = (&url.URL{Scheme: "file", Path: dir}).String()
-		return g, err
+		return g, nil
 	}
 	g.http = egress.HTTP(m.o.Allow)
 	if r.CA != "" {

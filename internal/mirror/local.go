@@ -13,8 +13,11 @@ import (
 )
 
 // maxAlternates is how many places a repository may take objects from; git itself follows
-// alternates only five deep.
-const maxAlternates = 20
+// alternates only five deep. maxLinks is how many links may lie in one of them.
+const (
+	maxAlternates = 20
+	maxLinks      = 100
+)
 
 // local answers where the repository at a path really is, which is all that git is told: links
 // are followed here, and what lies in none of the directories is refused. A path with .. means
@@ -61,10 +64,9 @@ func (m *Mirrors) whole(dir string) bool {
 		return false
 	}
 	for _, name := range []string{"HEAD", "refs", "packed-refs"} {
-		if !m.absent(dir, name) {
-			if _, ok := m.inside(filepath.Join(dir, name)); !ok {
-				return false
-			}
+		path := filepath.Join(dir, name)
+		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) && !m.contained(path) {
+			return false
 		}
 	}
 	stores := []string{filepath.Join(dir, "objects")}
@@ -82,25 +84,34 @@ func (m *Mirrors) whole(dir string) bool {
 	return true
 }
 
-// absent tells whether there is nothing of a name, not even a link.
-func (m *Mirrors) absent(dir, name string) bool {
-	_, err := os.Lstat(filepath.Join(dir, name))
-	return errors.Is(err, fs.ErrNotExist)
+// contained tells whether a path is inside, with all that lies below it or that links there lead to.
+func (m *Mirrors) contained(path string) bool {
+	paths := []string{path}
+	for i := 0; i < len(paths); i++ {
+		real, ok := m.inside(paths[i])
+		if !ok || i > maxLinks {
+			return false
+		}
+		err := filepath.WalkDir(real, func(path string, d fs.DirEntry, err error) error {
+			if errors.Is(err, fs.ErrNotExist) { // it went meanwhile
+				return nil
+			}
+			if err == nil && d.Type()&fs.ModeSymlink != 0 && !slices.Contains(paths, path) {
+				paths = append(paths, path)
+			}
+			return err
+		})
+		if err != nil {
+			return false
+		}
+	}
+	return true
 }
 
 // store tells whether a store of objects is inside, and answers those that it refers to.
 func (m *Mirrors) store(path string) (alternates []string, ok bool) {
-	path, ok = m.inside(path)
-	if !ok {
+	if path, ok = m.inside(path); !ok || !m.contained(path) {
 		return nil, false
-	}
-	for _, name := range []string{"pack", "info", "info/alternates"} {
-		if m.absent(path, name) {
-			continue
-		}
-		if _, ok := m.inside(filepath.Join(path, name)); !ok {
-			return nil, false
-		}
 	}
 	f, err := os.Open(filepath.Join(path, "info", "alternates"))
 	if err != nil {

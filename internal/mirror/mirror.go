@@ -70,20 +70,26 @@ func trouble(status watch.Status, text fault.Text) *watch.Trouble {
 
 // Allows implements watch.Mirrors.
 func (m *Mirrors) Allows(address string) error {
-	u, err := url.Parse(address)
+	_, _, err := m.find(address)
+	return err
+}
+
+// find answers the URL of a repository and, if it is on this machine, where it really is.
+func (m *Mirrors) find(address string) (u *url.URL, dir string, err error) {
+	u, err = url.Parse(address)
 	switch {
 	case err != nil || strings.ContainsAny(address, " \t\r\n"):
-		return fault.InvalidParameter.New("the URL of a repository looks like https://host/path.git")
+		return nil, "", fault.InvalidParameter.New("the URL of a repository looks like https://host/path.git")
 	case u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
-		return fault.InvalidParameter.New("the URL holds no user, token, query or fragment; the user and the token are given beside it")
+		return nil, "", fault.InvalidParameter.New("the URL holds no user, token, query or fragment; the user and the token are given beside it")
 	case u.Scheme == "file" && u.Host == "":
-		_, err := m.local(u.Path)
-		return err
+		dir, err = m.local(u.Path)
+		return u, dir, err
 	case u.Hostname() == "" || u.Path == "" || u.Path == "/":
 	case u.Scheme == "https", u.Scheme == "http" && len(m.o.Allow) > 0:
-		return nil // the guard of connections looks where it leads
+		return u, "", nil // the guard of connections looks where it leads
 	}
-	return fault.InvalidParameter.New("the URL of a repository looks like https://host/path.git; http is for networks that the operator allowed with egress.allow, and file:///path for directories in repositories.directories")
+	return nil, "", fault.InvalidParameter.New("the URL of a repository looks like https://host/path.git; http is for networks that the operator allowed with egress.allow, and file:///path for directories in repositories.directories")
 }
 
 // Tips implements watch.Mirrors.

@@ -451,13 +451,17 @@ func TestDirectoriesAreNotLeft(t *testing.T) {
 	w.git("clone", "-q", "--bare", w.repo, at("own.git"))
 	w.git("clone", "-q", w.repo, at("work"))
 	w.git("clone", "-q", "--bare", "--shared", at("own.git"), at("borrows.git"))
-	for _, name := range []string{"own.git", "work", "borrows.git", "own.git/"} {
+	w.git("clone", "-q", "--bare", w.repo, at("circle.git")) // its links stay inside
+	link(at("circle.git/objects"), "circle.git/objects/circle")
+	link(at("own.git/objects/pack"), "circle.git/objects/ab")
+	for _, name := range []string{"own.git", "work", "borrows.git", "own.git/", "circle.git"} {
 		w.remote.URL = "file://" + allowed + "/" + name
 		if _, err := mirror.New(w.options).Tips(t.Context(), w.remote); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 
+	var refused []string
 	outside := filepath.Dir(w.repo)
 	if err := os.Mkdir(filepath.Join(outside, "deep"), 0o755); err != nil {
 		t.Fatal(err)
@@ -479,7 +483,20 @@ func TestDirectoriesAreNotLeft(t *testing.T) {
 	link(filepath.Join(w.repo, "objects"), "linked.git/objects")
 	w.git("init", "-q", "--bare", at("common.git"))
 	write("common.git/commondir", w.repo)
-	for _, name := range []string{"deep/../shop.git", "deep/%2e%2e/shop.git", "tree", "beside", "beside.git", "shares.git", "second.git", "linked.git", "common.git", "own.git/HEAD"} {
+	for name, to := range map[string]string{"objects/ab": "objects", "objects/pack/x.pack": "HEAD", "refs/heads/main": "HEAD", "objects/deep/er/x": "objects"} {
+		repo := "link-" + strings.ReplaceAll(name, "/", "-") + ".git"
+		w.git("init", "-q", "--bare", at(repo))
+		if err := os.MkdirAll(filepath.Dir(at(repo+"/"+name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		link(filepath.Join(w.repo, to), repo+"/"+name)
+		refused = append(refused, repo)
+	}
+	w.git("init", "-q", "--bare", at("hop.git")) // by a link that stays inside, and one behind it
+	write("hop/x", "")
+	link(at("hop"), "hop.git/objects/ab")
+	link(w.repo, "hop/cd")
+	for _, name := range append(refused, "hop.git", "deep/../shop.git", "deep/%2e%2e/shop.git", "tree", "beside", "beside.git", "shares.git", "second.git", "linked.git", "common.git", "own.git/HEAD") {
 		w.remote.URL = "file://" + allowed + "/" + name
 		if tips, err := mirror.New(w.options).Tips(t.Context(), w.remote); !fault.Is(err, fault.InvalidParameter) {
 			t.Errorf("%s: %+v, %v", name, tips, err)
