@@ -310,7 +310,9 @@ func (w *Worker) literal(a syntax.Assignment) bool {
 	if a.Prose {
 		command := text[a.Name.Start] == '-' || bytes.HasPrefix(before, []byte("ENV ")) || bytes.HasPrefix(before, []byte("ARG ")) || bytes.HasPrefix(before, []byte("set ")) || bytes.Contains(before, []byte("login "))
 		cell := len(before) == 0 && path.Ext(w.part.Path) == ".csv" && text[a.Value.Start-1] == ','
-		if !command && !cell {
+		netrc := len(before) == 0 && (path.Base(w.part.Path) == ".netrc" || path.Base(w.part.Path) == "_netrc")
+		statement := a.Quoted && string(a.Name.In(text)) == "PASSWORD" // CREATE USER u WITH PASSWORD 'p'
+		if !command && !cell && !netrc && !statement {
 			return false
 		}
 	}

@@ -61,3 +61,45 @@ func TestCommands(t *testing.T) {
 		}
 	}
 }
+
+// TestPasswordsWithoutNames has PW stand for a password, in files in which it has no name.
+func TestPasswordsWithoutNames(t *testing.T) {
+	s, err := leak.New(rules.All())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const password = "Zx9k" + "Lm2pQ7vB"
+	for _, c := range []struct {
+		path, text string
+		want       bool
+	}{
+		{"home/.netrc", "machine git.corp.test\nlogin ann\npassword PW\n", true},
+		{"notes.txt", "its\npassword PW\n", false},
+		{"home/.pgpass", "# host\ndb.corp.test:5432:shop:app:PW\n", true},
+		{"home/.pgpass", "*:*:*:app:PW\r\n", true},
+		{"home/.pgpass", "db:5432:shop\n", false},
+		{"ports.txt", "db.corp.test:5432:shop:app:PW\n", false},
+		{"redis.conf", "bind 0.0.0.0\nrequirepass PW\n", true},
+		{"redis.conf", "masterauth \"PW\"\n", true},
+		{"redis.conf", "# requirepass foobared\nrequirepass\n", false},
+		{"users.sql", "CREATE USER app IDENTIFIED BY 'PW';", true},
+		{"users.sql", "alter user app identified by \"PW\";", true},
+		{"users.sql", "CREATE USER app WITH PASSWORD 'PW';", true},
+		{"users.sql", "CREATE USER app IDENTIFIED BY :password;", false},
+		{"guide.md", "Records are identified by their id.", false},
+		{"decode.go", "// The field is identified by remoteId2.\n", false},
+	} {
+		text := strings.ReplaceAll(c.text, "PW", password)
+		var got []string
+		for _, m := range s.Worker().Scan(leak.Part{Text: []byte(text), To: len(text), Path: c.path}) {
+			got = append(got, m.Rule.ID+" "+text[m.Start:m.End])
+		}
+		var want []string
+		if c.want {
+			want = []string{"generic-password " + password}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: %s (-want +got):\n%s", c.path, c.text, diff)
+		}
+	}
+}

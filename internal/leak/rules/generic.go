@@ -13,7 +13,7 @@ func generic() []leak.Rule {
 	return []leak.Rule{
 		{ID: "generic-password", Provider: anybody, Title: title("password", "密码"), Severity: leak.Medium,
 			Named: []leak.Named{{Names: []string{"password", "passwd", "passwort", "pwd", "passphrase", "密码", "口令", "=pass", "userpass", "dbpass", "mysqlpass"}, Shape: from(anything, 6, 128), Alone: true, Literal: true}},
-			Find:  &leak.Finder{Anchors: commandAnchors(), Look: commandPassword}, Judge: func(v []byte) (bool, bool) { return false, judge.Password(v) }},
+			Find:  &leak.Finder{Anchors: passwordAnchors(), Look: unnamedPassword}, Judge: func(v []byte) (bool, bool) { return false, judge.Password(v) }},
 		{ID: "generic-secret", Provider: anybody, Title: title("secret", "密钥"), Severity: leak.Medium,
 			Named: []leak.Named{{Names: []string{"secret", "secretkey", "apikey", "apisecret", "appsecret", "accesskey", "privatekey", "token", "encryptionkey", "encryptkey", "aeskey", "deskey", "signkey", "signingkey", "signsecret",
 				"hmackey", "masterkey", "appkey", "sessionkey", "secretaccesskey", "accesskeysecret", "密钥", "私钥", "credential", "credentials", "authkey", "cryptkey", "=sk", "=ak", "storagekey", "licensekey", "secretbase", "sharedkey", "authorization"},

@@ -2,6 +2,11 @@ package search_test
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"errors"
 	"io"
 	"os"
@@ -109,6 +114,27 @@ func TestNamedLinks(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{file, filepath.Join(link, "a.env")}, got); diff != "" || s.Coverage().Partial() {
 		t.Errorf("places (-want +got):\n%s %+v", diff, s.Coverage().Problems)
+	}
+}
+
+// A file that is a key in DER is found, the shortest of them, too.
+func TestKeysInDER(t *testing.T) {
+	_, short, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	curve, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, key := range map[string]any{"ed25519": short, "P-256": curve} {
+		der, err := x509.MarshalPKCS8PrivateKey(key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found := look(options(t), name, der).Findings(); len(found) != 1 || found[0].Rule != "private-key-bare" || found[0].Confidence != leak.Certain {
+			t.Errorf("%s: %+v", name, found)
+		}
 	}
 }
 

@@ -58,7 +58,7 @@ func (l *Lane) window(d document) func(int64) (func(), error) {
 
 // whole looks whether a file is a key.
 func (l *Lane) whole(d document, content []byte) {
-	if len(content) < 64 || content[0] != 0x30 { // SEQUENCE
+	if len(content) == 0 || content[0] != 0x30 { // SEQUENCE
 		return
 	}
 	if m, ok := l.worker(0).ScanWhole(content); ok {
