@@ -72,8 +72,10 @@ func (s *Service) Create(ctx context.Context, c *authz.Call, in CreateInput) (ou
 		out = new
 		out.Key = v.Key
 		err = s.store.CreateSecret(ctx, rec, &out, &v, policy)
-		if there, e := s.store.Secret(ctx, c.Account, in.Name); fault.Is(err, fault.ResourceExists) && e == nil && there.Usable() != nil {
-			return there.Usable()
+		if fault.Is(err, fault.ResourceExists) {
+			if there, unread := s.store.Secret(ctx, c.Account, in.Name); unread == nil && there.Usable() != nil {
+				return there.Usable()
+			}
 		}
 		return err
 	})
