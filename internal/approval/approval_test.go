@@ -317,7 +317,7 @@ func (w *world) on(t testing.TB, c *authz.Call, what string, act func(*authz.Cal
 // Neither a rule, nor its approvers, nor whom it exempts can be changed alone.
 func TestRuleGuardsItself(t *testing.T) {
 	w := newWorld(t)
-	r := w.rule(t, func(x *approval.Terms) { x.Exempt = []string{"user/dave", "role/deployer"} })
+	r := w.rule(t, func(x *approval.Terms) { x.Exempt = []string{"user/carol", "user/dave", "role/deployer"} })
 	ctx, off := t.Context(), false
 	for what, act := range map[string]func(*authz.Call) error{
 		"removing the rule": func(c *authz.Call) error { return w.DeleteRule(ctx, c, r.Name) },
@@ -334,6 +334,10 @@ func TestRuleGuardsItself(t *testing.T) {
 		"deleting an approver": func(c *authz.Call) error { return w.iam.DeleteUser(ctx, c, "alice") },
 		"an access key of who is exempt": func(c *authz.Call) error {
 			_, err := w.iam.CreateAccessKey(ctx, c, iam.NewAccessKey{User: "dave"})
+			return err
+		},
+		"an access key of an approver who is exempt": func(c *authz.Call) error {
+			_, err := w.iam.CreateAccessKey(ctx, c, iam.NewAccessKey{User: "carol"})
 			return err
 		},
 	} {

@@ -103,7 +103,7 @@ func (p *Person) live(now time.Time) []Session {
 }
 
 // loginOf answers the one spelling of a user's name under which everything about its logins
-// is kept. Names are ASCII; what is not is nobody's name in any spelling.
+// is kept. Names are ASCII; a few other characters are spellings, too, such as the Kelvin sign.
 func loginOf(name string) string { return strings.ToLower(strings.TrimSpace(name)) }
 
 // A Store keeps people. The contract of iam.Store holds for what takes a record.
