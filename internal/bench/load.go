@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/keyward/keyward/internal/bench/figure"
 )
 
 // A contender takes turns with others. It is a server with the requests to send it, or
@@ -36,7 +38,7 @@ type result struct {
 	elapsed   time.Duration
 	cpu       time.Duration
 	heap      heap
-	latencies []time.Duration // of the successes
+	latencies figure.Times // of the successes
 }
 
 // forgetWarmUp forgets how fast it was, but not what failed.

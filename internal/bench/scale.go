@@ -14,6 +14,7 @@ import (
 
 	"github.com/keyward/keyward/api"
 	"github.com/keyward/keyward/client"
+	"github.com/keyward/keyward/internal/bench/figure"
 )
 
 const scaleHead = `| database | keys | created/s | database MB | start ms | resident MB | after using 1,000 keys | after a minute of rest |
@@ -85,13 +86,11 @@ func scaleTo(ctx context.Context, s *server, made []string, n int) ([]string, er
 	rested, err := s.process.resident()
 	size := "–"
 	if info, statErr := os.Stat(filepath.Join(s.dir, s.name, "keyward.db")); statErr == nil {
-		size = megabytes(info.Size())
+		size = figure.Megabytes(info.Size())
 	}
-	fmt.Printf("| %s | %d | %.0f | %s | %d | %s | %s | %s |\n", s.name, n, created, size, start.Milliseconds(), megabytes(idle), megabytes(busy), megabytes(rested))
+	fmt.Printf("| %s | %d | %.0f | %s | %d | %s | %s | %s |\n", s.name, n, created, size, start.Milliseconds(), figure.Megabytes(idle), figure.Megabytes(busy), figure.Megabytes(rested))
 	return made, err
 }
-
-func megabytes(n int64) string { return fmt.Sprintf("%.0f", float64(n)/1e6) }
 
 // createKeys makes n symmetric keys and answers their ids.
 func createKeys(ctx context.Context, c *client.Client, n int) ([]string, error) {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/keyward/keyward/api"
 	"github.com/keyward/keyward/client"
+	"github.com/keyward/keyward/internal/bench/figure"
 	"github.com/keyward/keyward/internal/server/agentapi/agenttest"
 )
 
@@ -221,9 +222,9 @@ func (f *fleet) watched(ctx context.Context, without int64, table *string) error
 		if err != nil {
 			return err
 		}
-		fmt.Printf("| %s | %d | %s | %s | %.1f | %d | %.2f | %.2f | %.2f | %.2f | %.2f | %d | %s |\n", f.server.Name, n, megabytes(without), megabytes(with),
-			float64(with-without)/1000/float64(n), i+2, r.took.quantile(0.5).Seconds(), r.took.quantile(0.99).Seconds(), r.took.quantile(1).Seconds(),
-			r.cpu.Seconds(), milliseconds(r.cpu)/float64(n), r.turnedAway, megabytes(after))
+		fmt.Printf("| %s | %d | %s | %s | %.1f | %d | %.2f | %.2f | %.2f | %.2f | %.2f | %d | %s |\n", f.server.Name, n, figure.Megabytes(without), figure.Megabytes(with),
+			float64(with-without)/1000/float64(n), i+2, r.took.Quantile(0.5).Seconds(), r.took.Quantile(0.99).Seconds(), r.took.Quantile(1).Seconds(),
+			r.cpu.Seconds(), figure.Milliseconds(r.cpu)/float64(n), r.turnedAway, figure.Megabytes(after))
 		*table += busy.row(f.server.Name, fmt.Sprintf("while they take generation %d", i+2))
 	}
 	return nil
@@ -248,7 +249,7 @@ func (f *fleet) settled(ctx context.Context) error {
 
 // A round is how one generation reached the agents.
 type round struct {
-	took       times // until each had acknowledged it
+	took       figure.Times // until each had acknowledged it
 	cpu        time.Duration
 	turnedAway int64
 }
@@ -336,5 +337,3 @@ func after(err error) time.Duration {
 	}
 	return time.Second
 }
-
-func megabytes(n int64) string { return fmt.Sprintf("%.0f", float64(n)/1e6) }

@@ -23,6 +23,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/keyward/keyward/internal/bench/figure"
 )
 
 const (
@@ -33,7 +35,7 @@ const (
 
 // calls are what came of calls: how long each took, and the errors of those that failed.
 type calls struct {
-	took   times
+	took   figure.Times
 	failed []error
 }
 
@@ -97,13 +99,5 @@ const foregroundHead = `
 // row prints how calls fared.
 func (c calls) row(database, what string) string {
 	return fmt.Sprintf("| %s | %s | %d | %.2f | %.2f | %.2f | %d |\n", database, what, len(c.took),
-		milliseconds(c.took.quantile(0.5)), milliseconds(c.took.quantile(0.99)), milliseconds(c.took.quantile(1)), len(c.failed))
+		figure.Milliseconds(c.took.Quantile(0.5)), figure.Milliseconds(c.took.Quantile(0.99)), figure.Milliseconds(c.took.Quantile(1)), len(c.failed))
 }
-
-// times are how long things took.
-type times []time.Duration
-
-// quantile answers the time that q of them do not exceed; they are sorted.
-func (t times) quantile(q float64) time.Duration { return t[min(len(t)-1, int(q*float64(len(t))))] }
-
-func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/keyward/keyward/internal/accesskey"
+	"github.com/keyward/keyward/internal/bench/figure"
 	"github.com/keyward/keyward/internal/bench/node"
 	"github.com/keyward/keyward/internal/cloud/httpapi"
 	"github.com/keyward/keyward/internal/fault"
@@ -120,7 +121,7 @@ func (m *mill) measure(ctx context.Context) error {
 	n := float64(m.N)
 	rate := n / d.took.Seconds()
 	fmt.Printf("%s| %s | %d | %.0f | %.1f | %.1f | %.1f | %.1f | %.1f | %d | %s |\n", rotationsHead, m.Database, m.N, made, d.begun.Seconds(), d.took.Seconds(), rate,
-		milliseconds(d.cpu)/n, float64(after-before-int64(len(busy.took)))/n, d.files, time.Duration(goal/rate*float64(time.Second)).Round(time.Second))
+		figure.Milliseconds(d.cpu)/n, float64(after-before-int64(len(busy.took)))/n, d.files, time.Duration(goal/rate*float64(time.Second)).Round(time.Second))
 	fmt.Print(foregroundHead + quiet.row(m.Database, "alone") + busy.row(m.Database, fmt.Sprintf("while %d rotations drain", m.N)))
 	return nil
 }

@@ -23,6 +23,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/keyward/keyward/internal/bench/figure"
 )
 
 // Options says what to measure.
@@ -136,13 +138,13 @@ func (r row) measure(ctx context.Context, rounds int, out io.Writer) error {
 		}
 	}
 	mine := median(ours)
-	fmt.Fprintf(out, "| %s | %.0f | %.0f | %.0f ", r.what, milliseconds(mine.cpu), milliseconds(mine.wall), float64(mine.memory)/1e6)
+	fmt.Fprintf(out, "| %s | %.0f | %.0f | %.0f ", r.what, figure.Milliseconds(mine.cpu), figure.Milliseconds(mine.wall), float64(mine.memory)/1e6)
 	if r.limit == nil {
 		fmt.Fprintf(out, "| – | – | – | – | – | %s |\n", r.aim)
 		return nil
 	}
 	limit := median(limits)
-	fmt.Fprintf(out, "| %s | %.0f | %.0f | %.2f | %.2f | %s |\n", r.name, milliseconds(limit.cpu), milliseconds(limit.wall), float64(mine.cpu)/float64(limit.cpu), float64(mine.wall)/float64(limit.wall), r.aim)
+	fmt.Fprintf(out, "| %s | %.0f | %.0f | %.2f | %.2f | %s |\n", r.name, figure.Milliseconds(limit.cpu), figure.Milliseconds(limit.wall), float64(mine.cpu)/float64(limit.cpu), float64(mine.wall)/float64(limit.wall), r.aim)
 	return nil
 }
 
@@ -234,5 +236,3 @@ func median(costs []cost) (m cost) {
 	m.memory = middle(func(c cost) int64 { return c.memory })
 	return m
 }
-
-func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

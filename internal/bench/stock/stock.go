@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/internal/accesskey"
+	"github.com/keyward/keyward/internal/bench/figure"
 	"github.com/keyward/keyward/internal/bench/node"
 	"github.com/keyward/keyward/internal/cloud/tencent"
 	"github.com/keyward/keyward/internal/expiry"
@@ -124,7 +125,7 @@ func (v *inventory) measure(ctx context.Context, c *cloud, big *made, paced bool
 // row prints how long something took for a number of keys, and the limit for 1,000.
 func (v *inventory) row(what string, keys int, took, limit time.Duration, note string) {
 	each := took * 1000 / time.Duration(max(keys, 1))
-	fmt.Printf("| %s | %s | %d | %.2f | %.2f | %.2f | %s | %s |\n", v.database, what, keys, took.Seconds(), milliseconds(each), milliseconds(limit), ratio(each, limit), note)
+	fmt.Printf("| %s | %s | %d | %.2f | %.2f | %.2f | %s | %s |\n", v.database, what, keys, took.Seconds(), figure.Milliseconds(each), figure.Milliseconds(limit), figure.Ratio(each, limit), note)
 }
 
 // fill adds the cloud's accounts and synchronises all of them.
@@ -168,7 +169,7 @@ func (v *inventory) fill(ctx context.Context, c *cloud, paced bool) error {
 	if err != nil {
 		return err
 	}
-	held := fmt.Sprintf("resident %s MB, %s at rest", megabytes(resident), megabytes(rested))
+	held := fmt.Sprintf("resident %s MB, %s at rest", figure.Megabytes(resident), figure.Megabytes(rested))
 	if !paced {
 		v.row("save what was observed", keys, wall, v.coding.encode, held)
 		return nil
@@ -250,7 +251,7 @@ func (v *inventory) lists(ctx context.Context) error {
 		{"text in one of 256", accesskey.Query{Order: accesskey.ByDue, Text: "akida7"}},
 		{"text in none", accesskey.Query{Order: accesskey.ByDue, Text: "no such key"}},
 	} {
-		var r times
+		var r figure.Times
 		l.Limit = pageSize
 		for end := time.Now().Add(listTime); len(r) < maxPages && time.Now().Before(end); {
 			begun := time.Now()
@@ -262,9 +263,9 @@ func (v *inventory) lists(ctx context.Context) error {
 			l.After = next // "" begins again
 		}
 		slices.Sort(r)
-		p50 := r.quantile(0.5)
-		fmt.Printf("| %s | %s | %d | %.2f | %.2f | %s |\n", v.database, l.name, len(r), milliseconds(p50), milliseconds(r.quantile(0.99)),
-			ratio(p50, v.coding.decode*pageSize/1000))
+		p50 := r.Quantile(0.5)
+		fmt.Printf("| %s | %s | %d | %.2f | %.2f | %s |\n", v.database, l.name, len(r), figure.Milliseconds(p50), figure.Milliseconds(r.Quantile(0.99)),
+			figure.Ratio(p50, v.coding.decode*pageSize/1000))
 	}
 	return nil
 }
@@ -342,12 +343,12 @@ func (v *inventory) saves(ctx context.Context, big *made) error {
 func (v *inventory) besideRow(w *strings.Builder, what string, r calls) {
 	slices.Sort(r.took)
 	fmt.Fprintf(w, "| %s | %s | %d | %.2f | %.2f | %.2f | %d |\n", v.database, what, len(r.took),
-		milliseconds(r.took.quantile(0.5)), milliseconds(r.took.quantile(0.99)), milliseconds(r.took.quantile(1)), len(r.failed))
+		figure.Milliseconds(r.took.Quantile(0.5)), figure.Milliseconds(r.took.Quantile(0.99)), figure.Milliseconds(r.took.Quantile(1)), len(r.failed))
 }
 
 // calls are what came of calls: how long each took, and the errors of those that failed.
 type calls struct {
-	took   times
+	took   figure.Times
 	failed []error
 }
 
@@ -381,21 +382,3 @@ func (v *inventory) encrypt(ctx context.Context, id key.ID, meanwhile func()) (o
 	}
 	return out
 }
-
-// times are how long things took.
-type times []time.Duration
-
-// quantile answers the time that q of them do not exceed; they are sorted.
-func (t times) quantile(q float64) time.Duration { return t[min(len(t)-1, int(q*float64(len(t))))] }
-
-func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
-
-// ratio answers a to b, or a dash where there is no b.
-func ratio(a, b time.Duration) string {
-	if b == 0 {
-		return "–"
-	}
-	return fmt.Sprintf("%.2f", float64(a)/float64(b))
-}
-
-func megabytes(n int64) string { return fmt.Sprintf("%.0f", float64(n)/1e6) }
