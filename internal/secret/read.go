@@ -37,7 +37,8 @@ func (s *Service) Get(ctx context.Context, c *authz.Call, in GetInput) (out Valu
 }
 
 // ValueFor answers a value as [Service.Get] does, as a part of the operation of rec: it
-// leaves no record of its own, and the value must not be used before rec is durable.
+// leaves no record of its own, and the value must not leave before rec is durable. What is
+// compared only, in keyward's own name, needs no record that is kept.
 func (s *Service) ValueFor(ctx context.Context, c *authz.Call, rec *audit.Record, in GetInput) (Value, error) {
 	found, err := s.Find(ctx, c, rec, in.Secret)
 	if err != nil {

@@ -18,7 +18,8 @@
 // recorded who got it. Reading takes kms:GetSecretValue on the secret and kms:Decrypt on
 // its key; writing takes kms:GenerateDataKey on the key.
 //
-// Who may call: the API dialects, the command line, package sink, later rotations. What
+// Who may call: the API dialects; and sinks, rollouts, targets and rotations, which take
+// values as a part of their own operations ([Service.ValueFor]). What
 // is stored: metadata in bound rows, values encrypted. What is trusted: nothing that was
 // read from the store before its binding was checked.
 package secret
