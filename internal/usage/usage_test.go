@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/key"
@@ -159,6 +160,30 @@ func TestUsesAreAttributedAndAddedUp(t *testing.T) {
 			t.Errorf("after a year: %+v", r)
 		}
 	})
+}
+
+// What a key does as a part of another domain's operation is a use, too: a key that AWS uses over
+// the XKS Proxy API is not idle.
+func TestPartsOfOperationsAreCounted(t *testing.T) {
+	a := cluster(t, storetest.SQLite(t), "a")[0]
+	c := a.as("root", "10.0.0.1")
+	k := must(a.keys.Create(t.Context(), c, lifecycle.CreateInput{}))(t)
+	rec := audit.NewRecord(c, "keyward:Test")
+	in := cryptography.DetachedInput{Key: string(k.ID), Plaintext: material.NewBytes([]byte("x"))}
+	message := must(a.keys.EncryptDetachedFor(t.Context(), c, rec, in))(t)
+	must(a.keys.DecryptDetachedFor(t.Context(), c, rec, cryptography.DetachedInput{Key: string(k.ID), Message: message}))(t)
+	if _, err := a.keys.DecryptDetachedFor(t.Context(), c, rec, cryptography.DetachedInput{Key: string(k.ID), Message: message, Data: []byte("other")}); err == nil {
+		t.Error("it decrypts with other data")
+	}
+	made := must(a.keys.DataKeyFor(t.Context(), c, rec, cryptography.DataKeyInput{Key: string(k.ID), Size: 32}))(t)
+	must(a.keys.DecryptFor(t.Context(), c, rec, cryptography.DecryptInput{Ciphertext: made.Blob}))(t)
+	have := map[string]int64{}
+	for _, u := range must(a.Usage(t.Context(), c, string(k.ID)))(t).Uses {
+		have[u.Action] += u.N
+	}
+	if diff := cmp.Diff(map[string]int64{"kms:Encrypt": 1, "kms:GenerateDataKey": 1, "kms:Decrypt": 2}, have); diff != "" {
+		t.Errorf("uses (-want +have):\n%s", diff)
+	}
 }
 
 // What was only tried, and what was refused in the middle, is no use of any key.

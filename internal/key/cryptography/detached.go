@@ -87,7 +87,11 @@ func (s *Service) detached(ctx context.Context, c *authz.Call, rec *audit.Record
 	if !ok {
 		return fault.UnsupportedOperation.New("key %s lives where ciphertexts cannot be had in parts", e.Key.ID)
 	}
-	return do(d)
+	if err := do(d); err != nil {
+		return err
+	}
+	s.used(c, action, &e.Key, v.ID, nil)
+	return nil
 }
 
 func errNotOfKey() error {
