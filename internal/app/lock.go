@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"github.com/keyward/keyward/internal/durable"
+	"github.com/keyward/keyward/internal/fault"
 )
 
 // lockDataDir makes the data directory private and this process its only user. What the
@@ -29,7 +30,7 @@ func lockDataDir(dir string) (unlock func(), err error) {
 	}
 	unlock, err = durable.Lock(lock)
 	if errors.Is(err, durable.ErrLocked) {
-		return nil, fmt.Errorf("locking the data directory: another keyward uses %s; stop it first", dir)
+		return nil, fault.StateConflict.New("another keyward uses %s; stop it first", dir)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("locking the data directory: %w", err)

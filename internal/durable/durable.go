@@ -19,6 +19,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/keyward/keyward/internal/fault"
 )
 
 // Replace puts content into the file, mode 0600, at once. When it fails, the file may
@@ -65,8 +67,8 @@ func List(dir, pattern string) ([]string, error) {
 	return names, err
 }
 
-// RequirePrivate refuses what other users of the machine may read, write or enter, and
-// says how to mend it. A file that does not exist is private.
+// RequirePrivate refuses what other users of the machine may read, write or enter, with an
+// InvalidParameter fault that says how to mend it. A file that does not exist is private.
 func RequirePrivate(paths ...string) error {
 	for _, path := range paths {
 		info, err := os.Stat(path)
@@ -80,9 +82,9 @@ func RequirePrivate(paths ...string) error {
 		switch {
 		case mode&0o077 == 0:
 		case info.IsDir():
-			return fmt.Errorf("others may enter %s (mode %04o); run: chmod 700 %s", path, mode, path)
+			return fault.InvalidParameter.New("others may enter %s (mode %04o); run: chmod 700 %s", path, mode, path)
 		default:
-			return fmt.Errorf("others may read or write %s (mode %04o); run: chmod 600 %s", path, mode, path)
+			return fault.InvalidParameter.New("others may read or write %s (mode %04o); run: chmod 600 %s", path, mode, path)
 		}
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/keyward/keyward/internal/durable"
+	"github.com/keyward/keyward/internal/fault"
 )
 
 // What a directory is called has no part in what is found in it.
@@ -103,7 +104,11 @@ func TestRequirePrivate(t *testing.T) {
 	if err := os.Chmod(dir, 0o750); err != nil { //nolint:gosec // that is the test
 		t.Fatal(err)
 	}
-	if err := durable.RequirePrivate(dir); err == nil || !strings.Contains(err.Error(), "run: chmod 700 "+dir) {
+	err := durable.RequirePrivate(dir)
+	if err == nil || !strings.Contains(err.Error(), "run: chmod 700 "+dir) {
 		t.Errorf("a directory: %v", err)
+	}
+	if chinese := fault.TextOf(err).Chinese(); !strings.Contains(chinese, "请运行：chmod 700 "+dir) {
+		t.Errorf("in Chinese: %s", chinese)
 	}
 }

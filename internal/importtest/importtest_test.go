@@ -148,9 +148,9 @@ var allowed = map[string][]string{
 	"internal/server":    slices.Concat(domains, leaves, []string{"internal/server", "internal/authn", "internal/clock", "internal/custody", "internal/publish", "internal/seal", "internal/hsm", "api"}),
 	"internal/agefile":   {},
 	"internal/cosign":    {},
-	"internal/durable":   {},
+	"internal/durable":   {"internal/fault"},
 	"internal/egress":    {},
-	"internal/witness":   {"internal/cosign", "internal/durable"},
+	"internal/witness":   {"internal/cosign", "internal/durable", "internal/fault"},
 	"internal/publish":   {"internal/audit", "internal/cosign", "internal/durable", "internal/egress", "internal/witness"},
 	"internal/tiles":     {"internal/audit", "internal/durable", "internal/fault"},
 

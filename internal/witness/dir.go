@@ -11,6 +11,7 @@ import (
 
 	"github.com/keyward/keyward/internal/cosign"
 	"github.com/keyward/keyward/internal/durable"
+	"github.com/keyward/keyward/internal/fault"
 )
 
 const keyFile = "witness.key"
@@ -23,7 +24,7 @@ func Init(dir, name string) (public string, err error) {
 	}
 	path := filepath.Join(dir, keyFile)
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("making a witness: %s exists; a witness keeps its key", path)
+		return "", fault.ResourceExists.New("%s exists; a witness keeps its key", path)
 	}
 	private, public, err := cosign.GenerateKey(name)
 	if err != nil {
@@ -51,7 +52,7 @@ func ReadKey(dir string) (*cosign.Signer, error) {
 func Lock(dir string) (unlock func(), err error) {
 	unlock, err = durable.Lock(filepath.Join(dir, "lock"))
 	if errors.Is(err, durable.ErrLocked) {
-		return nil, fmt.Errorf("locking the witness's state: another witness uses %s; stop it first", dir)
+		return nil, fault.StateConflict.New("another witness uses %s; stop it first", dir)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("locking the witness's state: %w", err)
