@@ -153,7 +153,7 @@ func TestItCannotEndInTime(t *testing.T) {
 	if !told || !r.Late || missed.Kind != notify.RotationMissed || !missed.Deadline.Equal(r.FinishBy) {
 		t.Fatalf("late: %t; people are told of %v", r.Late, w.told.open)
 	}
-	for _, known := range []string{r.Old.ID, "shop-2", "{reason late}", "{fix keyward rotation status pay}"} {
+	for _, known := range []string{r.Old.ID, "shop-2", "{reason late ", "{fix keyward rotation status pay "} {
 		if !strings.Contains(fmt.Sprint(missed.Facts), known) {
 			t.Errorf("they are not told of %s: %v", known, missed.Facts)
 		}

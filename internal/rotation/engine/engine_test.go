@@ -108,7 +108,7 @@ func TestARepetitionIsTheSame(t *testing.T) {
 	_, err := w.AmendPlan(t.Context(), root(), "pay", func(p *rotation.Plan) error { p.Care.Every = 90 * 24 * time.Hour; return nil })
 	check(t, err)
 	var tried []rotation.Attempt
-	w.wrap = func(i rotation.Issuer) rotation.Issuer { return repeating{i, &tried} }
+	w.wrap = func(i rotation.Issuer) (rotation.Issuer, error) { return repeating{i, &tried}, nil }
 	w.platform.Creating.Next(cloudtest.LoseAfter)
 	_, err = w.Start(t.Context(), root(), engine.StartInput{Plan: "pay"})
 	check(t, err)
@@ -193,17 +193,30 @@ func TestSchedule(t *testing.T) {
 
 // A plan that cannot begin when it is due raises the alarm in time, whatever keeps it from that.
 func TestADuePlanThatCannotBegin(t *testing.T) {
-	w := newWorld(t, storetest.SQLite(t))
-	_, err := w.AmendPlan(t.Context(), root(), "pay", func(p *rotation.Plan) error { p.Auto = true; return nil })
-	check(t, err)
-	_, err = w.rollouts.Update(t.Context(), root(), "pay", rollout.Draft{}) // the plan knows waves that are not there any more
-	check(t, err)
-	w.pass(t, 9*24*time.Hour, 2*time.Hour)
-	if _, err := w.Rotation(t.Context(), root(), "pay"); !fault.Is(err, fault.ResourceNotFound) {
-		t.Errorf("it began: %v", err)
-	}
-	if _, told := w.told.open["rotation-late/pay"]; !told {
-		t.Errorf("people are told of %v", w.told.open)
+	for name, hinder := range map[string]func(*world){
+		"waves that are not there any more": func(w *world) {
+			_, err := w.rollouts.Update(t.Context(), root(), "pay", rollout.Draft{})
+			check(t, err)
+		},
+		"a source that cannot be opened": func(w *world) {
+			w.wrap = func(rotation.Issuer) (rotation.Issuer, error) {
+				return nil, fault.InvalidParameter.New("no credential")
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, storetest.SQLite(t))
+			_, err := w.AmendPlan(t.Context(), root(), "pay", func(p *rotation.Plan) error { p.Auto = true; return nil })
+			check(t, err)
+			hinder(w)
+			w.pass(t, 9*24*time.Hour, 2*time.Hour)
+			if _, err := w.Rotation(t.Context(), root(), "pay"); !fault.Is(err, fault.ResourceNotFound) {
+				t.Errorf("it began: %v", err)
+			}
+			if _, told := w.told.open["rotation-late/pay"]; !told {
+				t.Errorf("people are told of %v", w.told.open)
+			}
+		})
 	}
 }
 

@@ -74,10 +74,7 @@ func (s *Service) lookAtPlan(ctx context.Context, j job.Job) (again time.Time, e
 	if err != nil {
 		return time.Time{}, err
 	}
-	m, err := s.means(ctx, p)
-	if err != nil {
-		return time.Time{}, err
-	}
+	m, closed := s.means(ctx, p) // none of a source that cannot be opened: then it is late only when it is for all
 	f, err := s.forecast(ctx, p, m)
 	if err != nil {
 		return time.Time{}, err
@@ -90,9 +87,12 @@ func (s *Service) lookAtPlan(ctx context.Context, j job.Job) (again time.Time, e
 	underWay, err := s.beginDue(ctx, f, now)
 	ahead := p.Auto && now.Before(f.Due) // of a key that lives so shortly that no start is early enough
 	if underWay || f.Latest.IsZero() || !now.After(f.Latest) || ahead {
+		if closed != nil {
+			return again, closed
+		}
 		return again, errors.Join(err, s.o.Incidents.End(ctx, p.Account, lateCondition(p.Name)))
 	}
-	return again, errors.Join(err, s.o.Incidents.Report(ctx, p.Account, notify.Condition{ // whatever keeps it from beginning
+	return again, errors.Join(closed, err, s.o.Incidents.Report(ctx, p.Account, notify.Condition{ // whatever keeps it from beginning
 		Name: lateCondition(p.Name), Kind: notify.RotationLate, Subject: p.Name, Deadline: f.Expires,
 		Facts: []notify.Fact{{Name: "key", Value: p.Key}, {Name: "expires", Value: f.Expires.Format(time.RFC3339)}, {Name: "fix", Value: "keyward rotation start " + p.Name}},
 	}))

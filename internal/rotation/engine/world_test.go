@@ -67,7 +67,7 @@ type world struct {
 	opens   int                             // times that it is too busy to open a tenant
 	events  []string                        // of rotations, that are on record
 
-	wrap func(rotation.Issuer) rotation.Issuer // has issuers behave otherwise; nil for as they do
+	wrap func(rotation.Issuer) (rotation.Issuer, error) // has issuers behave otherwise; nil for as they do
 
 	mu  sync.Mutex // guards now
 	now time.Time
@@ -183,7 +183,7 @@ func (w *world) kind() rotation.KindOfIssuer {
 	k.Open = func(o accesskey.Opening, principal string) (rotation.Issuer, error) {
 		i, err := open(o, principal)
 		if err == nil && w.wrap != nil {
-			i = w.wrap(i)
+			return w.wrap(i)
 		}
 		return i, err
 	}
