@@ -139,10 +139,10 @@ func errInvalidCiphertext() error {
 
 // The sizes of a [Detached], in bytes.
 const (
-	DetachedIV       = 16
-	DetachedTag      = 16
-	DetachedMetadata = 1 + 16 // format, key version
-	MaxDetachedData  = 8192   // additional data
+	detachedIVSize       = 16
+	detachedTagSize      = 16
+	detachedMetadataSize = 1 + 16 // format, key version
+	maxDetachedSize      = 8192   // additional data
 
 	detachedFormat = 1    // of the metadata
 	detachedMagic1 = 0x58 // "KX", where a ciphertext begins with "KC"
@@ -161,21 +161,21 @@ type Detached struct {
 // DetachedVersion answers the key version that the metadata of a [Detached] names, and
 // whether it is such metadata.
 func DetachedVersion(metadata []byte) (version [16]byte, ok bool) {
-	if len(metadata) != DetachedMetadata || metadata[0] != detachedFormat {
+	if len(metadata) != detachedMetadataSize || metadata[0] != detachedFormat {
 		return version, false
 	}
 	return [16]byte(metadata[1:]), true
 }
 
 // SealDetached encrypts plaintext with AES-256-GCM, whatever the suite of the cipher: it is
-// meant for keys of [AES256]. The additional data, of at most [MaxDetachedData] bytes, or it
+// meant for keys of [AES256]. The additional data, of at most 8,192 bytes, or it
 // is an InvalidParameter fault, must be known again to open it. Each message has its own
 // key, derived with its random IV.
 func (c *Cipher) SealDetached(plaintext, additional []byte) (Detached, error) {
-	if len(additional) > MaxDetachedData {
-		return Detached{}, fault.InvalidParameter.New("the additional data has %d bytes; at most %d are allowed", len(additional), MaxDetachedData)
+	if len(additional) > maxDetachedSize {
+		return Detached{}, fault.InvalidParameter.New("the additional data has %d bytes; at most %d are allowed", len(additional), maxDetachedSize)
 	}
-	d := Detached{Metadata: append([]byte{detachedFormat}, c.header.Version[:]...), IV: make([]byte, DetachedIV)}
+	d := Detached{Metadata: append([]byte{detachedFormat}, c.header.Version[:]...), IV: make([]byte, detachedIVSize)}
 	rand.Read(d.IV)
 	gcm, err := c.detachedGCM(d.IV)
 	if err != nil {
@@ -190,7 +190,7 @@ func (c *Cipher) SealDetached(plaintext, additional []byte) (Detached, error) {
 // InvalidCiphertext fault.
 func (c *Cipher) OpenDetached(d Detached, additional []byte) (Bytes, error) {
 	version, ok := DetachedVersion(d.Metadata)
-	if !ok || version != c.header.Version || len(d.IV) != DetachedIV || len(d.Tag) != DetachedTag || len(additional) > MaxDetachedData {
+	if !ok || version != c.header.Version || len(d.IV) != detachedIVSize || len(d.Tag) != detachedTagSize || len(additional) > maxDetachedSize {
 		return Bytes{}, errInvalidCiphertext()
 	}
 	gcm, err := c.detachedGCM(d.IV)

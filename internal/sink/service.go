@@ -22,14 +22,14 @@ import (
 
 // The limits of sinks.
 const (
-	MaxSinks   = 100 // of one account
-	MaxChoices = 50  // names, and tag keys, of one sink
+	maxSinks   = 100 // of one account
+	maxChoices = 50  // names, and tag keys, of one sink
 )
 
 // The kinds of jobs that sinks need.
 const (
 	JobSync  = "sink.sync"  // looks at a sink
-	JobSweep = "sink.sweep" // forgets the copies of a sink that was removed
+	jobSweep = "sink.sweep" // forgets the copies of a sink that was removed
 )
 
 const (
@@ -131,8 +131,8 @@ func (s *Service) Add(ctx context.Context, c *authz.Call, name string, d Draft) 
 		if err != nil {
 			return err
 		}
-		if len(have) >= MaxSinks {
-			return fault.LimitExceeded.New("the account has %d sinks, which is the limit", MaxSinks)
+		if len(have) >= maxSinks {
+			return fault.LimitExceeded.New("the account has %d sinks, which is the limit", maxSinks)
 		}
 		out = Sink{
 			Account: c.Account, Name: name, ID: newID(), Kind: d.Kind, Settings: form.Pairs(d.Settings), Secrets: d.Secrets, Tags: d.Tags, CreatedAt: s.clock(),
@@ -239,8 +239,8 @@ func (d Draft) check() error {
 	if len(d.Secrets)+len(d.Tags) == 0 {
 		return fault.MissingParameter.New("a sink needs names of secrets, or tag keys, that say what is copied")
 	}
-	if max(len(d.Secrets), len(d.Tags)) > MaxChoices {
-		return fault.LimitExceeded.New("a sink has at most %d names and %d tag keys; use a name that ends in *", MaxChoices, MaxChoices)
+	if max(len(d.Secrets), len(d.Tags)) > maxChoices {
+		return fault.LimitExceeded.New("a sink has at most %d names and %d tag keys; use a name that ends in *", maxChoices, maxChoices)
 	}
 	for _, name := range d.Secrets {
 		if name == "" || len(name) > secret.MaxName || strings.Contains(strings.TrimSuffix(name, "*"), "*") || strings.ContainsAny(name, "\x00 ,") {
@@ -350,5 +350,5 @@ func (s *Service) Remove(ctx context.Context, c *authz.Call, name string) error 
 
 // sweeps plans that the copies of a sink's id are forgotten.
 func (s *Service) sweeps(of Sink) []job.Job {
-	return []job.Job{{Kind: JobSweep, Account: of.Account, Subject: of.ID, Due: s.clock()}}
+	return []job.Job{{Kind: jobSweep, Account: of.Account, Subject: of.ID, Due: s.clock()}}
 }

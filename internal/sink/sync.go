@@ -21,7 +21,7 @@ import (
 
 // Handlers answers what looks at jobs about sinks.
 func (s *Service) Handlers() map[string]job.Handler {
-	return map[string]job.Handler{JobSync: s.syncDue, JobSweep: s.sweep}
+	return map[string]job.Handler{JobSync: s.syncDue, jobSweep: s.sweep}
 }
 
 // self is the principal of what keyward does by itself.
