@@ -54,10 +54,7 @@ func (k *Check) open(ctx context.Context, a Attempt) error {
 	now := s.now()
 	r := Request{
 		Account: c.Account, ID: "apr-" + strings.ToLower(rand.Text())[:20], Requester: who.identity, Behind: who.behind, Since: who.since,
-		Action: k.parts[0].Action, Resource: k.parts[0].Resource, Also: slices.Clone(k.parts[1:]), Reason: a.Reason, Digest: digest, Params: redacted(params), State: Open, CreatedAt: now,
-	}
-	if c.Source.IsValid() {
-		r.Source = c.Source.String()
+		Action: k.parts[0].Action, Resource: k.parts[0].Resource, Also: slices.Clone(k.parts[1:]), Reason: a.Reason, Digest: digest, Params: redacted(params), Source: c.From(), State: Open, CreatedAt: now,
 	}
 	life := MaxLife
 	slices.SortFunc(k.bound, func(x, y compiledRule) int { return strings.Compare(x.Name, y.Name) })
@@ -298,11 +295,7 @@ func (s *Service) Approve(ctx context.Context, c *authz.Call, id string) (View, 
 			return fault.StateConflict.New("you have approved this already")
 		}
 		v.Votes = slices.DeleteFunc(v.Votes, func(o Vote) bool { return o.User == c.Name }) // that lost its force
-		vote := Vote{User: c.Name, At: s.now(), Proof: proof}
-		if c.Source.IsValid() {
-			vote.Source = c.Source.String()
-		}
-		v.Votes = append(v.Votes, vote)
+		v.Votes = append(v.Votes, Vote{User: c.Name, At: s.now(), Source: c.From(), Proof: proof})
 		return nil
 	})
 }

@@ -91,13 +91,10 @@ type Effect struct {
 func NewRecord(c *authz.Call, action string) *Record {
 	r := &Record{
 		RequestID: c.RequestID, Account: c.Account, AccessKey: c.AccessKey,
-		Scheme: c.Scheme, UserAgent: c.UserAgent, Action: action, Nonce: c.Nonce,
+		Scheme: c.Scheme, UserAgent: c.UserAgent, Action: action, Nonce: c.Nonce, Source: c.From(),
 	}
 	if c.Account != "" {
 		r.Principal = c.ARN()
-	}
-	if c.Source.IsValid() {
-		r.Source = c.Source.String()
 	}
 	if c.Fresh && c.Key != "" {
 		r.Param("MFA", "security key "+c.Key)

@@ -115,6 +115,15 @@ type Call struct {
 	Key       string // security key by which it was; empty for a code
 }
 
+// From answers the address that the call came from, as text; "" where there is none, as for
+// keyward's own work.
+func (c *Call) From() string {
+	if !c.Source.IsValid() {
+		return ""
+	}
+	return c.Source.String()
+}
+
 // String answers the decision as the audit log keeps it: the statement that settled
 // it, as policy/statement, or the reason where no statement did.
 func (d Decision) String() string {

@@ -3,7 +3,8 @@
 //
 // What is used is checked before it is used (packages store and anchor). A scrub finds
 // what nobody has used yet: it verifies the audit logs from their first record on, builds
-// from them anew what each row must be, walks all rows, opens everything that is wrapped,
+// from them anew what each row must be, walks all rows, opens what is wrapped (but for the
+// credentials of providers, channels, sinks and targets, which are opened all the time),
 // follows every reference from row to row, looks for rows that are not there, for jobs
 // that are not planned, and has the database check its own file.
 //

@@ -150,7 +150,7 @@ func (s *Service) beginCeremony(ctx context.Context, op *iam.Operation, p Person
 		return Begun{}, err
 	}
 	c.ID, c.Account, c.Login, c.User = id, p.Account, p.Login, p.User
-	c.Source, c.BegunAt, c.State = sourceOf(op.Call), s.now(), Waiting
+	c.Source, c.BegunAt, c.State = op.Call.From(), s.now(), Waiting
 	c.ExpiresAt = c.BegunAt.Add(CeremonyLife)
 	op.Record.Param("For", string(c.Purpose))
 	op.Record.Param("Operation", c.Action)

@@ -112,7 +112,7 @@ func (s *Service) login(ctx context.Context, op *iam.Operation, at place, in Att
 	if err != nil {
 		return role.Issued{}, err
 	}
-	session := Session{ID: rand.Text(), BegunAt: s.now(), Source: sourceOf(op.Call), MFA: p.HasMFA()}
+	session := Session{ID: rand.Text(), BegunAt: s.now(), Source: op.Call.From(), MFA: p.HasMFA()}
 	issued, err := s.Roles.Login(op, role.Login{Account: p.Account, User: p.User, Session: session.ID, Duration: in.Duration, MFA: session.MFA})
 	if err != nil {
 		return role.Issued{}, err
@@ -273,11 +273,4 @@ func (w second) decision(first string, mfa bool) string {
 		return first + " and code"
 	}
 	return first
-}
-
-func sourceOf(call *authz.Call) string {
-	if !call.Source.IsValid() {
-		return ""
-	}
-	return call.Source.String()
 }

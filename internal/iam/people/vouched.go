@@ -148,7 +148,7 @@ func (s *Service) admit(ctx context.Context, op *iam.Operation, v Vouching, p Pe
 	if err != nil {
 		return role.Issued{}, err
 	}
-	session := Session{ID: rand.Text(), BegunAt: s.now(), Source: sourceOf(op.Call), MFA: p.HasMFA(), Provider: v.Provider}
+	session := Session{ID: rand.Text(), BegunAt: s.now(), Source: op.Call.From(), MFA: p.HasMFA(), Provider: v.Provider}
 	issued, err := s.Roles.Login(op, role.Login{Account: v.Account, User: p.User, Session: session.ID, Duration: v.Duration, MFA: session.MFA, Vouched: v.MFA})
 	if err != nil {
 		return role.Issued{}, err
