@@ -173,10 +173,13 @@ func (r *Runner) beside(ctx context.Context) {
 	}
 }
 
-// Step claims what is due now, handles it, and answers how many jobs it claimed.
+// Step claims what is due now, handles it until ctx ends, and answers how many jobs it claimed.
 func (r *Runner) Step(ctx context.Context) (int, error) {
 	jobs, err := r.claim(ctx, perClaim)
 	for _, j := range jobs {
+		if ctx.Err() != nil {
+			break // the next process begins with what is left
+		}
 		r.settle(ctx, r.handle(ctx, j))
 	}
 	return len(jobs), err
@@ -203,6 +206,9 @@ func (r *Runner) settle(ctx context.Context, all ...Settlement) {
 func (r *Runner) handle(ctx context.Context, j Job) Settlement {
 	again, err := r.hold(ctx, j)
 	if err != nil {
+		if ctx.Err() != nil { // it is no failure of the job
+			return Settlement{j, r.Now(), "the server was stopped"}
+		}
 		after := backoff(j.Attempts)
 		j.Attempts++
 		r.Logger.Warn("job failed", "kind", j.Kind, "account", j.Account, "subject", j.Subject, "attempts", j.Attempts, "error", err)

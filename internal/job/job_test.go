@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -182,6 +183,28 @@ func (m *many) Claim(_ context.Context, c job.Claim) ([]job.Job, error) {
 func (m *many) Settle(_ context.Context, _ string, all ...job.Settlement) error {
 	m.settled, m.together = m.settled+len(all), max(m.together, len(all))
 	return nil
+}
+
+// When the process is stopped no further handler begins, and none is said to have failed.
+func TestStopping(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var said strings.Builder
+	began := 0
+	r := &job.Runner{
+		Store: &many{due: []job.Job{{Kind: "k", Due: noon}, {Kind: "k", Due: noon}}}, Owner: "o", Now: func() time.Time { return noon }, Served: func() (time.Duration, bool) { return 0, true },
+		Handlers: map[string]job.Handler{"k": func(ctx context.Context, _ job.Job) (time.Time, error) {
+			began++
+			stop()
+			return time.Time{}, ctx.Err()
+		}}, Logger: slog.New(slog.NewTextHandler(&said, nil)),
+	}
+	if n, err := r.Step(ctx); n != 2 || err != nil {
+		t.Fatalf("%d jobs, %v", n, err)
+	}
+	if began != 1 || said.Len() > 0 {
+		t.Errorf("%d handlers began; said:\n%s", began, said.String())
+	}
 }
 
 // Handlers run beside each other, no more than may, and what ended together is settled together.
