@@ -4,11 +4,13 @@ import (
 	"context"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/spf13/cobra"
 
 	"github.com/keyward/keyward/api"
+	"github.com/keyward/keyward/client"
 	"github.com/keyward/keyward/internal/cli"
 	"github.com/keyward/keyward/internal/cli/remote"
 	"github.com/keyward/keyward/internal/key"
@@ -35,7 +37,7 @@ keyward, and wrapped under the public key of whoever is to have it.`,
 
 // A recipient is for whom a data key is wrapped.
 type recipient struct {
-	*cli.Run
+	cli.Place
 	file, wrapping, out string
 }
 
@@ -44,11 +46,20 @@ func (r *recipient) flags(cmd *cobra.Command) {
 	f.StringVar(&r.file, "public-key", "", r.T("`FILE` with the public key of who is to have it, RSA of 2,048 bits or SM2, in PEM or DER", "接收方公钥文件 `FILE`：2048 位 RSA 或 SM2，PEM 或 DER 格式"))
 	f.StringVar(&r.wrapping, "wrapping", "", r.T("`NAME` of the way in which it is wrapped: RSAES_OAEP_SHA_256, RSAES_OAEP_SHA_1 or SM2PKE; by default the best for the public key", "加密方式 `NAME`：RSAES_OAEP_SHA_256、RSAES_OAEP_SHA_1 或 SM2PKE；默认为公钥支持的最佳方式"))
 	f.StringVar(&r.out, "wrapped-out", "", r.T("write the wrapped data key to `FILE`", "将用公钥加密的数据密钥写入 `FILE`"))
+	f.BoolVar(&r.Force, "force", false, r.T("replace a file that exists", "覆盖已存在的文件"))
 	var names []string
 	for _, w := range cryptography.ExportWrappings() {
 		names = append(names, string(w))
 	}
 	cli.Complete(cmd, "wrapping", names...)
+}
+
+// write writes a file that may be the only copy of what it has.
+func (r *recipient) write(name string, content []byte) error {
+	return r.Replace(name, 0o644, func(w io.Writer) error {
+		_, err := w.Write(content)
+		return err
+	})
 }
 
 // read answers the public key, DER, and how to wrap under it.
@@ -76,7 +87,7 @@ func (r *recipient) read() ([]byte, string, error) {
 func newDataKeyGenerateCmd(c *cli.Run) *cobra.Command {
 	var in api.GenerateAndExportDataKeyRequest
 	var out string
-	r := &recipient{Run: c}
+	r := &recipient{Place: cli.Place{Run: c}}
 	var cmd *cobra.Command
 	cmd = c.Command(cli.Command{
 		Use:   "generate KEY",
@@ -89,37 +100,31 @@ Neither file has it in the clear: keyward, or the owner of the public key, opens
 		),
 		Example: "  keyward data-key generate alias/backups --out data.key --public-key partner.pem --wrapped-out partner.key",
 		Run: func(ctx context.Context, args []string) error {
-			if out == "" || (r.file == "") != (r.out == "") {
-				return c.Usage(cmd, "give --out, and --public-key together with --wrapped-out", "请给出 --out；--public-key 须与 --wrapped-out 同时给出")
+			if out == "" || out == r.out || (r.file == "") != (r.out == "") {
+				return c.Usage(cmd, "give --out, and --public-key together with --wrapped-out, which is another file", "请给出 --out；--public-key 须与 --wrapped-out 同时给出，且两个输出文件不能相同")
 			}
 			if in.Size < 1 { // which would stand for the default
 				return c.Usage(cmd, "--bytes must be 1 to %d", "--bytes 必须为 1 到 %d", key.MaxDataKey)
+			}
+			if err := r.MayWrite(out); err != nil {
+				return err
 			}
 			server, err := remote.Connect(c)
 			if err != nil {
 				return err
 			}
 			in.Key = args[0]
-			var made api.ExportedDataKey
-			if r.file == "" {
-				sealed, err := server.GenerateDataKeyWithoutPlaintext(ctx, api.DataKeyRequest{Key: in.Key, Size: in.Size})
-				if err != nil {
-					return err
-				}
-				made = api.ExportedDataKey{Key: sealed.Key, Version: sealed.Version, Ciphertext: sealed.Ciphertext}
-			} else {
-				if in.PublicKey, in.Wrapping, err = r.read(); err != nil {
-					return err
-				}
-				if made, err = server.GenerateAndExportDataKey(ctx, in); err != nil {
-					return err
-				}
-				if err := os.WriteFile(r.out, made.Wrapped, 0o644); err != nil {
-					return err
-				}
-			}
-			if err := os.WriteFile(out, made.Ciphertext, 0o644); err != nil {
+			made, err := r.generate(ctx, server, in)
+			if err != nil {
 				return err
+			}
+			if err := r.write(out, made.Ciphertext); err != nil {
+				return err
+			}
+			if r.file != "" {
+				if err := r.write(r.out, made.Wrapped); err != nil {
+					return err
+				}
 			}
 			return showDataKey(c, made)
 		},
@@ -130,8 +135,23 @@ Neither file has it in the clear: keyward, or the owner of the public key, opens
 	return cmd
 }
 
+// generate has the server make a data key, wrapped for the recipient if there is one.
+func (r *recipient) generate(ctx context.Context, server *client.Client, in api.GenerateAndExportDataKeyRequest) (made api.ExportedDataKey, err error) {
+	if r.file == "" {
+		sealed, err := server.GenerateDataKeyWithoutPlaintext(ctx, api.DataKeyRequest{Key: in.Key, Size: in.Size})
+		return api.ExportedDataKey{Key: sealed.Key, Version: sealed.Version, Ciphertext: sealed.Ciphertext}, err
+	}
+	if in.PublicKey, in.Wrapping, err = r.read(); err != nil {
+		return made, err
+	}
+	if err := r.MayWrite(r.out); err != nil {
+		return made, err
+	}
+	return server.GenerateAndExportDataKey(ctx, in)
+}
+
 func newDataKeyExportCmd(c *cli.Run) *cobra.Command {
-	r := &recipient{Run: c}
+	r := &recipient{Place: cli.Place{Run: c}}
 	var cmd *cobra.Command
 	cmd = c.Command(cli.Command{
 		Use:   "export FILE",
@@ -146,6 +166,9 @@ it. Who may do that can read the data key: the right is kms:ExportDataKey.`,
 		Run: func(ctx context.Context, args []string) error {
 			if r.file == "" || r.out == "" {
 				return c.Usage(cmd, "give --public-key and --wrapped-out", "请给出 --public-key 和 --wrapped-out")
+			}
+			if err := r.MayWrite(r.out); err != nil {
+				return err
 			}
 			f, err := os.Open(args[0])
 			if err != nil {
@@ -167,7 +190,7 @@ it. Who may do that can read the data key: the right is kms:ExportDataKey.`,
 			if err != nil {
 				return err
 			}
-			if err := os.WriteFile(r.out, exported.Wrapped, 0o644); err != nil {
+			if err := r.write(r.out, exported.Wrapped); err != nil {
 				return err
 			}
 			return showDataKey(c, exported)
