@@ -143,6 +143,16 @@ func (l *Log) Perform(ctx context.Context, c *authz.Call, action, resource strin
 	})
 }
 
+// Kept drops the result of an operation that failed, in particular of one whose record could
+// not be written: what is not recorded does not leave.
+func Kept[T any](out T, err error) (T, error) {
+	if err != nil {
+		var none T
+		return none, err
+	}
+	return out, nil
+}
+
 // Append makes a record durable. It does not heed ctx's end, only the log's own
 // patience of two seconds: a caller who hangs up does not unmake what happened.
 func (l *Log) Append(_ context.Context, rec *Record) error {

@@ -108,10 +108,7 @@ func (s *Service) change(ctx context.Context, c *authz.Call, action, name string
 			}
 		}
 	})
-	if err != nil {
-		return Offer{}, err
-	}
-	return out, nil
+	return audit.Kept(out, err)
 }
 
 // Create makes an offer without keys, whose other side acts as a user, and answers its first
@@ -163,10 +160,7 @@ func (s *Service) List(ctx context.Context, c *authz.Call) (out []Offer, err err
 		out, err = s.o.Store.Offers(ctx, c.Account)
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
+	return audit.Kept(out, err)
 }
 
 // Show answers one offer.
@@ -175,10 +169,7 @@ func (s *Service) Show(ctx context.Context, c *authz.Call, name string) (out Off
 		out, err = s.o.Store.Offer(ctx, c.Account, name)
 		return err
 	})
-	if err != nil {
-		return Offer{}, err
-	}
-	return out, nil
+	return audit.Kept(out, err)
 }
 
 // Remove forgets an offer: from then on nobody reaches a key through it.

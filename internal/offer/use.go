@@ -118,10 +118,7 @@ func (s *Service) Encrypt(ctx context.Context, c *authz.Call, r Request, in xks.
 		}
 		return err
 	})
-	if err != nil {
-		return xks.EncryptResponse{}, err
-	}
-	return out, nil
+	return audit.Kept(out, err)
 }
 
 // Decrypt decrypts with a published key.

@@ -67,7 +67,7 @@ func (s *Service) Delete(ctx context.Context, c *authz.Call, in DeleteInput) (ou
 		})
 		return err
 	})
-	return kept(out, err)
+	return audit.Kept(out, err)
 }
 
 // remove deletes a secret now.
@@ -101,7 +101,7 @@ func (s *Service) Restore(ctx context.Context, c *authz.Call, name string) (out 
 		})
 		return err
 	})
-	return kept(out, err)
+	return audit.Kept(out, err)
 }
 
 // Handlers answers what looks at jobs about secrets.

@@ -67,7 +67,7 @@ func (s *Service) GetPolicy(ctx context.Context, c *authz.Call, name, policy str
 		}
 		return checkPolicyName(policy)
 	})
-	return kept(document, err)
+	return audit.Kept(document, err)
 }
 
 // SetPolicy gives a secret another policy, which is in force for every call that begins

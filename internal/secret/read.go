@@ -72,7 +72,7 @@ func (s *Service) Describe(ctx context.Context, c *authz.Call, name string) (out
 		out, err = s.Find(ctx, c, rec, name)
 		return err
 	})
-	return kept(out, err)
+	return audit.Kept(out, err)
 }
 
 // List answers one page of the account's secrets that match, by name, and how many match.

@@ -201,13 +201,3 @@ func (s *Service) change(ctx context.Context, rec *audit.Record, found Secret, e
 
 // clock answers the time as rows keep it.
 func (s *Service) clock() time.Time { return s.now().UTC().Truncate(time.Microsecond) }
-
-// kept drops a result whose operation failed, in particular one whose record could not
-// be written: what is not recorded does not leave.
-func kept[T any](out T, err error) (T, error) {
-	if err != nil {
-		var none T
-		return none, err
-	}
-	return out, nil
-}

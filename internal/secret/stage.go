@@ -49,7 +49,7 @@ func (s *Service) MoveStage(ctx context.Context, c *authz.Call, in MoveInput) (o
 		out, err = s.change(ctx, rec, found, func(sec *Secret) ([]job.Job, error) { return nil, sec.move(in) })
 		return err
 	})
-	return kept(out, err)
+	return audit.Kept(out, err)
 }
 
 // move moves a stage of the secret.
@@ -102,5 +102,5 @@ func (s *Service) Rollback(ctx context.Context, c *authz.Call, name, version str
 		})
 		return err
 	})
-	return kept(out, err)
+	return audit.Kept(out, err)
 }

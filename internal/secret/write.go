@@ -79,7 +79,7 @@ func (s *Service) Create(ctx context.Context, c *authz.Call, in CreateInput) (ou
 		}
 		return err
 	})
-	return kept(out, err)
+	return audit.Kept(out, err)
 }
 
 // newSecret validates the input and makes of it what will be stored.
@@ -279,7 +279,7 @@ func (s *Service) Update(ctx context.Context, c *authz.Call, in UpdateInput) (ou
 		})
 		return err
 	})
-	return kept(out, err)
+	return audit.Kept(out, err)
 }
 
 // Keep puts what a person entered into a secret, which it makes if it is not there, as a

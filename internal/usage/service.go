@@ -127,10 +127,7 @@ func (s *Service) Usage(ctx context.Context, c *authz.Call, name string) (out Re
 		out, err = s.report(ctx, e)
 		return err
 	})
-	if err != nil {
-		return Report{}, err
-	}
-	return out, nil
+	return audit.Kept(out, err)
 }
 
 func (s *Service) report(ctx context.Context, e *keyring.Entry) (r Report, err error) {

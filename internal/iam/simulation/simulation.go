@@ -70,10 +70,7 @@ func (s *Service) Simulate(ctx context.Context, c *authz.Call, q Question) (out 
 		out, err = s.simulate(ctx, c, rec, q)
 		return err
 	})
-	if err != nil {
-		return Answer{}, err
-	}
-	return out, nil
+	return audit.Kept(out, err)
 }
 
 func (s *Service) simulate(ctx context.Context, c *authz.Call, rec *audit.Record, q Question) (Answer, error) {

@@ -90,10 +90,7 @@ func (s *Service) Parameters(ctx context.Context, c *authz.Call, name string, w 
 		out.Token, err = s.token(ctx, e.Key, terms{w, out.ExpireAt}, private)
 		return err
 	})
-	if err != nil {
-		return Parameters{}, err
-	}
-	return out, nil
+	return audit.Kept(out, err)
 }
 
 // terms are what a token says in the clear.

@@ -46,7 +46,7 @@ func (s *Service) AsymmetricSign(ctx context.Context, c *authz.Call, in Asymmetr
 		out = Signature{Key: e.Key.ID, Version: v.ID, Value: value}
 		return nil
 	})
-	return kept(out, err)
+	return audit.Kept(out, err)
 }
 
 // A Verification is what AsymmetricVerify answers.
@@ -77,7 +77,7 @@ func (s *Service) AsymmetricVerify(ctx context.Context, c *authz.Call, in Asymme
 		out = Verification{Key: e.Key.ID, Version: v.ID, Valid: valid}
 		return nil
 	})
-	return kept(out, err)
+	return audit.Kept(out, err)
 }
 
 // AsymmetricEncrypt encrypts with the public half of a key version.
@@ -98,7 +98,7 @@ func (s *Service) AsymmetricEncrypt(ctx context.Context, c *authz.Call, in Asymm
 		out = Ciphertext{Key: e.Key.ID, Version: v.ID, Blob: blob}
 		return nil
 	})
-	return kept(out, err)
+	return audit.Kept(out, err)
 }
 
 // AsymmetricDecrypt decrypts with the private half of a key version.
@@ -111,7 +111,7 @@ func (s *Service) AsymmetricDecrypt(ctx context.Context, c *authz.Call, in Asymm
 		out, err = s.hand(c, rec.Action, o, in.DryRun)
 		return err
 	})
-	return kept(out, err)
+	return audit.Kept(out, err)
 }
 
 func (s *Service) openAsymmetric(ctx context.Context, c *authz.Call, rec *audit.Record, action string, in AsymmetricInput, ciphertext []byte) (opened, error) {
@@ -146,7 +146,7 @@ func (s *Service) PublicKey(ctx context.Context, c *authz.Call, name string, ver
 		out = PublicKey{Key: e.Key.ID, Version: v.ID, PEM: v.Public.PEM(), DER: v.Public.SPKI(), JWK: v.Public.JWK()}
 		return nil
 	})
-	return kept(out, err)
+	return audit.Kept(out, err)
 }
 
 // CSRInput is what GenerateCSR takes. Without an algorithm it is the first of the key's.
@@ -185,7 +185,7 @@ func (s *Service) GenerateCSR(ctx context.Context, c *authz.Call, in CSRInput) (
 		out = CSR{Key: e.Key.ID, Version: v.ID, PEM: text}
 		return nil
 	})
-	return kept(out, err)
+	return audit.Kept(out, err)
 }
 
 // asymmetric answers a version of an asymmetric key that may be used as wanted; an

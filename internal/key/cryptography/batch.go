@@ -61,7 +61,7 @@ func (s *Service) EncryptBatch(ctx context.Context, c *authz.Call, in BatchInput
 			return item.Err
 		})
 	})
-	return kept(out, err)
+	return audit.Kept(out, err)
 }
 
 // An Opened is what became of one ciphertext of a batch: a plaintext, or why there is none.
@@ -114,7 +114,7 @@ func (s *Service) DecryptBatch(ctx context.Context, c *authz.Call, in BatchInput
 			item.Data.Zero()
 		}
 	}
-	return kept(out, err)
+	return audit.Kept(out, err)
 }
 
 // openOf decrypts a ciphertext with the version of the key that it names.

@@ -74,7 +74,7 @@ func (s *Service) ExportDataKey(ctx context.Context, c *authz.Call, in ExportInp
 		out = ExportedDataKey{Ciphertext{Key: plain.Key, Version: plain.Version}, wrapped}
 		return err
 	})
-	return kept(out, err)
+	return audit.Kept(out, err)
 }
 
 // GenerateAndExportDataKey makes random bytes and answers them encrypted with a key, and under
@@ -97,5 +97,5 @@ func (s *Service) GenerateAndExportDataKey(ctx context.Context, c *authz.Call, i
 		out = ExportedDataKey{sealed, wrapped}
 		return err
 	})
-	return kept(out, err)
+	return audit.Kept(out, err)
 }

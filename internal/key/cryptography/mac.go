@@ -45,7 +45,7 @@ func (s *Service) GenerateMAC(ctx context.Context, c *authz.Call, in MACInput) (
 		out = MAC{Key: e.Key.ID, Version: v.ID, Algorithm: material.Algorithm(e.Key.Spec), Value: value}
 		return nil
 	})
-	return kept(out, err)
+	return audit.Kept(out, err)
 }
 
 // A MACVerification is what VerifyMAC answers.
@@ -78,7 +78,7 @@ func (s *Service) VerifyMAC(ctx context.Context, c *authz.Call, in MACInput, mac
 		out = MACVerification{Key: e.Key.ID, Version: v.ID, Algorithm: material.Algorithm(e.Key.Spec), Valid: valid}
 		return nil
 	})
-	return kept(out, err)
+	return audit.Kept(out, err)
 }
 
 // authenticator answers the one version of an HMAC key that may be used as wanted.
@@ -116,5 +116,5 @@ func (s *Service) Random(ctx context.Context, c *authz.Call, size int) (out mate
 		out = material.Random(size)
 		return nil
 	})
-	return kept(out, err)
+	return audit.Kept(out, err)
 }

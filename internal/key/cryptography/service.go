@@ -76,13 +76,3 @@ func (s *Service) noteContext(rec *audit.Record, of material.Context) error {
 func errDryRun() error {
 	return fault.DryRun.New("The request would have succeeded, but the DryRun parameter is set.")
 }
-
-// kept drops a result whose operation failed, in particular one whose record could
-// not be written: what is not recorded does not leave.
-func kept[T any](out T, err error) (T, error) {
-	if err != nil {
-		var none T
-		return none, err
-	}
-	return out, nil
-}

@@ -45,7 +45,7 @@ func (s *Service) Encrypt(ctx context.Context, c *authz.Call, in EncryptInput) (
 		out, err = s.seal(ctx, c, rec, in)
 		return err
 	})
-	return kept(out, err)
+	return audit.Kept(out, err)
 }
 
 func checkPlaintext(m material.Bytes) error {
@@ -90,7 +90,7 @@ func (s *Service) dataKey(ctx context.Context, c *authz.Call, action string, in 
 		out.Ciphertext, err = s.seal(ctx, c, rec, EncryptInput{Key: in.Key, Plaintext: out.Plaintext, Context: in.Context, DryRun: in.DryRun})
 		return err
 	})
-	return kept(out, err)
+	return audit.Kept(out, err)
 }
 
 func errDataKeySize() error {
@@ -138,7 +138,7 @@ func (s *Service) Decrypt(ctx context.Context, c *authz.Call, in DecryptInput) (
 		out, err = s.hand(c, rec.Action, o, in.DryRun)
 		return err
 	})
-	return kept(out, err)
+	return audit.Kept(out, err)
 }
 
 // An opened is a plaintext that was not handed out yet, and what it was opened with: only an
@@ -218,7 +218,7 @@ func (s *Service) ReEncrypt(ctx context.Context, c *authz.Call, in ReEncryptInpu
 		}
 		return err
 	})
-	return kept(out, err)
+	return audit.Kept(out, err)
 }
 
 const reEncryptFrom = "kms:ReEncryptFrom"

@@ -127,10 +127,7 @@ func (s *Service) Create(ctx context.Context, c *authz.Call, name string, class 
 		}
 		return s.o.Store.CreateInstance(ctx, rec, &out)
 	})
-	if err != nil {
-		return Instance{}, err
-	}
-	return out, nil
+	return audit.Kept(out, err)
 }
 
 // furnish gives a new instance what its class needs.
@@ -180,10 +177,7 @@ func (s *Service) Connect(ctx context.Context, c *authz.Call, name string, conne
 			}
 		}
 	})
-	if err != nil {
-		return Instance{}, err
-	}
-	return out, nil
+	return audit.Kept(out, err)
 }
 
 // List answers all instances of the account, by name, and then those that others share with
@@ -202,10 +196,7 @@ func (s *Service) List(ctx context.Context, c *authz.Call) (out []Instance, err 
 		}
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
+	return audit.Kept(out, err)
 }
 
 // A Standing is an instance and how it stands.
@@ -241,10 +232,7 @@ func (s *Service) Show(ctx context.Context, c *authz.Call, name string) (out Sta
 		out.Keys, err = s.o.Store.KeysIn(ctx, i.ID, "")
 		return err
 	})
-	if err != nil {
-		return Standing{}, err
-	}
-	return out, nil
+	return audit.Kept(out, err)
 }
 
 // trouble answers why the keys of an instance cannot be used now.

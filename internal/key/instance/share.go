@@ -55,10 +55,7 @@ func (s *Service) lend(ctx context.Context, c *authz.Call, action, name, account
 			}
 		}
 	})
-	if err != nil {
-		return Instance{}, err
-	}
-	return out, nil
+	return audit.Kept(out, err)
 }
 
 // Admit refuses accounts that the policy of a key is to let in, beyond the quota of the key's

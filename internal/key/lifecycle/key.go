@@ -70,7 +70,7 @@ func (s *Service) Create(ctx context.Context, c *authz.Call, in CreateInput) (ou
 		out = k
 		return s.store.CreateKey(ctx, rec, &k, &v, alias, k.Jobs())
 	})
-	return kept(out, err)
+	return audit.Kept(out, err)
 }
 
 // firstAlias answers the alias that a key is created with, nil for none. It takes the
@@ -135,7 +135,7 @@ func (s *Service) look(ctx context.Context, c *authz.Call, action, name string) 
 		out = e.Key
 		return nil
 	})
-	return kept(out, err)
+	return audit.Kept(out, err)
 }
 
 // List answers one page of the account's keys that match, oldest first, and how many match.

@@ -28,7 +28,7 @@ func (s *Service) GetPolicy(ctx context.Context, c *authz.Call, name, policy str
 		}
 		return checkPolicyName(policy)
 	})
-	return kept(document, err)
+	return audit.Kept(document, err)
 }
 
 // ListPolicies answers one page of the names of a key's policies, of which there is one.
@@ -43,7 +43,7 @@ func (s *Service) ListPolicies(ctx context.Context, c *authz.Call, name string, 
 		}
 		return p.Check()
 	})
-	return kept(names, err)
+	return audit.Kept(names, err)
 }
 
 // SetPolicy gives a key another policy, which is in force for every call that begins

@@ -163,13 +163,3 @@ func (s *Service) OpenService(ctx context.Context, c *authz.Call) error {
 		return fault.StateConflict.New("the service is open already, as it is for every account; go on and make a key")
 	})
 }
-
-// kept drops a result whose operation failed, in particular one whose record could
-// not be written: what is not recorded does not leave.
-func kept[T any](out T, err error) (T, error) {
-	if err != nil {
-		var none T
-		return none, err
-	}
-	return out, nil
-}

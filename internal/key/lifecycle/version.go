@@ -36,7 +36,7 @@ func (s *Service) CreateVersion(ctx context.Context, c *authz.Call, name string)
 		})
 		return err
 	})
-	return kept(out, err)
+	return audit.Kept(out, err)
 }
 
 // addVersion makes a new primary version of a key if check allows it.
@@ -91,7 +91,7 @@ func (s *Service) DescribeVersion(ctx context.Context, c *authz.Call, name strin
 		out, err = s.store.Version(ctx, e.Key.Account, e.Key.ID, id)
 		return err
 	})
-	return kept(out, err)
+	return audit.Kept(out, err)
 }
 
 // ListVersions answers one page of a key's versions, newest first, and how many it has.
