@@ -117,7 +117,7 @@ func (at place) configuration(address string) string {
 	if at.database == "postgres" {
 		text += fmt.Sprintf("database = %q\n", os.Getenv(postgresVariable))
 	}
-	return text + fmt.Sprintf("[limits]\ncalls_per_access_key = 0\ncalls_per_account = 0\nconnections_per_address = 0\n[egress]\nallow = [\"127.0.0.0/8\"]\n[seal]\npassphrase_file = %q\n",
+	return text + fmt.Sprintf("[limits]\ncalls_per_access_key = 0\ncalls_per_account = 0\nconnections_per_address = 0\nconnections = 0\n[egress]\nallow = [\"127.0.0.0/8\"]\n[seal]\npassphrase_file = %q\n",
 		filepath.Join(at.data(), passphraseFile)) + at.tokenSection()
 }
 

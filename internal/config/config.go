@@ -88,6 +88,7 @@ type Limits struct {
 	CallsPerAccessKey     int `toml:"calls_per_access_key"`     // a second; 0 for none
 	CallsPerAccount       int `toml:"calls_per_account"`        // a second; 0 for none
 	ConnectionsPerAddress int `toml:"connections_per_address"`  // at once; 0 for none
+	Connections           int `toml:"connections"`              // at once, of all; 0 for none
 	AccountsPerInstance   int `toml:"accounts_per_instance"`    // other accounts that an instance of keys lets in
 	DefaultKeysPerAccount int `toml:"default_keys_per_account"` // keys in no instance; 0 for any number
 }
@@ -176,7 +177,7 @@ func Default() Config {
 		Seal:         Seal{ForgetKeysAfter: 10 * time.Minute},
 		PKCS11:       PKCS11{Connections: 16},
 		Repositories: Repositories{MaxMegabytes: 4096},
-		Limits:       Limits{CallsPerAccessKey: 500, CallsPerAccount: 2000, ConnectionsPerAddress: 256, AccountsPerInstance: 100},
+		Limits:       Limits{CallsPerAccessKey: 500, CallsPerAccount: 2000, ConnectionsPerAddress: 256, Connections: 8192, AccountsPerInstance: 100},
 		Log:          Log{Format: "json", Level: "info"},
 	}
 }
@@ -253,7 +254,7 @@ func (c *Config) Complete() error {
 		return fmt.Errorf("pkcs11.connections %d: use 1 to 64", c.PKCS11.Connections)
 	case c.Seal.HSM && c.PKCS11.Socket == "":
 		return errors.New("seal.hsm needs pkcs11.socket")
-	case c.Limits.CallsPerAccessKey < 0 || c.Limits.CallsPerAccount < 0 || c.Limits.ConnectionsPerAddress < 0 || c.Limits.AccountsPerInstance < 0 || c.Limits.DefaultKeysPerAccount < 0:
+	case c.Limits.CallsPerAccessKey < 0 || c.Limits.CallsPerAccount < 0 || c.Limits.ConnectionsPerAddress < 0 || c.Limits.Connections < 0 || c.Limits.AccountsPerInstance < 0 || c.Limits.DefaultKeysPerAccount < 0:
 		return errors.New("a limit is negative; 0 is none")
 	case c.Repositories.MaxMegabytes < 1:
 		return errors.New("repositories.max_megabytes: use 1 or more")

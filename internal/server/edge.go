@@ -109,10 +109,8 @@ func (e *Edge) Handle(dialect string, maxBody int64, h Handler) http.Handler {
 		}
 		defer x.deadline.end()
 		defer e.finish(w, x)
-		erase.After(func() {
-			err := e.read(w, r, x, maxBody)
-			h(w, r, x, err)
-		})
+		err := e.read(w, r, x, maxBody) // slow clients wait here, with a small stack
+		erase.After(func() { h(w, r, x, err) })
 	})
 }
 

@@ -16,6 +16,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -210,6 +211,48 @@ func TestConnectionsOfOneAddressAreBounded(t *testing.T) {
 	}
 	dial()
 	<-accepted // the place is free again
+}
+
+// A crowd is a listener whose clients have any addresses.
+type crowd struct {
+	net.Listener
+	from []string
+}
+
+type stranger struct {
+	net.Conn
+	from netip.AddrPort
+}
+
+func (s stranger) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(s.from) }
+func (s stranger) Close() error         { return nil }
+
+func (c *crowd) Accept() (net.Conn, error) {
+	if len(c.from) == 0 {
+		return nil, net.ErrClosed
+	}
+	next := stranger{from: netip.MustParseAddrPort(c.from[0])}
+	c.from = c.from[1:]
+	return next, nil
+}
+
+// Who has a network of IPv6 has no address to spare.
+func TestConnectionsOfIPv6AreCountedByNetwork(t *testing.T) {
+	l := server.LimitConnections(&crowd{from: []string{
+		"[2001:db8:0:1::1]:1", "[2001:db8:0:1::2]:1", "[2001:db8:0:1:ffff::3]:1", "[2001:db8:0:2::1]:1", "192.0.2.1:1", "[::ffff:192.0.2.1]:1", "192.0.2.1:2", "192.0.2.2:1",
+	}}, 2)
+	var got []string
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			break
+		}
+		got = append(got, c.RemoteAddr().String())
+	}
+	want := []string{"[2001:db8:0:1::1]:1", "[2001:db8:0:1::2]:1", "[2001:db8:0:2::1]:1", "192.0.2.1:1", "192.0.2.1:1", "192.0.2.2:1"}
+	if !slices.Equal(got, want) {
+		t.Errorf("accepted were %q, want %q", got, want)
+	}
 }
 
 // writeCertificate makes a certificate for name and puts it where the server reads it.

@@ -1,11 +1,14 @@
 package server_test
 
 import (
+	"errors"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/keyward/keyward/internal/server"
 )
@@ -55,5 +58,73 @@ func TestIntakeBoundsWhatArrives(t *testing.T) {
 	}
 	if _, err := receive(80); err != nil {
 		t.Errorf("after the second hung up: %v", err)
+	}
+}
+
+// Beyond the limit of connections, the one that has waited longest without a request goes.
+func TestIntakeBoundsConnections(t *testing.T) {
+	plain, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	intake := &server.Intake{Connections: 2, Free: 10, Budget: 100}
+	l := intake.Listen(plain)
+	defer l.Close()
+	dial := func() net.Conn {
+		t.Helper()
+		out, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = out.Close() })
+		return out
+	}
+	connect := func() (in, out net.Conn) {
+		t.Helper()
+		out = dial()
+		if in, err = l.Accept(); err != nil {
+			t.Fatal(err)
+		}
+		return in, out
+	}
+	closed := func(out net.Conn) bool {
+		_ = out.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+		_, err := out.Read(make([]byte, 1))
+		return !errors.Is(err, os.ErrDeadlineExceeded)
+	}
+	served, a := connect()
+	intake.Note(served, http.StateActive)
+	waits, b := connect()
+	_, c := connect()
+	if closed(a) || !closed(b) || closed(c) {
+		t.Error("not the connection that waited longest was closed")
+	}
+	intake.Note(waits, http.StateIdle) // it had been about to answer
+	intake.Note(served, http.StateIdle)
+	fresh, d := connect()
+	if closed(a) || !closed(c) || closed(d) {
+		t.Error("not the connection that waited longest was closed after one had been answered")
+	}
+	intake.Note(served, http.StateActive)
+	intake.Note(fresh, http.StateActive)
+	refused := dial() // all are served: it is the only one that waits
+	accepted := make(chan net.Conn)
+	go func() {
+		in, err := l.Accept()
+		if err != nil {
+			t.Error(err)
+		}
+		accepted <- in
+	}()
+	if !closed(refused) || closed(a) || closed(d) {
+		t.Error("a connection beyond the limit was kept, or one that is served was closed for it")
+	}
+	if err := errors.Join(served.Close(), served.Close()); err == nil {
+		t.Error("closing twice says nothing")
+	}
+	dial()
+	<-accepted // there is room again
+	if open, displaced := intake.Open(), intake.Displaced(); open != 2 || displaced != 3 {
+		t.Errorf("%d are open and %d were displaced", open, displaced)
 	}
 }

@@ -14,7 +14,7 @@ import (
 func newMetrics() *server.Metrics {
 	none := func() float64 { return 0 }
 	return server.NewMetrics("test", server.Gauges{
-		Sealed: none, AuditSize: none, TamperedRows: none, Scrubbed: none, Findings: none, ClockJumped: none, ClockOffset: none,
+		Sealed: none, AuditSize: none, TamperedRows: none, Scrubbed: none, Findings: none, Connections: none, Displaced: none, ClockJumped: none, ClockOffset: none,
 	})
 }
 

@@ -14,12 +14,13 @@ import (
 )
 
 // LimitConnections bounds the connections that one address may hold at once; those
-// beyond it are closed. A limit of 0 is none.
+// beyond it are closed. A limit of 0 is none. The addresses of IPv6 are counted by the first 64
+// bits, of which the rest is any host's to choose (RFC 4291, 2.5.1).
 func LimitConnections(l net.Listener, perAddress int) net.Listener {
 	if perAddress == 0 {
 		return l
 	}
-	return &limitedListener{Listener: l, limit: perAddress, open: map[netip.Addr]int{}}
+	return &limitedListener{Listener: l, limit: perAddress, open: map[netip.Prefix]int{}}
 }
 
 type limitedListener struct {
@@ -27,7 +28,7 @@ type limitedListener struct {
 	limit int
 
 	mu   sync.Mutex // guards open
-	open map[netip.Addr]int
+	open map[netip.Prefix]int
 }
 
 // Accept implements net.Listener.
@@ -41,29 +42,38 @@ func (l *limitedListener) Accept() (net.Conn, error) {
 		if err != nil {
 			return c, nil //nolint:nilerr // not an IP connection: nothing to count
 		}
-		addr := peer.Addr().Unmap()
-		if l.take(addr) {
-			return &limitedConn{Conn: c, release: sync.OnceFunc(func() { l.release(addr) })}, nil
+		holder := holderOf(peer.Addr())
+		if l.take(holder) {
+			return &limitedConn{Conn: c, release: sync.OnceFunc(func() { l.release(holder) })}, nil
 		}
 		_ = c.Close() // it was not promised anything
 	}
 }
 
-func (l *limitedListener) take(a netip.Addr) bool {
+// holderOf answers whose connection one from this address is.
+func holderOf(a netip.Addr) netip.Prefix {
+	bits := 64
+	if a = a.Unmap(); a.Is4() {
+		bits = 32
+	}
+	return netip.PrefixFrom(a.WithZone(""), bits).Masked()
+}
+
+func (l *limitedListener) take(p netip.Prefix) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.open[a] >= l.limit {
+	if l.open[p] >= l.limit {
 		return false
 	}
-	l.open[a]++
+	l.open[p]++
 	return true
 }
 
-func (l *limitedListener) release(a netip.Addr) {
+func (l *limitedListener) release(p netip.Prefix) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.open[a]--; l.open[a] == 0 {
-		delete(l.open, a)
+	if l.open[p]--; l.open[p] == 0 {
+		delete(l.open, p)
 	}
 }
 

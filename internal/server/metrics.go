@@ -38,6 +38,8 @@ type Gauges struct {
 	TamperedRows func() float64 // rows that were not what keyward wrote, since the start
 	Scrubbed     func() float64 // Unix seconds of the newest scrub; 0 before the first
 	Findings     func() float64 // of the newest scrub
+	Connections  func() float64 // open ones of the API
+	Displaced    func() float64 // connections that were closed for others, since the start
 	ClockJumped  func() float64 // 1 while the clock is not believed
 	ClockOffset  func() float64 // seconds by which it is away from what it should be
 }
@@ -74,6 +76,10 @@ func NewMetrics(version string, g Gauges) *Metrics {
 		gauge("keyward_tampered_rows", "Database rows that were not what keyward wrote, or not there, since the start. Anything but 0 is an incident.", g.TamperedRows),
 		gauge("keyward_scrub_timestamp_seconds", "When the newest scrub began, as Unix time; 0 before the first.", g.Scrubbed),
 		gauge("keyward_scrub_findings", "Findings of the newest scrub. Anything but 0 is an incident.", g.Findings),
+		gauge("keyward_connections", "Open connections to the API.", g.Connections),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "keyward_connections_displaced_total", Help: "Connections without a request that were closed because there were too many.",
+		}, g.Displaced),
 		gauge("keyward_clock_jumped", "1 while the clock is not believed and no job is done.", g.ClockJumped),
 		gauge("keyward_clock_offset_seconds", "How far the clock is from what it should be.", g.ClockOffset),
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
