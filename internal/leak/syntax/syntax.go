@@ -263,6 +263,7 @@ func (p *parser) block() bool {
 func (p *parser) gap() {
 	limit := p.at + maxGap
 	p.skip(&pointed)
+	p.blockScalar()
 	if p.peek() == '\r' || p.peek() == '\n' { // the value may stand in the next line, further in
 		from := p.at
 		if p.skip(&breaks); !p.skip(&blanks) || p.at > limit {
@@ -288,6 +289,17 @@ func (p *parser) gap() {
 	p.call()
 	if c := p.peek(); (c == '@' || c|0x20 == 'b' || c|0x20 == 'r' || c|0x20 == 'u' || c|0x20 == 'f' || c == 'L' || c == 'N') && p.at+1 < len(p.text) && (p.text[p.at+1] == '"' || p.text[p.at+1] == '\'' || p.text[p.at+1] == '\\') {
 		p.at++
+	}
+}
+
+// blockScalar moves behind what YAML writes before a value that begins in the next line: "|", ">-".
+func (p *parser) blockScalar() {
+	from := p.at
+	if p.take("|") || p.take(">") {
+		_ = p.take("-") || p.take("+")
+		if p.peek() != '\r' && p.peek() != '\n' {
+			p.at = from
+		}
 	}
 }
 

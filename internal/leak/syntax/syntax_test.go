@@ -55,6 +55,9 @@ func TestAt(t *testing.T) {
 		`password::new()`:                                       {no, no},
 		`"password", "x" + y`:                                   {"password", "x"},
 		`{{password}}`:                                          {no, no},
+		"password: |\n  abc\n":                                  {"password", "abc"},
+		"password: >-\r\n    abc":                               {"password", "abc"},
+		"password: |\nabc":                                      {no, no},
 		`password`:                                              {no, no},
 		"password\n":                                            {no, no},
 	} {
