@@ -284,7 +284,7 @@ func (a *App) listenOperator() (net.Listener, error) {
 
 func (a *App) apiServer() *http.Server {
 	s := newServer(a.handler())
-	s.ConnState = a.intake.Note
+	s.ConnState, s.ConnContext = a.intake.Note, a.intake.Context
 	s.RegisterOnShutdown(func() { // agents wait longer than the server drains
 		e := a.enterEngine()
 		defer e.leave()

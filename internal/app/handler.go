@@ -131,7 +131,7 @@ func (a *App) serveOffers(ctx context.Context, g *errgroup.Group) error {
 func (a *App) offersServer() (*http.Server, error) {
 	of := a.Config.XKS
 	s := newServer(a.offers())
-	s.ConnState = a.intake.Note
+	s.ConnState, s.ConnContext = a.intake.Note, a.intake.Context
 	if of.CertFile == "" {
 		return s, nil
 	}

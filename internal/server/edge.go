@@ -140,6 +140,7 @@ func (e *Edge) read(w http.ResponseWriter, r *http.Request, x *Exchange, maxBody
 	if r.ContentLength == 0 {
 		return nil
 	}
+	defer receiving(r.Context())()
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	var large *http.MaxBytesError
 	if errors.As(err, &large) {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"cmp"
+	"context"
 	"crypto/tls"
 	"errors"
 	"net"
@@ -15,10 +16,10 @@ import (
 // An Intake bounds the memory of connections and of the requests that arrive on them, all of
 // them together.
 //
-// Of connections there is a number. Beyond it the one that has waited longest for its client,
-// which has not sent a whole request's headers, is closed, be it the newest: whoever opens
-// connections from many addresses and is slow on them is in nobody's way, and a client whose
-// connection was idle makes another one.
+// Of connections there is a number. Beyond it those that have waited longest for their clients
+// to send a whole request are closed, be it the newest: whoever opens connections from many
+// addresses and is slow on them is in nobody's way, and a client whose connection was idle makes
+// another one.
 //
 // Of requests there are bytes. Limits of one request bound nothing: net/http holds the
 // headers, and the edge the body, of whoever begins a large request on each of ten thousand
@@ -71,6 +72,26 @@ func (i *Intake) Note(c net.Conn, state http.ConnState) {
 	if http2 || state == http.StateIdle {
 		counted.settle(http2)
 	}
+}
+
+type connKey struct{}
+
+// Context lets the requests of a connection know it; it is meant to be http.Server.ConnContext.
+func (i *Intake) Context(ctx context.Context, c net.Conn) context.Context {
+	if secure, ok := c.(*tls.Conn); ok {
+		c = secure.NetConn()
+	}
+	return context.WithValue(ctx, connKey{}, c)
+}
+
+// receiving notes that a request waits for its body, until the answer is called.
+func receiving(ctx context.Context) (received func()) {
+	c, ok := ctx.Value(connKey{}).(*intakeConn)
+	if !ok {
+		return func() {}
+	}
+	c.waits.Store(int64(time.Since(epoch)))
+	return func() { c.waits.Store(0) }
 }
 
 // Open answers how many connections there are.

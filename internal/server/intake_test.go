@@ -128,3 +128,45 @@ func TestIntakeBoundsConnections(t *testing.T) {
 		t.Errorf("%d are open and %d were displaced", open, displaced)
 	}
 }
+
+// Who never ends the body of a request waits like those who never begin one.
+func TestSlowBodiesGiveWay(t *testing.T) {
+	plain, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	intake := &server.Intake{Connections: 2, Free: 1 << 10, Budget: 1 << 20}
+	active := make(chan bool, 10)
+	s := &http.Server{
+		ReadHeaderTimeout: time.Minute, ConnContext: intake.Context,
+		ConnState: func(c net.Conn, state http.ConnState) {
+			if intake.Note(c, state); state == http.StateActive {
+				active <- true
+			}
+		},
+		Handler: edge().Handle("test", 100, func(http.ResponseWriter, *http.Request, *server.Exchange, error) {}),
+	}
+	go func() { _ = s.Serve(intake.Listen(plain)) }()
+	t.Cleanup(func() { _ = s.Close() })
+	dial := func(text string) net.Conn {
+		t.Helper()
+		c, err := net.Dial("tcp", plain.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Close() })
+		if _, err := io.WriteString(c, text); err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	slow := dial("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nx")
+	<-active
+	time.Sleep(100 * time.Millisecond) // it waits for the body now
+	dial("")
+	dial("")
+	_ = slow.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if _, err := slow.Read(make([]byte, 1)); errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error("it was kept")
+	}
+}
