@@ -179,13 +179,6 @@ func signature(person, typed string) string {
 	return typed + " (link of " + person + ")"
 }
 
-func (v *visit) t(english, chinese string) string {
-	if v.lang == message.Chinese {
-		return chinese
-	}
-	return english
-}
-
 func when(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }
 
 // show answers the page of a link.
