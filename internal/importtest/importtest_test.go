@@ -349,21 +349,30 @@ func TestNoPatternIsCompiledAtTheStart(t *testing.T) {
 // Which of two texts somebody reads is said in one place, message's Language.Pick: no function
 // of another package takes both texts and looks at the language.
 func TestTextsArePickedInOnePlace(t *testing.T) {
-	for _, f := range files(t) {
-		for _, d := range f.ast.Decls {
-			function, ok := d.(*ast.FuncDecl)
-			if !ok || !slices.ContainsFunc(function.Type.Params.List, func(p *ast.Field) bool {
-				return slices.ContainsFunc(p.Names, func(name *ast.Ident) bool { return name.Name == "chinese" })
-			}) {
-				continue
-			}
-			ast.Inspect(function, func(n ast.Node) bool {
-				if isCall(n, "message", "English", "Chinese") {
-					t.Errorf("%s picks a text by itself: use Language.Pick", f.fset.Position(n.Pos()))
-				}
-				return true
-			})
+	check := func(f file, function *ast.FuncType, body *ast.BlockStmt) {
+		takes := func(p *ast.Field) bool {
+			return slices.ContainsFunc(p.Names, func(name *ast.Ident) bool { return name.Name == "chinese" || name.Name == "zh" })
 		}
+		if body == nil || !slices.ContainsFunc(function.Params.List, takes) {
+			return
+		}
+		ast.Inspect(body, func(n ast.Node) bool {
+			if isCall(n, "message", "English", "Chinese") {
+				t.Errorf("%s picks a text by itself: use Language.Pick", f.fset.Position(n.Pos()))
+			}
+			return true
+		})
+	}
+	for _, f := range files(t) {
+		ast.Inspect(f.ast, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.FuncDecl:
+				check(f, n.Type, n.Body)
+			case *ast.FuncLit:
+				check(f, n.Type, n.Body)
+			}
+			return true
+		})
 	}
 }
 

@@ -119,30 +119,24 @@ func (f *feed) follow(r *http.Request, x *server.Exchange) (text, tag string, er
 
 // Text writes the calendar of keys in a language.
 func Text(keys []accesskey.AccessKey, l message.Language, now time.Time) string {
-	t := func(en, zh string) string {
-		if l == message.English {
-			return en
-		}
-		return zh
-	}
 	events := make([]ical.Event, len(keys))
 	for i, k := range keys {
-		what := t("Key expires: ", "密钥到期：")
+		what := l.Pick("Key expires: ", "密钥到期：")
 		if k.Due.Basis == accesskey.Policy {
-			what = t("Key reaches its age limit: ", "密钥达到最长使用期限：")
+			what = l.Pick("Key reaches its age limit: ", "密钥达到最长使用期限：")
 		}
 		name := k.Observed.ID
 		if k.Remark.Purpose != "" {
 			name = k.Remark.Purpose + " (" + name + ")"
 		}
-		about := []string{t("Provider: ", "来源：") + k.Source, t("Key: ", "密钥：") + k.Observed.ID}
+		about := []string{t("Provider: ", "来源：") + k.Source, l.Pick("Key: ", "密钥：") + k.Observed.ID}
 		if k.Owner != "" {
-			about = append(about, t("Owner: ", "负责人：")+k.Owner)
+			about = append(about, l.Pick("Owner: ", "负责人：")+k.Owner)
 		}
 		events[i] = ical.Event{
 			UID: ical.UID(k.Account, k.Source, k.Observed.ID), At: k.Due.At, Summary: what + name,
 			Description: strings.Join(about, "\n"), Categories: string(k.Due.Basis),
 		}
 	}
-	return ical.Calendar(t("keyward: keys that expire", "keyward：密钥到期"), events, now)
+	return ical.Calendar(l.Pick("keyward: keys that expire", "keyward：密钥到期"), events, now)
 }
