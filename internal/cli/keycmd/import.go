@@ -95,25 +95,38 @@ func readMaterial(ctx context.Context, c *cli.Run, spec material.Spec, name stri
 		return material.Bytes{}, fmt.Errorf("reading the key material: %w", err)
 	}
 	m, ok := parseMaterial(spec, content)
-	if !ok {
-		clear(content)
-		return material.Bytes{}, &cli.Problem{Message: fmt.Sprintf(c.T("the file has no key of spec %s: raw bytes, hexadecimal or base64 of a symmetric key, or a private key in PEM or DER without a passphrase", "文件中没有规格为 %s 的密钥：应为对称密钥的原始字节、十六进制或 base64，或未加密的 PEM、DER 私钥"), spec)}
+	switch {
+	case ok:
+		return m, nil
+	case spec.Asymmetric():
+		err = &cli.Problem{Message: fmt.Sprintf(c.T("the file has no key of spec %s: it must be a private key of that kind and size, in PEM or DER without a passphrase", "文件中没有规格为 %s 的密钥：应为该类型和长度的私钥，PEM 或 DER 格式，且未用口令加密"), spec)}
+	default:
+		err = &cli.Problem{Message: fmt.Sprintf(c.T("the file has no key of spec %s: it must be %d bytes, in hexadecimal, in base64 or as they are", "文件中没有规格为 %s 的密钥：应为 %d 字节，以十六进制、base64 或原始字节给出"), spec, spec.KeySize())}
 	}
-	return m, nil
+	clear(content)
+	return material.Bytes{}, err
 }
 
 // parseMaterial answers the key of a spec that a file has, and takes its content over.
 func parseMaterial(spec material.Spec, content []byte) (material.Bytes, bool) {
 	if spec.Asymmetric() {
-		if block, _ := pem.Decode(content); block != nil {
-			clear(content)
-			content = block.Bytes
+		for rest := content; ; { // before the key openssl may write its curve's parameters
+			block, after := pem.Decode(rest)
+			if block == nil {
+				break
+			}
+			if strings.HasSuffix(block.Type, "PRIVATE KEY") {
+				clear(content)
+				content = block.Bytes
+				break
+			}
+			rest = after
 		}
 		m, err := material.ReadPrivate(spec, material.NewBytes(content))
 		return m, err == nil
 	}
 	size := spec.KeySize()
-	if len(content) == size {
+	if len(content) == size && !isText(content) {
 		return material.NewBytes(content), true
 	}
 	words := strings.TrimSpace(string(content))
@@ -123,6 +136,18 @@ func parseMaterial(spec material.Spec, content []byte) (material.Bytes, bool) {
 		}
 	}
 	return material.Bytes{}, false
+}
+
+// isText tells whether content is all characters of hexadecimal or base64. That is a key
+// half as long, or three quarters, which was written for another spec: as raw bytes it would
+// be a weak one. Random bytes are so less than once in a thousand million.
+func isText(content []byte) bool {
+	for _, b := range content {
+		if !strings.ContainsRune("+/=", rune(b)) && (b < '0' || b > '9') && (b < 'A' || b > 'Z') && (b < 'a' || b > 'z') {
+			return false
+		}
+	}
+	return true
 }
 
 func newKeyDropMaterialCmd(c *cli.Run) *cobra.Command {
