@@ -72,8 +72,14 @@ func (c *Client) Generate(ctx context.Context, o Object, purpose string) (public
 // Encrypt encrypts with AES-GCM and answers the IV and the ciphertext with its tag. The IV
 // is the token's own or 128 random bits: docs/design/hardware.md has the rule.
 func (c *Client) Encrypt(ctx context.Context, o Object, plaintext, additional []byte) (iv, ciphertext []byte, err error) {
+	iv, ciphertext, _, err = c.EncryptSeen(ctx, o, plaintext, additional)
+	return iv, ciphertext, err
+}
+
+// EncryptSeen is Encrypt, and tells with which sighting of the key.
+func (c *Client) EncryptSeen(ctx context.Context, o Object, plaintext, additional []byte) (iv, ciphertext []byte, seen Sighting, err error) {
 	a, err := c.call(ctx, "Encrypt", o.request(OpEncrypt, "", Request{Data: plaintext, Additional: additional}))
-	return a.IV, a.Data, err
+	return a.IV, a.Data, Sighting(a.Text), err
 }
 
 // Decrypt decrypts what Encrypt answered. What does not decrypt is ErrInvalid.

@@ -37,6 +37,10 @@ type Object struct {
 	Spec  material.Spec
 }
 
+// A Sighting stands for one time at which the helper looked a key up and found it. While it
+// is the same, so is the key; with another one it may have been exchanged in the token.
+type Sighting string
+
 // A State is how the token stands.
 type State string
 

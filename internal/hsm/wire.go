@@ -63,7 +63,7 @@ type Request struct {
 // An Answer is what the helper answers.
 type Answer struct {
 	Code Code
-	Text string // why, for logs and operators; never a secret
+	Text string // why, for logs and operators; never a secret. Of a result, its [Sighting]
 	IV   []byte
 	Data []byte
 }

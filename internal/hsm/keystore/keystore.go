@@ -17,12 +17,14 @@
 package keystore
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/keyward/keyward/internal/fault"
@@ -38,6 +40,7 @@ const (
 	tagSize     = 16               // of AES-GCM
 	settled     = 10 * time.Minute // after so long a row that is not there will not come
 	maxSweep    = 10_000           // versions that are remembered until then
+	maxProofs   = 4                // of a key, for one encryption
 )
 
 // Options says what a Keystore is made of.
@@ -178,14 +181,14 @@ func (s *Keystore) Open(ctx context.Context, k key.Key, v key.Version) (key.Mate
 		id, _ := k.ID.Bytes() // object has looked at them
 		version, _ := v.ID.Bytes()
 		header := material.Header{Suite: material.SuiteToken, Key: id, Version: version}
-		return key.Material{Cipher: cipher{t, header}}, nil
+		return key.Material{Cipher: &cipher{token: t, header: header, probe: v.Wrapped[1:]}}, nil
 	}
 	public, err := material.OpenPublic(k.Spec, v.Public)
 	if err != nil {
 		return key.Material{}, err
 	}
-	p := private{t, public}
-	return key.Material{Private: p, Public: public}, p.prove(ctx, k)
+	p := private{t, public, k.Usage}
+	return key.Material{Private: p, Public: public}, p.prove(ctx)
 }
 
 // Destroy implements [key.Keystore].
@@ -248,29 +251,46 @@ func (t token) prove(ctx context.Context, probe []byte) error {
 type cipher struct {
 	token
 	header material.Header
+	probe  []byte
+	proved atomic.Value // the hsm.Sighting of the key that opened the probe
 }
 
-func (c cipher) additional(of material.Context) ([]byte, error) {
+func (c *cipher) additional(of material.Context) ([]byte, error) {
 	encoded, err := of.Encode()
 	sum := sha256.Sum256(encoded)
 	return append(c.header.Append(nil), sum[:]...), err
 }
 
-// Seal implements [key.Cipher].
-func (c cipher) Seal(ctx context.Context, plaintext []byte, of material.Context) ([]byte, error) {
+// Seal implements [key.Cipher]. What is encrypted with a key that was exchanged since it was
+// proved would be lost with that key, so each sighting is proved before its work leaves: it
+// is the same before the proof and after it.
+func (c *cipher) Seal(ctx context.Context, plaintext []byte, of material.Context) ([]byte, error) {
 	additional, err := c.additional(of)
 	if err != nil {
 		return nil, err
 	}
-	iv, ciphertext, err := c.client.Encrypt(ctx, c.object, plaintext, additional)
-	if err != nil {
-		return nil, faultOf(err)
+	var before hsm.Sighting
+	for range maxProofs {
+		iv, ciphertext, seen, err := c.client.EncryptSeen(ctx, c.object, plaintext, additional)
+		if err != nil {
+			return nil, faultOf(err)
+		}
+		if seen == before {
+			c.proved.Store(seen)
+		}
+		if c.proved.Load() == seen {
+			return append(c.header.Append(nil), hsm.JoinIV(iv, ciphertext)...), nil
+		}
+		if err := c.prove(ctx, c.probe); err != nil {
+			return nil, err
+		}
+		before = seen
 	}
-	return append(c.header.Append(nil), hsm.JoinIV(iv, ciphertext)...), nil
+	return nil, faultOf(fmt.Errorf("%w: it changes all the time", hsm.ErrAway))
 }
 
 // Open implements [key.Cipher].
-func (c cipher) Open(ctx context.Context, ciphertext []byte, of material.Context) (material.Bytes, error) {
+func (c *cipher) Open(ctx context.Context, ciphertext []byte, of material.Context) (material.Bytes, error) {
 	additional, err := c.additional(of)
 	if err != nil {
 		return material.Bytes{}, err
@@ -284,6 +304,9 @@ func (c cipher) Open(ctx context.Context, ciphertext []byte, of material.Context
 		return material.Bytes{}, errInvalid()
 	}
 	plaintext, err := c.client.Decrypt(ctx, c.object, iv, sealed, additional)
+	if errors.Is(err, hsm.ErrInvalid) { // the ciphertext's fault only if the key is the right one
+		err = cmp.Or(c.prove(ctx, c.probe), err)
+	}
 	return plaintext, faultOf(err)
 }
 
@@ -291,6 +314,7 @@ func (c cipher) Open(ctx context.Context, ciphertext []byte, of material.Context
 type private struct {
 	token
 	public *material.Public
+	usage  key.Usage // the first, which it is proved with
 }
 
 // Sign implements [key.Private].
@@ -314,18 +338,21 @@ func (p private) Decrypt(ctx context.Context, a material.Algorithm, ciphertext [
 		return material.Bytes{}, fault.UnsupportedOperation.New("a key of spec %s does not decrypt with this algorithm; use one of %v", p.object.Spec, p.object.Spec.EncryptionAlgorithms())
 	}
 	plaintext, err := p.client.Unwrap(ctx, p.object, a, ciphertext)
+	if errors.Is(err, hsm.ErrInvalid) { // the ciphertext's fault only if the key is the right one
+		err = cmp.Or(p.prove(ctx), err)
+	}
 	return plaintext, faultOf(err)
 }
 
 // prove tells whether the token has the private half of the stored public one.
-func (p private) prove(ctx context.Context, k key.Key) error {
+func (p private) prove(ctx context.Context) error {
 	challenge := make([]byte, sha256.Size)
 	rand.Read(challenge) // never fails
-	if k.Usage == key.SignVerify {
-		_, err := p.Sign(ctx, k.Spec.SigningAlgorithms()[0], challenge)
+	if p.usage == key.SignVerify {
+		_, err := p.Sign(ctx, p.object.Spec.SigningAlgorithms()[0], challenge)
 		return err
 	}
-	a := k.Spec.EncryptionAlgorithms()[0]
+	a := p.object.Spec.EncryptionAlgorithms()[0]
 	ciphertext, err := p.public.Encrypt(a, challenge)
 	if err != nil {
 		return err

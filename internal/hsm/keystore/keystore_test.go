@@ -216,6 +216,61 @@ func TestExchangedKeys(t *testing.T) {
 	}
 }
 
+// A key that is exchanged after it was opened is not used either: nothing is encrypted with
+// it, and what it does not decrypt is not called a bad ciphertext.
+func TestExchangedWhileOpen(t *testing.T) {
+	w, ctx := start(t), t.Context()
+	client := w.token.Client()
+	exchange := func(k key.Key, v key.Version, purpose string) {
+		t.Helper()
+		id, _ := v.ID.Bytes()
+		o := hsm.Object{Label: "keyward/" + string(k.ID), ID: id[:], Spec: k.Spec}
+		if err := client.Destroy(ctx, o.Label, o.ID); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := client.Generate(ctx, o, purpose); err != nil {
+			t.Fatal(err)
+		}
+	}
+	exchanged := func(what string, err error) {
+		t.Helper()
+		if !fault.Is(err, fault.Internal) || !strings.Contains(err.Error(), "not the one") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+
+	k := newKey(material.AES256, key.EncryptDecrypt)
+	v := w.version(t, k)
+	c := w.open(t, k, v).Cipher
+	blob, err := c.Seal(ctx, []byte("before"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	exchange(k, v, "")
+	_, err = c.Seal(ctx, []byte("after"), nil)
+	exchanged("encrypting", err)
+	_, err = c.Open(ctx, blob, nil)
+	exchanged("decrypting", err)
+
+	pair := newKey(material.RSA2048, key.EncryptDecrypt)
+	v = w.version(t, pair)
+	m := w.open(t, pair, v)
+	sealed, err := m.Public.Encrypt(material.OAEPSHA256, []byte("before"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	exchange(pair, v, hsm.ForDecryption)
+	_, err = m.Private.Decrypt(ctx, material.OAEPSHA256, sealed)
+	exchanged("decrypting with a private key", err)
+
+	signer := newKey(material.P256, key.SignVerify)
+	v = w.version(t, signer)
+	m = w.open(t, signer, v)
+	exchange(signer, v, hsm.ForSigning)
+	_, err = m.Private.Sign(ctx, material.ECDSASHA256, make([]byte, 32))
+	exchanged("signing", err)
+}
+
 // A key pair with a usage beside its first does both in the token.
 func TestAdditionalUsages(t *testing.T) {
 	w, ctx := start(t), t.Context()

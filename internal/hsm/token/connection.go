@@ -28,7 +28,7 @@ type connection struct {
 	busy     sync.WaitGroup            // calls that are under way
 	lost     chan error                // receives why, at most once
 	doubt    chan struct{}             // receives when an error may mean that the token is gone
-	handles  sync.Map                  // of name to pkcs11.ObjectHandle
+	handles  sync.Map                  // of name to found
 
 	mu     sync.Mutex // guards closed: no call begins afterwards
 	closed bool

@@ -4,6 +4,7 @@ package token
 
 import (
 	"bytes"
+	"crypto/rand"
 	"errors"
 	"fmt"
 
@@ -52,32 +53,38 @@ func (k kind) template(r hsm.Request) []*pkcs11.Attribute {
 		attribute(pkcs11.CKA_LABEL, r.Label), attribute(pkcs11.CKA_ID, r.ID)}
 }
 
+// A found is an object that was looked up and may be trusted.
+type found struct {
+	handle pkcs11.ObjectHandle
+	seen   hsm.Sighting
+}
+
 // lookup answers the object of a request, if it may be trusted.
-func (c *connection) lookup(session pkcs11.SessionHandle, r hsm.Request) (pkcs11.ObjectHandle, error) {
+func (c *connection) lookup(session pkcs11.SessionHandle, r hsm.Request) (found, error) {
 	k, ok := kindOf(material.Spec(r.Spec))
 	if !ok || len(r.Label) == 0 || len(r.Label) > maxLabel || len(r.ID) != idSize {
-		return 0, fmt.Errorf("%w: there is no such key", hsm.ErrUnsupported)
+		return found{}, fmt.Errorf("%w: there is no such key", hsm.ErrUnsupported)
 	}
 	name := r.Label + " " + string(r.ID) + " " + r.Spec
-	if handle, known := c.handles.Load(name); known {
-		return handle.(pkcs11.ObjectHandle), nil
+	if known, ok := c.handles.Load(name); ok {
+		return known.(found), nil
 	}
-	found, err := c.search(session, 2, k.template(r)...)
+	objects, err := c.search(session, 2, k.template(r)...)
 	if err != nil {
-		return 0, err
+		return found{}, err
 	}
-	switch len(found) {
+	switch len(objects) {
 	case 0:
-		return 0, fmt.Errorf("%w: %s", hsm.ErrMissing, r.Label)
+		return found{}, fmt.Errorf("%w: %s", hsm.ErrMissing, r.Label)
 	case 1:
 	default:
-		return 0, fmt.Errorf("%w: there are two of the name %s", hsm.ErrUntrusted, r.Label)
+		return found{}, fmt.Errorf("%w: there are two of the name %s", hsm.ErrUntrusted, r.Label)
 	}
-	if err := c.trust(session, found[0]); err != nil {
-		return 0, err
+	if err := c.trust(session, objects[0]); err != nil {
+		return found{}, err
 	}
-	c.handles.Store(name, found[0])
-	return found[0], nil
+	known, _ := c.handles.LoadOrStore(name, found{objects[0], hsm.Sighting(rand.Text())}) // at once for all who looked
+	return known.(found), nil
 }
 
 // trust refuses a key that anybody could have outside of the token.

@@ -41,22 +41,25 @@ func (c *connection) perform(session pkcs11.SessionHandle, r hsm.Request) (a hsm
 	return a, c.kind(err)
 }
 
-func (c *connection) use(session pkcs11.SessionHandle, r hsm.Request) (hsm.Answer, error) {
+func (c *connection) use(session pkcs11.SessionHandle, r hsm.Request) (a hsm.Answer, err error) {
 	key, err := c.lookup(session, r)
 	if err != nil {
 		return hsm.Answer{}, err
 	}
 	switch r.Op {
 	case hsm.OpEncrypt:
-		return c.encrypt(session, key, r)
+		a, err = c.encrypt(session, key.handle, r)
 	case hsm.OpDecrypt:
-		return c.decrypt(session, key, r)
+		a, err = c.decrypt(session, key.handle, r)
 	case hsm.OpSign:
-		return c.sign(session, key, r)
+		a, err = c.sign(session, key.handle, r)
 	case hsm.OpUnwrap:
-		return c.unwrap(session, key, r)
+		a, err = c.unwrap(session, key.handle, r)
+	default:
+		err = fmt.Errorf("%w: operation %d", hsm.ErrUnsupported, r.Op)
 	}
-	return hsm.Answer{}, fmt.Errorf("%w: operation %d", hsm.ErrUnsupported, r.Op)
+	a.Text = string(key.seen)
+	return a, err
 }
 
 // encrypt encrypts with AES-GCM. Never is one IV used twice with a key: it has 128 random
