@@ -129,7 +129,7 @@ func Text(keys []accesskey.AccessKey, l message.Language, now time.Time) string 
 		if k.Remark.Purpose != "" {
 			name = k.Remark.Purpose + " (" + name + ")"
 		}
-		about := []string{t("Provider: ", "来源：") + k.Source, l.Pick("Key: ", "密钥：") + k.Observed.ID}
+		about := []string{l.Pick("Provider: ", "来源：") + k.Source, l.Pick("Key: ", "密钥：") + k.Observed.ID}
 		if k.Owner != "" {
 			about = append(about, l.Pick("Owner: ", "负责人：")+k.Owner)
 		}
