@@ -57,6 +57,47 @@ func TestFilesOneByOne(t *testing.T) {
 	}
 }
 
+// What a key made goes to a file only if there is none, or if it is forced to; who is refused
+// has asked the server for nothing.
+func TestOutputReplacesNothing(t *testing.T) {
+	version := "keys/key-aaaa/versions/" + aKey().PrimaryVersion
+	digest := strings.Repeat("00", 32)
+	for _, test := range []struct {
+		args   []string
+		path   string
+		answer any
+		want   string
+	}{
+		{[]string{"key", "sign", "key-aaaa", "--algorithm", "ECDSA_SHA_256", "--digest", digest}, "POST /v1/crypto/sign", api.Signature{Signature: []byte("signature")}, "signature"},
+		{[]string{"mac", "generate", "key-aaaa"}, "POST /v1/crypto/mac", api.MAC{MAC: []byte("code")}, "code"},
+		{[]string{"key", "csr", "key-aaaa", "--cn", "pay.example.com"}, "POST /v1/" + version + "/csr", api.CSR{PEM: "request\n"}, "request\n"},
+		{[]string{"key", "public-key", "key-aaaa"}, "GET /v1/" + version + "/public-key", api.PublicKey{PEM: "public\n"}, "public\n"},
+	} {
+		s := newSession(t, cli.English)
+		s.Answers["GET /v1/keys/key-aaaa"], s.Answers[test.path] = aKey(), test.answer
+		path := filepath.Join(t.TempDir(), "f")
+		args := append(test.args, "--out", path)
+		do := func(want int, content string, args ...string) {
+			t.Helper()
+			s.In, s.Requests = strings.NewReader("message"), nil
+			status := s.Do(args...)
+			got, err := os.ReadFile(path)
+			if status != want || err != nil || string(got) != content {
+				t.Errorf("%q: status %d, the file holds %q, error %v: %s", args, status, got, err, &s.Stderr)
+			}
+		}
+		do(cli.ExitOK, test.want, args...)
+		if err := os.WriteFile(path, []byte("somebody's"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		do(cli.ExitLocal, "somebody's", args...)
+		if len(s.Requests) > 0 || !strings.Contains(s.Stderr.String(), "--force") {
+			t.Errorf("%q: %d requests, said %q", args, len(s.Requests), &s.Stderr)
+		}
+		do(cli.ExitOK, test.want, append(args, "--force")...)
+	}
+}
+
 // listing lists a directory.
 func listing(t *testing.T, dir string) []string {
 	t.Helper()

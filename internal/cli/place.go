@@ -52,6 +52,14 @@ func (p Place) Replace(name string, mode fs.FileMode, write func(io.Writer) erro
 	return durable.SyncDirectory(filepath.Dir(name))
 }
 
+// Write is Replace with content that is there already.
+func (p Place) Write(name string, mode fs.FileMode, content []byte) error {
+	return p.Replace(name, mode, func(w io.Writer) error {
+		_, err := w.Write(content)
+		return err
+	})
+}
+
 // give gives a finished file its name.
 func (p Place) give(temp, name string) error {
 	if p.Force {

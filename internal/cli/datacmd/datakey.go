@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/pem"
 	"fmt"
-	"io"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -52,14 +51,6 @@ func (r *recipient) flags(cmd *cobra.Command) {
 		names = append(names, string(w))
 	}
 	cli.Complete(cmd, "wrapping", names...)
-}
-
-// write writes a file that may be the only copy of what it has.
-func (r *recipient) write(name string, content []byte) error {
-	return r.Replace(name, 0o644, func(w io.Writer) error {
-		_, err := w.Write(content)
-		return err
-	})
 }
 
 // read answers the public key, DER, and how to wrap under it.
@@ -118,11 +109,11 @@ Neither file has it in the clear: keyward, or the owner of the public key, opens
 			if err != nil {
 				return err
 			}
-			if err := r.write(out, made.Ciphertext); err != nil {
+			if err := r.Write(out, 0o644, made.Ciphertext); err != nil {
 				return err
 			}
 			if r.file != "" {
-				if err := r.write(r.out, made.Wrapped); err != nil {
+				if err := r.Write(r.out, 0o644, made.Wrapped); err != nil {
 					return err
 				}
 			}
@@ -190,7 +181,7 @@ it. Who may do that can read the data key: the right is kms:ExportDataKey.`,
 			if err != nil {
 				return err
 			}
-			if err := r.write(r.out, exported.Wrapped); err != nil {
+			if err := r.Write(r.out, 0o644, exported.Wrapped); err != nil {
 				return err
 			}
 			return showDataKey(c, exported)

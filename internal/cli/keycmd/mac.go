@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -53,7 +52,7 @@ func readMessage(ctx context.Context, c *cli.Run, names []string) ([]byte, error
 }
 
 func newMACGenerateCmd(c *cli.Run) *cobra.Command {
-	var out string
+	out := &output{Place: cli.Place{Run: c}}
 	cmd := c.Command(cli.Command{
 		Use:   "generate KEY [FILE]",
 		Short: c.T("Make the code of a file or standard input", "为文件或标准输入生成消息认证码"),
@@ -64,6 +63,9 @@ func newMACGenerateCmd(c *cli.Run) *cobra.Command {
 		Example: "  keyward mac generate alias/orders order.json\n  keyward mac generate alias/orders --out order.mac order.json",
 		Secrets: true,
 		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
+			if err := out.check(); err != nil {
+				return err
+			}
 			message, err := readMessage(ctx, c, args[1:])
 			if err != nil {
 				return err
@@ -72,13 +74,13 @@ func newMACGenerateCmd(c *cli.Run) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if out != "" {
-				return os.WriteFile(out, mac.MAC, 0o644)
+			if out.file != "" {
+				return out.write(mac.MAC)
 			}
 			return c.Show(mac, func(t *cli.Table) { t.Add(base64.StdEncoding.EncodeToString(mac.MAC)) })
 		}),
 	})
-	cmd.Flags().StringVar(&out, "out", "", c.T("write the code to `FILE`", "将消息认证码写入 `FILE`"))
+	out.flags(cmd, c.T("write the code to `FILE`", "将消息认证码写入 `FILE`"))
 	return cmd
 }
 

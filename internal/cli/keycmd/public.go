@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -26,13 +25,17 @@ func versionOr(ctx context.Context, server *client.Client, key, version string) 
 }
 
 func newKeyPublicKeyCmd(c *cli.Run) *cobra.Command {
-	var version, format, out string
+	var version, format string
+	out := &output{Place: cli.Place{Run: c}}
 	var cmd *cobra.Command
 	cmd = c.Command(cli.Command{
 		Use:     "public-key KEY",
 		Short:   c.T("Show the public key of an asymmetric key", "显示非对称密钥的公钥"),
 		Example: "  keyward key public-key alias/release --format der --out release.der",
 		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
+			if err := out.check(); err != nil {
+				return err
+			}
 			version, err := versionOr(ctx, server, args[0], version)
 			if err != nil {
 				return err
@@ -58,8 +61,8 @@ func newKeyPublicKeyCmd(c *cli.Run) *cobra.Command {
 				return c.Usage(cmd, "--format is pem, der or jwk", "--format 为 pem、der 或 jwk")
 			}
 			switch {
-			case out != "":
-				return os.WriteFile(out, content, 0o644)
+			case out.file != "":
+				return out.write(content)
 			case format == "der":
 				return c.Usage(cmd, "der is not text; name a file with --out", "der 不是文本；请用 --out 指定文件")
 			}
@@ -69,7 +72,7 @@ func newKeyPublicKeyCmd(c *cli.Run) *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&version, "key-version", "", c.T("`ID` of the key version; by default the newest", "密钥版本的 `ID`；默认为最新版本"))
 	f.StringVar(&format, "format", "pem", c.T("`FORMAT`: pem, der or jwk", "格式 `FORMAT`：pem、der 或 jwk"))
-	f.StringVar(&out, "out", "", c.T("write it to `FILE`", "写入 `FILE`"))
+	out.flags(cmd, c.T("write it to `FILE`", "写入 `FILE`"))
 	cli.Complete(cmd, "format", "pem", "der", "jwk")
 	return cmd
 }
@@ -84,7 +87,8 @@ func showText(c *cli.Run, v any, content []byte) error {
 }
 
 func newKeyCSRCmd(c *cli.Run) *cobra.Command {
-	var version, out string
+	var version string
+	out := &output{Place: cli.Place{Run: c}}
 	var in api.CSRRequest
 	cmd := c.Command(cli.Command{
 		Use:   "csr KEY",
@@ -95,6 +99,9 @@ func newKeyCSRCmd(c *cli.Run) *cobra.Command {
 		),
 		Example: "  keyward key csr alias/release --cn pay.example.com --o \"Example, Inc.\" --c CN --name pay.example.com --out pay.csr",
 		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
+			if err := out.check(); err != nil {
+				return err
+			}
 			version, err := versionOr(ctx, server, args[0], version)
 			if err != nil {
 				return err
@@ -103,8 +110,8 @@ func newKeyCSRCmd(c *cli.Run) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if out != "" {
-				return os.WriteFile(out, []byte(request.PEM), 0o644)
+			if out.file != "" {
+				return out.write([]byte(request.PEM))
 			}
 			return showText(c, request, []byte(request.PEM))
 		}),
@@ -121,7 +128,7 @@ func newKeyCSRCmd(c *cli.Run) *cobra.Command {
 	f.StringVar(&in.Country, "c", "", c.T("`CODE` of the country, two capital letters, C", "国家代码 `CODE`，两个大写字母（C）"))
 	f.StringVar(&in.Email, "email", "", c.T("e-mail `ADDRESS`, E", "邮箱 `ADDRESS`（E）"))
 	f.StringArrayVar(&in.Names, "name", nil, c.T("alternative `NAME`: a host, an address, an e-mail address or a URI; may be repeated", "备用名称 `NAME`：主机名、IP、邮箱或 URI；可重复"))
-	f.StringVar(&out, "out", "", c.T("write it to `FILE`", "写入 `FILE`"))
+	out.flags(cmd, c.T("write it to `FILE`", "写入 `FILE`"))
 	cli.Complete(cmd, "algorithm", string(material.PSSSHA256), string(material.PKCS1SHA256), string(material.ECDSASHA256), string(material.SM2DSA))
 	return cmd
 }

@@ -135,7 +135,7 @@ func (s *signing) sum(ctx context.Context, h hash.Hash, names []string) ([]byte,
 }
 
 func newKeySignCmd(c *cli.Run) *cobra.Command {
-	var out string
+	out := &output{Place: cli.Place{Run: c}}
 	s := &signing{Run: c}
 	var cmd *cobra.Command
 	cmd = c.Command(cli.Command{
@@ -150,6 +150,9 @@ as it is with --out.`,
 		),
 		Example: "  keyward key sign alias/release --out app.tar.gz.sig app.tar.gz",
 		Run: remote.With(c, func(ctx context.Context, server *client.Client, args []string) error {
+			if err := out.check(); err != nil {
+				return err
+			}
 			in, err := s.prepare(ctx, server, cmd, args)
 			if err != nil {
 				return err
@@ -158,14 +161,14 @@ as it is with --out.`,
 			if err != nil {
 				return err
 			}
-			if out != "" {
-				return os.WriteFile(out, signature.Signature, 0o644)
+			if out.file != "" {
+				return out.write(signature.Signature)
 			}
 			return c.Show(signature, func(t *cli.Table) { t.Add(base64.StdEncoding.EncodeToString(signature.Signature)) })
 		}),
 	})
 	s.flags(cmd)
-	cmd.Flags().StringVar(&out, "out", "", c.T("write the signature to `FILE`", "将签名写入 `FILE`"))
+	out.flags(cmd, c.T("write the signature to `FILE`", "将签名写入 `FILE`"))
 	return cmd
 }
 

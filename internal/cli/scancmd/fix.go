@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -235,7 +234,7 @@ func (s *scan) move(ctx context.Context, files []*mended, values map[string][]by
 			return &cli.Problem{Message: fmt.Sprintf(s.T("%s is not changed", "未更改 %s"), cli.Printable(m.path)), Cause: errChanged, Status: cli.ExitPartial}
 		}
 		content := m.with(m.reference(s.mending.reference))
-		err := cli.Place{Run: s.Run, Force: true}.Replace(m.path, m.mode, func(w io.Writer) error { _, err := w.Write(content); return err })
+		err := cli.Place{Run: s.Run, Force: true}.Write(m.path, m.mode, content)
 		if err != nil {
 			return &cli.Problem{Message: fmt.Sprintf(s.T("%s cannot be changed", "无法更改 %s"), cli.Printable(m.path)), Cause: err, Status: cli.ExitPartial}
 		}

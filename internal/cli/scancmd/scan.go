@@ -283,7 +283,7 @@ func (s *scan) keep(r report.Report) error {
 	s.ignores.Accept(r.Findings, s.entry)
 	content, err := s.ignores.Marshal()
 	if err == nil {
-		err = cli.Place{Run: s.Run, Force: true}.Replace(s.ignoreFile, 0o644, func(w io.Writer) error { _, err := w.Write(content); return err })
+		err = cli.Place{Run: s.Run, Force: true}.Write(s.ignoreFile, 0o644, content)
 	}
 	if err != nil {
 		return &cli.Problem{Message: s.T("the ignore file cannot be written", "无法写入忽略文件"), Cause: err, Status: cli.ExitPartial}
