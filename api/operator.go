@@ -58,6 +58,7 @@ type RootEnvelope struct {
 type HSMStatus struct {
 	State    string     `json:"state"`              // "ready", "searching", "refused", or "away": the helper cannot be reached
 	Detail   string     `json:"detail,omitempty"`   // what is wrong and what to do
+	DetailZh string     `json:"detailZh,omitempty"` // Detail in Chinese
 	Since    *time.Time `json:"since,omitempty"`    // when the state began
 	Label    string     `json:"label,omitempty"`    // of the token
 	Serial   string     `json:"serial,omitempty"`   // of the token
@@ -69,8 +70,9 @@ type HSMStatus struct {
 
 // An HSMOffer is a key spec that the token makes keys of, or why it does not.
 type HSMOffer struct {
-	Spec   string `json:"spec"`
-	Reason string `json:"reason,omitempty"` // why not
+	Spec     string `json:"spec"`
+	Reason   string `json:"reason,omitempty"`   // why not
+	ReasonZh string `json:"reasonZh,omitempty"` // Reason in Chinese
 }
 
 // WitnessStatus is how one witness of the audit log stands.

@@ -27,6 +27,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/material"
 )
 
@@ -55,9 +56,10 @@ const (
 // A Status is what the helper tells of the token.
 type Status struct {
 	State    State     `json:"state"`
-	Detail   string    `json:"detail,omitempty"` // what is wrong and what to do, for a person
-	Since    time.Time `json:"since"`            // when the state began
-	Label    string    `json:"label"`            // of the token that is wanted
+	Detail   string    `json:"detail,omitempty"`   // what is wrong and what to do, for a person
+	DetailZh string    `json:"detailZh,omitempty"` // Detail in Chinese
+	Since    time.Time `json:"since"`              // when the state began
+	Label    string    `json:"label"`              // of the token that is wanted
 	Serial   string    `json:"serial,omitempty"`
 	Maker    string    `json:"maker,omitempty"` // manufacturer and model
 	Sessions int       `json:"sessions"`        // at once
@@ -67,18 +69,22 @@ type Status struct {
 
 // An Offer is a key spec that the token makes keys of, or why it does not.
 type Offer struct {
-	Spec   material.Spec `json:"spec"`
-	Reason string        `json:"reason,omitempty"` // empty if it does
+	Spec     material.Spec `json:"spec"`
+	Reason   string        `json:"reason,omitempty"`   // empty if it does
+	ReasonZh string        `json:"reasonZh,omitempty"` // Reason in Chinese
 }
 
-// Reason answers why the token makes no keys of a spec, "" if it does.
-func (s Status) Reason(spec material.Spec) string {
+// Trouble answers what is wrong and what to do, nothing if the token is ready.
+func (s Status) Trouble() fault.Text { return fault.Both(s.Detail, s.DetailZh) }
+
+// Reason answers why the token makes no keys of a spec, nothing if it does.
+func (s Status) Reason(spec material.Spec) fault.Text {
 	for _, o := range s.Offers {
 		if o.Spec == spec {
-			return o.Reason
+			return fault.Both(o.Reason, o.ReasonZh)
 		}
 	}
-	return "keyward makes no hardware keys of this spec"
+	return fault.Say("keyward makes no hardware keys of this spec")
 }
 
 // What the helper answers, other than a result. Each is wrapped with what the helper said.

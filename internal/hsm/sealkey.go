@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/material"
@@ -62,13 +63,16 @@ func SplitIV(joined []byte) (iv, ciphertext []byte, ok bool) {
 	return joined[1:n], joined[n:], true
 }
 
+// cause answers why a token is away, without saying again that it is.
+func cause(err error) string { return strings.ReplaceAll(err.Error(), ErrAway.Error()+": ", "") }
+
 // sealFault says what an operator does about an error.
 func sealFault(err error) error {
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, ErrAway):
-		return fault.Unavailable.Wrap(err, "%v; look after it with: keyward operator hsm", err)
+		return fault.Unavailable.Wrap(err, "the hardware token cannot be reached: %s; look after it with: keyward operator hsm", cause(err))
 	case errors.Is(err, ErrMissing), errors.Is(err, ErrUntrusted), errors.Is(err, ErrInvalid):
 		return fault.StateConflict.Wrap(err, "the token does not have the key of the root envelope, or not as keyward made it; use the passphrase or the shares")
 	case errors.Is(err, ErrUnsupported):

@@ -28,8 +28,8 @@ func TestOffers(t *testing.T) {
 	s := hsmtest.Start(t).Await(hsm.Ready)
 	for _, spec := range material.Specs() {
 		reason := s.Reason(spec)
-		if no := spec == material.SM4 || spec == material.SM2 || spec.MAC(); no != (reason != "") {
-			t.Errorf("%s: %q", spec, reason)
+		if no := spec == material.SM4 || spec == material.SM2 || spec.MAC(); no != (reason.String() != "") || no && reason.Chinese() == reason.String() {
+			t.Errorf("%s: %q, %q", spec, reason, reason.Chinese())
 		}
 	}
 }
@@ -228,6 +228,35 @@ func TestTokenGoesAndComesBack(t *testing.T) {
 	}
 }
 
+// Of two tokens of one label none is used, until the serial number tells which.
+func TestTwoTokensOfOneLabel(t *testing.T) {
+	t.Parallel()
+	w := hsmtest.Start(t)
+	serial := w.Await(hsm.Ready).Serial
+	w.Kill()
+	w.InitToken(hsmtest.Label)
+	for _, x := range []struct{ serial, english, chinese string }{
+		{"", "name the serial number", "请同时指定序列号"},
+		{"none", "has the serial number none", "序列号为 none"},
+	} {
+		w.Run("--serial", x.serial)
+		s := w.Await(hsm.Searching)
+		for strings.Contains(s.Detail, "being connected") { // it has only begun
+			s = w.Await(hsm.Searching)
+		}
+		if !strings.Contains(s.Detail, x.english) || !strings.Contains(s.DetailZh, x.chinese) {
+			t.Errorf("with the serial number %q: %s, %s", x.serial, s.Detail, s.DetailZh)
+		}
+		w.Kill()
+	}
+	away := w.Client().Standing(t.Context())
+	if away.State != hsm.Away || !strings.Contains(away.DetailZh, "keyward-pkcs11 是否在运行") {
+		t.Errorf("without a helper: %+v", away)
+	}
+	w.Run("--serial", serial)
+	w.Await(hsm.Ready)
+}
+
 // A wrong PIN is tried once, also over restarts, and the right one ends that.
 func TestWrongPIN(t *testing.T) {
 	t.Parallel()
@@ -235,8 +264,8 @@ func TestWrongPIN(t *testing.T) {
 	w.SetPIN("wrong-pin")
 	w.Run()
 	s := w.Await(hsm.Refused)
-	if !strings.Contains(s.Detail, "tried once") {
-		t.Errorf("it says: %s", s.Detail)
+	if !strings.Contains(s.Detail, "tried once") || !strings.Contains(s.DetailZh, "不会再试") {
+		t.Errorf("it says: %s, %s", s.Detail, s.DetailZh)
 	}
 	for range 2 {
 		w.Kill()

@@ -7,6 +7,8 @@ import (
 	"os/user"
 	"strconv"
 	"time"
+
+	"github.com/keyward/keyward/internal/fault"
 )
 
 // poll is how often a watched token's status is asked for.
@@ -38,7 +40,8 @@ func Users(names []string) ([]int, error) {
 func (c *Client) Standing(ctx context.Context) Status {
 	s, err := c.Status(ctx)
 	if err != nil {
-		return Status{State: Away, Detail: fmt.Sprintf("%v; is keyward-pkcs11 running?", err)}
+		detail := fault.Say("the hardware token cannot be reached: %s; is keyward-pkcs11 running?", cause(err))
+		return Status{State: Away, Detail: detail.String(), DetailZh: detail.Chinese()}
 	}
 	return s
 }

@@ -172,7 +172,7 @@ var allowed = map[string][]string{
 	"internal/hsm":               {"internal/material", "internal/fault"},
 	"internal/hsm/daemon":        {"internal/hsm"},
 	"internal/hsm/keystore":      {"internal/hsm", "internal/key", "internal/material", "internal/fault"},
-	"internal/hsm/token":         {"internal/hsm", "internal/material", "internal/durable"},
+	"internal/hsm/token":         {"internal/hsm", "internal/material", "internal/durable", "internal/fault"},
 
 	"internal/cli":              {"api", "client", "internal/agefile", "internal/audit", "internal/config", "internal/durable", "internal/fault", "internal/form", "internal/seal"},
 	"internal/cli/remote":       {"api", "client", "internal/cli", "internal/config", "internal/durable", "internal/fault"},

@@ -60,7 +60,7 @@ func (t *Token) Status(ctx context.Context) (hsm.Status, error) {
 func (t *Token) Ready(ctx context.Context) error {
 	status, err := t.Status(ctx)
 	if err == nil && status.State != hsm.Ready {
-		err = fault.KeyUnavailable.New("The hardware token cannot be used now: %s.", status.Detail)
+		err = fault.KeyUnavailable.New("The hardware token cannot be used now: %s.", status.Trouble())
 	}
 	return err
 }

@@ -1,6 +1,7 @@
 package operatorcmd
 
 import (
+	"cmp"
 	"context"
 	"strconv"
 
@@ -31,7 +32,7 @@ others. docs/hardware.md tells how to give the server one.`,
 			return o.Show(s, func(t *cli.Table) {
 				t.Add(o.T("State", "状态"), o.tokenState(s.State))
 				if s.Detail != "" {
-					t.Add(o.T("Detail", "详情"), s.Detail)
+					t.Add(o.T("Detail", "详情"), o.T(s.Detail, cmp.Or(s.DetailZh, s.Detail)))
 				}
 				if s.Since != nil {
 					t.Add(o.T("Since", "自"), cli.When(*s.Since))
@@ -44,7 +45,7 @@ others. docs/hardware.md tells how to give the server one.`,
 				for _, offer := range s.Offers {
 					made := o.T("made", "可生成")
 					if offer.Reason != "" {
-						made = o.T("not made: ", "不可生成：") + offer.Reason
+						made = o.T("not made: ", "不可生成：") + o.T(offer.Reason, cmp.Or(offer.ReasonZh, offer.Reason))
 					}
 					t.Add(offer.Spec, made)
 				}

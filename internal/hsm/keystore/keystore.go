@@ -81,9 +81,9 @@ func (s *Keystore) Offers(ctx context.Context, k key.Key) error {
 		return faultOf(err)
 	}
 	if status.State != hsm.Ready {
-		return fault.KeyUnavailable.New("The hardware token cannot be used now: %s.", status.Detail)
+		return fault.KeyUnavailable.New("The hardware token cannot be used now: %s.", status.Trouble())
 	}
-	if reason := status.Reason(k.Spec); reason != "" {
+	if reason := status.Reason(k.Spec); reason.String() != "" {
 		return fault.UnsupportedOperation.New("The hardware token makes no keys of spec %s: %s. Use another spec, or a software key.", k.Spec, reason)
 	}
 	return nil

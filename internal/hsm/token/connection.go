@@ -11,6 +11,7 @@ import (
 
 	"github.com/miekg/pkcs11"
 
+	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/hsm"
 )
 
@@ -83,13 +84,15 @@ func (t *Token) find() (slot uint, info pkcs11.TokenInfo, err error) {
 			found++
 		}
 	}
-	switch found {
-	case 1:
+	switch {
+	case found == 1:
 		return slot, info, nil
-	case 0:
-		return 0, info, fmt.Errorf("none of the %d tokens of the module is called %s", len(slots), t.Label)
+	case found > 1:
+		return 0, info, fault.Say("%d tokens of the module are called %s; name the serial number, too", found, t.Label)
+	case t.Serial != "":
+		return 0, info, fault.Say("none of the %d tokens of the module is called %s and has the serial number %s", len(slots), t.Label, t.Serial)
 	}
-	return 0, info, fmt.Errorf("%d tokens of the module are called %s; name the serial number, too", found, t.Label)
+	return 0, info, fault.Say("none of the %d tokens of the module is called %s", len(slots), t.Label)
 }
 
 // trim removes the padding of PKCS#11's strings.
@@ -148,14 +151,14 @@ func (c *connection) check() error {
 		return fmt.Errorf("asking for the token: %w", err)
 	}
 	if trim(info.SerialNumber) != c.serial {
-		return errors.New("another token is in its place")
+		return fault.Say("another token is in its place")
 	}
 	session, err := c.module.GetSessionInfo(c.anchor)
 	if err != nil {
 		return fmt.Errorf("asking for the session: %w", err)
 	}
 	if session.State != pkcs11.CKS_RW_USER_FUNCTIONS {
-		return errors.New("somebody logged the token out")
+		return fault.Say("somebody logged the token out")
 	}
 	_, err = c.search(c.anchor, 1, pkcs11.NewAttribute(pkcs11.CKA_LABEL, "keyward heartbeat"))
 	return err

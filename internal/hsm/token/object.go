@@ -115,7 +115,7 @@ func (c *connection) trust(session pkcs11.SessionHandle, object pkcs11.ObjectHan
 // generate makes a key and answers the public half of a pair. What the token made and
 // should not have is destroyed again.
 func (c *connection) generate(session pkcs11.SessionHandle, r hsm.Request) (hsm.Answer, error) {
-	if reason := (hsm.Status{Offers: c.offers}).Reason(material.Spec(r.Spec)); reason != "" {
+	if reason := (hsm.Status{Offers: c.offers}).Reason(material.Spec(r.Spec)); reason.String() != "" {
 		return hsm.Answer{}, fmt.Errorf("%w: %s", hsm.ErrUnsupported, reason)
 	}
 	switch _, err := c.lookup(session, r); {

@@ -16,16 +16,14 @@ import (
 	"github.com/miekg/pkcs11"
 
 	"github.com/keyward/keyward/internal/durable"
+	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/material"
 )
 
 // A refusal is why nobody can log in before a person acts.
-type refusal struct{ reason string }
+type refusal struct{ fault.Text }
 
-// Error implements error.
-func (r *refusal) Error() string { return r.reason }
-
-func refuse(format string, args ...any) error { return &refusal{fmt.Sprintf(format, args...)} }
+func refuse(why fault.Text) error { return &refusal{why} }
 
 // login logs the sessions of the process in, if that cannot lock the PIN. The marker is
 // there before a PIN is tried and goes when it was right: whoever is killed in between
@@ -33,15 +31,15 @@ func refuse(format string, args ...any) error { return &refusal{fmt.Sprintf(form
 func (t *Token) login(session pkcs11.SessionHandle, flags uint) error {
 	switch {
 	case flags&pkcs11.CKF_USER_PIN_LOCKED != 0:
-		return refuse("the PIN of the token %s is locked; its security officer must set a new one", t.Label)
+		return refuse(fault.Say("the PIN of the token %s is locked; its security officer must set a new one", t.Label))
 	case flags&pkcs11.CKF_USER_PIN_FINAL_TRY != 0:
-		return refuse("one more wrong PIN locks the token %s, so none is tried; log in once by hand, for example with: pkcs11-tool --login --test", t.Label)
+		return refuse(fault.Say("one more wrong PIN locks the token %s, so none is tried; log in once by hand, for example with: pkcs11-tool --login --test", t.Label))
 	case flags&pkcs11.CKF_USER_PIN_TO_BE_CHANGED != 0:
-		return refuse("the PIN of the token %s must be changed first", t.Label)
+		return refuse(fault.Say("the PIN of the token %s must be changed first", t.Label))
 	}
 	pin, err := t.PIN()
 	if err != nil {
-		return refuse("the PIN cannot be read: %v", err)
+		return refuse(fault.Say("the PIN cannot be read: %v", err))
 	}
 	defer pin.Zero()
 	if known, err := t.wasRefused(pin); err != nil || known {
@@ -55,11 +53,11 @@ func (t *Token) login(session pkcs11.SessionHandle, flags uint) error {
 	case is(err, pkcs11.CKR_PIN_INCORRECT, pkcs11.CKR_PIN_INVALID, pkcs11.CKR_PIN_LEN_RANGE):
 		return t.wrongPIN()
 	case is(err, pkcs11.CKR_PIN_LOCKED):
-		return refuse("the PIN of the token %s is locked; its security officer must set a new one", t.Label)
+		return refuse(fault.Say("the PIN of the token %s is locked; its security officer must set a new one", t.Label))
 	case is(err, pkcs11.CKR_PIN_EXPIRED):
-		return refuse("the PIN of the token %s has expired and must be changed first", t.Label)
+		return refuse(fault.Say("the PIN of the token %s has expired and must be changed first", t.Label))
 	case is(err, pkcs11.CKR_USER_PIN_NOT_INITIALIZED):
-		return refuse("the token %s has no user PIN yet; its security officer must set one", t.Label)
+		return refuse(fault.Say("the token %s has no user PIN yet; its security officer must set one", t.Label))
 	}
 	// Whatever else happened, it does not tell that the PIN is wrong.
 	if removed := os.Remove(t.Marker); err == nil || is(err, pkcs11.CKR_USER_ALREADY_LOGGED_IN) {
@@ -69,7 +67,7 @@ func (t *Token) login(session pkcs11.SessionHandle, flags uint) error {
 }
 
 func (t *Token) wrongPIN() error {
-	return refuse("the PIN is not that of the token %s; it was tried once and is not tried again: write the right one to where it is read from", t.Label)
+	return refuse(fault.Say("the PIN is not that of the token %s; it was tried once and is not tried again: write the right one to where it is read from", t.Label))
 }
 
 // wasRefused tells whether this PIN was tried without success.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/miekg/pkcs11"
 
+	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/hsm"
 	"github.com/keyward/keyward/internal/material"
 )
@@ -28,7 +29,8 @@ func (c *connection) probe() error {
 		mechanisms[m.Mechanism] = info
 	}
 	for _, spec := range material.Specs() {
-		c.offers = append(c.offers, hsm.Offer{Spec: spec, Reason: c.reason(spec, mechanisms)})
+		reason := c.reason(spec, mechanisms)
+		c.offers = append(c.offers, hsm.Offer{Spec: spec, Reason: reason.String(), ReasonZh: reason.Chinese()})
 	}
 	return nil
 }
@@ -45,22 +47,22 @@ func needed(k kind) map[uint]string {
 	}
 }
 
-// reason answers why the token makes no keys of a spec, "" if it does.
-func (c *connection) reason(spec material.Spec, mechanisms map[uint]pkcs11.MechanismInfo) string {
+// reason answers why the token makes no keys of a spec, nothing if it does.
+func (c *connection) reason(spec material.Spec, mechanisms map[uint]pkcs11.MechanismInfo) fault.Text {
 	if spec.MAC() {
-		return "keyward keeps HMAC keys in software only"
+		return fault.Say("keyward keeps HMAC keys in software only")
 	}
 	k, ok := kindOf(spec)
 	if !ok {
-		return "PKCS#11 2.40 has no mechanism for it"
+		return fault.Say("PKCS#11 2.40 has no mechanism for it")
 	}
 	generation, ok := mechanisms[k.generation]
 	if !ok {
-		return fmt.Sprintf("the token does not generate such keys (mechanism %#x)", k.generation)
+		return fault.Say("the token does not generate such keys (mechanism %#x)", k.generation)
 	}
 	for mechanism, name := range needed(k) {
 		if _, ok := mechanisms[mechanism]; !ok {
-			return "the token has no " + name
+			return fault.Say("the token has no %s", name)
 		}
 	}
 	size := uint(k.bits)
@@ -68,15 +70,15 @@ func (c *connection) reason(spec material.Spec, mechanisms map[uint]pkcs11.Mecha
 		size /= 8
 	}
 	if generation.MaxKeySize != 0 && k.bits != 0 && (size < generation.MinKeySize || size > generation.MaxKeySize) {
-		return fmt.Sprintf("the token generates keys of %d to %d", generation.MinKeySize, generation.MaxKeySize)
+		return fault.Say("the token generates keys of %d to %d", generation.MinKeySize, generation.MaxKeySize)
 	}
 	if k.keyType == pkcs11.CKK_RSA { // making one takes seconds
-		return ""
+		return fault.Text{}
 	}
 	if err := c.try(spec); err != nil {
-		return err.Error()
+		return textOf(err)
 	}
-	return ""
+	return fault.Text{}
 }
 
 // try makes a key of a spec that ends with its session and, of AES, finds out who chooses
@@ -108,7 +110,7 @@ func (c *connection) try(spec material.Spec) error {
 			return err
 		}
 		if bytes.Equal(used, zero) || bytes.Equal(used, before) {
-			return fmt.Errorf("its AES-GCM takes IVs of %d bytes only and makes none itself, which is not safe for many messages", tokenIV)
+			return fault.Say("its AES-GCM takes IVs of %d bytes only and makes none itself, which is not safe for many messages", tokenIV)
 		}
 		before = used
 	}

@@ -28,6 +28,7 @@ import (
 
 	"github.com/miekg/pkcs11"
 
+	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/hsm"
 	"github.com/keyward/keyward/internal/material"
 )
@@ -72,11 +73,12 @@ func New(o Options) (*Token, error) {
 	if module == nil {
 		return nil, fmt.Errorf("loading the PKCS#11 module %s: it is not there, or not a module for this system", o.Module)
 	}
+	connecting := fault.Say("the token is being connected")
 	if o.Patience == 0 {
 		o.Patience = time.Minute
 	}
 	return &Token{Options: o, module: module, hung: make(chan struct{}, 1),
-		status: hsm.Status{State: hsm.Searching, Label: o.Label, Since: o.Now(), Detail: "the token is being connected"}}, nil
+		status: hsm.Status{State: hsm.Searching, Label: o.Label, Since: o.Now(), Detail: connecting.String(), DetailZh: connecting.Chinese()}}, nil
 }
 
 // Run keeps the token connected until ctx ends.
@@ -90,10 +92,10 @@ func (t *Token) Run(ctx context.Context) error {
 		})
 		if err == nil {
 			pause = minPause
-			t.become(hsm.Ready, c, "")
+			t.become(hsm.Ready, c, fault.Text{})
 			why := t.watch(ctx, c)
 			if ctx.Err() == nil {
-				t.become(hsm.Searching, nil, why.Error())
+				t.become(hsm.Searching, nil, textOf(why))
 			}
 			err = t.bounded(c.close)
 			if ctx.Err() == nil && err == nil {
@@ -105,9 +107,9 @@ func (t *Token) Run(ctx context.Context) error {
 		}
 		var refusal *refusal
 		if errors.As(err, &refusal) {
-			t.become(hsm.Refused, nil, refusal.Error())
+			t.become(hsm.Refused, nil, refusal.Text)
 		} else if err != nil {
-			t.become(hsm.Searching, nil, err.Error())
+			t.become(hsm.Searching, nil, textOf(err))
 		}
 		select {
 		case <-ctx.Done():
@@ -153,16 +155,25 @@ func (t *Token) watch(ctx context.Context, c *connection) error {
 	}
 }
 
+// textOf answers what a person is told of err. What modules say themselves stays as it is.
+func textOf(err error) fault.Text {
+	var text fault.Text
+	if errors.As(err, &text) && text.String() == err.Error() {
+		return text
+	}
+	return fault.Both(err.Error(), "")
+}
+
 // become enters a state and says so once.
-func (t *Token) become(s hsm.State, c *connection, detail string) {
+func (t *Token) become(s hsm.State, c *connection, why fault.Text) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	before := t.status
+	before, detail := t.status, why.String()
 	if before.State == s && before.Detail == detail {
 		return
 	}
 	t.live = c
-	t.status = hsm.Status{State: s, Detail: detail, Since: t.Now(), Label: t.Label, Lost: before.Lost}
+	t.status = hsm.Status{State: s, Detail: detail, DetailZh: why.Chinese(), Since: t.Now(), Label: t.Label, Lost: before.Lost}
 	switch s {
 	case hsm.Ready:
 		t.status.Serial, t.status.Maker, t.status.Sessions, t.status.Offers = c.serial, c.maker, cap(c.sessions), c.offers

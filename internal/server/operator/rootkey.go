@@ -152,14 +152,14 @@ func (h handler) hsm(q request) (any, error) {
 	}
 	s, err := h.control.Token(q.Context())
 	out := api.HSMStatus{
-		State: string(s.State), Detail: s.Detail, Label: s.Label, Serial: s.Serial, Maker: s.Maker, Sessions: s.Sessions, Lost: s.Lost,
+		State: string(s.State), Detail: s.Detail, DetailZh: s.DetailZh, Label: s.Label, Serial: s.Serial, Maker: s.Maker, Sessions: s.Sessions, Lost: s.Lost,
 		Offers: make([]api.HSMOffer, len(s.Offers)),
 	}
 	if !s.Since.IsZero() {
 		out.Since = &s.Since
 	}
 	for i, o := range s.Offers {
-		out.Offers[i] = api.HSMOffer{Spec: string(o.Spec), Reason: o.Reason}
+		out.Offers[i] = api.HSMOffer{Spec: string(o.Spec), Reason: o.Reason, ReasonZh: o.ReasonZh}
 	}
 	return out, err
 }
