@@ -384,7 +384,7 @@ func things(c *cli.Run, r report.Report) string {
 
 // skipReasons names in Chinese what was left out.
 var skipReasons = map[string]string{"links": "符号链接", "devices, sockets and pipes": "设备、套接字和管道", "git objects": "git 对象目录（请用 scan git）",
-	host.ForeignProcess: "他人的进程", host.ForeignFile: "他人的文件", host.ForeignHome: "他人的主目录"}
+	host.ForeignProcess: "他人的进程", host.ForeignFile: "他人的文件", host.ForeignHome: "他人的主目录", host.ForeignDirectory: "他人的其他目录"}
 
 func (s *scan) skipReason(reason string) string {
 	if zh := skipReasons[reason]; zh != "" && s.Lang == cli.Chinese {

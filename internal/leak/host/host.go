@@ -21,15 +21,17 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/keyward/keyward/internal/leak/search"
 )
 
 // Reasons for which something is left out, as a [search.Coverage] counts them.
 const (
-	ForeignProcess = "processes of others"
-	ForeignFile    = "files of others"
-	ForeignHome    = "home directories of others"
+	ForeignProcess   = "processes of others"
+	ForeignFile      = "files of others"
+	ForeignHome      = "home directories of others"
+	ForeignDirectory = "other directories of others"
 )
 
 // inHomes are the files below a home directory, as patterns of path.Match.
@@ -67,33 +69,40 @@ var onMachines = []string{
 // the user, "" for none. What cannot be read for another reason than its owner is a problem
 // of s; the error is the context's.
 func Look(ctx context.Context, root, home string, s *search.Search) error {
-	l := &machine{root: root, files: os.DirFS(root), search: s, lane: s.Lane()}
+	l := &machine{root: root, files: os.DirFS(root), search: s, lane: s.Lane(), denied: map[string]bool{}}
 	if err := l.processes(ctx); err != nil {
 		return err
 	}
-	patterns := slices.Clone(onMachines)
+	places := []place{{".", onMachines}}
 	for _, dir := range l.homes(home) {
-		if _, err := fs.Stat(l.files, path.Join(dir, inHomes[0])); errors.Is(err, fs.ErrPermission) {
-			s.Skip(ForeignHome) // a pattern in it would answer nothing
-			continue
+		if _, err := fs.Lstat(l.files, path.Join(dir, inHomes[0])); err != nil && !absent(err) {
+			l.missed(filepath.Join(root, filepath.FromSlash(dir)), ForeignHome, err)
+			l.denied[dir] = true
+			continue // a pattern in it would answer nothing
 		}
-		for _, below := range inHomes {
-			patterns = append(patterns, path.Join(escape(dir), below))
-		}
+		places = append(places, place{dir, inHomes})
 	}
-	for _, pattern := range patterns {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		names, err := fs.Glob(l.files, pattern)
-		if err != nil {
-			return fmt.Errorf("looking for %s: %w", pattern, err)
-		}
-		for _, name := range names {
-			l.file(name)
+	for _, p := range places {
+		for _, pattern := range p.patterns {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			names, err := l.glob(p.dir, pattern)
+			if err != nil {
+				return fmt.Errorf("looking for %s: %w", pattern, err)
+			}
+			for _, name := range names {
+				l.file(name)
+			}
 		}
 	}
 	return nil
+}
+
+// A place is a directory and the patterns of the files in it that are looked at.
+type place struct {
+	dir      string
+	patterns []string
 }
 
 // A machine is one that is looked at.
@@ -103,6 +112,7 @@ type machine struct {
 	search *search.Search
 	lane   *search.Lane
 	seen   []os.FileInfo
+	denied map[string]bool // directories that were counted as left out
 }
 
 // homes answers the home directories of all who have one, without the slash that they begin with.
@@ -125,26 +135,71 @@ func (m *machine) homes(own string) (out []string) {
 	return slices.Compact(out)
 }
 
-// escape has a name stand for itself in a pattern.
-func escape(name string) string {
-	return strings.NewReplacer(`\`, `\\`, "*", `\*`, "?", `\?`, "[", `\[`).Replace(name)
+// glob answers what may be below a directory under a pattern. Unlike fs.Glob it tells of the
+// directories that it could not read.
+func (m *machine) glob(dir, pattern string) ([]string, error) {
+	names := []string{dir}
+	for element := range strings.SplitSeq(pattern, "/") {
+		var next []string
+		for _, name := range names {
+			if !strings.ContainsAny(element, "*?[") {
+				next = append(next, path.Join(name, element))
+				continue
+			}
+			entries, err := fs.ReadDir(m.files, name)
+			m.unread(name, err)
+			for _, e := range entries {
+				fits, err := path.Match(element, e.Name())
+				if err != nil {
+					return nil, err
+				}
+				if fits {
+					next = append(next, path.Join(name, e.Name()))
+				}
+			}
+		}
+		names = next
+	}
+	return names, nil
 }
+
+// unread notes a name that could not be looked up or listed. If that is for its owner's sake,
+// the directory that keeps others out is counted, once for all that may be in it.
+func (m *machine) unread(name string, err error) {
+	if absent(err) {
+		return
+	}
+	at := filepath.Join(m.root, filepath.FromSlash(name))
+	if errors.Is(err, fs.ErrPermission) {
+		for ; name != "."; name = path.Dir(name) {
+			if _, err := fs.Lstat(m.files, name); !errors.Is(err, fs.ErrPermission) {
+				break
+			}
+		}
+		if m.denied[name] {
+			return
+		}
+		m.denied[name] = true
+	}
+	m.missed(at, ForeignDirectory, err)
+}
+
+// absent tells of an error that it says no more than that there is nothing under a name.
+func absent(err error) bool { return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) }
 
 // file looks at a file, unless it is a directory or was looked at under another name.
 func (m *machine) file(name string) {
 	at := filepath.Join(m.root, filepath.FromSlash(name))
 	info, err := fs.Stat(m.files, name)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.Mode().IsRegular() {
+	if err != nil {
+		m.unread(name, err)
 		return
 	}
-	if err == nil {
-		if slices.ContainsFunc(m.seen, func(other os.FileInfo) bool { return os.SameFile(info, other) }) {
-			return
-		}
-		m.seen = append(m.seen, info)
-		err = m.lane.File(at)
+	if !info.Mode().IsRegular() || slices.ContainsFunc(m.seen, func(other os.FileInfo) bool { return os.SameFile(info, other) }) {
+		return
 	}
-	m.missed(at, ForeignFile, err)
+	m.seen = append(m.seen, info)
+	m.missed(at, ForeignFile, m.lane.File(at))
 }
 
 // missed notes what could not be looked at.
