@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authz"
@@ -234,7 +235,8 @@ func (s *Service) Rollout(ctx context.Context, c *authz.Call, name string) (out 
 	return out, nil
 }
 
-// Remove ends a rollout: its nodes stop delivering the secret and keep nothing of it.
+// Remove ends a rollout, unless rotations need it: its nodes stop delivering the secret and keep
+// nothing of it.
 func (s *Service) Remove(ctx context.Context, c *authz.Call, name string) error {
 	return s.do(ctx, c, "keyward:RemoveRollout", s.ARN(c.Account, "rollout", name), func(rec *audit.Record) error {
 		return again(rec, func() error {
@@ -244,6 +246,13 @@ func (s *Service) Remove(ctx context.Context, c *authz.Call, name string) error 
 			}
 			if err := r.free(); err != nil {
 				return err
+			}
+			plans, err := s.o.Needed(ctx, c.Account, name)
+			if err != nil {
+				return err
+			}
+			if len(plans) > 0 {
+				return fault.ResourceInUse.New("rotation plans bring new keys to nodes over rollout %s: %s; let their rotations end or roll them back, and delete each with keyward rotation plan delete first", name, strings.Join(plans, ", "))
 			}
 			return s.o.Plans.DeleteRollout(ctx, rec, &r)
 		})

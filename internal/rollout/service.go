@@ -32,7 +32,7 @@ type Incidents interface {
 	End(ctx context.Context, account, condition string) error
 }
 
-// Options says what a Service is made of. All fields are required.
+// Options says what a Service is made of. All fields but Needed are required.
 type Options struct {
 	Tokens    Tokens
 	Registry  Registry
@@ -40,11 +40,13 @@ type Options struct {
 	Reports   Reports
 	Secrets   *secret.Service
 	Incidents Incidents
-	Log       *audit.Log
-	Region    string           // of the ARNs
-	Now       func() time.Time // clock
-	Fresh     func() bool      // whether cached values may be used
-	Logger    *slog.Logger
+	// Needed answers the names of the rotation plans that use a rollout; nil for none.
+	Needed func(ctx context.Context, account, rollout string) ([]string, error)
+	Log    *audit.Log
+	Region string           // of the ARNs
+	Now    func() time.Time // clock
+	Fresh  func() bool      // whether cached values may be used
+	Logger *slog.Logger
 }
 
 // A Service offers the operations on nodes and rollouts, and what nodes ask for. Its
@@ -64,6 +66,9 @@ type nodeRef struct{ account, name string }
 
 // New makes a Service.
 func New(o Options) *Service {
+	if o.Needed == nil {
+		o.Needed = func(context.Context, string, string) ([]string, error) { return nil, nil }
+	}
 	return &Service{
 		o:     o,
 		nodes: cache.New(maxKnown, o.Fresh, func(ctx context.Context, r nodeRef) (Node, error) { return o.Registry.Node(ctx, r.account, r.name) }),

@@ -132,7 +132,9 @@ func TestALeakIsToldWithoutItsRollout(t *testing.T) {
 	w := newWorld(t, storetest.SQLite(t))
 	w.onLeak(t)
 	x, parts := w.watch(t), w.credential(t)
-	check(t, w.rollouts.Remove(t.Context(), root(), "pay"))
+	ro, err := w.rollouts.Rollout(t.Context(), root(), "pay")
+	check(t, err)
+	check(t, w.fleet.DeleteRollout(t.Context(), storetest.Record("RemoveRollout"), &ro)) // as releases did that let it go
 	x.report(t, x.blind.Mark([]byte(parts["key_secret"])), "")
 	found, _, err := x.inbox.List(t.Context(), root(), finding.Query{State: finding.Open, Limit: 10})
 	check(t, err)

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/rollout"
 	"github.com/keyward/keyward/internal/rotation"
 	"github.com/keyward/keyward/internal/rotation/engine"
 	"github.com/keyward/keyward/internal/store/storetest"
@@ -41,4 +42,21 @@ func TestAProviderThatPlansNameStays(t *testing.T) {
 			t.Errorf("after it was removed: %q, %v", why, err)
 		}
 	}
+}
+
+// Nor is a rollout removed that a plan names: its next rotation would find no nodes.
+func TestARolloutThatPlansNameStays(t *testing.T) {
+	w, ctx := newWorld(t, storetest.SQLite(t)), t.Context()
+	err := w.rollouts.Remove(ctx, root(), "pay")
+	if !fault.Is(err, fault.ResourceInUse) || !strings.Contains(err.Error(), "rollout pay: pay;") {
+		t.Errorf("it answers %v", err)
+	}
+	if _, err := w.rollouts.Rollout(ctx, root(), "pay"); err != nil {
+		t.Errorf("it is gone: %v", err)
+	}
+	_, err = w.rollouts.Create(ctx, root(), "unplanned", rollout.Draft{Secret: "pay/key"})
+	check(t, err)
+	check(t, w.rollouts.Remove(ctx, root(), "unplanned"))
+	check(t, w.DeletePlan(ctx, root(), "pay"))
+	check(t, w.rollouts.Remove(ctx, root(), "pay"))
 }

@@ -77,12 +77,12 @@ func (s *Service) Reserves(ctx context.Context, account, name string) error {
 		p.Name, name, p.Name, p.Name)
 }
 
-// PlansAt answers, for package accesskey, the names of the plans that replace keys of a provider. It
-// asks no policy and leaves no record.
-func (s *Service) PlansAt(ctx context.Context, account, source string) (names []string, err error) {
+// Using answers, for packages accesskey and rollout, the names of the plans that replace keys of a
+// provider, or bring them to nodes over a rollout; "" for neither. It asks no policy and leaves no record.
+func (s *Service) Using(ctx context.Context, account, source, rollout string) (names []string, err error) {
 	plans, err := s.o.Store.Plans(ctx, account)
 	for _, p := range plans {
-		if p.Source == source {
+		if p.Source == source || rollout != "" && p.Rollout == rollout {
 			names = append(names, p.Name)
 		}
 	}
