@@ -2,6 +2,7 @@ package exposure
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strconv"
 	"time"
@@ -52,14 +53,14 @@ func (s *Service) look(ctx context.Context, j job.Job) (again time.Time, err err
 		return time.Time{}, err
 	}
 	if t.Opened+t.Resolved == 0 {
-		return at.Add(every), nil
+		return at.Add(every), failures(found)
 	}
 	rec := audit.NewRecord(s.self(j.Account), "keyward:CompareLeaks")
 	rec.Param("Sightings", strconv.Itoa(len(seen)))
 	rec.Param("Opened", strconv.Itoa(t.Opened))
 	rec.Param("Resolved", strconv.Itoa(t.Resolved))
 	rec.Param("Lasting", strconv.Itoa(t.Lasting))
-	return at.Add(every), s.o.Log.Do(ctx, rec, func() error { return nil })
+	return at.Add(every), errors.Join(s.o.Log.Do(ctx, rec, func() error { return nil }), failures(found))
 }
 
 // markAll makes the marks of values that have none. A value that does not open now, because
@@ -160,6 +161,17 @@ func (s *Service) respond(ctx context.Context, account string, found []exposed) 
 		}
 	}
 	return left, nil
+}
+
+// failures answers why rotations did not begin at this moment. What leaked is told by then, and the
+// look that fails of it comes again soon.
+func failures(found []exposed) (err error) {
+	for _, e := range found {
+		for _, r := range e.done {
+			err = errors.Join(err, r.Failed)
+		}
+	}
+	return err
 }
 
 // handIn gives the inbox everything that is so, by provider, as it takes it.

@@ -42,7 +42,7 @@ type Inbox interface {
 // Rotations replaces what leaked; package rotation/engine's service is behind it.
 type Rotations interface {
 	// Leaked tells what is done about a version of a secret that leaked. If the caller is
-	// sure, an emergency rotation may begin, once for each version.
+	// sure, an emergency rotation may begin, once for each version; that it does not is no error.
 	Leaked(ctx context.Context, account, name, version string, sure bool) (rotation.Response, error)
 }
 

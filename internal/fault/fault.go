@@ -163,5 +163,15 @@ func KindOf(err error) Kind {
 // Is tells whether err is of kind k, as [KindOf] answers it.
 func Is(err error, k Kind) bool { return KindOf(err) == k }
 
+// Passes tells whether err is of this moment only: the same may well succeed soon, without anybody
+// putting something right.
+func Passes(err error) bool {
+	switch KindOf(err) {
+	case Throttled, Sealed, AuditUnavailable, Unavailable, Internal, Changed:
+		return true
+	}
+	return false
+}
+
 // Message answers in English what the caller may read about err.
 func Message(err error) string { return TextOf(err).String() }

@@ -64,7 +64,8 @@ type Response struct {
 	Rollout  string   // that delivers it; "" for none
 	Nodes    []string // that get it
 	Rotation string   // id of the emergency rotation that began because of it; "" if none did
-	Refused  string   // why none could begin now, for people
+	Refused  string   // why none can begin, for people
+	Failed   error    // why none began at this moment; it is to be tried again soon
 	Retired  bool     // a rotation has ended the key since: nobody does anything with it any more
 }
 

@@ -27,8 +27,10 @@ func tooBusy() error {
 }
 
 func (b busy) SaveRotation(ctx context.Context, rec *audit.Record, r *rotation.Rotation, p *rotation.Plan, jobs []job.Job) error {
-	if b.w.refuses != nil && b.w.refuses(r) {
-		return tooBusy()
+	if b.w.refuses != nil {
+		if err := b.w.refuses(r); err != nil {
+			return err
+		}
 	}
 	for _, p := range rec.Params {
 		if name, _, _ := strings.Cut(p.Name, "#"); name == "Event" {
@@ -54,14 +56,14 @@ func TestOutcomesOutliveABusyLog(t *testing.T) {
 	_, err := w.Start(t.Context(), root(), engine.StartInput{Plan: "pay"})
 	check(t, err)
 	acts, refused := false, 0 // the last rotation that was stored has an intent
-	w.refuses = func(r *rotation.Rotation) bool {
+	w.refuses = func(r *rotation.Rotation) error {
 		if acts && r.Intent == nil {
 			acts = false
 			refused++
-			return true
+			return tooBusy()
 		}
 		acts = r.Intent != nil
-		return false
+		return nil
 	}
 	r := w.until(t, rotation.Done, time.Hour)
 	w.pass(t, time.Minute, 10*time.Second)

@@ -11,7 +11,8 @@ import (
 // Leaked tells, for keyward's own work, what is done about a version of a secret that
 // somebody outside has: which plan writes the secret, and who gets it. If the caller is sure
 // and the plan says so, an emergency rotation begins, once for each version, while the
-// version is the current one. That it cannot begin is an answer and no error.
+// version is the current one. That it does not begin is part of the answer and no error, so
+// that the leak is told all the same.
 func (s *Service) Leaked(ctx context.Context, account, name, version string, sure bool) (out rotation.Response, err error) {
 	p, found, err := s.planOf(ctx, account, name)
 	if err != nil || !found {
@@ -47,9 +48,11 @@ func (s *Service) Leaked(ctx context.Context, account, name, version string, sur
 		return out, err
 	}
 	r, err := s.Start(ctx, s.self(account), StartInput{Plan: p.Name, Profile: rotation.Emergency, Cause: cause, Late: true})
-	if err != nil && fault.KindOf(err) != fault.Internal {
-		out.Refused, err = fault.Message(err), nil
+	switch out.Rotation = r.ID; {
+	case fault.Passes(err), fault.Is(err, fault.ResourceExists): // somebody has begun one at this moment
+		out.Failed = err
+	case err != nil:
+		out.Refused = fault.Message(err)
 	}
-	out.Rotation = r.ID
-	return out, err
+	return out, nil
 }

@@ -3,12 +3,14 @@ package engine_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/keyward/keyward/internal/exposure"
+	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/finding"
 	"github.com/keyward/keyward/internal/job"
 	"github.com/keyward/keyward/internal/leak"
@@ -141,6 +143,36 @@ func TestALeakIsToldWithoutItsRollout(t *testing.T) {
 	told := func(e notify.Fact) bool { return e.Name == "refused" && strings.Contains(e.Value, `no rollout "pay"`) }
 	if len(found) != 1 || !slices.ContainsFunc(found[0].Evidence, told) {
 		t.Errorf("told is %+v", found)
+	}
+}
+
+// What keeps a rotation from beginning for a moment is not told as a refusal: the leak is told, and
+// the look fails, so that it comes again within minutes.
+func TestALeakedKeyIsReplacedAfterAMoment(t *testing.T) {
+	w := newWorld(t, storetest.SQLite(t))
+	w.onLeak(t)
+	x, parts := w.watch(t), w.credential(t)
+	check(t, x.Report(t.Context(), root(), exposure.Report{Origin: "shop", Seen: []exposure.Seen{{
+		Blind: x.blind.Mark([]byte(parts["key_secret"])), Rule: "generic-secret", Severity: finding.High, Places: []exposure.Place{{Path: "pay.env"}},
+	}}}))
+	for _, away := range []error{
+		tooBusy(), errors.New("the connection was reset"), fault.Unavailable.New("the database cannot be read now; try again"),
+		fault.Changed.New("somebody else changed it"), fault.ResourceExists.New("a rotation of plan pay is under way already"),
+	} {
+		w.refuses = func(*rotation.Rotation) error { return away }
+		if _, err := x.Handlers()[exposure.JobLook](t.Context(), job.Job{Account: account}); !errors.Is(err, away) {
+			t.Errorf("the look answers %v, not %v", err, away)
+		}
+		found, _, err := x.inbox.List(t.Context(), root(), finding.Query{State: finding.Open, Limit: 10})
+		check(t, err)
+		if len(found) != 1 || slices.ContainsFunc(found[0].Evidence, func(e notify.Fact) bool { return e.Name == "refused" || e.Name == "rotation" }) {
+			t.Errorf("%v: told is %+v", away, found)
+		}
+	}
+	w.refuses = nil
+	x.look(t)
+	if r := w.rotation(t); r.Terms.Profile != rotation.Emergency {
+		t.Errorf("it is %+v", r)
 	}
 }
 

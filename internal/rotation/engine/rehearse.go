@@ -70,11 +70,10 @@ func (s *Service) rehearseNodes(ctx context.Context, r rotation.Rotation, p rota
 
 func (s *Service) rehearseKeys(ctx context.Context, i rotation.Issuer, r rotation.Rotation, p rotation.Plan) error {
 	parts, err := s.parts(ctx, p, r.Old.Version)
-	switch fault.KindOf(err) {
-	case "":
-	case fault.AuditUnavailable, fault.Unavailable, fault.Throttled, fault.Internal: // nobody has anything to put right
+	switch {
+	case fault.Passes(err): // nobody has anything to put right
 		return noEffect(err)
-	default:
+	case err != nil:
 		return errors.Join(err, rotation.ErrRefused)
 	}
 	defer rotation.Minted{Parts: parts}.Erase()

@@ -63,9 +63,9 @@ type world struct {
 	spool    string
 	failed   []string // payments
 
-	refuses func(r *rotation.Rotation) bool // whether the audit log is too busy to store a rotation; nil for never
-	opens   int                             // times that it is too busy to open a tenant
-	events  []string                        // of rotations, that are on record
+	refuses func(r *rotation.Rotation) error // why a rotation is not stored; nil for it always is
+	opens   int                              // times that it is too busy to open a tenant
+	events  []string                         // of rotations, that are on record
 
 	wrap func(rotation.Issuer) (rotation.Issuer, error) // has issuers behave otherwise; nil for as they do
 
