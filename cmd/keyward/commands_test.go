@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -225,6 +226,19 @@ func TestConfirmation(t *testing.T) {
 		deleted := len(s.Requests) == 3 && s.Requests[2] == `POST /v1/keys/key-aaaa/delete {"days":9}`
 		if deleted != test.deleted || (status == cli.ExitOK) != test.deleted {
 			t.Errorf("%s: status %d, requests %q", test.name, status, s.Requests)
+		}
+	}
+}
+
+// A program that switches automatic rotation reads what was set.
+func TestRotationPolicyAsJSON(t *testing.T) {
+	s := newSession(t, cli.English)
+	s.Answers["PUT /v1/keys/alias~a/rotation"] = struct{}{}
+	for flag, want := range map[string]string{"--every=30d": `{"enabled":true,"intervalSeconds":2592000}`, "--off": `{"enabled":false}`} {
+		status := s.Do("key", "rotate", "alias/a", flag, "-o", "json")
+		var out bytes.Buffer
+		if err := json.Compact(&out, s.Stdout.Bytes()); err != nil || status != cli.ExitOK || out.String() != `{"key":"alias/a","rotation":`+want+`}` {
+			t.Errorf("%s: status %d, it prints %q", flag, status, &s.Stdout)
 		}
 	}
 }

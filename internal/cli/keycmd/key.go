@@ -273,7 +273,7 @@ stays readable. With --every or --off only the policy of automatic rotation is c
 			} else {
 				c.Say("%s rotates by itself from now on", "%s 的自动轮转已开启", args[0])
 			}
-			return nil
+			return c.ShowJSON(map[string]any{"key": args[0], "rotation": policy})
 		},
 	})
 	cmd.Flags().Var(cli.Days(&every), "every", c.T("rotate by itself every `PERIOD`, 7d to 365d", "每隔 `PERIOD` 自动轮转，7d 至 365d"))
