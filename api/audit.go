@@ -5,7 +5,7 @@ import "time"
 // ListAuditRecordsRequest chooses audit records of the caller's account. What is left
 // out chooses everything.
 type ListAuditRecordsRequest struct {
-	Action    string    `json:"action,omitempty"`    // as policies name it: "kms:Encrypt", in any case
+	Action    string    `json:"action,omitempty"`    // as policies name it: "kms:Encrypt", in any case; "kms:*" is all that begin so
 	Resource  string    `json:"resource,omitempty"`  // ARN, or a part of it
 	Principal string    `json:"principal,omitempty"` // ARN, or a part of it
 	AccessKey string    `json:"accessKey,omitempty"` // id

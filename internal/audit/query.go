@@ -16,7 +16,7 @@ import (
 // A Query chooses records. Empty fields choose everything.
 type Query struct {
 	Account   string
-	Action    string // exact, ignoring case
+	Action    string // ignoring case; with a * at its end every action that begins so
 	Resource  string // ARN, or a part of it
 	Principal string // ARN, or a part of it
 	AccessKey string
@@ -91,9 +91,17 @@ func (q Query) start() (Position, int, error) {
 	}
 }
 
+// isAction tells whether an action is the one that is asked for, or begins as that does.
+func isAction(asked, action string) bool {
+	if begin, open := strings.CutSuffix(asked, "*"); open {
+		return len(action) >= len(begin) && strings.EqualFold(action[:len(begin)], begin)
+	}
+	return strings.EqualFold(action, asked)
+}
+
 func (q Query) matches(e Entry) bool {
 	return (q.Account == "" || e.Account == q.Account) &&
-		(q.Action == "" || strings.EqualFold(e.Action, q.Action)) &&
+		(q.Action == "" || isAction(q.Action, e.Action)) &&
 		strings.Contains(e.Resource, q.Resource) &&
 		strings.Contains(e.Principal, q.Principal) &&
 		(q.AccessKey == "" || e.AccessKey == q.AccessKey) &&

@@ -28,7 +28,7 @@ const actionList = "keyward:ListAuditRecords"
 
 func auditFilters(c *cli.Run, cmd *cobra.Command, in *api.ListAuditRecordsRequest) {
 	f := cmd.Flags()
-	f.StringVar(&in.Action, "action", "", c.T("only this `ACTION`, as policies name it: kms:Encrypt", "只列出操作 `ACTION`，与策略中的写法一致：kms:Encrypt"))
+	f.StringVar(&in.Action, "action", "", c.T("only this `ACTION`, as policies name it: kms:Encrypt, or kms:* for all that begin so", "只列出操作 `ACTION`，与策略中的写法一致：kms:Encrypt；kms:* 表示所有以此开头的操作"))
 	f.StringVar(&in.Resource, "resource", "", c.T("only what was done to this `ARN`, or a part of one", "只列出对资源 `ARN`（或其一部分）的操作"))
 	f.StringVar(&in.Principal, "principal", "", c.T("only what was done by this `ARN`, or a part of one", "只列出由身份 `ARN`（或其一部分）执行的操作"))
 	f.StringVar(&in.AccessKey, "access-key", "", c.T("only what was done with this access key `ID`", "只列出用访问密钥 `ID` 执行的操作"))

@@ -121,9 +121,13 @@ func TestAccountSeesItsOwnAuditRecordsOnly(t *testing.T) {
 			t.Errorf("account A sees %+v", r)
 		}
 	}
+	begun := must(c.ListAuditRecords(t.Context(), api.ListAuditRecordsRequest{Action: "KMS:create*"}))(t)
 	created := must(c.ListAuditRecords(t.Context(), api.ListAuditRecordsRequest{Action: "KMS:createkey"}))(t)
 	if len(created.Records) != 1 || created.Records[0].Resource != k.ARN || created.Records[0].Source != "127.0.0.1" {
 		t.Fatalf("the record of CreateKey is %+v", created)
+	}
+	if len(begun.Records) != 1 || begun.Records[0].Seq != created.Records[0].Seq {
+		t.Errorf("the records of what begins with kms:Create are %+v", begun.Records)
 	}
 	logs := must(c.ListAuditLogs(t.Context()))(t).Logs
 	proof := must(c.ProveAuditRecord(t.Context(), api.AuditProofRequest{Log: created.Records[0].Log, Seq: created.Records[0].Seq}))(t)
