@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"slices"
 	"strconv"
@@ -26,7 +27,8 @@ func cannot(t *testing.T, why error) {
 }
 
 // readMemory reads all memory of a process that can be read, more than a core dump would hold:
-// it includes what the process keeps out of one. It needs root, or CAP_SYS_PTRACE.
+// it includes what the process keeps out of one. Pages that were never touched, such as those of
+// the collector's ballast, are passed over. It needs root, or CAP_SYS_PTRACE.
 func readMemory(t *testing.T, pid int) []area {
 	t.Helper()
 	maps, err := os.Open(fmt.Sprintf("/proc/%d/maps", pid))
@@ -39,6 +41,11 @@ func readMemory(t *testing.T, pid int) []area {
 		cannot(t, err)
 	}
 	defer memory.Close()
+	pages, err := os.Open(fmt.Sprintf("/proc/%d/pagemap", pid))
+	if err != nil {
+		cannot(t, err)
+	}
+	defer pages.Close()
 	var areas []area
 	for lines := bufio.NewScanner(maps); lines.Scan(); {
 		fields := strings.Fields(lines.Text())
@@ -48,12 +55,14 @@ func readMemory(t *testing.T, pid int) []area {
 		if errStart != nil || errEnd != nil || fields[1][0] != 'r' || fields[len(fields)-1] == "[vvar]" {
 			continue
 		}
-		content := make([]byte, end-start)
-		n, err := memory.ReadAt(content, int64(start))
-		if err != nil && !errors.Is(err, io.EOF) && n == 0 {
-			continue // the kernel's own page, or gone meanwhile
+		for from, to := range touched(pages, start, end) {
+			content := make([]byte, to-from)
+			n, err := memory.ReadAt(content, int64(from))
+			if err != nil && !errors.Is(err, io.EOF) && n == 0 {
+				continue // the kernel's own page, or gone meanwhile
+			}
+			areas = append(areas, area{fmt.Sprintf("%x-%x %s", from, to, strings.Join(fields[5:], " ")), content[:n]})
 		}
-		areas = append(areas, area{fields[0] + " " + strings.Join(fields[5:], " "), content[:n]})
 	}
 	if len(areas) < 10 {
 		t.Fatalf("read only %d areas of memory", len(areas))
@@ -61,7 +70,31 @@ func readMemory(t *testing.T, pid int) []area {
 	return areas
 }
 
-// An area is one mapping of a process.
+// touched yields, from and to, the runs of pages of a mapping that are in memory or in swap, as
+// proc_pid_pagemap(5) tells.
+func touched(pagemap *os.File, start, end uint64) iter.Seq2[uint64, uint64] {
+	const present, swapped = 1 << 63, 1 << 62
+	size := uint64(os.Getpagesize())
+	return func(yield func(from, to uint64) bool) {
+		entries := make([]byte, (end-start)/size*8)
+		n, _ := pagemap.ReadAt(entries, int64(start/size*8)) // the kernel's own pages have none
+		from := end
+		for at := start; at <= end; at += size {
+			i := (at - start) / size * 8
+			in := i+8 <= uint64(n) && binary.LittleEndian.Uint64(entries[i:])&(present|swapped) != 0
+			if in {
+				from = min(from, at)
+			} else if from < at {
+				if !yield(from, at) {
+					return
+				}
+				from = end
+			}
+		}
+	}
+}
+
+// An area is a run of pages of a process.
 type area struct {
 	name    string
 	content []byte
