@@ -24,10 +24,10 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/lazy"
 )
 
@@ -172,11 +172,11 @@ type Manager struct {
 // Check refuses what the specification does not allow.
 func (r HealthResponse) Check() error {
 	if r.FleetSize < 1 || r.Vendor == "" || r.Model == "" || r.EKMVendor == "" || len(r.Fleet) < 1 || len(r.Fleet) > maxFleet {
-		return errors.New("the health status lacks what it must have")
+		return fault.Say("the health status lacks what it must have")
 	}
 	for _, m := range r.Fleet {
 		if m.ID == "" || m.Model == "" || !slices.Contains([]string{Active, Degraded, Unavailable}, m.Health) {
-			return errors.New("the health status has a key manager that is not described")
+			return fault.Say("the health status has a key manager that is not described")
 		}
 	}
 	return nil
@@ -207,13 +207,13 @@ type MetadataResponse struct {
 func (r MetadataResponse) Check() error {
 	switch {
 	case len(r.Usage) > maxUsages || r.Status != Enabled && r.Status != Disabled:
-		return errors.New("the key's metadata is not what it must be")
+		return fault.Say("the key's metadata is not what it must be")
 	case r.Spec != KeySpec:
-		return fmt.Errorf("the external key is not of the spec %s", KeySpec)
+		return fault.Say("the external key is not of the spec %s", KeySpec)
 	case !slices.Contains(r.Usage, UsageEncrypt) || !slices.Contains(r.Usage, UsageDecrypt):
-		return errors.New("the external key may not both encrypt and decrypt")
+		return fault.Say("the external key may not both encrypt and decrypt")
 	case r.Status != Enabled:
-		return errors.New("the external key is disabled")
+		return fault.Say("the external key is disabled")
 	}
 	return nil
 }
@@ -262,10 +262,10 @@ func (r EncryptResponse) Check(size int, data []byte) error {
 		return err
 	}
 	if len(r.Ciphertext) != size {
-		return errors.New("the ciphertext is not as long as the plaintext")
+		return fault.Say("the ciphertext is not as long as the plaintext")
 	}
 	if subtle.ConstantTimeCompare(r.CDIV, r.Integrity(data)) != 1 {
-		return errors.New("the integrity value does not belong to the ciphertext and its additional data")
+		return fault.Say("the integrity value does not belong to the ciphertext and its additional data")
 	}
 	return nil
 }
@@ -313,7 +313,7 @@ type DecryptResponse struct {
 
 func checkParts(iv, tag, metadata []byte) error {
 	if len(iv) != 12 && len(iv) != 16 || len(tag) != tagSize || len(metadata) > MaxMetadata {
-		return errors.New("initializationVector, authenticationTag or ciphertextMetadata has not the size it must have")
+		return fault.Say("initializationVector, authenticationTag or ciphertextMetadata has not the size it must have")
 	}
 	return nil
 }

@@ -168,7 +168,7 @@ func (c *Client) Health(ctx context.Context, o Origin) (out protocol.HealthRespo
 		if err := out.Check(); err != nil || out.Serves() {
 			return err
 		}
-		return errors.New("no key manager behind the proxy is available")
+		return fault.Say("no key manager behind the proxy is available")
 	})
 	return out, err
 }
@@ -213,7 +213,7 @@ func (c *Client) decrypt(ctx context.Context, o Origin, id string, of protocol.E
 	}
 	err := c.call(ctx, protocol.Path{Key: id, Operation: protocol.Decrypt}, in, &out, func() error {
 		if len(out.Plaintext) != len(of.Ciphertext) {
-			return errors.New("the plaintext is not as long as the ciphertext")
+			return fault.Say("the plaintext is not as long as the ciphertext")
 		}
 		return nil
 	})
