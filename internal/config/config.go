@@ -177,7 +177,7 @@ func Default() Config {
 		Seal:         Seal{ForgetKeysAfter: 10 * time.Minute},
 		PKCS11:       PKCS11{Connections: 16},
 		Repositories: Repositories{MaxMegabytes: 4096},
-		Limits:       Limits{CallsPerAccessKey: 500, CallsPerAccount: 2000, ConnectionsPerAddress: 256, Connections: 8192, AccountsPerInstance: 100},
+		Limits:       Limits{CallsPerAccessKey: 500, CallsPerAccount: 2000, ConnectionsPerAddress: 256, Connections: 5000, AccountsPerInstance: 100},
 		Log:          Log{Format: "json", Level: "info"},
 	}
 }
