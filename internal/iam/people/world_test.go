@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"log/slog"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -48,7 +49,8 @@ type world struct {
 	url     string
 	clock   *atomic.Int64 // Unix microseconds
 	account string
-	copied  []string // keys that counted backwards
+	telling sync.Mutex // guards copied
+	copied  []string   // keys that counted backwards
 }
 
 func newWorld(t testing.TB) *world { return startWorld(t, storetest.SQLite(t)) }
@@ -94,6 +96,8 @@ func startNode(t testing.TB, url, origin string, keys *seal.Keyring, clock *atom
 		},
 		Party: party,
 		Copied: func(_ context.Context, _, user, key string) error {
+			w.telling.Lock()
+			defer w.telling.Unlock()
 			w.copied = append(w.copied, user+"/"+key)
 			return nil
 		},
