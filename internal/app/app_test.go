@@ -176,8 +176,9 @@ func TestL27OpenDirectoriesAreRefused(t *testing.T) {
 	}
 }
 
-// A database that is older than what the node remembers is not served.
-func TestOlderDatabaseIsRefused(t *testing.T) {
+// founded answers the configuration of a server that was initialized and has stopped.
+func founded(t *testing.T) config.Config {
+	t.Helper()
 	c := configure(t, "")
 	r := run(t, c)
 	if _, err := r.Initialize(t.Context(), passphrase(sealtest.Passphrase), "first"); err != nil {
@@ -186,12 +187,18 @@ func TestOlderDatabaseIsRefused(t *testing.T) {
 	if err := r.stop(); err != nil {
 		t.Fatal(err)
 	}
+	return c
+}
+
+// A database that is older than what the node remembers is not served.
+func TestOlderDatabaseIsRefused(t *testing.T) {
+	c := founded(t)
 	path := strings.TrimPrefix(string(c.Database), "sqlite:")
 	old, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r = run(t, c)
+	r := run(t, c)
 	if err := r.Unseal(t.Context(), passphrase(sealtest.Passphrase)); err != nil {
 		t.Fatal(err)
 	}
@@ -217,21 +224,14 @@ func TestOlderDatabaseIsRefused(t *testing.T) {
 
 // Who unseals a server whose audit log was changed is told where.
 func TestChangedLogIsTold(t *testing.T) {
-	c := configure(t, "")
-	r := run(t, c)
-	if _, err := r.Initialize(t.Context(), passphrase(sealtest.Passphrase), "first"); err != nil {
-		t.Fatal(err)
-	}
-	if err := r.stop(); err != nil {
-		t.Fatal(err)
-	}
+	c := founded(t)
 	if err := os.Remove(filepath.Join(c.DataDir, "anchor")); err != nil { // what it covers is not read again
 		t.Fatal(err)
 	}
 	if _, err := storetest.Raw(t, string(c.Database)).ExecContext(t.Context(), `UPDATE audit_batch SET leaves = replace(leaves, 'first', 'other')`); err != nil {
 		t.Fatal(err)
 	}
-	r = run(t, c)
+	r := run(t, c)
 	err := r.Unseal(t.Context(), passphrase(sealtest.Passphrase))
 	if text := fault.TextOf(err); !fault.Is(err, fault.StateConflict) || !strings.Contains(text.String(), "does not have the hash stored with it") || !strings.Contains(text.Chinese(), "哈希") {
 		t.Errorf("told %q, %q: %v", text, text.Chinese(), err)

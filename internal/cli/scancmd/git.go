@@ -2,6 +2,7 @@ package scancmd
 
 import (
 	"context"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -34,8 +35,8 @@ remembered under .git and not read again until the rules change (--afresh reads 
 			if staged && revisions != "" || all && (staged || revisions != "") {
 				return c.Usage(s.cmd, "--staged, --range and --all exclude each other", "--staged、--range 和 --all 不能同时使用")
 			}
-			if s.cmd.Flags().Changed("range") && revisions == "" { // as of an empty variable; it does not mean everything
-				return c.Usage(s.cmd, "--range is empty; name the commits, such as origin/main..HEAD, or take --all", "--range 为空；请指定提交范围，例如 origin/main..HEAD，或使用 --all")
+			if s.cmd.Flags().Changed("range") && (revisions == "" || strings.HasPrefix(revisions, "..")) { // as of an empty variable: neither everything nor, as git has it, nothing is meant
+				return c.Usage(s.cmd, "--range has no beginning; name the commits, such as origin/main..HEAD, or take --all", "--range 缺少起点；请指定提交范围，例如 origin/main..HEAD，或使用 --all")
 			}
 			return s.search(ctx, dir, func(ctx context.Context, run *search.Search) error {
 				r, err := history.Open(ctx, dir, run)
