@@ -107,7 +107,7 @@ func nasties(whole bool) []nasty {
 	return []nasty{
 		{"xz with large windows", 8, of(func(*testing.T) []byte {
 			return packed(text(24<<20), func(w io.Writer) (io.WriteCloser, error) {
-				return xz.WriterConfig{DictCap: 16 << 20, BlockSize: 12 << 20}.NewWriter(w)
+				return xz.WriterConfig{DictCap: 8 << 20, BlockSize: 9 << 20}.NewWriter(w)
 			})
 		})},
 		{"zstd with large windows", 8, of(func(*testing.T) []byte {

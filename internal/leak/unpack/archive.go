@@ -103,7 +103,8 @@ func unxz(s Source, visit Visit) error {
 	if err != nil {
 		return err
 	}
-	release, err := s.Window(window)
+	// Each block gets a dictionary, and there is one before the collector has that of the last.
+	release, err := s.Window(2 * window)
 	if err != nil {
 		return err
 	}

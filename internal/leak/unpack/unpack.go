@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"runtime"
 	"sync"
 	"time"
 
@@ -110,6 +111,10 @@ func (c *charged) Read(p []byte) (int, error) {
 // documents of a search share it: who has it has locked alone.
 const MaxWindow = 16 << 20
 
+// large is the size in bytes from which what was there before must be gone first: it is
+// collected, which takes some milliseconds.
+const large = 4 << 20
+
 // Window charges memory that a document needs, until it is released. It waits while other
 // documents have theirs.
 func (b *Budget) Window(n int64, alone sync.Locker) (release func(), err error) {
@@ -120,6 +125,9 @@ func (b *Budget) Window(n int64, alone sync.Locker) (release func(), err error) 
 		alone.Lock()
 	}
 	b.windows += n
+	if n >= large {
+		runtime.GC()
+	}
 	return func() {
 		if b.windows -= n; b.windows == 0 {
 			alone.Unlock()
