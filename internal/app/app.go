@@ -22,8 +22,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,7 +30,6 @@ import (
 
 	"github.com/keyward/keyward/internal/app/hardware"
 	"github.com/keyward/keyward/internal/audit"
-	"github.com/keyward/keyward/internal/ballast"
 	"github.com/keyward/keyward/internal/clock"
 	"github.com/keyward/keyward/internal/config"
 	"github.com/keyward/keyward/internal/custody"
@@ -155,14 +152,7 @@ func (a *App) Run(ctx context.Context) (err error) {
 	if !erase.Enabled {
 		a.Logger.Info("this build does not erase the memory of keys that are not in use any more; make build makes one that does, for Linux")
 	}
-	// Almost all that requests allocate is garbage at once, and the live heap is small:
-	// collecting less often saves a quarter of the CPU of a request for some megabytes. The
-	// collector counts this ballast as live, which costs no memory, and so waits for 58 MB of
-	// garbage and 6 % of what lives. A percentage without ballast would do the same with a small
-	// heap, but let a large one, such as ten thousand connections make, grow without measure.
-	weight := ballast.New(960 << 20)
-	debug.SetGCPercent(6)
-	defer runtime.KeepAlive(weight)
+	defer tune()()
 	if err := publish.Validate(a.witnesses()); err != nil {
 		return err
 	}
@@ -254,7 +244,7 @@ func (a *App) listen(address string) (net.Listener, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listening: %w; is another keyward running, or choose another address", err)
 	}
-	l = server.EraseRequests(server.LimitConnections(l, a.Config.Limits.ConnectionsPerAddress), a.leftBehind)
+	l = server.EraseRequests(server.LimitConnections(server.SpareDeadlines(l), a.Config.Limits.ConnectionsPerAddress), a.leftBehind)
 	return a.intake.Listen(l), nil // outermost: the server's ConnState must recognise its connections
 }
 

@@ -204,11 +204,21 @@ func (p *Pending) Unwrap() error { return p.err }
 
 // IDOf answers the id of the approval request that a refused request waits for, "" for none.
 func IDOf(err error) string {
+	if err == nil { // nearly always, and errors.As allocates
+		return ""
+	}
 	var p *Pending
 	if errors.As(err, &p) {
 		return p.ID
 	}
 	return ""
+}
+
+// Wanted tells whether the account of a call wants anything approved. Where it does not, an
+// operation needs no [Guard].
+func Wanted(c *authz.Call) bool {
+	k, _ := c.Approval.(*Check)
+	return k != nil
 }
 
 // Guard performs an operation. If the request names an approval request that was approved, and

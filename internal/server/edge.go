@@ -52,8 +52,8 @@ type Exchange struct {
 	dialect   string
 	operation string
 	result    string
-	principal authz.Principal
-	err       error // what the caller is not told of
+	call      *authz.Call // the last; nil for none
+	err       error       // what the caller is not told of
 }
 
 // Context answers the request's context, which ends with the server's patience. It is not
@@ -62,11 +62,11 @@ func (x *Exchange) Context() context.Context { return &x.deadline }
 
 // Call makes the call of an authenticated principal.
 func (x *Exchange) Call(r *http.Request, p authz.Principal, scheme string, nonce []byte) *authz.Call {
-	x.principal = p
-	return &authz.Call{
+	x.call = &authz.Call{
 		Principal: p, RequestID: x.RequestID, Time: x.Received, Source: x.Source,
 		UserAgent: r.UserAgent(), Secure: x.Secure, Scheme: scheme, Nonce: nonce,
 	}
+	return x.call
 }
 
 // Note says, for the log line and the metrics, which operation this is and how it
@@ -178,8 +178,8 @@ func (e *Edge) log(x *Exchange, took time.Duration) {
 	}
 	if e.Logger.Enabled(context.Background(), level) {
 		source, principal := "", ""
-		if x.principal.Account != "" {
-			principal = x.principal.ARN()
+		if x.call != nil && x.call.Account != "" {
+			principal = x.call.ARN()
 		}
 		if x.Source.IsValid() { // a Unix socket has none
 			source = x.Source.String()

@@ -110,7 +110,6 @@ func (d *Dialect) Serve(w http.ResponseWriter, r *http.Request, x *server.Exchan
 		out.Fail(err, op.codes, v.DryRun)
 		return
 	}
-	reply.Stamp(x.RequestID)
 	out.Succeed(signed.Action, reply)
 }
 
@@ -129,15 +128,26 @@ func (d *Dialect) run(ctx context.Context, c *authz.Call, signed authn.Signed, o
 	if err == nil && signed.Code != "" {
 		err = d.People.Prove(ctx, c, signed.Code)
 	}
-	refuse := func(ctx context.Context, err error) error {
-		return d.Log.Do(ctx, audit.NewRecord(c, action), func() error { return err })
-	}
 	if err != nil {
-		return nil, refuse(ctx, err)
+		return nil, d.refuse(ctx, c, action, err)
 	}
+	if !approval.Wanted(c) {
+		return act(ctx)
+	}
+	return d.guard(ctx, c, signed, action, act)
+}
+
+// refuse records what ended before a service could record it, and answers err.
+func (d *Dialect) refuse(ctx context.Context, c *authz.Call, action string, err error) error {
+	return d.Log.Do(ctx, audit.NewRecord(c, action), func() error { return err })
+}
+
+// guard performs an operation of an account that wants some of them approved.
+func (d *Dialect) guard(ctx context.Context, c *authz.Call, signed authn.Signed, action string, act act) (rpc.Response, error) {
 	return approval.Guard(ctx, approval.Attempt{
-		Call: c, Approval: signed.Approval, Reason: signed.Reason, Refuse: refuse,
-		Spell: func() ([]byte, []approval.Param) { return spell(signed) },
+		Call: c, Approval: signed.Approval, Reason: signed.Reason,
+		Refuse: func(ctx context.Context, err error) error { return d.refuse(ctx, c, action, err) },
+		Spell:  func() ([]byte, []approval.Param) { return spell(signed) },
 	}, act)
 }
 

@@ -20,8 +20,8 @@ func exportDataKey(d *Dialect, c *authz.Call, v *rpc.Values) act {
 			rpc.Reply
 			KeyId           string
 			KeyVersionId    string
-			ExportedDataKey string
-		}{KeyId: string(out.Key), KeyVersionId: string(out.Version), ExportedDataKey: encoded(out.Wrapped)}, err
+			ExportedDataKey rpc.Binary
+		}{KeyId: string(out.Key), KeyVersionId: string(out.Version), ExportedDataKey: out.Wrapped}, err
 	}
 }
 
@@ -33,8 +33,8 @@ func generateAndExportDataKey(d *Dialect, c *authz.Call, v *rpc.Values) act {
 			rpc.Reply
 			KeyId           string
 			KeyVersionId    string
-			CiphertextBlob  string
-			ExportedDataKey string
-		}{KeyId: string(out.Key), KeyVersionId: string(out.Version), CiphertextBlob: encoded(out.Blob), ExportedDataKey: encoded(out.Wrapped)}, err
+			CiphertextBlob  rpc.Binary
+			ExportedDataKey rpc.Binary
+		}{KeyId: string(out.Key), KeyVersionId: string(out.Version), CiphertextBlob: out.Blob, ExportedDataKey: out.Wrapped}, err
 	}
 }

@@ -19,11 +19,11 @@ func getParametersForImport(d *Dialect, c *authz.Call, v *rpc.Values) act {
 		p, err := d.Imports.Parameters(ctx, c, id, w)
 		return &struct {
 			rpc.Reply
-			ImportToken     string
+			ImportToken     rpc.Binary
 			KeyId           string
-			PublicKey       string
+			PublicKey       rpc.Binary
 			TokenExpireTime string
-		}{ImportToken: encoded(p.Token), KeyId: string(p.Key), PublicKey: encoded(p.PublicKey), TokenExpireTime: date(p.ExpireAt)}, err
+		}{ImportToken: p.Token, KeyId: string(p.Key), PublicKey: p.PublicKey, TokenExpireTime: date(p.ExpireAt)}, err
 	}
 }
 

@@ -24,8 +24,8 @@ func generateMAC(d *Dialect, c *authz.Call, v *rpc.Values) act {
 			rpc.Reply
 			Algorithm string
 			KeyId     string
-			Mac       string
-		}{Algorithm: string(out.Algorithm), KeyId: string(out.Key), Mac: encoded(out.Value)}, err
+			Mac       rpc.Binary
+		}{Algorithm: string(out.Algorithm), KeyId: string(out.Key), Mac: out.Value}, err
 	}
 }
 

@@ -2,7 +2,6 @@ package alibaba
 
 import (
 	"context"
-	"encoding/base64"
 
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
@@ -129,37 +128,37 @@ func Actions() []string {
 	return out
 }
 
-func encoded(b []byte) string { return base64.StdEncoding.EncodeToString(b) }
-
 type ciphertextReply struct {
 	rpc.Reply
 	KeyId          string //nolint:revive // the wire's spelling, here and below
 	KeyVersionId   string
-	CiphertextBlob string
+	CiphertextBlob rpc.Binary
 }
 
-func (r *ciphertextReply) AppendJSON(b []byte) []byte {
-	return rpc.AppendObject(b, "RequestId", r.RequestId, "KeyId", r.KeyId, "KeyVersionId", r.KeyVersionId, "CiphertextBlob", r.CiphertextBlob)
+func (r *ciphertextReply) AppendJSON(o rpc.Object) rpc.Object {
+	return o.Text("RequestId", r.RequestId).Text("KeyId", r.KeyId).Text("KeyVersionId", r.KeyVersionId).Binary("CiphertextBlob", r.CiphertextBlob)
 }
 
 func ciphertext(c cryptography.Ciphertext, err error) (rpc.Response, error) {
-	return &ciphertextReply{KeyId: string(c.Key), KeyVersionId: string(c.Version), CiphertextBlob: encoded(c.Blob)}, err
+	return &ciphertextReply{KeyId: string(c.Key), KeyVersionId: string(c.Version), CiphertextBlob: c.Blob}, err
 }
 
 type plaintextReply struct {
 	rpc.Reply
 	KeyId        string
 	KeyVersionId string
-	Plaintext    string
+	Plaintext    rpc.Binary
 }
 
-func (r *plaintextReply) AppendJSON(b []byte) []byte {
-	return rpc.AppendObject(b, "RequestId", r.RequestId, "KeyId", r.KeyId, "KeyVersionId", r.KeyVersionId, "Plaintext", r.Plaintext)
+func (r *plaintextReply) AppendJSON(o rpc.Object) rpc.Object {
+	return o.Text("RequestId", r.RequestId).Text("KeyId", r.KeyId).Text("KeyVersionId", r.KeyVersionId).Binary("Plaintext", r.Plaintext)
 }
+
+// Zero implements rpc.Response.
+func (r *plaintextReply) Zero() { clear(r.Plaintext) }
 
 func plaintext(p cryptography.Plaintext, err error) (rpc.Response, error) {
-	defer p.Data.Zero()
-	return &plaintextReply{KeyId: string(p.Key), KeyVersionId: string(p.Version), Plaintext: encoded(p.Data.Expose())}, err
+	return &plaintextReply{KeyId: string(p.Key), KeyVersionId: string(p.Version), Plaintext: p.Data.Expose()}, err
 }
 
 func encrypt(d *Dialect, c *authz.Call, v *rpc.Values) act {
@@ -203,20 +202,21 @@ func generateDataKey(d *Dialect, c *authz.Call, v *rpc.Values) act {
 	in := dataKeyInput(v)
 	return func(ctx context.Context) (rpc.Response, error) {
 		out, err := d.Crypto.GenerateDataKey(ctx, c, in)
-		defer out.Plaintext.Zero()
-		return &dataKeyReply{ciphertextReply{KeyId: string(out.Key), KeyVersionId: string(out.Version), CiphertextBlob: encoded(out.Blob)}, encoded(out.Plaintext.Expose())}, err
+		return &dataKeyReply{ciphertextReply{KeyId: string(out.Key), KeyVersionId: string(out.Version), CiphertextBlob: out.Blob}, out.Plaintext.Expose()}, err
 	}
 }
 
 type dataKeyReply struct {
 	ciphertextReply
-	Plaintext string
+	Plaintext rpc.Binary
 }
 
-func (r *dataKeyReply) AppendJSON(b []byte) []byte {
-	return rpc.AppendObject(b, "RequestId", r.RequestId, "KeyId", r.KeyId, "KeyVersionId", r.KeyVersionId,
-		"CiphertextBlob", r.CiphertextBlob, "Plaintext", r.Plaintext)
+func (r *dataKeyReply) AppendJSON(o rpc.Object) rpc.Object {
+	return r.ciphertextReply.AppendJSON(o).Binary("Plaintext", r.Plaintext)
 }
+
+// Zero implements rpc.Response.
+func (r *dataKeyReply) Zero() { clear(r.Plaintext) }
 
 func generateDataKeyWithoutPlaintext(d *Dialect, c *authz.Call, v *rpc.Values) act {
 	in := dataKeyInput(v)
@@ -236,7 +236,7 @@ func asymmetricSign(d *Dialect, c *authz.Call, v *rpc.Values) act {
 	in, digest := asymmetricInput(v), v.Binary("Digest")
 	return func(ctx context.Context) (rpc.Response, error) {
 		out, err := d.Crypto.AsymmetricSign(ctx, c, in, digest)
-		return &signatureReply{KeyId: string(out.Key), KeyVersionId: string(out.Version), Value: encoded(out.Value)}, err
+		return &signatureReply{KeyId: string(out.Key), KeyVersionId: string(out.Version), Value: out.Value}, err
 	}
 }
 
@@ -244,11 +244,11 @@ type signatureReply struct {
 	rpc.Reply
 	KeyId        string
 	KeyVersionId string
-	Value        string
+	Value        rpc.Binary
 }
 
-func (r *signatureReply) AppendJSON(b []byte) []byte {
-	return rpc.AppendObject(b, "RequestId", r.RequestId, "KeyId", r.KeyId, "KeyVersionId", r.KeyVersionId, "Value", r.Value)
+func (r *signatureReply) AppendJSON(o rpc.Object) rpc.Object {
+	return o.Text("RequestId", r.RequestId).Text("KeyId", r.KeyId).Text("KeyVersionId", r.KeyVersionId).Binary("Value", r.Value)
 }
 
 func asymmetricVerify(d *Dialect, c *authz.Call, v *rpc.Values) act {

@@ -1,6 +1,8 @@
 package alibaba
 
 import (
+	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"encoding/xml"
 	"net/http/httptest"
@@ -33,12 +35,11 @@ func TestAnswersInBothFormats(t *testing.T) {
 	for _, format := range []authn.Format{authn.JSON, authn.XML} {
 		w := httptest.NewRecorder()
 		a := rpc.Answer{Writer: w, RequestID: "ID-1", Host: "h", Format: format}
-		body := &ciphertextReply{KeyId: "k", KeyVersionId: "v", CiphertextBlob: "a+/="}
-		body.Stamp("ID-1")
+		body := &ciphertextReply{KeyId: "k", KeyVersionId: "v", CiphertextBlob: []byte("k\xef\xbf")}
 		a.Succeed("Encrypt", body)
-		want := `{"RequestId":"ID-1","KeyId":"k","KeyVersionId":"v","CiphertextBlob":"a+/="}` + "\n"
+		want := `{"RequestId":"ID-1","KeyId":"k","KeyVersionId":"v","CiphertextBlob":"a++/"}` + "\n"
 		if format == authn.XML {
-			want = xml.Header + "<EncryptResponse><RequestId>ID-1</RequestId><KeyId>k</KeyId><KeyVersionId>v</KeyVersionId><CiphertextBlob>a+/=</CiphertextBlob></EncryptResponse>"
+			want = xml.Header + "<EncryptResponse><RequestId>ID-1</RequestId><KeyId>k</KeyId><KeyVersionId>v</KeyVersionId><CiphertextBlob>a++/</CiphertextBlob></EncryptResponse>"
 		}
 		if w.Code != 200 || w.Body.String() != want {
 			t.Errorf("%s: %d %s", format, w.Code, w.Body)
@@ -104,17 +105,34 @@ func TestNoSuccessHasACode(t *testing.T) {
 // Answers that encode themselves do it as package json would.
 func TestQuickAnswers(t *testing.T) {
 	r := rpc.Reply{RequestId: "4B1C2D3E-0000-4000-8000-000000000000"}
-	c := ciphertextReply{Reply: r, KeyId: "k-1", KeyVersionId: "v-1", CiphertextBlob: "QUJD+/8="}
+	c := ciphertextReply{Reply: r, KeyId: "k-1", KeyVersionId: "v-1", CiphertextBlob: []byte("ABC\xfb\xff")}
 	for _, q := range []rpc.Quick{
-		&c, &plaintextReply{Reply: r, KeyId: "k-1", KeyVersionId: "v-1", Plaintext: "AAA="}, &dataKeyReply{c, "BBB="},
-		&signatureReply{Reply: r, KeyId: "k-1", KeyVersionId: "v-1", Value: "CCC="},
+		&c, &plaintextReply{Reply: r, KeyId: "k-1", KeyVersionId: "v-1", Plaintext: []byte{0, 0}}, &dataKeyReply{c, []byte("a data key")},
+		&signatureReply{Reply: r, KeyId: "k-1", KeyVersionId: "v-1", Value: []byte{8, 32}},
 	} {
 		want, err := json.Marshal(q)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(string(want), string(q.AppendJSON(nil))); diff != "" {
+		if diff := cmp.Diff(string(want), string(q.AppendJSON(nil))+"}"); diff != "" {
 			t.Errorf("%T: -want +have\n%s", q, diff)
+		}
+	}
+}
+
+// A plaintext that was written is overwritten, and no other answer is made of what is left of it.
+func TestPlaintextsDoNotStay(t *testing.T) {
+	for _, format := range []authn.Format{authn.JSON, authn.XML} {
+		for _, size := range []int{32, 4096} {
+			secret := bytes.Repeat([]byte("fake "), size/5)
+			w := httptest.NewRecorder()
+			rpc.Answer{Writer: w, Format: format}.Succeed("Decrypt", &plaintextReply{Plaintext: secret})
+			if !strings.Contains(w.Body.String(), base64.StdEncoding.EncodeToString([]byte("fake fake fake"))[:16]) {
+				t.Errorf("the answer is %s", w.Body)
+			}
+			if bytes.Contains(secret, []byte("f")) {
+				t.Error("the plaintext is there still")
+			}
 		}
 	}
 }

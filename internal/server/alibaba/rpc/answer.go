@@ -2,24 +2,32 @@ package rpc
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"encoding/xml"
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/keyward/keyward/internal/authn"
 	"github.com/keyward/keyward/internal/fault"
 )
 
 // A Response is an operation's answer. Its exported fields are the wire's members.
-type Response interface{ Stamp(requestID string) }
+type Response interface {
+	Stamp(requestID string)
+	Zero() // overwrites the plaintext in it, once it was written
+}
 
 // Reply is the member that every answer has.
 type Reply struct{ RequestId string } //nolint:revive // the wire's spelling
 
 // Stamp implements [Response].
 func (r *Reply) Stamp(id string) { r.RequestId = id }
+
+// Zero implements [Response], for what has no plaintext.
+func (*Reply) Zero() {}
 
 // An Answer writes to one request's client.
 type Answer struct {
@@ -37,9 +45,11 @@ func FormatOf(r *http.Request) authn.Format {
 	return authn.JSON
 }
 
-// Succeed writes the answer of an action.
+// Succeed writes the answer of an action, and overwrites the plaintext in it.
 func (a Answer) Succeed(action string, body Response) {
-	a.write(http.StatusOK, action+"Response", body)
+	body.Stamp(a.RequestID)
+	a.write(http.StatusOK, action, body)
+	body.Zero()
 }
 
 // failure is the form of every error.
@@ -58,18 +68,20 @@ func (a Answer) Fail(err error, own map[fault.Kind]string, dryRun bool) {
 	if c.status == http.StatusServiceUnavailable || c.status == http.StatusTooManyRequests {
 		a.Writer.Header().Set("Retry-After", "1")
 	}
-	a.write(c.status, "Error", &failure{
+	a.write(c.status, "", &failure{
 		RequestId: a.RequestID, HostId: a.Host, Code: c.name, Message: fault.Message(err),
 		Recommend: "See docs/errors.md, or search the server's log and audit log for this request id.",
 	})
 }
 
-func (a Answer) write(status int, root string, body any) {
+// write writes body, which XML calls by the action that it answers, or an error if there is none.
+func (a Answer) write(status int, action string, body any) {
 	contentType, encode := typeJSON, appendJSON
 	if a.Format == authn.XML {
 		contentType, encode = typeXML, appendXML
 	}
-	b := encode(make([]byte, 0, usualAnswer), root, body)
+	room := rooms.Get().(*[]byte)
+	b := encode((*room)[:0], action, body)
 	header := a.Writer.Header()
 	header["Content-Type"] = contentType
 	if len(b) > usualAnswer { // else net/http counts it itself, for less
@@ -77,6 +89,9 @@ func (a Answer) write(status int, root string, body any) {
 	}
 	a.Writer.WriteHeader(status)
 	_, _ = a.Writer.Write(b) // a client that has gone needs no answer
+	clear(b)                 // there may be a plaintext in it
+	clear((*room)[:usualAnswer])
+	rooms.Put(room)
 }
 
 // The types of answers, as values of a header.
@@ -88,13 +103,16 @@ var (
 // usualAnswer is the size in bytes that answers of the data plane seldom exceed.
 const usualAnswer = 512
 
+// rooms are what answers are written in, each of that size.
+var rooms = sync.Pool{New: func() any { b := make([]byte, 0, usualAnswer); return &b }}
+
 // A Quick answer encodes itself, as package json would, without reflection: those of
 // the data plane do.
-type Quick interface{ AppendJSON([]byte) []byte }
+type Quick interface{ AppendJSON(Object) Object }
 
 func appendJSON(b []byte, _ string, body any) []byte {
 	if q, ok := body.(Quick); ok {
-		return append(q.AppendJSON(b), '\n')
+		return append(q.AppendJSON(b), "}\n"...)
 	}
 	out := bytes.NewBuffer(b)
 	e := json.NewEncoder(out)
@@ -105,7 +123,11 @@ func appendJSON(b []byte, _ string, body any) []byte {
 	return out.Bytes()
 }
 
-func appendXML(b []byte, root string, body any) []byte {
+func appendXML(b []byte, action string, body any) []byte {
+	root := "Error"
+	if action != "" {
+		root = action + "Response"
+	}
 	out := bytes.NewBuffer(append(b, xml.Header...))
 	if err := xml.NewEncoder(out).EncodeElement(body, xml.StartElement{Name: xml.Name{Local: root}}); err != nil { // cannot happen, either
 		panic(err)
@@ -113,19 +135,29 @@ func appendXML(b []byte, root string, body any) []byte {
 	return out.Bytes()
 }
 
-// AppendObject appends a JSON object of names and values in turn, which are all of
-// characters that JSON writes as they are: identifiers and base64.
-func AppendObject(b []byte, members ...string) []byte {
-	for i, s := range members {
-		switch {
-		case i == 0:
-			b = append(b, '{', '"')
-		case i%2 == 0:
-			b = append(b, ',', '"')
-		default:
-			b = append(b, ':', '"')
-		}
-		b = append(append(b, s...), '"')
-	}
-	return append(b, '}')
+// An Object is a JSON object that is being written, up to its last member.
+type Object []byte
+
+// Text appends a member. Name and value are of characters that JSON writes as they are.
+func (o Object) Text(name, value string) Object {
+	return append(append(o.member(name), value...), '"')
 }
+
+// Binary appends a member in base64.
+func (o Object) Binary(name string, value Binary) Object {
+	return append(base64.StdEncoding.AppendEncode(o.member(name), value), '"')
+}
+
+func (o Object) member(name string) Object {
+	begin := byte(',')
+	if len(o) == 0 {
+		begin = '{'
+	}
+	return append(append(append(o, begin, '"'), name...), `":"`...)
+}
+
+// Binary is bytes that an answer has in base64, in JSON as in XML.
+type Binary []byte
+
+// MarshalText implements encoding.TextMarshaler.
+func (b Binary) MarshalText() ([]byte, error) { return base64.StdEncoding.AppendEncode(nil, b), nil }
