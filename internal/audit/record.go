@@ -133,6 +133,15 @@ func (r *Record) uses() Change {
 	return r.approval.Use()
 }
 
+// Again is [fault.Again]. What an attempt noted as parameters is not there in the next.
+func (r *Record) Again(change func() error) error {
+	given := len(r.Params)
+	return fault.Again(func() error {
+		r.Params = r.Params[:given]
+		return change()
+	})
+}
+
 // Param notes one parameter; of several with one name the later ones are numbered.
 // Never pass it a secret.
 func (r *Record) Param(name, value string) {

@@ -3,6 +3,7 @@ package audit
 import (
 	"encoding/json"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/fault"
 )
 
 // goldenLeaf was written by the first release; it must be readable for ever, and the
@@ -97,5 +99,25 @@ func TestLeafIsBounded(t *testing.T) {
 	e, err := ParseEntry(r.appendLeaf(nil, "log", 1))
 	if err != nil || len(e.Params) != len(r.Params) {
 		t.Errorf("%d parameters read back of %d, %v", len(e.Params), len(r.Params), err)
+	}
+}
+
+// What an attempt that was overtaken noted is not noted twice.
+func TestAgainForgetsWhatWasNoted(t *testing.T) {
+	r := &Record{}
+	r.Param("Name", "pay")
+	attempts := 0
+	err := r.Again(func() error {
+		r.Param("State", "Paused")
+		if attempts++; attempts < 3 {
+			return fault.Changed.New("somebody else was first")
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []Param{{Name: "Name", Value: "pay"}, {Name: "State", Value: "Paused"}}; !slices.Equal(r.Params, want) {
+		t.Errorf("%v, want %v", r.Params, want)
 	}
 }

@@ -175,3 +175,18 @@ func Passes(err error) bool {
 
 // Message answers in English what the caller may read about err.
 func Message(err error) string { return TextOf(err).String() }
+
+// attempts at a change that somebody else's change keeps overtaking
+const attempts = 8
+
+// Again makes a change until nobody else's overtakes it any more, and answers how the last
+// attempt ended: with [Changed], if all eight were overtaken. Each must read again what it
+// changes.
+func Again(change func() error) error {
+	for range attempts - 1 {
+		if err := change(); !Is(err, Changed) {
+			return err
+		}
+	}
+	return change()
+}

@@ -32,7 +32,6 @@ type Condition struct {
 }
 
 const (
-	retries   = 8                  // attempts at a change that somebody else's change keeps overtaking
 	testEvery = 7 * 24 * time.Hour // between two test messages over a channel
 	// atOnceReports is how many incidents are stored at once: their records share a commit.
 	atOnceReports = 16
@@ -45,16 +44,17 @@ func (s *Service) Report(ctx context.Context, account string, c Condition) error
 	if err != nil {
 		return err
 	}
-	for try := 1; ; try++ {
+	return fault.Again(func() error {
 		i, found, err := s.o.Incidents.Watched(ctx, account, c.Name)
 		if err != nil {
 			return err
 		}
 		err = s.report(ctx, account, p, c, i, found)
-		if !fault.Is(err, fault.Changed) && !fault.Is(err, fault.ResourceExists) || try == retries {
-			return err
+		if fault.Is(err, fault.ResourceExists) { // somebody else reported it first
+			err = fault.Changed.Wrap(err, "the incident was changed meanwhile; try again")
 		}
-	}
+		return err
+	})
 }
 
 // report brings an incident up to what its condition is now. What it reports again is
@@ -173,16 +173,13 @@ func same(a, b Incident) bool {
 
 // End tells that a condition is over, if it was reported.
 func (s *Service) End(ctx context.Context, account, condition string) error {
-	for try := 1; ; try++ {
+	return fault.Again(func() error {
 		i, found, err := s.o.Incidents.Watched(ctx, account, condition)
 		if err != nil || !found {
 			return err
 		}
-		err = s.end(ctx, i)
-		if !fault.Is(err, fault.Changed) || try == retries {
-			return err
-		}
-	}
+		return s.end(ctx, i)
+	})
 }
 
 func (s *Service) end(ctx context.Context, i Incident) error {
@@ -335,26 +332,25 @@ func sends(deliveries []Delivery, now time.Time) []job.Job {
 
 // step looks at an incident whose time has come.
 func (s *Service) step(ctx context.Context, j job.Job) (again time.Time, err error) {
-	for try := 1; ; try++ {
+	err = fault.Again(func() error {
 		i, err := s.o.Incidents.Incident(ctx, j.Account, j.Subject)
 		if fault.Is(err, fault.ResourceNotFound) {
-			return time.Time{}, nil
+			return nil
 		}
 		if err != nil || !i.Open() || i.NextAt.IsZero() {
-			return time.Time{}, err
+			return err
 		}
 		if s.now().Before(i.NextAt) {
-			return i.NextAt, nil
+			again = i.NextAt
+			return nil
 		}
 		p, err := s.o.Config.Plan(ctx, j.Account)
 		if err != nil {
-			return time.Time{}, err
+			return err
 		}
-		err = s.proceed(ctx, s.engine(j.Account), "keyward:EscalateIncident", i, p)
-		if !fault.Is(err, fault.Changed) || try == retries {
-			return time.Time{}, err
-		}
-	}
+		return s.proceed(ctx, s.engine(j.Account), "keyward:EscalateIncident", i, p)
+	})
+	return again, err
 }
 
 // Acknowledge has a person take an incident on, which holds the escalation for as long

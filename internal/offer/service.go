@@ -19,7 +19,6 @@ import (
 
 const (
 	maxCached = 10_000 // offers with their secrets that stay in memory
-	retries   = 8      // attempts at a change that somebody else's change keeps overtaking
 )
 
 // Options says what a Service is made of. All fields are required.
@@ -96,17 +95,15 @@ func (s *Service) do(ctx context.Context, c *authz.Call, action, name string, fn
 // change reads an offer, has edit change it and stores it, again if it was changed meanwhile.
 func (s *Service) change(ctx context.Context, c *authz.Call, action, name string, edit func(*audit.Record, *Offer) error) (out Offer, err error) {
 	err = s.do(ctx, c, action, name, func(rec *audit.Record) error {
-		for try := 1; ; try++ {
+		return rec.Again(func() error {
 			if out, err = s.o.Store.Offer(ctx, c.Account, name); err != nil {
 				return err
 			}
 			if err = edit(rec, &out); err != nil {
 				return err
 			}
-			if err = s.o.Store.UpdateOffer(ctx, rec, &out); !fault.Is(err, fault.Changed) || try == retries {
-				return err
-			}
-		}
+			return s.o.Store.UpdateOffer(ctx, rec, &out)
+		})
 	})
 	return audit.Kept(out, err)
 }

@@ -213,7 +213,7 @@ func (s *Service) Undrain(ctx context.Context, c *authz.Call, name string) (Node
 
 func (s *Service) changeNode(ctx context.Context, c *authz.Call, action, name string, edit func(*audit.Record, *Node) error) (out Node, err error) {
 	err = s.do(ctx, c, action, s.ARN(c.Account, "node", name), func(rec *audit.Record) error {
-		return again(rec, func() error {
+		return rec.Again(func() error {
 			if out, err = s.o.Registry.Node(ctx, c.Account, name); err != nil {
 				return err
 			}
@@ -233,7 +233,7 @@ func (s *Service) changeNode(ctx context.Context, c *authz.Call, action, name st
 // may keep; who removes a node that was stolen rotates what was delivered to it.
 func (s *Service) RemoveNode(ctx context.Context, c *authz.Call, name string) error {
 	return s.do(ctx, c, "keyward:RemoveNode", s.ARN(c.Account, "node", name), func(rec *audit.Record) error {
-		return again(rec, func() error {
+		return rec.Again(func() error {
 			n, err := s.o.Registry.Node(ctx, c.Account, name)
 			if err != nil {
 				return err

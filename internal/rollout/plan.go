@@ -165,7 +165,7 @@ func (s *Service) Publish(ctx context.Context, c *authz.Call, name, version stri
 // change lets edit change a rollout that no rotation owns.
 func (s *Service) change(ctx context.Context, c *authz.Call, action, name string, edit func(*audit.Record, *Rollout) error) (out Rollout, err error) {
 	err = s.do(ctx, c, action, s.ARN(c.Account, "rollout", name), func(rec *audit.Record) error {
-		return again(rec, func() error {
+		return rec.Again(func() error {
 			if out, err = s.find(ctx, c.Account, name); err != nil {
 				return err
 			}
@@ -239,7 +239,7 @@ func (s *Service) Rollout(ctx context.Context, c *authz.Call, name string) (out 
 // nothing of it.
 func (s *Service) Remove(ctx context.Context, c *authz.Call, name string) error {
 	return s.do(ctx, c, "keyward:RemoveRollout", s.ARN(c.Account, "rollout", name), func(rec *audit.Record) error {
-		return again(rec, func() error {
+		return rec.Again(func() error {
 			r, err := s.find(ctx, c.Account, name)
 			if err != nil {
 				return err

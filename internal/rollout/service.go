@@ -23,7 +23,6 @@ import (
 const (
 	maxKnown    = 20_000 // nodes whose keys stay in memory
 	maxAccounts = 1000   // whose nodes and rollouts stay in memory
-	retries     = 8      // attempts at a change that somebody else's change keeps overtaking
 )
 
 // Incidents is who tells people; notify.Service is one.
@@ -117,18 +116,6 @@ func (s *Service) ARN(account, kind, name string) string {
 // do runs one operation that ends in one record.
 func (s *Service) do(ctx context.Context, c *authz.Call, action, resource string, fn func(*audit.Record) error) error {
 	return s.o.Log.Perform(ctx, c, action, resource, fn)
-}
-
-// again runs a change until nobody else's change overtakes it any more. What a try noted in the
-// record is not there in the next.
-func again(rec *audit.Record, change func() error) error {
-	given := len(rec.Params)
-	for try := 1; ; try++ {
-		rec.Params = rec.Params[:given]
-		if err := change(); !fault.Is(err, fault.Changed) || try == retries {
-			return err
-		}
-	}
 }
 
 // clock answers the time as rows keep it.

@@ -113,7 +113,7 @@ func (t Token) good(now time.Time) bool { return t.Uses > 0 && now.Before(t.Expi
 // RevokeToken makes a token useless. Nodes that joined with it stay.
 func (s *Service) RevokeToken(ctx context.Context, c *authz.Call, id string) error {
 	return s.do(ctx, c, "keyward:RevokeNodeToken", s.ARN(c.Account, "nodetoken", id), func(rec *audit.Record) error {
-		return again(rec, func() error {
+		return rec.Again(func() error {
 			t, err := s.o.Tokens.Token(ctx, c.Account, id)
 			if err != nil {
 				return err
@@ -177,7 +177,7 @@ func (s *Service) Join(ctx context.Context, c *authz.Call, t Token, in JoinInput
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		return again(rec, func() error {
+		return rec.Again(func() error {
 			out, err = s.join(ctx, rec, t, name, in)
 			return err
 		})

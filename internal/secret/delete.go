@@ -71,18 +71,15 @@ func (s *Service) Delete(ctx context.Context, c *authz.Call, in DeleteInput) (ou
 }
 
 // remove deletes a secret now.
-func (s *Service) remove(ctx context.Context, rec *audit.Record, found Secret) (Secret, error) {
-	for try := 1; ; try++ {
-		fresh, err := s.fresh(ctx, found)
-		if err != nil {
-			return Secret{}, err
+func (s *Service) remove(ctx context.Context, rec *audit.Record, found Secret) (fresh Secret, err error) {
+	err = rec.Again(func() error {
+		if fresh, err = s.fresh(ctx, found); err != nil {
+			return err
 		}
-		err = s.store.DeleteSecret(ctx, rec, &fresh)
-		if !fault.Is(err, fault.Changed) || try == retries {
-			fresh.DeleteAt = s.clock()
-			return fresh, err
-		}
-	}
+		return s.store.DeleteSecret(ctx, rec, &fresh)
+	})
+	fresh.DeleteAt = s.clock()
+	return fresh, err
 }
 
 // Restore keeps a secret that is about to be deleted.

@@ -20,7 +20,6 @@ import (
 const (
 	maxSecrets  = 100_000 // whose metadata stays in memory
 	maxVersions = 10_000  // whose encrypted values stay in memory
-	retries     = 8       // attempts at a change that somebody else's change keeps overtaking
 )
 
 // Options says what a Service is made of. All fields but Mark and Reserved are required.
@@ -181,22 +180,19 @@ func (s *Service) fresh(ctx context.Context, found Secret) (Secret, error) {
 // change lets edit change a secret that Find has answered, and stores it; when somebody else
 // changed it meanwhile it starts again with what is there then. edit answers the jobs that the
 // change needs; it must not keep what it is given.
-func (s *Service) change(ctx context.Context, rec *audit.Record, found Secret, edit func(*Secret) ([]job.Job, error)) (Secret, error) {
-	for try := 1; ; try++ {
-		fresh, err := s.fresh(ctx, found)
-		if err != nil {
-			return Secret{}, err
+func (s *Service) change(ctx context.Context, rec *audit.Record, found Secret, edit func(*Secret) ([]job.Job, error)) (fresh Secret, err error) {
+	err = rec.Again(func() error {
+		if fresh, err = s.fresh(ctx, found); err != nil {
+			return err
 		}
 		jobs, err := edit(&fresh)
 		if err != nil {
-			return Secret{}, err
+			return err
 		}
 		fresh.UpdatedAt = s.clock()
-		err = s.store.UpdateSecrets(ctx, rec, jobs, &fresh)
-		if !fault.Is(err, fault.Changed) || try == retries {
-			return fresh, err
-		}
-	}
+		return s.store.UpdateSecrets(ctx, rec, jobs, &fresh)
+	})
+	return fresh, err
 }
 
 // clock answers the time as rows keep it.

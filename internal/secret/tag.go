@@ -61,7 +61,7 @@ func (s *Service) retag(ctx context.Context, c *authz.Call, action string, names
 				found = append(found, sec)
 			}
 		}
-		for try := 1; ; try++ {
+		return rec.Again(func() error {
 			secrets := make([]*Secret, len(found))
 			for i := range found {
 				sec, err := s.fresh(ctx, found[i])
@@ -74,11 +74,8 @@ func (s *Service) retag(ctx context.Context, c *authz.Call, action string, names
 				sec.UpdatedAt = s.clock()
 				secrets[i] = &sec
 			}
-			err := s.store.UpdateSecrets(ctx, rec, nil, secrets...)
-			if !fault.Is(err, fault.Changed) || try == retries {
-				return err
-			}
-		}
+			return s.store.UpdateSecrets(ctx, rec, nil, secrets...)
+		})
 	})
 }
 

@@ -192,32 +192,31 @@ func (s *Service) repeated(ctx context.Context, of Secret, in PutInput) (Version
 }
 
 // add stores a new version of a secret and moves stages to it.
-func (s *Service) add(ctx context.Context, rec *audit.Record, found Secret, v *Version, stages []Stage) ([]Stage, error) {
-	for try := 1; ; try++ {
+func (s *Service) add(ctx context.Context, rec *audit.Record, found Secret, v *Version, stages []Stage) (on []Stage, err error) {
+	err = rec.Again(func() error {
 		fresh, err := s.fresh(ctx, found)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if err := fresh.Usable(); err != nil {
-			return nil, err
+			return err
 		}
 		for _, stage := range stages {
 			if err := fresh.label(stage, v.ID); err != nil {
-				return nil, err
+				return err
 			}
 		}
 		drop, err := s.surplus(ctx, fresh)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		fresh.Made++
 		fresh.Versions += 1 - len(drop)
 		fresh.UpdatedAt, v.Number = s.clock(), fresh.Made
-		err = s.store.AddSecretVersion(ctx, rec, &fresh, v, drop)
-		if !fault.Is(err, fault.Changed) || try == retries {
-			return fresh.On(v.ID), err
-		}
-	}
+		on = fresh.On(v.ID)
+		return s.store.AddSecretVersion(ctx, rec, &fresh, v, drop)
+	})
+	return on, err
 }
 
 // surplus answers the versions that must go so that there is room for one more. There

@@ -18,7 +18,6 @@ import (
 
 const (
 	portion  = 50              // counts of one transaction, which others may wait for
-	retries  = 8               // attempts at a portion that other servers keep overtaking
 	patience = 5 * time.Second // how long stopping waits for the last storing
 	pruning  = time.Hour       // between two looks for what is too old
 )
@@ -90,12 +89,7 @@ func (s *Service) Flush(ctx context.Context) error {
 }
 
 func (s *Service) add(ctx context.Context, some []Count) error {
-	for try := 1; ; try++ {
-		err := s.o.Store.AddUses(ctx, some)
-		if !fault.Is(err, fault.Changed) || try == retries {
-			return err
-		}
-	}
+	return fault.Again(func() error { return s.o.Store.AddUses(ctx, some) })
 }
 
 // prune forgets the uses that nobody has seen for long.

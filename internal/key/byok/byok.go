@@ -34,7 +34,6 @@ const TokenLife = 24 * time.Hour
 
 const (
 	generators = 2 // pairs that are generated at once: RSA takes a good part of a second of CPU
-	retries    = 8 // attempts at a change that somebody else's change keeps overtaking
 )
 
 // Options says what a Service is made of. All fields are required.
@@ -271,7 +270,7 @@ func (s *Service) empty(ctx context.Context, k *key.Key, v *key.Version) error {
 // change reads a key and its one version afresh, lets edit change both, and stores them;
 // when somebody else changed the key meanwhile it starts again.
 func (s *Service) change(ctx context.Context, rec *audit.Record, of key.Key, edit func(*key.Key, *key.Version) error) error {
-	for try := 1; ; try++ {
+	return rec.Again(func() error {
 		k, err := s.o.Store.Key(ctx, of.Account, of.ID)
 		if err != nil {
 			return err
@@ -284,11 +283,8 @@ func (s *Service) change(ctx context.Context, rec *audit.Record, of key.Key, edi
 		if err := edit(&k, &v); err != nil {
 			return err
 		}
-		err = s.o.Store.StoreVersion(ctx, rec, &k, &v, k.Jobs())
-		if !fault.Is(err, fault.Changed) || try == retries {
-			return err
-		}
-	}
+		return s.o.Store.StoreVersion(ctx, rec, &k, &v, k.Jobs())
+	})
 }
 
 // Handlers answers what is done when the jobs are due.

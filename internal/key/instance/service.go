@@ -12,8 +12,6 @@ import (
 	"github.com/keyward/keyward/internal/form"
 )
 
-const retries = 8 // attempts at a change that somebody else's change keeps overtaking
-
 // Options says what a Service is made of. All fields are required.
 type Options struct {
 	Store   Store
@@ -162,7 +160,7 @@ func (s *Service) connect(ctx context.Context, i *Instance, f form.Filling) erro
 // works. The keys stay, and so do their ids at the manager.
 func (s *Service) Connect(ctx context.Context, c *authz.Call, name string, connection form.Filling) (out Instance, err error) {
 	err = s.do(ctx, c, "kms:ConnectKmsInstance", func(rec *audit.Record) error {
-		for try := 1; ; try++ {
+		return rec.Again(func() error {
 			if out, err = s.resolve(ctx, c, rec, name); err != nil {
 				return err
 			}
@@ -172,10 +170,8 @@ func (s *Service) Connect(ctx context.Context, c *authz.Call, name string, conne
 			if err = s.connect(ctx, &out, connection); err != nil {
 				return err
 			}
-			if err = s.o.Store.UpdateInstance(ctx, rec, &out); !fault.Is(err, fault.Changed) || try == retries {
-				return err
-			}
-		}
+			return s.o.Store.UpdateInstance(ctx, rec, &out)
+		})
 	})
 	return audit.Kept(out, err)
 }

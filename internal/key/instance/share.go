@@ -41,7 +41,7 @@ func (s *Service) Unshare(ctx context.Context, c *authz.Call, name, account stri
 func (s *Service) lend(ctx context.Context, c *authz.Call, action, name, account string, choose func(Instance) ([]string, error)) (out Instance, err error) {
 	err = s.do(ctx, c, action, func(rec *audit.Record) error {
 		rec.Param("Account", account)
-		for try := 1; ; try++ {
+		return rec.Again(func() error {
 			if out, err = s.resolve(ctx, c, rec, name); err != nil {
 				return err
 			}
@@ -50,10 +50,8 @@ func (s *Service) lend(ctx context.Context, c *authz.Call, action, name, account
 				return err
 			}
 			out.Shares = key.Withdraw(out.Shares, borrowers, s.o.Now())
-			if err = s.o.Store.UpdateInstance(ctx, rec, &out); !fault.Is(err, fault.Changed) || try == retries {
-				return err
-			}
-		}
+			return s.o.Store.UpdateInstance(ctx, rec, &out)
+		})
 	})
 	return audit.Kept(out, err)
 }

@@ -34,17 +34,14 @@ func (s *Service) UpdateAlias(ctx context.Context, c *authz.Call, alias, name st
 		if err := e.Key.Allow(key.ActPointAlias); err != nil {
 			return err
 		}
-		for try := 1; ; try++ {
+		return rec.Again(func() error {
 			a, err := s.aliases.Alias(ctx, e.Key.Account, alias)
 			if err != nil {
 				return err
 			}
 			a.Key = e.Key.ID
-			err = s.aliases.UpdateAlias(ctx, rec, &a)
-			if !fault.Is(err, fault.Changed) || try == retries {
-				return err
-			}
-		}
+			return s.aliases.UpdateAlias(ctx, rec, &a)
+		})
 	})
 }
 

@@ -25,8 +25,6 @@ import (
 	"github.com/keyward/keyward/internal/key/keyring"
 )
 
-const retries = 8 // attempts at a change that somebody else's change keeps overtaking
-
 // Options says what a Service is made of. All fields but Actions and DefaultKeys are required.
 type Options struct {
 	Ring    *keyring.Ring
@@ -128,7 +126,7 @@ func (s *Service) edit(ctx context.Context, rec *audit.Record, e *keyring.Entry,
 }
 
 func (s *Service) editAndPlan(ctx context.Context, rec *audit.Record, e *keyring.Entry, edit func(*key.Key) ([]job.Job, error)) error {
-	for try := 1; ; try++ {
+	return rec.Again(func() error {
 		k, err := s.store.Key(ctx, e.Key.Account, e.Key.ID)
 		if err != nil {
 			return err
@@ -137,11 +135,8 @@ func (s *Service) editAndPlan(ctx context.Context, rec *audit.Record, e *keyring
 		if err != nil {
 			return err
 		}
-		err = s.store.UpdateKeys(ctx, rec, jobs, &k)
-		if !fault.Is(err, fault.Changed) || try == retries {
-			return err
-		}
-	}
+		return s.store.UpdateKeys(ctx, rec, jobs, &k)
+	})
 }
 
 // clock answers the time as rows keep it.

@@ -69,7 +69,7 @@ func (s *Service) retag(ctx context.Context, c *authz.Call, rec *audit.Record, n
 			found = append(found, e.Key)
 		}
 	}
-	for try := 1; ; try++ {
+	return rec.Again(func() error {
 		keys := make([]*key.Key, len(found))
 		for i, f := range found {
 			k, err := s.store.Key(ctx, f.Account, f.ID)
@@ -84,11 +84,8 @@ func (s *Service) retag(ctx context.Context, c *authz.Call, rec *audit.Record, n
 			}
 			keys[i] = &k
 		}
-		err := s.store.UpdateKeys(ctx, rec, nil, keys...)
-		if !fault.Is(err, fault.Changed) || try == retries {
-			return err
-		}
-	}
+		return s.store.UpdateKeys(ctx, rec, nil, keys...)
+	})
 }
 
 // Tags answers a key to whoever may see its tags.

@@ -40,26 +40,23 @@ func (s *Service) CreateVersion(ctx context.Context, c *authz.Call, name string)
 }
 
 // addVersion makes a new primary version of a key if check allows it.
-func (s *Service) addVersion(ctx context.Context, rec *audit.Record, account string, id key.ID, check func(key.Key) error) (key.Version, error) {
-	for try := 1; ; try++ {
+func (s *Service) addVersion(ctx context.Context, rec *audit.Record, account string, id key.ID, check func(key.Key) error) (v key.Version, err error) {
+	err = rec.Again(func() error {
 		k, err := s.store.Key(ctx, account, id)
 		if err != nil {
-			return key.Version{}, err
+			return err
 		}
 		if err := check(k); err != nil {
-			return key.Version{}, err
+			return err
 		}
-		v, err := s.generate(ctx, k, k.Versions+1)
-		if err != nil {
-			return key.Version{}, err
+		if v, err = s.generate(ctx, k, k.Versions+1); err != nil {
+			return err
 		}
 		k.Primary, k.Versions, k.Rotation.Last = v.ID, v.Number, v.CreatedAt
 		rec.Version = string(v.ID)
-		err = s.store.StoreVersion(ctx, rec, &k, &v, k.Jobs())
-		if !fault.Is(err, fault.Changed) || try == retries {
-			return v, err
-		}
-	}
+		return s.store.StoreVersion(ctx, rec, &k, &v, k.Jobs())
+	})
+	return v, err
 }
 
 // generate makes a version of k in the key's keystore; one without material if that is

@@ -220,14 +220,10 @@ func (s *Service) RollBack(ctx context.Context, c *authz.Call, plan, why string)
 	})
 }
 
-// retries bounds how often an order is given to what changed meanwhile.
-const retries = 8
-
 // order changes a rotation as a person says.
 func (s *Service) order(ctx context.Context, c *authz.Call, action, plan string, change func(r rotation.Rotation, by string, now time.Time) (rotation.Rotation, error)) (out rotation.Rotation, err error) {
 	err = s.do(ctx, c, action, plan, func(rec *audit.Record) error {
-		for given, try := len(rec.Params), 1; ; try++ {
-			rec.Params = rec.Params[:given]
+		return rec.Again(func() error {
 			r, err := s.find(ctx, c, rec, plan)
 			if err == nil && r.Plan != plan { // the id of one, about which no policy was asked
 				err = fault.ResourceNotFound.New("there is no plan %q", plan)
@@ -242,11 +238,8 @@ func (s *Service) order(ctx context.Context, c *authz.Call, action, plan string,
 			if err != nil {
 				return err
 			}
-			err = s.o.Store.SaveRotation(ctx, rec, &out, s.renewed(p, out), s.soon(out))
-			if !fault.Is(err, fault.Changed) || try == retries {
-				return err
-			}
-		}
+			return s.o.Store.SaveRotation(ctx, rec, &out, s.renewed(p, out), s.soon(out))
+		})
 	})
 	if err != nil {
 		return rotation.Rotation{}, err
