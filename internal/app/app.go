@@ -39,6 +39,7 @@ import (
 	"github.com/keyward/keyward/internal/server"
 	"github.com/keyward/keyward/internal/server/operator"
 	"github.com/keyward/keyward/internal/store/database"
+	"github.com/keyward/keyward/internal/tune"
 )
 
 // drain is how long a stopping server waits for requests in flight.
@@ -152,7 +153,7 @@ func (a *App) Run(ctx context.Context) (err error) {
 	if !erase.Enabled {
 		a.Logger.Info("this build does not erase the memory of keys that are not in use any more; make build makes one that does, for Linux")
 	}
-	defer tune()()
+	defer tune.Server()()
 	if err := publish.Validate(a.witnesses()); err != nil {
 		return err
 	}

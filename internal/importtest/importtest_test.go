@@ -108,7 +108,7 @@ var allowed = map[string][]string{
 	"internal/replay":    {},
 	"internal/erase":     {},
 	"internal/job":       {},
-	"internal/ballast":   {},
+	"internal/tune":      {},
 	"internal/authz":     {"internal/fault"},
 	"internal/material":  {"internal/erase", "internal/fault"},
 	"internal/audit":     {"internal/audit", "internal/authz", "internal/fault"},

@@ -1,4 +1,4 @@
-package ballast_test
+package tune
 
 import (
 	"os"
@@ -8,7 +8,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/keyward/keyward/internal/ballast"
 )
 
 // No page of a ballast is resident, also where the memory was used before.
@@ -20,7 +19,7 @@ func TestNothingIsResident(t *testing.T) {
 			used[i] = 1
 		}
 		runtime.GC()
-		b := ballast.New(size)
+		b := ballast(size)
 		pages := make([]byte, size/os.Getpagesize())
 		if _, _, errno := unix.Syscall(unix.SYS_MINCORE, address(b), uintptr(len(b)), address(pages)); errno != 0 {
 			t.Fatal(errno)

@@ -1,5 +1,5 @@
 //go:build !linux
 
-package ballast
+package tune
 
 func discard([]byte) {}
