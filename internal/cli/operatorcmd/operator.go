@@ -149,7 +149,12 @@ of the shares, which are shown this once, or sealed to their holders' age recipi
 				defer passphrase.Zero()
 				in.Passphrase = passphrase.Expose()
 			}
-			return found(issue, func() (api.FoundedAccount, error) { return shares.initialize(ctx, server, in) })
+			err = found(issue, func() (api.FoundedAccount, error) { return shares.initialize(ctx, server, in) })
+			if err == nil && hsm {
+				o.Say("Should the token be lost, every key is lost with it. Add a recovery envelope now, and test it:\nkeyward operator rekey --add NAME --recovery …; keyward operator test",
+					"令牌一旦丢失，所有密钥都会随之丢失。请立即添加恢复信封并检验：\nkeyward operator rekey --add NAME --recovery …；keyward operator test")
+			}
+			return err
 		},
 	})
 	cmd.Flags().StringVar(&account, "account", "main", o.T("`NAME` of the first account", "第一个账号的名称 `NAME`"))

@@ -102,7 +102,10 @@ func OpenReadOnly(ctx context.Context, url string) (*DB, error) {
 		if err != nil {
 			return nil, err
 		}
-		return db, db.Ping(ctx)
+		if err := db.Ping(ctx); err != nil {
+			return nil, errors.Join(err, db.Close())
+		}
+		return db, nil
 	}
 	if _, err := os.Stat(path); err != nil {
 		return nil, fmt.Errorf("opening store: %w", err)
