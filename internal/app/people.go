@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"runtime"
 
 	"github.com/keyward/keyward/internal/app/sealed"
 	"github.com/keyward/keyward/internal/audit"
@@ -17,6 +16,7 @@ import (
 	"github.com/keyward/keyward/internal/key/keyring"
 	"github.com/keyward/keyward/internal/material/password"
 	"github.com/keyward/keyward/internal/material/webauthn"
+	"github.com/keyward/keyward/internal/tune"
 )
 
 // maxLogins is how many logins wait for their turn.
@@ -38,7 +38,7 @@ func (e *engine) sessions(a *App, refusals *refusal.Recorder) {
 	e.people = people.New(people.Options{
 		Store: e.identities, IAM: e.iam, Roles: e.roles, Log: e.log, Refusals: refusals, Digest: e.contextDigest, Logger: a.Logger, Now: e.now, Fresh: e.store.Fresh,
 		Party:  party,
-		Hasher: password.New(password.ProductionCost(), max(1, runtime.GOMAXPROCS(0)/2), maxLogins),
+		Hasher: password.New(password.ProductionCost(), max(1, tune.Processors()/2), maxLogins),
 		Copied: func(ctx context.Context, account, user, key string) error {
 			return copied.Report(ctx, e.findings, account, user, key, e.now())
 		},

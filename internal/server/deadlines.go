@@ -9,10 +9,10 @@ import (
 )
 
 // SpareDeadlines makes the deadlines of a listener's connections cheap. net/http moves those of a
-// connection seven times for each request, nearly always to a later time, and each move costs the
+// connection eight times for each request, nearly always to a later time, and each move costs the
 // runtime a timer. Here a later deadline is only remembered, and set when the one before it has
-// passed for somebody who reads or writes. An earlier one is set at once, so that nobody waits
-// for longer than before.
+// passed for somebody who reads, or when somebody writes. An earlier one is set at once, so that
+// nobody waits for longer than before.
 func SpareDeadlines(l net.Listener) net.Listener { return sparingListener{l} }
 
 type sparingListener struct{ net.Listener }
@@ -47,6 +47,7 @@ func (c *sparingConn) Read(p []byte) (int, error) {
 
 // Write implements net.Conn.
 func (c *sparingConn) Write(p []byte) (written int, err error) {
+	c.write.settle()
 	for {
 		n, err := c.Conn.Write(p[written:])
 		written += n
@@ -71,6 +72,9 @@ func (c *sparingConn) SetWriteDeadline(t time.Time) error { return c.write.move(
 // net/http's next one is for the headers of a request, and earlier than that for its beginning.
 const soon = 5 * time.Second
 
+// interruption is the deadline that net/http sets to wake who reads.
+var interruption = time.Unix(1, 0)
+
 // deadlines are those of one direction of a connection.
 type deadlines struct {
 	set func(time.Time) error // the connection's own
@@ -84,7 +88,7 @@ type deadlines struct {
 func (d *deadlines) move(t time.Time) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	woken := !d.wanted.IsZero() && d.wanted.Before(epoch) // as net/http interrupts who reads
+	woken := d.wanted.Equal(interruption)
 	d.wanted = t
 	switch {
 	case woken:
@@ -93,6 +97,17 @@ func (d *deadlines) move(t time.Time) error {
 		return d.give(t)
 	}
 	return nil
+}
+
+// settle sets the deadline that is wanted before somebody writes. The kernel wakes a writer when a
+// third of its buffer is free: who is woken before that, by an earlier deadline, writes on into
+// less, which would let slow readers stay for ever and leave no room for the alert that ends TLS.
+func (d *deadlines) settle() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.given.Equal(d.wanted) {
+		_ = d.give(d.wanted) // writing says what is wrong with it
+	}
 }
 
 // early tells whether err is that of a deadline which came before the one that is wanted, and

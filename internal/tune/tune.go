@@ -6,6 +6,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"sync/atomic"
 )
 
 // spare is how many goroutines are in the hands of the disk nearly all the time when there is
@@ -22,16 +23,23 @@ const spare = 2
 // heap, but let a large one, such as ten thousand connections make, grow without measure.
 //
 // There are [spare] processors beyond those that the machine, or the cgroup, has at the start,
-// unless the environment variable GOMAXPROCS says how many there are to be.
+// unless the environment variable GOMAXPROCS says how many there are to be. A cgroup whose limit
+// changes later is not followed.
 func Server() (done func()) {
 	weight := ballast(960 << 20)
 	debug.SetGCPercent(6)
 	if os.Getenv("GOMAXPROCS") == "" {
 		runtime.SetDefaultGOMAXPROCS() // an earlier server of this process may have changed it
 		runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + spare)
+		spared.Store(spare)
 	}
 	return func() { runtime.KeepAlive(weight) }
 }
+
+var spared atomic.Int64 // what of GOMAXPROCS is spare
+
+// Processors answers how many there are for work that computes.
+func Processors() int { return max(1, runtime.GOMAXPROCS(0)-int(spared.Load())) }
 
 // ballast answers so many bytes that are zero and that nobody may write to. On Linux none of
 // their pages are resident.

@@ -17,6 +17,9 @@ func TestProcessorsAreSpared(t *testing.T) {
 		if n := runtime.GOMAXPROCS(0); n != usual+spare {
 			t.Errorf("there are %d processors, want %d and %d more", n, usual, spare)
 		}
+		if n := Processors(); n != usual {
+			t.Errorf("there are %d processors for work, want %d", n, usual)
+		}
 		done()
 	}
 }

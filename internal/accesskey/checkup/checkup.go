@@ -14,7 +14,6 @@ package checkup
 
 import (
 	"context"
-	"runtime"
 	"strconv"
 	"sync"
 	"time"
@@ -27,6 +26,7 @@ import (
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/finding"
 	"github.com/keyward/keyward/internal/job"
+	"github.com/keyward/keyward/internal/tune"
 )
 
 // JobCheck is the kind of job that runs the checks; each account has one, without a subject.
@@ -162,7 +162,7 @@ func (s *Service) run(ctx context.Context, run *Run) (err error) {
 	var there []string
 	var mu sync.Mutex // guards run
 	g, looking := errgroup.WithContext(ctx)
-	g.SetLimit(max(1, runtime.GOMAXPROCS(0)/2)) // half of the machine is for everybody else
+	g.SetLimit(max(1, tune.Processors()/2)) // half of the machine is for everybody else
 	for _, src := range sources {
 		there = append(there, src.Name)
 		st := accesskey.Standing{Source: src, State: states[src.Name]}

@@ -419,7 +419,7 @@ func (s *scan) watch(run *search.Search) (stop func()) {
 }
 
 // thrifty has the process, which does nothing else, keep to 30 MiB beside the pages of the
-// program itself, which are about 28: it is to have less than 64 in all. What is short does not
+// program itself: it is to have less than 36. What is short does not
 // collect at all, which would take longer than the scan.
 func thrifty() {
 	debug.SetMemoryLimit(30 << 20)

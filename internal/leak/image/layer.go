@@ -114,8 +114,8 @@ func (l *layer) stream(ctx context.Context, r io.Reader, depth int) error {
 // window lets a layer, or an archive, have the window it needs: they are read one after the other. What the
 // documents within need is counted apart.
 func window(n int64) (release func(), err error) {
-	if n > unpack.MaxWindow {
-		return nil, fmt.Errorf("%w: it needs %d MiB of memory to unpack, and may have %d", unpack.ErrLimit, n>>20, unpack.MaxWindow>>20)
+	if n > unpack.MaxOne {
+		return nil, fmt.Errorf("%w: it needs %d MiB of memory to unpack, and may have %d", unpack.ErrLimit, n>>20, unpack.MaxOne>>20)
 	}
 	return func() {}, nil
 }

@@ -90,7 +90,7 @@ func unzstd(s Source, visit Visit) error {
 		return err
 	}
 	defer release()
-	r, err := zstd.NewReader(s.Reader, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(MaxWindow), zstd.WithDecoderLowmem(true))
+	r, err := zstd.NewReader(s.Reader, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(MaxOne), zstd.WithDecoderLowmem(true))
 	if err != nil {
 		return err
 	}

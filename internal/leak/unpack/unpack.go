@@ -109,17 +109,20 @@ func (c *charged) Read(p []byte) (int, error) {
 // MaxWindow is how much memory a document may have beyond the little that each format needs,
 // in bytes: the windows of compressed streams within each other, long rows and tables. All
 // documents of a search share it: who has it has locked alone.
-const MaxWindow = 16 << 20
+const MaxWindow = 24 << 20
+
+// MaxOne is how much of it one of them may have.
+const MaxOne = 16 << 20
 
 // large is the size in bytes from which what was there before must be gone first: it is
 // collected, which takes some milliseconds.
-const large = 4 << 20
+const large = 12 << 20
 
 // Window charges memory that a document needs, until it is released. It waits while other
 // documents have theirs.
 func (b *Budget) Window(n int64, alone sync.Locker) (release func(), err error) {
-	if b.windows+n > MaxWindow {
-		return nil, fmt.Errorf("%w: it needs %d MiB of memory to unpack, and may have %d", ErrLimit, n>>20, (MaxWindow-b.windows)>>20)
+	if may := min(MaxOne, MaxWindow-b.windows); n > may {
+		return nil, fmt.Errorf("%w: it needs %d MiB of memory to unpack, and may have %d", ErrLimit, n>>20, may>>20)
 	}
 	if b.windows == 0 {
 		alone.Lock()

@@ -47,9 +47,9 @@ func FormatOf(r *http.Request) authn.Format {
 
 // Succeed writes the answer of an action, and overwrites the plaintext in it.
 func (a Answer) Succeed(action string, body Response) {
+	defer body.Zero()
 	body.Stamp(a.RequestID)
 	a.write(http.StatusOK, action, body)
-	body.Zero()
 }
 
 // failure is the form of every error.
