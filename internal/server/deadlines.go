@@ -27,7 +27,7 @@ func (l sparingListener) Accept() (net.Conn, error) {
 }
 
 func newSparing(c net.Conn) *sparingConn {
-	return &sparingConn{Conn: c, read: deadlines{set: c.SetReadDeadline}, write: deadlines{set: c.SetWriteDeadline}}
+	return &sparingConn{Conn: c, read: deadlines{set: c.SetReadDeadline}, write: deadlines{set: c.SetWriteDeadline, slack: slack}}
 }
 
 type sparingConn struct {
@@ -77,11 +77,12 @@ var interruption = time.Unix(1, 0)
 
 // deadlines are those of one direction of a connection.
 type deadlines struct {
-	set func(time.Time) error // the connection's own
+	set   func(time.Time) error // the connection's own
+	slack time.Duration         // how much later than wanted it may be
 
 	mu     sync.Mutex // guards the fields below
 	wanted time.Time  // zero for none
-	given  time.Time  // what was set last, and not later than what is wanted; zero for none
+	given  time.Time  // what was set last; zero for none
 }
 
 // move asks for a deadline, zero for none.
@@ -93,20 +94,29 @@ func (d *deadlines) move(t time.Time) error {
 	switch {
 	case woken:
 		return d.give(earlier(t, time.Now().Add(soon)))
-	case d.given.IsZero() || !t.IsZero() && t.Before(d.given):
+	case d.given.IsZero() || !t.IsZero() && t.Before(d.given.Add(-d.slack)):
 		return d.give(t)
 	}
 	return nil
 }
 
-// settle sets the deadline that is wanted before somebody writes. The kernel wakes a writer when a
-// third of its buffer is free: who is woken before that, by an earlier deadline, writes on into
-// less, which would let slow readers stay for ever and leave no room for the alert that ends TLS.
+// slack is how much later than asked for a deadline for writing may be, so that it serves the
+// requests of the next moment, too.
+const slack = 2 * time.Second
+
+// settle sets the deadline that is wanted, or one that is a little later, before somebody writes.
+// The kernel wakes a writer when a third of its buffer is free: who is woken before that, by an
+// earlier deadline, writes on into less, which would let slow readers stay for ever and leave no
+// room for the alert that ends TLS.
 func (d *deadlines) settle() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if !d.given.Equal(d.wanted) {
-		_ = d.give(d.wanted) // writing says what is wrong with it
+	switch {
+	case d.given.Equal(d.wanted), !d.given.IsZero() && !d.given.Before(d.wanted) && !d.wanted.IsZero(): // move saw to the slack
+	case d.wanted.IsZero():
+		_ = d.give(d.wanted) // writing says what is wrong with it, here and below
+	default:
+		_ = d.give(d.wanted.Add(d.slack))
 	}
 }
 

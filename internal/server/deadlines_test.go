@@ -116,7 +116,7 @@ func TestRequestsSetFewDeadlines(t *testing.T) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		_ = r.Body.Close()
 	}
-	if n := sets.Load(); n > 3*requests+10 {
+	if n := sets.Load(); n > 2*requests+10 {
 		t.Errorf("%d deadlines were set for %d requests", n, requests)
 	}
 }
@@ -150,20 +150,20 @@ func (c *tallyConn) SetWriteDeadline(t time.Time) error {
 	return c.Conn.SetWriteDeadline(t)
 }
 
-// Who writes waits under the deadline that was asked for last: under an earlier one it would be
-// woken when the kernel has room for a few more bytes, and slow readers could stay for ever.
+// Who writes waits under the deadline that was asked for last, or one that is a little later: under
+// an earlier one it would be woken when the kernel has room for a few more bytes, and slow readers could stay for ever.
 func TestWritersWaitUnderTheirOwnDeadline(t *testing.T) {
 	late := &writer{}
 	c := newSparing(late)
 	now := time.Now()
-	for _, want := range []time.Time{now.Add(30 * time.Second), now.Add(time.Second), now.Add(time.Minute), {}, now.Add(time.Hour)} {
+	for _, want := range []time.Time{now.Add(30 * time.Second), now.Add(time.Second), now.Add(time.Minute), now.Add(time.Minute + time.Second), now.Add(time.Minute - time.Second), {}, now.Add(time.Hour), interruption} {
 		if err := c.SetWriteDeadline(want); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := c.Write([]byte("a")); err != nil {
 			t.Fatal(err)
 		}
-		if !late.under.Equal(want) {
+		if late.under.IsZero() != want.IsZero() || late.under.Before(want) || late.under.After(want.Add(slack)) && !want.IsZero() {
 			t.Errorf("it was written under the deadline %v, want %v", late.under, want)
 		}
 	}
