@@ -308,9 +308,9 @@ func (w *world) on(t testing.TB, c *authz.Call, what string, act func(*authz.Cal
 	t.Helper()
 	sent := *c
 	sent.Approval = must(w.For(t.Context(), c.Principal))(t)
-	_, err := approval.Guard(t.Context(), approval.Attempt{
-		Call: &sent, Spell: func() ([]byte, []approval.Param) { return []byte(what), nil },
-	}, func(context.Context) (struct{}, error) { return struct{}{}, act(&sent) })
+	_, err := approval.Guard(t.Context(), &sent, made(approval.Attempt{
+		Spell: func() ([]byte, []approval.Param) { return []byte(what), nil },
+	}), func(context.Context) (struct{}, error) { return struct{}{}, act(&sent) })
 	return err
 }
 

@@ -181,7 +181,7 @@ const Header = "x-acs-approval-id"
 
 // An Attempt is a request as a dialect has it, past its signature.
 type Attempt struct {
-	Call     *authz.Call
+	call     *authz.Call
 	Approval string // id of an approval request that it names; "" for none
 	Reason   string // why it is made, for approvers; "" for none
 	// Spell answers, in one spelling, all that the request says, but for what signs it; and the
@@ -214,22 +214,18 @@ func IDOf(err error) string {
 	return ""
 }
 
-// Wanted tells whether the account of a call wants anything approved. Where it does not, an
-// operation needs no [Guard].
-func Wanted(c *authz.Call) bool {
-	k, _ := c.Approval.(*Check)
-	return k != nil
-}
-
 // Guard performs an operation. If the request names an approval request that was approved, and
 // is the very request, what needs that approval goes through; if an approval is wanted, an
-// approval request is opened, or the one that is open already is answered, as a *Pending.
-func Guard[T any](ctx context.Context, a Attempt, act func(context.Context) (T, error)) (T, error) {
+// approval request is opened, or the one that is open already is answered, as a *Pending. attempt
+// is called only where the account of the call wants anything approved.
+func Guard[T any](ctx context.Context, c *authz.Call, attempt func() Attempt, act func(context.Context) (T, error)) (T, error) {
 	var none T
-	k, _ := a.Call.Approval.(*Check)
-	if k == nil { // nothing is wanted in this account
+	k, _ := c.Approval.(*Check)
+	if k == nil {
 		return act(ctx)
 	}
+	a := attempt()
+	a.call = c
 	var err error
 	if a.Reason, err = plainly(a.Reason); err == nil && a.Approval != "" {
 		err = k.present(ctx, a)
@@ -251,11 +247,11 @@ func errUnknown() error {
 
 // present takes the approval that the request names, if it is of this very request.
 func (k *Check) present(ctx context.Context, a Attempt) error {
-	r, err := k.s.request(ctx, a.Call.Account, a.Approval)
+	r, err := k.s.request(ctx, a.call.Account, a.Approval)
 	if err != nil {
 		return err
 	}
-	who, err := k.s.identify(ctx, a.Call)
+	who, err := k.s.identify(ctx, a.call)
 	if err != nil {
 		return err
 	}
@@ -293,7 +289,7 @@ func ended(v View) error {
 // digest answers what stands for all that the request says and for what it names, and both.
 func (k *Check) digest(ctx context.Context, a Attempt) (digest string, params []Param, named Named, err error) {
 	text, params := a.Spell()
-	if named, err = k.s.named(ctx, a.Call.Account, params); err != nil {
+	if named, err = k.s.named(ctx, a.call.Account, params); err != nil {
 		return "", nil, Named{}, err
 	}
 	digest, err = k.s.Digest(fmt.Appendf(nil, "keyward-approval/v2\x00%q\x00%q", text, named.Marks))

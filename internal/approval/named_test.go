@@ -18,10 +18,10 @@ func (w *world) send(t testing.TB, id string, params []approval.Param, act func(
 	t.Helper()
 	sent := *w.user(t, "dave")
 	sent.Approval = must(w.For(t.Context(), sent.Principal))(t)
-	_, err := approval.Guard(t.Context(), approval.Attempt{
-		Call: &sent, Approval: id, Spell: func() ([]byte, []approval.Param) { return nil, params },
+	_, err := approval.Guard(t.Context(), &sent, made(approval.Attempt{
+		Approval: id, Spell: func() ([]byte, []approval.Param) { return nil, params },
 		Refuse: func(_ context.Context, err error) error { return err },
-	}, func(context.Context) (struct{}, error) { return struct{}{}, act(&sent) })
+	}), func(context.Context) (struct{}, error) { return struct{}{}, act(&sent) })
 	return err
 }
 

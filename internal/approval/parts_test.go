@@ -20,12 +20,12 @@ func (w *world) attach(t testing.TB, c *authz.Call, policy, id string) error {
 	t.Helper()
 	sent := *c
 	sent.Approval = must(w.For(t.Context(), c.Principal))(t)
-	_, err := approval.Guard(t.Context(), approval.Attempt{
-		Call: &sent, Approval: id, Refuse: func(_ context.Context, err error) error { return err },
+	_, err := approval.Guard(t.Context(), &sent, made(approval.Attempt{
+		Approval: id, Refuse: func(_ context.Context, err error) error { return err },
 		Spell: func() ([]byte, []approval.Param) {
 			return []byte("attach"), []approval.Param{{Name: "user", Value: "victim"}} // and which policy is found by its alias, say
 		},
-	}, func(ctx context.Context) (struct{}, error) {
+	}), func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, w.iam.AttachPolicy(ctx, &sent, "victim", policy)
 	})
 	return err

@@ -42,7 +42,7 @@ func (s *Service) identify(ctx context.Context, c *authz.Call) (requester, error
 
 // open opens an approval request for what was refused, or answers the one that there is.
 func (k *Check) open(ctx context.Context, a Attempt) error {
-	s, c := k.s, a.Call
+	s, c := k.s, a.call
 	who, err := s.identify(ctx, c)
 	if err != nil {
 		return err

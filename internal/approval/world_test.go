@@ -215,13 +215,13 @@ func (w *world) try(t testing.TB, c *authz.Call, r remark) error {
 	}
 	sent := *c
 	sent.Approval = must(node.For(t.Context(), c.Principal))(t)
-	_, err := approval.Guard(t.Context(), approval.Attempt{
-		Call: &sent, Approval: r.id, Reason: r.why,
+	_, err := approval.Guard(t.Context(), &sent, made(approval.Attempt{
+		Approval: r.id, Reason: r.why,
 		Spell: func() ([]byte, []approval.Param) {
 			return []byte("remark " + r.text), []approval.Param{{Name: "user", Value: "victim"}, {Name: "secretish", Value: r.text}}
 		},
 		Refuse: func(_ context.Context, err error) error { return err },
-	}, func(ctx context.Context) (iam.User, error) {
+	}), func(ctx context.Context) (iam.User, error) {
 		text := r.text
 		if r.fail {
 			text = strings.Repeat("x", iam.MaxRemark+1)
@@ -294,3 +294,6 @@ func (w *world) records(t testing.TB, action string) []audit.Entry {
 	}))
 	return all
 }
+
+// made answers an attempt.
+func made(a approval.Attempt) func() approval.Attempt { return func() approval.Attempt { return a } }

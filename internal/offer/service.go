@@ -17,9 +17,7 @@ import (
 	"github.com/keyward/keyward/internal/xks"
 )
 
-const (
-	maxCached = 10_000 // offers with their secrets that stay in memory
-)
+const maxCached = 10_000 // offers with their secrets that stay in memory
 
 // Options says what a Service is made of. All fields are required.
 type Options struct {

@@ -419,8 +419,8 @@ func (s *scan) watch(run *search.Search) (stop func()) {
 }
 
 // thrifty has the process, which does nothing else, keep to 30 MiB beside the pages of the
-// program itself: it is to have less than 36. What is short does not
-// collect at all, which would take longer than the scan.
+// program itself: it is to have less than 36. What is short does not collect at all, which would
+// take longer than the scan.
 func thrifty() {
 	debug.SetMemoryLimit(30 << 20)
 	debug.SetGCPercent(400)

@@ -32,9 +32,7 @@ import (
 // TokenLife is how long a token can be used, as often as one likes.
 const TokenLife = 24 * time.Hour
 
-const (
-	generators = 2 // pairs that are generated at once: RSA takes a good part of a second of CPU
-)
+const generators = 2 // pairs that are generated at once: RSA takes a good part of a second of CPU
 
 // Options says what a Service is made of. All fields are required.
 type Options struct {

@@ -131,10 +131,7 @@ func (d *Dialect) run(ctx context.Context, c *authz.Call, signed authn.Signed, o
 	if err != nil {
 		return nil, d.refuse(ctx, c, action, err)
 	}
-	if !approval.Wanted(c) {
-		return act(ctx)
-	}
-	return d.guard(ctx, c, signed, action, act)
+	return approval.Guard(ctx, c, func() approval.Attempt { return d.attempt(c, signed, action) }, act)
 }
 
 // refuse records what ended before a service could record it, and answers err.
@@ -142,13 +139,13 @@ func (d *Dialect) refuse(ctx context.Context, c *authz.Call, action string, err 
 	return d.Log.Do(ctx, audit.NewRecord(c, action), func() error { return err })
 }
 
-// guard performs an operation of an account that wants some of them approved.
-func (d *Dialect) guard(ctx context.Context, c *authz.Call, signed authn.Signed, action string, act act) (rpc.Response, error) {
-	return approval.Guard(ctx, approval.Attempt{
-		Call: c, Approval: signed.Approval, Reason: signed.Reason,
+// attempt answers the request as approvals know it.
+func (d *Dialect) attempt(c *authz.Call, signed authn.Signed, action string) approval.Attempt {
+	return approval.Attempt{
+		Approval: signed.Approval, Reason: signed.Reason,
 		Refuse: func(ctx context.Context, err error) error { return d.refuse(ctx, c, action, err) },
 		Spell:  func() ([]byte, []approval.Param) { return spell(signed) },
-	}, act)
+	}
 }
 
 // spell answers all that a request says in one spelling, whichever way it came, and its

@@ -92,7 +92,7 @@ func approvalOf(v approval.View) api.Approval {
 // attempt answers the request as approvals know it.
 func (d *dialect) attempt(q request, m match, path string, signed authn.Signed) approval.Attempt {
 	return approval.Attempt{
-		Call: q.call, Approval: signed.Approval, Reason: signed.Reason,
+		Approval: signed.Approval, Reason: signed.Reason,
 		Spell:  func() ([]byte, []approval.Param) { return spell(q, path) },
 		Refuse: func(ctx context.Context, err error) error { return d.refuse(ctx, q.call, m.action, err) },
 	}

@@ -163,10 +163,7 @@ func (d *dialect) run(r *http.Request, x *server.Exchange, m match) (any, error)
 	if err != nil {
 		return nil, d.refuse(ctx, c, m.action, err)
 	}
-	if !approval.Wanted(c) {
-		return act(ctx)
-	}
-	return approval.Guard(ctx, d.attempt(q, m, r.URL.EscapedPath(), signed), act)
+	return approval.Guard(ctx, c, func() approval.Attempt { return d.attempt(q, m, r.URL.EscapedPath(), signed) }, act)
 }
 
 // refuse records what ended before a service could record it, and answers err.

@@ -11,8 +11,8 @@ import (
 // SpareDeadlines makes the deadlines of a listener's connections cheap. net/http moves those of a
 // connection eight times for each request, nearly always to a later time, and each move costs the
 // runtime a timer. Here a later deadline is only remembered, and set when the one before it has
-// passed for somebody who reads, or when somebody writes. An earlier one is set at once, so that
-// nobody waits for longer than before.
+// passed for somebody who reads, or when somebody writes. An earlier one is set at once. So nobody
+// waits for longer than before, but who writes, for [slack].
 func SpareDeadlines(l net.Listener) net.Listener { return sparingListener{l} }
 
 type sparingListener struct{ net.Listener }
@@ -111,11 +111,10 @@ const slack = 2 * time.Second
 func (d *deadlines) settle() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	switch {
-	case d.given.Equal(d.wanted), !d.given.IsZero() && !d.given.Before(d.wanted) && !d.wanted.IsZero(): // move saw to the slack
-	case d.wanted.IsZero():
+	switch never := d.given.IsZero(); {
+	case d.wanted.IsZero() && !never:
 		_ = d.give(d.wanted) // writing says what is wrong with it, here and below
-	default:
+	case !d.wanted.IsZero() && (never || d.given.Before(d.wanted)):
 		_ = d.give(d.wanted.Add(d.slack))
 	}
 }
