@@ -21,33 +21,44 @@ const limitCommand = "limit"
 const (
 	limitA        = "limit A"
 	limitB        = "limit B"
+	limitC        = "limit C"
 	primitiveName = "primitive"
 )
 
 // recordSize is that of limit B's records, about what an audit record has.
 const recordSize = 400
 
-// startLimits starts both limits with answers of the given size.
-func startLimits(dir string, size int) ([]*child, error) {
-	a, err := startLimit(limitA, size, "")
-	if err != nil {
-		return nil, err
+// startLimits starts the limits with answers of the given size, C only for what has a primitive.
+func startLimits(dir string, size int, primitive bool) (limits []*child, err error) {
+	settings := [][]string{{limitA}, {limitB, "-journal", filepath.Join(dir, "journal")}}
+	if primitive {
+		settings = append(settings, []string{limitC, "-sign"})
 	}
-	b, err := startLimit(limitB, size, filepath.Join(dir, "journal"))
-	if err != nil {
-		return nil, errors.Join(err, a.stop())
+	for _, set := range settings {
+		l, err := startLimit(set[0], append(set[1:], "-size", strconv.Itoa(size)))
+		if err != nil {
+			return nil, errors.Join(err, stopAll(limits))
+		}
+		limits = append(limits, l)
 	}
-	return []*child{a, b}, nil
+	return limits, nil
+}
+
+func stopAll(limits []*child) (err error) {
+	for _, l := range limits {
+		err = errors.Join(err, l.stop())
+	}
+	return err
 }
 
 // startLimit runs this program again, as a limit. It ends when its input does, and so
 // with this process.
-func startLimit(name string, size int, journal string) (*child, error) {
+func startLimit(name string, flags []string) (*child, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(self, limitCommand, "-size", strconv.Itoa(size), "-journal", journal)
+	cmd := exec.Command(self, append([]string{limitCommand}, flags...)...)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -73,10 +84,18 @@ func serveLimit(args []string) error {
 	f := flag.NewFlagSet(limitCommand, flag.ContinueOnError)
 	size := f.Int("size", 0, "bytes of each answer")
 	path := f.String("journal", "", "file of the records; none if empty")
+	sign := f.Bool("sign", false, "sign with RSA before each answer")
 	if err := f.Parse(args); err != nil {
 		return err
 	}
 	handler := answerFixed(*size)
+	if *sign {
+		work, err := signRSA()
+		if err != nil {
+			return err
+		}
+		handler = workBefore(work, handler)
+	}
 	if *path != "" {
 		file, err := os.Create(*path)
 		if err != nil {
@@ -105,6 +124,17 @@ func answerFixed(size int) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write(body) // a client that has gone needs no answer
+	})
+}
+
+// workBefore answers a handler that does something and then lets next answer.
+func workBefore(work func() error, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := work(); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		next.ServeHTTP(w, r)
 	})
 }
 

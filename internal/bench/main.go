@@ -7,7 +7,7 @@
 // One load generator sends all of them the same signed requests, as Alibaba Cloud's SDK
 // sends them. They take turns of half a second, so that the noise of the machine hits
 // all alike: only the ratios of one run mean anything. Where a primitive is the limit
-// (RSA), it takes its turns too, without any server.
+// (RSA), it takes its turns too, without any server, and (C) in limit A's handler.
 //
 // The requests of a turn are signed before it begins, the answers are read without
 // package net/http, and every answer must be a success: one error ends the program
@@ -250,15 +250,11 @@ func (p plan) measure(ctx context.Context, dir string, o operation, servers []*s
 			return 0, err
 		}
 	}
-	limits, err := startLimits(dir, size)
+	limits, err := startLimits(dir, size, o.primitive != nil)
 	if err != nil {
 		return 0, err
 	}
-	defer func() {
-		for _, l := range limits {
-			err = errors.Join(err, l.stop())
-		}
-	}()
+	defer func() { err = errors.Join(err, stopAll(limits)) }()
 	if o.paths != nil {
 		for i, s := range servers {
 			if err := warm(s, pools[i]); err != nil {
