@@ -62,6 +62,22 @@ func TestPutGet(t *testing.T) {
 	})
 }
 
+// A dry run tells whether the value could be read, and is no use of its key.
+func TestDryRunIsNoUse(t *testing.T) {
+	w := open(t, storetest.SQLite(t))
+	sec := w.create(t, "s", "value")
+	before := len(w.uses)
+	in := secret.GetInput{Secret: "s", DryRun: true}
+	v, err := w.Get(t.Context(), root(account), in)
+	want(t, err, fault.DryRun)
+	if used := w.uses[before:]; len(used) > 0 || len(v.Data.Expose()) > 0 {
+		t.Errorf("it used its key: %v, and answered %q", used, v.Data.Expose())
+	}
+	check(t, w.keys.Disable(t.Context(), root(account), string(sec.Key)))
+	_, err = w.Get(t.Context(), root(account), in)
+	want(t, err, fault.KeyDisabled)
+}
+
 // A put with a version id of the caller's may be repeated, also by a caller who may not read.
 func TestPutIsIdempotent(t *testing.T) {
 	w := open(t, storetest.SQLite(t))
