@@ -234,6 +234,33 @@ func TestDelete(t *testing.T) {
 	})
 }
 
+// What a caller expects and is not there does not come by looking again and again.
+func TestLastingRefusalsAreNotTriedAgain(t *testing.T) {
+	w := open(t, storetest.SQLite(t))
+	w.create(t, "a", "one")
+	w.put(t, "a", "v2", "two", secret.Pending)
+	move := func() error {
+		_, err := w.MoveStage(t.Context(), root(account), secret.MoveInput{Secret: "a", Stage: secret.Current, From: "v2", To: "v2"})
+		return err
+	}
+	want(t, move(), fault.Changed) // and now it is cached
+	once := func(what string) {
+		t.Helper()
+		w.reads = 0
+		want(t, move(), fault.Changed)
+		if w.reads != 1 {
+			t.Errorf("%s: it was read %d times", what, w.reads)
+		}
+	}
+	once("a stage that stands elsewhere")
+	w.meanwhile = func() {
+		must(w.Delete(t.Context(), root(account), secret.DeleteInput{Secret: "a", Force: true}))(t)
+		w.create(t, "a", "one")
+		w.reads = 0
+	}
+	once("a secret that was replaced")
+}
+
 // Who was let at a secret is not let at another one that was made under its name meanwhile.
 func TestReplacedMeanwhile(t *testing.T) {
 	w := open(t, storetest.SQLite(t))

@@ -38,7 +38,8 @@ type world struct {
 	mu     sync.Mutex // guards the fields below
 	now    time.Time
 	served time.Duration
-	uses   []string // of keys
+	uses   []string                                                             // of keys
+	reads  int                                                                  // of secrets as they are now
 	known  func(ctx context.Context, account string, principals []string) error // nil: anybody is
 }
 
@@ -95,9 +96,22 @@ func open(t testing.TB, url string) *world {
 		defer w.mu.Unlock()
 		w.uses = append(w.uses, action)
 	}})
-	w.Service = secret.New(secret.Options{Store: kms.Store{Store: w.node.Store}, Keys: w.keys.Keys, Crypto: w.keys.Crypto, Log: w.node.Log, Region: "cn-test", Now: w.clock, After: w.after, Fresh: always, Reserved: w.reserved})
+	w.Service = secret.New(secret.Options{Store: counted{kms.Store{Store: w.node.Store}, w}, Keys: w.keys.Keys, Crypto: w.keys.Crypto, Log: w.node.Log, Region: "cn-test", Now: w.clock, After: w.after, Fresh: always, Reserved: w.reserved})
 	w.jobs = &job.Runner{Store: w.node.Store, Owner: "test", Handlers: w.Handlers(), Now: w.clock, Served: w.servedNow, Logger: slog.New(slog.DiscardHandler)}
 	return w
+}
+
+// counted is a store whose reads of secrets a world counts.
+type counted struct {
+	kms.Store
+	w *world
+}
+
+func (c counted) Secret(ctx context.Context, account, name string) (secret.Secret, error) {
+	c.w.mu.Lock()
+	c.w.reads++
+	c.w.mu.Unlock()
+	return c.Store.Secret(ctx, account, name)
 }
 
 func (w *world) reserved(context.Context, string, string) error {
