@@ -33,9 +33,7 @@ type Options struct {
 	Now     func() time.Time
 	// Follow answers the jobs that look at what has just changed in an account; nil for none.
 	Follow func(account string, now time.Time) []job.Job
-	// Plans answers the names of the rotation plans that replace keys of a source; nil for none.
-	Plans func(ctx context.Context, account, source string) ([]string, error)
-	Allow []netip.Prefix // networks that are not public and that providers may be at
+	Allow  []netip.Prefix // networks that are not public and that providers may be at
 }
 
 // A Service offers the operations on the inventory. It may be used concurrently.
@@ -45,9 +43,6 @@ type Service struct{ o Options }
 func New(o Options) *Service {
 	if o.Follow == nil {
 		o.Follow = func(string, time.Time) []job.Job { return nil }
-	}
-	if o.Plans == nil {
-		o.Plans = func(context.Context, string, string) ([]string, error) { return nil, nil }
 	}
 	return &Service{o}
 }

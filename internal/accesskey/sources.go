@@ -2,7 +2,6 @@ package accesskey
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"github.com/keyward/keyward/internal/audit"
@@ -187,13 +186,6 @@ func (s *Service) Remove(ctx context.Context, c *authz.Call, name string) error 
 		src, err := s.o.Sources.Source(ctx, c.Account, name)
 		if err != nil {
 			return err
-		}
-		plans, err := s.o.Plans(ctx, c.Account, name)
-		if err != nil {
-			return err
-		}
-		if len(plans) > 0 {
-			return fault.ResourceInUse.New("rotation plans replace keys of provider %s: %s; let their rotations end or roll them back, and delete each with keyward rotation plan delete first", name, strings.Join(plans, ", "))
 		}
 		return s.o.Sources.DeleteSource(ctx, rec, &src)
 	})

@@ -18,7 +18,8 @@ type SourceStore interface {
 	CreateSource(ctx context.Context, rec *audit.Record, s *Source, jobs []job.Job) error
 	UpdateSource(ctx context.Context, rec *audit.Record, s *Source, jobs []job.Job) error
 	// DeleteSource removes a source with all that was observed; remarks stay, for the day
-	// on which the source comes back.
+	// on which the source comes back. One that a rotation plan names is
+	// [fault.ResourceInUse], also if the plan is stored at the same moment.
 	DeleteSource(ctx context.Context, rec *audit.Record, s *Source) error
 	Source(ctx context.Context, account, name string) (Source, error)
 	// Sources answers all sources of the account, by name.

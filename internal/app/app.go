@@ -189,6 +189,7 @@ func (a *App) Run(ctx context.Context) (err error) {
 	g.Go(func() error { return serve(ctx, a.operatorServer(), socket) })
 	g.Go(func() error { return a.sessions.Run(ctx, a.Now) })
 	g.Go(func() error { return a.eraseDropped(ctx) })
+	g.Go(func() error { return tune.Follow(ctx) })
 	g.Go(func() error { return a.token.Watch(ctx) })
 	g.Go(func() error { return a.unsealByToken(ctx) })
 	g.Go(func() error {

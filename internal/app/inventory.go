@@ -58,7 +58,7 @@ func (e *engine) watchers(a *App) error {
 	shelf, told := inventory.Store{Store: e.store}, alerts.Store{Store: e.store}
 	e.stock = accesskey.New(accesskey.Options{
 		Sources: shelf, Keys: shelf, Tenants: e.iam, Vault: e.secrets, Log: e.log, Kinds: e.providers(a.Config.Inventory.CertificateDirs), Region: a.Config.Region, Now: e.now, Allow: a.Config.Egress.Allow,
-		Follow: follow, Plans: func(ctx context.Context, of, at string) ([]string, error) { return e.rotations.Using(ctx, of, at, "") },
+		Follow: follow,
 	})
 	var links notify.Links
 	if a.Config.PublicURL != "" {
@@ -88,7 +88,7 @@ func (e *engine) watchers(a *App) error {
 	nodes := fleet.Store{Store: e.store}
 	e.rollouts = rollout.New(rollout.Options{
 		Tokens: nodes, Registry: nodes, Plans: nodes, Reports: nodes, Secrets: e.secrets, Incidents: e.alerts, Log: e.log, Region: a.Config.Region,
-		Now: e.now, Fresh: e.store.Fresh, Logger: a.Logger, Needed: func(ctx context.Context, of, by string) ([]string, error) { return e.rotations.Using(ctx, of, "", by) },
+		Now: e.now, Fresh: e.store.Fresh, Logger: a.Logger,
 	})
 	e.targets = target.New(target.Options{
 		Store: nodes, Rollouts: e.rollouts, Secrets: e.secrets, Tenants: e.iam, Log: e.log, Kinds: []target.KindOfTarget{kubernetes.Kind(), edge.Kind()},

@@ -18,6 +18,7 @@ func TestAgain(t *testing.T) {
 		"after two":          {[]error{overtaken, overtaken, nil}, 3},
 		"refused in the end": {[]error{overtaken, refused}, 2},
 		"never":              {[]error{overtaken}, 8},
+		"for good":           {[]error{overtaken, fault.Changed.New("not what the caller expects").Lasting()}, 2},
 	} {
 		attempts := 0
 		err := fault.Again(func() error {

@@ -125,6 +125,8 @@ type Error struct {
 	Kind  Kind
 	Text  Text  // for the caller
 	Cause error // for the log; may be nil
+
+	lasting bool // reading again does not cure it
 }
 
 // Error answers the full text in English, cause included; it is meant for logs.
@@ -146,6 +148,13 @@ func (k Kind) New(format string, args ...any) *Error {
 // Wrap makes a fault of this kind, as [Kind.New] does, with a cause for the log.
 func (k Kind) Wrap(cause error, format string, args ...any) *Error {
 	return &Error{Kind: k, Text: Say(format, args...), Cause: cause}
+}
+
+// Lasting says of a [Changed] that reading again does not cure it, such as of what a caller expects
+// to find and does not: [Again] answers it at once.
+func (e *Error) Lasting() *Error {
+	e.lasting = true
+	return e
 }
 
 // KindOf answers the kind of err; an error that is no fault is Internal, nil is "".
@@ -180,11 +189,13 @@ func Message(err error) string { return TextOf(err).String() }
 const attempts = 8
 
 // Again makes a change until nobody else's overtakes it any more, and answers how the last
-// attempt ended: with [Changed], if all eight were overtaken. Each must read again what it
-// changes.
+// attempt ended: with [Changed], if all eight were overtaken, or the [Error.Lasting] one. Each must
+// read again what it changes.
 func Again(change func() error) error {
 	for range attempts - 1 {
-		if err := change(); !Is(err, Changed) {
+		err := change()
+		var f *Error
+		if !errors.As(err, &f) || f.Kind != Changed || f.lasting {
 			return err
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authz"
@@ -246,13 +245,6 @@ func (s *Service) Remove(ctx context.Context, c *authz.Call, name string) error 
 			}
 			if err := r.free(); err != nil {
 				return err
-			}
-			plans, err := s.o.Needed(ctx, c.Account, name)
-			if err != nil {
-				return err
-			}
-			if len(plans) > 0 {
-				return fault.ResourceInUse.New("rotation plans bring new keys to nodes over rollout %s: %s; let their rotations end or roll them back, and delete each with keyward rotation plan delete first", name, strings.Join(plans, ", "))
 			}
 			return s.o.Plans.DeleteRollout(ctx, rec, &r)
 		})

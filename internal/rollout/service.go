@@ -31,7 +31,7 @@ type Incidents interface {
 	End(ctx context.Context, account, condition string) error
 }
 
-// Options says what a Service is made of. All fields but Needed are required.
+// Options says what a Service is made of. All fields are required.
 type Options struct {
 	Tokens    Tokens
 	Registry  Registry
@@ -39,13 +39,11 @@ type Options struct {
 	Reports   Reports
 	Secrets   *secret.Service
 	Incidents Incidents
-	// Needed answers the names of the rotation plans that use a rollout; nil for none.
-	Needed func(ctx context.Context, account, rollout string) ([]string, error)
-	Log    *audit.Log
-	Region string           // of the ARNs
-	Now    func() time.Time // clock
-	Fresh  func() bool      // whether cached values may be used
-	Logger *slog.Logger
+	Log       *audit.Log
+	Region    string           // of the ARNs
+	Now       func() time.Time // clock
+	Fresh     func() bool      // whether cached values may be used
+	Logger    *slog.Logger
 }
 
 // A Service offers the operations on nodes and rollouts, and what nodes ask for. Its
@@ -65,9 +63,6 @@ type nodeRef struct{ account, name string }
 
 // New makes a Service.
 func New(o Options) *Service {
-	if o.Needed == nil {
-		o.Needed = func(context.Context, string, string) ([]string, error) { return nil, nil }
-	}
 	return &Service{
 		o:     o,
 		nodes: cache.New(maxKnown, o.Fresh, func(ctx context.Context, r nodeRef) (Node, error) { return o.Registry.Node(ctx, r.account, r.name) }),

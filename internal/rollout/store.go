@@ -42,7 +42,8 @@ type Plans interface {
 	// remember one of the same name.
 	CreateRollout(ctx context.Context, rec *audit.Record, r *Rollout) error
 	UpdateRollout(ctx context.Context, rec *audit.Record, r *Rollout) error
-	// DeleteRollout removes a rollout and forgets what nodes said of it.
+	// DeleteRollout removes a rollout and forgets what nodes said of it. One that a rotation
+	// plan names is [fault.ResourceInUse], also if the plan is stored at the same moment.
 	DeleteRollout(ctx context.Context, rec *audit.Record, r *Rollout) error
 	// Rollouts answers all rollouts of the account, by name.
 	Rollouts(ctx context.Context, account string) ([]Rollout, error)

@@ -24,9 +24,6 @@ type GetInput struct {
 func (s *Service) Get(ctx context.Context, c *authz.Call, in GetInput) (out Value, err error) {
 	err = s.do(ctx, c, "kms:GetSecretValue", func(rec *audit.Record) error {
 		out, err = s.ValueFor(ctx, c, rec, in)
-		if err == nil && in.DryRun {
-			err = fault.DryRun.New("the operation would have succeeded; it was not performed because DryRun was set")
-		}
 		return err
 	})
 	if err != nil {
@@ -62,7 +59,7 @@ func (s *Service) ValueFor(ctx context.Context, c *authz.Call, rec *audit.Record
 		return Value{}, err
 	}
 	rec.Param("VersionId", v.ID)
-	data, err := s.open(ctx, c, rec, v)
+	data, err := s.open(ctx, c, rec, v, in.DryRun)
 	return Value{Secret: found, Version: v, Stages: found.On(v.ID), Data: data}, err
 }
 

@@ -172,7 +172,7 @@ func (s *Service) free(ctx context.Context, c *authz.Call, of Secret, moved ...S
 func (s *Service) fresh(ctx context.Context, found Secret) (Secret, error) {
 	now, err := s.store.Secret(ctx, found.Account, found.Name)
 	if err == nil && now.ID != found.ID {
-		err = fault.Changed.New("secret %s was replaced by somebody else meanwhile; look at it again", found.Name)
+		err = fault.Changed.New("secret %s was replaced by somebody else meanwhile; look at it again", found.Name).Lasting()
 	}
 	return now, err
 }

@@ -62,6 +62,22 @@ func TestPutGet(t *testing.T) {
 	})
 }
 
+// A dry run tells whether the value could be read, and is no use of its key.
+func TestDryRunIsNoUse(t *testing.T) {
+	w := open(t, storetest.SQLite(t))
+	sec := w.create(t, "s", "value")
+	before := len(w.uses)
+	in := secret.GetInput{Secret: "s", DryRun: true}
+	v, err := w.Get(t.Context(), root(account), in)
+	want(t, err, fault.DryRun)
+	if used := w.uses[before:]; len(used) > 0 || len(v.Data.Expose()) > 0 {
+		t.Errorf("it used its key: %v, and answered %q", used, v.Data.Expose())
+	}
+	check(t, w.keys.Disable(t.Context(), root(account), string(sec.Key)))
+	_, err = w.Get(t.Context(), root(account), in)
+	want(t, err, fault.KeyDisabled)
+}
+
 // A put with a version id of the caller's may be repeated, also by a caller who may not read.
 func TestPutIsIdempotent(t *testing.T) {
 	w := open(t, storetest.SQLite(t))
@@ -216,6 +232,33 @@ func TestDelete(t *testing.T) {
 			want(t, err, fault.InvalidParameter)
 		}
 	})
+}
+
+// What a caller expects and is not there does not come by looking again and again.
+func TestLastingRefusalsAreNotTriedAgain(t *testing.T) {
+	w := open(t, storetest.SQLite(t))
+	w.create(t, "a", "one")
+	w.put(t, "a", "v2", "two", secret.Pending)
+	move := func() error {
+		_, err := w.MoveStage(t.Context(), root(account), secret.MoveInput{Secret: "a", Stage: secret.Current, From: "v2", To: "v2"})
+		return err
+	}
+	want(t, move(), fault.Changed) // and now it is cached
+	once := func(what string) {
+		t.Helper()
+		w.reads = 0
+		want(t, move(), fault.Changed)
+		if w.reads != 1 {
+			t.Errorf("%s: it was read %d times", what, w.reads)
+		}
+	}
+	once("a stage that stands elsewhere")
+	w.meanwhile = func() {
+		must(w.Delete(t.Context(), root(account), secret.DeleteInput{Secret: "a", Force: true}))(t)
+		w.create(t, "a", "one")
+		w.reads = 0
+	}
+	once("a secret that was replaced")
 }
 
 // Who was let at a secret is not let at another one that was made under its name meanwhile.

@@ -58,7 +58,7 @@ func (s *Secret) move(in MoveInput) error {
 		return err
 	}
 	if in.From != "" && s.At(in.Stage) != in.From {
-		return fault.Changed.New("stage %s of secret %s does not stand where it was said to; look at its versions again", in.Stage, s.Name)
+		return fault.Changed.New("stage %s of secret %s does not stand where it was said to; look at its versions again", in.Stage, s.Name).Lasting()
 	}
 	if in.To == "" {
 		s.unlabel(in.Stage)

@@ -66,11 +66,15 @@ func sealValue(dataKey, value material.Bytes, binding []byte) ([]byte, error) {
 	})
 }
 
-// open decrypts the value of v, with a key that the caller may use.
-func (s *Service) open(ctx context.Context, c *authz.Call, rec *audit.Record, v Version) (material.Bytes, error) {
-	dataKey, err := s.crypto.DecryptFor(ctx, c, rec, cryptography.DecryptInput{Ciphertext: v.Wrapped, Context: v.context()})
+// open decrypts the value of v, with a key that the caller may use. With dryRun it answers
+// [fault.DryRun] instead, and that is no use of the key.
+func (s *Service) open(ctx context.Context, c *authz.Call, rec *audit.Record, v Version, dryRun bool) (material.Bytes, error) {
+	dataKey, err := s.crypto.DecryptFor(ctx, c, rec, cryptography.DecryptInput{Ciphertext: v.Wrapped, Context: v.context(), DryRun: dryRun})
 	if fault.Is(err, fault.InvalidCiphertext) { // no caller can cause it: the row is not what keyward wrote
 		return material.Bytes{}, fmt.Errorf("opening the data key of %s: %w", v.describe(), errNotItself)
+	}
+	if fault.Is(err, fault.DryRun) {
+		return material.Bytes{}, err
 	}
 	if err != nil {
 		return material.Bytes{}, s.ofKey(err, fault.Say("decrypting version %s of secret %s", v.ID, v.Name), string(v.Key))
@@ -140,7 +144,7 @@ func (s *Service) self(account string) *authz.Call {
 
 // Peek opens a version for keyward's own work and without a record: the value goes nowhere.
 func (s *Service) Peek(ctx context.Context, v Version) (material.Bytes, error) {
-	return s.open(ctx, s.self(v.Account), &audit.Record{}, v)
+	return s.open(ctx, s.self(v.Account), &audit.Record{}, v, false)
 }
 
 // Inspect tells whether the stored value of a version opens. It is for the scrub: nothing

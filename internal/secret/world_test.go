@@ -11,6 +11,7 @@ import (
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/job"
+	"github.com/keyward/keyward/internal/key"
 	"github.com/keyward/keyward/internal/key/keytest"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/seal/sealtest"
@@ -37,6 +38,8 @@ type world struct {
 	mu     sync.Mutex // guards the fields below
 	now    time.Time
 	served time.Duration
+	uses   []string                                                             // of keys
+	reads  int                                                                  // of secrets as they are now
 	known  func(ctx context.Context, account string, principals []string) error // nil: anybody is
 }
 
@@ -88,10 +91,27 @@ func open(t testing.TB, url string) *world {
 			return nil
 		}
 		return w.known(ctx, account, principals)
+	}, Used: func(_ *authz.Call, action string, _ *key.Key, _ key.VersionID, _ material.Context) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.uses = append(w.uses, action)
 	}})
-	w.Service = secret.New(secret.Options{Store: kms.Store{Store: w.node.Store}, Keys: w.keys.Keys, Crypto: w.keys.Crypto, Log: w.node.Log, Region: "cn-test", Now: w.clock, After: w.after, Fresh: always, Reserved: w.reserved})
+	w.Service = secret.New(secret.Options{Store: counted{kms.Store{Store: w.node.Store}, w}, Keys: w.keys.Keys, Crypto: w.keys.Crypto, Log: w.node.Log, Region: "cn-test", Now: w.clock, After: w.after, Fresh: always, Reserved: w.reserved})
 	w.jobs = &job.Runner{Store: w.node.Store, Owner: "test", Handlers: w.Handlers(), Now: w.clock, Served: w.servedNow, Logger: slog.New(slog.DiscardHandler)}
 	return w
+}
+
+// counted is a store whose reads of secrets a world counts.
+type counted struct {
+	kms.Store
+	w *world
+}
+
+func (c counted) Secret(ctx context.Context, account, name string) (secret.Secret, error) {
+	c.w.mu.Lock()
+	c.w.reads++
+	c.w.mu.Unlock()
+	return c.Store.Secret(ctx, account, name)
 }
 
 func (w *world) reserved(context.Context, string, string) error {

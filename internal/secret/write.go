@@ -180,7 +180,7 @@ func (s *Service) repeated(ctx context.Context, of Secret, in PutInput) (Version
 	if err != nil {
 		return Version{}, err
 	}
-	value, err := s.open(ctx, s.self(of.Account), &audit.Record{}, old)
+	value, err := s.open(ctx, s.self(of.Account), &audit.Record{}, old, false)
 	if err != nil {
 		return Version{}, err
 	}
@@ -327,7 +327,7 @@ func (s *Service) Rehearse(ctx context.Context, c *authz.Call, name string) erro
 		if err := s.seal(ctx, c, rec, &v, string(found.Key), want); err != nil {
 			return err
 		}
-		got, err := s.open(ctx, s.self(c.Account), &audit.Record{}, v)
+		got, err := s.open(ctx, s.self(c.Account), &audit.Record{}, v, false)
 		if err != nil {
 			return err
 		}

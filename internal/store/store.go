@@ -7,7 +7,8 @@
 //	                   database                        SQLite or PostgreSQL; the audit log; the root
 //
 // A store stands on bound and database and on none of the others, but for identity, whose
-// transaction that makes a user or a role looks into the policies that kms keeps. Whoever
+// transaction that makes a user or a role looks into the policies that kms keeps. A plan of
+// fleet and a provider of inventory look for each other, in SQL alone. Whoever
 // puts the server together opens a database, makes a [bound.Store] of it with [Tables], and
 // gives that to each store: kms.Store{Store: s}.
 //

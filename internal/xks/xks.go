@@ -211,9 +211,9 @@ func (r MetadataResponse) Check() error {
 	case r.Spec != KeySpec:
 		return fault.Say("the external key is not of the spec %s", KeySpec)
 	case !slices.Contains(r.Usage, UsageEncrypt) || !slices.Contains(r.Usage, UsageDecrypt):
-		return fault.Say("the external key may not both encrypt and decrypt")
+		return fault.Say("the external key may not both encrypt and decrypt; allow both there")
 	case r.Status != Enabled:
-		return fault.Say("the external key is disabled")
+		return fault.Say("the external key is disabled; enable it there")
 	}
 	return nil
 }

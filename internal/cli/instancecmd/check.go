@@ -30,7 +30,7 @@ type xksCheck struct {
 type proxyFiles struct{ configuration, fingerprint, authorities, certificate, key string }
 
 func (p *proxyFiles) flags(c *cli.Run, f *pflag.FlagSet) {
-	f.StringVar(&p.configuration, "configuration", "", c.T("`FILE` with path and credential, as AWS KMS takes it", "包含路径和凭证的文件 `FILE`，格式与 AWS KMS 控制台所用的相同"))
+	f.StringVar(&p.configuration, "configuration", "", c.T("`FILE` with the proxy's path and credential, as keyward xks create --out writes it and AWS KMS takes it", "包含代理的路径和凭证的文件 `FILE`，即 keyward xks create --out 写出、AWS KMS 控制台所用的文件"))
 	f.StringVar(&p.fingerprint, "fingerprint", "", c.T("believe only the certificate with this SHA-256, in `HEX`", "只信任 SHA-256 指纹为 `HEX` 的证书"))
 	f.StringVar(&p.authorities, "authorities", "", c.T("believe certificates of the authorities in `FILE`", "信任文件 `FILE` 中的 CA"))
 	f.StringVar(&p.certificate, "certificate", "", c.T("present the certificate in `FILE`", "出示文件 `FILE` 中的证书"))
@@ -63,18 +63,24 @@ type xksReport struct {
 
 func newXKSCheckCmd(c *cli.Run) *cobra.Command {
 	k := &xksCheck{Run: c, timeout: xks.DefaultTimeout}
-	cmd := c.Command(cli.Command{
+	var cmd *cobra.Command
+	cmd = c.Command(cli.Command{
 		Use:   "check URL [ID]",
 		Short: c.T("Check a proxy of external keys from this machine", "从本机检查外部密钥代理"),
 		Long: c.T(
 			`Check a proxy of external keys from this machine: an offer of keyward's, or the proxy of
-another external key manager. It must be healthy and, with the ID of a key, that key must
-encrypt and decrypt.`,
+another external key manager. It must be healthy and, with the ID under which it has a key,
+that key must encrypt and decrypt. The URL is https://HOST or https://HOST:PORT; the path is
+in the configuration.`,
 			`从本机检查外部密钥代理：keyward 自己的密钥库，或其他外部密钥管理系统的代理。代理必须健康；
-给出密钥 ID 时，该密钥必须能够加密和解密。`,
+给出代理所用的密钥 ID 时，该密钥必须能够加密和解密。URL 形如 https://HOST 或
+https://HOST:PORT；路径在配置文件中。`,
 		),
 		Example: "  keyward xks check https://xks.example.com orders --configuration aws.json",
 		Run: func(ctx context.Context, args []string) error {
+			if k.configuration == "" {
+				return c.Usage(cmd, "--configuration is missing: it says at which path the proxy is, and proves who asks", "缺少 --configuration：其中有代理的路径，以及证明请求者身份的凭证")
+			}
 			report, err := k.run(ctx, args)
 			var f *fault.Error
 			if errors.As(err, &f) {
@@ -84,15 +90,17 @@ encrypt and decrypt.`,
 				return err
 			}
 			return c.Show(report, func(t *cli.Table) {
-				t.Add(c.T("Proxy", "代理"), report.Proxy)
+				t.Add(c.T("Proxy (vendor, model)", "代理（厂商、型号）"), report.Proxy)
 				for _, id := range slices.Sorted(maps.Keys(report.Managers)) {
-					t.Add(c.T("Manager", "密钥管理系统"), id+", "+report.Managers[id])
+					t.Add(c.T("Key manager behind it", "其后的密钥管理系统"), id+c.T(": ", "：")+health(c, report.Managers[id]))
 				}
-				t.Add(c.T("Health answered in", "健康检查耗时"), report.Health)
-				if report.Key != "" {
-					t.Add(c.T("Key", "密钥"), report.Key+c.T(" encrypts and decrypts", " 可加密和解密"))
-					t.Add(c.T("Three answers in", "三次请求耗时"), report.Took)
+				t.Add(c.T("Health check took", "健康检查耗时"), report.Health)
+				if report.Key == "" {
+					t.Add(c.T("Key", "密钥"), c.T("not checked; give its ID after the URL", "未检查；请在 URL 之后给出密钥 ID"))
+					return
 				}
+				t.Add(c.T("Key", "密钥"), report.Key+c.T(" encrypts and decrypts", " 可加密和解密"))
+				t.Add(c.T("Key check took", "密钥检查耗时"), report.Took+c.T(", for its metadata, an encryption and a decryption", "（查询元数据、加密、解密各一次）"))
 			})
 		},
 	})
@@ -100,6 +108,19 @@ encrypt and decrypt.`,
 	k.flags(c, f)
 	f.Var(cli.Days(&k.timeout), "timeout", c.T("`TIME` that the proxy has for an answer", "代理应答的时限 `TIME`"))
 	return cmd
+}
+
+// health says in words what a key manager says of itself.
+func health(c *cli.Run, said string) string {
+	switch said {
+	case "ACTIVE":
+		return c.T("works", "正常")
+	case "DEGRADED":
+		return c.T("works, with less redundancy or performance", "可用，但冗余或性能下降")
+	case "UNAVAILABLE":
+		return c.T("does not work", "不可用")
+	}
+	return said
 }
 
 func (k *xksCheck) run(ctx context.Context, args []string) (xksReport, error) {

@@ -76,7 +76,7 @@ func New(o Options) (*Client, error) {
 	base, err := url.Parse(o.Endpoint)
 	if err != nil || base.Scheme != "https" && (base.Scheme != "http" || len(o.Allow) == 0) || base.Hostname() == "" ||
 		base.User != nil || base.Path != "" && base.Path != "/" || base.RawQuery != "" || base.Fragment != "" {
-		return nil, fault.InvalidParameter.New("the endpoint must look like https://host or https://host:port; http is for networks that the operator allowed with egress.allow")
+		return nil, fault.InvalidParameter.New("the endpoint must look like https://host or https://host:port, without the path, which the configuration has; http is for networks that the operator allowed with egress.allow")
 	}
 	c := &Client{base: base, timeout: o.Timeout, now: o.Now}
 	if c.timeout == 0 {
@@ -100,7 +100,7 @@ func (c *Client) configure(file material.Bytes) error {
 		XksProxyAuthenticationCredential struct{ AccessKeyId, RawSecretAccessKey string }
 	}
 	if err := json.Unmarshal(file.Expose(), &in); err != nil {
-		return fault.InvalidParameter.New("the configuration must be the JSON file that the console of AWS KMS takes for an external key store")
+		return fault.InvalidParameter.New("the configuration must be the JSON file with path and credential that the console of AWS KMS takes for an external key store, such as keyward xks create --out writes")
 	}
 	prefix, ok := strings.CutSuffix(in.XksProxyUriPath, "/kms/xks/v1")
 	if !ok || !protocol.ValidPrefix(prefix) {
@@ -110,6 +110,8 @@ func (c *Client) configure(file material.Bytes) error {
 	c.credential = protocol.Credential{ID: in.XksProxyAuthenticationCredential.AccessKeyId, Secret: material.NewBytes([]byte(in.XksProxyAuthenticationCredential.RawSecretAccessKey))}
 	return c.credential.Check()
 }
+
+var errPinned = errors.New("the server has another certificate than the pinned one")
 
 // tls answers how the proxy proves who it is, and keyward to it.
 func (o Options) tls() (*tls.Config, error) {
@@ -127,7 +129,7 @@ func (o Options) tls() (*tls.Config, error) {
 		}
 		config.VerifyConnection = func(s tls.ConnectionState) error {
 			if have := sha256.Sum256(s.PeerCertificates[0].Raw); !bytes.Equal(have[:], want) {
-				return errors.New("the server has another certificate than the pinned one")
+				return errPinned
 			}
 			return nil
 		}
@@ -176,9 +178,12 @@ func (c *Client) Health(ctx context.Context, o Origin) (out protocol.HealthRespo
 // Check proves that an external key can encrypt and decrypt, with something that is nobody's.
 func (c *Client) Check(ctx context.Context, o Origin, id string) error {
 	var out protocol.MetadataResponse
-	err := c.call(ctx, protocol.Path{Key: id, Operation: protocol.GetKeyMetadata}, protocol.MetadataRequest{Metadata: o.metadata("CreateKey")}, &out, func() error { return out.Check() })
+	err := c.call(ctx, protocol.Path{Key: id, Operation: protocol.GetKeyMetadata}, protocol.MetadataRequest{Metadata: o.metadata("CreateKey")}, &out, func() error { return nil })
 	if err != nil {
 		return err
+	}
+	if why := out.Check(); why != nil {
+		return fault.KeyUnavailable.New("the external key manager at %s has a key of this id that cannot be used: %s", c.base.Host, why)
 	}
 	probe := material.Random(32)
 	defer probe.Zero()
@@ -273,7 +278,8 @@ func (c *Client) exchange(ctx context.Context, p protocol.Path, in, out any) (an
 }
 
 func (c *Client) unreachable(ctx context.Context, err error) error {
-	why := fault.Say("cannot be reached, or its certificate is not believed")
+	why := fault.Say("cannot be reached; check its name and port, and the firewalls on the way")
+	var unbelieved *tls.CertificateVerificationError
 	switch {
 	case errors.Is(err, egress.ErrRefused):
 		why = fault.Say("is at an address that is not public; an operator may allow its network with egress.allow")
@@ -281,6 +287,12 @@ func (c *Client) unreachable(ctx context.Context, err error) error {
 		why = fault.Say("answers more than its protocol has")
 	case ctx.Err() != nil:
 		why = fault.Say("did not answer in time")
+	case errors.Is(err, errPinned):
+		why = fault.Say("has another certificate than the one with the fingerprint")
+	case errors.As(err, &unbelieved):
+		why = fault.Say("has a certificate that is not believed: it expired, is for another name, or comes from an authority that is not known here; name its authority")
+	case errors.Is(err, http.ErrSchemeMismatch):
+		why = fault.Say("does not speak TLS; check its port")
 	}
 	var address *url.Error
 	if errors.As(err, &address) {
@@ -289,15 +301,30 @@ func (c *Client) unreachable(ctx context.Context, err error) error {
 	return fault.KeyUnavailable.Wrap(err, "the external key manager at %s %s", c.base.Host, why)
 }
 
+// refusals say what each error name means, for whoever does not know the protocol.
+var refusals = map[protocol.ErrorName]fault.Text{
+	protocol.ValidationException:           fault.Say("it does not understand the request; perhaps it has another version of the protocol"),
+	protocol.InvalidStateException:         fault.Say("the key, or whoever may use it, is disabled or about to be deleted there"),
+	protocol.InvalidKeyUsageException:      fault.Say("the key may not be used for this there"),
+	protocol.AuthenticationFailedException: fault.Say("the credential of the configuration is wrong or was removed, or the clocks are more than five minutes apart"),
+	protocol.AccessDeniedException:         fault.Say("its policies do not allow this"),
+	protocol.KeyNotFoundException:          fault.Say("it has no key of this id"),
+	protocol.InvalidURIPathException:       fault.Say("it has nothing at the path of the configuration, XksProxyUriPath"),
+	protocol.ThrottlingException:           fault.Say("it is asked too often; try again later"),
+	protocol.UnsupportedOperationException: fault.Say("it cannot do this, or not with so much data"),
+	protocol.DependencyTimeoutException:    fault.Say("it waits in vain for what it needs itself; try again"),
+	protocol.InternalException:             fault.Say("it failed; its administrator finds the reason in its log"),
+}
+
 // refused answers an error of the proxy. Of its text only a name that the protocol has is
 // repeated.
 func (c *Client) refused(status int, answer []byte) error {
 	var e protocol.ErrorResponse
 	if json.Unmarshal(answer, &e) != nil || protocol.Statuses[e.Name] != status {
-		return fault.KeyUnavailable.New("the external key manager at %s answers with the status %d", c.base.Host, status)
+		return fault.KeyUnavailable.New("the external key manager at %s answers with the status %d, and not as its protocol has it; check the endpoint, and XksProxyUriPath in the configuration", c.base.Host, status)
 	}
 	if e.Name == protocol.InvalidCiphertextException {
 		return errInvalid()
 	}
-	return fault.KeyUnavailable.New("the external key manager at %s refuses: %s", c.base.Host, e.Name)
+	return fault.KeyUnavailable.New("the external key manager at %s refuses with %s: %s", c.base.Host, e.Name, refusals[e.Name])
 }

@@ -341,6 +341,41 @@ func TestWhoIsBelieved(t *testing.T) {
 	}
 }
 
+// Whoever knows neither the protocol nor TLS is told what to look at.
+func TestRefusalsAreExplained(t *testing.T) {
+	w := newWorld(t)
+	for name, status := range protocol.Statuses {
+		if name == protocol.InvalidCiphertextException { // which is the ciphertext's fault
+			continue
+		}
+		w.put(func(rw http.ResponseWriter, _ *http.Request) {
+			rw.WriteHeader(status)
+			_ = json.NewEncoder(rw).Encode(protocol.NewError(name, ""))
+		})
+		_, err := w.client(t, nil).Health(t.Context(), w.origin)
+		if _, why, _ := strings.Cut(fault.Message(err), string(name)+": "); len(why) < 10 {
+			t.Errorf("%s is told as %q", name, fault.Message(err))
+		}
+	}
+	plain := httptest.NewServer(http.NotFoundHandler())
+	plain.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)
+	t.Cleanup(plain.Close)
+	gone := httptest.NewServer(nil)
+	gone.Close()
+	w.put(http.NotFound)
+	for want, change := range map[string]func(*xks.Options){
+		"name its authority": func(o *xks.Options) { o.Authorities = nil },
+		"the fingerprint":    func(o *xks.Options) { o.Fingerprint = strings.Repeat("00", 32) },
+		"check its port":     func(o *xks.Options) { o.Endpoint = "https" + strings.TrimPrefix(plain.URL, "http") },
+		"the firewalls":      func(o *xks.Options) { o.Endpoint = gone.URL },
+		"XksProxyUriPath":    nil, // another server, which answers 404
+	} {
+		if _, err := w.client(t, change).Health(t.Context(), w.origin); !strings.Contains(fault.Message(err), want) {
+			t.Errorf("%q is not in %q", want, fault.Message(err))
+		}
+	}
+}
+
 // changed inserts something behind a mark.
 func changed(b []byte, mark, with string) material.Bytes {
 	return material.NewBytes([]byte(strings.Replace(string(b), mark, mark+with, 1)))

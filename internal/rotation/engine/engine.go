@@ -50,6 +50,8 @@ const (
 // [fault.ResourceNotFound], what is there already [fault.ResourceExists]. A value whose Rev
 // is 0 is new. Methods may be called concurrently.
 type Store interface {
+	// SavePlan stores a plan. The provider and the rollout that it names must be there, and
+	// nobody removes them as long as it names them.
 	SavePlan(ctx context.Context, rec *audit.Record, p *rotation.Plan, jobs []job.Job) error
 	DeletePlan(ctx context.Context, rec *audit.Record, p *rotation.Plan) error
 	Plan(ctx context.Context, account, name string) (rotation.Plan, error)

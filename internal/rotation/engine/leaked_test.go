@@ -18,6 +18,7 @@ import (
 	"github.com/keyward/keyward/internal/notify"
 	"github.com/keyward/keyward/internal/rotation"
 	"github.com/keyward/keyward/internal/secret"
+	"github.com/keyward/keyward/internal/store/bound"
 	"github.com/keyward/keyward/internal/store/inventory"
 	"github.com/keyward/keyward/internal/store/kms"
 	"github.com/keyward/keyward/internal/store/storetest"
@@ -136,7 +137,10 @@ func TestALeakIsToldWithoutItsRollout(t *testing.T) {
 	x, parts := w.watch(t), w.credential(t)
 	ro, err := w.rollouts.Rollout(t.Context(), root(), "pay")
 	check(t, err)
-	check(t, w.fleet.DeleteRollout(t.Context(), storetest.Record("RemoveRollout"), &ro)) // as releases did that let it go
+	row := bound.Row{Table: "rollout", Keys: 2, Rev: &ro.Rev, Columns: []bound.Column{bound.Text("account", &ro.Account), bound.Text("name", &ro.Name)}}
+	check(t, w.node.Store.Mutate(t.Context(), storetest.Record("RemoveRollout"), func(ctx context.Context, tx *bound.Tx) error {
+		return tx.Remove(ctx, row) // as earlier versions let it go
+	}))
 	x.report(t, x.blind.Mark([]byte(parts["key_secret"])), "")
 	found, _, err := x.inbox.List(t.Context(), root(), finding.Query{State: finding.Open, Limit: 10})
 	check(t, err)

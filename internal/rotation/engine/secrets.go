@@ -77,18 +77,6 @@ func (s *Service) Reserves(ctx context.Context, account, name string) error {
 		p.Name, name, p.Name, p.Name)
 }
 
-// Using answers, for packages accesskey and rollout, the names of the plans that replace keys of a
-// provider, or bring them to nodes over a rollout; "" for neither. It asks no policy and leaves no record.
-func (s *Service) Using(ctx context.Context, account, source, rollout string) (names []string, err error) {
-	plans, err := s.o.Store.Plans(ctx, account)
-	for _, p := range plans {
-		if p.Source == source || rollout != "" && p.Rollout == rollout {
-			names = append(names, p.Name)
-		}
-	}
-	return names, err
-}
-
 func (s *Service) planOf(ctx context.Context, account, name string) (p rotation.Plan, found bool, err error) {
 	plans, err := s.plans.Get(ctx, account)
 	for _, p := range plans {

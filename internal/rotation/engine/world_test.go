@@ -154,17 +154,11 @@ func (w *world) services(t testing.TB, url string, keyring *seal.Keyring) {
 	shelf := inventory.Store{Store: w.node.Store}
 	w.stock = accesskey.New(accesskey.Options{
 		Sources: shelf, Keys: shelf, Tenants: s, Log: w.node.Log, Kinds: []accesskey.KindOfProvider{httpapi.Kind(), manual.Kind()}, Vault: w.secrets, Region: "cn-test", Now: w.clock,
-		Plans: func(ctx context.Context, account, source string) ([]string, error) {
-			return w.Using(ctx, account, source, "")
-		},
 		Follow: func(string, time.Time) []job.Job { return nil }, Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 	})
 	w.rollouts = rollout.New(rollout.Options{
 		Tokens: w.fleet, Registry: w.fleet, Plans: w.fleet, Reports: w.fleet, Secrets: w.secrets, Incidents: w.told, Log: w.node.Log, Region: "cn-test",
 		Now: w.clock, Fresh: always, Logger: slog.New(slog.DiscardHandler),
-		Needed: func(ctx context.Context, account, name string) ([]string, error) {
-			return w.Using(ctx, account, "", name)
-		},
 	})
 	w.Service = engine.New(engine.Options{
 		Store: busy{fleet.Rotations{Store: w.node.Store}, w}, Inventory: w.stock, Secrets: w.secrets, Rollouts: w.rollouts, Incidents: w.told, Tenants: w,

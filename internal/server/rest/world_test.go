@@ -176,9 +176,6 @@ func newWorld(t testing.TB) *world {
 	w.stock = accesskey.New(accesskey.Options{
 		Sources: shelf, Keys: shelf, Tenants: w.iam, Log: w.node.Log, Vault: shelfVault{}, Kinds: []accesskey.KindOfProvider{own.Kind(identity.Store{Store: w.node.Store}), manual.Kind()}, Region: region, Now: w.now,
 		Follow: expiry.Soon,
-		Plans: func(ctx context.Context, account, source string) ([]string, error) {
-			return w.rotations.Using(ctx, account, source, "")
-		},
 	})
 	w.alerts = notify.New(notify.Options{
 		Config: alerts, Directory: alerts, Incidents: alerts, Outbox: alerts, Tenants: w.iam, Log: w.node.Log, Kinds: []message.Kind{robot},
@@ -187,9 +184,6 @@ func newWorld(t testing.TB) *world {
 	nodes := fleet.Store{Store: w.node.Store}
 	w.rollouts = rollout.New(rollout.Options{
 		Tokens: nodes, Registry: nodes, Plans: nodes, Reports: nodes, Secrets: w.secrets, Incidents: w.alerts, Log: w.node.Log, Region: region, Now: w.now, Fresh: always, Logger: logger,
-		Needed: func(ctx context.Context, account, name string) ([]string, error) {
-			return w.rotations.Using(ctx, account, "", name)
-		},
 	})
 	w.cdn = httptest.NewServer(edgetest.New("fake-key-of-the-edge", w.now, "hkg1"))
 	t.Cleanup(w.cdn.Close)

@@ -202,6 +202,14 @@ func (t *Tx) Count(ctx context.Context, query string, args ...any) (int, error) 
 	return n, nil
 }
 
+// Text runs a query that answers one text.
+func (t *Tx) Text(ctx context.Context, query string, args ...any) (out string, err error) {
+	if err := t.sql.QueryRowContext(ctx, query, args...).Scan(&out); err != nil {
+		return "", fmt.Errorf("reading a text: %w", err)
+	}
+	return out, nil
+}
+
 // Exec runs a statement and answers how many rows it touched.
 func (t *Tx) Exec(ctx context.Context, query string, args ...any) (int64, error) {
 	return touched(query)(t.sql.ExecContext(ctx, query, args...))

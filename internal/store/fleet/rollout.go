@@ -176,16 +176,24 @@ func (s Store) UpdateRollout(ctx context.Context, rec *audit.Record, r *rollout.
 	return s.Mutate(ctx, rec, func(ctx context.Context, t *bound.Tx) error { return t.Update(ctx, rolloutRow(r)) })
 }
 
-// DeleteRollout implements rollout.Plans.
+// DeleteRollout implements rollout.Plans. Removing first makes whoever is storing a plan that
+// names the rollout wait, or be seen: both need the floor of rollouts.
 func (s Store) DeleteRollout(ctx context.Context, rec *audit.Record, r *rollout.Rollout) error {
 	return s.Mutate(ctx, rec, func(ctx context.Context, t *bound.Tx) error {
 		if err := t.Remove(ctx, rolloutRow(r)); err != nil {
 			return err
 		}
+		plans, err := t.Text(ctx, `SELECT COALESCE(string_agg(name, ', ' ORDER BY name), '') FROM rotation_plan WHERE account = $1 AND rollout = $2`, r.Account, r.Name)
+		if err != nil {
+			return err
+		}
+		if plans != "" {
+			return fault.ResourceInUse.New("rotation plans bring new keys to nodes over rollout %s: %s; let their rotations end or roll them back, and delete each with keyward rotation plan delete first", r.Name, plans)
+		}
 		if _, err := t.Floor(ctx, generations, r.Top()); err != nil {
 			return err
 		}
-		_, err := t.Exec(ctx, `DELETE FROM node_ack WHERE account = $1 AND rollout = $2`, r.Account, r.Name)
+		_, err = t.Exec(ctx, `DELETE FROM node_ack WHERE account = $1 AND rollout = $2`, r.Account, r.Name)
 		return err
 	})
 }

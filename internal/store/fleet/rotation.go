@@ -109,6 +109,9 @@ func decoded[R interface{ decode() (T, error) }, T any](some []R, err error) ([]
 // SavePlan implements engine.Store.
 func (s Rotations) SavePlan(ctx context.Context, rec *audit.Record, p *rotation.Plan, jobs []job.Job) error {
 	return s.Mutate(ctx, rec, func(ctx context.Context, t *bound.Tx) error {
+		if err := named(ctx, t, p); err != nil {
+			return err
+		}
 		err := s.putPlan(ctx, t, p)
 		if fault.Is(err, fault.ResourceExists) {
 			return fault.ResourceExists.New("there is a plan %s already; choose another name", p.Name)
@@ -118,6 +121,27 @@ func (s Rotations) SavePlan(ctx context.Context, rec *audit.Record, p *rotation.
 		}
 		return t.Schedule(ctx, jobs)
 	})
+}
+
+// named refuses a plan whose provider or rollout is not there any more. It holds the floors that
+// removing one of them needs, so that whoever does that waits and finds the plan, or was waited
+// for.
+func named(ctx context.Context, t *bound.Tx, p *rotation.Plan) error {
+	for _, floor := range []string{"accesskey_source", "rollout"} {
+		if _, err := t.Floor(ctx, floor, 0); err != nil {
+			return err
+		}
+	}
+	want := 1
+	if p.Rollout != "" {
+		want = 2
+	}
+	there, err := t.Count(ctx, `SELECT (SELECT COUNT(*) FROM accesskey_source WHERE account = $1 AND name = $2) +
+		(SELECT COUNT(*) FROM rollout WHERE account = $1 AND name = $3)`, p.Account, p.Source, p.Rollout)
+	if err == nil && there < want {
+		err = fault.ResourceNotFound.New("the provider or the rollout that plan %s names was removed meanwhile; name another, or make it again", p.Name)
+	}
+	return err
 }
 
 func (s Rotations) putPlan(ctx context.Context, t *bound.Tx, p *rotation.Plan) error {

@@ -72,15 +72,26 @@ func (s Store) UpdateSource(ctx context.Context, rec *audit.Record, src *accessk
 	})
 }
 
-// DeleteSource implements accesskey.SourceStore.
+// DeleteSource implements accesskey.SourceStore. Removing first makes whoever is storing a plan
+// that names the source wait, or be seen: both need the floor of sources.
 func (s Store) DeleteSource(ctx context.Context, rec *audit.Record, src *accesskey.Source) error {
 	return s.Mutate(ctx, rec, func(ctx context.Context, t *bound.Tx) error {
+		if err := t.Remove(ctx, sourceRow(src)); err != nil {
+			return err
+		}
+		plans, err := t.Text(ctx, `SELECT COALESCE(string_agg(name, ', ' ORDER BY name), '') FROM rotation_plan WHERE account = $1 AND source = $2`, src.Account, src.Name)
+		if err != nil {
+			return err
+		}
+		if plans != "" {
+			return fault.ResourceInUse.New("rotation plans replace keys of provider %s: %s; let their rotations end or roll them back, and delete each with keyward rotation plan delete first", src.Name, plans)
+		}
 		for _, table := range []string{"accesskey", "accesskey_principal", "accesskey_state"} {
 			if _, err := t.Exec(ctx, `DELETE FROM `+table+` WHERE account = $1 AND source = $2`, src.Account, src.Name); err != nil {
 				return err
 			}
 		}
-		return t.Remove(ctx, sourceRow(src))
+		return nil
 	})
 }
 
