@@ -180,6 +180,9 @@ func (s Store) UpdateRollout(ctx context.Context, rec *audit.Record, r *rollout.
 // names the rollout wait, or be seen: both need the floor of rollouts.
 func (s Store) DeleteRollout(ctx context.Context, rec *audit.Record, r *rollout.Rollout) error {
 	return s.Mutate(ctx, rec, func(ctx context.Context, t *bound.Tx) error {
+		if _, err := t.Floor(ctx, generations, r.Top()); err != nil { // first, as CreateRollout does: neither waits for the other for ever
+			return err
+		}
 		if err := t.Remove(ctx, rolloutRow(r)); err != nil {
 			return err
 		}
@@ -189,9 +192,6 @@ func (s Store) DeleteRollout(ctx context.Context, rec *audit.Record, r *rollout.
 		}
 		if plans != "" {
 			return fault.ResourceInUse.New("rotation plans bring new keys to nodes over rollout %s: %s; let their rotations end or roll them back, and delete each with keyward rotation plan delete first", r.Name, plans)
-		}
-		if _, err := t.Floor(ctx, generations, r.Top()); err != nil {
-			return err
 		}
 		_, err = t.Exec(ctx, `DELETE FROM node_ack WHERE account = $1 AND rollout = $2`, r.Account, r.Name)
 		return err
