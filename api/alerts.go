@@ -34,6 +34,7 @@ type ChannelHealth struct {
 	FailedAt    time.Time `json:"failedAt,omitzero"`    // last message that it did not take
 	Failures    int       `json:"failures"`             // in a row
 	Error       string    `json:"error,omitempty"`      // of the last failure
+	ErrorZh     string    `json:"errorZh,omitempty"`    // Error in Chinese
 	TestedAt    time.Time `json:"testedAt,omitzero"`    // when the last test message left
 	ConfirmedAt time.Time `json:"confirmedAt,omitzero"` // when a person last confirmed one
 }
@@ -202,6 +203,7 @@ type IncidentDelivery struct {
 	Attempts int       `json:"attempts"`
 	Receipt  string    `json:"receipt,omitempty"`
 	Error    string    `json:"error,omitempty"`
+	ErrorZh  string    `json:"errorZh,omitempty"` // Error in Chinese
 	DoneAt   time.Time `json:"doneAt,omitzero"`
 }
 

@@ -146,7 +146,7 @@ func TestOutput(t *testing.T) {
 		"rotation-status": {"rotation", "status", "pay"}, "rotation-status-over": {"rotation", "status", "0000000000000002"}, "rotation-list": {"rotation", "list"},
 		"rotation-history": {"rotation", "history", "pay"}, "rotation-plan-show": {"rotation", "plan", "show", "pay"}, "rotation-plan-list": {"rotation", "plan", "list"},
 		"accesskey-list": {"accesskey", "list"}, "accesskey-show": {"accesskey", "show", "prod", "a/1"}, "provider-list": {"provider", "list"},
-		"provider-kinds": {"provider", "kinds", "aws"}, "channel-list": {"channel", "list"}, "incident-show": {"incident", "show", "ABCDEFGH"},
+		"provider-kinds": {"provider", "kinds", "aws"}, "channel-list": {"channel", "list"}, "channel-show": {"channel", "show", "ops"}, "incident-show": {"incident", "show", "ABCDEFGH"},
 		"escalation-show": {"escalation", "show"}, "rota-list": {"rota", "list"}, "person-list": {"person", "list"},
 		"key-show": {"key", "show", "alias/a"}, "key-list": {"key", "list"}, "user-list": {"user", "list"},
 		"user-accesskey-list": {"user", "accesskey", "list"}, "user-accesskey-create": {"user", "accesskey", "create", "ci"},

@@ -46,7 +46,7 @@ func stockAnswers() map[string]any {
 			Settings: []api.Field{{Name: "region", Required: true, Help: api.Text{English: "Region", Chinese: "地域"}, Example: "us-east-1"}},
 			Parts:    []api.Field{{Name: "id", Required: true, Help: api.Text{English: "Id", Chinese: "编号"}}, {Name: "pem", Help: api.Text{English: "File", Chinese: "文件"}}},
 		}}},
-		"GET /v1/channels": api.ChannelList{Channels: []api.Channel{{Name: "ops", Kind: "dingtalk", Health: api.ChannelHealth{SentAt: at}}}},
+		"GET /v1/channels": api.ChannelList{Channels: []api.Channel{{Name: "ops", Kind: "dingtalk", Health: api.ChannelHealth{SentAt: at, FailedAt: at, Failures: 1, Error: "DingTalk did not answer", ErrorZh: "钉钉：没有应答"}}}},
 		"GET /v1/people":   api.PersonList{People: []api.Person{{Name: "ann", Mobile: "+8613800000000", IDs: map[string]string{"dingtalk": "1"}}}},
 		"GET /v1/rotas":    api.RotaList{Rotas: []api.Rota{{Name: "night", People: []string{"ann", "bo"}, Start: at, Turn: "7d", OnCall: "bo"}}},
 		"GET /v1/escalation": api.Escalation{
@@ -58,7 +58,10 @@ func stockAnswers() map[string]any {
 				ID: "ABCDEFGH", Title: api.Text{English: "Key x expires in 2 days", Chinese: "密钥 x 即将到期，剩余 2 天"}, Severity: "critical", OpenedAt: at,
 				Facts: []api.IncidentFact{{Name: "key", Value: "x"}},
 			},
-			Deliveries: []api.IncidentDelivery{{At: at, Channel: "ops", Why: "opened", Progress: "sent"}},
+			Deliveries: []api.IncidentDelivery{
+				{At: at, Channel: "ops", Why: "opened", Progress: "sent"},
+				{At: at, Channel: "mail", Person: "ann", Why: "opened", Progress: "lost", Error: "the mail server refuses the recipient", ErrorZh: "邮件服务器拒绝该收件人"},
+			},
 		},
 	}
 }

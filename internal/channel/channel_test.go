@@ -398,7 +398,7 @@ func TestPrivateAddressesNeedAllowance(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = sender.Send(context.Background(), trouble(message.English))
-		if e := sendError(t, err); e.Class != message.Permanent || !strings.Contains(e.Reason, "operator") {
+		if e := sendError(t, err); e.Class != message.Permanent || !strings.Contains(e.Reason.String(), "operator") {
 			t.Error(e)
 		}
 	}

@@ -211,7 +211,7 @@ func TestMailNeedsTLS(t *testing.T) {
 	delete(implicit.Credential, "ca")
 	for name, f := range map[string]form.Filling{"offers no STARTTLS": offersNone, "untrusted": untrusted, "untrusted, implicit": implicit} {
 		_, err := open(t, "smtp", f, c).Send(t.Context(), letter(message.English, "li.lei@example.com"))
-		if e := sendError(t, err); e.Class != message.Retry || !strings.Contains(e.Reason, "encrypted") {
+		if e := sendError(t, err); e.Class != message.Retry || !strings.Contains(e.Reason.String(), "encrypted") {
 			t.Errorf("%s: %v", name, e)
 		}
 	}
@@ -243,7 +243,7 @@ func TestMailWrongPassword(t *testing.T) {
 	f := mailbox(t, &channeltest.Mailbox{User: "keyward", Password: "right", Mechanisms: []string{"PLAIN"}})
 	f.Credential["password"] = material.NewBytes([]byte("fakepassword"))
 	_, err := open(t, "smtp", f, &clock{start}).Send(t.Context(), letter(message.English, "li.lei@example.com"))
-	if e := sendError(t, err); e.Class != message.Permanent || !strings.Contains(e.Reason, "password") {
+	if e := sendError(t, err); e.Class != message.Permanent || !strings.Contains(e.Reason.String(), "password") {
 		t.Error(e)
 	}
 }
@@ -302,7 +302,7 @@ func TestMailIsReachedOnlyWhereAllowed(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = sender.Send(t.Context(), letter(message.English, "li.lei@example.com"))
-	if e := sendError(t, err); e.Class != message.Permanent || !strings.Contains(e.Reason, "operator") {
+	if e := sendError(t, err); e.Class != message.Permanent || !strings.Contains(e.Reason.String(), "operator") {
 		t.Error(e)
 	}
 }

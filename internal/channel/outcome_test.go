@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/keyward/keyward/internal/channel/channeltest"
 	"github.com/keyward/keyward/internal/cloud/cloudtest"
@@ -209,8 +210,11 @@ func TestRefusals(t *testing.T) {
 			}))
 			_, err := open(t, s.kind, s.filling(server), c).Send(t.Context(), trouble(message.English))
 			e := sendError(t, err)
-			if e.Class != test.class || e.After != test.after || !strings.Contains(e.Reason, test.says) || len(e.Reason) > 600 {
+			if e.Class != test.class || e.After != test.after || !strings.Contains(e.Reason.String(), test.says) || len(e.Reason.String()) > 600 {
 				t.Errorf("%s %d %.80s: %s after %v: %s", test.kind, test.status, test.body, e.Class, e.After, e.Reason)
+			}
+			if zh := e.Reason.Chinese(); !strings.ContainsFunc(zh, func(r rune) bool { return unicode.Is(unicode.Han, r) }) || strings.Contains(zh, secret) || strings.Contains(zh, pagerKey) {
+				t.Errorf("%s %d %.80s: in Chinese: %s", test.kind, test.status, test.body, zh)
 			}
 		}
 	}
@@ -222,7 +226,7 @@ func TestSlackTokenIsRevoked(t *testing.T) {
 	f := s.filling(serve(t, s.service))
 	f.Credential["token"] = material.NewBytes([]byte("wrong"))
 	_, err := open(t, s.kind, f, c).Send(t.Context(), trouble(message.English))
-	if e := sendError(t, err); e.Class != message.Permanent || !strings.Contains(e.Reason, "token") {
+	if e := sendError(t, err); e.Class != message.Permanent || !strings.Contains(e.Reason.String(), "token") {
 		t.Error(e)
 	}
 	k := kind(t, "slack")
@@ -246,7 +250,7 @@ func TestBasicAuthenticationIsNotShown(t *testing.T) {
 	}))
 	f := form.Filling{Settings: map[string]string{"url": server, "user": "keyward"}, Credential: map[string]material.Bytes{"password": material.NewBytes([]byte("fakepassword"))}}
 	_, err := open(t, "alertmanager", f, &clock{start}).Send(t.Context(), trouble(message.English))
-	if e := sendError(t, err); e.Class != message.Permanent || !strings.Contains(e.Reason, "Basic [redacted] [redacted]") {
+	if e := sendError(t, err); e.Class != message.Permanent || !strings.Contains(e.Reason.String(), "Basic [redacted] [redacted]") {
 		t.Error(e)
 	}
 }

@@ -153,7 +153,7 @@ func TestSMSRefusals(t *testing.T) {
 		g := gateways(c)[test.gateway]
 		g.books.Fail(test.code)
 		_, err := open(t, g.kind, g.filling(serve(t, g.service)), c).Send(t.Context(), short())
-		if e := sendError(t, err); e.Class != test.class || e.After != test.after || !strings.Contains(e.Reason, test.says) {
+		if e := sendError(t, err); e.Class != test.class || e.After != test.after || !strings.Contains(e.Reason.String(), test.says) {
 			t.Errorf("%s: %s after %v: %s", test.code, e.Class, e.After, e.Reason)
 		}
 		if n := len(g.books.Sent()); n != 0 {

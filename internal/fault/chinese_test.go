@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -24,38 +25,48 @@ type format struct {
 	at      token.Position
 }
 
+// makers are what is given such a literal, by package: functions, and the methods New and Wrap
+// of a Kind, each with the literal's place among its arguments.
+var makers = map[string]map[string]int{
+	"internal/fault":        {"Say": 0, "New": 0, "Wrap": 1},
+	"internal/channel/wire": {"Permanent": 0, "Retry": 1, "Unclear": 0},
+}
+
+const module = "github.com/keyward/keyward/"
+
 // formats answers all formats of the product, and what in place of one is no literal.
 func formats(t *testing.T) (all []format, strange []token.Position) {
 	t.Helper()
 	root := filepath.Join("..", "..")
-	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(root, func(name string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && (strings.HasSuffix(d.Name(), "test") || d.Name() == "interop" || d.Name() == "vectors" || d.Name() == "testdata" || strings.HasPrefix(d.Name(), ".") && path != root):
+		case d.IsDir() && (strings.HasSuffix(d.Name(), "test") || d.Name() == "interop" || d.Name() == "vectors" || d.Name() == "testdata" || strings.HasPrefix(d.Name(), ".") && name != root):
 			return filepath.SkipDir
-		case d.IsDir() || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go"):
+		case d.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go"):
 			return nil
 		}
-		src, err := os.ReadFile(path)
+		src, err := os.ReadFile(name)
 		if err != nil {
 			return err
 		}
-		inside := filepath.Dir(path) == filepath.Join(root, "internal", "fault")
-		if !inside && !strings.Contains(string(src), `keyward/internal/fault"`) {
+		own := makers[strings.TrimPrefix(filepath.ToSlash(filepath.Dir(name)), "../../")]
+		if own == nil && !slices.ContainsFunc(slices.Collect(maps.Keys(makers)), func(pkg string) bool { return strings.Contains(string(src), module+pkg+`"`) }) {
 			return nil
 		}
 		fset := token.NewFileSet()
-		file, err := parser.ParseFile(fset, path, src, parser.SkipObjectResolution)
+		file, err := parser.ParseFile(fset, name, src, parser.SkipObjectResolution)
 		if err != nil {
 			return err
 		}
-		imported := map[string]bool{}
+		imported := map[string]map[string]int{"": own}
 		for _, i := range file.Imports {
+			from := strings.Trim(i.Path.Value, `"`)
 			if i.Name != nil {
-				imported[i.Name.Name] = true
+				imported[i.Name.Name] = makers[strings.TrimPrefix(from, module)]
 			}
-			imported[strings.Trim(i.Path.Value[strings.LastIndexAny(i.Path.Value, `/"`[:1])+1:], `"`)] = true
+			imported[path.Base(from)] = makers[strings.TrimPrefix(from, module)]
 		}
 		constants := map[string]ast.Expr{}
 		ast.Inspect(file, func(n ast.Node) bool {
@@ -64,14 +75,15 @@ func formats(t *testing.T) (all []format, strange []token.Position) {
 					constants[name.Name] = s.Values[i]
 				}
 			}
-			if d, ok := n.(*ast.FuncDecl); ok && inside && d.Recv != nil {
-				return false // the constructors themselves
+			if d, ok := n.(*ast.FuncDecl); ok {
+				_, maker := own[d.Name.Name]
+				return !maker
 			}
 			call, ok := n.(*ast.CallExpr)
 			if !ok {
 				return true
 			}
-			at, sure := formatOf(call, imported, inside)
+			at, sure := formatOf(call, imported)
 			if at == nil {
 				return true
 			}
@@ -92,35 +104,35 @@ func formats(t *testing.T) (all []format, strange []token.Position) {
 }
 
 // formatOf answers the argument of a call that is a format, nil if none is; sure tells that
-// the call makes a fault or a text. Without types a variable that is a Kind is known by its
-// name, or by getting a literal: no package has such a method New or Wrap.
-func formatOf(call *ast.CallExpr, imported map[string]bool, inside bool) (at ast.Expr, sure bool) {
-	if name, ok := call.Fun.(*ast.Ident); ok && inside && name.Name == "Say" {
-		return call.Args[0], true
+// the call makes a fault or a text. Imported has the makers of what a file imports by its name
+// there, and those of its own package by "". Without types a variable that is a Kind is known by
+// its name, or by getting a literal: no package has such a method New or Wrap.
+func formatOf(call *ast.CallExpr, imported map[string]map[string]int) (at ast.Expr, sure bool) {
+	argument := func(makers map[string]int, name string) ast.Expr {
+		if n, ok := makers[name]; ok && n < len(call.Args) {
+			return call.Args[n]
+		}
+		return nil
+	}
+	if f, ok := call.Fun.(*ast.Ident); ok { // within their package
+		return argument(imported[""], f.Name), true
 	}
 	method, ok := call.Fun.(*ast.SelectorExpr)
 	if !ok {
 		return nil, false
 	}
-	place := map[string]int{"Say": 0, "New": 0, "Wrap": 1}
-	n, ok := place[method.Sel.Name]
-	if !ok || n >= len(call.Args) {
-		return nil, false
-	}
+	at = argument(map[string]int{"New": 0, "Wrap": 1}, method.Sel.Name)
 	switch x := method.X.(type) {
-	case *ast.Ident: // fault.Say, kind.New
-		if x.Name == "fault" {
-			return call.Args[n], true
+	case *ast.Ident: // fault.Say, wire.Retry, kind.New
+		if makers, ok := imported[x.Name]; ok {
+			return argument(makers, method.Sel.Name), true
 		}
-		if imported[x.Name] || method.Sel.Name == "Say" {
-			return nil, false
-		}
-		return call.Args[n], strings.EqualFold(x.Name, "kind")
+		return at, strings.EqualFold(x.Name, "kind")
 	case *ast.SelectorExpr: // fault.KeyNotFound.New
 		of, ok := x.X.(*ast.Ident)
-		return call.Args[n], ok && of.Name == "fault"
+		return at, ok && of.Name == "fault"
 	case *ast.CallExpr: // fault.KindOf(err).New
-		return call.Args[n], true
+		return at, true
 	}
 	return nil, false
 }
@@ -236,7 +248,9 @@ var (
 )
 
 // foreign are the texts whose Chinese has no Chinese character.
-var foreign = []string{"base64", "%s; %s"}
+var foreign = []string{
+	"base64", "Alertmanager", "PagerDuty", "Slack", "Slack: %s (%s)", "%s (%d %s)", "%s: %s (%s: %s)", "%s; %s",
+}
 
 // ambiguous are the words of the glossary that also mean something else in these texts, or
 // are shortened in them.

@@ -12,9 +12,10 @@
 // every format in the tree that has no Chinese, and says what is wrong with one.
 //
 // The native REST API, the operator's socket and logins answer in the language
-// that the request asks for. Alibaba Cloud's dialect, the log and the audit log
-// are English always, and so is what is stored or was said by others: by a
-// provider, by the operating system, by a parser of Go's library.
+// that the request asks for, and a message to people in theirs. Alibaba Cloud's
+// dialect, the log and the audit log are English always, and so is what is stored
+// without its Chinese beside it, or was said by others: by a provider, by the
+// operating system, by a parser of Go's library.
 package fault
 
 import (

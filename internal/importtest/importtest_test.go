@@ -122,7 +122,7 @@ var allowed = map[string][]string{
 	"internal/sink":      slices.Concat(domains, leaves),
 	"internal/accesskey": slices.Concat(domains, leaves),
 	"internal/finding":   slices.Concat(domains, leaves),
-	"internal/message":   {"internal/form"},
+	"internal/message":   {"internal/form", "internal/fault"},
 	"internal/oncall":    {"internal/message", "internal/form", "internal/fault"},
 	"internal/notify":    slices.Concat(domains, leaves),
 	"internal/expiry":    slices.Concat(domains, leaves),

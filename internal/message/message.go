@@ -17,6 +17,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/form"
 )
 
@@ -185,7 +186,7 @@ const (
 type SendError struct {
 	Class  Class
 	After  time.Duration // try again no earlier; 0 if the channel did not say
-	Reason string
+	Reason fault.Text
 	Err    error // for the log; may be nil. It holds no secret either
 }
 

@@ -49,7 +49,7 @@ func (w *world) pass(d, step time.Duration) {
 // A channel that takes nothing for a day and a half loses no alarm, and tells the newest only once.
 func TestAnOutageLosesNoAlarm(t *testing.T) {
 	w := newWorld(t, map[string]message.Traits{"plain": group()})
-	w.fake["plain"].refuse = slices.Repeat([]error{&message.SendError{Class: message.Retry, Reason: "down"}}, 220)
+	w.fake["plain"].refuse = slices.Repeat([]error{&message.SendError{Class: message.Retry, Reason: fault.Say("down")}}, 220)
 	w.report(expires("expiry/k", noon.Add(20*days)))
 	w.pass(2*days, 10*time.Minute)
 	if n := w.events("plain", message.Trigger); n != 1 {
@@ -60,10 +60,43 @@ func TestAnOutageLosesNoAlarm(t *testing.T) {
 	}
 }
 
+// Why a channel fails is told in the reader's language, on the other channels, of the channel and
+// of each message, and not any more when it works again.
+func TestWhyAChannelFailsIsToldInChinese(t *testing.T) {
+	w := newWorld(t, map[string]message.Traits{"plain": {Family: message.Chat, Group: true}, "asked": group()})
+	refused := &message.SendError{Class: message.Retry, Reason: fault.Say("%s (%d %s)", fault.Say("the mail server asks to try later"), 451, "busy"), After: time.Minute}
+	w.fake["plain"].refuse = slices.Repeat([]error{refused}, 4)
+	i := w.report(expires("expiry/k", noon.Add(7*days)))
+	const english, chinese = "the mail server asks to try later (451 busy)", "邮件服务器要求稍后重试（451 busy）"
+	w.pass(4*time.Minute, time.Minute)
+	told := slices.ContainsFunc(w.fake["asked"].all, func(m message.Message) bool { return slices.Contains(m.Lines, "原因："+chinese) })
+	if !told {
+		t.Errorf("the others were told %+v", w.fake["asked"].all)
+	}
+	stands := func() (notify.Health, notify.Delivery) {
+		healths, err := w.shelf.Healths(t.Context(), account)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sent, err := w.shelf.Deliveries(t.Context(), account, i.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return healths["plain"], sent[slices.IndexFunc(sent, func(d notify.Delivery) bool { return d.Channel == "plain" })]
+	}
+	if h, d := stands(); h.Error != english || h.Chinese != chinese || d.Error != english || d.Chinese != chinese {
+		t.Errorf("have %+v, %+v", h, d)
+	}
+	w.settle()
+	if h, d := stands(); h.Error+h.Chinese+d.Error+d.Chinese != "" || d.Progress != notify.Sent {
+		t.Errorf("it works again, and still: %+v, %+v", h, d)
+	}
+}
+
 // What waited while a channel was down is told once, not as often as it was decided.
 func TestLaterAlarmsReplaceEarlierOnes(t *testing.T) {
 	w := newWorld(t, map[string]message.Traits{"plain": group()})
-	w.fake["plain"].refuse = slices.Repeat([]error{&message.SendError{Class: message.Retry, Reason: "down", After: time.Hour}}, 4)
+	w.fake["plain"].refuse = slices.Repeat([]error{&message.SendError{Class: message.Retry, Reason: fault.Say("down"), After: time.Hour}}, 4)
 	w.report(expires("expiry/k", noon.Add(10*time.Hour))) // told again every quarter of an hour
 	w.pass(62*time.Minute, time.Minute)
 	if n := w.events("plain", message.Trigger); n != 1 {
@@ -240,8 +273,8 @@ func TestBeginningsAndEnds(t *testing.T) {
 		over   int
 	}{
 		"told":      {nil, 1},
-		"not told":  {&message.SendError{Class: message.Retry, Reason: "busy", After: time.Hour}, 0},
-		"lost":      {&message.SendError{Class: message.Permanent, Reason: "no"}, 0},
+		"not told":  {&message.SendError{Class: message.Retry, Reason: fault.Say("busy"), After: time.Hour}, 0},
+		"lost":      {&message.SendError{Class: message.Permanent, Reason: fault.Say("no")}, 0},
 		"who knows": {errors.New("?"), 1},
 	} {
 		t.Run(name, func(t *testing.T) {

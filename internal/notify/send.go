@@ -107,7 +107,7 @@ func (s *Service) mailer(ctx context.Context, account, name string) (*mailer, fu
 	}
 	sender, filling, err := s.sender(ctx, ch, m.kind)
 	if err != nil {
-		return nil, nil, errors.Join(err, m.well(ctx, &message.SendError{Class: message.Permanent, Reason: "its settings or its credential cannot be used"}))
+		return nil, nil, errors.Join(err, m.well(ctx, &message.SendError{Class: message.Permanent, Reason: fault.Say("its settings or its credential cannot be used")}))
 	}
 	m.sender = sender
 	return m, filling.Erase, nil
@@ -290,7 +290,7 @@ func (m *mailer) mark(ctx context.Context, batch []Delivery, receipt message.Rec
 		batch[i].Receipt = cmp.Or(receipt.ID, batch[i].Receipt)
 	}
 	if err == nil && receipt.State == message.Failed {
-		err = &message.SendError{Class: message.Permanent, Reason: "the channel could not deliver it"}
+		err = &message.SendError{Class: message.Permanent, Reason: fault.Say("the channel could not deliver it")}
 	}
 	if err == nil {
 		return errors.Join(m.settled(ctx, batch, Sent, nil), m.well(ctx, nil))
@@ -332,41 +332,41 @@ func delay(first time.Duration, attempts int) time.Duration {
 
 // settled stores the end of deliveries.
 func (m *mailer) settled(ctx context.Context, batch []Delivery, p Progress, err error) error {
-	now := m.now()
+	now, why := m.now(), reason(err)
 	for i := range batch {
-		batch[i].Progress, batch[i].DoneAt, batch[i].Error = p, now, reason(err)
+		batch[i].Progress, batch[i].DoneAt, batch[i].Error, batch[i].Chinese = p, now, why.String(), why.Chinese()
 	}
 	return m.o.Outbox.Mark(ctx, batch)
 }
 
 func (m *mailer) postpone(ctx context.Context, batch []Delivery, err error, after time.Duration) error {
-	until := m.now().Add(after) // the same for all: they stay together
+	until, why := m.now().Add(after), reason(err) // the same for all: they stay together
 	for i := range batch {
-		batch[i].After, batch[i].Error = until, reason(err)
+		batch[i].After, batch[i].Error, batch[i].Chinese = until, why.String(), why.Chinese()
 	}
 	return m.o.Outbox.Mark(ctx, batch)
 }
 
 // reason answers what a person may read of an error of a channel.
-func reason(err error) string {
+func reason(err error) fault.Text {
 	if err == nil {
-		return ""
+		return fault.Text{}
 	}
 	var refused *message.SendError
 	if errors.As(err, &refused) {
 		return refused.Reason
 	}
-	return "the channel gave no clear answer"
+	return fault.Say("the channel gave no clear answer")
 }
 
 // well stores how the channel does, and reports its death and its return on the others.
 func (m *mailer) well(ctx context.Context, sent error) (err error) {
-	now := m.now()
+	now, why := m.now(), reason(sent)
 	m.health, err = m.o.Config.ChangeHealth(ctx, m.channel.Account, m.channel.Name, func(h *Health) {
-		if sent == nil {
-			h.SentAt, h.Failures, h.Error = now, 0, ""
+		if h.Error, h.Chinese = why.String(), why.Chinese(); sent == nil {
+			h.SentAt, h.Failures = now, 0
 		} else {
-			h.FailedAt, h.Failures, h.Error = now, h.Failures+1, reason(sent)
+			h.FailedAt, h.Failures = now, h.Failures+1
 		}
 	})
 	if err != nil {
@@ -385,7 +385,7 @@ func (m *mailer) dead(ctx context.Context) error {
 		return nil
 	}
 	return m.Report(ctx, m.channel.Account, Condition{
-		Name: condition, Kind: ChannelFailing, Subject: m.channel.Name, Severity: message.Critical, Facts: []Fact{{Name: "reason", Value: m.health.Error}},
+		Name: condition, Kind: ChannelFailing, Subject: m.channel.Name, Severity: message.Critical, Facts: []Fact{{"reason", m.health.Error, m.health.Chinese}},
 	})
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/job"
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/message"
@@ -278,8 +279,8 @@ func TestCrashesWhileSending(t *testing.T) {
 
 // What a channel answers decides what becomes of a message.
 func TestAnswersOfChannels(t *testing.T) {
-	retry := &message.SendError{Class: message.Retry, Reason: "busy"}
-	unclear := &message.SendError{Class: message.Unclear, Reason: "no answer"}
+	retry := &message.SendError{Class: message.Retry, Reason: fault.Say("busy")}
+	unclear := &message.SendError{Class: message.Unclear, Reason: fault.Say("no answer")}
 	for _, c := range []struct {
 		name    string
 		channel string
@@ -289,7 +290,7 @@ func TestAnswersOfChannels(t *testing.T) {
 		want    notify.Progress
 	}{
 		{"refused for a while", "plain", []error{retry, retry, retry}, false, 1, notify.Sent},
-		{"refused for good", "plain", []error{&message.SendError{Class: message.Permanent, Reason: "no such robot"}}, false, 0, notify.Lost},
+		{"refused for good", "plain", []error{&message.SendError{Class: message.Permanent, Reason: fault.Say("no such robot")}}, false, 0, notify.Lost},
 		{"an answer is lost, the message too", "asked", []error{unclear}, false, 1, notify.Sent},
 		{"an answer is lost, the message is not", "asked", []error{unclear}, true, 1, notify.Sent},
 		{"an answer is lost and nobody can tell", "plain", []error{unclear}, true, 2, notify.Sent},
@@ -333,7 +334,7 @@ func TestAnswersOfChannels(t *testing.T) {
 func TestDeadChannelsAreReportedOnTheOthers(t *testing.T) {
 	w := newWorld(t, map[string]message.Traits{"plain": group(), "asked": {Family: message.Chat, Group: true}})
 	for range 5 {
-		w.fake["plain"].refuse = append(w.fake["plain"].refuse, &message.SendError{Class: message.Retry, Reason: "connection refused"})
+		w.fake["plain"].refuse = append(w.fake["plain"].refuse, &message.SendError{Class: message.Retry, Reason: fault.Say("connection refused")})
 	}
 	if err := w.Report(t.Context(), account, expires("expiry/k", noon.Add(10*24*time.Hour))); err != nil {
 		t.Fatal(err)

@@ -34,6 +34,7 @@ type Health struct {
 	FailedAt    time.Time // last message that it did not take
 	Failures    int       // in a row
 	Error       string    // of the last failure
+	Chinese     string    // Error in Chinese
 	TestedAt    time.Time // when the last test message left
 	ConfirmedAt time.Time // when a person last confirmed a test message
 	Tokens      float64   // messages that may leave at once
@@ -118,6 +119,7 @@ type Delivery struct {
 	Batch    string    // the id of the digest that it left in; "" for alone
 	Receipt  string
 	Error    string
+	Chinese  string // Error in Chinese
 	DoneAt   time.Time
 }
 

@@ -58,7 +58,7 @@ func openAlertmanager(o message.Opening) (message.Sender, error) {
 	if o.Settings["user"] != "" && o.Credential["token"].Len() > 0 {
 		return nil, fault.InvalidParameter.New("give a password or a token, not both")
 	}
-	return &alertmanager{wire.New("Alertmanager", o), to.JoinPath("api", "v2", "alerts"), lasts, o}, nil
+	return &alertmanager{wire.New(fault.Say("Alertmanager"), o), to.JoinPath("api", "v2", "alerts"), lasts, o}, nil
 }
 
 type alertmanager struct {

@@ -46,7 +46,7 @@ func PagerDuty() message.Kind {
 			if o.Credential["routing_key"].Len() != 32 {
 				return nil, fault.InvalidParameter.New("the field \"routing_key\" has 32 characters: it is the integration's key, not one of the API")
 			}
-			return &pagerDuty{wire.New("PagerDuty", o), to.JoinPath("v2", "enqueue"), o}, nil
+			return &pagerDuty{wire.New(fault.Say("PagerDuty"), o), to.JoinPath("v2", "enqueue"), o}, nil
 		},
 	}
 }

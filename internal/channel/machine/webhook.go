@@ -51,7 +51,7 @@ func openWebhook(o message.Opening) (message.Sender, error) {
 	if strings.ContainsAny(string(o.Credential["authorization"].Expose()), "\r\n\x00") {
 		return nil, fault.InvalidParameter.New("the field \"authorization\" is one line")
 	}
-	return &webhook{wire.New("the webhook's receiver", o), to, o}, nil
+	return &webhook{wire.New(fault.Say("the webhook's receiver"), o), to, o}, nil
 }
 
 // webhookKey reads the key of the signatures.

@@ -154,9 +154,9 @@ func (s *mailer) connect(ctx context.Context) (*smtp.Client, error) {
 	plain, err := s.dialer.DialContext(ctx, "tcp", net.JoinHostPort(s.host, s.port))
 	if err != nil {
 		if errors.Is(err, egress.ErrRefused) {
-			return nil, s.sort(err, message.Permanent, "the mail server is not at a public address; if that is right, an operator must allow its network")
+			return nil, s.sort(err, message.Permanent, fault.Say("the mail server is not at a public address; if that is right, an operator must allow its network"))
 		}
-		return nil, s.sort(err, message.Retry, "the mail server cannot be reached; check its name, the port and the firewall")
+		return nil, s.sort(err, message.Retry, fault.Say("the mail server cannot be reached; check its name, the port and the firewall"))
 	}
 	defer context.AfterFunc(ctx, func() { _ = plain.Close() })()
 	c, err := s.greet(ctx, &bounded{plain, maxTalk})
@@ -175,7 +175,7 @@ func (s *mailer) connect(ctx context.Context) (*smtp.Client, error) {
 
 // greet opens the conversation, encrypted if it is to be.
 func (s *mailer) greet(ctx context.Context, conn net.Conn) (c *smtp.Client, err error) {
-	const reason = "no encrypted conversation with the mail server; check that its port and \"security\" belong together and that its certificate is valid"
+	reason := fault.Say("no encrypted conversation with the mail server; check that its port and \"security\" belong together and that its certificate is valid")
 	switch s.security {
 	case "starttls":
 		if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
@@ -221,7 +221,7 @@ func (s *mailer) authenticate(c *smtp.Client) error {
 		return wire.Permanent("the mail server offers neither AUTH PLAIN nor AUTH LOGIN; clear the user, or use another port")
 	}
 	if err := c.Auth(with); err != nil {
-		return s.sort(err, message.Retry, "the mail server does not let the user in; check the password: many services want one made for programs")
+		return s.sort(err, message.Retry, fault.Say("the mail server does not let the user in; check the password: many services want one made for programs"))
 	}
 	return nil
 }
@@ -245,12 +245,12 @@ func (l *login) Next([]byte) ([]byte, error) {
 // hand gives the message to the server.
 func (s *mailer) hand(c *smtp.Client, m message.Message) error {
 	if err := c.Mail(s.from.Address, nil); err != nil {
-		return s.sort(err, message.Retry, "the mail server refuses the sender; check \"from\", and whether it wants a user and a password")
+		return s.sort(err, message.Retry, fault.Say("the mail server refuses the sender; check \"from\", and whether it wants a user and a password"))
 	}
 	if err := c.Rcpt(m.To[0].Email, nil); err != nil {
-		return s.sort(err, message.Retry, "the mail server refuses the recipient; check the person's address")
+		return s.sort(err, message.Retry, fault.Say("the mail server refuses the recipient; check the person's address"))
 	}
-	const refused = "the mail server refuses the message; its answer says why"
+	refused := fault.Say("the mail server refuses the message; its answer says why")
 	data, err := c.Data()
 	if err != nil {
 		return s.sort(err, message.Retry, refused)
@@ -259,29 +259,28 @@ func (s *mailer) hand(c *smtp.Client, m message.Message) error {
 		return s.sort(err, message.Retry, refused) // without the last dot it is no message
 	}
 	if err := data.Close(); err != nil { // the dot may have arrived
-		return s.sort(err, message.Unclear, "the mail server did not answer after the message; it may have taken it")
+		return s.sort(err, message.Unclear, fault.Say("the mail server did not answer after the message; it may have taken it"))
 	}
 	return nil
 }
 
 // sort makes an error of what went wrong. What the server answered decides: 4xx is for
 // now, 5xx for good. Without an answer the class is what the moment says.
-func (s *mailer) sort(err error, class message.Class, reason string) *message.SendError {
+func (s *mailer) sort(err error, class message.Class, reason fault.Text) *message.SendError {
 	e := &message.SendError{Class: class, Reason: reason}
 	var answer *smtp.SMTPError
 	if !errors.As(err, &answer) {
 		e.Err = errors.New(wire.Clean(err.Error(), s.opening))
 		return e
 	}
-	said := " (" + strconv.Itoa(answer.Code) + " " + wire.Clean(answer.Message, s.opening) + ")"
+	e.Class = message.Permanent
 	switch {
 	case answer.Code >= 400 && answer.Code < 500:
-		e.Class, e.Reason = message.Retry, "the mail server asks to try later"+said
+		e.Class, reason = message.Retry, fault.Say("the mail server asks to try later")
 	case class == message.Unclear:
-		e.Class, e.Reason = message.Permanent, "the mail server refuses the message; its answer says why"+said
-	default:
-		e.Class, e.Reason = message.Permanent, reason+said
+		reason = fault.Say("the mail server refuses the message; its answer says why")
 	}
+	e.Reason = fault.Say("%s (%d %s)", reason, answer.Code, wire.Clean(answer.Message, s.opening))
 	return e
 }
 

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/internal/channel/wire"
+	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/form"
 	"github.com/keyward/keyward/internal/message"
 )
@@ -33,7 +34,7 @@ func DingTalk() message.Kind {
 			if err != nil {
 				return nil, err
 			}
-			return &dingTalk{wire.New("DingTalk", o), *to, o}, nil
+			return &dingTalk{wire.New(fault.Say("DingTalk"), o), *to, o}, nil
 		},
 	}
 }
@@ -45,19 +46,19 @@ type dingTalk struct {
 }
 
 var dingTalkCodes = map[int]verdict{
-	-1:     {message.Unclear, 0, "DingTalk is busy; the message may have arrived"},
-	130101: {message.Retry, 10 * time.Minute, "the robot sent more than 20 messages a minute and is blocked for ten minutes"},
-	410100: {message.Retry, 10 * time.Minute, "the robot sent more than 20 messages a minute and is blocked for ten minutes"},
-	310000: {message.Permanent, 0, "DingTalk refuses the robot's security setting: check the secret and this server's clock, or the keywords and the addresses that the robot allows"},
-	300001: {message.Permanent, 0, "the robot was removed; add a new one to the group and enter its address"},
-	300005: {message.Permanent, 0, "the robot was removed; add a new one to the group and enter its address"},
-	400101: {message.Permanent, 0, "the robot was removed; add a new one to the group and enter its address"},
-	400102: {message.Permanent, 0, "the robot is switched off; switch it on in the group's settings"},
-	400106: {message.Permanent, 0, "the robot was removed; add a new one to the group and enter its address"},
-	400013: {message.Permanent, 0, "the group was dissolved; add a robot to another one and enter its address"},
-	430101: {message.Permanent, 0, "DingTalk takes the message's link for unsafe; ask its support to allow the address of this server"},
-	430102: {message.Permanent, 0, "DingTalk takes the text for unfit; rename what the message is about"},
-	460101: {message.Permanent, 0, "the message is longer than 20,000 bytes; report this as a defect"},
+	-1:     {message.Unclear, 0, fault.Say("DingTalk is busy; the message may have arrived")},
+	130101: {message.Retry, 10 * time.Minute, fault.Say("the robot sent more than 20 messages a minute and is blocked for ten minutes")},
+	410100: {message.Retry, 10 * time.Minute, fault.Say("the robot sent more than 20 messages a minute and is blocked for ten minutes")},
+	310000: {message.Permanent, 0, fault.Say("DingTalk refuses the robot's security setting: check the secret and this server's clock, or the keywords and the addresses that the robot allows")},
+	300001: {message.Permanent, 0, fault.Say("the robot was removed; add a new one to the group and enter its address")},
+	300005: {message.Permanent, 0, fault.Say("the robot was removed; add a new one to the group and enter its address")},
+	400101: {message.Permanent, 0, fault.Say("the robot was removed; add a new one to the group and enter its address")},
+	400102: {message.Permanent, 0, fault.Say("the robot is switched off; switch it on in the group's settings")},
+	400106: {message.Permanent, 0, fault.Say("the robot was removed; add a new one to the group and enter its address")},
+	400013: {message.Permanent, 0, fault.Say("the group was dissolved; add a robot to another one and enter its address")},
+	430101: {message.Permanent, 0, fault.Say("DingTalk takes the message's link for unsafe; ask its support to allow the address of this server")},
+	430102: {message.Permanent, 0, fault.Say("DingTalk takes the text for unfit; rename what the message is about")},
+	460101: {message.Permanent, 0, fault.Say("the message is longer than 20,000 bytes; report this as a defect")},
 }
 
 // sign answers the timestamp and signature parameters of a request.
@@ -88,15 +89,15 @@ func (d *dingTalk) Send(ctx context.Context, m message.Message) (message.Receipt
 	if err != nil {
 		return message.Receipt{}, err
 	}
-	return judge(d.client, "DingTalk", dingTalkCodes, reply)
+	return judge(d.client, dingTalkCodes, reply)
 }
 
 // judge reads an answer of DingTalk or WeCom.
-func judge(c *wire.Client, name string, codes map[int]verdict, reply wire.Reply) (message.Receipt, error) {
+func judge(c *wire.Client, codes map[int]verdict, reply wire.Reply) (message.Receipt, error) {
 	var a answer
 	told := wire.Decode(reply, &a) && a.Code != nil
 	if told && *a.Code != 0 {
-		return message.Receipt{}, rule(c, name, codes, *a.Code, a.Said)
+		return message.Receipt{}, rule(c, codes, *a.Code, a.Said)
 	}
 	if e := c.Sort(reply, a.Said); e != nil {
 		return message.Receipt{}, e

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/internal/channel/wire"
+	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/form"
 	"github.com/keyward/keyward/internal/message"
 )
@@ -33,7 +34,7 @@ func Feishu() message.Kind {
 			if err != nil {
 				return nil, err
 			}
-			return &feishu{wire.New("Feishu", o), to, o}, nil
+			return &feishu{wire.New(fault.Say("Feishu"), o), to, o}, nil
 		},
 	}
 }
@@ -45,14 +46,14 @@ type feishu struct {
 }
 
 var feishuCodes = map[int]verdict{
-	11232: {message.Retry, time.Minute, "Feishu limits its robots now, as it does at the full and half hour"},
-	11233: {message.Retry, time.Minute, "the robot sent more than 5 messages a second or 100 a minute"},
-	19001: {message.Permanent, 0, "the robot was removed or its address is wrong; add a new one to the group and enter its address"},
-	19007: {message.Permanent, 0, "the robot is switched off; switch it on in the group's settings"},
-	19021: {message.Permanent, 0, "Feishu refuses the signature: check the secret and this server's clock"},
-	19022: {message.Permanent, 0, "the robot does not allow this server's address; add it to the robot's list"},
-	19024: {message.Permanent, 0, "the message has none of the robot's keywords; use the security setting \"signature\" instead"},
-	9499:  {message.Permanent, 0, "Feishu cannot read the message; report this as a defect"},
+	11232: {message.Retry, time.Minute, fault.Say("Feishu limits its robots now, as it does at the full and half hour")},
+	11233: {message.Retry, time.Minute, fault.Say("the robot sent more than 5 messages a second or 100 a minute")},
+	19001: {message.Permanent, 0, fault.Say("the robot was removed or its address is wrong; add a new one to the group and enter its address")},
+	19007: {message.Permanent, 0, fault.Say("the robot is switched off; switch it on in the group's settings")},
+	19021: {message.Permanent, 0, fault.Say("Feishu refuses the signature: check the secret and this server's clock")},
+	19022: {message.Permanent, 0, fault.Say("the robot does not allow this server's address; add it to the robot's list")},
+	19024: {message.Permanent, 0, fault.Say("the message has none of the robot's keywords; use the security setting \"signature\" instead")},
+	9499:  {message.Permanent, 0, fault.Say("Feishu cannot read the message; report this as a defect")},
 }
 
 // A card is an interactive message of a robot, with the signature beside it.
@@ -95,7 +96,7 @@ func (f *feishu) Send(ctx context.Context, m message.Message) (message.Receipt, 
 	}
 	told := wire.Decode(reply, &a) && a.Code != nil
 	if told && *a.Code != 0 {
-		return message.Receipt{}, rule(f.client, "Feishu", feishuCodes, *a.Code, a.Said)
+		return message.Receipt{}, rule(f.client, feishuCodes, *a.Code, a.Said)
 	}
 	if e := f.client.Sort(reply, a.Said); e != nil {
 		return message.Receipt{}, e

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/internal/channel/wire"
+	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/form"
 	"github.com/keyward/keyward/internal/message"
 )
@@ -24,17 +25,17 @@ import (
 type verdict struct {
 	class  message.Class
 	after  time.Duration
-	reason string // %-free; the robot's own words follow
+	reason fault.Text // the robot's own words follow
 }
 
 // rule makes an error of what a robot answered. A code that the table does not have was a
 // refusal all the same: the robot says that it did not take the message.
-func rule(c *wire.Client, name string, codes map[int]verdict, code int, said string) *message.SendError {
+func rule(c *wire.Client, codes map[int]verdict, code int, said string) *message.SendError {
 	v, ok := codes[code]
 	if !ok {
-		v = verdict{message.Permanent, 0, "the robot refuses the message; look up the code in its documentation"}
+		v = verdict{message.Permanent, 0, fault.Say("the robot refuses the message; look up the code in its documentation")}
 	}
-	e := wire.Permanent("%s: %s (code %d: %s)", name, v.reason, code, c.Clean(said))
+	e := wire.Permanent("%s: %s (code %d: %s)", c.Name(), v.reason, code, c.Clean(said))
 	e.Class, e.After = v.class, v.after
 	return e
 }

@@ -37,7 +37,7 @@ func Slack() message.Kind {
 }
 
 func openSlack(o message.Opening) (message.Sender, error) {
-	s := &slack{client: wire.New("Slack", o), opening: o}
+	s := &slack{client: wire.New(fault.Say("Slack"), o), opening: o}
 	webhook, token := o.Credential["webhook"].Len() > 0, o.Credential["token"].Len() > 0
 	if webhook == token {
 		return nil, fault.InvalidParameter.New("give either the address of a webhook or a token")
@@ -71,29 +71,29 @@ type slack struct {
 
 // slackCodes are the words with which both ways to post refuse.
 var slackCodes = map[string]verdict{
-	"ratelimited":                       {message.Retry, time.Minute, "Slack limits the messages of this channel"},
-	"rate_limited":                      {message.Retry, time.Minute, "Slack limits the messages of this channel"},
-	"rollup_error":                      {message.Unclear, 0, "Slack failed; the message may have arrived"},
-	"internal_error":                    {message.Unclear, 0, "Slack failed; the message may have arrived"},
-	"fatal_error":                       {message.Unclear, 0, "Slack failed; the message may have arrived"},
-	"request_timeout":                   {message.Retry, 0, "Slack did not get the whole message"},
-	"service_unavailable":               {message.Retry, 0, "Slack is unavailable"},
-	"no_service":                        {message.Permanent, 0, "the webhook was removed; make a new one and enter its address"},
-	"no_active_hooks":                   {message.Permanent, 0, "the webhook was removed; make a new one and enter its address"},
-	"no_team":                           {message.Permanent, 0, "the workspace no longer exists; enter a webhook of another one"},
-	"invalid_token":                     {message.Permanent, 0, "the webhook's address is wrong or was revoked; enter a new one"},
-	"invalid_auth":                      {message.Permanent, 0, "the token is wrong; enter a valid one"},
-	"not_authed":                        {message.Permanent, 0, "the token is wrong; enter a valid one"},
-	"account_inactive":                  {message.Permanent, 0, "the token's bot was removed; install the app again and enter its token"},
-	"token_revoked":                     {message.Permanent, 0, "the token was revoked; install the app again and enter its token"},
-	"token_expired":                     {message.Permanent, 0, "the token has expired; enter a new one, without rotation"},
-	"missing_scope":                     {message.Permanent, 0, "the token lacks the scope chat:write; add it and install the app again"},
-	"not_in_channel":                    {message.Permanent, 0, "the bot is not in the channel; invite it there"},
-	"channel_not_found":                 {message.Permanent, 0, "the channel does not exist or the bot cannot see it; check its id and invite the bot"},
-	"channel_is_archived":               {message.Permanent, 0, "the channel is archived; choose another one"},
-	"is_archived":                       {message.Permanent, 0, "the channel is archived; choose another one"},
-	"action_prohibited":                 {message.Permanent, 0, "the workspace forbids this webhook; ask its administrator"},
-	"posting_to_general_channel_denied": {message.Permanent, 0, "the workspace forbids to post there; choose another channel"},
+	"ratelimited":                       {message.Retry, time.Minute, fault.Say("Slack limits the messages of this channel")},
+	"rate_limited":                      {message.Retry, time.Minute, fault.Say("Slack limits the messages of this channel")},
+	"rollup_error":                      {message.Unclear, 0, fault.Say("Slack failed; the message may have arrived")},
+	"internal_error":                    {message.Unclear, 0, fault.Say("Slack failed; the message may have arrived")},
+	"fatal_error":                       {message.Unclear, 0, fault.Say("Slack failed; the message may have arrived")},
+	"request_timeout":                   {message.Retry, 0, fault.Say("Slack did not get the whole message")},
+	"service_unavailable":               {message.Retry, 0, fault.Say("Slack is unavailable")},
+	"no_service":                        {message.Permanent, 0, fault.Say("the webhook was removed; make a new one and enter its address")},
+	"no_active_hooks":                   {message.Permanent, 0, fault.Say("the webhook was removed; make a new one and enter its address")},
+	"no_team":                           {message.Permanent, 0, fault.Say("the workspace no longer exists; enter a webhook of another one")},
+	"invalid_token":                     {message.Permanent, 0, fault.Say("the webhook's address is wrong or was revoked; enter a new one")},
+	"invalid_auth":                      {message.Permanent, 0, fault.Say("the token is wrong; enter a valid one")},
+	"not_authed":                        {message.Permanent, 0, fault.Say("the token is wrong; enter a valid one")},
+	"account_inactive":                  {message.Permanent, 0, fault.Say("the token's bot was removed; install the app again and enter its token")},
+	"token_revoked":                     {message.Permanent, 0, fault.Say("the token was revoked; install the app again and enter its token")},
+	"token_expired":                     {message.Permanent, 0, fault.Say("the token has expired; enter a new one, without rotation")},
+	"missing_scope":                     {message.Permanent, 0, fault.Say("the token lacks the scope chat:write; add it and install the app again")},
+	"not_in_channel":                    {message.Permanent, 0, fault.Say("the bot is not in the channel; invite it there")},
+	"channel_not_found":                 {message.Permanent, 0, fault.Say("the channel does not exist or the bot cannot see it; check its id and invite the bot")},
+	"channel_is_archived":               {message.Permanent, 0, fault.Say("the channel is archived; choose another one")},
+	"is_archived":                       {message.Permanent, 0, fault.Say("the channel is archived; choose another one")},
+	"action_prohibited":                 {message.Permanent, 0, fault.Say("the workspace forbids this webhook; ask its administrator")},
+	"posting_to_general_channel_denied": {message.Permanent, 0, fault.Say("the workspace forbids to post there; choose another channel")},
 }
 
 // Send implements message.Sender.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/internal/channel/wire"
+	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/form"
 	"github.com/keyward/keyward/internal/message"
 )
@@ -30,7 +31,7 @@ func WeCom() message.Kind {
 			if err != nil {
 				return nil, err
 			}
-			return &weCom{wire.New("WeCom", o), to}, nil
+			return &weCom{wire.New(fault.Say("WeCom"), o), to}, nil
 		},
 	}
 }
@@ -41,14 +42,14 @@ type weCom struct {
 }
 
 var weComCodes = map[int]verdict{
-	-1:    {message.Unclear, 0, "WeCom is busy; the message may have arrived"},
-	45009: {message.Retry, time.Minute, "the robot sent more than 20 messages a minute"},
-	45033: {message.Retry, time.Minute, "the robot has too many requests at the same time"},
-	93000: {message.Permanent, 0, "the robot was removed or its address is wrong; add a new one to the group and enter its address"},
-	93004: {message.Permanent, 0, "the robot is switched off; switch it on in WeCom's administration"},
-	93008: {message.Permanent, 0, "the robot is no longer in the group; add it again and enter its address"},
-	40058: {message.Permanent, 0, "WeCom cannot read the message; report this as a defect"},
-	45002: {message.Permanent, 0, "the message is too long; report this as a defect"},
+	-1:    {message.Unclear, 0, fault.Say("WeCom is busy; the message may have arrived")},
+	45009: {message.Retry, time.Minute, fault.Say("the robot sent more than 20 messages a minute")},
+	45033: {message.Retry, time.Minute, fault.Say("the robot has too many requests at the same time")},
+	93000: {message.Permanent, 0, fault.Say("the robot was removed or its address is wrong; add a new one to the group and enter its address")},
+	93004: {message.Permanent, 0, fault.Say("the robot is switched off; switch it on in WeCom's administration")},
+	93008: {message.Permanent, 0, fault.Say("the robot is no longer in the group; add it again and enter its address")},
+	40058: {message.Permanent, 0, fault.Say("WeCom cannot read the message; report this as a defect")},
+	45002: {message.Permanent, 0, fault.Say("the message is too long; report this as a defect")},
 }
 
 // Send implements message.Sender.
@@ -67,7 +68,7 @@ func (w *weCom) Send(ctx context.Context, m message.Message) (message.Receipt, e
 	if err != nil {
 		return message.Receipt{}, err
 	}
-	return judge(w.client, "WeCom", weComCodes, reply)
+	return judge(w.client, weComCodes, reply)
 }
 
 // byMobile tells whether somebody can be mentioned by telephone number only.

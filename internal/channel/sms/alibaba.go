@@ -11,6 +11,7 @@ import (
 	"github.com/keyward/keyward/internal/channel/wire"
 	"github.com/keyward/keyward/internal/cloud/alibaba/rpc"
 	"github.com/keyward/keyward/internal/egress"
+	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/form"
 	"github.com/keyward/keyward/internal/message"
 )
@@ -70,35 +71,35 @@ type alibabaSMS struct {
 }
 
 var alibabaCodes = map[string]verdict{
-	"isv.BUSINESS_LIMIT_CONTROL":      {message.Retry, time.Minute, "the number gets SMS too often; raise the limit in the console"},
-	"isv.DAY_LIMIT_CONTROL":           {message.Permanent, 0, "the account sent its limit of the day; raise it in the console"},
-	"isv.MONTH_LIMIT_CONTROL":         {message.Permanent, 0, "the account sent its limit of the month; raise it in the console"},
-	"isv.AMOUNT_NOT_ENOUGH":           {message.Permanent, 0, "the account has no money left; charge it"},
-	"isv.OUT_OF_SERVICE":              {message.Permanent, 0, "the account is stopped for lack of money; charge it"},
-	"isv.ACCOUNT_ABNORMAL":            {message.Permanent, 0, "the account is blocked; ask the gateway's support"},
-	"isv.PRODUCT_UN_SUBSCRIPT":        {message.Permanent, 0, "SMS is not activated; activate it in the console"},
-	"isv.MOBILE_NUMBER_ILLEGAL":       {message.Permanent, 0, "there is no such number; correct the person's"},
-	"isv.BLACK_KEY_CONTROL_LIMIT":     {message.Permanent, 0, "the text is refused; give what it is about another name"},
-	"isv.PARAM_NOT_SUPPORT_URL":       {message.Permanent, 0, "a value looks like a link; give what it is about another name"},
-	"isv.PARAM_LENGTH_LIMIT":          {message.Permanent, 0, "a value is too long for the template; give its variables more room"},
-	"isv.SMS_SIGNATURE_ILLEGAL":       {message.Permanent, 0, "the signature is wrong or not approved; check \"sign\" in the console"},
-	"isv.SMS_TEMPLATE_ILLEGAL":        {message.Permanent, 0, "the template is wrong or not approved; check \"template\" in the console"},
-	"isv.TEMPLATE_MISSING_PARAMETERS": {message.Permanent, 0, "the template has other variables; check \"params\""},
-	"isv.TEMPLATE_PARAMS_ILLEGAL":     {message.Permanent, 0, "the template does not allow a value; check the rules of its variables"},
-	"isp.RAM_PERMISSION_DENY":         {message.Permanent, 0, "the RAM user may not send; allow dysms:SendSms and dysms:QuerySendDetails"},
-	"isp.SYSTEM_ERROR":                {message.Unclear, 0, "it failed; the message may have left"},
-	"SignatureDoesNotMatch":           {message.Permanent, 0, "access_key_secret does not belong to access_key_id; enter both again"},
-	"InvalidAccessKeyId":              {message.Permanent, 0, "access_key_id is not the id of an active key; enter one"},
-	"InvalidTimeStamp":                {message.Retry, time.Minute, "this server's clock is more than 15 minutes off; correct it"},
-	"Throttling":                      {message.Retry, time.Minute, "the account calls too often"},
-	"ServiceUnavailable":              {message.Unclear, 0, "it failed; the message may have left"},
-	"InternalError":                   {message.Unclear, 0, "it failed; the message may have left"},
+	"isv.BUSINESS_LIMIT_CONTROL":      {message.Retry, time.Minute, fault.Say("the number gets SMS too often; raise the limit in the console")},
+	"isv.DAY_LIMIT_CONTROL":           {message.Permanent, 0, fault.Say("the account sent its limit of the day; raise it in the console")},
+	"isv.MONTH_LIMIT_CONTROL":         {message.Permanent, 0, fault.Say("the account sent its limit of the month; raise it in the console")},
+	"isv.AMOUNT_NOT_ENOUGH":           {message.Permanent, 0, fault.Say("the account has no money left; charge it")},
+	"isv.OUT_OF_SERVICE":              {message.Permanent, 0, fault.Say("the account is stopped for lack of money; charge it")},
+	"isv.ACCOUNT_ABNORMAL":            {message.Permanent, 0, fault.Say("the account is blocked; ask the gateway's support")},
+	"isv.PRODUCT_UN_SUBSCRIPT":        {message.Permanent, 0, fault.Say("SMS is not activated; activate it in the console")},
+	"isv.MOBILE_NUMBER_ILLEGAL":       {message.Permanent, 0, fault.Say("there is no such number; correct the person's")},
+	"isv.BLACK_KEY_CONTROL_LIMIT":     {message.Permanent, 0, fault.Say("the text is refused; give what it is about another name")},
+	"isv.PARAM_NOT_SUPPORT_URL":       {message.Permanent, 0, fault.Say("a value looks like a link; give what it is about another name")},
+	"isv.PARAM_LENGTH_LIMIT":          {message.Permanent, 0, fault.Say("a value is too long for the template; give its variables more room")},
+	"isv.SMS_SIGNATURE_ILLEGAL":       {message.Permanent, 0, fault.Say("the signature is wrong or not approved; check \"sign\" in the console")},
+	"isv.SMS_TEMPLATE_ILLEGAL":        {message.Permanent, 0, fault.Say("the template is wrong or not approved; check \"template\" in the console")},
+	"isv.TEMPLATE_MISSING_PARAMETERS": {message.Permanent, 0, fault.Say("the template has other variables; check \"params\"")},
+	"isv.TEMPLATE_PARAMS_ILLEGAL":     {message.Permanent, 0, fault.Say("the template does not allow a value; check the rules of its variables")},
+	"isp.RAM_PERMISSION_DENY":         {message.Permanent, 0, fault.Say("the RAM user may not send; allow dysms:SendSms and dysms:QuerySendDetails")},
+	"isp.SYSTEM_ERROR":                {message.Unclear, 0, fault.Say("it failed; the message may have left")},
+	"SignatureDoesNotMatch":           {message.Permanent, 0, fault.Say("access_key_secret does not belong to access_key_id; enter both again")},
+	"InvalidAccessKeyId":              {message.Permanent, 0, fault.Say("access_key_id is not the id of an active key; enter one")},
+	"InvalidTimeStamp":                {message.Retry, time.Minute, fault.Say("this server's clock is more than 15 minutes off; correct it")},
+	"Throttling":                      {message.Retry, time.Minute, fault.Say("the account calls too often")},
+	"ServiceUnavailable":              {message.Unclear, 0, fault.Say("it failed; the message may have left")},
+	"InternalError":                   {message.Unclear, 0, fault.Say("it failed; the message may have left")},
 }
 
 // rule adds to the table how long the limit of a number lasts, which only the text says:
 // of a minute, an hour, a day.
 func (a *alibabaSMS) rule(code, said string) *message.SendError {
-	e := rule(a.opening, "Alibaba Cloud", alibabaCodes, code, said)
+	e := rule(a.opening, fault.Say("Alibaba Cloud"), alibabaCodes, code, said)
 	if code == "isv.BUSINESS_LIMIT_CONTROL" {
 		switch {
 		case strings.Contains(said, "小时"):

@@ -111,19 +111,19 @@ func (t template) values(m message.Message) []string {
 type verdict struct {
 	class  message.Class
 	after  time.Duration
-	reason string
+	reason fault.Text
 }
 
 // rule makes an error of a gateway's code; one that the table does not have, nor anything
 // above it, is a refusal.
-func rule(o message.Opening, gateway string, codes map[string]verdict, code, said string) *message.SendError {
+func rule(o message.Opening, gateway fault.Text, codes map[string]verdict, code, said string) *message.SendError {
 	v, ok := codes[code]
 	for above := code; !ok && strings.Contains(above, "."); {
 		above = above[:strings.LastIndexByte(above, '.')]
 		v, ok = codes[above]
 	}
 	if !ok {
-		v = verdict{message.Permanent, 0, "it refuses the message; look up the code in its documentation"}
+		v = verdict{message.Permanent, 0, fault.Say("it refuses the message; look up the code in its documentation")}
 	}
 	e := wire.Permanent("%s: %s (%s: %s)", gateway, v.reason, wire.Clean(code, o), wire.Clean(said, o))
 	e.Class, e.After = v.class, v.after
@@ -132,7 +132,8 @@ func rule(o message.Opening, gateway string, codes map[string]verdict, code, sai
 
 // broken makes an error of a call that the gateway did not answer with a code.
 func broken(o message.Opening, err error, left bool) *message.SendError {
-	e := &message.SendError{Class: message.Retry, Reason: wire.Clean(fault.Message(err), o)}
+	why := fault.TextOf(err)
+	e := &message.SendError{Class: message.Retry, Reason: fault.Both(wire.Clean(why.String(), o), wire.Clean(why.Chinese(), o))}
 	switch kind := fault.KindOf(err); {
 	case kind == fault.InvalidParameter:
 		e.Class = message.Permanent

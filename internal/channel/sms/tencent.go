@@ -7,6 +7,7 @@ import (
 
 	"github.com/keyward/keyward/internal/channel/wire"
 	"github.com/keyward/keyward/internal/cloud/tencent"
+	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/form"
 	"github.com/keyward/keyward/internal/message"
 )
@@ -66,28 +67,28 @@ type tencentSMS struct {
 }
 
 var tencentCodes = map[string]verdict{
-	"LimitExceeded.PhoneNumberThirtySecondLimit":     {message.Retry, 30 * time.Second, "one number gets one SMS in 30 seconds"},
-	"LimitExceeded.PhoneNumberOneHourLimit":          {message.Retry, time.Hour, "the number got its limit of an hour; raise it in the console"},
-	"LimitExceeded.DeliveryFrequencyLimit":           {message.Retry, time.Minute, "the number gets SMS too often; raise the limit in the console"},
-	"LimitExceeded.PhoneNumberDailyLimit":            {message.Permanent, 0, "the number got its limit of the day; raise it in the console"},
-	"LimitExceeded.PhoneNumberSameContentDailyLimit": {message.Permanent, 0, "the number got the same text too often today; raise the limit in the console"},
-	"LimitExceeded.AppDailyLimit":                    {message.Permanent, 0, "the application sent its limit of the day; raise it in the console"},
-	"LimitExceeded.AppMainlandChinaDailyLimit":       {message.Permanent, 0, "the application sent its limit of the day; raise it in the console"},
-	"LimitExceeded":        {message.Retry, time.Minute, "a limit is reached; raise it in the console"},
-	"RequestLimitExceeded": {message.Retry, time.Minute, "the account calls too often"},
-	"FailedOperation.InsufficientBalanceInSmsPackage":          {message.Permanent, 0, "the SMS package is used up; buy another"},
-	"FailedOperation.SignatureIncorrectOrUnapproved":           {message.Permanent, 0, "the signature is wrong or not approved; check \"sign\" in the console"},
-	"FailedOperation.TemplateIncorrectOrUnapproved":            {message.Permanent, 0, "the template is wrong or not approved; check \"template\" in the console"},
-	"FailedOperation.TemplateParamSetNotMatchApprovedTemplate": {message.Permanent, 0, "the template has other variables; check \"params\""},
-	"FailedOperation.PhoneNumberInBlacklist":                   {message.Permanent, 0, "the number blocked SMS; ask the person to allow them, or the gateway's support"},
-	"FailedOperation.ContainSensitiveWord":                     {message.Permanent, 0, "the text is refused; give what it is about another name"},
-	"FailedOperation":                                          {message.Permanent, 0, "it refuses the message; look up the code in its documentation"},
-	"InvalidParameterValue.IncorrectPhoneNumber":               {message.Permanent, 0, "there is no such number; correct the person's"},
-	"UnsupportedOperation":                                     {message.Permanent, 0, "the template is for another region than the number; use one for it"},
-	"UnauthorizedOperation.SmsSdkAppIdVerifyFail":              {message.Permanent, 0, "the application does not belong to the account; check \"app\""},
-	"AuthFailure.SignatureExpire":                              {message.Retry, time.Minute, "this server's clock is more than five minutes off; correct it"},
-	"AuthFailure":                                              {message.Permanent, 0, "the credential is refused; check secret_id, secret_key and the rights of their user"},
-	"InternalError":                                            {message.Unclear, 0, "it failed; the message may have left"},
+	"LimitExceeded.PhoneNumberThirtySecondLimit":     {message.Retry, 30 * time.Second, fault.Say("one number gets one SMS in 30 seconds")},
+	"LimitExceeded.PhoneNumberOneHourLimit":          {message.Retry, time.Hour, fault.Say("the number got its limit of an hour; raise it in the console")},
+	"LimitExceeded.DeliveryFrequencyLimit":           {message.Retry, time.Minute, fault.Say("the number gets SMS too often; raise the limit in the console")},
+	"LimitExceeded.PhoneNumberDailyLimit":            {message.Permanent, 0, fault.Say("the number got its limit of the day; raise it in the console")},
+	"LimitExceeded.PhoneNumberSameContentDailyLimit": {message.Permanent, 0, fault.Say("the number got the same text too often today; raise the limit in the console")},
+	"LimitExceeded.AppDailyLimit":                    {message.Permanent, 0, fault.Say("the application sent its limit of the day; raise it in the console")},
+	"LimitExceeded.AppMainlandChinaDailyLimit":       {message.Permanent, 0, fault.Say("the application sent its limit of the day; raise it in the console")},
+	"LimitExceeded":        {message.Retry, time.Minute, fault.Say("a limit is reached; raise it in the console")},
+	"RequestLimitExceeded": {message.Retry, time.Minute, fault.Say("the account calls too often")},
+	"FailedOperation.InsufficientBalanceInSmsPackage":          {message.Permanent, 0, fault.Say("the SMS package is used up; buy another")},
+	"FailedOperation.SignatureIncorrectOrUnapproved":           {message.Permanent, 0, fault.Say("the signature is wrong or not approved; check \"sign\" in the console")},
+	"FailedOperation.TemplateIncorrectOrUnapproved":            {message.Permanent, 0, fault.Say("the template is wrong or not approved; check \"template\" in the console")},
+	"FailedOperation.TemplateParamSetNotMatchApprovedTemplate": {message.Permanent, 0, fault.Say("the template has other variables; check \"params\"")},
+	"FailedOperation.PhoneNumberInBlacklist":                   {message.Permanent, 0, fault.Say("the number blocked SMS; ask the person to allow them, or the gateway's support")},
+	"FailedOperation.ContainSensitiveWord":                     {message.Permanent, 0, fault.Say("the text is refused; give what it is about another name")},
+	"FailedOperation":                                          {message.Permanent, 0, fault.Say("it refuses the message; look up the code in its documentation")},
+	"InvalidParameterValue.IncorrectPhoneNumber":               {message.Permanent, 0, fault.Say("there is no such number; correct the person's")},
+	"UnsupportedOperation":                                     {message.Permanent, 0, fault.Say("the template is for another region than the number; use one for it")},
+	"UnauthorizedOperation.SmsSdkAppIdVerifyFail":              {message.Permanent, 0, fault.Say("the application does not belong to the account; check \"app\"")},
+	"AuthFailure.SignatureExpire":                              {message.Retry, time.Minute, fault.Say("this server's clock is more than five minutes off; correct it")},
+	"AuthFailure":                                              {message.Permanent, 0, fault.Say("the credential is refused; check secret_id, secret_key and the rights of their user")},
+	"InternalError":                                            {message.Unclear, 0, fault.Say("it failed; the message may have left")},
 }
 
 func (t *tencentSMS) call(ctx context.Context, op tencent.Operation, in, out any) error {
@@ -98,7 +99,7 @@ func (t *tencentSMS) call(ctx context.Context, op tencent.Operation, in, out any
 	case err == nil:
 		return nil
 	case errors.As(err, &e):
-		return rule(t.opening, "Tencent Cloud", tencentCodes, e.Code, e.Message)
+		return rule(t.opening, fault.Say("Tencent Cloud"), tencentCodes, e.Code, e.Message)
 	}
 	return broken(t.opening, err, left)
 }
@@ -128,7 +129,7 @@ func (t *tencentSMS) Send(ctx context.Context, m message.Message) (message.Recei
 	}
 	s := out.SendStatusSet[0]
 	if s.Code != "Ok" {
-		return message.Receipt{}, rule(t.opening, "Tencent Cloud", tencentCodes, s.Code, s.Message)
+		return message.Receipt{}, rule(t.opening, fault.Say("Tencent Cloud"), tencentCodes, s.Code, s.Message)
 	}
 	return message.Receipt{ID: wire.Clean(s.SerialNo, t.opening), State: message.Accepted}, nil
 }

@@ -22,7 +22,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -47,15 +46,18 @@ const (
 
 // A Client posts to one channel. It may be used concurrently.
 type Client struct {
-	name    string
+	name    fault.Text
 	opening message.Opening
 	http    *http.Client
 }
 
 // New makes a client of a channel that reasons call by its name. It makes no request.
-func New(name string, o message.Opening) *Client {
+func New(name fault.Text, o message.Opening) *Client {
 	return &Client{name, o, egress.HTTP(o.Allow)}
 }
+
+// Name answers what reasons call the channel.
+func (c *Client) Name() fault.Text { return c.name }
 
 // A Reply is what a channel answered.
 type Reply struct {
@@ -161,25 +163,25 @@ func Decode(r Reply, into any) bool { return json.Unmarshal(r.Body, into) == nil
 // Sort answers what a status means on which the channel says nothing more: nil for success.
 // The quote is what the channel said, if it said something.
 func (c *Client) Sort(r Reply, quote string) *message.SendError {
-	said := ""
+	status := fault.Say("status %d", r.Status)
 	if quote = c.Clean(quote); quote != "" {
-		said = fmt.Sprintf(" (%s)", quote)
+		status = fault.Say("status %d (%s)", r.Status, quote)
 	}
 	switch s := r.Status; {
 	case s >= 200 && s < 300:
 		return nil
 	case s == http.StatusUnauthorized || s == http.StatusForbidden:
-		return Permanent("%s refuses the credential with status %d%s; enter a valid one", c.name, s, said)
+		return Permanent("%s refuses the credential with %s; enter a valid one", c.name, status)
 	case s == http.StatusNotFound || s == http.StatusGone:
-		return Permanent("%s answers status %d%s: what the address names was removed; enter a new one", c.name, s, said)
+		return Permanent("%s answers %s: what the address names was removed; enter a new one", c.name, status)
 	case s == http.StatusRequestTimeout || s == http.StatusTooEarly || s == http.StatusTooManyRequests || s == http.StatusServiceUnavailable:
-		return Retry(c.after(r.Header), "%s is overloaded or limits us: status %d%s", c.name, s, said)
+		return Retry(c.after(r.Header), "%s is overloaded or limits us: %s", c.name, status)
 	case s >= 500 && s != http.StatusNotImplemented:
-		return Unclear("%s failed with status %d%s; the message may have arrived", c.name, s, said)
+		return Unclear("%s failed with %s; the message may have arrived", c.name, status)
 	case s >= 300 && s < 400:
 		return Permanent("%s redirects with status %d; enter the address that it leads to", c.name, s)
 	default:
-		return Permanent("%s does not take the message: status %d%s; check its settings", c.name, s, said)
+		return Permanent("%s does not take the message: %s; check its settings", c.name, status)
 	}
 }
 
@@ -238,19 +240,20 @@ func Look(o message.Opening, field, host string, port uint16, plain bool) error 
 	return nil
 }
 
-// Permanent makes an error of this class. The reason ends with what to do.
+// Permanent makes an error of this class. The format is a literal, as that of [fault.Say]; the
+// reason ends with what to do.
 func Permanent(format string, args ...any) *message.SendError {
-	return &message.SendError{Class: message.Permanent, Reason: fmt.Sprintf(format, args...)}
+	return &message.SendError{Class: message.Permanent, Reason: fault.Say(format, args...)}
 }
 
 // Retry makes an error of this class; after is 0 if the channel did not say.
 func Retry(after time.Duration, format string, args ...any) *message.SendError {
-	return &message.SendError{Class: message.Retry, After: after, Reason: fmt.Sprintf(format, args...)}
+	return &message.SendError{Class: message.Retry, After: after, Reason: fault.Say(format, args...)}
 }
 
 // Unclear makes an error of this class.
 func Unclear(format string, args ...any) *message.SendError {
-	return &message.SendError{Class: message.Unclear, Reason: fmt.Sprintf(format, args...)}
+	return &message.SendError{Class: message.Unclear, Reason: fault.Say(format, args...)}
 }
 
 // JSON encodes a payload, which is made of texts and numbers only, as a person would

@@ -43,7 +43,7 @@ func Channel(s notify.Standing) api.Channel {
 	return api.Channel{
 		Name: ch.Name, Kind: ch.Kind, Settings: Settings(ch.Settings), Heartbeat: api.FormatDuration(ch.Heartbeat), Paused: ch.Paused, CreatedAt: ch.CreatedAt,
 		Health: api.ChannelHealth{
-			SentAt: h.SentAt, FailedAt: h.FailedAt, Failures: h.Failures, Error: h.Error, TestedAt: h.TestedAt, ConfirmedAt: h.ConfirmedAt,
+			SentAt: h.SentAt, FailedAt: h.FailedAt, Failures: h.Failures, Error: h.Error, ErrorZh: h.Chinese, TestedAt: h.TestedAt, ConfirmedAt: h.ConfirmedAt,
 		},
 	}
 }
@@ -146,6 +146,6 @@ func Incident(i notify.Incident, p oncall.Plan, now time.Time) api.Incident {
 func Delivery(d notify.Delivery) api.IncidentDelivery {
 	return api.IncidentDelivery{
 		Alarm: d.Alarm, Why: string(d.Why), Event: string(d.Event), Severity: d.Severity.String(), Level: d.Level, Channel: d.Channel, Person: d.Person,
-		At: d.At, Progress: string(d.Progress), Attempts: d.Attempts, Receipt: d.Receipt, Error: d.Error, DoneAt: d.DoneAt,
+		At: d.At, Progress: string(d.Progress), Attempts: d.Attempts, Receipt: d.Receipt, Error: d.Error, ErrorZh: d.Chinese, DoneAt: d.DoneAt,
 	}
 }
