@@ -21,6 +21,7 @@ type Joining struct {
 	State     string // directory, made if it is not there
 	Token     api.SecretText
 	Name      string            // of the node, unless the token says it
+	Host      string            // the machine's own name, if neither says one
 	Transport http.RoundTripper // nil for one of its own
 	Now       func() time.Time
 	Language  string // in which the server says what it has against it; "" is English
@@ -52,7 +53,7 @@ func Join(ctx context.Context, j Joining) (identity.Node, error) {
 	if err != nil {
 		return identity.Node{}, err
 	}
-	in := delivery.JoinRequest{Token: j.Token, Name: j.Name}
+	in := delivery.JoinRequest{Token: j.Token, Name: j.Name, Host: j.Host}
 	in.SignKey, in.SealKey = keys.Public()
 	l := link{server: server, http: j.Transport, clock: &clock{now: j.Now}, language: j.Language}
 	var told delivery.JoinAnswer
