@@ -51,6 +51,7 @@ func ProofMessage(account, rollout, node, version string, generation int64) []by
 type JoinRequest struct {
 	Token   api.SecretText `json:"token"`
 	Name    string         `json:"name"`    // of the node, unless the token says it
+	Host    string         `json:"host"`    // the machine's own name, for a node that nobody named
 	SignKey []byte         `json:"signKey"` // Ed25519 public key
 	SealKey []byte         `json:"sealKey"` // HPKE public key, ML-KEM-768 with X25519 (KEM 0x647a)
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/keyward/keyward/api"
 	"github.com/keyward/keyward/api/delivery"
 	"github.com/keyward/keyward/internal/agent/identity"
+	"github.com/keyward/keyward/internal/fault"
 )
 
 const (
@@ -60,6 +61,8 @@ type link struct {
 	clock  *clock
 	node   identity.Node // zero before it joined: then nothing is signed
 	keys   identity.Keys
+	// language of refusals; "" is English
+	language string
 
 	mu   sync.Mutex // guards what follows
 	last time.Time  // that was signed
@@ -77,7 +80,7 @@ func newTransport(ca string) (http.RoundTripper, error) {
 	if ca != "" {
 		t.TLSClientConfig.RootCAs = x509.NewCertPool()
 		if !t.TLSClientConfig.RootCAs.AppendCertsFromPEM([]byte(ca)) {
-			return nil, errors.New("reading the authorities: there is no certificate in PEM")
+			return nil, fault.InvalidParameter.New("there is no certificate in PEM among the authorities")
 		}
 	}
 	return t, nil
@@ -89,9 +92,9 @@ func checkServer(server string) (string, error) {
 	switch {
 	case err != nil, u.Scheme != "https" && u.Scheme != "http", u.Hostname() == "", u.User != nil,
 		strings.Trim(u.Path, "/") != "", u.RawQuery != "", u.Fragment != "":
-		return "", errors.New("the server's URL must look like https://host:port")
+		return "", fault.InvalidParameter.New("the server's URL must look like https://host:port")
 	case u.Scheme == "http" && u.Hostname() != "localhost" && !net.ParseIP(u.Hostname()).IsLoopback():
-		return "", fmt.Errorf("the server's URL %q must begin with https://, or lead to this machine", server)
+		return "", fault.InvalidParameter.New("the server's URL %q must begin with https://, or lead to this machine", server)
 	}
 	return u.Scheme + "://" + u.Host, nil
 }
@@ -132,6 +135,9 @@ func (l *link) send(ctx context.Context, path string, body []byte) (*http.Respon
 	}
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("User-Agent", "keyward-agent")
+	if l.language != "" {
+		r.Header.Set("Accept-Language", l.language)
+	}
 	if l.node.Name != "" {
 		at := l.moment().Format(time.RFC3339Nano)
 		message := delivery.SignedMessage(path, l.node.Path(), at, body)

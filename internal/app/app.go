@@ -34,6 +34,7 @@ import (
 	"github.com/keyward/keyward/internal/config"
 	"github.com/keyward/keyward/internal/custody"
 	"github.com/keyward/keyward/internal/erase"
+	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/publish"
 	"github.com/keyward/keyward/internal/seal"
 	"github.com/keyward/keyward/internal/server"
@@ -244,7 +245,7 @@ func serve(ctx context.Context, s *http.Server, l net.Listener) error {
 func (a *App) listen(address string) (net.Listener, error) {
 	l, err := net.Listen("tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("listening: %w; is another keyward running, or choose another address", err)
+		return nil, fault.Unavailable.Wrap(err, "listening on %s: %v; is another keyward running, or choose another address", address, err)
 	}
 	l = server.EraseRequests(server.LimitConnections(server.SpareDeadlines(l), a.Config.Limits.ConnectionsPerAddress), a.leftBehind)
 	return a.intake.Listen(l), nil // outermost: the server's ConnState must recognise its connections

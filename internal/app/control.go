@@ -41,7 +41,11 @@ func (a *App) unsealAtStart(ctx context.Context, start startPassphrase) error {
 	if start.err != nil {
 		return start.err
 	}
-	if err := a.Unseal(ctx, start.passphrase); err != nil {
+	err = a.Unseal(ctx, start.passphrase)
+	if fault.Is(err, fault.WrongPassphrase) || err != nil && !seal.OpensWithPassphrase(envelopes) {
+		return fault.KindOf(err).Wrap(err, "the passphrase from %s does not unseal this server: %s; correct it, or start the server without a passphrase and run: keyward operator unseal", start.source, fault.TextOf(err))
+	}
+	if err != nil {
 		return err
 	}
 	a.Logger.Info("the passphrase came from", "source", start.source)

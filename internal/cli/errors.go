@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net/url"
 	"strings"
+	"syscall"
 	"unicode"
 
 	"github.com/spf13/cobra"
@@ -221,6 +222,14 @@ func (c *Run) fileFailure(err error) Failure {
 		f.Message = path.Path + c.T(": there is no such file", "：文件不存在")
 	case errors.Is(err, fs.ErrPermission):
 		f.Message = path.Path + c.T(": you may not access this file", "：没有访问该文件的权限")
+	case errors.Is(err, syscall.EISDIR):
+		f.Message = path.Path + c.T(": it is a directory", "：这是一个目录")
+	case errors.Is(err, syscall.ENOTDIR):
+		f.Message = path.Path + c.T(": a part of this path is no directory", "：路径中有一部分不是目录")
+	case errors.Is(err, syscall.EROFS):
+		f.Message = path.Path + c.T(": the file system is read-only", "：文件系统是只读的")
+	case errors.Is(err, syscall.ENOSPC):
+		f.Message = path.Path + c.T(": the disk is full", "：磁盘空间已满")
 	}
 	for _, known := range []struct {
 		err           error

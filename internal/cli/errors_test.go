@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"os"
 	"strings"
 	"testing"
 
@@ -35,6 +36,23 @@ func TestStateConflictNamesTheCommand(t *testing.T) {
 			if got := c.Explain(&client.Error{Code: string(fault.StateConflict), Message: "it is over"}).Next; !strings.Contains(got, want) {
 				t.Errorf("%s: %s", path, got)
 			}
+		}
+	}
+}
+
+// What is wrong with a file is said in the reader's language, about a name that the reader knows.
+func TestFilesAreNamedAsTheyWereGiven(t *testing.T) {
+	c := &Run{Lang: Chinese}
+	dir := t.TempDir()
+	write := func(name string) error { return Place{Run: c}.Write(name, 0o600, nil) }
+	_, isDirectory := os.ReadFile(dir)
+	for want, err := range map[string]error{
+		dir + "/none：文件不存在": write(dir + "/none/file"),
+		dir + "：这是一个目录":     isDirectory,
+		"/dev/full：磁盘空间已满":  os.WriteFile("/dev/full", []byte("x"), 0o600),
+	} {
+		if have := c.failureOf(err).Message; have != want {
+			t.Errorf("have %s, want %s", have, want)
 		}
 	}
 }

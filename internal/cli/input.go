@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/term"
+
+	"github.com/keyward/keyward/internal/fault"
 )
 
 // Confirm has the person type a word before something dangerous; --yes stands for it.
@@ -163,7 +165,7 @@ func ReadAtMost(r io.Reader, limit int) ([]byte, error) {
 		return nil, fmt.Errorf("reading the value: %w", err)
 	}
 	if len(content) > limit {
-		return nil, errors.New("reading the value: it is too long")
+		return nil, fault.InvalidParameter.New("the value is longer than %d bytes, which is the limit", limit)
 	}
 	return content, nil
 }

@@ -24,6 +24,9 @@ func (p Place) Replace(name string, mode fs.FileMode, write func(io.Writer) erro
 		return err
 	}
 	temp, err := os.CreateTemp(filepath.Dir(name), ".keyward-*.tmp") // 0600
+	if at, ok := errors.AsType[*fs.PathError](err); ok {
+		at.Path = filepath.Dir(name) // nobody knows the other name
+	}
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/netip"
 	"net/url"
@@ -23,6 +24,7 @@ import (
 
 	"github.com/BurntSushi/toml"
 
+	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/lazy"
 )
 
@@ -186,18 +188,21 @@ func Default() Config {
 func Load(path string) (Config, error) {
 	const maxSize = 1 << 20
 	if info, err := os.Stat(path); err == nil && (!info.Mode().IsRegular() || info.Size() > maxSize) {
-		return Config{}, fmt.Errorf("reading configuration %s: it is not a regular file of at most 1 MiB", path)
+		return Config{}, fault.InvalidParameter.New("reading configuration %s: it is not a regular file of at most 1 MiB", path)
 	}
 	c := Default()
 	meta, err := toml.DecodeFile(path, &c)
+	if _, missing := errors.AsType[*fs.PathError](err); missing {
+		return Config{}, fmt.Errorf("reading configuration: %w", err)
+	}
 	if err != nil {
-		return Config{}, fmt.Errorf("reading configuration %s: %w", path, err)
+		return Config{}, fault.InvalidParameter.New("reading configuration %s: %v", path, err)
 	}
 	if unknown := meta.Undecoded(); len(unknown) > 0 {
-		return Config{}, fmt.Errorf("reading configuration %s: there is no setting %q; docs/operations.md lists them all", path, unknown[0].String())
+		return Config{}, fault.InvalidParameter.New("reading configuration %s: there is no setting %q; docs/operations.md lists them all", path, unknown[0].String())
 	}
 	if err := c.Complete(); err != nil {
-		return Config{}, fmt.Errorf("reading configuration %s: %w", path, err)
+		return Config{}, fault.InvalidParameter.New("reading configuration %s: %v", path, fault.TextOf(err))
 	}
 	if u, err := url.Parse(string(c.Database)); err == nil && u.User != nil {
 		if _, has := u.User.Password(); has {
@@ -214,7 +219,7 @@ func private(path string) error {
 		return fmt.Errorf("reading configuration: %w", err)
 	}
 	if info.Mode().Perm()&0o077 != 0 {
-		return fmt.Errorf("reading configuration %s: it holds a database password and others can read it; run: chmod 600 %s", path, path)
+		return fault.InvalidParameter.New("reading configuration %s: it holds a database password and others can read it; run: chmod 600 %s", path, path)
 	}
 	return nil
 }
@@ -229,7 +234,7 @@ var (
 // Complete fills in what follows from other settings and refuses what cannot be.
 func (c *Config) Complete() error {
 	if c.DataDir == "" {
-		return errors.New("data_dir is empty")
+		return fault.InvalidParameter.New("data_dir is empty")
 	}
 	if c.Database == "" {
 		c.Database = Database("sqlite:" + filepath.Join(c.DataDir, "keyward.db"))
@@ -239,35 +244,35 @@ func (c *Config) Complete() error {
 	}
 	switch {
 	case !databasePattern().MatchString(string(c.Database)):
-		return errors.New(`database: it must be "sqlite:PATH" or "postgres://…"`)
+		return fault.InvalidParameter.New(`database: it must be "sqlite:PATH" or "postgres://…"`)
 	case !nodePattern().MatchString(c.Node):
-		return fmt.Errorf("node %q: use lower-case letters, digits, dots and hyphens", c.Node)
+		return fault.InvalidParameter.New("node %q: use lower-case letters, digits, dots and hyphens", c.Node)
 	case !regionPattern().MatchString(c.Region):
-		return fmt.Errorf("region %q: use lower-case letters, digits and hyphens", c.Region)
+		return fault.InvalidParameter.New("region %q: use lower-case letters, digits and hyphens", c.Region)
 	case c.TLS.MinVersion != "1.3" && c.TLS.MinVersion != "1.2":
-		return fmt.Errorf(`tls.min_version %q: use "1.3" or "1.2"`, c.TLS.MinVersion)
+		return fault.InvalidParameter.New(`tls.min_version %q: use "1.3" or "1.2"`, c.TLS.MinVersion)
 	case (c.TLS.CertFile == "") != (c.TLS.KeyFile == ""):
-		return errors.New("tls.cert_file and tls.key_file belong together")
+		return fault.InvalidParameter.New("tls.cert_file and tls.key_file belong together")
 	case c.Seal.ForgetKeysAfter < time.Second:
-		return fmt.Errorf("seal.forget_keys_after %v: use a second or more", c.Seal.ForgetKeysAfter)
+		return fault.InvalidParameter.New("seal.forget_keys_after %v: use a second or more", c.Seal.ForgetKeysAfter)
 	case c.PKCS11.Connections < 1 || c.PKCS11.Connections > 64:
-		return fmt.Errorf("pkcs11.connections %d: use 1 to 64", c.PKCS11.Connections)
+		return fault.InvalidParameter.New("pkcs11.connections %d: use 1 to 64", c.PKCS11.Connections)
 	case c.Seal.HSM && c.PKCS11.Socket == "":
-		return errors.New("seal.hsm needs pkcs11.socket")
+		return fault.InvalidParameter.New("seal.hsm needs pkcs11.socket")
 	case c.Limits.CallsPerAccessKey < 0 || c.Limits.CallsPerAccount < 0 || c.Limits.ConnectionsPerAddress < 0 || c.Limits.Connections < 0 || c.Limits.AccountsPerInstance < 0 || c.Limits.DefaultKeysPerAccount < 0:
-		return errors.New("a limit is negative; 0 is none")
+		return fault.InvalidParameter.New("a limit is negative; 0 is none")
 	case c.Repositories.MaxMegabytes < 1:
-		return errors.New("repositories.max_megabytes: use 1 or more")
+		return fault.InvalidParameter.New("repositories.max_megabytes: use 1 or more")
 	case slices.Min(c.Checks.days()) < 0 || slices.Max(c.Checks.days()) > 3650 || c.Checks.LoginLength < 0 || c.Checks.LoginReuse < 0:
-		return errors.New("checks: a threshold is negative, or more than ten years; 0 is the default")
+		return fault.InvalidParameter.New("checks: a threshold is negative, or more than ten years; 0 is the default")
 	case (c.XKS.CertFile == "") != (c.XKS.KeyFile == "") || (c.XKS.ClientCAFile == "") != (c.XKS.ClientName == ""):
-		return errors.New("xks.cert_file and xks.key_file belong together, and so do xks.client_ca_file and xks.client_name")
+		return fault.InvalidParameter.New("xks.cert_file and xks.key_file belong together, and so do xks.client_ca_file and xks.client_name")
 	case c.XKS.ClientName != "" && c.XKS.CertFile == "", c.XKS.Listen == "" && c.XKS.CertFile != "":
-		return errors.New("xks.client_name needs xks.cert_file, and that needs xks.listen")
+		return fault.InvalidParameter.New("xks.client_name needs xks.cert_file, and that needs xks.listen")
 	case c.PublicURL != "" && !publicPattern().MatchString(c.PublicURL):
-		return fmt.Errorf("public_url %q: use https://host, without a path", c.PublicURL)
+		return fault.InvalidParameter.New("public_url %q: use https://host, without a path", c.PublicURL)
 	case c.Log.Format != "json" && c.Log.Format != "text":
-		return fmt.Errorf(`log.format %q: use "json" or "text"`, c.Log.Format)
+		return fault.InvalidParameter.New(`log.format %q: use "json" or "text"`, c.Log.Format)
 	}
 	return c.checkListen()
 }
@@ -275,10 +280,10 @@ func (c *Config) Complete() error {
 // checkListen refuses to offer the API unencrypted to a network.
 func (c *Config) checkListen() error {
 	if c.TLS.CertFile == "" && !loopback(c.Listen) {
-		return fmt.Errorf("listen %q is not a loopback address, so tls.cert_file and tls.key_file are needed", c.Listen)
+		return fault.InvalidParameter.New("listen %q is not a loopback address, so tls.cert_file and tls.key_file are needed", c.Listen)
 	}
 	if c.XKS.Listen != "" && c.XKS.CertFile == "" && !loopback(c.XKS.Listen) {
-		return fmt.Errorf("xks.listen %q is not a loopback address, so xks.cert_file and xks.key_file are needed", c.XKS.Listen)
+		return fault.InvalidParameter.New("xks.listen %q is not a loopback address, so xks.cert_file and xks.key_file are needed", c.XKS.Listen)
 	}
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/keyward/keyward/internal/config"
+	"github.com/keyward/keyward/internal/fault"
 )
 
 func write(t *testing.T, content string, mode os.FileMode) string {
@@ -90,6 +91,23 @@ func TestPasswordsArePrivate(t *testing.T) {
 	}
 	if got := fmt.Sprint(c.Database); !strings.Contains(got, "db.example") {
 		t.Errorf("the database is not recognisable: %s", got)
+	}
+}
+
+func TestErrorsAreSaidInChinese(t *testing.T) {
+	for content, want := range map[string]string{
+		`lisen = "127.0.0.1:1"`:      `没有设置项 "lisen"`,
+		`listen = "0.0.0.0:7420"`:    "不是回环地址",
+		"listen = 127.0.0.1:7420":    "读取配置",
+		"[tls]\ncert_file = \"a\"":   "必须同时设置",
+		"[log]\nformat = \"xml\"":    "请使用",
+		`database = "mysql://db/x"`:  "database：须为",
+		"[pkcs11]\nconnections = 65": "须为 1 至 64",
+	} {
+		_, err := config.Load(write(t, content, 0o600))
+		if have := fault.TextOf(err).Chinese(); !strings.Contains(have, want) {
+			t.Errorf("%s\nhave %s, want something about %s", content, have, want)
+		}
 	}
 }
 

@@ -142,7 +142,7 @@ var allowed = map[string][]string{
 	"internal/cloud":     slices.Concat(domains, leaves, []string{"internal/egress", "internal/cloud"}),
 	"internal/channel":   slices.Concat(leaves, []string{"internal/message", "internal/egress", "internal/cloud", "internal/channel"}),
 	"internal/custody":   slices.Concat(leaves, []string{"internal/seal", "internal/shamir", "internal/agefile"}),
-	"internal/config":    {},
+	"internal/config":    {"internal/fault"},
 	"internal/anchor":    {"internal/audit", "internal/fault"},
 	"internal/scrub":     slices.Concat(domains, leaves, []string{"internal/store", "internal/anchor"}),
 	"internal/server":    slices.Concat(domains, leaves, []string{"internal/server", "internal/authn", "internal/clock", "internal/custody", "internal/publish", "internal/seal", "internal/hsm", "api"}),

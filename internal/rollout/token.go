@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -146,6 +147,7 @@ func (s *Service) Recognize(ctx context.Context, text material.Bytes) (Token, er
 // JoinInput is what a machine says that wants to be a node.
 type JoinInput struct {
 	Name    string // "" for the one that the token says
+	Host    string // the name if neither says one
 	SignKey []byte
 	SealKey []byte
 }
@@ -154,10 +156,7 @@ type JoinInput struct {
 // node that has it; another one does not. Who joins again with the same keys, because the
 // answer was lost, is answered the same even if the token is used up meanwhile.
 func (s *Service) Join(ctx context.Context, c *authz.Call, t Token, in JoinInput) (out Node, err error) {
-	name := in.Name
-	if t.Node != "" && name == "" {
-		name = t.Node
-	}
+	name := cmp.Or(in.Name, t.Node, in.Host)
 	rec := audit.NewRecord(c, "keyward:JoinNode")
 	err = s.o.Log.Do(ctx, rec, func() error {
 		rec.Resource, rec.Decision = s.ARN(t.Account, "node", name), "join token"
@@ -166,7 +165,7 @@ func (s *Service) Join(ctx context.Context, c *authz.Call, t Token, in JoinInput
 			return err
 		}
 		if t.Node != "" && t.Node != name {
-			return fault.InvalidParameter.New("this join token is for the node %s", t.Node)
+			return fault.InvalidParameter.New("this join token is for the node %s; leave the name out, or have a token made for %s", t.Node, name)
 		}
 		if err := in.checkKeys(); err != nil {
 			return err

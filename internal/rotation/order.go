@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/keyward/keyward/internal/fault"
+	"github.com/keyward/keyward/internal/rotation/phrase"
 )
 
 // What people order. Each answers the rotation as it is to be stored, or why that cannot
@@ -20,7 +21,7 @@ func (r Rotation) Approve(by string, now time.Time) (Rotation, error) {
 	case NewKeyUnused:
 		r.Waived = true
 	default:
-		return r, fault.StateConflict.New("the rotation waits for no approval; its state is %s", r.Step)
+		return r, fault.StateConflict.New("the rotation waits for no approval; its state is %s", phrase.Said(string(r.Step)))
 	}
 	return r.ordered(by, now, "approved"), nil
 }
@@ -37,7 +38,7 @@ func (r Rotation) Pause(by string, now time.Time) (Rotation, error) {
 // Resume lets a rotation that is paused or halted go on where it was.
 func (r Rotation) Resume(by string, now time.Time) (Rotation, error) {
 	if r.Over() || r.Paused == "" && r.Halt == "" {
-		return r, fault.StateConflict.New("the rotation is neither paused nor halted; its state is %s", r.Step)
+		return r, fault.StateConflict.New("the rotation is neither paused nor halted; its state is %s", phrase.Said(string(r.Step)))
 	}
 	if r.Halt == AnswerLost && r.Step == Deleting {
 		return r, fault.StateConflict.New("whether the old key has ended is not known; look at the provider, end it there if it has not, and confirm it")
@@ -68,7 +69,7 @@ func (r Rotation) onward(now time.Time) Rotation {
 // Rollback has the rotation undone.
 func (r Rotation) Rollback(by, why string, now time.Time) (Rotation, error) {
 	if r.Over() || r.Returns() || r.Back != "" {
-		return r, fault.StateConflict.New("the rotation is over, or on its way back already; its state is %s", r.Step)
+		return r, fault.StateConflict.New("the rotation is over, or on its way back already; its state is %s", phrase.Said(string(r.Step)))
 	}
 	if r.dead(now) {
 		return r, fault.StateConflict.New("it is too late to go back: the old key has ended, or ends within a day; let the rotation go on, and replace the new key by an emergency rotation then")
@@ -88,7 +89,7 @@ func (r Rotation) Confirm(by string, now time.Time) (Rotation, error) {
 	d := decision{Rotation: r, now: now}
 	switch {
 	case r.Trouble != NeedsHand && !(r.Halt == AnswerLost && r.Step == Deleting):
-		return r, fault.StateConflict.New("the rotation waits for nothing that a person does; its state is %s", r.Step)
+		return r, fault.StateConflict.New("the rotation waits for nothing that a person does; its state is %s", phrase.Said(string(r.Step)))
 	case r.Step == Disabling:
 		d.DisabledAt = now
 		d.to(Observing)
@@ -106,7 +107,7 @@ func (r Rotation) Confirm(by string, now time.Time) (Rotation, error) {
 // Entered says which key a person has made, after it was checked and sealed.
 func (r Rotation) Entered(k Key, by string, now time.Time) (Rotation, error) {
 	if r.Trouble != NeedsKey {
-		return r, fault.StateConflict.New("the rotation waits for no key; its state is %s", r.Step)
+		return r, fault.StateConflict.New("the rotation waits for no key; its state is %s", phrase.Said(string(r.Step)))
 	}
 	if k.ID == r.Old.ID && r.Terms.Means.Guide == "" { // which knows ids that all keys of an account have
 		return r, fault.StateConflict.New("this is the old key, %s; make a new one and enter that", k.ID)

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/rotation"
 )
 
@@ -80,5 +81,14 @@ func TestAShortLivedKeyIsNotReplacedWithoutAPause(t *testing.T) {
 	p.LastAt = p.CreatedAt // no rotation has made it: it may be late already
 	if due, _ := p.Due(terms, epoch, epoch.Add(4*24*time.Hour)); due.After(epoch) {
 		t.Errorf("a key that was found so late is due at %s", due)
+	}
+}
+
+// What is refused names the step as people are shown it.
+func TestRefusalsNameTheStep(t *testing.T) {
+	_, err := rotation.Rotation{Step: rotation.Creating}.Approve("p", epoch)
+	said := fault.TextOf(err)
+	if want := "该轮换没有在等待批准；当前步骤：创建"; said.String() != "the rotation waits for no approval; its state is creating" || said.Chinese() != want {
+		t.Errorf("%s; %s", said, said.Chinese())
 	}
 }

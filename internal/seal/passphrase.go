@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/keyward/keyward/internal/fault"
@@ -171,6 +172,11 @@ func readPassphrase(path string, allowed fs.FileMode) (material.Bytes, error) {
 	}
 	line := bytes.TrimSuffix(bytes.TrimSuffix(content[:n], []byte("\n")), []byte("\r"))
 	return material.NewBytes(line), nil
+}
+
+// OpensWithPassphrase tells whether one of the envelopes is for a passphrase.
+func OpensWithPassphrase(envelopes []Envelope) bool {
+	return slices.ContainsFunc(envelopes, func(e Envelope) bool { return e.Provider == passphraseProvider })
 }
 
 // WithPassphrase tries the passphrase on each envelope for passphrases, one derivation each.

@@ -26,6 +26,7 @@ import (
 
 	"github.com/keyward/keyward/internal/agent/consumer"
 	"github.com/keyward/keyward/internal/agent/render"
+	"github.com/keyward/keyward/internal/fault"
 )
 
 // Where things are unless the file says otherwise.
@@ -118,9 +119,9 @@ func Default() Config {
 // Load reads a file and the templates that it names.
 func Load(path string) (Config, error) {
 	if info, err := os.Stat(path); err == nil && (!info.Mode().IsRegular() || info.Size() > maxSize) {
-		return Config{}, fmt.Errorf("reading %s: it is not a regular file of at most 256 KiB", path)
+		return Config{}, fault.InvalidParameter.New("reading %s: it is not a regular file of at most 256 KiB", path)
 	} else if err == nil && info.Mode().Perm()&0o002 != 0 {
-		return Config{}, fmt.Errorf("reading %s: everybody may write it, and so choose commands that the agent runs; run: chmod o-w %s", path, path)
+		return Config{}, fault.InvalidParameter.New("reading %s: everybody may write it, and so choose commands that the agent runs; run: chmod o-w %s", path, path)
 	}
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -128,9 +129,17 @@ func Load(path string) (Config, error) {
 	}
 	c, err := Parse(string(content), filepath.Dir(path))
 	if err != nil {
-		return Config{}, fmt.Errorf("reading %s: %w", path, err)
+		return Config{}, fault.InvalidParameter.New("reading %s: %v", path, because(err))
 	}
 	return c, nil
+}
+
+// because answers what an error says, in both languages if it has them.
+func because(err error) any {
+	if known, ok := errors.AsType[*fault.Error](err); ok {
+		return known.Text
+	}
+	return err
 }
 
 // Parse reads the text of a file. Names of template files are relative to dir.
@@ -141,7 +150,7 @@ func Parse(text, dir string) (Config, error) {
 		return Config{}, err
 	}
 	if unknown := meta.Undecoded(); len(unknown) > 0 {
-		return Config{}, fmt.Errorf("line %d: there is no setting %q; docs/agent.md lists them all", lineOf(text), unknown[0])
+		return Config{}, fault.InvalidParameter.New("line %d: there is no setting %q; docs/agent.md lists them all", lineOf(text), unknown[0])
 	}
 	c := Default()
 	if f.State != "" {
@@ -153,7 +162,7 @@ func Parse(text, dir string) (Config, error) {
 	if f.CAFile != "" {
 		ca, err := os.ReadFile(f.CAFile)
 		if err != nil {
-			return Config{}, fmt.Errorf("ca_file: %w", err)
+			return Config{}, fault.InvalidParameter.New("ca_file: %v", err)
 		}
 		c.CA = string(ca)
 	}
@@ -161,7 +170,7 @@ func Parse(text, dir string) (Config, error) {
 		c.Report = f.Report
 	}
 	if c.Report < minReport || c.Report > maxReport {
-		return Config{}, errors.New("report: use a time from \"1s\" to \"30s\"")
+		return Config{}, fault.InvalidParameter.New("report: use a time from \"1s\" to \"30s\"")
 	}
 	c.Server, c.TokenFile = f.Server, f.TokenFile
 	if c.GID, err = groupID(f.Group); err != nil {
@@ -173,15 +182,15 @@ func Parse(text, dir string) (Config, error) {
 	writers := map[string]string{}
 	for i, d := range f.Deliver {
 		if d.Rollout == "" {
-			return Config{}, fmt.Errorf("deliver %d: rollout is missing", i+1)
+			return Config{}, fault.InvalidParameter.New("deliver %d: rollout is missing", i+1)
 		}
 		checked, err := d.check(dir, writers)
 		if err != nil {
-			return Config{}, fmt.Errorf("deliver %q: %w", d.Rollout, err)
+			return Config{}, fault.InvalidParameter.New("deliver %q: %v", d.Rollout, because(err))
 		}
 		for _, other := range c.Deliver {
 			if other.Rollout == d.Rollout {
-				return Config{}, fmt.Errorf("deliver %q: it stands twice; one deliver may have several files", d.Rollout)
+				return Config{}, fault.InvalidParameter.New("deliver %q: it stands twice; one deliver may have several files", d.Rollout)
 			}
 		}
 		c.Deliver = append(c.Deliver, checked)
@@ -205,23 +214,23 @@ func lineOf(text string) int {
 // checkPlaces refuses paths and addresses that cannot be.
 func (c Config) checkPlaces() error {
 	if !filepath.IsAbs(c.State) {
-		return fmt.Errorf("state %q: use an absolute path", c.State)
+		return fault.InvalidParameter.New("state %q: use an absolute path", c.State)
 	}
 	if filepath.IsAbs(c.Listen) {
 		switch {
 		case c.TokenFile != "":
-			return errors.New("token_file: a socket needs none, its group says who may use it")
+			return fault.InvalidParameter.New("token_file: a socket needs none, its group says who may use it")
 		case len(c.Listen) > 80: // the kernel takes 104 or 108, and a name beside it must fit
-			return fmt.Errorf("listen %q: the path of a socket may have 80 bytes", c.Listen)
+			return fault.InvalidParameter.New("listen %q: the path of a socket may have 80 bytes", c.Listen)
 		}
 		return nil
 	}
 	at, err := netip.ParseAddrPort(c.Listen)
 	switch {
 	case err != nil || !at.Addr().IsLoopback():
-		return fmt.Errorf("listen %q: use the absolute path of a socket, or a loopback address such as 127.0.0.1:7422", c.Listen)
+		return fault.InvalidParameter.New("listen %q: use the absolute path of a socket, or a loopback address such as 127.0.0.1:7422", c.Listen)
 	case !filepath.IsAbs(c.TokenFile):
-		return errors.New("token_file: an address needs the absolute path of a file with the token that programs show")
+		return fault.InvalidParameter.New("token_file: an address needs the absolute path of a file with the token that programs show")
 	}
 	return nil
 }
@@ -232,10 +241,10 @@ func (d delivery) check(dir string, writers map[string]string) (Delivery, error)
 	for _, t := range d.File {
 		f, err := t.check(dir)
 		if err != nil {
-			return Delivery{}, fmt.Errorf("file %q: %w", t.Path, err)
+			return Delivery{}, fault.InvalidParameter.New("file %q: %v", t.Path, because(err))
 		}
 		if other, taken := writers[f.Path]; taken {
-			return Delivery{}, fmt.Errorf("file %q: deliver %q writes it, too", t.Path, other)
+			return Delivery{}, fault.InvalidParameter.New("file %q: deliver %q writes it, too", t.Path, other)
 		}
 		writers[f.Path] = d.Rollout
 		out.Files = append(out.Files, f)
@@ -264,10 +273,10 @@ func (d delivery) check(dir string, writers map[string]string) (Delivery, error)
 func (t target) check(dir string) (render.File, error) {
 	f := render.File{Path: filepath.Clean(t.Path), Mode: defaultMode}
 	if !filepath.IsAbs(t.Path) {
-		return f, errors.New("use an absolute path")
+		return f, fault.InvalidParameter.New("use an absolute path")
 	}
 	if info, err := os.Lstat(f.Path); err == nil && !info.Mode().IsRegular() {
-		return f, errors.New("it is there and no regular file")
+		return f, fault.InvalidParameter.New("it is there and no regular file")
 	}
 	var err error
 	if f.Template, err = t.template(dir); err != nil {
@@ -276,7 +285,7 @@ func (t target) check(dir string) (render.File, error) {
 	if t.Mode != "" {
 		mode, err := strconv.ParseUint(t.Mode, 8, 32)
 		if err != nil || mode&^0o770 != 0 || mode&0o400 == 0 {
-			return f, fmt.Errorf("mode %q: use one such as \"0640\", which gives the others nothing", t.Mode)
+			return f, fault.InvalidParameter.New("mode %q: use one such as \"0640\", which gives the others nothing", t.Mode)
 		}
 		f.Mode = fs.FileMode(mode)
 	}
@@ -297,7 +306,7 @@ func (t target) template(dir string) (render.Template, error) {
 	}
 	switch {
 	case given != 1:
-		return render.Template{}, errors.New("give one of template, template_file and part")
+		return render.Template{}, fault.InvalidParameter.New("give one of template, template_file and part")
 	case t.Part != "":
 		return render.Part(t.Part), nil
 	case t.Template != nil:
@@ -309,11 +318,11 @@ func (t target) template(dir string) (render.Template, error) {
 	}
 	content, err := os.ReadFile(path)
 	if err != nil {
-		return render.Template{}, fmt.Errorf("template_file: %w", err)
+		return render.Template{}, fault.InvalidParameter.New("template_file: %v", err)
 	}
 	parsed, err := render.Parse(string(content))
 	if err != nil {
-		return render.Template{}, fmt.Errorf("template_file %q: %w", path, err)
+		return render.Template{}, fault.InvalidParameter.New("template_file %q: %v", path, err)
 	}
 	return parsed, nil
 }
@@ -329,18 +338,18 @@ func (p probe) check() (*consumer.Probe, error) {
 	}
 	switch {
 	case (p.URL == "") == (len(p.Command) == 0):
-		return nil, errors.New("probe: give one of command and url")
+		return nil, fault.InvalidParameter.New("probe: give one of command and url")
 	case p.URL == "" && p.Status != 0:
-		return nil, errors.New("probe.status: it belongs to a url")
+		return nil, fault.InvalidParameter.New("probe.status: it belongs to a url")
 	case p.URL == "":
 		out.Command = consumer.Command{Argv: p.Command, Timeout: timeout}
 		return &out, checkArgv("probe.command", p.Command)
 	case !strings.HasPrefix(p.URL, "http://") && !strings.HasPrefix(p.URL, "https://"):
-		return nil, fmt.Errorf("probe.url %q: use http:// or https://", p.URL)
+		return nil, fault.InvalidParameter.New("probe.url %q: use http:// or https://", p.URL)
 	case p.Status == 0:
 		out.Status = 200
 	case p.Status < 100 || p.Status > 599:
-		return nil, fmt.Errorf("probe.status %d: use one of HTTP", p.Status)
+		return nil, fault.InvalidParameter.New("probe.status %d: use one of HTTP", p.Status)
 	}
 	return &out, nil
 }
@@ -349,7 +358,7 @@ func (p probe) check() (*consumer.Probe, error) {
 // find it later, so that is told when it is run.
 func checkArgv(what string, argv []string) error {
 	if len(argv) == 0 || !filepath.IsAbs(argv[0]) {
-		return fmt.Errorf("%s: begin with the absolute path of the program, each argument by itself", what)
+		return fault.InvalidParameter.New("%s: begin with the absolute path of the program, each argument by itself", what)
 	}
 	return nil
 }
@@ -359,7 +368,7 @@ func duration(what string, d, otherwise time.Duration) (time.Duration, error) {
 	case d == 0:
 		return otherwise, nil
 	case d < time.Millisecond || d > maxDuration:
-		return 0, fmt.Errorf("%s: use one such as \"30s\", at most an hour", what)
+		return 0, fault.InvalidParameter.New("%s: use one such as \"30s\", at most an hour", what)
 	}
 	return d, nil
 }
@@ -373,7 +382,7 @@ func userID(name string) (int, error) {
 	}
 	id, err := strconv.ParseUint(name, 10, 31)
 	if err != nil {
-		return 0, fmt.Errorf("owner %q: there is no such user", name)
+		return 0, fault.InvalidParameter.New("owner %q: there is no such user", name)
 	}
 	return int(id), nil
 }
@@ -387,7 +396,7 @@ func groupID(name string) (int, error) {
 	}
 	id, err := strconv.ParseUint(name, 10, 31)
 	if err != nil {
-		return 0, fmt.Errorf("group %q: there is no such group", name)
+		return 0, fault.InvalidParameter.New("group %q: there is no such group", name)
 	}
 	return int(id), nil
 }

@@ -2,6 +2,7 @@ package auditcmd
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -246,6 +247,9 @@ func newLogsCmd(c *cli.Run, use string, short string, of func(api.AuditLog) stri
 				return err
 			}
 			all.Logs = slices.DeleteFunc(all.Logs, func(l api.AuditLog) bool { return log != "" && l.Origin != log })
+			if len(all.Logs) == 0 { // a file without one would look like evidence
+				return fault.ResourceNotFound.New("there is no such audit log; without --log all of them are written")
+			}
 			if c.Output == "json" {
 				return cli.WriteJSON(c.Out, all)
 			}
@@ -273,6 +277,9 @@ func checkProof(c *cli.Run, cmd *cobra.Command, name string, given []string) err
 		return err
 	}
 	_, signed, _ := strings.Cut(string(proof), "\n\n")
+	if !isCheckpoint(signed) {
+		return fault.InvalidParameter.New("%s is not a proof, as keyward audit prove writes them", name)
+	}
 	log, _, _ := strings.Cut(signed, "\n")
 	key, ok := keys[log]
 	if !ok {
@@ -304,17 +311,43 @@ func publicKeys(given []string) (map[string]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		if strings.TrimSpace(string(content)) == "" {
-			return nil, fmt.Errorf("reading public key: %s is empty, so that it would prove nothing", one)
-		}
+		found := false
 		for line := range strings.Lines(string(content)) {
-			if key := strings.TrimSpace(line); key != "" {
-				name, _, _ := strings.Cut(key, "+")
-				keys[name] = key
+			key := strings.TrimSpace(line)
+			if key == "" {
+				continue
 			}
+			if !isKey(key) {
+				return nil, noKeys(one)
+			}
+			name, _, _ := strings.Cut(key, "+")
+			keys[name], found = key, true
+		}
+		if !found { // it would prove nothing
+			return nil, noKeys(one)
 		}
 	}
 	return keys, nil
+}
+
+// noKeys says that what was given as public keys is none.
+func noKeys(given string) error {
+	return fault.InvalidParameter.New("%s must hold public keys and nothing else, as keyward audit public-key and keyward witness init print them", given)
+}
+
+// isKey tells whether a line has the form of a public key: name, hash and key. Whatever else was
+// given by mistake must not look like the key of a log that is missing.
+func isKey(line string) bool {
+	name, rest, _ := strings.Cut(line, "+")
+	hash, key, _ := strings.Cut(rest, "+")
+	_, err := base64.StdEncoding.DecodeString(key)
+	return name != "" && len(hash) == 8 && key != "" && err == nil
+}
+
+// isCheckpoint tells whether something has the form of a signed head, for the same reason.
+func isCheckpoint(signed string) bool {
+	text, signatures, _ := strings.Cut(signed, "\n\n")
+	return strings.Count(text, "\n") >= 2 && text[0] != '\n' && strings.HasPrefix(signatures, "— ")
 }
 
 // keyOrFile answers a key that was given as itself, or else what is in the file of that name.

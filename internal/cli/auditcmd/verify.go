@@ -121,6 +121,9 @@ func (v *verification) load(keys, checkpoints []string) (err error) {
 		if err != nil {
 			return err
 		}
+		if !isCheckpoint(string(signed)) {
+			return fault.InvalidParameter.New("%s is not a checkpoint, as keyward audit checkpoint and keyward witness checkpoint write them", name)
+		}
 		log, _, _ := strings.Cut(string(signed), "\n")
 		v.remembered = append(v.remembered, remembered{name, log, signed})
 	}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 
 	"github.com/keyward/keyward/internal/cli"
 	"github.com/keyward/keyward/internal/config"
+	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/server"
 	"github.com/keyward/keyward/internal/witness"
 )
@@ -173,10 +175,11 @@ func newWitnessCheckpointCmd(c *cli.Run) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			all = slices.DeleteFunc(all, func(s witness.Standing) bool { return len(s.Checkpoint) == 0 || log != "" && s.Origin != log })
+			if len(all) == 0 { // an empty file would look like evidence
+				return fault.ResourceNotFound.New("the witness in %s has cosigned no such log; keyward witness status shows those that it has", dir)
+			}
 			for _, s := range all {
-				if log != "" && s.Origin != log {
-					continue
-				}
 				if _, err := c.Out.Write(s.Checkpoint); err != nil {
 					return fmt.Errorf("writing the result: %w", err)
 				}
@@ -278,13 +281,16 @@ func witnessLogs(given []string) ([]witness.Log, error) {
 				continue
 			}
 			key, origin, named := strings.Cut(line, "=") // no key ends with a =, for it has 33 bytes
+			if !isKey(key) {
+				return nil, noKeys(one)
+			}
 			if !named {
 				origin, _, _ = strings.Cut(key, "+")
 			}
 			logs, found = append(logs, witness.Log{Origin: origin, PublicKey: key}), true
 		}
 		if !found {
-			return nil, fmt.Errorf("reading public key: %s is empty", one)
+			return nil, noKeys(one)
 		}
 	}
 	return logs, nil

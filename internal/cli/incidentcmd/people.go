@@ -293,7 +293,7 @@ func addIncident(c *cli.Run, t *cli.Table, i api.Incident) {
 	t.Add(c.T("Severity", "级别"), c.SeverityText(i.Severity))
 	t.Add(c.T("Owner", "负责人"), cli.OrDash(i.Owner))
 	for _, f := range i.Facts {
-		t.Add("  "+f.Name, c.Word(term.Text(f.Name, f.Value, f.Chinese)))
+		t.Add("  "+c.Word(term.Name(f.Name)), c.Word(term.Text(f.Name, f.Value, f.Chinese)))
 	}
 	t.Add(c.T("Deadline", "截止时间"), cli.When(i.Deadline))
 	t.Add(c.T("Opened", "开始时间"), cli.When(i.OpenedAt))

@@ -84,9 +84,9 @@ func (j *joining) run(ctx context.Context, cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	in := agent.Joining{Server: j.server, State: j.state, Token: token, Name: j.name, Transport: j.Transport, Now: j.Now}
+	in := agent.Joining{Server: j.server, State: j.state, Token: token, Name: j.name, Transport: j.Transport, Now: j.Now, Language: string(j.Lang)}
 	if in.Name == "" {
-		if in.Name, err = os.Hostname(); err != nil {
+		if in.Host, err = os.Hostname(); err != nil {
 			return fmt.Errorf("looking for the host name: %w; give --name", err)
 		}
 	}

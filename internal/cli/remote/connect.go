@@ -70,7 +70,15 @@ func clientOf(c *cli.Run, s Settings, code func(context.Context, client.Wanted) 
 	if c.UntilApproved {
 		config.Await = awaitApproval(c)
 	}
-	return client.New(config)
+	server, err := client.New(config)
+	if err != nil {
+		return nil, &cli.Problem{
+			Message: c.T("the server cannot be called", "无法调用服务器"), Cause: err,
+			Next: c.T(`use an endpoint such as https://host:port; http is for this machine only; "keyward profile show" tells where it comes from`,
+				`地址须形如 https://host:port，http 仅限本机；用 "keyward profile show" 查看地址的来源`),
+		}
+	}
+	return server, nil
 }
 
 // HTTPClient answers what carries requests; caCert is a file of authorities to trust

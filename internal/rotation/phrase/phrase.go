@@ -10,6 +10,7 @@ package phrase
 import (
 	"strings"
 
+	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/form"
 )
 
@@ -23,6 +24,9 @@ func Name(word string) form.Text {
 	}
 	return form.Text{English: word, Chinese: word}
 }
+
+// Said answers the short name of a step, for a sentence.
+func Said(word string) fault.Text { return fault.Both(word, Name(word).Chinese) }
 
 // Until answers how long a rotation can be undone, given its point of no return.
 func Until(word string) form.Text { return of(limits, word) }

@@ -182,7 +182,7 @@ func (d *Dialect) join(v visit) (any, error) {
 		return nil, d.Refusals.Refuse(ctx, stranger, "keyward:JoinNode", "", err)
 	}
 	c := x.Call(v.r, authz.Principal{Account: token.Account, Kind: authz.Service, Name: "join-token/" + token.ID}, "join-token", nil)
-	n, err := d.Rollouts.Join(ctx, c, token, rollout.JoinInput{Name: in.Name, SignKey: in.SignKey, SealKey: in.SealKey})
+	n, err := d.Rollouts.Join(ctx, c, token, rollout.JoinInput{Name: in.Name, Host: in.Host, SignKey: in.SignKey, SealKey: in.SealKey})
 	if err != nil {
 		return nil, err
 	}

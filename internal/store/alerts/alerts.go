@@ -92,7 +92,11 @@ func incidentRow(i *notify.Incident) bound.Row {
 // SaveChannel implements notify.ConfigStore.
 func (s Store) SaveChannel(ctx context.Context, rec *audit.Record, c *notify.Channel, jobs []job.Job) error {
 	return s.Mutate(ctx, rec, func(ctx context.Context, t *bound.Tx) error {
-		if err := t.Save(ctx, channelRow(c)); err != nil {
+		err := t.Save(ctx, channelRow(c))
+		if fault.Is(err, fault.ResourceExists) {
+			return fault.ResourceExists.New("there is a channel %s already; choose another name, or change it with: keyward channel update", c.Name)
+		}
+		if err != nil {
 			return err
 		}
 		return t.Schedule(ctx, jobs)

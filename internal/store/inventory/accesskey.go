@@ -55,7 +55,11 @@ func remarkRow(r *accesskey.Remark) bound.Row {
 // CreateSource implements accesskey.SourceStore.
 func (s Store) CreateSource(ctx context.Context, rec *audit.Record, src *accesskey.Source, jobs []job.Job) error {
 	return s.Mutate(ctx, rec, func(ctx context.Context, t *bound.Tx) error {
-		if err := t.Insert(ctx, sourceRow(src)); err != nil {
+		err := t.Insert(ctx, sourceRow(src))
+		if fault.Is(err, fault.ResourceExists) {
+			return fault.ResourceExists.New("there is a provider %s already; choose another name, or change it with: keyward provider update", src.Name)
+		}
+		if err != nil {
 			return err
 		}
 		return t.Schedule(ctx, jobs)
