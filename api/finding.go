@@ -98,9 +98,10 @@ type CheckList struct {
 
 // A CheckRun is how the last run of the checks went.
 type CheckRun struct {
-	At     time.Time `json:"at"`
-	TookMS int       `json:"tookMs"`
-	Seen   int       `json:"seen"`            // keys that were looked at
-	Of     int       `json:"of"`              // keys that there are
-	Error  string    `json:"error,omitempty"` // why it did not end
+	At      time.Time `json:"at"`
+	TookMS  int       `json:"tookMs"`
+	Seen    int       `json:"seen"`              // keys that were looked at
+	Of      int       `json:"of"`                // keys that there are
+	Error   string    `json:"error,omitempty"`   // why it did not end
+	ErrorZh string    `json:"errorZh,omitempty"` // Error in Chinese
 }

@@ -292,10 +292,11 @@ type CalendarSubscriptionList struct {
 
 // An ExpiryScan is how the last look at all expiries went.
 type ExpiryScan struct {
-	At    time.Time `json:"at,omitzero"` // absent before the first
-	Took  string    `json:"took,omitempty"`
-	Seen  int       `json:"seen"` // keys that were looked at
-	Of    int       `json:"of"`   // keys that there are
-	Due   int       `json:"due"`  // keys that people are told of
-	Error string    `json:"error,omitempty"`
+	At      time.Time `json:"at,omitzero"` // absent before the first
+	Took    string    `json:"took,omitempty"`
+	Seen    int       `json:"seen"`              // keys that were looked at
+	Of      int       `json:"of"`                // keys that there are
+	Due     int       `json:"due"`               // keys that people are told of
+	Error   string    `json:"error,omitempty"`   // why it did not end
+	ErrorZh string    `json:"errorZh,omitempty"` // Error in Chinese
 }

@@ -187,7 +187,8 @@ type SecretCopy struct {
 	At       time.Time `json:"at,omitzero"`       // of the last change of the status
 	SyncedAt time.Time `json:"syncedAt,omitzero"` // when it was last made right, or found to be
 	Failures int       `json:"failures,omitempty"`
-	Error    string    `json:"error,omitempty"`
+	Error    string    `json:"error,omitempty"`   // why the last attempt failed, or what somebody changed there
+	ErrorZh  string    `json:"errorZh,omitempty"` // Error in Chinese
 }
 
 // SyncSinkRequest has a sink looked at now.

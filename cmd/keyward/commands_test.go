@@ -108,13 +108,13 @@ func TestOutput(t *testing.T) {
 		"GET /v1/audit/records":                  api.AuditRecordList{Records: []api.AuditRecord{{Log: "keyward/n", Seq: 7, Time: used, Principal: "acs:ram::1:user/admin", Source: "192.0.2.1", Action: "kms:Encrypt", Resource: "acs:kms:r:1:key/key-aaaa", Result: "OK"}}},
 		"GET /v1/findings":                       api.FindingList{Findings: []api.KeyFinding{aFinding()}},
 		"GET /v1/findings/ak04-aaaaaaaaaaaaaaaa": aFinding(),
-		"GET /v1/checks": api.CheckList{Run: &api.CheckRun{At: used, TookMS: 7, Seen: 10, Of: 10}, Checks: []api.Check{
+		"GET /v1/checks": api.CheckList{Run: &api.CheckRun{At: used, TookMS: 7, Seen: 10, Of: 10, Error: "the checks did not end; the server's log says why", ErrorZh: "检查未能完成；原因见服务器日志"}, Checks: []api.Check{
 			{ID: "AK04", Severity: "medium", Title: aFinding().Title, Why: aFinding().Why, Limits: []api.FindingFact{{Name: "unused_days", Value: "45"}}, Answered: true, Open: 1, Suppressed: 2, Resolved: 3},
 			{ID: "AK25", Severity: "critical", Title: api.Text{English: "A key leaked", Chinese: "访问密钥已泄露"}, Limits: []api.FindingFact{}, Needs: api.Text{English: "It needs a search.", Chinese: "需要扫描。"}},
 		}},
 		"GET /v1/sinks": api.SinkList{Sinks: []api.Sink{aSink()}},
 		"GET /v1/sinks/ours": api.SinkStatus{Sink: aSink(), Total: 2, Copies: []api.SecretCopy{
-			{Secret: "pay/a", Status: "synced", Version: "v1", Remote: 3, At: used, SyncedAt: used}, {Secret: "pay/b", Status: "drifted", Remote: 2, At: used, Error: "somebody wrote version 4 there"},
+			{Secret: "pay/a", Status: "synced", Version: "v1", Remote: 3, At: used, SyncedAt: used}, {Secret: "pay/b", Status: "drifted", Remote: 2, At: used, Error: "somebody wrote version 4 there", ErrorZh: "他人在目标写入了版本 4"},
 		}},
 		"GET /v1/node-tokens":  api.NodeTokenList{Tokens: []api.NodeToken{{ID: "0123456789abcdef", Labels: map[string]string{"tier": "canary"}, Uses: 3, ExpiresAt: used, CreatedAt: used}}},
 		"POST /v1/node-tokens": api.IssuedNodeToken{Info: api.NodeToken{ID: "0123456789abcdef", Labels: map[string]string{}, Uses: 1, ExpiresAt: used, CreatedAt: used}, Token: "kwjt_fake"},

@@ -26,6 +26,7 @@ import (
 	"github.com/keyward/keyward/internal/accesskey"
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/finding"
 	"github.com/keyward/keyward/internal/job"
 	"github.com/keyward/keyward/internal/message"
@@ -59,10 +60,11 @@ type Scan struct {
 	At      time.Time // of the last one that ended
 	NearAt  time.Time // of the last one that ended, whole or near
 	Took    time.Duration
-	Seen    int // keys that were looked at
-	Of      int // keys that there are
-	Due     int // keys on a rung of the plan
-	Error   string
+	Seen    int    // keys that were looked at
+	Of      int    // keys that there are
+	Due     int    // keys on a rung of the plan
+	Error   string // why it did not end
+	Chinese string // Error in Chinese
 }
 
 // A Store keeps the last scan of each account. Methods may be called concurrently.
@@ -220,7 +222,8 @@ func ours(condition string) bool {
 func (s *Service) record(ctx context.Context, result *Scan, err error) error {
 	result.Took = s.o.Now().Sub(result.At)
 	if err != nil {
-		result.Error = "the scan did not end; the server's log says why"
+		why := fault.Say("the scan did not end; the server's log says why")
+		result.Error, result.Chinese = why.String(), why.Chinese()
 	}
 	rec := audit.NewRecord(&authz.Call{
 		Principal: authz.Principal{Account: result.Account, Kind: authz.Service, Name: "expiry"}, Time: result.At, Scheme: "job",

@@ -105,7 +105,7 @@ func TestToldWithoutItsPlan(t *testing.T) {
 	if _, told := d.told["expiry/prod/AK1"]; !told {
 		t.Error("nobody is told that the key expires")
 	}
-	if d.saved.Error == "" || !d.saved.At.Equal(d.now) || !d.saved.NearAt.Equal(d.now) {
+	if d.saved.Error == "" || d.saved.Chinese != "到期扫描未能完成；原因见服务器日志" || !d.saved.At.Equal(d.now) || !d.saved.NearAt.Equal(d.now) {
 		t.Errorf("the scan counts as %+v", d.saved)
 	}
 }

@@ -2,8 +2,6 @@ package notify
 
 import (
 	"context"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/keyward/keyward/internal/audit"
@@ -44,14 +42,6 @@ func (s *Service) RemovePerson(ctx context.Context, c *authz.Call, name string) 
 		if !ok {
 			return fault.ResourceNotFound.New("there is no person %q; list them with: keyward person list", name)
 		}
-		for _, r := range d.Rotas {
-			if slices.Contains(r.People, name) {
-				return fault.ResourceInUse.New("the rota %s names %s; take the person off it first", r.Name, name)
-			}
-		}
-		if err := s.unplanned(ctx, c.Account, "person:"+name); err != nil {
-			return err
-		}
 		return s.o.Directory.DeletePerson(ctx, rec, &p)
 	})
 }
@@ -66,11 +56,6 @@ func (s *Service) SetRota(ctx context.Context, c *authz.Call, r oncall.Rota) (on
 		d, err := s.o.Directory.Directory(ctx, c.Account)
 		if err != nil {
 			return err
-		}
-		for _, name := range r.People {
-			if _, ok := d.Person(name); !ok {
-				return fault.InvalidParameter.New("there is no person %q; add the person first", name)
-			}
 		}
 		r.Account, r.Rev = c.Account, 0
 		if have, ok := d.Rota(r.Name); ok {
@@ -94,25 +79,8 @@ func (s *Service) RemoveRota(ctx context.Context, c *authz.Call, name string) er
 		if !ok {
 			return fault.ResourceNotFound.New("there is no rota %q; list them with: keyward rota list", name)
 		}
-		if err := s.unplanned(ctx, c.Account, "rota:"+name); err != nil {
-			return err
-		}
 		return s.o.Directory.DeleteRota(ctx, rec, &r)
 	})
-}
-
-// unplanned refuses what a level of the plan names.
-func (s *Service) unplanned(ctx context.Context, account, who string) error {
-	p, err := s.o.Config.Plan(ctx, account)
-	if err != nil {
-		return err
-	}
-	for _, level := range p.Levels {
-		if slices.Contains(level, who) {
-			return fault.ResourceInUse.New("the escalation names %s; change it first", who)
-		}
-	}
-	return nil
 }
 
 // Directory answers the people and rotas of the account, by name.
@@ -130,13 +98,6 @@ func (s *Service) SetPlan(ctx context.Context, c *authz.Call, p oncall.Plan) (on
 	err := s.do(ctx, c, "keyward:SetEscalation", "escalation", func(rec *audit.Record) error {
 		if err := p.Check(); err != nil {
 			return err
-		}
-		d, err := s.o.Directory.Directory(ctx, c.Account)
-		if err != nil {
-			return err
-		}
-		if unknown := d.Unknown(p.Levels); len(unknown) > 0 {
-			return fault.InvalidParameter.New("the levels name whom nobody knows: %s; add them first, with keyward person set or keyward rota set", strings.Join(unknown, ", "))
 		}
 		have, err := s.o.Config.Plan(ctx, c.Account)
 		if err != nil {

@@ -49,20 +49,25 @@ type Health struct {
 // Rev is 0 is new. Methods may be called concurrently.
 type ConfigStore interface {
 	SaveChannel(ctx context.Context, rec *audit.Record, c *Channel, jobs []job.Job) error
+	// DeleteChannel removes a channel with its health and what waits for it.
 	DeleteChannel(ctx context.Context, rec *audit.Record, c *Channel) error
 	Channels(ctx context.Context, account string) ([]Channel, error) // by name
 	// ChangeHealth changes how a channel does, and answers how it does then. What others
 	// change at the same moment is not lost. Of a channel that is gone nothing is stored.
 	ChangeHealth(ctx context.Context, account, channel string, change func(*Health)) (Health, error)
 	Healths(ctx context.Context, account string) (map[string]Health, error) // by channel
+	// SavePlan stores a plan. One that names a person or a rota who is not there is
+	// [fault.InvalidParameter], and nobody removes them as long as it names them.
 	SavePlan(ctx context.Context, rec *audit.Record, p *oncall.Plan) error
 	Plan(ctx context.Context, account string) (oncall.Plan, error) // DefaultPlan if there is none
 }
 
-// A DirectoryStore keeps people and rotas, with the same rules.
+// A DirectoryStore keeps people and rotas, with the same rules. Who is named by a rota or a level
+// of the plan is not removed: that is [fault.ResourceInUse], also if it is stored at the same moment.
 type DirectoryStore interface {
 	SavePerson(ctx context.Context, rec *audit.Record, p *oncall.Person) error
 	DeletePerson(ctx context.Context, rec *audit.Record, p *oncall.Person) error
+	// SaveRota stores a rota. One that names a person who is not there is [fault.InvalidParameter].
 	SaveRota(ctx context.Context, rec *audit.Record, r *oncall.Rota) error
 	DeleteRota(ctx context.Context, rec *audit.Record, r *oncall.Rota) error
 	Directory(ctx context.Context, account string) (oncall.Directory, error) // by name
@@ -71,7 +76,8 @@ type DirectoryStore interface {
 // An IncidentStore keeps incidents and what is to be sent, with the same rules.
 type IncidentStore interface {
 	// SaveIncident stores a new or changed incident together with the deliveries that were
-	// decided with it. Two open incidents of one condition are [fault.ResourceExists].
+	// decided with it. Two open incidents of one condition are [fault.ResourceExists]. A delivery
+	// over a channel that was removed meanwhile is [fault.Changed].
 	SaveIncident(ctx context.Context, rec *audit.Record, i *Incident, deliveries []Delivery, jobs []job.Job) error
 	Incident(ctx context.Context, account, id string) (Incident, error)
 	// Watched answers the open incident of a condition, if there is one.

@@ -71,6 +71,7 @@ type Copy struct {
 	SyncedAt time.Time // when it was last found or made to be right
 	Failures int       // attempts in a row that failed
 	Error    string    // why the last one failed, or what drifted
+	Chinese  string    // Error in Chinese
 	Rev      int64
 }
 

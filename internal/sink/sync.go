@@ -201,12 +201,16 @@ func (p *pass) look(ctx context.Context, sec secret.Secret) (away bool, err erro
 	}
 	c.Failures++
 	p.failed = max(p.failed, c.Failures)
-	c.Status, c.Error = Failed, told(fault.Message(err))
+	c.Status = Failed
+	c.tell(fault.TextOf(err))
 	return errors.Is(err, ErrAway), p.save(ctx, &c)
 }
 
-// told cuts what a target says to what is kept of it.
-func told(text string) string { return strings.ToValidUTF8(text[:min(len(text), maxReported)], "") }
+// tell notes why a copy is as it is, in both languages, cut to what is kept of what a target says.
+func (c *Copy) tell(why fault.Text) {
+	cut := func(text string) string { return strings.ToValidUTF8(text[:min(len(text), maxReported)], "") }
+	c.Error, c.Chinese = cut(why.String()), cut(why.Chinese())
+}
 
 // mend makes a copy what the secret is, unless somebody else changed it.
 func (p *pass) mend(ctx context.Context, sec secret.Secret, c *Copy) error {
@@ -269,23 +273,25 @@ func (p *pass) settle(ctx context.Context, c *Copy, version string, number int) 
 	if c.Status == Synced && c.Written == version && c.Remote == number {
 		return nil // as before: no record is worth it
 	}
-	c.Status, c.Version, c.Written, c.Remote, c.Failures, c.Error, c.SyncedAt = Synced, version, version, number, 0, "", p.clock()
+	c.Status, c.Version, c.Written, c.Remote, c.Failures, c.SyncedAt = Synced, version, version, number, 0, p.clock()
+	c.tell(fault.Text{})
 	return p.save(ctx, c)
 }
 
 // drift notes that somebody changed a copy.
 func (p *pass) drift(ctx context.Context, c *Copy, remote Remote) error {
-	what := fmt.Sprintf("somebody wrote version %d there", remote.Number)
+	what := fault.Say("somebody wrote version %d there", remote.Number)
 	switch {
 	case remote.Number == 0:
-		what = "somebody deleted all of it there"
+		what = fault.Say("somebody deleted all of it there")
 	case remote.Gone:
-		what = fmt.Sprintf("somebody deleted version %d there", remote.Number)
+		what = fault.Say("somebody deleted version %d there", remote.Number)
 	}
-	if c.Status == Drifted && c.Error == what {
+	before := *c
+	c.Status, c.Failures = Drifted, 0
+	if c.tell(what); *c == before {
 		return nil
 	}
-	c.Status, c.Failures, c.Error = Drifted, 0, what
 	return p.save(ctx, c)
 }
 
@@ -300,7 +306,8 @@ func (p *pass) write(ctx context.Context, sec secret.Secret, c *Copy, after int)
 		}
 		rec.Version, rec.Params = read.Version, read.Params
 		rec.Param("Secret", sec.Name)
-		c.Status, c.Version, c.Remote, c.At, c.Error = Pending, value.Version.ID, after, p.clock(), ""
+		c.Status, c.Version, c.Remote, c.At = Pending, value.Version.ID, after, p.clock()
+		c.tell(fault.Text{})
 		return p.o.Store.SaveCopy(ctx, rec, c)
 	})
 	defer value.Data.Zero()

@@ -100,7 +100,7 @@ func TestDrift(t *testing.T) {
 			change(w)
 			writes := w.vault.Writes()
 			w.pass(t, 2*time.Minute)
-			if c := w.status(t, "a"); c.Status != sink.Drifted || c.Error == "" {
+			if c := w.status(t, "a"); c.Status != sink.Drifted || c.Error == "" || !strings.HasPrefix(c.Chinese, "他人在目标") {
 				t.Errorf("the copy is %+v", c)
 			}
 			w.put(t, "a", "fake-2")
@@ -115,7 +115,7 @@ func TestDrift(t *testing.T) {
 			}
 			check(t, w.Sync(t.Context(), root(), "ours", true))
 			w.pass(t, 2*time.Second)
-			if c := w.status(t, "a"); c.Status != sink.Synced || w.there("a") != "fake-2" {
+			if c := w.status(t, "a"); c.Status != sink.Synced || c.Error+c.Chinese != "" || w.there("a") != "fake-2" {
 				t.Errorf("told to overwrite, the copy is %+v, the value there %q", c, w.there("a"))
 			}
 		})
@@ -151,7 +151,7 @@ func TestFailures(t *testing.T) {
 	w.vault.Seal(true)
 	requests = 0
 	w.pass(t, 10*time.Minute)
-	if c := w.status(t, "a"); c.Status != sink.Failed || !strings.Contains(c.Error, "sealed") || c.Failures < 5 || requests != c.Failures || requests > 12 {
+	if c := w.status(t, "a"); c.Status != sink.Failed || !strings.Contains(c.Error, "sealed") || !strings.Contains(c.Chinese, "封存") || c.Failures < 5 || requests != c.Failures || requests > 12 {
 		t.Errorf("after %d requests the copy is %+v", requests, c)
 	}
 	w.vault.Seal(false)

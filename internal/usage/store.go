@@ -23,7 +23,8 @@ type Store interface {
 	// CountingSince answers when counting began, which is now when it is first asked.
 	CountingSince(ctx context.Context, now time.Time) (time.Time, error)
 	// SaveResource stores a resource, a new one if its Rev is 0, together with the record.
-	// A key with [MaxResources] of them is [fault.LimitExceeded].
+	// A key with [MaxResources] of them is [fault.LimitExceeded]; one that is gone, also if it is
+	// deleted at the same moment, [fault.KeyNotFound].
 	SaveResource(ctx context.Context, rec *audit.Record, r *Resource) error
 	// RemoveResource removes a resource together with the record; [fault.Changed] if it is
 	// not what was read.

@@ -24,6 +24,7 @@ import (
 	"github.com/keyward/keyward/internal/accesskey/check"
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authz"
+	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/finding"
 	"github.com/keyward/keyward/internal/job"
 	"github.com/keyward/keyward/internal/tune"
@@ -46,7 +47,8 @@ type Run struct {
 	Seen    int // keys that were looked at
 	Of      int // keys that there are
 	Tally   finding.Tally
-	Error   string
+	Error   string // why it did not end
+	Chinese string // Error in Chinese
 }
 
 // A Store keeps the last run of each account. Methods may be called concurrently.
@@ -133,7 +135,8 @@ func (s *Service) due(ctx context.Context, j job.Job) (again time.Time, err erro
 func (s *Service) record(ctx context.Context, run *Run, err error) error {
 	run.Took = s.o.Now().Sub(run.At)
 	if err != nil {
-		run.Error = "the checks did not end; the server's log says why"
+		why := fault.Say("the checks did not end; the server's log says why")
+		run.Error, run.Chinese = why.String(), why.Chinese()
 	}
 	rec := audit.NewRecord(&authz.Call{
 		Principal: authz.Principal{Account: run.Account, Kind: authz.Service, Name: "checks"}, Time: run.At, Scheme: "job",

@@ -12,6 +12,7 @@ import (
 	"github.com/keyward/keyward/internal/material"
 	"github.com/keyward/keyward/internal/rotation"
 	"github.com/keyward/keyward/internal/rotation/engine"
+	"github.com/keyward/keyward/internal/store/fleet"
 	"github.com/keyward/keyward/internal/store/storetest"
 )
 
@@ -86,5 +87,32 @@ func TestLooksOutliveABusyLog(t *testing.T) {
 	}
 	if took := w.clock().Sub(began); took < time.Hour {
 		t.Errorf("20 looks in vain took %s: they do not come ever later", took)
+	}
+}
+
+// Of a plan that is deleted while a rotation of it begins no rotation is under way, which nobody
+// could end and which would keep the rollout for ever: the one or the other is refused.
+func TestNoRotationIsOfAPlanThatIsGone(t *testing.T) {
+	w := newWorld(t, storetest.SQLite(t))
+	stored := fleet.Rotations{Store: w.node.Store}
+	w.refuses = func(*rotation.Rotation) error { return w.DeletePlan(t.Context(), root(), "pay") }
+	if _, err := w.Start(t.Context(), root(), engine.StartInput{Plan: "pay"}); !fault.Is(err, fault.Changed) {
+		t.Errorf("a rotation of a plan that is deleted meanwhile: %v", err)
+	}
+	w.refuses = nil
+	if r, found, err := stored.UnderWay(t.Context(), account, "pay"); found || err != nil {
+		t.Errorf("%+v is under way, %v", r, err)
+	}
+	_, err := w.SavePlan(t.Context(), root(), w.plan())
+	check(t, err)
+	seen, err := stored.Plan(t.Context(), account, "pay")
+	check(t, err)
+	_, err = w.Start(t.Context(), root(), engine.StartInput{Plan: "pay"})
+	check(t, err)
+	if err := stored.DeletePlan(t.Context(), storetest.Record("DeleteRotationPlan"), &seen); !fault.Is(err, fault.Changed) {
+		t.Errorf("deleting a plan of which a rotation has begun meanwhile: %v", err)
+	}
+	if err := w.DeletePlan(t.Context(), root(), "pay"); !fault.Is(err, fault.StateConflict) {
+		t.Errorf("deleting a plan of which a rotation is under way: %v", err)
 	}
 }

@@ -60,7 +60,7 @@ type Store interface {
 	// SaveRotation stores a rotation, and with it what the waves of its rollout are to have
 	// then ([rotation.Rotation.Generations]). While it is not over the rollout is its own. Of
 	// a plan only one rotation is under way: another is [fault.ResourceExists]. The plan, if
-	// one is given, is stored, too.
+	// one is given, is stored, too, and must be as it was read: a new rotation comes with it.
 	SaveRotation(ctx context.Context, rec *audit.Record, r *rotation.Rotation, p *rotation.Plan, jobs []job.Job) error
 	Rotation(ctx context.Context, account, id string) (rotation.Rotation, error)
 	// Rotations answers at most limit rotations of a plan, or of all plans if it is "", the

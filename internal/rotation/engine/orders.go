@@ -100,7 +100,8 @@ func (s *Service) begin(ctx context.Context, rec *audit.Record, p rotation.Plan,
 	if err != nil {
 		return r, err
 	}
-	return r, s.o.Store.SaveRotation(ctx, rec, &r, nil, s.soon(r))
+	// With the plan: whoever deletes or changes it at the same moment, having seen no rotation, loses, or this one.
+	return r, s.o.Store.SaveRotation(ctx, rec, &r, &p, s.soon(r))
 }
 
 // fits refuses waves that do not fit into the time that the provider lets both keys live.

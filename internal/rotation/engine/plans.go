@@ -300,14 +300,16 @@ func choose(p *rotation.Plan, keys []rotation.Held, parts map[string]material.By
 // DeletePlan forgets a plan. The key stays as it is.
 func (s *Service) DeletePlan(ctx context.Context, c *authz.Call, name string) error {
 	return s.do(ctx, c, "keyward:DeleteRotationPlan", name, func(rec *audit.Record) error {
-		p, err := s.o.Store.Plan(ctx, c.Account, name)
-		if err != nil {
-			return err
-		}
-		if err := s.free(ctx, p); err != nil {
-			return err
-		}
-		return s.o.Store.DeletePlan(ctx, rec, &p)
+		return rec.Again(func() error {
+			p, err := s.o.Store.Plan(ctx, c.Account, name)
+			if err != nil {
+				return err
+			}
+			if err := s.free(ctx, p); err != nil {
+				return err
+			}
+			return s.o.Store.DeletePlan(ctx, rec, &p)
+		})
 	})
 }
 

@@ -54,7 +54,7 @@ func (d *dialect) listChecks(ctx context.Context, q request, _ none) (api.CheckL
 	out := api.CheckList{Checks: words.Each(rules, check)}
 	last, err := d.Checks.Last(ctx, q.call.Account)
 	if !last.At.IsZero() {
-		out.Run = &api.CheckRun{At: last.At, TookMS: int(last.Took.Milliseconds()), Seen: last.Seen, Of: last.Of, Error: last.Error}
+		out.Run = &api.CheckRun{At: last.At, TookMS: int(last.Took.Milliseconds()), Seen: last.Seen, Of: last.Of, Error: last.Error, ErrorZh: last.Chinese}
 	}
 	return out, err
 }

@@ -178,7 +178,7 @@ func calendarSubscription(s subscription.Standing) api.CalendarSubscription {
 func (d *dialect) expiryScan(ctx context.Context, q request, _ none) (out api.ExpiryScan, err error) {
 	err = d.read(ctx, q.call, "keyward:GetExpiryScan", "accesskey/*", func(*audit.Record) error {
 		s, err := d.Expiry.Last(ctx, q.call.Account)
-		out = api.ExpiryScan{At: s.At, Took: words.Took(s.Took), Seen: s.Seen, Of: s.Of, Due: s.Due, Error: s.Error}
+		out = api.ExpiryScan{At: s.At, Took: words.Took(s.Took), Seen: s.Seen, Of: s.Of, Due: s.Due, Error: s.Error, ErrorZh: s.Chinese}
 		return err
 	})
 	return out, err

@@ -209,6 +209,6 @@ func (d *dialect) sink(s sink.Sink) api.Sink {
 
 func secretCopy(c sink.Copy) api.SecretCopy {
 	return api.SecretCopy{
-		Secret: c.Secret, Status: string(c.Status), Version: c.Version, Remote: c.Remote, At: c.At, SyncedAt: c.SyncedAt, Failures: c.Failures, Error: c.Error,
+		Secret: c.Secret, Status: string(c.Status), Version: c.Version, Remote: c.Remote, At: c.At, SyncedAt: c.SyncedAt, Failures: c.Failures, Error: c.Error, ErrorZh: c.Chinese,
 	}
 }

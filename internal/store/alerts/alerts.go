@@ -12,7 +12,6 @@ import (
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/job"
 	"github.com/keyward/keyward/internal/notify"
-	"github.com/keyward/keyward/internal/oncall"
 	"github.com/keyward/keyward/internal/store/bound"
 	"github.com/keyward/keyward/internal/store/database"
 )
@@ -30,37 +29,6 @@ func channelRow(c *notify.Channel) bound.Row {
 		bound.Seconds("heartbeat", &c.Heartbeat),
 		bound.Flag("paused", &c.Paused),
 		bound.Instant("created_at", &c.CreatedAt),
-	}}
-}
-
-// A storedPlan is a plan as one document.
-type storedPlan struct {
-	account, body string
-	rev           int64
-}
-
-func planRow(p *storedPlan) bound.Row {
-	return bound.Row{Table: "notify_plan", Keys: 1, Rev: &p.rev, Columns: []bound.Column{bound.Text("account", &p.account), bound.Text("body", &p.body)}}
-}
-
-func personRow(p *oncall.Person) bound.Row {
-	return bound.Row{Table: "notify_person", Keys: 2, Rev: &p.Rev, Reused: true, Columns: []bound.Column{
-		bound.Text("account", &p.Account),
-		bound.Text("name", &p.Name),
-		bound.Text("email", &p.Email),
-		bound.Text("mobile", &p.Mobile),
-		bound.Document("ids", &p.IDs),
-		bound.Text("language", &p.Language),
-	}}
-}
-
-func rotaRow(r *oncall.Rota) bound.Row {
-	return bound.Row{Table: "notify_rota", Keys: 2, Rev: &r.Rev, Reused: true, Columns: []bound.Column{
-		bound.Text("account", &r.Account),
-		bound.Text("name", &r.Name),
-		bound.Document("people", &r.People),
-		bound.Instant("start_at", &r.Start),
-		bound.Seconds("turn", &r.Turn),
 	}}
 }
 
@@ -168,69 +136,12 @@ func (s Store) Healths(ctx context.Context, account string) (map[string]notify.H
 	return out, err
 }
 
-// SavePlan implements notify.ConfigStore.
-func (s Store) SavePlan(ctx context.Context, rec *audit.Record, p *oncall.Plan) error {
-	body, err := json.Marshal(p)
-	if err != nil {
-		return fmt.Errorf("encoding plan: %w", err)
-	}
-	stored := storedPlan{p.Account, string(body), p.Rev}
-	err = s.Mutate(ctx, rec, func(ctx context.Context, t *bound.Tx) error { return t.Save(ctx, planRow(&stored)) })
-	p.Rev = stored.rev
-	return err
-}
-
-// Plan implements notify.ConfigStore.
-func (s Store) Plan(ctx context.Context, account string) (oncall.Plan, error) {
-	stored := storedPlan{account: account}
-	err := s.Load(ctx, planRow(&stored))
-	if errors.Is(err, bound.ErrNoRow) {
-		p := oncall.DefaultPlan()
-		p.Account = account
-		return p, nil
-	}
-	p := oncall.Plan{Account: account, Rev: stored.rev}
-	if err != nil {
-		return p, err
-	}
-	if err := json.Unmarshal([]byte(stored.body), &p); err != nil {
-		return p, fmt.Errorf("decoding plan: %w", err)
-	}
-	return p, nil
-}
-
-// SavePerson implements notify.DirectoryStore.
-func (s Store) SavePerson(ctx context.Context, rec *audit.Record, p *oncall.Person) error {
-	return s.Mutate(ctx, rec, func(ctx context.Context, t *bound.Tx) error { return t.Save(ctx, personRow(p)) })
-}
-
-// DeletePerson implements notify.DirectoryStore.
-func (s Store) DeletePerson(ctx context.Context, rec *audit.Record, p *oncall.Person) error {
-	return s.Mutate(ctx, rec, func(ctx context.Context, t *bound.Tx) error { return t.Remove(ctx, personRow(p)) })
-}
-
-// SaveRota implements notify.DirectoryStore.
-func (s Store) SaveRota(ctx context.Context, rec *audit.Record, r *oncall.Rota) error {
-	return s.Mutate(ctx, rec, func(ctx context.Context, t *bound.Tx) error { return t.Save(ctx, rotaRow(r)) })
-}
-
-// DeleteRota implements notify.DirectoryStore.
-func (s Store) DeleteRota(ctx context.Context, rec *audit.Record, r *oncall.Rota) error {
-	return s.Mutate(ctx, rec, func(ctx context.Context, t *bound.Tx) error { return t.Remove(ctx, rotaRow(r)) })
-}
-
-// Directory implements notify.DirectoryStore.
-func (s Store) Directory(ctx context.Context, account string) (d oncall.Directory, err error) {
-	if d.People, err = bound.List(ctx, s.Store, s.DB, personRow, `WHERE account = $1 ORDER BY name`, account); err != nil {
-		return d, err
-	}
-	d.Rotas, err = bound.List(ctx, s.Store, s.DB, rotaRow, `WHERE account = $1 ORDER BY name`, account)
-	return d, err
-}
-
 // SaveIncident implements notify.IncidentStore.
 func (s Store) SaveIncident(ctx context.Context, rec *audit.Record, i *notify.Incident, deliveries []notify.Delivery, jobs []job.Job) error {
 	return s.Mutate(ctx, rec, func(ctx context.Context, t *bound.Tx) error {
+		if err := s.holdChannels(ctx, t, deliveries); err != nil {
+			return err
+		}
 		if err := t.Save(ctx, incidentRow(i)); err != nil {
 			return err
 		}
@@ -247,6 +158,31 @@ func (s Store) SaveIncident(ctx context.Context, rec *audit.Record, i *notify.In
 		}
 		return t.Schedule(ctx, jobs)
 	})
+}
+
+// holdChannels holds until the transaction ends that the channels of deliveries are there: whoever
+// removes one waits and finds what waits for it, or was waited for.
+func (s Store) holdChannels(ctx context.Context, t *bound.Tx, deliveries []notify.Delivery) error {
+	lock := ""
+	if s.DB.Shared() { // an embedded database has one writer
+		lock = ` FOR KEY SHARE`
+	}
+	held := map[string]bool{}
+	for _, d := range deliveries {
+		if held[d.Channel] {
+			continue
+		}
+		held[d.Channel] = true
+		var found string
+		err := t.QueryRowContext(ctx, `SELECT name FROM notify_channel WHERE account = $1 AND name = $2`+lock, d.Account, d.Channel).Scan(&found)
+		if errors.Is(err, sql.ErrNoRows) {
+			return fault.Changed.New("the channel %s was removed meanwhile", d.Channel)
+		}
+		if err != nil {
+			return fmt.Errorf("holding channel %s: %w", d.Channel, err)
+		}
+	}
+	return nil
 }
 
 // Incident implements notify.IncidentStore.

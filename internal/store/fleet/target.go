@@ -54,17 +54,18 @@ func (s Store) UpdateTarget(ctx context.Context, rec *audit.Record, of *target.T
 	})
 }
 
-// DeleteTarget implements target.Store.
+// DeleteTarget implements target.Store. It takes the floors of nodes and targets in the order in
+// which CreateTarget does: neither waits for the other for ever.
 func (s Store) DeleteTarget(ctx context.Context, rec *audit.Record, of *target.Target) error {
 	n, err := s.Node(ctx, of.Account, of.Name)
 	if err != nil {
 		return err
 	}
 	return s.Mutate(ctx, rec, func(ctx context.Context, t *bound.Tx) error {
-		if err := t.Remove(ctx, targetRow(of)); err != nil {
+		if err := t.Remove(ctx, nodeRow(&n)); err != nil {
 			return err
 		}
-		if err := t.Remove(ctx, nodeRow(&n)); err != nil {
+		if err := t.Remove(ctx, targetRow(of)); err != nil {
 			return err
 		}
 		return forgetWords(ctx, t, of.Account, of.Name)

@@ -40,6 +40,7 @@ func copyRow(c *sink.Copy) bound.Row {
 		bound.Instant("synced_at", &c.SyncedAt),
 		bound.Number("failures", &c.Failures),
 		bound.Text("error", &c.Error),
+		bound.Added(bound.Text("chinese", &c.Chinese)),
 	}}
 }
 

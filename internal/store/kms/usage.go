@@ -192,6 +192,14 @@ func (s Usage) SaveResource(ctx context.Context, rec *audit.Record, r *usage.Res
 		if r.Rev != 0 {
 			return t.Update(ctx, resourceRow(r))
 		}
+		// Whoever deletes the key waits and finds the resource, or was waited for.
+		n, err := t.Exec(ctx, `UPDATE kms_key SET rev = rev WHERE account = $1 AND id = $2`, r.Account, string(r.Key))
+		if err == nil && n == 0 {
+			err = fault.KeyNotFound.New("The specified Key is not found.")
+		}
+		if err != nil {
+			return err
+		}
 		have, err := t.Count(ctx, `SELECT COUNT(*) FROM key_resource WHERE account = $1 AND key_id = $2`, r.Account, string(r.Key))
 		if err != nil {
 			return err
