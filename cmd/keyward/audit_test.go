@@ -30,7 +30,7 @@ func TestTrust(t *testing.T) {
 	}
 	empty := `{"format":"keyward-audit-export","v":1,"log":"keyward/a","publicKey":"` + key + `","size":0,"checkpoint":""}` + "\n"
 	export, unsigned := write("export", empty), write("checkpoint", "keyward/a\n1\nAAAA\n\n— keyward/a AAAA\n")
-	other := write("other", "keyward/b\n1\nAAAA\n")
+	other := write("other", "keyward/b\n1\nAAAA\n\n— keyward/b AAAA\n")
 	for _, test := range []struct {
 		name string
 		args []string
