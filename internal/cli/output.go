@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -183,6 +184,10 @@ func (c *Run) Of(t api.Text) string { return c.T(t.English, t.Chinese) }
 
 // Word picks from a text that belongs to the server's words.
 func (c *Run) Word(t form.Text) string { return c.T(t.English, t.Chinese) }
+
+// Told answers what a server tells in both languages. One of an older release, or of what it stored
+// then, has no Chinese.
+func (c *Run) Told(en, zh string) string { return c.T(en, cmp.Or(zh, en)) }
 
 // SeverityText puts how bad something is into words.
 func (c *Run) SeverityText(s string) string {

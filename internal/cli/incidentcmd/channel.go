@@ -1,7 +1,6 @@
 package incidentcmd
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -122,7 +121,7 @@ func showChannel(c *cli.Run, ch api.Channel) error {
 		t.Add(c.T("Last failure", "最近失败"), cli.When(h.FailedAt))
 		t.Add(c.T("Failures in a row", "连续失败"), strconv.Itoa(h.Failures))
 		if h.Error != "" {
-			t.Add(c.T("Error", "错误"), c.T(h.Error, cmp.Or(h.ErrorZh, h.Error)))
+			t.Add(c.T("Error", "错误"), c.Told(h.Error, h.ErrorZh))
 		}
 		t.Add(c.T("Tested", "最近测试"), cli.When(h.TestedAt))
 		t.Add(c.T("Confirmed", "最近确认"), cli.When(h.ConfirmedAt))

@@ -1,7 +1,6 @@
 package incidentcmd
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -280,7 +279,7 @@ func newIncidentShowCmd(c *cli.Run) *cobra.Command {
 					t.Add(c.T("SENT AT", "发送时间"), c.T("CHANNEL", "渠道"), c.T("TO", "接收人"), c.T("WHY", "原因"), c.T("STATE", "状态"), c.T("ERROR", "错误"))
 				}
 				for _, d := range f.Deliveries {
-					t.Add(cli.When(d.At), d.Channel, cli.OrDash(d.Person), cli.OrDash(d.Why), d.Progress, cli.OrDash(c.T(d.Error, cmp.Or(d.ErrorZh, d.Error))))
+					t.Add(cli.When(d.At), d.Channel, cli.OrDash(d.Person), cli.OrDash(d.Why), d.Progress, cli.OrDash(c.Told(d.Error, d.ErrorZh)))
 				}
 			})
 		}),

@@ -1,7 +1,6 @@
 package inventorycmd
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -243,7 +242,7 @@ func newAccessKeyChecksCmd(c *cli.Run) *cobra.Command {
 			if r := all.Run; r == nil {
 				c.Say("The checks have not run yet.", "尚未执行检查。")
 			} else {
-				c.Say("Last run %s: %d of %d keys. %s", "最近一次检查 %s：%d / %d 个密钥。%s", cli.When(r.At), r.Seen, r.Of, c.T(r.Error, cmp.Or(r.ErrorZh, r.Error)))
+				c.Say("Last run %s: %d of %d keys. %s", "最近一次检查 %s：%d / %d 个密钥。%s", cli.When(r.At), r.Seen, r.Of, c.Told(r.Error, r.ErrorZh))
 			}
 			return c.Show(all, func(t *cli.Table) {
 				t.Add(c.T("CHECK", "检查项"), c.T("SEVERITY", "级别"), c.T("OPEN", "待处理"), c.T("SUPPRESSED", "已抑制"), c.T("RESOLVED", "已解决"), c.T("LIMITS", "阈值"), c.T("WHAT", "内容"))

@@ -181,7 +181,7 @@ func notePaused(ctx context.Context, c *cli.Run, server *client.Client, keys []a
 
 // syncError answers why a provider could not be read, "" if it could.
 func syncError(c *cli.Run, s api.ProviderSync) string {
-	return c.T(s.Error, cmp.Or(s.ErrorZh, s.Error))
+	return c.Told(s.Error, s.ErrorZh)
 }
 
 func problemText(p api.ProviderProblem) string {

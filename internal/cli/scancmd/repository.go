@@ -279,7 +279,7 @@ func repositoryTable(c *cli.Run, t *cli.Table, r api.Repository) {
 	t.Add(c.T("Issuers asked", "询问的签发方"), cmp.Or(strings.Join(r.Issuers, ", "), c.T("nobody", "无")))
 	t.Add(c.T("Status", "状态"), repositoryStatus(c, st.Status))
 	if st.Error != "" {
-		t.Add(c.T("Because", "原因"), c.T(st.Error, cmp.Or(st.ErrorZh, st.Error)))
+		t.Add(c.T("Because", "原因"), c.Told(st.Error, st.ErrorZh))
 	}
 	t.Add(c.T("Last look", "最近检查"), cli.When(st.StartedAt))
 	t.Add(c.T("Last complete look", "最近完整检查"), cli.When(st.CompleteAt))

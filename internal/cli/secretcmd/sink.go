@@ -1,7 +1,6 @@
 package secretcmd
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -250,7 +249,7 @@ func showSink(c *cli.Run, s api.SinkStatus) error {
 	t.Add()
 	t.Add(c.T("SECRET", "凭据"), c.T("STATUS", "状态"), c.T("VERSION THERE", "目标版本"), c.T("SINCE", "时间"), c.T("ERROR", "错误"))
 	for _, copied := range s.Copies {
-		t.Add(copied.Secret, copyStatus(c, copied.Status), strconv.Itoa(copied.Remote), cli.When(copied.At), c.T(copied.Error, cmp.Or(copied.ErrorZh, copied.Error)))
+		t.Add(copied.Secret, copyStatus(c, copied.Status), strconv.Itoa(copied.Remote), cli.When(copied.At), c.Told(copied.Error, copied.ErrorZh))
 	}
 	return t.Write(c.Out)
 }

@@ -2,7 +2,6 @@ package alerts_test
 
 import (
 	"fmt"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -10,21 +9,16 @@ import (
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/notify"
 	"github.com/keyward/keyward/internal/oncall"
-	"github.com/keyward/keyward/internal/seal/sealtest"
 	"github.com/keyward/keyward/internal/store/alerts"
+	"github.com/keyward/keyward/internal/store/bound"
 	"github.com/keyward/keyward/internal/store/storetest"
 )
 
 // What names a person, a rota or a channel is stored while that is removed, by another node where
 // there can be one: nothing that names what is gone stays.
 func TestNothingNamesWhoIsGone(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, url string) {
-		keys := sealtest.Keyring(t)
-		here := alerts.Store{Store: storetest.Start(t, storetest.Options{URL: url, Origin: "keyward/1", Keys: keys}).Store}
-		there := here
-		if !strings.HasPrefix(url, "sqlite:") {
-			there = alerts.Store{Store: storetest.Start(t, storetest.Options{URL: url, Origin: "keyward/2", Keys: keys}).Store}
-		}
+	storetest.EachPair(t, func(t *testing.T, one, other *bound.Store) {
+		here, there := alerts.Store{Store: one}, alerts.Store{Store: other}
 		for name, race := range map[string]func(t *testing.T, here, there alerts.Store, account string){
 			"person of a rota": personOfRota, "person of the plan": personOfPlan, "rota of the plan": rotaOfPlan, "channel of an alarm": channelOfAlarm,
 		} {

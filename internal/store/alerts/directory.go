@@ -46,17 +46,6 @@ func rotaRow(r *oncall.Rota) bound.Row {
 	}}
 }
 
-// hold takes floors, in their order, that removing a person or a rota needs. Whoever stores what
-// names one holds its floor, so that whoever removes it waits and finds that, or was waited for.
-func hold(ctx context.Context, t *bound.Tx, floors ...string) error {
-	for _, floor := range floors {
-		if _, err := t.Floor(ctx, floor, 0); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // SavePlan implements notify.ConfigStore.
 func (s Store) SavePlan(ctx context.Context, rec *audit.Record, p *oncall.Plan) error {
 	body, err := json.Marshal(p)
@@ -65,7 +54,7 @@ func (s Store) SavePlan(ctx context.Context, rec *audit.Record, p *oncall.Plan) 
 	}
 	stored := storedPlan{p.Account, string(body), p.Rev}
 	err = s.Mutate(ctx, rec, func(ctx context.Context, t *bound.Tx) error {
-		if err := hold(ctx, t, "notify_person", "notify_rota"); err != nil {
+		if err := t.Hold(ctx, "notify_person", "notify_rota"); err != nil {
 			return err
 		}
 		d, err := s.directory(ctx, t, p.Account)
@@ -128,7 +117,7 @@ func (s Store) SavePerson(ctx context.Context, rec *audit.Record, p *oncall.Pers
 }
 
 // DeletePerson implements notify.DirectoryStore. It looks for who names the person once it has the
-// floor of people (hold).
+// floor of people.
 func (s Store) DeletePerson(ctx context.Context, rec *audit.Record, p *oncall.Person) error {
 	return s.Mutate(ctx, rec, func(ctx context.Context, t *bound.Tx) error {
 		if err := t.Remove(ctx, personRow(p)); err != nil {
@@ -150,7 +139,7 @@ func (s Store) DeletePerson(ctx context.Context, rec *audit.Record, p *oncall.Pe
 // SaveRota implements notify.DirectoryStore.
 func (s Store) SaveRota(ctx context.Context, rec *audit.Record, r *oncall.Rota) error {
 	return s.Mutate(ctx, rec, func(ctx context.Context, t *bound.Tx) error {
-		if err := hold(ctx, t, "notify_person"); err != nil {
+		if err := t.Hold(ctx, "notify_person"); err != nil {
 			return err
 		}
 		d, err := s.directory(ctx, t, r.Account)
@@ -167,7 +156,7 @@ func (s Store) SaveRota(ctx context.Context, rec *audit.Record, r *oncall.Rota) 
 }
 
 // DeleteRota implements notify.DirectoryStore. It looks for who names the rota once it has the
-// floor of rotas (hold).
+// floor of rotas.
 func (s Store) DeleteRota(ctx context.Context, rec *audit.Record, r *oncall.Rota) error {
 	return s.Mutate(ctx, rec, func(ctx context.Context, t *bound.Tx) error {
 		if err := t.Remove(ctx, rotaRow(r)); err != nil {

@@ -95,6 +95,19 @@ func (t *Tx) Floor(ctx context.Context, name string, least int64) (int64, error)
 	return have, nil
 }
 
+// Hold keeps other transactions waiting that need one of these floors, which it takes in their
+// order: who else needs several of them takes them in the same. Removing a row whose key is used
+// again needs that of its table. So whoever stores what names such rows holds the floors and then
+// sees whether they are there; and whoever removes one sees what names it.
+func (t *Tx) Hold(ctx context.Context, floors ...string) error {
+	for _, floor := range floors {
+		if _, err := t.Floor(ctx, floor, 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // floor is Floor of the revisions of a row; 0 if its key is never used again.
 func (t *Tx) floor(ctx context.Context, r Row, least int64) (int64, error) {
 	if !r.Reused {

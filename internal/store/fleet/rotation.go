@@ -123,14 +123,11 @@ func (s Rotations) SavePlan(ctx context.Context, rec *audit.Record, p *rotation.
 	})
 }
 
-// named refuses a plan whose provider or rollout is not there any more. It holds the floors that
-// removing one of them needs, so that whoever does that waits and finds the plan, or was waited
-// for.
+// named refuses a plan whose provider or rollout is not there any more, and keeps them there until
+// the transaction ends.
 func named(ctx context.Context, t *bound.Tx, p *rotation.Plan) error {
-	for _, floor := range []string{"accesskey_source", "rollout"} {
-		if _, err := t.Floor(ctx, floor, 0); err != nil {
-			return err
-		}
+	if err := t.Hold(ctx, "accesskey_source", "rollout"); err != nil {
+		return err
 	}
 	want := 1
 	if p.Rollout != "" {

@@ -10,7 +10,6 @@ import (
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/rollout"
 	"github.com/keyward/keyward/internal/rotation"
-	"github.com/keyward/keyward/internal/seal/sealtest"
 	"github.com/keyward/keyward/internal/store/bound"
 	"github.com/keyward/keyward/internal/store/fleet"
 	"github.com/keyward/keyward/internal/store/inventory"
@@ -20,13 +19,7 @@ import (
 // A plan is stored while what it names is removed, by another node where there can be one: one
 // of the two is refused, and no plan names what is gone.
 func TestNoPlanNamesWhatIsGone(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, url string) {
-		keys := sealtest.Keyring(t)
-		here := storetest.Start(t, storetest.Options{URL: url, Origin: "keyward/1", Keys: keys}).Store
-		there := here
-		if !strings.HasPrefix(url, "sqlite:") {
-			there = storetest.Start(t, storetest.Options{URL: url, Origin: "keyward/2", Keys: keys}).Store
-		}
+	storetest.EachPair(t, func(t *testing.T, here, there *bound.Store) {
 		t.Run("provider", func(t *testing.T) { raceForProvider(t, here, there) })
 		t.Run("rollout", func(t *testing.T) { raceForRollout(t, here, there) })
 	})

@@ -2,12 +2,11 @@ package fleet_test
 
 import (
 	"fmt"
-	"strings"
 	"sync"
 	"testing"
 
 	"github.com/keyward/keyward/internal/rollout"
-	"github.com/keyward/keyward/internal/seal/sealtest"
+	"github.com/keyward/keyward/internal/store/bound"
 	"github.com/keyward/keyward/internal/store/fleet"
 	"github.com/keyward/keyward/internal/store/storetest"
 	"github.com/keyward/keyward/internal/target"
@@ -15,13 +14,8 @@ import (
 
 // One node adds targets while another removes others: neither waits for the other in a circle.
 func TestTargetsComeAndGo(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, url string) {
-		keys := sealtest.Keyring(t)
-		here := fleet.Store{Store: storetest.Start(t, storetest.Options{URL: url, Origin: "keyward/1", Keys: keys}).Store}
-		there := here
-		if !strings.HasPrefix(url, "sqlite:") {
-			there = fleet.Store{Store: storetest.Start(t, storetest.Options{URL: url, Origin: "keyward/2", Keys: keys}).Store}
-		}
+	storetest.EachPair(t, func(t *testing.T, one, other *bound.Store) {
+		here, there := fleet.Store{Store: one}, fleet.Store{Store: other}
 		add := func(i int) target.Target {
 			name := fmt.Sprintf("target-%d", i)
 			of, n := target.Target{Account: "1", Name: name}, rollout.Node{Account: "1", Name: name, Kind: "edge"}

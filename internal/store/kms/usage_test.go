@@ -2,13 +2,12 @@ package kms_test
 
 import (
 	"fmt"
-	"strings"
 	"sync"
 	"testing"
 
 	"github.com/keyward/keyward/internal/fault"
 	"github.com/keyward/keyward/internal/key"
-	"github.com/keyward/keyward/internal/seal/sealtest"
+	"github.com/keyward/keyward/internal/store/bound"
 	"github.com/keyward/keyward/internal/store/kms"
 	"github.com/keyward/keyward/internal/store/storetest"
 	"github.com/keyward/keyward/internal/usage"
@@ -17,13 +16,7 @@ import (
 // A resource is registered while its key is deleted, by another node where there can be one: it
 // is refused, or goes with the key.
 func TestNoResourceOutlivesItsKey(t *testing.T) {
-	storetest.Each(t, func(t *testing.T, url string) {
-		keys := sealtest.Keyring(t)
-		here := storetest.Start(t, storetest.Options{URL: url, Origin: "keyward/1", Keys: keys}).Store
-		there := here
-		if !strings.HasPrefix(url, "sqlite:") {
-			there = storetest.Start(t, storetest.Options{URL: url, Origin: "keyward/2", Keys: keys}).Store
-		}
+	storetest.EachPair(t, func(t *testing.T, here, there *bound.Store) {
 		for i := range 20 {
 			k := &key.Key{Account: "1", ID: key.ID(fmt.Sprintf("key-%d", i)), Primary: "v"}
 			v := &key.Version{Account: "1", Key: k.ID, ID: "v"}

@@ -18,6 +18,7 @@ import (
 	"github.com/keyward/keyward/internal/audit"
 	"github.com/keyward/keyward/internal/authz"
 	"github.com/keyward/keyward/internal/seal"
+	"github.com/keyward/keyward/internal/seal/sealtest"
 	"github.com/keyward/keyward/internal/store"
 	"github.com/keyward/keyward/internal/store/bound"
 	"github.com/keyward/keyward/internal/store/database"
@@ -99,6 +100,19 @@ func Start(t testing.TB, o Options) Node {
 	})
 	t.Cleanup(stop)
 	return Node{db, log, s, known, logs, stop}
+}
+
+// EachPair runs a test on every database with two nodes, which are one where a database has only one.
+func EachPair(t *testing.T, test func(t *testing.T, here, there *bound.Store)) {
+	Each(t, func(t *testing.T, url string) {
+		keys := sealtest.Keyring(t)
+		here := Start(t, Options{URL: url, Origin: "keyward/1", Keys: keys})
+		there := here
+		if here.DB.Shared() {
+			there = Start(t, Options{URL: url, Origin: "keyward/2", Keys: keys})
+		}
+		test(t, here.Store, there.Store)
+	})
 }
 
 // Record answers a record of an action that the account 1 took by itself.
